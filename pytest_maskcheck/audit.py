@@ -1,0 +1,368 @@
+"""The audit of one callable: warm up, baseline, points, interrupt, judge. Knows neither pytest nor coverage.
+
+How runs are made is somebody else's (:class:`Executor`): in this process, in forked ones, or in whatever way comes
+later. What an executor returns is judged here, by these rules:
+
+1. A point passes only if its interrupt was delivered there and nothing was wrong afterwards.
+2. What makes a test fail was seen twice, the second time in a clean process; or the same thing was confirmed at
+   another point and this one was seen in a clean process.
+3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
+   one before it left the code unusable. That pair is run again in a clean process.
+4. What an uninterrupted run leaves behind too is not a finding.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_maskcheck.interrupts import Recording, Strike
+from pytest_maskcheck.results import Finding, PointResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from pytest_maskcheck.interrupts import Engine, Mode, Trigger
+    from pytest_maskcheck.points import Names, Plan
+    from pytest_maskcheck.resources import Kind
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.run import Ran, Runner
+
+_TRIES = 3
+"""How often a point that gives a different result each time is run before it counts as not audited."""
+
+
+class Scope(Protocol):
+    """What the audit asks of ``reach``."""
+
+    def measuring(self, *files: str) -> AbstractContextManager[None]:
+        """Measure which lines the run in the body of the ``with`` statement reaches."""
+        ...
+
+    def in_scope(self, filename: str) -> bool:
+        """Tell whether code with this ``co_filename`` is in scope and was reached."""
+        ...
+
+    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
+        """Return why a point on this line is not audited, or ``""``."""
+        ...
+
+
+class Executor(Protocol):
+    """A way to make runs."""
+
+    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+        """Make one run for each point, in order, all in one process that is clean at the start.
+
+        ``None`` stands for an uninterrupted run. The process may die: the run in which it does says so and is
+        the last. Closing the iterator ends the process.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as a failure.
+
+    Parameters:
+        strict: what is released only by reference counting, and what finalizers swallow, fails too.
+        may_swallow: the interrupt need not come out of the test.
+        allow: globs on ``kind:key`` of findings to drop.
+    """
+
+    strict: bool = False
+    may_swallow: bool = False
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Judge:
+    """Audits the points of a plan with an executor."""
+
+    executor: Executor
+    plan: Plan
+    rules: Rules
+    baseline: frozenset[tuple[str, str]] = frozenset()
+    report: Callable[[PointResult], object] = lambda _: None
+    results: dict[str, PointResult] = field(default_factory=dict)
+    _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def audit(self) -> tuple[PointResult, ...]:
+        """Audit every point; each result is also given to ``report`` as soon as it is final."""
+        points = self.plan.points
+        position = 0
+        while position < len(points):
+            position = self._sequence(position)
+        return tuple(self.results[point.id] for point in points)
+
+    def _sequence(self, start: int) -> int:
+        """Run points from ``start`` on in one process while nothing fails; return the next position."""
+        points = self.plan.points
+        todo: list[Point | None] = [*points[start:], None]
+        waiting: PointResult | None = None  # clean itself; final once the run after it went well
+        runs = self.executor.runs(todo)
+        try:
+            for position, ran in enumerate(runs, start):
+                point = points[position] if position < len(points) else None
+                strayed = not ran.strike.fired and not ran.passed
+                if strayed and waiting is not None:
+                    self._suspect(points[position - 1], waiting, ran)
+                    return position
+                if waiting is not None:
+                    self._final(waiting)
+                    waiting = None
+                if point is None:
+                    break
+                result = self.judge(point, ran)
+                fresh = position == start
+                if result.reason and not fresh:
+                    return position  # another way than before: try it in a clean process
+                if result.reason or not _failing(result):
+                    waiting = result
+                    if ran.died or result.reason or self._dirty(ran):
+                        self._final(result)
+                        return position + 1
+                    continue
+                self._final(self._confirm(point, result, fresh=fresh))
+                return position + 1
+        finally:
+            runs.close()  # type: ignore[attr-defined]  # executors are generators
+        if waiting is not None:
+            self._final(waiting)
+        return len(points)
+
+    def _dirty(self, ran: Ran) -> bool:
+        """Tell whether the run left something behind that an uninterrupted one does not."""
+        return any(
+            (leftover.kind, leftover.key) not in self.baseline and leftover.kind != "implicit" for leftover in ran.leaked
+        )
+
+    def _final(self, result: PointResult) -> None:
+        self.results[result.point] = result
+        self.report(result)
+
+    def _confirm(self, point: Point, first: PointResult, *, fresh: bool) -> PointResult:
+        """Return ``first`` if what it found is found again in a clean process."""
+        identities = {finding.identity for finding in first.findings if finding.fails}
+        if fresh and identities <= self._confirmed:
+            return first
+        for _ in range(_TRIES - 1):
+            again = self.judge(point, self._alone(point)[0])
+            confirmed = {finding.identity for finding in again.findings if finding.fails}
+            if confirmed:
+                self._confirmed |= confirmed
+                return again
+        if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
+            return first
+        reason = "different each time: " + "; ".join(sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails))
+        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
+
+    def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
+        """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
+        runs = self._alone(point, None)
+        last = runs[-1]
+        if len(runs) > 1 and not last.passed:
+            identity = last.died or (last.raised.type if last.raised else "fixture")
+            detail = "the next run of the test " + _trouble(last)
+            finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
+            result = PointResult(point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback)
+        elif len(runs) > 1:
+            note = f"once, the next run in the same process {_trouble(after)}; not so in a clean process"
+            result = PointResult(
+                point.id, result.findings, result.reason, note, result.exception, result.traceback
+            )
+        self._final(result)
+
+    def _alone(self, *points: Point | None) -> list[Ran]:
+        """Run ``points`` in a clean process."""
+        return list(self.executor.runs(points))
+
+    def judge(self, point: Point, ran: Ran) -> PointResult:
+        """Return what one run says about its point, confirmed or not."""
+        strike = ran.strike
+        exception = ran.raised.text if ran.raised else ""
+        traceback = (ran.raised.frames if ran.raised else ()) or point.traceback
+        if not strike.fired:
+            reason = f"the run {_trouble(ran)} before it came to the point" if not ran.passed else "not reached again"
+            return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
+        if strike.held and ran.raised is None and not ran.lost and not ran.died:
+            reason = f"held back by the {strike.held} to the end of the run"
+            return PointResult(point.id, reason=reason)
+        findings = [self._as_interpreters(point, finding) for finding in self._findings(ran)]
+        findings = [finding for finding in findings if not self._allowed(finding)]
+        return PointResult(point.id, tuple(findings), "", _note(ran), exception, traceback)
+
+    def _allowed(self, finding: Finding) -> bool:
+        return any(fnmatchcase(f"{finding.kind}:{finding.key}", glob) for glob in self.rules.allow)
+
+    def _as_interpreters(self, point: Point, finding: Finding) -> Finding:
+        """Blame CPython where no Python code could have done better."""
+        if not point.defect:
+            return finding
+        return Finding(Verdict.INTERPRETER, finding.kind, finding.key, f"{point.defect}; {finding.detail}", fails=False)
+
+    def _findings(self, ran: Ran) -> Iterator[Finding]:
+        if ran.died:
+            where = f"{ran.stack[-1].path}:{ran.stack[-1].line}" if ran.stack else ""
+            detail = f"{ran.detail}, at {where} in {ran.stack[-1].function}" if where else ran.detail
+            yield Finding(Verdict(ran.died), "process", where or ran.detail, detail)
+            return
+        if ran.trouble:
+            yield Finding(Verdict.UNUSABLE, "fixture", ran.trouble, f"after the interrupt {ran.trouble}")
+        left = False
+        for leftover in ran.leaked:
+            if (leftover.kind, leftover.key) in self.baseline:
+                continue
+            left = True
+            if leftover.kind == "implicit":
+                yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
+            else:
+                verdict = Verdict.ALTERED if leftover.altered else Verdict.LEAK
+                yield Finding(verdict, leftover.kind, leftover.key, leftover.detail)
+        for leftover in ran.dropped:
+            if (leftover.kind, leftover.key) not in self.baseline:
+                yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
+        yield from self._about_exception(ran, left=left)
+
+    def _about_exception(self, ran: Ran, *, left: bool) -> Iterator[Finding]:
+        """Judge whether the interrupt came out of the test."""
+        raised = ran.raised
+        if raised is not None and raised.interrupt:
+            return
+        if raised is not None:
+            yield Finding(
+                Verdict.REPLACED, "exception", raised.type, f"{raised.text} came out instead of the interrupt"
+            )
+        elif ran.lost:
+            where = ran.lost[0]
+            detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
+            yield Finding(Verdict.SWALLOWED, "finalizer", where, detail, self.rules.strict or left)
+        elif ran.strike.raised is not False and not self.rules.may_swallow and not ran.strike.handler:
+            detail = "the interrupt was raised but did not come out of the test"
+            yield Finding(Verdict.SWALLOWED, "exception", "", detail)
+
+
+def _failing(result: PointResult) -> bool:
+    return any(finding.fails for finding in result.findings)
+
+
+def _note(ran: Ran) -> str:
+    """Return what a reader should know about how the interrupt arrived."""
+    strike = ran.strike
+    notes = []
+    if strike.held:
+        where = f"{ran.raised.frames[-1].path}:{ran.raised.frames[-1].line}" if ran.raised and ran.raised.frames else ""
+        arrived = f"arrived at {where}" if where else "arrived after the test" if ran.raised else "did not arrive"
+        notes.append(f"held back by the {strike.held}, {arrived}")
+    if strike.handler:
+        notes.append(f"went to {strike.handler}")
+    return ", ".join(notes)
+
+
+def _trouble(ran: Ran) -> str:
+    """Return in words how a run failed."""
+    if ran.died == "hang":
+        return f"hung ({ran.detail})"
+    if ran.died:
+        return f"died ({ran.detail})"
+    if ran.raised:
+        return f"raised {ran.raised.text}"
+    return ran.trouble or "took another way"
+
+
+def leftovers(ran: Ran) -> frozenset[tuple[str, str]]:
+    """Return what an uninterrupted run leaves behind, as (kind, key)."""
+    return frozenset((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
+
+
+class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
+    """The test cannot be audited; the message says why."""
+
+
+@dataclass(slots=True)
+class Auditor:
+    """Finds the points of a test and makes runs; what they mean is for :class:`Judge`.
+
+    Parameters:
+        runner: runs the test and looks at what it leaves behind.
+        engine: finds and hits places.
+        scope: which code and which lines.
+        mode: ``checkpoint``, ``line`` or ``raise``.
+        signum: the signal to send.
+    """
+
+    runner: Runner
+    engine: Engine
+    scope: Scope
+    mode: Mode
+    signum: int
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+
+    def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
+        """Warm the test up and return its points.
+
+        Parameters:
+            choose: makes a plan of a recording.
+            files: files in scope whatever the settings say.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        kinds, self.runner.kinds = self.runner.kinds, ()
+        with ExitStack() as watching:
+            for kind in kinds:
+                watching.enter_context(kind.learning())
+            self._uninterrupted(self.scope.measuring(*files))
+        recording = Recording()
+        self._uninterrupted(self._recording(recording))
+        self.runner.kinds = kinds
+        plan = choose(recording)
+        self.triggers = plan.triggers
+        return plan
+
+    @contextmanager
+    def _recording(self, recording: Recording) -> Iterator[None]:
+        with self.engine.record(self.scope.in_scope, self.mode) as found:
+            yield
+        recording.hits, recording.other_threads = found.hits, found.other_threads
+
+    def baseline(self) -> tuple[frozenset[tuple[str, str]], float]:
+        """Run the test twice as it is; return what it leaves behind by itself, and seconds a run takes.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        for kind in self.runner.kinds:
+            kind.prepare()
+        gc.collect()
+        gc.freeze()  # later looks at the heap see new objects only
+        started = time.perf_counter()
+        runs = [self._uninterrupted(nullcontext()) for _ in range(2)]
+        seconds = (time.perf_counter() - started) / len(runs)
+        return frozenset(identity for ran in runs for identity in leftovers(ran)), seconds
+
+    def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
+        ran = self.runner.run(_watched(watching))
+        if not ran.passed:
+            message = f"run again, the test {_trouble(ran)}"
+            raise Refused(message)
+        return ran
+
+    def make_run(self, point: Point | None, struck: Callable[[], None]) -> Ran:
+        """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
+        if point is None:
+            return self.runner.run(_watched(nullcontext()))
+        trigger = self.triggers[point.id]
+        return self.runner.run(self.engine.strike(trigger, self.scope.in_scope, self.mode, self.signum, struck))
+
+
+@contextmanager
+def _watched(watching: AbstractContextManager[object]) -> Iterator[Strike]:
+    """Enter ``watching`` around a run that is not interrupted."""
+    with watching:
+        yield Strike()

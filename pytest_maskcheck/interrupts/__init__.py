@@ -1,0 +1,29 @@
+"""How an interrupt is delivered: one protocol (``base``), two engines, and the reasons to choose one."""
+
+from __future__ import annotations
+
+import sys
+
+from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.base import Engine, Hit, InScope, Mode, Recording, Strike, Trigger
+from pytest_maskcheck.interrupts.known import known_defect
+
+__all__ = ["Engine", "Hit", "InScope", "Mode", "Recording", "Strike", "Trigger", "choose", "known_defect"]
+
+
+def choose() -> tuple[Engine, str]:
+    """Return the engine for this interpreter, and why it is this one.
+
+    Raises:
+        RuntimeError: the interpreter is not CPython, whose checkpoints are the only ones known.
+    """
+    if sys.implementation.name != "cpython":
+        message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
+        raise RuntimeError(message)
+    if facts.HAS_MONITORING:
+        from pytest_maskcheck.interrupts.monitoring import MonitoringEngine  # noqa: PLC0415  (fails to import on 3.11)
+
+        return MonitoringEngine(), "sys.monitoring: code out of scope runs at full speed"
+    from pytest_maskcheck.interrupts.tracing import TracingEngine  # noqa: PLC0415  (not needed elsewhere)
+
+    return TracingEngine(), "sys.settrace: this CPython has no sys.monitoring"

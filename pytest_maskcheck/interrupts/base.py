@@ -1,0 +1,144 @@
+"""What an engine is: it records where CPython can run a signal handler, and strikes at one of those places.
+
+Words: a *place* is an instruction (code object and offset) together with a kind; a *hit* is the n-th time
+that the main thread comes by in one run. ``record`` watches one uninterrupted run and lists every hit in
+order; ``strike`` arms exactly one hit and delivers the signal there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+Mode = Literal["checkpoint", "line", "raise"]
+"""Where interrupts go: every checkpoint; pending as a line begins; raised by force as a line begins."""
+
+PlaceKind = Literal["entry", "resume", "call", "jump", "line"]
+"""Function entry, after a ``yield``, after a call, backward jump; ``line`` in the two line modes."""
+
+InScope = Callable[[str], bool]
+"""Tells whether the file with this ``co_filename`` is in scope."""
+
+Context = tuple[tuple["CodeType", int], ...]
+"""The call sites within scope that led to a place, innermost first, direct repetitions folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The event at which an engine acts, and the how-manieth such event of the run it is.
+
+    Parameters:
+        event: the engine's word for the event.
+        code: the code object whose event is awaited.
+        offset: the instruction, in bytes.
+        count: 1 for the first such event on the main thread.
+        callee: the code object that returns into ``code`` at ``offset``, for events of that sort.
+    """
+
+    event: str
+    code: CodeType
+    offset: int
+    count: int
+    callee: CodeType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One time that the main thread came by a place where a signal handler can run."""
+
+    code: CodeType
+    offset: int
+    kind: PlaceKind
+    number: int
+    context: Context
+    trigger: Trigger
+
+    @property
+    def line(self) -> int:
+        """The line of the instruction."""
+        return line_of(self.code, self.offset)
+
+
+@dataclass(slots=True)
+class Recording:
+    """All hits of one run in order, and the lines that only other threads reached."""
+
+    hits: list[Hit] = field(default_factory=list)
+    other_threads: set[tuple[str, int]] = field(default_factory=set)
+    numbers: dict[tuple[CodeType, int, PlaceKind], int] = field(default_factory=dict)
+
+    def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
+        """Note that the main thread came by ``offset`` of ``frame``."""
+        code = frame.f_code
+        number = self.numbers[code, offset, kind] = self.numbers.get((code, offset, kind), 0) + 1
+        self.hits.append(Hit(code, offset, kind, number, context_of(frame, in_scope), trigger))
+
+
+@dataclass(slots=True)
+class Strike:
+    """What became of one interrupt.
+
+    Attributes:
+        fired: the place was reached and the signal sent there.
+        raised: the handler in force raised; ``None`` if that cannot be known (the signal was left pending).
+        held: why the signal did not arrive at once (``"signal mask"``), or ``""``.
+        handler: how the handler in force is called in reports; ``""`` for Python's own.
+        code, offset, context: where it fired.
+    """
+
+    fired: bool = False
+    raised: bool | None = None
+    held: str = ""
+    handler: str = ""
+    code: CodeType | None = None
+    offset: int = -1
+    context: Context = ()
+
+
+class Engine(Protocol):
+    """A way to find and to hit places; chosen by :func:`pytest_maskcheck.interrupts.choose`."""
+
+    name: str
+
+    def record(self, in_scope: InScope, mode: Mode) -> AbstractContextManager[Recording]:
+        """Watch the run in the body of the ``with`` statement."""
+        ...
+
+    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> AbstractContextManager[Strike]:
+        """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement; call ``struck`` just before."""
+        ...
+
+
+@lru_cache(maxsize=None)
+def line_of(code: CodeType, offset: int) -> int:
+    """Return the line of an instruction; the function's first line where the compiler noted none."""
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def context_of(frame: FrameType, in_scope: InScope) -> Context:
+    """Return the call sites within scope that led to ``frame``."""
+    sites: list[tuple[CodeType, int]] = []
+    caller = frame.f_back
+    while caller is not None:
+        code = caller.f_code
+        if in_scope(code.co_filename):
+            site = (code, caller.f_lasti)
+            if not sites or sites[-1] != site:
+                sites.append(site)
+        caller = caller.f_back
+    return tuple(sites)
+
+
+def caller_frame(depth: int = 1) -> FrameType:
+    """Return the frame ``depth`` levels above the caller of this function."""
+    return sys._getframe(depth + 1)  # noqa: SLF001  (documented, CPython only, as this package is)

@@ -1,0 +1,76 @@
+"""Defects of CPython itself that an audit meets, told from the bytecode.
+
+A finding at such a point is the interpreter's: no Python code can be written that would not have it.
+"""
+
+from __future__ import annotations
+
+import dis
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from pytest_maskcheck.interrupts.base import Hit
+
+_LOAD_SPECIAL = dis.opmap.get("LOAD_SPECIAL", -1)
+_ENTER = frozenset({0, 2})  # __enter__, __aenter__
+
+
+def known_defect(hit: Hit) -> str:
+    """Return the issue of the CPython defect that an interrupt at ``hit`` meets, or ``""``."""
+    if hit.kind == "call" and facts.WITH_ENTERS_BY_CHECKED_CALL and _calls_enter(hit.code, hit.offset):
+        return "gh-148874: on CPython 3.14 `with` checks for signals after __enter__ and before __exit__ is due"
+    if hit.kind == "jump" and _escapes(hit.code, hit.offset):
+        return "gh-130279: a backward jump compiled outside its `try` lets an interrupt escape `except` and `finally`"
+    return ""
+
+
+def _calls_enter(code: CodeType, offset: int) -> bool:
+    """Tell whether the call at ``offset`` is the one that ``with`` makes: ``LOAD_SPECIAL __enter__; CALL 0``."""
+    instructions = facts.bytecode(code)
+    before = offset - facts.CODE_UNIT
+    return instructions[before] == _LOAD_SPECIAL and instructions[before + 1] in _ENTER
+
+
+def _escapes(code: CodeType, offset: int) -> bool:
+    """Tell whether the jump at ``offset`` has another exception handler than the loop that it continues."""
+    return _handler(code, offset) != _handler(code, _destination(code, offset))
+
+
+@lru_cache(maxsize=4096)
+def _destination(code: CodeType, offset: int) -> int:
+    for instruction in dis.get_instructions(code):
+        if instruction.offset == offset:
+            return int(instruction.argval)
+    return offset
+
+
+def _handler(code: CodeType, offset: int) -> int:
+    """Return where an exception raised at ``offset`` is handled, ``-1`` for nowhere."""
+    return next((target for start, end, target in _exception_table(code) if start <= offset < end), -1)
+
+
+@lru_cache(maxsize=4096)
+def _exception_table(code: CodeType) -> tuple[tuple[int, int, int], ...]:
+    """Return (start, end, target) in bytes; the format is that of CPython's Objects/exception_handling_notes.txt."""
+    numbers = _varints(code.co_exceptiontable)
+    unit = facts.CODE_UNIT
+    return tuple(
+        (start * unit, (start + length) * unit, target * unit)
+        for start, length, target, _ in zip(numbers, numbers, numbers, numbers, strict=False)
+    )
+
+
+def _varints(table: bytes) -> Iterator[int]:
+    """Yield the numbers of an exception table: six bits a byte, highest first, bit 6 set where more follow."""
+    number = 0
+    for byte in table:
+        number = number << 6 | byte & 63
+        if not byte & 64:
+            yield number
+            number = 0

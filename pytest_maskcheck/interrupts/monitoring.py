@@ -1,0 +1,310 @@
+"""The engine for CPython 3.12 and later, built on ``sys.monitoring``.
+
+Theory of operation. CPython runs signal handlers at function entry, after calls of what it does not inline, and
+at backward jumps. Each of these has an event:
+
+=============  =====================  ==========================================================
+place          event                  delivery (see ``delivery.py``)
+=============  =====================  ==========================================================
+entry          ``PY_START``           at once: the check lies behind when the event fires
+resume         ``PY_RESUME``          at once, likewise; not after ``await`` or ``yield from``
+call           ``C_RETURN``           at once: the result is dropped, as by a signal in the call
+call           ``PY_RETURN`` of the   left pending: a bound method called through ``*args`` is
+               method called          checked on return but fires no ``C_RETURN``
+jump           ``INSTRUCTION`` of     left pending: raising here would skip enclosing blocks, and
+               the jump               ``JUMP`` fires after the check on 3.13 and later
+line           ``LINE``, or           ``line``: left pending; ``raise``: raised at once
+               ``PY_START`` where a   (3.13 and later fire no ``LINE`` for ``def f(): return 1``)
+               body begins on the
+               line of its ``def``
+=============  =====================  ==========================================================
+
+Rules:
+
+1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback.
+2. Only the main thread counts: only it runs signal handlers.
+3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
+4. A child process forked by the code under test is not watched.
+
+Where it still fails: a bound method that wraps a builtin (``types.MethodType(len, x)``) and is called through
+``*args`` is checked on return, but no event tells of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from types import MethodType
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, caller_frame, context_of, line_of
+from pytest_maskcheck.interrupts.delivery import deliver, pending
+from pytest_maskcheck.interrupts.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts.base import InScope, Mode
+
+_monitoring = sys.monitoring
+_events = _monitoring.events
+_TOOLS = (4, 3)
+"""Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
+
+_USED = (
+    *(_events.PY_START, _events.PY_RESUME, _events.PY_RETURN, _events.CALL, _events.C_RETURN),
+    *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
+)
+_armed: set[int] = set()
+
+
+def _disarm_in_child() -> None:
+    for tool in tuple(_armed):
+        _monitoring.set_events(tool, 0)
+        _monitoring.free_tool_id(tool)
+    _armed.clear()
+
+
+os.register_at_fork(after_in_child=_disarm_in_child)
+
+
+@contextmanager
+def _tool() -> Iterator[int]:
+    for tool in _TOOLS:
+        if _monitoring.get_tool(tool) is None:
+            break
+    else:
+        message = "maskcheck needs one of the sys.monitoring tools 3 and 4, and other tools use both: switch one off"
+        raise RuntimeError(message)
+    _monitoring.use_tool_id(tool, "maskcheck")
+    _armed.add(tool)
+    try:
+        yield tool
+    finally:
+        if tool in _armed:  # not in a child forked by the code under test
+            _armed.discard(tool)
+            _monitoring.set_events(tool, 0)
+            for event in _USED:
+                _monitoring.register_callback(tool, event, None)
+            _monitoring.free_tool_id(tool)
+
+
+_LOCAL = {
+    "checkpoint": _events.CALL | _events.JUMP,  # C_RETURN comes with CALL
+    "line": _events.LINE,
+    "raise": _events.LINE,
+}
+
+
+class MonitoringEngine:
+    """Finds and hits places with ``sys.monitoring``."""
+
+    name = "sys.monitoring"
+
+    @contextmanager
+    def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
+        """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
+        with _tool() as tool:
+            recorder = _Recorder(tool, in_scope, _LOCAL[mode])
+            with Probe(recorder.heard) as recorder.probe:
+                recorder.start()
+                try:
+                    yield recorder.recording
+                finally:
+                    recorder.stop()
+
+    @contextmanager
+    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> Iterator[Strike]:
+        """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
+        strike = Strike()
+        with _tool() as tool:
+            watched = trigger.callee or trigger.code
+            event = getattr(_events, trigger.event)
+            local = _events.CALL if event == _events.C_RETURN else event
+            _monitoring.register_callback(tool, event, _striker(tool, trigger, in_scope, mode, signum, strike, struck))
+            _monitoring.set_local_events(tool, watched, local)
+            try:
+                yield strike
+            finally:
+                if tool in _armed:
+                    _monitoring.set_local_events(tool, watched, 0)
+
+
+def _striker(  # noqa: PLR0913  (what one strike is made of)
+    tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, strike: Strike, struck: Callable[[], None]
+) -> Callable[..., object]:
+    """Return the callback that waits for ``trigger`` and strikes."""
+    main = threading.main_thread().ident
+    get_ident = threading.get_ident
+    left = trigger.count
+    offset = trigger.offset
+    returning = trigger.callee is not None
+    at_once = mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}
+
+    def callback(code: CodeType, at: int, *_: object) -> object:
+        nonlocal left
+        if get_ident() != main or strike.fired:
+            return None
+        frame: FrameType | None = caller_frame()
+        if returning:
+            frame = frame.f_back if frame else None
+            if frame is None or frame.f_code is not trigger.code or frame.f_lasti != offset:
+                return None
+        elif at != offset:  # of LINE events this is the line
+            return None
+        left -= 1
+        if left or frame is None:
+            return None
+        _monitoring.set_local_events(tool, trigger.callee or trigger.code, 0)
+        strike.fired = True
+        strike.code, strike.offset = frame.f_code, frame.f_lasti
+        strike.context = context_of(frame, in_scope)
+        struck()
+        if mode == "raise":
+            strike.raised = True
+            raise KeyboardInterrupt
+        if at_once:
+            return deliver(strike, signum, frame)
+        trip = pending(strike, signum)
+        return trip.now
+
+    return callback
+
+
+class _Recorder:
+    """The callbacks of one recording."""
+
+    probe: Probe
+
+    def __init__(self, tool: int, in_scope: InScope, local: int) -> None:
+        self.recording = Recording()
+        self._tool = tool
+        self._in_scope = in_scope
+        self._local = local
+        self._lines = bool(local & _events.LINE)
+        self._codes: set[CodeType] = set()
+        self._counts: dict[tuple[str, CodeType, int, CodeType | None], int] = {}
+        self._main = threading.main_thread().ident
+        self._asked: tuple[FrameType, Trigger] | None = None
+        self._methods: dict[FrameType, int] = {}
+        self._begun: FrameType | None = None
+
+    def start(self) -> None:
+        register = _monitoring.register_callback
+        register(self._tool, _events.PY_START, self._start)
+        register(self._tool, _events.PY_RESUME, self._resume)
+        register(self._tool, _events.CALL, self._call)
+        register(self._tool, _events.C_RETURN, self._c_return)
+        register(self._tool, _events.PY_RETURN, self._return)
+        register(self._tool, _events.JUMP, self._jump)
+        register(self._tool, _events.LINE, self._line)
+        _monitoring.set_events(self._tool, _events.PY_START | _events.PY_RESUME)
+
+    def stop(self) -> None:
+        if self._tool in _armed:
+            _monitoring.set_events(self._tool, 0)
+            for code in self._codes:
+                _monitoring.set_local_events(self._tool, code, 0)
+        self._asked = None
+        self._begun = None
+        self._methods.clear()
+
+    def _count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
+        key = (event, code, offset, callee)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return Trigger(event, code, offset, self._counts[key], callee)
+
+    def _mine(self, code: CodeType, offset: int) -> bool:
+        """Tell whether the main thread runs ``code``; note what other threads reach."""
+        if threading.get_ident() == self._main:
+            return True
+        self.recording.other_threads.add((code.co_filename, line_of(code, offset)))
+        return False
+
+    def _enter(self, code: CodeType) -> bool:
+        """Arm a code object in scope when it is first entered; tell whether it is in scope."""
+        if code in self._codes:
+            return True
+        if not self._in_scope(code.co_filename):
+            return False
+        self._codes.add(code)
+        _monitoring.set_local_events(self._tool, code, self._local)
+        return True
+
+    def _start(self, code: CodeType, offset: int) -> None:
+        in_scope = self._enter(code)
+        frame = caller_frame()
+        if self._lines:
+            if in_scope and facts.starts_on_its_line(code, offset) and threading.get_ident() == self._main:
+                self._begun = frame
+                trigger = self._count("PY_START", code, offset)
+                self.recording.add("line", offset, frame, self._in_scope, trigger)
+            return
+        if in_scope and self._mine(code, offset):
+            self.recording.add("entry", offset, frame, self._in_scope, self._count("PY_START", code, offset))
+        self._watch_star_call(frame)
+
+    def _resume(self, code: CodeType, offset: int) -> None:
+        if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
+            self.recording.add(
+                "resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset)
+            )
+
+    def _watch_star_call(self, frame: FrameType) -> None:
+        """Ask for the return of a function that code in scope called through ``*args``: it may be a method."""
+        caller = frame.f_back
+        if caller is None or caller.f_code not in self._codes:
+            return
+        if facts.is_star_call(caller.f_code, caller.f_lasti):
+            known = self._local if frame.f_code in self._codes else 0
+            _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
+
+    def _return(self, code: CodeType, _: int, __: object) -> object:
+        frame = caller_frame().f_back
+        if frame is None or threading.get_ident() != self._main:
+            return None
+        caller, offset = frame.f_code, frame.f_lasti
+        if caller not in self._codes or not facts.is_star_call(caller, offset):
+            return None
+        trigger = self._count("PY_RETURN", caller, offset, code)
+        if facts.STAR_CALL_OF_METHOD_IS_SILENT:
+            self._asked = (frame, trigger)
+            return self.probe.trip.now
+        if self._methods.pop(frame, -1) == offset:
+            self.recording.add("call", offset, frame, self._in_scope, trigger)
+        return None
+
+    def heard(self, frame: FrameType) -> None:
+        """Learn that the probe after a star call was handled in ``frame``."""
+        asked, self._asked = self._asked, None
+        if asked is not None and frame is asked[0] and frame.f_lasti == asked[1].offset:
+            self.recording.add("call", frame.f_lasti, frame, self._in_scope, asked[1])
+
+    def _call(self, code: CodeType, offset: int, function: object, _: object) -> None:
+        if isinstance(function, MethodType) and facts.is_star_call(code, offset):
+            self._methods[caller_frame()] = offset
+
+    def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
+        trigger = self._count("C_RETURN", code, offset) if self._mine(code, offset) else None
+        if trigger is not None:
+            self.recording.add("call", offset, caller_frame(), self._in_scope, trigger)
+
+    def _jump(self, code: CodeType, offset: int, destination: int) -> None:
+        backward = destination <= offset and facts.is_backward_jump(code, offset)
+        if backward and self._mine(code, offset):
+            trigger = self._count("INSTRUCTION", code, offset)
+            self.recording.add("jump", offset, caller_frame(), self._in_scope, trigger)
+
+    def _line(self, code: CodeType, line: int) -> None:
+        if threading.get_ident() != self._main:
+            self.recording.other_threads.add((code.co_filename, line))
+            return
+        frame = caller_frame()
+        trigger = self._count("LINE", code, line)
+        if frame is not self._begun or line != line_of(code, facts.resume_of(code)):
+            self.recording.add("line", frame.f_lasti, frame, self._in_scope, trigger)
+        self._begun = None

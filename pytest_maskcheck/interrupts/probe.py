@@ -1,0 +1,53 @@
+"""Asks CPython itself whether an instruction checks for signals, with a signal nobody else uses.
+
+``with Probe(heard) as probe`` installs a handler; a callback that ends with ``return probe.trip.now`` makes that
+signal pending; CPython calls the handler at the next checkpoint, and ``heard(frame)`` learns where that was.
+A frame of this package means that there was none before the next callback.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Self
+
+from pytest_maskcheck.interrupts.delivery import Trip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+
+def _spare() -> int:
+    candidates = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
+    candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
+    for number in candidates:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            return number
+    message = "maskcheck needs one signal without a handler to find checkpoints; all of them have one"
+    raise RuntimeError(message)
+
+
+class Probe:
+    """A pending signal of our own.
+
+    Parameters:
+        heard: called with the frame in which CPython handled the signal.
+    """
+
+    def __init__(self, heard: Callable[[FrameType], object]) -> None:
+        """Choose the signal."""
+        self.trip = Trip(_spare())
+        self._heard = heard
+
+    def __enter__(self) -> Self:
+        """Install the handler."""
+        signal.signal(self.trip, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Restore the default action, which the spare signal had."""
+        signal.signal(self.trip, signal.SIG_DFL)
+
+    def _handle(self, _: int, frame: FrameType | None) -> None:
+        if frame is not None:
+            self._heard(frame)

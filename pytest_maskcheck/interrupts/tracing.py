@@ -1,0 +1,218 @@
+"""The engine for CPython 3.11, built on ``sys.settrace`` with opcode events.
+
+Theory of operation. 3.11 has no event for "this call has returned". But a signal that is made pending before
+a call is handled by CPython itself at the next checkpoint, and that is after the call, unless the call was
+inlined or ran Python code. So the recorder makes a signal of its own pending (``probe.py``) before every call and every
+backward jump, and again whenever a Python function that such a call ran returns: where CPython calls the
+probe's handler is a checkpoint; if the tracer itself is interrupted, there was none. To strike there later,
+the same event of the run is awaited and the real signal made pending.
+
+===========  ==========================================  ================================================
+place        event awaited                               delivery (see ``delivery.py``)
+===========  ==========================================  ================================================
+entry        ``call``                                    at once: the check lies behind
+resume       ``call``, not after ``await``               at once, likewise
+call, jump   ``opcode`` of the call or jump, or          left pending
+             ``return`` of a function that the call ran
+line         ``line``                                    ``line``: left pending; ``raise``: raised at once
+===========  ==========================================  ================================================
+
+Rules:
+
+1. Only the main thread is traced: only it runs signal handlers.
+2. Frames out of scope are traced only if a call in scope ran them, and then only for their return.
+3. A strike switches tracing off before it sends the signal: the tracer's own entry would be the next checkpoint.
+4. A child process forked by the code under test is not traced.
+
+Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
+``key``) is struck after the last of them, as a real signal at the end of the call would be.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, context_of
+from pytest_maskcheck.interrupts.delivery import deliver, pending
+from pytest_maskcheck.interrupts.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts.base import InScope, Mode
+
+    TraceFunction = Callable[[FrameType, str, Any], Any]
+
+os.register_at_fork(after_in_child=lambda: _traced() and sys.settrace(None))
+
+
+def _traced() -> bool:
+    return isinstance(getattr(sys.gettrace(), "__self__", None), _Tracer)
+
+
+@contextmanager
+def _tracing(tracer: _Tracer) -> Iterator[None]:
+    before = sys.gettrace()
+    sys.settrace(tracer.enter)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+class TracingEngine:
+    """Finds and hits places with ``sys.settrace``."""
+
+    name = "sys.settrace"
+
+    @contextmanager
+    def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
+        """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
+        recorder = _Recorder(in_scope, mode)
+        with Probe(recorder.heard) as recorder.probe, _tracing(recorder):
+            yield recorder.recording
+
+    @contextmanager
+    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> Iterator[Strike]:
+        """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
+        striker = _Striker(trigger, in_scope, mode, signum, struck)
+        with _tracing(striker):
+            yield striker.strike
+
+
+class _Tracer:
+    """Chooses which frames to trace, and for what."""
+
+    def __init__(self, in_scope: InScope, mode: Mode) -> None:
+        self.in_scope = in_scope
+        self.mode = mode
+
+    def watches(self, code: CodeType) -> bool:
+        """Tell whether calls, jumps and lines of ``code`` matter."""
+        return self.in_scope(code.co_filename)
+
+    def enter(self, frame: FrameType, _: str, __: object) -> TraceFunction | None:
+        """Trace function for ``call`` events: a function is entered, or a generator resumed."""
+        code = frame.f_code
+        if self.watches(code):
+            opcodes = self.mode == "checkpoint"
+            frame.f_trace_opcodes, frame.f_trace_lines = opcodes, not opcodes
+            if opcodes and facts.checks_on_resume(code, frame.f_lasti):
+                self.entered(frame)
+            return self.local
+        caller = frame.f_back
+        if self.mode == "checkpoint" and caller is not None and self.called(caller):
+            frame.f_trace_lines = False
+            return self.local
+        return None
+
+    def called(self, frame: FrameType) -> bool:
+        """Tell whether ``frame`` is watched and stands at a call."""
+        return self.watches(frame.f_code) and facts.is_call(frame.f_code, frame.f_lasti)
+
+    def entered(self, frame: FrameType) -> None:
+        """Act on a function entry or a resumption."""
+        raise NotImplementedError
+
+    def local(self, frame: FrameType, event: str, value: object) -> Any:
+        """Trace function for the events within a frame."""
+        raise NotImplementedError
+
+
+class _Recorder(_Tracer):
+    """Lists every hit of one run."""
+
+    probe: Probe
+
+    def __init__(self, in_scope: InScope, mode: Mode) -> None:
+        super().__init__(in_scope, mode)
+        self.recording = Recording()
+        self._counts: dict[tuple[str, CodeType, int], int] = {}
+        self._asked: tuple[FrameType, Trigger] | None = None
+
+    def _count(self, event: str, code: CodeType, offset: int) -> Trigger:
+        key = (event, code, offset)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        return Trigger(event, code, offset, self._counts[key])
+
+    def entered(self, frame: FrameType) -> None:
+        code, offset = frame.f_code, frame.f_lasti
+        kind = "entry" if facts.is_entry(code, offset) else "resume"
+        self.recording.add(kind, offset, frame, self.in_scope, self._count("call", code, offset))
+
+    def local(self, frame: FrameType, event: str, _: object) -> Any:
+        code, offset = frame.f_code, frame.f_lasti
+        if event == "line":
+            trigger = self._count("line", code, frame.f_lineno)
+            self.recording.add("line", offset, frame, self.in_scope, trigger)
+        elif event == "opcode":
+            if facts.is_call(code, offset) or facts.is_backward_jump(code, offset):
+                self._asked = (frame, self._count("opcode", code, offset))
+                return self.probe.trip.now
+        elif event == "return":
+            caller = frame.f_back
+            if self.mode == "checkpoint" and caller is not None and self.called(caller):
+                self._asked = (caller, self._count("return", caller.f_code, caller.f_lasti))
+                return self.probe.trip.now
+        return self.local
+
+    def heard(self, frame: FrameType) -> None:
+        """Learn that the probe was handled in ``frame``."""
+        asked, self._asked = self._asked, None
+        if asked is None or frame is not asked[0] or frame.f_lasti != asked[1].offset:
+            return
+        kind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
+        self.recording.add(kind, frame.f_lasti, frame, self.in_scope, asked[1])
+
+
+class _Striker(_Tracer):
+    """Waits for one trigger and sends the signal."""
+
+    def __init__(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> None:
+        super().__init__(in_scope, mode)
+        self.strike = Strike()
+        self._trigger = trigger
+        self._signum = signum
+        self._struck = struck
+        self._left = trigger.count
+        self._returning = trigger.event == "return"
+
+    def watches(self, code: CodeType) -> bool:
+        return code is self._trigger.code
+
+    def _fires(self, frame: FrameType) -> bool:
+        self._left -= 1
+        if self._left:
+            return False
+        sys.settrace(None)
+        self.strike.fired = True
+        self.strike.code, self.strike.offset = frame.f_code, frame.f_lasti
+        self.strike.context = context_of(frame, self.in_scope)
+        self._struck()
+        return True
+
+    def entered(self, frame: FrameType) -> None:
+        trigger = self._trigger
+        if trigger.event == "call" and frame.f_lasti == trigger.offset and self._fires(frame):
+            deliver(self.strike, self._signum, frame)
+
+    def local(self, frame: FrameType, event: str, _: object) -> Any:
+        trigger = self._trigger
+        if event != trigger.event or self.strike.fired:
+            return self.local
+        place: FrameType | None = frame.f_back if self._returning else frame
+        if place is None or place.f_code is not trigger.code:
+            return self.local
+        where = place.f_lineno if event == "line" else place.f_lasti
+        if where != trigger.offset or not self._fires(place):
+            return self.local
+        if self.mode == "raise":
+            self.strike.raised = True
+            raise KeyboardInterrupt
+        trip = pending(self.strike, self._signum)
+        return trip.now

@@ -1,0 +1,376 @@
+"""A process for audited runs: forked child, watchdog, hang and crash.
+
+The session forks the *auditor*, in which the test is warmed up and its points are found; the auditor forks a
+*worker* for every sequence of interrupted runs that needs a clean process. Nothing that a run does reaches the
+session; what a worker leaves goes with it.
+
+Rules:
+
+1. A child ends by SIGKILL from its own hand: no exit handler, no flush, no ``os._exit`` that others have patched.
+2. A child tells its results through a pipe as they come, and where it is through shared memory, which survives any
+   death. What a dead child did not say is concluded from that.
+3. All children of an audit share a process group, which is killed as a whole at its end: grandchildren too.
+4. Between a fork and the moment at which the child is certain to be killed, signals are blocked.
+5. A child that outlives its parent is killed by the kernel where the kernel offers that (Linux).
+
+What does not work: threads do not survive a fork, so a test that talks to a thread of a longer-lived fixture needs
+``isolation=none``; without ``os.fork`` there is no isolation at all.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import mmap
+import os
+import pickle
+import re
+import select
+import signal
+import struct
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.results import Frame
+from pytest_maskcheck.run import Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from pytest_maskcheck.results import Point
+
+CAN_FORK = hasattr(os, "fork")
+"""Whether this platform offers isolation."""
+
+_LENGTH = struct.Struct("=Q")
+_PROGRESS = struct.Struct("=idd")
+_GRACE = 1.0
+"""Seconds that a hung child gets to write down where it hangs."""
+
+
+class Page:
+    """A page of memory that a child and its parent share: how far the child is.
+
+    Attributes:
+        turn: number of the run under way, -1 before the first.
+        struck: when its interrupt was sent, by ``time.monotonic``; 0 if it was not yet.
+        since: when the run began.
+    """
+
+    def __init__(self) -> None:
+        """Map the page; children made later share it."""
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.begin(-1)
+
+    def begin(self, turn: int) -> None:
+        """Note that run number ``turn`` begins."""
+        _PROGRESS.pack_into(self._memory, 0, turn, time.monotonic(), 0.0)
+
+    def strike(self) -> None:
+        """Note that the interrupt was sent."""
+        _PROGRESS.pack_into(self._memory, 0, self.turn, self.since, time.monotonic())
+
+    @property
+    def turn(self) -> int:
+        return int(_PROGRESS.unpack_from(self._memory)[0])
+
+    @property
+    def since(self) -> float:
+        return float(_PROGRESS.unpack_from(self._memory)[1])
+
+    @property
+    def struck(self) -> bool:
+        return bool(_PROGRESS.unpack_from(self._memory)[2])
+
+    def close(self) -> None:
+        """Unmap the page."""
+        self._memory.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended without having said all.
+
+    Parameters:
+        how: ``hang`` or ``crash``.
+        detail: in words, such as ``killed by SIGSEGV``.
+        stack: where its main thread was, innermost last, as far as known.
+    """
+
+    how: str
+    detail: str
+    stack: tuple[Frame, ...]
+
+
+@contextmanager
+def _all_blocked() -> Iterator[set[int]]:
+    """Block all signals; yields the mask that was in force."""
+    before = {int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def in_child(
+    work: Callable[[Callable[[object], None]], None],
+    page: Page,
+    limit: Callable[[], float],
+    *,
+    leader: bool,
+    name: Callable[[str], str] = str,
+) -> Generator[Any, None, Death | None]:
+    """Run ``work(say)`` in a forked child and yield what it says; return how it died, ``None`` if it ended well.
+
+    Closing the generator, or an exception in it (Ctrl-C), kills the child and, for a ``leader``, its process group.
+
+    Parameters:
+        work: what to do in the child.
+        page: where the child notes how far it is.
+        limit: seconds that one turn of the page may take before the child counts as hung; asked anew each time.
+        leader: the child leads a process group of its own.
+        name: shortens file names in the stack of a child that died.
+    """
+    child = None
+    try:
+        with _all_blocked() as mask, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
+            child = _Child(leader=leader)
+            child.fork(work, mask)
+        ended = yield from child.listen(page, limit)
+        if ended:
+            return None
+        return child.death(name)
+    finally:
+        if child is not None:
+            try:
+                child.kill()
+            except KeyboardInterrupt:  # between here and the first line of kill
+                child.kill()
+                raise
+
+
+class _Child:
+    """One forked process: pipe, crash report and pid."""
+
+    def __init__(self, *, leader: bool) -> None:
+        self._leader = leader
+        self.pid = 0
+        self._status: int | None = None
+        self._hung = 0.0
+        self._report: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
+        self._reader, self._writer = os.pipe()
+
+    def fork(self, work: Callable[[Callable[[object], None]], None], mask: set[int]) -> None:
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                if self._leader:
+                    os.setpgid(0, 0)
+                _die_with(parent)
+                os.close(self._reader)
+                faulthandler.enable(self._report, all_threads=True)
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                work(self._say)
+                self._say(_End())
+            except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
+                with suppress(BaseException):
+                    import traceback  # noqa: PLC0415  (only on the way down)
+
+                    self._say(_Broken("".join(traceback.format_exception(error))))
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        if self._leader:
+            with suppress(OSError):  # the child did it first, or is gone
+                os.setpgid(self.pid, self.pid)
+        os.close(self._writer)
+        self._writer = -1
+
+    def _say(self, message: object) -> None:
+        data = pickle.dumps(message)
+        data = _LENGTH.pack(len(data)) + data
+        while data:
+            data = data[os.write(self._writer, data) :]
+
+    def listen(self, page: Page, limit: Callable[[], float]) -> Generator[Any, None, bool]:
+        """Yield what the child says; return whether it said that it is done."""
+        buffer = bytearray()
+        while True:
+            while len(buffer) >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(buffer)
+                if len(buffer) < _LENGTH.size + length:
+                    break
+                message = pickle.loads(bytes(buffer[_LENGTH.size : _LENGTH.size + length]))  # noqa: S301  (our own child)
+                del buffer[: _LENGTH.size + length]
+                if isinstance(message, _End):
+                    return True
+                if isinstance(message, _Broken):
+                    raise AuditBroke(message.traceback)
+                yield message
+            remaining = page.since + limit() - time.monotonic()
+            if remaining <= 0 and not self._gone():
+                self._hung = time.monotonic() - page.since
+                return False
+            readable, _, _ = select.select([self._reader], [], [], min(max(remaining, 0.01), 0.25))
+            if readable:
+                data = os.read(self._reader, 1 << 16)
+                if not data:
+                    return False
+                buffer += data
+            elif self._gone():  # a grandchild may hold the pipe open
+                return False
+
+    def _gone(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is not None
+
+    def death(self, name: Callable[[str], str]) -> Death:
+        if self._hung:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
+            self._wait(_GRACE)
+            return Death("hang", f"no end after {self._hung:.1f} s", self._stack(name))
+        self._wait(_GRACE)
+        status = os.waitstatus_to_exitcode(self._status) if self._status is not None else 0
+        if status >= 0:
+            return Death("crash", f"the process exited with status {status}", ())
+        with suppress(ValueError):
+            return Death("crash", f"killed by {signal.Signals(-status).name}", self._stack(name))
+        return Death("crash", f"killed by signal {-status}", self._stack(name))
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._gone() and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def _stack(self, name: Callable[[str], str]) -> tuple[Frame, ...]:
+        """Return the stack of the main thread that faulthandler wrote down."""
+        self._report.seek(0)
+        text = self._report.read().decode(errors="replace")
+        stacks = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)
+        if len(stacks) < 2:  # noqa: PLR2004  (nothing was written)
+            return ()
+        lines = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', stacks[-1], re.MULTILINE)
+        return tuple(Frame(name(path), int(line), function, path) for path, line, function in reversed(lines))
+
+    def kill(self) -> None:
+        """End the child and all that it made, whatever state it is in."""
+        with _all_blocked():
+            if self.pid:
+                with suppress(OSError):
+                    if self._leader:
+                        os.killpg(self.pid, signal.SIGKILL)
+                if self._status is None:
+                    with suppress(OSError):
+                        os.kill(self.pid, signal.SIGKILL)
+                    with suppress(OSError):
+                        os.waitpid(self.pid, 0)
+            for descriptor in (self._reader, self._writer):
+                if descriptor != -1:
+                    os.close(descriptor)
+            self._reader = self._writer = -1
+            self._report.close()
+            self.pid = 0
+
+
+class _End:
+    """The child's last word."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """The child's last word if the audit itself failed."""
+
+    traceback: str
+
+
+class AuditBroke(RuntimeError):
+    """The audit itself raised in a child; the message is its traceback."""
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when ``parent`` ends (prctl(2); Linux only)."""
+    if sys.platform == "linux":
+        with suppress(Exception):
+            import ctypes  # noqa: PLC0415  (only in children)
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MakesRuns(Protocol):
+    """Makes one run in this process."""
+
+    def __call__(self, point: Point | None, struck: Callable[[], None]) -> Ran:
+        """Run up to ``point`` and interrupt there (``None``: run through); call ``struck`` when it is sent."""
+        ...
+
+
+@dataclass(slots=True)
+class Forked:
+    """An executor that gives every sequence of runs a forked worker.
+
+    Parameters:
+        run: makes one run in the worker.
+        limit: seconds that one run may take.
+        name: shortens file names.
+    """
+
+    run: MakesRuns
+    limit: float
+    name: Callable[[str], str] = str
+
+    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+        """See :class:`pytest_maskcheck.audit.Executor`."""
+        page = Page()
+
+        def work(say: Callable[[object], None]) -> None:
+            owner = os.getpid()
+            page.begin(-1)
+            self.run(None, lambda: None)  # what a process does the first time only
+            for turn, point in enumerate(points):
+                page.begin(turn)
+                ran = self.run(point, page.strike)
+                if os.getpid() != owner:  # a child that the code under test forked and lost
+                    os.kill(os.getpid(), signal.SIGKILL)
+                say(ran)
+
+        children = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
+        try:
+            death = yield from children
+            if death is not None:
+                yield _last_run(page, death)
+        finally:
+            children.close()
+            page.close()
+
+
+def _last_run(page: Page, death: Death) -> Ran:
+    """Return the run in which a worker died."""
+    return Ran(Strike(fired=page.struck), died=death.how, detail=death.detail, stack=death.stack)
+
+
+@dataclass(slots=True)
+class InProcess:
+    """An executor without isolation: runs are made here and what they leave is repaired as far as it can be."""
+
+    run: MakesRuns
+
+    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+        """See :class:`pytest_maskcheck.audit.Executor`."""
+        for point in points:
+            yield self.run(point, lambda: None)

@@ -1,0 +1,28 @@
+"""pytest's hooks that are there without ``--maskcheck``: options and marker. The rest is registered on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck import settings
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register options and ini keys."""
+    settings.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and the auditing session if it is asked for."""
+    config.addinivalue_line(
+        "markers",
+        f"{settings.MARKER}(points, hits, max_points, timeout, strict, may_swallow, allow, include, exclude, isolation): "
+        "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
+    )
+    if settings.wanted(config):
+        from pytest_maskcheck.session import AuditingSession  # noqa: PLC0415  (off costs nothing)
+
+        config.pluginmanager.register(AuditingSession(config), "maskcheck-session")

@@ -1,0 +1,253 @@
+"""Which code is in scope, and which lines of it a run reached. The only module that imports coverage.
+
+coverage.py measures one run with an instance of our own, which takes over the scope and the exclusions of
+the user's configuration and nothing else of it: an instance started with ``patch``, ``concurrency``, plugins or
+contexts would act on the process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+from bisect import bisect_right
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import coverage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+IGNORE = r"#\s*maskcheck:\s*ignore\b"
+"""The comment that takes a line, or the block that it heads, out of the audit."""
+
+_UNREACHED = "coverage did not see the line in its own run: the test takes another way each time"
+_EXCLUDED = "excluded by coverage's configuration"
+_IGNORED = "# maskcheck: ignore"
+
+
+class UnknownScope(ValueError):
+    """An entry of ``include`` or ``exclude`` names nothing."""
+
+
+def running() -> coverage.Coverage | None:
+    """Return the coverage measurement of this process that the user started, if any."""
+    return coverage.Coverage.current()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Pause the user's own measurement: collectors are a process-wide stack, and ours would run beside it."""
+    outer = running()
+    if outer is None:
+        yield
+        return
+    outer.stop()
+    try:
+        yield
+    finally:
+        outer.start()
+
+
+class Reach:
+    """Scope, lines reached and exclusions.
+
+    Parameters:
+        root: the root directory; code below it is in scope where neither ``include`` nor coverage's configuration
+            says otherwise.
+        include, exclude: file globs relative to ``root``, names of modules or packages, or ``stdlib``; empty:
+            coverage's ``source``, ``include`` and ``omit``.
+
+    Raises:
+        UnknownScope: an entry is neither a glob nor an importable name.
+    """
+
+    def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+        """Read coverage's configuration; nothing is started."""
+        settings = running() or coverage.Coverage(data_file=None, config_file=_config_file(root))
+        self._root = root
+        self._exclusions = _strings(settings.get_option("report:exclude_lines"))
+        own = [pattern for entry in include for pattern in self._patterns(entry)]
+        self._include = own or self._configured(settings) or [os.path.join(root, "**")]
+        self._omit = [pattern for entry in exclude for pattern in self._patterns(entry)]
+        if not own:
+            self._omit += _strings(settings.get_option("run:omit"))
+        if not own and self._include == [os.path.join(root, "**")]:
+            self._omit += ["**/site-packages/**", *_installation_below(root)]
+        self._lines: dict[str, set[int]] = {}
+        self._files: dict[str, str | None] = {}
+        self._statements: dict[str, tuple[dict[int, str], list[int]]] = {}
+        self._reached: dict[str, set[int]] = {}
+        self.ignores_used: set[tuple[str, int]] = set()
+
+    def _configured(self, settings: coverage.Coverage) -> list[str]:
+        """Return the patterns of the user's ``source``, ``source_pkgs`` or ``include``."""
+        patterns: list[str] = []
+        for entry in _strings(settings.get_option("run:source")) + _strings(settings.get_option("run:source_pkgs")):
+            if os.path.isdir(entry):
+                patterns.append(os.path.join(os.path.abspath(entry), "**"))
+            else:
+                patterns += _module_patterns(entry) or []
+        return patterns or _strings(settings.get_option("run:include"))
+
+    def _patterns(self, entry: str) -> list[str]:
+        """Return the file patterns that an entry of ``include`` or ``exclude`` stands for."""
+        if entry == "stdlib":
+            return _standard_library()
+        path = os.path.join(self._root, entry)
+        if os.path.isdir(path):
+            return [os.path.join(path, "**")]
+        if os.path.isfile(path) or any(character in entry for character in "*?["):
+            return [path]
+        patterns = _module_patterns(entry)
+        if patterns is None:
+            message = f"{entry!r} is neither a file below {self._root}, nor a glob, nor a module that can be imported"
+            raise UnknownScope(message)
+        return patterns
+
+    @contextmanager
+    def measuring(self, *files: str) -> Iterator[None]:
+        """Measure the run in the body of the ``with`` statement; ``files`` are in scope whatever the settings say."""
+        measurement = coverage.Coverage(
+            data_file=None,
+            config_file=False,
+            cover_pylib=True,
+            include=[*self._include, *map(_escaped, files)],
+            omit=self._omit or None,
+            check_preimported=False,
+        )
+        measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
+        with measurement.collect():
+            yield
+        data = measurement.get_data()
+        self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files()}
+        self._files.clear()
+        self._reached.clear()
+        data.close(force=True)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files in scope of which the run reached lines."""
+        return frozenset(self._lines)
+
+    def in_scope(self, filename: str) -> bool:
+        """Tell whether code with this ``co_filename`` is in scope and was reached."""
+        return self._measured(filename) is not None
+
+    def _measured(self, filename: str) -> str | None:
+        try:
+            return self._files[filename]
+        except KeyError:
+            path = os.path.abspath(filename)
+            found = next((path for path in (filename, path, os.path.realpath(path)) if path in self._lines), None)
+            self._files[filename] = found
+            return found
+
+    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
+        """Return why a point on this line is not audited, or ``""``.
+
+        Parameters:
+            filename: a ``co_filename``.
+            line: the line.
+            entry: the point is a function's entry, on the line of its ``def``, which ran when the module was imported.
+        """
+        path = self._measured(filename)
+        if path is None:
+            return "not in scope"
+        excluded, statements = self._analysis(path)
+        statement = _statement(statements, line)
+        reason = excluded.get(statement) or excluded.get(line) or ""
+        if reason == _IGNORED:
+            self.ignores_used.add((path, self._comment(path, line)))
+        if not reason and not entry and line not in self._lines[path] and statement not in self._statements_reached(path):
+            reason = _UNREACHED
+        return reason
+
+    def _statements_reached(self, path: str) -> set[int]:
+        if path not in self._reached:
+            self._reached[path] = {_statement(self._analysis(path)[1], line) for line in self._lines[path]}
+        return self._reached[path]
+
+    def _analysis(self, path: str) -> tuple[dict[int, str], list[int]]:
+        """Return excluded lines with the reason, and the first lines of all statements in order."""
+        if path not in self._statements:
+            excluded: dict[int, str] = {}
+            statements: set[int] = set()
+            for reason, patterns in ((_EXCLUDED, self._exclusions), (_IGNORED, [IGNORE])):
+                reader = coverage.Coverage(data_file=None, config_file=False)
+                reader.clear_exclude()
+                for pattern in patterns:
+                    reader.exclude(pattern)
+                _, lines, out, *_ = reader.analysis2(path)
+                excluded |= dict.fromkeys(out, reason)
+                statements |= {*lines, *out}
+            self._statements[path] = (excluded, sorted(statements))
+        return self._statements[path]
+
+    def ignores(self) -> set[tuple[str, int]]:
+        """Return (file, line) of every ``# maskcheck: ignore`` in the files reached."""
+        return {(path, line) for path in self._lines for line in _comments(path)}
+
+    def _comment(self, path: str, line: int) -> int:
+        return max((comment for comment in _comments(path) if comment <= line), default=line)
+
+
+def _statement(statements: list[int], line: int) -> int:
+    """Return the first line of the statement that ``line`` belongs to."""
+    position = bisect_right(statements, line)
+    return statements[position - 1] if position else line
+
+
+def _comments(path: str) -> list[int]:
+    with open(path, encoding="utf-8", errors="replace") as source:
+        return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
+
+
+def _module_patterns(name: str) -> list[str] | None:
+    """Return the patterns of the files of a module or package, ``None`` if there is no such module."""
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return [os.path.join(place, "**") for place in spec.submodule_search_locations]
+    return [_escaped(spec.origin)] if spec.origin and os.path.isfile(spec.origin) else []
+
+
+def _standard_library() -> list[str]:
+    """Return the patterns of the standard library, without what is installed below it."""
+    place = sysconfig.get_path("stdlib")
+    return [
+        os.path.join(place, entry.name, "**") if entry.is_dir() else entry.path
+        for entry in os.scandir(place)
+        if entry.name.endswith(".py") or (entry.is_dir() and entry.name not in {"site-packages", "dist-packages"})
+    ]
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def _config_file(root: str) -> str | bool:
+    """Return the configuration that ``coverage`` would read when started in ``root``."""
+    for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml"):
+        path = os.path.join(root, name)
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8", errors="replace") as text:
+                if name == ".coveragerc" or re.search(r"^\[(tool\.)?coverage[:.\]]", text.read(), re.MULTILINE):
+                    return path
+    return False
+
+
+def _installation_below(root: str) -> list[str]:
+    """Return patterns for the parts of the Python installation that lie below ``root`` (a virtual environment)."""
+    prefix = os.path.abspath(sysconfig.get_path("data"))
+    return [os.path.join(prefix, "**")] if prefix.startswith(root.rstrip(os.sep) + os.sep) else []

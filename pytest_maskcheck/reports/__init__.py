@@ -1,0 +1,1 @@
+"""Results made readable: for the terminal and for machines."""

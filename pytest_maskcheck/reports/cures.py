@@ -1,0 +1,42 @@
+"""One sentence on what helps, by verdict and kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.results import Verdict
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.results import Defect
+
+_BY_KIND = {
+    "lock": "take the lock with `with lock:`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+    "semaphore": "take it with `with semaphore:`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+    "fd": "no Python code runs between the system call and the `with` or `try` that owns its result if signals are masked there",
+    "thread": "start the thread inside the `try` whose `finally` stops and joins it, with signals masked until the `try` is entered",
+    "child": "use `with subprocess.Popen(...)`, with signals masked from the call to the inside of the block",
+    "path": "remove it in a `finally` that is entered before the file exists, under a name chosen beforehand",
+}
+_BY_VERDICT = {
+    Verdict.LEAK: "mask signals from before the acquisition until the code that releases it is certain to run",
+    Verdict.IMPLICIT: "another interpreter would keep it until its next garbage collection: release it with `with` or `finally`",
+    Verdict.ALTERED: "restore the old state in a `finally` that is entered before the state is changed, with signals masked in between",
+    Verdict.SWALLOWED: "let KeyboardInterrupt pass: `except Exception` instead of a bare `except:` or `except BaseException`, "
+    "and no `return` in `finally`",
+    Verdict.REPLACED: "clean-up code must cope with what was only half done when the interrupt came, so that the interrupt comes out",
+    Verdict.UNUSABLE: "restore the invariants of the object in a `finally`, or mask signals while they do not hold",
+    Verdict.HANG: "clean-up code waits for something that the interrupted code no longer gives: a lock that it still holds, "
+    "a thread that was never told to stop",
+    Verdict.CRASH: "code that runs while an interrupt passes ended the process",
+    Verdict.INTERPRETER: "no Python code can avoid this on this interpreter; masking signals around the block can",
+}
+_FINALIZER = "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
+
+
+def cure(defect: Defect) -> str:
+    """Return the sentence for a defect."""
+    if defect.verdict is Verdict.LEAK and defect.kind in _BY_KIND:
+        return _BY_KIND[defect.kind]
+    if defect.verdict is Verdict.SWALLOWED and defect.kind == "finalizer":
+        return _FINALIZER
+    return _BY_VERDICT[defect.verdict]

@@ -1,0 +1,24 @@
+"""The report for machines: one JSON file of a session."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.results import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_maskcheck.results import Audit
+
+
+def write(path: str, audits: Iterable[Audit]) -> None:
+    """Write the audits of a session to ``path``.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    data = {"schema": SCHEMA, "tool": "pytest-maskcheck", "audits": [audit.to_json() for audit in audits]}
+    Path(path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,144 @@
+"""The report for people: text, without colour, for the terminal and for everything that shows report sections."""
+
+from __future__ import annotations
+
+import linecache
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reports.cures import cure
+from pytest_maskcheck.results import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_maskcheck.results import Audit, Defect, Point
+
+_SHOWN = 8
+"""Ids of points shown of one defect; the rest is counted."""
+
+_LABEL = 12
+
+
+def headline(defect: Defect) -> str:
+    """Return a defect on one line, such as ``leak: lock Store._lock, lost at 2 points, first src/store.py:12``."""
+    where = f"{defect.points[0].path}:{defect.points[0].line}"
+    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, first at {where}]"
+
+
+def title(defect: Defect) -> str:
+    """Return what a defect is about."""
+    if defect.kind == defect.verdict:
+        return defect.key
+    if defect.verdict in {Verdict.LEAK, Verdict.IMPLICIT, Verdict.ALTERED, Verdict.INTERPRETER}:
+        return f"{defect.kind} {defect.key}".strip()
+    return defect.detail
+
+
+def count(items: Sequence[object] | int, word: str) -> str:
+    """Return a number with its noun in the right form."""
+    number = items if isinstance(items, int) else len(items)
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def message(audit: Audit) -> str:
+    """Return what a failing audit says: one line for a summary, then one for each defect."""
+    failures = audit.failures
+    lines = [headline(failures[0])] if len(failures) == 1 else [
+        f"not interrupt-safe: {count(failures, 'defect')}",
+        *(headline(defect) for defect in failures),
+    ]
+    return "\n".join(lines)
+
+
+def section(audit: Audit, command: Sequence[str]) -> str:
+    """Return the full account of an audit.
+
+    Parameters:
+        audit: the results.
+        command: words of the command that runs the test again, without ``--maskcheck-point ID``.
+    """
+    lines = [totals(audit)]
+    lines += [f"note: {note}" for note in audit.notes]
+    for defect in audit.defects:
+        lines += ["", *_defect(defect, audit, command)]
+    if audit.not_audited:
+        lines += ["", "not audited:"]
+        lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
+    return "\n".join(lines) + "\n"
+
+
+def totals(audit: Audit) -> str:
+    """Return the numbers of an audit on one line."""
+    listed = len(audit.defects) - len(audit.failures)
+    text = (
+        f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s, "
+        f"{count(audit.failures, 'defect')}"
+    )
+    return text + (f", {listed} listed only" if listed else "")
+
+
+def _defect(defect: Defect, audit: Audit, command: Sequence[str]) -> Iterator[str]:
+    point = defect.points[0]
+    listed = "" if defect.fails else "  (listed, does not fail the test)"
+    yield f"{defect.verdict}: {title(defect)}{listed}"
+    if defect.detail and defect.detail != title(defect):
+        yield _labelled("what", defect.detail)
+    yield from _excerpt(point)
+    yield _labelled("interrupted", _points(defect.points))
+    for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):
+        yield _labelled("note", note)
+    yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, _node(audit)]))
+    yield _labelled("cure", cure(defect))
+
+
+def _node(audit: Audit) -> str:
+    return audit.test
+
+
+def _about(name: str, defect: Defect) -> bool:
+    return any(point.id == name for point in defect.points)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:{_LABEL}}{text}"
+
+
+def _excerpt(point: Point) -> Iterator[str]:
+    """Yield the source around a point, the interrupted line marked."""
+    yield f"  {point.path}, in {point.function}"
+    for number in range(max(1, point.line - 2), point.line + 2):
+        source = linecache.getline(point.file, number).rstrip()
+        if source or number == point.line:
+            yield f"  {'>' if number == point.line else ' '} {number:4} | {source}"
+
+
+def _points(points: Sequence[Point]) -> str:
+    """Return the ids of points, the first few of them if they are many."""
+    shown = ", ".join(point.id for point in points[:_SHOWN])
+    more = len(points) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def summary(audits: Iterable[Audit], ignores: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Yield the lines of the session's summary: totals, what is only listed, what was not audited and why."""
+    audits = list(audits)
+    done = [audit for audit in audits if not audit.refused]
+    points = sum(audit.audited for audit in done)
+    defects = sum(len(audit.failures) for audit in done)
+    yield f"{count(done, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}"
+    for audit in audits:
+        if audit.refused:
+            yield f"not audited: {audit.test}: {audit.refused}"
+    for audit in done:
+        for defect in audit.defects:
+            if not defect.fails:
+                yield f"listed: {audit.test}: {headline(defect)}"
+    reasons: Counter[str] = Counter()
+    for audit in done:
+        reasons.update(audit.not_audited)
+    for reason, number in sorted(reasons.items()):
+        yield f"not audited: {count(number, 'point')}: {reason}"
+    for path, line in sorted(ignores):
+        yield f"unused: {path}:{line}: `# maskcheck: ignore` ignored no point in this run"

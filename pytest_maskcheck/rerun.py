@@ -1,0 +1,191 @@
+"""A pytest item as a callable with fresh fixtures. The only module that imports ``_pytest``.
+
+Theory of operation. ``runtestprotocol(item, nextitem=item.parent)`` sets an item up, calls it and tears it down, with fresh
+function-scoped fixtures; those of class, module, package and session scope stay, as the item's parent is named
+as the next thing to run. The audit happens inside ``item.runtest``, replaced on the instance: within the wrappers of
+all other plugins, and around functions, ``unittest`` and asynchronous tests alike. An interrupt never leaves it: pytest's
+fixture machinery catches only ``Exception`` and would skip finalizers (pytest#15067).
+
+Rules:
+
+1. What a run adds to the item is taken off again: report sections, user properties, the class instance.
+2. Nothing is logged: a test has one outcome, however often it runs.
+3. The directory that ``tmp_path`` made for a repeated run is removed.
+
+What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
+nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
+runs (pytest#14779), and the classes that draw a traceback. ``tests/test_rerun.py`` breaks when one of them changes.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import ExceptionChainRepr, ReprEntry, ReprFileLocation, ReprTraceback
+from _pytest.runner import runtestprotocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_maskcheck.results import Frame
+
+Body = Callable[[], object]
+
+_BEFORE, _AFTER = 3, 0
+"""Lines of source shown around an interrupted line."""
+
+
+def refusal(item: pytest.Item) -> str:
+    """Return why an item cannot be run again, or ``""``."""
+    if isinstance(item, pytest.DoctestItem):
+        return "doctests cannot be run twice"
+    if not isinstance(item, pytest.Function):
+        return f"items of type {type(item).__qualname__} are not Python functions"
+    return ""
+
+
+class ItemTarget:
+    """A test item that can be run again and again; see :class:`pytest_maskcheck.run.Target`."""
+
+    def __init__(self, item: pytest.Function, places: dict[str, str] | None = None) -> None:
+        """Take the item, and directories that are the same in all runs."""
+        self._item = item
+        self._places = places or {}
+
+    def __call__(self, around: Callable[[Body], None]) -> str:
+        """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
+        item = self._item
+        sections, properties = len(item._report_sections), len(item.user_properties)  # noqa: SLF001
+        directories: list[str] = []
+
+        def run(body: Body) -> None:
+            directories.append(self.places().get("tmp_path", ""))
+            around(body)
+
+        _fresh_instance(item)
+        try:
+            with replaced_runtest(item, run):
+                reports = runtestprotocol(item, log=False, nextitem=item.parent)
+        finally:
+            del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
+            for directory in filter(None, directories):
+                shutil.rmtree(directory, ignore_errors=True)
+        return next((_trouble(report) for report in reports if not report.passed), "")
+
+    def places(self) -> dict[str, str]:
+        """Return the directories that differ from run to run, by name."""
+        places = dict(self._places)
+        arguments = getattr(self._item, "funcargs", None) or {}
+        for name in ("tmp_path", "tmpdir"):
+            if name in arguments:
+                places["tmp_path"] = str(arguments[name])
+        return places
+
+
+def _trouble(report: pytest.TestReport) -> str:
+    """Return in words what failed outside the body."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message.splitlines()[0] if crash is not None and crash.message else str(report.outcome)
+    return f"{report.when} of the test {report.outcome}: {text}"
+
+
+def _fresh_instance(item: pytest.Function) -> None:
+    """Give a test method a new ``self``; ``unittest`` items do so themselves."""
+    if item.cls is not None and not _is_unittest(item):
+        item._obj = None  # type: ignore[attr-defined]  # noqa: SLF001
+        with suppress(AttributeError):
+            del item._instance  # noqa: SLF001
+
+
+def _is_unittest(item: pytest.Function) -> bool:
+    return hasattr(item, "_excinfo") or type(item).__name__ == "TestCaseFunction"
+
+
+@contextmanager
+def replaced_runtest(item: pytest.Function, around: Callable[[Body], None]) -> Iterator[None]:
+    """Call ``around(body)`` where pytest would call the body of the test."""
+    original = item.runtest
+
+    def body() -> None:
+        original()
+        errors = getattr(item, "_excinfo", None)  # where unittest items put exceptions
+        if errors:
+            raise errors.pop(0).value
+
+    item.runtest = lambda: around(body)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del item.runtest  # type: ignore[method-assign]
+
+
+def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
+    """Run the item as usual, without logging; return its reports, and whether its body ran to its end."""
+    completed = False
+
+    def around(body: Body) -> None:
+        nonlocal completed
+        body()
+        completed = True
+
+    if isinstance(item, pytest.Function):
+        with replaced_runtest(item, around):
+            return runtestprotocol(item, log=False, nextitem=item.parent), completed
+    return runtestprotocol(item, log=False, nextitem=item.parent), completed
+
+
+def leave(item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.TestReport]) -> None:
+    """Tear down what the next item does not need; an error becomes the teardown report."""
+    call = pytest.CallInfo.from_call(
+        lambda: item.session._setupstate.teardown_exact(nextitem),  # noqa: SLF001
+        "teardown",
+        reraise=(KeyboardInterrupt, pytest.exit.Exception),
+    )
+    if call.excinfo is not None and reports[-1].passed:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        report.sections += reports[-1].sections
+        reports[-1] = report
+
+
+def own_output(config: pytest.Config) -> None:
+    """Give a forked process its own capture, so that its output does not mix with that of its parent."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if capture.is_globally_capturing():
+        capture.read_global_capture()
+        capture.stop_global_capturing()
+        capture.start_global_capturing()
+    else:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.close(null)
+
+
+def drawn(frames: Sequence[Frame], message: str) -> Any:
+    """Return a traceback as pytest would draw it, from plain frames.
+
+    Parameters:
+        frames: outermost first.
+        message: what went wrong; its first line goes to the short summary.
+    """
+    entries = []
+    for position, frame in enumerate(frames):
+        lines = [
+            ("> " if number == frame.line else "  ") + "  " + linecache.getline(frame.file, number).rstrip()
+            for number in range(max(1, frame.line - _BEFORE), frame.line + _AFTER + 1)
+        ]
+        last = position == len(frames) - 1
+        if last:
+            lines += ["E   " + line for line in message.splitlines()]
+        place = ReprFileLocation(frame.path, frame.line, message.splitlines()[0] if last else "")
+        entries.append(ReprEntry(lines, None, None, place, "long"))
+    if not entries:
+        entries.append(ReprEntry(["E   " + line for line in message.splitlines()], None, None, None, "short"))
+    crash = ReprFileLocation(frames[-1].path, frames[-1].line, message) if frames else ReprFileLocation("", 0, message)
+    return ExceptionChainRepr([(ReprTraceback(entries, None, "long"), crash, None)])

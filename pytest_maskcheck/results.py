@@ -1,0 +1,230 @@
+"""What an audit found: frozen data that knows how to become JSON, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = 1
+"""Version of the JSON form; it grows by one when a reader of the old form would be misled."""
+
+
+class Verdict(StrEnum):
+    """What is wrong after an interrupt."""
+
+    LEAK = "leak"
+    IMPLICIT = "implicit"
+    ALTERED = "altered"
+    SWALLOWED = "swallowed"
+    REPLACED = "replaced"
+    UNUSABLE = "unusable"
+    HANG = "hang"
+    CRASH = "crash"
+    INTERPRETER = "interpreter"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of a traceback or of a calling context; ``path`` as shown in reports, ``file`` absolute."""
+
+    path: str
+    line: int
+    function: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place, in one calling context, at one hit, where an interrupt was delivered or should have been.
+
+    Parameters:
+        id: stable name such as ``src/pkg/store.py:12:call#1``.
+        path: file as shown in reports; relative to the root directory where it lies below it.
+        file: the absolute path.
+        line: line number, from 1.
+        kind: ``entry``, ``resume``, ``call``, ``jump`` or ``line``.
+        hit: 1 when the main thread comes by for the first time in a run.
+        function: qualified name of the function.
+        context: call sites in scope that led there, innermost first.
+        defect: the known CPython defect that an interrupt meets there, or ``""``.
+    """
+
+    id: str
+    path: str
+    file: str
+    line: int
+    kind: str
+    hit: int
+    function: str
+    context: tuple[Frame, ...] = ()
+    defect: str = ""
+
+    @property
+    def traceback(self) -> tuple[Frame, ...]:
+        """The way from the test to the point, within scope."""
+        return (*reversed(self.context), Frame(self.path, self.line, self.function, self.file))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong after one interrupt; ``fails`` tells whether it makes the test fail or is only listed."""
+
+    verdict: Verdict
+    kind: str
+    key: str
+    detail: str
+    fails: bool = True
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes findings at several points one defect."""
+        return (self.verdict, self.kind, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class PointResult:
+    """What one interrupt did.
+
+    Parameters:
+        point: id of the point.
+        findings: what was wrong afterwards, confirmed in a clean process.
+        reason: why the point counts as not audited; ``""`` if the interrupt was delivered there.
+        note: what a reader should know, such as that a mask held the interrupt back.
+        exception: what came out of the test, as one line; ``""`` if nothing did.
+        traceback: from the test to where the interrupt surfaced, harness frames left out.
+    """
+
+    point: str
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    note: str = ""
+    exception: str = ""
+    traceback: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Equal findings over one or several points."""
+
+    verdict: Verdict
+    kind: str
+    key: str
+    detail: str
+    fails: bool
+    points: tuple[Point, ...]
+    traceback: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit of one test.
+
+    Parameters:
+        test: the test's node id.
+        engine, isolation: how it was done, with the reason.
+        mode: ``checkpoint``, ``line`` or ``raise``.
+        points: every point that was to be audited.
+        results: one for each of them, in order.
+        left_out: reason -> how many hits of reached places were not audited for it.
+        notes: what else a reader should know (baseline leftovers, detectors that are blind here).
+        refused: why the test was not audited at all, or ``""``.
+        seconds: how long the audit took.
+    """
+
+    test: str
+    engine: str = ""
+    isolation: str = ""
+    mode: str = ""
+    points: tuple[Point, ...] = ()
+    results: tuple[PointResult, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    refused: str = ""
+    seconds: float = 0.0
+
+    @property
+    def audited(self) -> int:
+        """How many points had their interrupt delivered."""
+        return sum(1 for result in self.results if not result.reason)
+
+    @property
+    def not_audited(self) -> dict[str, int]:
+        """Reason -> how many points or hits were not audited for it."""
+        reasons = dict(self.left_out)
+        for result in self.results:
+            if result.reason:
+                reasons[result.reason] = reasons.get(result.reason, 0) + 1
+        return reasons
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """The findings, equal ones made one, in the order in which their points come."""
+        points = {point.id: point for point in self.points}
+        groups: dict[tuple[str, str, str], list[tuple[Finding, PointResult]]] = {}
+        for result in self.results:
+            for finding in result.findings:
+                groups.setdefault(finding.identity, []).append((finding, result))
+        return tuple(
+            Defect(
+                verdict=group[0][0].verdict,
+                kind=group[0][0].kind,
+                key=group[0][0].key,
+                detail=group[0][0].detail,
+                fails=any(finding.fails for finding, _ in group),
+                points=tuple(points[result.point] for _, result in group),
+                traceback=group[0][1].traceback,
+            )
+            for group in groups.values()
+        )
+
+    @property
+    def failures(self) -> tuple[Defect, ...]:
+        """The defects that make the test fail."""
+        return tuple(defect for defect in self.defects if defect.fails)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: dicts, lists, strings, numbers."""
+        return {"schema": SCHEMA, **_plain(asdict(self))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Audit:
+        """Return the audit that :meth:`to_json` described.
+
+        Raises:
+            ValueError: the data has another schema version.
+        """
+        if data.get("schema") != SCHEMA:
+            message = f"this is maskcheck result schema {data.get('schema')}; this version reads schema {SCHEMA}"
+            raise ValueError(message)
+        fields = {name: value for name, value in data.items() if name != "schema"}
+        fields["points"] = tuple(
+            Point(**{**point, "context": _frames(point["context"])}) for point in fields["points"]
+        )
+        fields["results"] = tuple(
+            PointResult(
+                **{
+                    **result,
+                    "findings": tuple(
+                        Finding(**{**finding, "verdict": Verdict(finding["verdict"])}) for finding in result["findings"]
+                    ),
+                    "traceback": _frames(result["traceback"]),
+                }
+            )
+            for result in fields["results"]
+        )
+        fields["notes"] = tuple(fields["notes"])
+        return cls(**fields)
+
+
+def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:
+    return tuple(Frame(**frame) for frame in frames)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with tuples as lists and enum members as strings, as JSON would give it back."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, StrEnum) else value

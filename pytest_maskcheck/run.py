@@ -1,0 +1,286 @@
+"""One run of a test's body: snapshot, strike, body, readings.
+
+Two readings tell a leak from a release by reference counting. A live traceback keeps frames, and so locals,
+alive; the first reading is taken with it. If anything is left then, the frames of the code under test are
+dropped, except the test's own, which stands for the program that catches the interrupt and goes on, and a second
+reading is taken; after the test's frame went too, a third. What is there at the last is leaked. What
+was only there at the first was released because CPython counts references. A lock that is still held once the
+interrupted frames are gone is leaked even if it dies with the test, as nobody would release it.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.results import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from types import FrameType, TracebackType
+
+    from pytest_maskcheck.interrupts import InScope
+    from pytest_maskcheck.points import Names
+    from pytest_maskcheck.resources import Kind, Leftover, Surroundings
+
+_PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
+"""Seconds between looks at what may vanish by itself: 50 ms in all."""
+
+_HARNESS = __name__.partition(".")[0] + "."
+
+
+class Target(Protocol):
+    """A test that can be run again and again."""
+
+    def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
+        """Run once with everything fresh, calling ``around(body)`` in place of the body.
+
+        Returns:
+            What went wrong outside the body (a fixture that failed), or ``""``.
+        """
+        ...
+
+    def places(self) -> dict[str, str]:
+        """Return directories that differ from run to run, by name; asked during a run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception that came out of a run, as plain data.
+
+    Parameters:
+        type: its qualified name.
+        text: as the last line of a traceback would show it.
+        interrupt: it is an interrupt: ``KeyboardInterrupt``, or a group of nothing else.
+        frames: from the test's body to where it was raised, harness left out.
+        late: it was raised only after the body had ended.
+    """
+
+    type: str
+    text: str
+    interrupt: bool
+    frames: tuple[Frame, ...]
+    late: bool
+
+
+@dataclass(slots=True)
+class Ran:
+    """What one run did, as plain data.
+
+    Attributes:
+        strike: what became of the interrupt; code objects are left out.
+        raised: what came out, ``None`` if the body returned.
+        leaked: there at the last reading, or a lock held by nobody's frame.
+        dropped: there only at the first reading.
+        lost: finalizers in which CPython printed and dropped the interrupt.
+        trouble: what went wrong outside the body.
+        seconds: duration of the body.
+        died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
+    """
+
+    strike: Strike
+    raised: Raised | None = None
+    leaked: tuple[Leftover, ...] = ()
+    dropped: tuple[Leftover, ...] = ()
+    lost: tuple[str, ...] = ()
+    trouble: str = ""
+    seconds: float = 0.0
+    died: str = ""
+    detail: str = ""
+    stack: tuple[Frame, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """The test did what it does uninterrupted."""
+        return not (self.died or self.raised or self.trouble)
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs a target and looks at what it leaves behind.
+
+    Parameters:
+        target: the test.
+        kinds: what to look at.
+        surroundings: names of volatile directories, refreshed before each body.
+        names: names of files in reports.
+        in_scope: tells the test's frames from those that called it.
+        repair: undo what a run left.
+        keep: keep the exception of the last run (for a debugger) in ``exception``.
+    """
+
+    target: Target
+    kinds: tuple[Kind, ...]
+    surroundings: Surroundings
+    names: Names
+    in_scope: InScope
+    repair: bool = False
+    keep: bool = False
+    exception: BaseException | None = None
+    irreparable: list[Leftover] = field(default_factory=list)
+
+    def run(self, striking: AbstractContextManager[Strike]) -> Ran:
+        """Run the target once with ``striking`` entered around its body."""
+        ran = Ran(Strike())
+
+        def around(body: Callable[[], object]) -> None:
+            self.surroundings.places = self.target.places()
+            self._body(ran, body, striking)
+
+        ran.trouble = self.target(around)
+        ran.strike.code, ran.strike.context = None, ()
+        return ran
+
+    def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
+        error: BaseException | None = None
+        befores = [kind.snapshot() for kind in self.kinds]
+        with _quiet(ran):
+            started = time.perf_counter()
+            try:
+                with striking as strike:
+                    ran.strike = strike
+                    body()
+            except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
+                error = caught
+            ran.seconds = time.perf_counter() - started
+            try:
+                self._readings(ran, befores, error)
+            finally:
+                for kind, before in zip(self.kinds, befores, strict=True):
+                    kind.finish(before)
+
+    def _readings(self, ran: Ran, befores: list[object], error: BaseException | None) -> None:
+        """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
+        first = self._read(befores)
+        if error is not None:
+            ran.raised = self._raised(error)
+            test = self._test_frame(error)
+            if self.keep:
+                self.exception = error
+            else:
+                _drop(error)
+            error = None
+        else:
+            test = None
+        if not first:
+            return
+        gc.collect()
+        second = self._settled(befores)
+        del test
+        gc.collect()
+        last = self._settled(befores) if second else []
+        gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
+        kept = {(leftover.kind, leftover.token) for leftover in last}
+        kept |= {(leftover.kind, leftover.token) for leftover in second if leftover.kind in gone}
+        found = {(leftover.kind, leftover.token): leftover for leftover in [*first, *second, *last]}
+        ran.leaked = tuple(leftover for identity, leftover in found.items() if identity in kept)
+        ran.dropped = tuple(
+            leftover for identity, leftover in found.items() if identity not in kept and leftover.kind not in gone
+        )
+        if self.repair:
+            self._repair(last)
+
+    def _repair(self, leftovers: list[Leftover]) -> None:
+        kinds = {kind.name: kind for kind in self.kinds}
+        self.irreparable += [leftover for leftover in leftovers if not kinds[leftover.kind].repair(leftover)]
+
+    def _read(self, befores: list[object]) -> list[Leftover]:
+        return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]
+
+    def _settled(self, befores: list[object]) -> list[Leftover]:
+        """Read again until nothing is left that may vanish by itself."""
+        settling = {kind.name for kind in self.kinds if kind.settles}
+        found = self._read(befores)
+        for pause in _PATIENCE:
+            if not any(leftover.kind in settling for leftover in found):
+                break
+            time.sleep(pause)
+            found = self._read(befores)
+        return found
+
+    def _raised(self, error: BaseException) -> Raised:
+        frames = tuple(self.names.frame(frame.f_code, line) for frame, line in self._frames(error))
+        return Raised(
+            type=type(error).__qualname__,
+            text=_last_line(error),
+            interrupt=is_interrupt(error),
+            frames=frames,
+            late=not frames,
+        )
+
+    def _test_frame(self, error: BaseException) -> FrameType | None:
+        """Return the frame of the test's own body."""
+        return next((frame for frame, _ in self._frames(error)), None)
+
+    def _frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
+        """Return the frames of a traceback from the test's body on, those of this package left out."""
+        frames = [(frame, line) for frame, line in _frames(error.__traceback__) if not _is_harness(frame)]
+        scoped = [self.in_scope(frame.f_code.co_filename) for frame, _ in frames]
+        return frames[scoped.index(True) :] if any(scoped) else frames
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it)."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_interrupt(part) for part in error.exceptions)
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _last_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return type(error).__qualname__ + (f": {text[0]}" if text else "")
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    while traceback is not None:
+        yield traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next
+
+
+def _is_harness(frame: FrameType) -> bool:
+    """Tell whether the frame is this package's or pytest's way to the test."""
+    module = frame.f_globals.get("__name__", "")
+    harness = isinstance(module, str) and module.startswith((_HARNESS, "_pytest.", "pluggy."))
+    return harness and module != _HARNESS + "masking"
+
+
+def _drop(error: BaseException) -> None:
+    """Let go of the frames that ``error`` and all that it was raised from keep alive."""
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        item = queue.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        queue += [other for other in (item.__cause__, item.__context__) if other is not None]
+        if isinstance(item, BaseExceptionGroup):
+            queue += item.exceptions
+        item.__traceback__ = item.__cause__ = item.__context__ = None
+
+
+@contextmanager
+def _quiet(ran: Ran) -> Iterator[None]:
+    """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal."""
+    lost: list[str] = []
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value):
+            lost.append(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))
+
+    before = sys.unraisablehook
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        if sys.unraisablehook is hook:
+            sys.unraisablehook = before
+        ran.lost = tuple(lost)

@@ -1,0 +1,3 @@
+"""Gives the whole suite pytest's ``pytester`` fixture."""
+
+pytest_plugins = ["pytester"]
