@@ -22,6 +22,9 @@ STAR_CALL_OF_METHOD_IS_SILENT = sys.version_info[:2] == (3, 12)
 WITH_ENTERS_BY_CHECKED_CALL = sys.version_info[:2] == (3, 14)
 """``with`` calls ``__enter__`` by an ordinary ``CALL``, which checks for signals before ``__exit__`` is due (gh-148874)."""
 
+_WITH_ENTERS_BY_CALL = sys.version_info >= (3, 14)
+"""``with`` calls ``__enter__`` by ``LOAD_SPECIAL`` and ``CALL``; from 3.15 on, that one call does not check."""
+
 CODE_UNIT = 2
 """Bytes an instruction occupies, without its inline caches."""
 
@@ -33,7 +36,8 @@ _STAR_CALL = dis.opmap["CALL_FUNCTION_EX"]
 _RESUME = dis.opmap["RESUME"]
 _PRECALL = dis.opmap.get("PRECALL", -1)
 _CALL = dis.opmap["CALL"]
-_CACHE = 0
+_LOAD_SPECIAL = dis.opmap.get("LOAD_SPECIAL", -1)
+_ENTER = frozenset({0, 2})  # __enter__, __aenter__
 _AFTER_YIELD = 1
 _LOCATION = 3
 
@@ -57,6 +61,18 @@ def is_call(code: CodeType, offset: int) -> bool:
 def is_star_call(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction is a call with ``*args`` or ``**kwargs``."""
     return bytecode(code)[offset] == _STAR_CALL
+
+
+def enters_with(code: CodeType, offset: int) -> bool:
+    """Tell whether the instruction is the call of ``__enter__`` that ``with`` makes."""
+    instructions = bytecode(code)
+    before = offset - CODE_UNIT
+    return _WITH_ENTERS_BY_CALL and instructions[before] == _LOAD_SPECIAL and instructions[before + 1] in _ENTER
+
+
+def checks_on_return(code: CodeType, offset: int) -> bool:
+    """Tell whether the call checks for signals when it returns."""
+    return WITH_ENTERS_BY_CHECKED_CALL or not enters_with(code, offset)
 
 
 def checks_on_resume(code: CodeType, offset: int) -> bool:

@@ -17,24 +17,14 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts.base import Hit
 
-_LOAD_SPECIAL = dis.opmap.get("LOAD_SPECIAL", -1)
-_ENTER = frozenset({0, 2})  # __enter__, __aenter__
-
 
 def known_defect(hit: Hit) -> str:
     """Return the issue of the CPython defect that an interrupt at ``hit`` meets, or ``""``."""
-    if hit.kind == "call" and facts.WITH_ENTERS_BY_CHECKED_CALL and _calls_enter(hit.code, hit.offset):
+    if hit.kind == "call" and facts.WITH_ENTERS_BY_CHECKED_CALL and facts.enters_with(hit.code, hit.offset):
         return "gh-148874: on CPython 3.14 `with` checks for signals after __enter__ and before __exit__ is due"
     if hit.kind == "jump" and _escapes(hit.code, hit.offset):
         return "gh-130279: a backward jump compiled outside its `try` lets an interrupt escape `except` and `finally`"
     return ""
-
-
-def _calls_enter(code: CodeType, offset: int) -> bool:
-    """Tell whether the call at ``offset`` is the one that ``with`` makes: ``LOAD_SPECIAL __enter__; CALL 0``."""
-    instructions = facts.bytecode(code)
-    before = offset - facts.CODE_UNIT
-    return instructions[before] == _LOAD_SPECIAL and instructions[before + 1] in _ENTER
 
 
 def _escapes(code: CodeType, offset: int) -> bool:

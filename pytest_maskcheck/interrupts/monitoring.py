@@ -289,9 +289,8 @@ class _Recorder:
             self._methods[caller_frame()] = offset
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
-        trigger = self._count("C_RETURN", code, offset) if self._mine(code, offset) else None
-        if trigger is not None:
-            self.recording.add("call", offset, caller_frame(), self._in_scope, trigger)
+        if facts.checks_on_return(code, offset) and self._mine(code, offset):
+            self.recording.add("call", offset, caller_frame(), self._in_scope, self._count("C_RETURN", code, offset))
 
     def _jump(self, code: CodeType, offset: int, destination: int) -> None:
         backward = destination <= offset and facts.is_backward_jump(code, offset)
