@@ -103,38 +103,32 @@ class Judge:
     def _sequence(self, start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
         points = self.plan.points
-        todo: list[Point | None] = [*points[start:], None]
+        runs = self.executor.runs([*points[start:], None])
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
-        runs = self.executor.runs(todo)
         try:
             for position, ran in enumerate(runs, start):
-                point = points[position] if position < len(points) else None
                 strayed = not ran.strike.fired and not ran.passed
-                if strayed and waiting is not None:
-                    self._suspect(points[position - 1], waiting, ran)
-                    return position
-                if waiting is not None:
+                if waiting is not None and not strayed:
                     self._final(waiting)
-                    waiting = None
-                if point is None:
+                if position >= len(points) or (strayed and position > start):
                     break
-                result = self.judge(point, ran)
-                fresh = position == start
-                if result.reason and not fresh:
-                    return position  # another way than before: try it in a clean process
-                if result.reason or not _failing(result):
-                    waiting = result
-                    if ran.died or result.reason or self._dirty(ran):
-                        self._final(result)
-                        return position + 1
-                    continue
-                self._final(self._confirm(point, result, fresh=fresh))
-                return position + 1
+                result = waiting = self.judge(points[position], ran)
+                if result.reason or ran.died or _failing(result) or self._dirty(ran):
+                    break
         finally:
-            runs.close()  # type: ignore[attr-defined]  # executors are generators
-        if waiting is not None:
-            self._final(waiting)
-        return len(points)
+            runs.close()  # type: ignore[attr-defined]  # executors are generators; no two processes at a time
+        fresh = position == start
+        if strayed and not fresh:
+            assert waiting is not None
+            self._suspect(points[position - 1], waiting, ran)
+            return position
+        if position >= len(points):
+            return position
+        assert result is waiting
+        if result.reason and not fresh:
+            return position  # another way than before: try it in a clean process
+        self._final(self._confirm(points[position], result, fresh=fresh) if _failing(result) else result)
+        return position + 1
 
     def _dirty(self, ran: Ran) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""

@@ -33,6 +33,7 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.interrupts import Strike
@@ -301,13 +302,18 @@ class AuditBroke(RuntimeError):
 _PR_SET_PDEATHSIG = 1
 
 
+@lru_cache(maxsize=1)
+def _libc() -> Any:
+    import ctypes  # noqa: PLC0415  (needs not be there)
+
+    return ctypes.CDLL(None)
+
+
 def _die_with(parent: int) -> None:
     """Ask the kernel to kill this process when ``parent`` ends (prctl(2); Linux only)."""
     if sys.platform == "linux":
         with suppress(Exception):
-            import ctypes  # noqa: PLC0415  (only in children)
-
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -24,6 +24,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,6 +152,22 @@ def leave(item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
         report.sections += reports[-1].sections
         reports[-1] = report
+
+
+def needs_threads(item: pytest.Item) -> bool:
+    """Tell whether the item uses a fixture of the user's that outlives it, and with it may use a thread of that fixture."""
+    info = getattr(item, "_fixtureinfo", None)
+    definitions = [definition[-1] for definition in info.name2fixturedefs.values()] if info else []
+    return any(
+        definition.scope != "function" and not definition.func.__module__.startswith("_pytest.")
+        for definition in definitions
+    )
+
+
+def own_directory(config: pytest.Config, directory: str) -> None:
+    """Make a forked process create its ``tmp_path`` directories below ``directory``."""
+    factory = config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
+    factory._basetemp = Path(directory)  # noqa: SLF001
 
 
 def own_output(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.isolation import CAN_FORK, AuditBroke, Forked, InProcess, Page, in_child
 from pytest_maskcheck.reach import Reach, UnknownScope, paused
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import ItemTarget, drawn, leave, ordinary_run, own_output, refusal
+from pytest_maskcheck.rerun import ItemTarget, drawn, leave, needs_threads, ordinary_run, own_directory, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.run import Runner
@@ -111,7 +111,7 @@ class AuditingSession:
         """Audit one test that passed."""
         started = time.perf_counter()
         chosen = self._settings[item.nodeid]
-        isolation, why = self._isolation(chosen.isolation)
+        isolation, why = self._isolation(chosen.isolation, item)
         collected = _Collected()
         self.exception: BaseException | None = None
         reason = refusal(item)
@@ -151,6 +151,7 @@ class AuditingSession:
                 say(message)
 
             own_output(self._config)
+            own_directory(self._config, work.directory)
             with paused():
                 work.isolated(tell)
 
@@ -164,7 +165,7 @@ class AuditingSession:
         finally:
             page.close()
 
-    def _isolation(self, asked: str) -> tuple[str, str]:
+    def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
         """Return how audited runs are isolated, and why so.
 
         Raises:
@@ -182,7 +183,7 @@ class AuditingSession:
         if not CAN_FORK:
             return "none", "this platform cannot fork; hangs and crashes are not caught"
         others = sorted(thread.name for thread in set(threading.enumerate()) - self._threads)
-        if others:
+        if others and item is not None and needs_threads(item):
             return "none", f"a fork would lose running threads: {', '.join(others)}; hangs and crashes are not caught"
         return "fork", "clean processes, so that hangs and crashes are caught"
 
@@ -295,11 +296,12 @@ class _Work:
         self.limit = chosen.timeout
         self._chosen = chosen
         self._only = only
+        self.directory = os.path.join(directory, "p")
         self._names = points.Names(root)
         self._reach = Reach(root, chosen.include, chosen.exclude)
         self._surroundings = Surroundings()
         self._kinds = default_kinds(self._surroundings)
-        target = ItemTarget(item, {"tmp": directory})
+        target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, self._surroundings, self._names, self._reach.in_scope)
         self._auditor = Auditor(self.runner, engine, self._reach, chosen.points, _SIGNAL)
 
@@ -354,10 +356,15 @@ def yield_all(said: Any, take: Callable[[object], None]) -> Any:
 
 @contextmanager
 def _directory() -> Iterator[str]:
-    """Make ``tempfile`` use a directory of the audit's own: what others do in the shared one is no finding."""
+    """Make ``tempfile`` use a directory of the audit's own: what others do in the shared one is no finding.
+
+    Yields a directory with room beside that one (``t``) for ``tmp_path`` (``p``).
+    """
     before = tempfile.tempdir
     directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
-    tempfile.tempdir = directory
+    for name in "tp":
+        os.mkdir(os.path.join(directory, name))
+    tempfile.tempdir = os.path.join(directory, "t")
     try:
         yield directory
     finally:

@@ -1,0 +1,16 @@
+"""filelock: the lock file's descriptor is lost when an interrupt comes after it was opened and before it is stored.
+
+Expected: a leaked descriptor of the lock file, first at the end of ``os.open`` in ``filelock/_unix.py``, then wherever the
+acquired lock is not yet owned by the ``with`` block, and in the clean-up of ``__exit__``.
+"""
+
+import os
+
+import filelock
+import pytest
+
+
+@pytest.mark.interrupt_safe(include=["filelock"])
+def test_lock_file(tmp_path):
+    with filelock.FileLock(tmp_path / "a.lock", timeout=0.3):
+        assert os.getpid()

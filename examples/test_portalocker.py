@@ -1,0 +1,13 @@
+"""portalocker: the file is opened and locked, and an interrupt at the entry of ``__exit__`` leaves it so.
+
+Expected: a leaked descriptor of the locked file, at points between the end of the acquisition and the end of ``release``.
+"""
+
+import portalocker
+import pytest
+
+
+@pytest.mark.interrupt_safe(include=["portalocker"])
+def test_locked_file(tmp_path):
+    with portalocker.Lock(tmp_path / "p", timeout=0.3, check_interval=0.01) as file:
+        file.write("x")

@@ -1,0 +1,16 @@
+"""tqdm: its lock, shared by all bars, is taken and released by plain calls.
+
+Expected: the ``RLock`` of ``TqdmDefaultWriteLock`` still held by the main thread, at about 150 points. Other threads would wait for it for ever.
+Interrupts that land in ``tqdm.__del__`` are printed and lost by CPython: listed, not failed.
+"""
+
+import io
+
+import pytest
+import tqdm
+
+
+@pytest.mark.interrupt_safe(include=["tqdm"])
+def test_progress_bar():
+    for _ in tqdm.tqdm(range(3), file=io.StringIO()):
+        pass

@@ -1,0 +1,16 @@
+"""wurlitzer: standard output is redirected at the level of descriptors, step by step.
+
+Expected: pipes and copies of descriptors lost, descriptor 1 still redirected, the forwarding thread still running.
+"""
+
+import os
+
+import pytest
+import wurlitzer
+
+
+@pytest.mark.interrupt_safe(include=["wurlitzer"])
+def test_pipes():
+    with wurlitzer.pipes() as (out, _):
+        os.write(1, b"hello\n")
+    assert out.read() == "hello\n"
