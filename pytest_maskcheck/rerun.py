@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 
 Body = Callable[[], object]
 
-_BEFORE, _AFTER = 3, 0
-"""Lines of source shown around an interrupted line."""
+_BEFORE = 10
+"""At most so many lines of source are shown up to an interrupted line, from the start of its function."""
+
+_HEADING = re.compile(r"\s*(async\s+)?def\s|\s*class\s")
 
 
 def refusal(item: pytest.Item) -> str:
@@ -63,7 +66,7 @@ class ItemTarget:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
         item = self._item
         sections, properties = len(item._report_sections), len(item.user_properties)  # noqa: SLF001
-        directories: list[str] = []
+        directories: list[str] = []  # one for each time that the body ran: once
 
         def run(body: Body) -> None:
             directories.append(self.places().get("tmp_path", ""))
@@ -77,7 +80,9 @@ class ItemTarget:
             del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
             for directory in filter(None, directories):
                 shutil.rmtree(directory, ignore_errors=True)
-        return next((_trouble(report) for report in reports if not report.passed), "")
+        outside = [report for report in reports if report.when != "call"]  # the body's outcome is for ``around``
+        trouble = next((_trouble(report) for report in outside if not report.passed), "")
+        return trouble or ("" if directories else "did not come to the body of the test")
 
     def places(self) -> dict[str, str]:
         """Return the directories that differ from run to run, by name."""
@@ -193,10 +198,11 @@ def drawn(frames: Sequence[Frame], message: str) -> Any:
     """
     entries = []
     for position, frame in enumerate(frames):
-        lines = [
-            ("> " if number == frame.line else "  ") + "  " + linecache.getline(frame.file, number).rstrip()
-            for number in range(max(1, frame.line - _BEFORE), frame.line + _AFTER + 1)
-        ]
+        source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]
+        start = next((at for at in reversed(range(len(source))) if _HEADING.match(source[at])), 0)
+        lines = ["    " + line.rstrip() for line in source[start:]]
+        if lines:
+            lines[-1] = ">" + lines[-1][1:]
         last = position == len(frames) - 1
         if last:
             lines += ["E   " + line for line in message.splitlines()]

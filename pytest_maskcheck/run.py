@@ -13,9 +13,9 @@ from __future__ import annotations
 import gc
 import sys
 import time
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts.base import Strike
@@ -24,7 +24,7 @@ from pytest_maskcheck.results import Frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from pytest_maskcheck.interrupts import InScope
     from pytest_maskcheck.points import Names
@@ -164,7 +164,7 @@ class Runner:
             ran.raised = self._raised(error)
             test = self._test_frame(error)
             if self.keep:
-                self.exception = error
+                self.exception = error.with_traceback(self._traceback(error))
             else:
                 _drop(error)
             error = None
@@ -221,10 +221,20 @@ class Runner:
         return next((frame for frame, _ in self._frames(error)), None)
 
     def _frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
-        """Return the frames of a traceback from the test's body on, those of this package left out."""
-        frames = [(frame, line) for frame, line in _frames(error.__traceback__) if not _is_harness(frame)]
-        scoped = [self.in_scope(frame.f_code.co_filename) for frame, _ in frames]
-        return frames[scoped.index(True) :] if any(scoped) else frames
+        return [(entry.tb_frame, entry.tb_lineno) for entry in self._entries(error)]
+
+    def _entries(self, error: BaseException) -> list[TracebackType]:
+        """Return the traceback from the test's body on, frames of this package left out."""
+        entries = [entry for entry in _walk(error.__traceback__) if not _is_harness(entry.tb_frame)]
+        scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]
+        return entries[scoped.index(True) :] if any(scoped) else entries
+
+    def _traceback(self, error: BaseException) -> TracebackType | None:
+        """Return a traceback without the harness, for a debugger to stop at the interrupted line."""
+        traceback = None
+        for entry in reversed(self._entries(error)):
+            traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        return traceback
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -239,9 +249,9 @@ def _last_line(error: BaseException) -> str:
     return type(error).__qualname__ + (f": {text[0]}" if text else "")
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+def _walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
+        yield traceback
         traceback = traceback.tb_next
 
 

@@ -59,6 +59,8 @@ def section(audit: Audit, command: Sequence[str]) -> str:
         audit: the results.
         command: words of the command that runs the test again, without ``--maskcheck-point ID``.
     """
+    if audit.refused:
+        return f"not audited: {audit.refused}\n"
     lines = [totals(audit)]
     lines += [f"note: {note}" for note in audit.notes]
     for defect in audit.defects:
