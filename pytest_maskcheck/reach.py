@@ -80,7 +80,7 @@ class Reach:
         self._files: dict[str, str | None] = {}
         self._statements: dict[str, tuple[dict[int, str], list[int]]] = {}
         self._reached: dict[str, set[int]] = {}
-        self.ignores_used: set[tuple[str, int]] = set()
+        self._ignores_used: set[tuple[str, int]] = set()
 
     def _configured(self, settings: coverage.Coverage) -> list[str]:
         """Return the patterns of the user's ``source``, ``source_pkgs`` or ``include``."""
@@ -125,6 +125,7 @@ class Reach:
         self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files()}
         self._files.clear()
         self._reached.clear()
+        self._ignores_used.clear()
         data.close(force=True)
 
     @property
@@ -160,7 +161,7 @@ class Reach:
         statement = _statement(statements, line)
         reason = excluded.get(statement) or excluded.get(line) or ""
         if reason == _IGNORED:
-            self.ignores_used.add((path, self._comment(path, line)))
+            self._ignores_used.add((path, self._comment(path, line)))
         if not reason and not entry and line not in self._lines[path] and statement not in self._statements_reached(path):
             reason = _UNREACHED
         return reason
@@ -186,9 +187,10 @@ class Reach:
             self._statements[path] = (excluded, sorted(statements))
         return self._statements[path]
 
-    def ignores(self) -> set[tuple[str, int]]:
-        """Return (file, line) of every ``# maskcheck: ignore`` in the files reached."""
-        return {(path, line) for path in self._lines for line in _comments(path)}
+    def ignores(self) -> dict[tuple[str, int], bool]:
+        """Return (file, line) of every ``# maskcheck: ignore`` in the files reached, and whether it ignored a point."""
+        places = [(path, line) for path in self._lines for line in _comments(path)]
+        return {place: place in self._ignores_used for place in places}
 
     def _comment(self, path: str, line: int) -> int:
         return max((comment for comment in _comments(path) if comment <= line), default=line)

@@ -146,6 +146,13 @@ def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
     return runtestprotocol(item, log=False, nextitem=item.parent), completed
 
 
+def stop_timer(item: pytest.Item) -> None:
+    """Stop the timer that pytest-timeout armed for the ordinary run: the audit watches each of its runs itself."""
+    cancel = getattr(item.ihook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)
+
+
 def leave(item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.TestReport]) -> None:
     """Tear down what the next item does not need; an error becomes the teardown report."""
     call = pytest.CallInfo.from_call(

@@ -128,6 +128,7 @@ class Audit:
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
         notes: what else a reader should know (baseline leftovers, detectors that are blind here).
+        ignores: where a ``# maskcheck: ignore`` stands in a file reached (``path:line``) -> whether it ignored a point.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
     """
@@ -140,6 +141,7 @@ class Audit:
     results: tuple[PointResult, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ignores: dict[str, bool] = field(default_factory=dict)
     refused: str = ""
     seconds: float = 0.0
 

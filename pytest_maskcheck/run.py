@@ -113,7 +113,7 @@ class Runner:
         surroundings: names of volatile directories, refreshed before each body.
         names: names of files in reports.
         in_scope: tells the test's frames from those that called it.
-        repair: undo what a run left.
+        here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
     """
 
@@ -122,7 +122,7 @@ class Runner:
     surroundings: Surroundings
     names: Names
     in_scope: InScope
-    repair: bool = False
+    here: bool = False
     keep: bool = False
     exception: BaseException | None = None
     irreparable: list[Leftover] = field(default_factory=list)
@@ -152,6 +152,8 @@ class Runner:
                 error = caught
             ran.seconds = time.perf_counter() - started
             try:
+                if self.here and error is not None and _interrupts(error) > ran.strike.fired:
+                    raise error  # the user's own Ctrl-C
                 self._readings(ran, befores, error)
             finally:
                 for kind, before in zip(self.kinds, befores, strict=True):
@@ -185,7 +187,7 @@ class Runner:
         ran.dropped = tuple(
             leftover for identity, leftover in found.items() if identity not in kept and leftover.kind not in gone
         )
-        if self.repair:
+        if self.here:
             self._repair(last)
 
     def _repair(self, leftovers: list[Leftover]) -> None:
@@ -244,6 +246,24 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt)
 
 
+def _interrupts(error: BaseException) -> int:
+    """Return how many interrupts the exception and what it was raised from are."""
+    return sum(type(item) is KeyboardInterrupt for item in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, what it was raised from, and the parts of groups, each once."""
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        item = queue.pop()
+        if id(item) not in seen:
+            seen.add(id(item))
+            queue += [other for other in (item.__cause__, item.__context__) if other is not None]
+            queue += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
+            yield item
+
+
 def _last_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return type(error).__qualname__ + (f": {text[0]}" if text else "")
@@ -264,16 +284,7 @@ def _is_harness(frame: FrameType) -> bool:
 
 def _drop(error: BaseException) -> None:
     """Let go of the frames that ``error`` and all that it was raised from keep alive."""
-    seen: set[int] = set()
-    queue = [error]
-    while queue:
-        item = queue.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        queue += [other for other in (item.__cause__, item.__context__) if other is not None]
-        if isinstance(item, BaseExceptionGroup):
-            queue += item.exceptions
+    for item in list(_chain(error)):
         item.__traceback__ = item.__cause__ = item.__context__ = None
 
 

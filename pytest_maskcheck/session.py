@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -19,7 +21,7 @@ from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.isolation import CAN_FORK, AuditBroke, Forked, InProcess, Page, in_child
 from pytest_maskcheck.reach import Reach, UnknownScope, paused
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import ItemTarget, drawn, leave, needs_threads, ordinary_run, own_directory, own_output, refusal
+from pytest_maskcheck.rerun import ItemTarget, drawn, leave, needs_threads, ordinary_run, own_directory, own_output, refusal, stop_timer
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.run import Runner
@@ -27,14 +29,11 @@ from pytest_maskcheck.run import Runner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.settings import Settings
 
 _SILENCE = 60.0
 """Seconds without a word from the auditor after which it counts as hung; its own watchdog comes first."""
-
-_SIGNAL = 2
-"""SIGINT."""
-
 
 class AuditingSession:
     """Registered only where something is to be audited."""
@@ -58,9 +57,8 @@ class AuditingSession:
         except RuntimeError as error:
             raise pytest.UsageError(str(error)) from None
         self._audits: list[Audit] = []
-        self._ignores: set[tuple[str, int]] = set()
-        self._ignores_used: set[tuple[str, int]] = set()
         self._settings: dict[str, Settings] = {}
+        self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
 
     # What is audited
 
@@ -76,11 +74,18 @@ class AuditingSession:
             if self._wants(item):
                 chosen = settings.for_item(item, self._common)
                 try:
-                    Reach(str(self._config.rootpath), chosen.include, chosen.exclude)
+                    self._reach(chosen)
                 except UnknownScope as error:
                     message = f"{item.nodeid}: maskcheck include or exclude: {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
+
+    def _reach(self, chosen: Settings) -> Reach:
+        """Return the scope for these settings; tests that share it share what was read of coverage's configuration."""
+        scope = (chosen.include, chosen.exclude)
+        if scope not in self._scopes:
+            self._scopes[scope] = Reach(str(self._config.rootpath), *scope)
+        return self._scopes[scope]
 
     def _wants(self, item: pytest.Item) -> bool:
         marked = item.get_closest_marker(settings.MARKER) is not None
@@ -95,6 +100,7 @@ class AuditingSession:
         reports, completed = ordinary_run(item)
         call = None
         if completed and all(report.passed or report.when == "call" for report in reports):
+            stop_timer(item)
             audit = self._audit(item)
             call = self._remake(item, reports, audit)
         leave(item, nextitem, reports)
@@ -118,7 +124,7 @@ class AuditingSession:
         if not reason:
             assert isinstance(item, pytest.Function)
             with _directory() as directory:
-                work = _Work(item, chosen, self._engine, str(self._config.rootpath), directory, self._only)
+                work = _Work(item, chosen, self._engine, self._reach(chosen), directory, self._only)
                 try:
                     if isolation == "fork":
                         self._fork(work, collected)
@@ -128,7 +134,6 @@ class AuditingSession:
                         self.exception = work.runner.exception
                 except Refused as refused:
                     reason = str(refused)
-        self._ignores_used |= collected.ignores_used
         return Audit(
             test=item.nodeid,
             engine=self._engine.name,
@@ -138,6 +143,7 @@ class AuditingSession:
             results=collected.complete(),
             left_out=collected.plan.left_out,
             notes=tuple(collected.notes),
+            ignores=collected.ignores,
             refused=reason or collected.refused,
             seconds=time.perf_counter() - started,
         )
@@ -253,7 +259,7 @@ class AuditingSession:
             )
         if self._audits:
             terminalreporter.section("maskcheck")
-            for line in terminal.summary(self._audits, self._ignores - self._ignores_used):
+            for line in terminal.summary(self._audits):
                 terminalreporter.write_line(line)
 
 
@@ -265,7 +271,7 @@ class _Collected:
         self.results: dict[str, PointResult] = {}
         self.notes: list[str] = []
         self.refused = ""
-        self.ignores_used: set[tuple[str, int]] = set()
+        self.ignores: dict[str, bool] = {}
 
     def take(self, message: object) -> None:
         """Take one message of the audit."""
@@ -275,6 +281,8 @@ class _Collected:
             self.results[message.point] = message
         elif isinstance(message, Refused):
             self.refused = str(message)
+        elif isinstance(message, dict):
+            self.ignores = message
         elif isinstance(message, str):
             self.notes.append(message)
 
@@ -290,20 +298,20 @@ class _Work:
     """The audit of one item, wherever it happens."""
 
     def __init__(  # noqa: PLR0913
-        self, item: pytest.Function, chosen: Settings, engine: Any, root: str, directory: str, only: str
+        self, item: pytest.Function, chosen: Settings, engine: Engine, reach: Reach, directory: str, only: str
     ) -> None:
         self.item = item
         self.limit = chosen.timeout
         self._chosen = chosen
         self._only = only
         self.directory = os.path.join(directory, "p")
-        self._names = points.Names(root)
-        self._reach = Reach(root, chosen.include, chosen.exclude)
+        self._names = points.Names(str(item.config.rootpath))
+        self._reach = reach
         self._surroundings = Surroundings()
         self._kinds = default_kinds(self._surroundings)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, self._surroundings, self._names, self._reach.in_scope)
-        self._auditor = Auditor(self.runner, engine, self._reach, chosen.points, _SIGNAL)
+        self._auditor = Auditor(self.runner, engine, self._reach, chosen.points, signal.SIGINT)
 
     def isolated(self, tell: Callable[[object], None]) -> None:
         """Audit in forked workers; called in the auditing process."""
@@ -311,14 +319,18 @@ class _Work:
 
     def here(self, tell: Callable[[object], None]) -> None:
         """Audit in this process."""
-        self.runner.repair = True
+        self.runner.here = True
         self.runner.keep = bool(self._only)
-        self._audit(tell, lambda: InProcess(self._auditor.make_run))
+        try:
+            self._audit(tell, lambda: InProcess(self._auditor.make_run))
+        finally:
+            gc.unfreeze()
 
     def _audit(self, tell: Callable[[object], None], executor: Callable[[], Any]) -> None:
         try:
             plan = self._auditor.find(self._choose, self.item.path.as_posix())
             tell(points.Plan(plan.points, {}, plan.left_out))
+            tell({f"{self._names.short(path)}:{line}": used for (path, line), used in self._reach.ignores().items()})
             if not plan.points:
                 return
             for name, reason in self_test(self._kinds).items():

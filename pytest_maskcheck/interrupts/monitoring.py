@@ -69,7 +69,8 @@ def _disarm_in_child() -> None:
     _armed.clear()
 
 
-os.register_at_fork(after_in_child=_disarm_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disarm_in_child)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
-os.register_at_fork(after_in_child=lambda: _traced() and sys.settrace(None))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _traced() and sys.settrace(None))
 
 
 def _traced() -> bool:

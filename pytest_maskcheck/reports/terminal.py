@@ -123,7 +123,7 @@ def _points(points: Sequence[Point]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def summary(audits: Iterable[Audit], ignores: Iterable[tuple[str, int]]) -> Iterator[str]:
+def summary(audits: Iterable[Audit]) -> Iterator[str]:
     """Yield the lines of the session's summary: totals, what is only listed, what was not audited and why."""
     audits = list(audits)
     done = [audit for audit in audits if not audit.refused]
@@ -142,5 +142,6 @@ def summary(audits: Iterable[Audit], ignores: Iterable[tuple[str, int]]) -> Iter
         reasons.update(audit.not_audited)
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
-    for path, line in sorted(ignores):
-        yield f"unused: {path}:{line}: `# maskcheck: ignore` ignored no point in this run"
+    used = {place for audit in done for place, used in audit.ignores.items() if used}
+    for place in sorted({place for audit in done for place in audit.ignores} - used):
+        yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
