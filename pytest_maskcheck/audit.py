@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Engine, Mode, Trigger
-    from pytest_maskcheck.points import Names, Plan
-    from pytest_maskcheck.resources import Kind
+    from pytest_maskcheck.points import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Ran, Runner
 
@@ -133,7 +132,8 @@ class Judge:
     def _dirty(self, ran: Ran) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""
         return any(
-            (leftover.kind, leftover.key) not in self.baseline and leftover.kind != "implicit" for leftover in ran.leaked
+            (leftover.kind, leftover.key) not in self.baseline and leftover.kind != "implicit"
+            for leftover in ran.leaked
         )
 
     def _final(self, result: PointResult) -> None:
@@ -153,7 +153,9 @@ class Judge:
                 return again
         if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
             return first
-        reason = "different each time: " + "; ".join(sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails))
+        reason = "different each time: " + "; ".join(
+            sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
+        )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
 
     def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
@@ -164,12 +166,12 @@ class Judge:
             identity = last.died or (last.raised.type if last.raised else "fixture")
             detail = "the next run of the test " + _trouble(last)
             finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
-            result = PointResult(point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback)
+            result = PointResult(
+                point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback
+            )
         elif len(runs) > 1:
             note = f"once, the next run in the same process {_trouble(after)}; not so in a clean process"
-            result = PointResult(
-                point.id, result.findings, result.reason, note, result.exception, result.traceback
-            )
+            result = PointResult(point.id, result.findings, result.reason, note, result.exception, result.traceback)
         self._final(result)
 
     def _alone(self, *points: Point | None) -> list[Ran]:

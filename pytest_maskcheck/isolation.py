@@ -57,10 +57,7 @@ _GRACE = 1.0
 class Page:
     """A page of memory that a child and its parent share: how far the child is.
 
-    Attributes:
-        turn: number of the run under way, -1 before the first.
-        struck: when its interrupt was sent, by ``time.monotonic``; 0 if it was not yet.
-        since: when the run began.
+    Times are those of ``time.monotonic``; the number of the run is -1 before the first.
     """
 
     def __init__(self) -> None:
@@ -78,14 +75,17 @@ class Page:
 
     @property
     def turn(self) -> int:
+        """Number of the run under way."""
         return int(_PROGRESS.unpack_from(self._memory)[0])
 
     @property
     def since(self) -> float:
+        """When it began."""
         return float(_PROGRESS.unpack_from(self._memory)[1])
 
     @property
     def struck(self) -> bool:
+        """Whether its interrupt was sent."""
         return bool(_PROGRESS.unpack_from(self._memory)[2])
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class _Child:
                 self._say(_End())
             except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
                 with suppress(BaseException):
-                    import traceback  # noqa: PLC0415  (only on the way down)
+                    import traceback
 
                     self._say(_Broken("".join(traceback.format_exception(error))))
             finally:
@@ -208,12 +208,12 @@ class _Child:
                 (length,) = _LENGTH.unpack_from(buffer)
                 if len(buffer) < _LENGTH.size + length:
                     break
-                message = pickle.loads(bytes(buffer[_LENGTH.size : _LENGTH.size + length]))  # noqa: S301  (our own child)
+                message = pickle.loads(bytes(buffer[_LENGTH.size : _LENGTH.size + length]))
                 del buffer[: _LENGTH.size + length]
                 if isinstance(message, _End):
                     return True
                 if isinstance(message, _Broken):
-                    raise AuditBroke(message.traceback)
+                    raise AuditBrokeError(message.traceback)
                 yield message
             remaining = page.since + limit() - time.monotonic()
             if remaining <= 0 and not self._gone():
@@ -259,7 +259,7 @@ class _Child:
         self._report.seek(0)
         text = self._report.read().decode(errors="replace")
         stacks = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)
-        if len(stacks) < 2:  # noqa: PLR2004  (nothing was written)
+        if len(stacks) < 2:
             return ()
         lines = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', stacks[-1], re.MULTILINE)
         return tuple(Frame(name(path), int(line), function, path) for path, line, function in reversed(lines))
@@ -295,7 +295,7 @@ class _Broken:
     traceback: str
 
 
-class AuditBroke(RuntimeError):
+class AuditBrokeError(RuntimeError):
     """The audit itself raised in a child; the message is its traceback."""
 
 
@@ -304,7 +304,7 @@ _PR_SET_PDEATHSIG = 1
 
 @lru_cache(maxsize=1)
 def _libc() -> Any:
-    import ctypes  # noqa: PLC0415  (needs not be there)
+    import ctypes
 
     return ctypes.CDLL(None)
 

@@ -23,6 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
     )
     if settings.wanted(config):
-        from pytest_maskcheck.session import AuditingSession  # noqa: PLC0415  (off costs nothing)
+        from pytest_maskcheck.session import AuditingSession
 
         config.pluginmanager.register(AuditingSession(config), "maskcheck-session")

@@ -43,7 +43,9 @@ class Plan:
 class ReasonAgainst(Protocol):
     """Tells why a line is not audited; see :meth:`pytest_maskcheck.reach.Reach.reason_against`."""
 
-    def __call__(self, filename: str, line: int, *, entry: bool = False) -> str: ...
+    def __call__(self, filename: str, line: int, *, entry: bool = False) -> str:
+        """Return the reason, or ``""``."""
+        ...
 
 
 class Names:
@@ -121,7 +123,7 @@ def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
         groups.setdefault((hit.code, hit.offset, hit.kind, hit.context), []).append(hit)
     wanted = set()
     for group in groups.values():
-        positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())  # noqa: PLR2004
+        positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
         wanted |= {id(group[position]) for position in positions if position < len(group)}
     return [hit for hit in hits if id(hit) in wanted]
 

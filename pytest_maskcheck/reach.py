@@ -28,7 +28,7 @@ _EXCLUDED = "excluded by coverage's configuration"
 _IGNORED = "# maskcheck: ignore"
 
 
-class UnknownScope(ValueError):
+class UnknownScopeError(ValueError):
     """An entry of ``include`` or ``exclude`` names nothing."""
 
 
@@ -61,7 +61,7 @@ class Reach:
             coverage's ``source``, ``include`` and ``omit``.
 
     Raises:
-        UnknownScope: an entry is neither a glob nor an importable name.
+        UnknownScopeError: an entry is neither a glob nor an importable name.
     """
 
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
@@ -104,7 +104,7 @@ class Reach:
         patterns = _module_patterns(entry)
         if patterns is None:
             message = f"{entry!r} is neither a file below {self._root}, nor a glob, nor a module that can be imported"
-            raise UnknownScope(message)
+            raise UnknownScopeError(message)
         return patterns
 
     @contextmanager
@@ -162,7 +162,12 @@ class Reach:
         reason = excluded.get(statement) or excluded.get(line) or ""
         if reason == _IGNORED:
             self._ignores_used.add((path, self._comment(path, line)))
-        if not reason and not entry and line not in self._lines[path] and statement not in self._statements_reached(path):
+        if (
+            not reason
+            and not entry
+            and line not in self._lines[path]
+            and statement not in self._statements_reached(path)
+        ):
             reason = _UNREACHED
         return reason
 

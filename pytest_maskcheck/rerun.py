@@ -75,7 +75,7 @@ class ItemTarget:
         _fresh_instance(item)
         try:
             with replaced_runtest(item, run):
-                reports = runtestprotocol(item, log=False, nextitem=item.parent)
+                reports = _protocol(item)
         finally:
             del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
             for directory in filter(None, directories):
@@ -104,7 +104,7 @@ def _trouble(report: pytest.TestReport) -> str:
 def _fresh_instance(item: pytest.Function) -> None:
     """Give a test method a new ``self``; ``unittest`` items do so themselves."""
     if item.cls is not None and not _is_unittest(item):
-        item._obj = None  # type: ignore[attr-defined]  # noqa: SLF001
+        item._obj = None  # noqa: SLF001  (the bound method is made anew)
         with suppress(AttributeError):
             del item._instance  # noqa: SLF001
 
@@ -128,7 +128,12 @@ def replaced_runtest(item: pytest.Function, around: Callable[[Body], None]) -> I
     try:
         yield
     finally:
-        del item.runtest  # type: ignore[method-assign]
+        del item.runtest
+
+
+def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
+    """Run the item with its parent as the next thing to run, so that only what is of function scope is torn down."""
+    return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
 def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
@@ -142,8 +147,8 @@ def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
 
     if isinstance(item, pytest.Function):
         with replaced_runtest(item, around):
-            return runtestprotocol(item, log=False, nextitem=item.parent), completed
-    return runtestprotocol(item, log=False, nextitem=item.parent), completed
+            return _protocol(item), completed
+    return _protocol(item), completed
 
 
 def stop_timer(item: pytest.Item) -> None:

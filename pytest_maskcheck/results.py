@@ -200,9 +200,7 @@ class Audit:
             message = f"this is maskcheck result schema {data.get('schema')}; this version reads schema {SCHEMA}"
             raise ValueError(message)
         fields = {name: value for name, value in data.items() if name != "schema"}
-        fields["points"] = tuple(
-            Point(**{**point, "context": _frames(point["context"])}) for point in fields["points"]
-        )
+        fields["points"] = tuple(Point(**{**point, "context": _frames(point["context"])}) for point in fields["points"])
         fields["results"] = tuple(
             PointResult(
                 **{

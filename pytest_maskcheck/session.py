@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import shutil
-import signal
-import tempfile
 import threading
-import time
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_maskcheck import points, settings
-from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.auditing import Order, Outcome, audit_item
 from pytest_maskcheck.errors import InterruptUnsafe
 from pytest_maskcheck.interrupts import choose
-from pytest_maskcheck.isolation import CAN_FORK, AuditBroke, Forked, InProcess, Page, in_child
-from pytest_maskcheck.reach import Reach, UnknownScope, paused
+from pytest_maskcheck.isolation import CAN_FORK
+from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import ItemTarget, drawn, leave, needs_threads, ordinary_run, own_directory, own_output, refusal, stop_timer
-from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
-from pytest_maskcheck.results import Audit, PointResult
-from pytest_maskcheck.run import Runner
+from pytest_maskcheck.rerun import drawn, leave, needs_threads, ordinary_run, stop_timer
+from pytest_maskcheck.results import Audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.settings import Settings
 
-_SILENCE = 60.0
-"""Seconds without a word from the auditor after which it counts as hung; its own watchdog comes first."""
 
 class AuditingSession:
     """Registered only where something is to be audited."""
@@ -58,6 +44,7 @@ class AuditingSession:
             raise pytest.UsageError(str(error)) from None
         self._audits: list[Audit] = []
         self._settings: dict[str, Settings] = {}
+        self._blind: dict[str, str] | None = None
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
 
     # What is audited
@@ -75,7 +62,7 @@ class AuditingSession:
                 chosen = settings.for_item(item, self._common)
                 try:
                     self._reach(chosen)
-                except UnknownScope as error:
+                except UnknownScopeError as error:
                     message = f"{item.nodeid}: maskcheck include or exclude: {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
@@ -101,8 +88,7 @@ class AuditingSession:
         call = None
         if completed and all(report.passed or report.when == "call" for report in reports):
             stop_timer(item)
-            audit = self._audit(item)
-            call = self._remake(item, reports, audit)
+            call = self._remake(item, reports, self._audit(item))
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -113,63 +99,14 @@ class AuditingSession:
 
     # How it is audited
 
-    def _audit(self, item: pytest.Item) -> Audit:
+    def _audit(self, item: pytest.Item) -> Outcome:
         """Audit one test that passed."""
-        started = time.perf_counter()
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
-        collected = _Collected()
-        self.exception: BaseException | None = None
-        reason = refusal(item)
-        if not reason:
-            assert isinstance(item, pytest.Function)
-            with _directory() as directory:
-                work = _Work(item, chosen, self._engine, self._reach(chosen), directory, self._only)
-                try:
-                    if isolation == "fork":
-                        self._fork(work, collected)
-                    else:
-                        with paused():
-                            work.here(collected.take)
-                        self.exception = work.runner.exception
-                except Refused as refused:
-                    reason = str(refused)
-        return Audit(
-            test=item.nodeid,
-            engine=self._engine.name,
-            isolation=f"{isolation}: {why}",
-            mode=chosen.points,
-            points=tuple(collected.plan.points),
-            results=collected.complete(),
-            left_out=collected.plan.left_out,
-            notes=tuple(collected.notes),
-            ignores=collected.ignores,
-            refused=reason or collected.refused,
-            seconds=time.perf_counter() - started,
-        )
-
-    def _fork(self, work: _Work, collected: _Collected) -> None:
-        page = Page()
-
-        def in_auditor(say: Callable[[object], None]) -> None:
-            def tell(message: object) -> None:
-                page.begin(0)
-                say(message)
-
-            own_output(self._config)
-            own_directory(self._config, work.directory)
-            with paused():
-                work.isolated(tell)
-
-        try:
-            with closing(in_child(in_auditor, page, lambda: _SILENCE + 10 * work.limit, leader=True)) as said:
-                death = yield_all(said, collected.take)
-            if death is not None:
-                collected.take(Refused(f"the auditing process died: {death.detail}"))
-        except AuditBroke as broken:
-            raise RuntimeError(f"maskcheck itself failed while it audited {work.item.nodeid}\n{broken}") from None
-        finally:
-            page.close()
+        order = Order(item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._blind)
+        outcome = audit_item(order)
+        self._blind = outcome.blind
+        return outcome
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
         """Return how audited runs are isolated, and why so.
@@ -196,14 +133,15 @@ class AuditingSession:
     # What is reported
 
     def _remake(
-        self, item: pytest.Item, reports: list[pytest.TestReport], audit: Audit
+        self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
     ) -> pytest.CallInfo[None] | None:
         """Put the audit's outcome in place of the call report."""
+        audit = outcome.audit
         position = next(index for index, report in enumerate(reports) if report.when == "call")
         call = None
         if audit.failures:
             failure = InterruptUnsafe(terminal.message(audit))
-            traceback = self.exception.__traceback__ if self.exception else None
+            traceback = outcome.exception.__traceback__ if outcome.exception else None
 
             def fail() -> None:
                 raise failure.with_traceback(traceback)
@@ -217,12 +155,12 @@ class AuditingSession:
         report = reports[position]
         report.duration += audit.seconds
         if audit.defects or audit.refused:
-            report.sections.append(("maskcheck", terminal.section(audit, self._command(item))))
+            report.sections.append(("maskcheck", terminal.section(audit, self._command())))
         report.maskcheck = audit.to_json()  # type: ignore[attr-defined]  # plain data travels with xdist
         return call
 
-    def _command(self, item: pytest.Item) -> list[str]:
-        """Return the command that runs the item under the settings of this session."""
+    def _command(self) -> list[str]:
+        """Return the command that runs a test under the settings of this session."""
         words = ["pytest"]
         for row in settings.TABLE:
             value = self._config.getoption(row.option)
@@ -261,124 +199,3 @@ class AuditingSession:
             terminalreporter.section("maskcheck")
             for line in terminal.summary(self._audits):
                 terminalreporter.write_line(line)
-
-
-class _Collected:
-    """What an audit said so far."""
-
-    def __init__(self) -> None:
-        self.plan = points.Plan()
-        self.results: dict[str, PointResult] = {}
-        self.notes: list[str] = []
-        self.refused = ""
-        self.ignores: dict[str, bool] = {}
-
-    def take(self, message: object) -> None:
-        """Take one message of the audit."""
-        if isinstance(message, points.Plan):
-            self.plan = message
-        elif isinstance(message, PointResult):
-            self.results[message.point] = message
-        elif isinstance(message, Refused):
-            self.refused = str(message)
-        elif isinstance(message, dict):
-            self.ignores = message
-        elif isinstance(message, str):
-            self.notes.append(message)
-
-    def complete(self) -> tuple[PointResult, ...]:
-        """Return a result for every point; those without one were not audited."""
-        return tuple(
-            self.results.get(point.id) or PointResult(point.id, reason=self.refused or "the audit ended early")
-            for point in self.plan.points
-        )
-
-
-class _Work:
-    """The audit of one item, wherever it happens."""
-
-    def __init__(  # noqa: PLR0913
-        self, item: pytest.Function, chosen: Settings, engine: Engine, reach: Reach, directory: str, only: str
-    ) -> None:
-        self.item = item
-        self.limit = chosen.timeout
-        self._chosen = chosen
-        self._only = only
-        self.directory = os.path.join(directory, "p")
-        self._names = points.Names(str(item.config.rootpath))
-        self._reach = reach
-        self._surroundings = Surroundings()
-        self._kinds = default_kinds(self._surroundings)
-        target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
-        self.runner = Runner(target, self._kinds, self._surroundings, self._names, self._reach.in_scope)
-        self._auditor = Auditor(self.runner, engine, self._reach, chosen.points, signal.SIGINT)
-
-    def isolated(self, tell: Callable[[object], None]) -> None:
-        """Audit in forked workers; called in the auditing process."""
-        self._audit(tell, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
-
-    def here(self, tell: Callable[[object], None]) -> None:
-        """Audit in this process."""
-        self.runner.here = True
-        self.runner.keep = bool(self._only)
-        try:
-            self._audit(tell, lambda: InProcess(self._auditor.make_run))
-        finally:
-            gc.unfreeze()
-
-    def _audit(self, tell: Callable[[object], None], executor: Callable[[], Any]) -> None:
-        try:
-            plan = self._auditor.find(self._choose, self.item.path.as_posix())
-            tell(points.Plan(plan.points, {}, plan.left_out))
-            tell({f"{self._names.short(path)}:{line}": used for (path, line), used in self._reach.ignores().items()})
-            if not plan.points:
-                return
-            for name, reason in self_test(self._kinds).items():
-                tell(f"kind {name} is blind here: {reason}")
-            baseline, seconds = self._auditor.baseline()
-            for kind, key in sorted(baseline):
-                tell(f"left behind by the uninterrupted test too, and so no finding: {kind}:{key}")
-        except Refused as refused:
-            tell(refused)
-            return
-        self.limit += 10 * seconds
-        rules = Rules(self._chosen.strict, self._chosen.may_swallow, self._chosen.allow)
-        Judge(executor(), plan, rules, baseline, tell).audit()
-
-    def _choose(self, recording: Any) -> points.Plan:
-        return points.plan(
-            recording,
-            self._names,
-            self._reach.reason_against,
-            hits=self._chosen.hits,
-            max_points=self._chosen.max_points,
-            only=self._only,
-        )
-
-
-def yield_all(said: Any, take: Callable[[object], None]) -> Any:
-    """Give all that a child says to ``take``; return how it died."""
-    while True:
-        try:
-            message = next(said)
-        except StopIteration as end:
-            return end.value
-        take(message)
-
-
-@contextmanager
-def _directory() -> Iterator[str]:
-    """Make ``tempfile`` use a directory of the audit's own: what others do in the shared one is no finding.
-
-    Yields a directory with room beside that one (``t``) for ``tmp_path`` (``p``).
-    """
-    before = tempfile.tempdir
-    directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
-    for name in "tp":
-        os.mkdir(os.path.join(directory, name))
-    tempfile.tempdir = os.path.join(directory, "t")
-    try:
-        yield directory
-    finally:
-        tempfile.tempdir = before
-        shutil.rmtree(directory, ignore_errors=True)

@@ -23,7 +23,7 @@ PREFIX = "maskcheck_"
 Ini = Literal["string", "args", "bool", "int", "float"]
 
 
-class Wrong(ValueError):
+class WrongValueError(ValueError):
     """A value cannot be used; the message says what would be right."""
 
 
@@ -31,7 +31,7 @@ def _one_of(*words: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if value not in words:
             message = f"is {value!r}; it must be one of {', '.join(words)}"
-            raise Wrong(message)
+            raise WrongValueError(message)
         return str(value)
 
     return parse
@@ -42,7 +42,7 @@ def _hits(value: object) -> int | None:
         return None
     if isinstance(value, bool) or str(value) not in {"1", "2", "3"}:
         message = f"is {value!r}; it must be 1, 2, 3 or all"
-        raise Wrong(message)
+        raise WrongValueError(message)
     return int(str(value))
 
 
@@ -53,7 +53,7 @@ def _count(value: object) -> int:
         number = 0
     if number < 1 or isinstance(value, bool):
         message = f"is {value!r}; it must be a whole number, 1 or more"
-        raise Wrong(message)
+        raise WrongValueError(message)
     return number
 
 
@@ -64,14 +64,14 @@ def _seconds(value: object) -> float:
         number = 0.0
     if not 0 < number < float("inf") or isinstance(value, bool):
         message = f"is {value!r}; it must be a number of seconds above 0"
-        raise Wrong(message)
+        raise WrongValueError(message)
     return number
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         message = f"is {value!r}; it must be true or false"
-        raise Wrong(message)
+        raise WrongValueError(message)
     return value
 
 
@@ -79,7 +79,7 @@ def _words(value: object) -> tuple[str, ...]:
     words = (value,) if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
         message = f"is {value!r}; it must be a list of strings"
-        raise Wrong(message)
+        raise WrongValueError(message)
     return tuple(words)
 
 
@@ -89,7 +89,7 @@ class Row:
 
     Parameters:
         name: its name in Python and in the marker; the option is ``--maskcheck-name``, the ini key ``maskcheck_name``.
-        parse: turns a raw value into the setting, or raises :class:`Wrong`.
+        parse: turns a raw value into the setting, or raises :class:`WrongValueError`.
         default: the raw value where nobody says anything.
         ini: type of the ini key.
         help: for ``--help``.
@@ -120,10 +120,19 @@ TABLE = (
         "{checkpoint,line,raise}",
     ),
     Row("hits", _hits, "3", "string", "hits of a place in one calling context to audit: 1, 2, 3 (default) or all", "N"),
-    Row("max_points", _count, 2000, "int", "audit at most this many points of a test, evenly spread (default 2000)", "N"),
-    Row("timeout", _seconds, 5.0, "float", "seconds by which a run may outlast the uninterrupted one (default 5)", "SECONDS"),
-    Row("strict", _flag, False, "bool", "resources released only by reference counting fail too"),  # noqa: FBT003
-    Row("may_swallow", _flag, False, "bool", "the interrupt need not come out of the test"),  # noqa: FBT003
+    Row(
+        "max_points", _count, 2000, "int", "audit at most this many points of a test, evenly spread (default 2000)", "N"
+    ),
+    Row(
+        "timeout",
+        _seconds,
+        5.0,
+        "float",
+        "seconds by which a run may outlast the uninterrupted one (default 5)",
+        "SECONDS",
+    ),
+    Row("strict", _flag, False, "bool", "resources released only by reference counting fail too"),
+    Row("may_swallow", _flag, False, "bool", "the interrupt need not come out of the test"),
     Row("allow", _words, (), "args", "globs on kind:key of leftovers that are accepted", "GLOB"),
     Row("include", _words, (), "args", "files (globs), modules, packages or stdlib to interrupt in", "WHAT"),
     Row("exclude", _words, (), "args", "files (globs), modules, packages or stdlib not to interrupt in", "WHAT"),
@@ -204,7 +213,7 @@ def _from_config(config: pytest.Config, row: Row) -> Any:
             raise pytest.UsageError(message) from None
     try:
         return row.parse(raw)
-    except Wrong as wrong:
+    except WrongValueError as wrong:
         message = f"{source} {wrong}"
         raise pytest.UsageError(message) from None
 
@@ -222,13 +231,11 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
             raise pytest.UsageError(message)
         for name, raw in mark.kwargs.items():
             if name not in _ROWS:
-                message = (
-                    f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {name!r}; it takes {', '.join(sorted(_ROWS))}"
-                )
+                message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {name!r}; it takes {', '.join(sorted(_ROWS))}"
                 raise pytest.UsageError(message)
             try:
                 values[name] = _ROWS[name].parse(raw)
-            except Wrong as wrong:
+            except WrongValueError as wrong:
                 message = f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER} {wrong}"
                 raise pytest.UsageError(message) from None
     return Settings(**values)
@@ -244,7 +251,9 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
     for text in config.getoption("--maskcheck-report"):
         form, colon, path = text.partition(":")
         if form != "json" or not colon or not path:
-            message = f"--maskcheck-report is {text!r}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
+            message = (
+                f"--maskcheck-report is {text!r}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
+            )
             raise pytest.UsageError(message)
         asked.append((form, path))
     return asked

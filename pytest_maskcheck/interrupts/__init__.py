@@ -21,9 +21,9 @@ def choose() -> tuple[Engine, str]:
         message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
         raise RuntimeError(message)
     if facts.HAS_MONITORING:
-        from pytest_maskcheck.interrupts.monitoring import MonitoringEngine  # noqa: PLC0415  (fails to import on 3.11)
+        from pytest_maskcheck.interrupts.monitoring import MonitoringEngine
 
         return MonitoringEngine(), "sys.monitoring: code out of scope runs at full speed"
-    from pytest_maskcheck.interrupts.tracing import TracingEngine  # noqa: PLC0415  (not needed elsewhere)
+    from pytest_maskcheck.interrupts.tracing import TracingEngine
 
     return TracingEngine(), "sys.settrace: this CPython has no sys.monitoring"

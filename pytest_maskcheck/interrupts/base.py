@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -111,12 +111,14 @@ class Engine(Protocol):
         """Watch the run in the body of the ``with`` statement."""
         ...
 
-    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> AbstractContextManager[Strike]:
+    def strike(
+        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+    ) -> AbstractContextManager[Strike]:
         """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement; call ``struck`` just before."""
         ...
 
 
-@lru_cache(maxsize=None)
+@cache
 def line_of(code: CodeType, offset: int) -> int:
     """Return the line of an instruction; the function's first line where the compiler noted none."""
     for start, end, line in code.co_lines():

@@ -16,7 +16,6 @@ checkpoints too; the engine switches its events off first.
 
 from __future__ import annotations
 
-import _signal
 import _thread
 import os
 import signal
@@ -44,7 +43,7 @@ class Kill(int):
 
 
 def _blocked(signum: int) -> bool:
-    return hasattr(signal, "pthread_sigmask") and signum in _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return hasattr(signal, "pthread_sigmask") and signum in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def _name(handler: object) -> str:
@@ -57,7 +56,7 @@ def _name(handler: object) -> str:
 
 def pending(strike: Strike, signum: int) -> Trip | Kill:
     """Return the object whose ``now``, read as a callback's last act, leaves ``signum`` pending or sends it for real."""
-    handler = _signal.getsignal(signum)
+    handler = signal.getsignal(signum)
     strike.handler = _name(handler)
     if _blocked(signum):
         strike.held = "signal mask"
@@ -74,7 +73,7 @@ def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
 
     Whatever the handler raises passes through.
     """
-    handler = _signal.getsignal(signum)
+    handler = signal.getsignal(signum)
     strike.handler = _name(handler)
     if _blocked(signum):
         strike.held = "signal mask"
@@ -90,8 +89,8 @@ def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
 
 def _wakes_up() -> bool:
     """Tell whether C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``)."""
-    descriptor = _signal.set_wakeup_fd(-1)
+    descriptor = signal.set_wakeup_fd(-1)
     if descriptor == -1:
         return False
-    _signal.set_wakeup_fd(descriptor)
+    signal.set_wakeup_fd(descriptor)
     return True

@@ -119,7 +119,9 @@ class MonitoringEngine:
                     recorder.stop()
 
     @contextmanager
-    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> Iterator[Strike]:
+    def strike(
+        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+    ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         strike = Strike()
         with _tool() as tool:
@@ -135,7 +137,7 @@ class MonitoringEngine:
                     _monitoring.set_local_events(tool, watched, 0)
 
 
-def _striker(  # noqa: PLR0913  (what one strike is made of)
+def _striker(  # noqa: PLR0917  (what one strike is made of)
     tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, strike: Strike, struck: Callable[[], None]
 ) -> Callable[..., object]:
     """Return the callback that waits for ``trigger`` and strikes."""
@@ -146,7 +148,7 @@ def _striker(  # noqa: PLR0913  (what one strike is made of)
     returning = trigger.callee is not None
     at_once = mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}
 
-    def callback(code: CodeType, at: int, *_: object) -> object:
+    def callback(_: CodeType, at: int, *__: object) -> object:
         nonlocal left
         if get_ident() != main or strike.fired:
             return None
@@ -169,7 +171,8 @@ def _striker(  # noqa: PLR0913  (what one strike is made of)
             strike.raised = True
             raise KeyboardInterrupt
         if at_once:
-            return deliver(strike, signum, frame)
+            deliver(strike, signum, frame)
+            return None
         trip = pending(strike, signum)
         return trip.now
 
@@ -251,9 +254,7 @@ class _Recorder:
 
     def _resume(self, code: CodeType, offset: int) -> None:
         if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
-            self.recording.add(
-                "resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset)
-            )
+            self.recording.add("resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset))
 
     def _watch_star_call(self, frame: FrameType) -> None:
         """Ask for the return of a function that code in scope called through ``*args``: it may be a method."""

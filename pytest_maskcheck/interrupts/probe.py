@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _spare() -> int:
-    candidates = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
+    candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
     candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
     for number in candidates:
         if signal.getsignal(number) == signal.SIG_DFL:

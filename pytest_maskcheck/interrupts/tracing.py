@@ -44,16 +44,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode
+    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
+
+def _untrace_in_child() -> None:
+    if isinstance(getattr(sys.gettrace(), "__self__", None), _Tracer):
+        sys.settrace(None)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _traced() and sys.settrace(None))
-
-
-def _traced() -> bool:
-    return isinstance(getattr(sys.gettrace(), "__self__", None), _Tracer)
+    os.register_at_fork(after_in_child=_untrace_in_child)
 
 
 @contextmanager
@@ -79,7 +81,9 @@ class TracingEngine:
             yield recorder.recording
 
     @contextmanager
-    def strike(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> Iterator[Strike]:
+    def strike(
+        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+    ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         striker = _Striker(trigger, in_scope, mode, signum, struck)
         with _tracing(striker):
@@ -143,7 +147,7 @@ class _Recorder(_Tracer):
 
     def entered(self, frame: FrameType) -> None:
         code, offset = frame.f_code, frame.f_lasti
-        kind = "entry" if facts.is_entry(code, offset) else "resume"
+        kind: PlaceKind = "entry" if facts.is_entry(code, offset) else "resume"
         self.recording.add(kind, offset, frame, self.in_scope, self._count("call", code, offset))
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:
@@ -167,14 +171,16 @@ class _Recorder(_Tracer):
         asked, self._asked = self._asked, None
         if asked is None or frame is not asked[0] or frame.f_lasti != asked[1].offset:
             return
-        kind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
+        kind: PlaceKind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
         self.recording.add(kind, frame.f_lasti, frame, self.in_scope, asked[1])
 
 
 class _Striker(_Tracer):
     """Waits for one trigger and sends the signal."""
 
-    def __init__(self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]) -> None:
+    def __init__(
+        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+    ) -> None:
         super().__init__(in_scope, mode)
         self.strike = Strike()
         self._trigger = trigger

@@ -30,7 +30,9 @@ _BY_VERDICT = {
     Verdict.CRASH: "code that runs while an interrupt passes ended the process",
     Verdict.INTERPRETER: "no Python code can avoid this on this interpreter; masking signals around the block can",
 }
-_FINALIZER = "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
+_FINALIZER = (
+    "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
+)
 
 
 def cure(defect: Defect) -> str:

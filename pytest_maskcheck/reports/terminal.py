@@ -45,10 +45,14 @@ def count(items: Sequence[object] | int, word: str) -> str:
 def message(audit: Audit) -> str:
     """Return what a failing audit says: one line for a summary, then one for each defect."""
     failures = audit.failures
-    lines = [headline(failures[0])] if len(failures) == 1 else [
-        f"not interrupt-safe: {count(failures, 'defect')}",
-        *(headline(defect) for defect in failures),
-    ]
+    lines = (
+        [headline(failures[0])]
+        if len(failures) == 1
+        else [
+            f"not interrupt-safe: {count(failures, 'defect')}",
+            *(headline(defect) for defect in failures),
+        ]
+    )
     return "\n".join(lines)
 
 

@@ -1,0 +1,279 @@
+"""The audit of one pytest item: item, scope, engine, kinds and executor put together, and what comes of it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import signal
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck import points
+from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, in_child
+from pytest_maskcheck.reach import paused
+from pytest_maskcheck.rerun import ItemTarget, own_directory, own_output, refusal
+from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
+from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.run import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from pytest_maskcheck.audit import Executor
+    from pytest_maskcheck.interrupts import Engine, Recording
+    from pytest_maskcheck.isolation import Death
+    from pytest_maskcheck.reach import Reach
+    from pytest_maskcheck.settings import Settings
+
+    Tell = Callable[[object], None]
+
+_SILENCE = 60.0
+"""Seconds without a word from the auditor after which it counts as hung; its own watchdog comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be audited, and how.
+
+    Parameters:
+        item: a test that passed.
+        settings: those of the test.
+        engine: finds and hits places.
+        reach: the scope.
+        isolation: ``fork`` or ``none``, and ``why``.
+        only: the id of the one point wanted, or ``""``.
+        blind: the kinds that did not see their canary, with the reason; ``None`` if that is not known yet.
+    """
+
+    item: pytest.Item
+    settings: Settings
+    engine: Engine
+    reach: Reach
+    isolation: str
+    why: str
+    only: str = ""
+    blind: dict[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an audit said.
+
+    Attributes:
+        audit: the results.
+        blind: see :class:`Order`.
+        exception: with ``only``, what came out of the test, for a debugger.
+    """
+
+    audit: Audit
+    blind: dict[str, str] | None
+    exception: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """Message: the kinds that did not see their canary."""
+
+    kinds: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignores:
+    """Message: where an ignore comment stands, and whether it ignored a point."""
+
+    places: dict[str, bool]
+
+
+@dataclass(slots=True)
+class _Collected:
+    """The messages of an audit, sorted."""
+
+    plan: points.Plan = field(default_factory=points.Plan)
+    results: dict[str, PointResult] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    ignores: dict[str, bool] = field(default_factory=dict)
+    blind: dict[str, str] | None = None
+    refused: str = ""
+
+    def take(self, message: object) -> None:
+        """Take one message of the audit."""
+        match message:
+            case points.Plan():
+                self.plan = message
+            case PointResult():
+                self.results[message.point] = message
+            case Refused():
+                self.refused = str(message)
+            case _Ignores():
+                self.ignores = message.places
+            case _Blind():
+                self.blind = message.kinds
+            case str():
+                self.notes.append(message)
+
+    def complete(self) -> tuple[PointResult, ...]:
+        """Return a result for every point; those without one were not audited."""
+        return tuple(
+            self.results.get(point.id) or PointResult(point.id, reason=self.refused or "the audit ended early")
+            for point in self.plan.points
+        )
+
+
+def audit_item(order: Order) -> Outcome:
+    """Audit one test that passed."""
+    started = time.perf_counter()
+    collected = _Collected(refused=refusal(order.item))
+    exception = None
+    if not collected.refused:
+        assert isinstance(order.item, pytest.Function)
+        with _directory() as directory:
+            work = _Work(order, order.item, directory)
+            if order.isolation == "fork":
+                _in_auditor(work, collected.take)
+            else:
+                with paused():
+                    work.here(collected.take)
+                exception = work.runner.exception
+    audit = Audit(
+        test=order.item.nodeid,
+        engine=order.engine.name,
+        isolation=f"{order.isolation}: {order.why}",
+        mode=order.settings.points,
+        points=tuple(collected.plan.points),
+        results=collected.complete(),
+        left_out=collected.plan.left_out,
+        notes=tuple(collected.notes),
+        ignores=collected.ignores,
+        refused=collected.refused if not collected.results else "",
+        seconds=time.perf_counter() - started,
+    )
+    return Outcome(audit, collected.blind or order.blind, exception)
+
+
+def _in_auditor(work: _Work, take: Tell) -> None:
+    """Audit in a forked process and give all that it says to ``take``."""
+    page = Page()
+
+    def auditor(say: Tell) -> None:
+        def tell(message: object) -> None:
+            page.begin(0)
+            say(message)
+
+        own_output(work.item.config)
+        own_directory(work.item.config, work.directory)
+        with paused():
+            work.isolated(tell)
+
+    try:
+        with closing(in_child(auditor, page, lambda: _SILENCE + 10 * work.limit, leader=True)) as said:
+            death = _take_all(said, take)
+        if death is not None:
+            take(Refused(f"the auditing process ended: {death.detail}"))
+    except AuditBrokeError as broken:
+        message = f"maskcheck itself failed while it audited {work.item.nodeid}\n{broken}"
+        raise RuntimeError(message) from None
+    finally:
+        page.close()
+
+
+def _take_all(said: Generator[object, None, Death | None], take: Tell) -> Death | None:
+    while True:
+        try:
+            take(next(said))
+        except StopIteration as end:
+            death: Death | None = end.value
+            return death
+
+
+class _Work:
+    """The audit of one item, wherever it happens."""
+
+    def __init__(self, order: Order, item: pytest.Function, directory: str) -> None:
+        self.item = item
+        self.limit = order.settings.timeout
+        self.directory = os.path.join(directory, "p")
+        self._order = order
+        self._names = points.Names(str(item.config.rootpath))
+        surroundings = Surroundings()
+        self._kinds = default_kinds(surroundings)
+        target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, signal.SIGINT)
+
+    def isolated(self, tell: Tell) -> None:
+        """Audit in forked workers; called in the auditing process."""
+        self._audit(tell, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
+
+    def here(self, tell: Tell) -> None:
+        """Audit in this process."""
+        self.runner.here = True
+        self.runner.keep = bool(self._order.only)
+        try:
+            self._audit(tell, lambda: InProcess(self._auditor.make_run))
+        finally:
+            gc.unfreeze()
+
+    def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
+        try:
+            plan = self._auditor.find(self._choose, str(self.item.path))
+            tell(points.Plan(plan.points, {}, plan.left_out))
+            places = self._order.reach.ignores().items()
+            tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
+            if not plan.points:
+                return
+            baseline, seconds = self._auditor.baseline()
+        except Refused as refused:
+            tell(refused)
+            return
+        self._tell_about_kinds(tell)
+        for kind, key in sorted(baseline):
+            tell(f"left behind by the uninterrupted test too, and so no finding: {kind}:{key}")
+        self.limit += 10 * seconds
+        settings = self._order.settings
+        rules = Rules(settings.strict, settings.may_swallow, settings.allow)
+        Judge(executor(), plan, rules, baseline, tell).audit()
+
+    def _tell_about_kinds(self, tell: Tell) -> None:
+        """Say which kinds cannot be relied on here; found out once a session."""
+        blind = self._order.blind
+        if blind is None:
+            blind = self_test(self._kinds)
+            tell(_Blind(blind))
+        for name, reason in blind.items():
+            tell(f"kind {name} is blind here: {reason}")
+
+    def _choose(self, recording: Recording) -> points.Plan:
+        settings = self._order.settings
+        return points.plan(
+            recording,
+            self._names,
+            self._order.reach.reason_against,
+            hits=settings.hits,
+            max_points=settings.max_points,
+            only=self._order.only,
+        )
+
+
+@contextmanager
+def _directory() -> Iterator[str]:
+    """Make ``tempfile`` use a directory of the audit's own: what others do in the shared one is no finding.
+
+    Yields a directory with room beside that one (``t``) for ``tmp_path`` (``p``).
+    """
+    before = tempfile.tempdir
+    directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
+    try:
+        for name in "tp":
+            os.mkdir(os.path.join(directory, name))
+        tempfile.tempdir = os.path.join(directory, "t")
+        yield directory
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(directory, ignore_errors=True)
