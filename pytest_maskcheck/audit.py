@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Engine, Mode, Trigger
+    from pytest_maskcheck.interrupts import Engine, Hit, Mode
     from pytest_maskcheck.points import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Ran, Runner
@@ -145,12 +145,15 @@ class Judge:
         identities = {finding.identity for finding in first.findings if finding.fails}
         if fresh and identities <= self._confirmed:
             return first
+        seen = {_alike(finding) for finding in first.findings if finding.fails}
         for _ in range(_TRIES - 1):
             again = self.judge(point, self._alone(point)[0])
-            confirmed = {finding.identity for finding in again.findings if finding.fails}
-            if confirmed:
-                self._confirmed |= confirmed
-                return again
+            twice = tuple(finding for finding in again.findings if finding.fails and _alike(finding) in seen)
+            if twice:
+                self._confirmed |= {finding.identity for finding in twice}
+                listed = (finding for finding in again.findings if not finding.fails)
+                return replace(again, findings=(*twice, *listed))
+            seen |= {_alike(finding) for finding in again.findings if finding.fails}
         if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
             return first
         reason = "different each time: " + "; ".join(
@@ -186,12 +189,16 @@ class Judge:
         if not strike.fired:
             reason = f"the run {_trouble(ran)} before it came to the point" if not ran.passed else "not reached again"
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
+        if strike.handler == "SIG_IGN":
+            return PointResult(point.id, reason="the signal is ignored there (SIG_IGN)")
         if strike.held and ran.raised is None and not ran.lost and not ran.died:
             reason = f"held back by the {strike.held} to the end of the run"
             return PointResult(point.id, reason=reason)
         findings = [self._as_interpreters(point, finding) for finding in self._findings(ran)]
         findings = [finding for finding in findings if not self._allowed(finding)]
-        return PointResult(point.id, tuple(findings), "", _note(ran), exception, traceback)
+        if strike.strayed and not findings:
+            return PointResult(point.id, reason="reached in another calling context than in the recorded run")
+        return PointResult(point.id, tuple(findings), "", _note(point, ran), exception, traceback)
 
     def _allowed(self, finding: Finding) -> bool:
         return any(fnmatchcase(f"{finding.kind}:{finding.key}", glob) for glob in self.rules.allow)
@@ -243,20 +250,28 @@ class Judge:
             yield Finding(Verdict.SWALLOWED, "exception", "", detail)
 
 
+def _alike(finding: Finding) -> object:
+    """Return what is equal for findings that confirm each other: a hang or crash need not be at the same place."""
+    return finding.verdict if finding.verdict in {Verdict.HANG, Verdict.CRASH} else finding.identity
+
+
 def _failing(result: PointResult) -> bool:
     return any(finding.fails for finding in result.findings)
 
 
-def _note(ran: Ran) -> str:
+def _note(point: Point, ran: Ran) -> str:
     """Return what a reader should know about how the interrupt arrived."""
     strike = ran.strike
-    notes = []
-    if strike.held:
-        where = f"{ran.raised.frames[-1].path}:{ran.raised.frames[-1].line}" if ran.raised and ran.raised.frames else ""
-        arrived = f"arrived at {where}" if where else "arrived after the test" if ran.raised else "did not arrive"
-        notes.append(f"held back by the {strike.held}, {arrived}")
+    notes = ["reached in another calling context than in the recorded run"] if strike.strayed else []
     if strike.handler:
         notes.append(f"went to {strike.handler}")
+    surfaced = ran.raised is not None and ran.raised.interrupt
+    where = ran.raised.frames[-1] if ran.raised and ran.raised.frames else None
+    place = f"arrived at {where.path}:{where.line}" if where else "arrived after the test"
+    if strike.held:
+        notes.append(f"held back by the {strike.held}, {place if surfaced else 'did not come out'}")
+    elif surfaced and point.kind != "line" and (where is None or (where.path, where.line) != (point.path, point.line)):
+        notes.append(place)
     return ", ".join(notes)
 
 
@@ -297,7 +312,7 @@ class Auditor:
     scope: Scope
     mode: Mode
     signum: int
-    triggers: dict[str, Trigger] = field(default_factory=dict)
+    hits: dict[str, Hit] = field(default_factory=dict)
 
     def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
         """Warm the test up and return its points.
@@ -318,7 +333,7 @@ class Auditor:
         self._uninterrupted(self._recording(recording))
         self.runner.kinds = kinds
         plan = choose(recording)
-        self.triggers = plan.triggers
+        self.hits = plan.hits
         return plan
 
     @contextmanager
@@ -353,8 +368,10 @@ class Auditor:
         """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
         if point is None:
             return self.runner.run(_watched(nullcontext()))
-        trigger = self.triggers[point.id]
-        return self.runner.run(self.engine.strike(trigger, self.scope.in_scope, self.mode, self.signum, struck))
+        hit = self.hits[point.id]
+        return self.runner.run(
+            self.engine.strike(hit.trigger, self.scope.in_scope, self.mode, self.signum, struck), hit
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import pytest
 from pytest_maskcheck import points
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, in_child
-from pytest_maskcheck.reach import paused
+from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, own_directory, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult
@@ -70,11 +71,13 @@ class Outcome:
         audit: the results.
         blind: see :class:`Order`.
         exception: with ``only``, what came out of the test, for a debugger.
+        broken: the traceback of a defect of maskcheck's own, or ``""``.
     """
 
     audit: Audit
     blind: dict[str, str] | None
     exception: BaseException | None
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +134,22 @@ def audit_item(order: Order) -> Outcome:
     started = time.perf_counter()
     collected = _Collected(refused=refusal(order.item))
     exception = None
+    broken = ""
     if not collected.refused:
         assert isinstance(order.item, pytest.Function)
         with _directory() as directory:
             work = _Work(order, order.item, directory)
-            if order.isolation == "fork":
-                _in_auditor(work, collected.take)
-            else:
-                with paused():
-                    work.here(collected.take)
-                exception = work.runner.exception
+            try:
+                if order.isolation == "fork":
+                    _in_auditor(work, collected.take)
+                else:
+                    with paused():
+                        work.here(collected.take)
+                    exception = work.runner.exception
+            except AuditBrokeError as error:
+                broken = str(error)
+            except Exception:  # noqa: BLE001  (a defect of ours: reported as such, and the session goes on)
+                broken = traceback.format_exc()
     audit = Audit(
         test=order.item.nodeid,
         engine=order.engine.name,
@@ -154,12 +163,13 @@ def audit_item(order: Order) -> Outcome:
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
     )
-    return Outcome(audit, collected.blind or order.blind, exception)
+    return Outcome(audit, collected.blind or order.blind, exception, broken)
 
 
 def _in_auditor(work: _Work, take: Tell) -> None:
     """Audit in a forked process and give all that it says to ``take``."""
     page = Page()
+    measurement = running()
 
     def auditor(say: Tell) -> None:
         def tell(message: object) -> None:
@@ -168,7 +178,10 @@ def _in_auditor(work: _Work, take: Tell) -> None:
 
         own_output(work.item.config)
         own_directory(work.item.config, work.directory)
-        with paused():
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # under nohup, or in the background of a script
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            tell("SIGINT is ignored in this process; audited as if it were not")
+        with paused(*([measurement] if measurement else [])):
             work.isolated(tell)
 
     try:
@@ -176,9 +189,6 @@ def _in_auditor(work: _Work, take: Tell) -> None:
             death = _take_all(said, take)
         if death is not None:
             take(Refused(f"the auditing process ended: {death.detail}"))
-    except AuditBrokeError as broken:
-        message = f"maskcheck itself failed while it audited {work.item.nodeid}\n{broken}"
-        raise RuntimeError(message) from None
     finally:
         page.close()
 
@@ -213,6 +223,9 @@ class _Work:
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            tell(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
+            return
         self.runner.here = True
         self.runner.keep = bool(self._order.only)
         try:

@@ -20,7 +20,7 @@ from pytest_maskcheck.results import Frame, Point
 if TYPE_CHECKING:
     from types import CodeType
 
-    from pytest_maskcheck.interrupts import Hit, Recording, Trigger
+    from pytest_maskcheck.interrupts import Hit, Recording
 
 ID = re.compile(r"(?P<path>.+):(?P<line>\d+):(?P<kind>entry|resume|call|jump|line)(?P<ordinal>\.\d+)?#(?P<hit>\d+)")
 """The form of a point's id."""
@@ -28,10 +28,10 @@ ID = re.compile(r"(?P<path>.+):(?P<line>\d+):(?P<kind>entry|resume|call|jump|lin
 
 @dataclass(slots=True)
 class Plan:
-    """The points to audit, how to hit each, and what was left out, by reason."""
+    """The points to audit, the hit that each stands for, and what was left out, by reason."""
 
     points: list[Point] = field(default_factory=list)
-    triggers: dict[str, Trigger] = field(default_factory=dict)
+    hits: dict[str, Hit] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, reason: str, count: int = 1) -> None:
@@ -112,7 +112,7 @@ def plan(
     for hit in kept:
         point = _point(hit, ids[id(hit)], names)
         chosen.points.append(point)
-        chosen.triggers[point.id] = hit.trigger
+        chosen.hits[point.id] = hit
     return chosen
 
 

@@ -37,18 +37,61 @@ def running() -> coverage.Coverage | None:
     return coverage.Coverage.current()
 
 
+_SWITCHES = ("start", "stop", "save", "switch_context")
+"""What plugins call on a measurement between one test phase and the next; without effect while it is paused."""
+
+_ENVIRON = ("COVERAGE_PROCESS_", "COV_CORE_")
+"""How the variables begin that make a child process measure itself and save what it measured."""
+
+
 @contextmanager
-def paused() -> Iterator[None]:
-    """Pause the user's own measurement: collectors are a process-wide stack, and ours would run beside it."""
-    outer = running()
-    if outer is None:
-        yield
-        return
-    outer.stop()
+def paused(*known: coverage.Coverage) -> Iterator[None]:
+    """Pause the user's own measurements, here and in processes started from here.
+
+    Collectors are a process-wide stack, and ours would run beside them; and what audited runs reach is none of the
+    user's numbers.
+
+    Parameters:
+        known: measurements that may not be running any more, because coverage's ``patch = fork`` put another
+            in their place in this process.
+    """
+    stopped: list[coverage.Coverage] = []
+    while (outer := running()) is not None:  # "coverage run -m pytest --cov" has two
+        outer.stop()
+        stopped.append(outer)
+    idle = {id(measurement): measurement for measurement in (*stopped, *known)}.values()
+    for measurement in idle:
+        vars(measurement).update(dict.fromkeys(_SWITCHES, _nothing))
+    environ = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(_ENVIRON)}
     try:
         yield
     finally:
-        outer.start()
+        os.environ.update(environ)
+        for measurement in idle:
+            for name in _SWITCHES:
+                del vars(measurement)[name]
+        for outer in reversed(stopped):
+            with _unpatched(outer):
+                outer.start()
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Stand in for a switch of a measurement that is paused."""
+
+
+@contextmanager
+def _unpatched(measurement: coverage.Coverage) -> Iterator[None]:
+    """Keep a measurement that starts once more from patching ``os._exit`` and the like once more."""
+    try:
+        patches = measurement.get_option("run:patch")
+    except coverage.CoverageException:  # coverage before 7.10
+        yield
+        return
+    measurement.set_option("run:patch", [])
+    try:
+        yield
+    finally:
+        measurement.set_option("run:patch", patches)
 
 
 class Reach:
@@ -119,14 +162,14 @@ class Reach:
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
-        with measurement.collect():
-            yield
-        data = measurement.get_data()
-        self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files()}
+        with _closing_data(measurement):
+            with measurement.collect():
+                yield
+            data = measurement.get_data()
+            self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files()}
         self._files.clear()
         self._reached.clear()
         self._ignores_used.clear()
-        data.close(force=True)
 
     @property
     def files(self) -> frozenset[str]:
@@ -186,7 +229,8 @@ class Reach:
                 reader.clear_exclude()
                 for pattern in patterns:
                     reader.exclude(pattern)
-                _, lines, out, *_ = reader.analysis2(path)
+                with _closing_data(reader):
+                    _, lines, out, *_ = reader.analysis2(path)
                 excluded |= dict.fromkeys(out, reason)
                 statements |= {*lines, *out}
             self._statements[path] = (excluded, sorted(statements))
@@ -199,6 +243,15 @@ class Reach:
 
     def _comment(self, path: str, line: int) -> int:
         return max((comment for comment in _comments(path) if comment <= line), default=line)
+
+
+@contextmanager
+def _closing_data(measurement: coverage.Coverage) -> Iterator[None]:
+    """Close the data of a measurement at the end; left open, it warns when it is collected."""
+    try:
+        yield
+    finally:
+        measurement.get_data().close(force=True)
 
 
 def _statement(statements: list[int], line: int) -> int:

@@ -14,7 +14,7 @@ import gc
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType
 
-    from pytest_maskcheck.interrupts import InScope
+    from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
 
@@ -127,8 +127,8 @@ class Runner:
     exception: BaseException | None = None
     irreparable: list[Leftover] = field(default_factory=list)
 
-    def run(self, striking: AbstractContextManager[Strike]) -> Ran:
-        """Run the target once with ``striking`` entered around its body."""
+    def run(self, striking: AbstractContextManager[Strike], hit: Hit | None = None) -> Ran:
+        """Run the target once with ``striking`` entered around its body; ``hit`` is the one it is to strike."""
         ran = Ran(Strike())
 
         def around(body: Callable[[], object]) -> None:
@@ -136,7 +136,9 @@ class Runner:
             self._body(ran, body, striking)
 
         ran.trouble = self.target(around)
-        ran.strike.code, ran.strike.context = None, ()
+        ran.leaked, ran.dropped = _plain(ran.leaked), _plain(ran.dropped)
+        ran.strike.strayed = hit is not None and ran.strike.fired and ran.strike.context != hit.context
+        ran.strike.code, ran.strike.context = None, ()  # plain data from here on
         return ran
 
     def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
@@ -239,6 +241,11 @@ class Runner:
         return traceback
 
 
+def _plain(leftovers: tuple[Leftover, ...]) -> tuple[Leftover, ...]:
+    """Return ``leftovers`` without their tokens, which mean something in this process only."""
+    return tuple(replace(leftover, token=None) for leftover in leftovers)
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it)."""
     if isinstance(error, BaseExceptionGroup):
@@ -288,6 +295,13 @@ def _drop(error: BaseException) -> None:
         item.__traceback__ = item.__cause__ = item.__context__ = None
 
 
+def _finalizer(unraisable: sys.UnraisableHookArgs) -> str:
+    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
+    if unraisable.object is None and unraisable.exc_traceback is not None:
+        return unraisable.exc_traceback.tb_frame.f_code.co_qualname
+    return str(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))
+
+
 @contextmanager
 def _quiet(ran: Ran) -> Iterator[None]:
     """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal."""
@@ -295,7 +309,7 @@ def _quiet(ran: Ran) -> Iterator[None]:
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value):
-            lost.append(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))
+            lost.append(_finalizer(unraisable))
 
     before = sys.unraisablehook
     sys.unraisablehook = hook

@@ -10,7 +10,7 @@ import pytest
 from pytest_maskcheck import points, settings
 from pytest_maskcheck.auditing import Order, Outcome, audit_item
 from pytest_maskcheck.errors import InterruptUnsafe
-from pytest_maskcheck.interrupts import choose
+from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
@@ -40,7 +40,7 @@ class AuditingSession:
         self._threads = set(threading.enumerate())  # those of other plugins; tests do not need them
         try:
             self._engine, self._engine_why = choose()
-        except RuntimeError as error:
+        except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         self._audits: list[Audit] = []
         self._settings: dict[str, Settings] = {}
@@ -139,8 +139,12 @@ class AuditingSession:
         audit = outcome.audit
         position = next(index for index, report in enumerate(reports) if report.when == "call")
         call = None
-        if audit.failures:
-            failure = InterruptUnsafe(terminal.message(audit))
+        if audit.failures or outcome.broken:
+            failure: Exception
+            if outcome.broken:
+                failure = RuntimeError(f"maskcheck itself failed; please report this\n{outcome.broken}")
+            else:
+                failure = InterruptUnsafe(terminal.message(audit))
             traceback = outcome.exception.__traceback__ if outcome.exception else None
 
             def fail() -> None:
@@ -148,7 +152,7 @@ class AuditingSession:
 
             call = pytest.CallInfo.from_call(fail, "call")
             report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
-            report.longrepr = drawn(audit.failures[0].traceback, str(failure))
+            report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure))
             report.sections = [*reports[position].sections]
             report.duration = reports[position].duration
             reports[position] = report

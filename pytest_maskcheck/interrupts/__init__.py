@@ -5,21 +5,41 @@ from __future__ import annotations
 import sys
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Engine, Hit, InScope, Mode, Recording, Strike, Trigger
+from pytest_maskcheck.interrupts.base import (
+    Engine,
+    EngineUnavailableError,
+    Hit,
+    InScope,
+    Mode,
+    Recording,
+    Strike,
+    Trigger,
+)
 from pytest_maskcheck.interrupts.known import known_defect
 
-__all__ = ["Engine", "Hit", "InScope", "Mode", "Recording", "Strike", "Trigger", "choose", "known_defect"]
+__all__ = [
+    "Engine",
+    "EngineUnavailableError",
+    "Hit",
+    "InScope",
+    "Mode",
+    "Recording",
+    "Strike",
+    "Trigger",
+    "choose",
+    "known_defect",
+]
 
 
 def choose() -> tuple[Engine, str]:
     """Return the engine for this interpreter, and why it is this one.
 
     Raises:
-        RuntimeError: the interpreter is not CPython, whose checkpoints are the only ones known.
+        EngineUnavailableError: the interpreter is not CPython, whose checkpoints are the only ones known.
     """
     if sys.implementation.name != "cpython":
         message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
-        raise RuntimeError(message)
+        raise EngineUnavailableError(message)
     if facts.HAS_MONITORING:
         from pytest_maskcheck.interrupts.monitoring import MonitoringEngine
 

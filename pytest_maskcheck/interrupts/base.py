@@ -21,13 +21,20 @@ Mode = Literal["checkpoint", "line", "raise"]
 """Where interrupts go: every checkpoint; pending as a line begins; raised by force as a line begins."""
 
 PlaceKind = Literal["entry", "resume", "call", "jump", "line"]
-"""Function entry, after a ``yield``, after a call, backward jump; ``line`` in the two line modes."""
+"""Function entry, after a ``yield``, at a call (after it, in it, or in the ``str`` of an f-string), backward jump.
+
+``line`` stands for itself in the two line modes.
+"""
 
 InScope = Callable[[str], bool]
 """Tells whether the file with this ``co_filename`` is in scope."""
 
 Context = tuple[tuple["CodeType", int], ...]
 """The call sites within scope that led to a place, innermost first, direct repetitions folded."""
+
+
+class EngineUnavailableError(RuntimeError):
+    """Something that the engine needs is taken; the message says what, and what helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Strike:
         held: why the signal did not arrive at once (``"signal mask"``), or ``""``.
         handler: how the handler in force is called in reports; ``""`` for Python's own.
         code, offset, context: where it fired.
+        strayed: it fired in another calling context than the hit that was meant.
     """
 
     fired: bool = False
@@ -100,6 +108,7 @@ class Strike:
     code: CodeType | None = None
     offset: int = -1
     context: Context = ()
+    strayed: bool = False
 
 
 class Engine(Protocol):

@@ -19,6 +19,9 @@ HAS_MONITORING = sys.version_info >= (3, 12)
 STAR_CALL_OF_METHOD_IS_SILENT = sys.version_info[:2] == (3, 12)
 """Calling a bound method through ``*args`` fires no ``CALL`` event, so that only a probe tells it from a function."""
 
+EXTENDED_ARG_HIDES_OPCODE = not HAS_MONITORING
+"""``sys.settrace`` shows the ``EXTENDED_ARG`` before an instruction, but not the instruction itself."""
+
 WITH_ENTERS_BY_CHECKED_CALL = sys.version_info[:2] == (3, 14)
 """``with`` calls ``__enter__`` by an ordinary ``CALL``, which checks for signals before ``__exit__`` is due (gh-148874)."""
 
@@ -28,6 +31,9 @@ _WITH_ENTERS_BY_CALL = sys.version_info >= (3, 14)
 CODE_UNIT = 2
 """Bytes an instruction occupies, without its inline caches."""
 
+_FORMATS = frozenset(
+    number for name, number in dis.opmap.items() if name.startswith("FORMAT_") or name == "CONVERT_VALUE"
+)
 _BACKWARD = frozenset(
     number for name, number in dis.opmap.items() if "JUMP_BACKWARD" in name and not name.endswith("NO_INTERRUPT")
 )
@@ -37,6 +43,12 @@ _RESUME = dis.opmap["RESUME"]
 _PRECALL = dis.opmap.get("PRECALL", -1)
 _CALL = dis.opmap["CALL"]
 _LOAD_SPECIAL = dis.opmap.get("LOAD_SPECIAL", -1)
+_EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
+_BINARY_OP = dis.opmap["BINARY_OP"]
+_REMAINDER = frozenset({6, 19})  # % and %=
+_CACHE = dis.opmap.get("CACHE", 0)
+_COMPARE_OP = dis.opmap["COMPARE_OP"]
+_COMPARE_AND_JUMP = frozenset(number for name, number in dis.opmap.items() if name.startswith("POP_JUMP_BACKWARD"))
 _ENTER = frozenset({0, 2})  # __enter__, __aenter__
 _AFTER_YIELD = 1
 _LOCATION = 3
@@ -63,6 +75,31 @@ def is_star_call(code: CodeType, offset: int) -> bool:
     return bytecode(code)[offset] == _STAR_CALL
 
 
+def makes_text(code: CodeType, offset: int) -> bool:
+    """Tell whether the instruction may call ``str`` or ``repr``, which check for signals: in f-strings and for ``%``."""
+    instructions = bytecode(code)
+    operation = instructions[offset]
+    return operation in _FORMATS or (operation == _BINARY_OP and instructions[offset + 1] in _REMAINDER)
+
+
+def is_silent(code: CodeType, offset: int) -> bool:
+    """Tell whether the instruction may check for signals without an event of ``sys.monitoring`` that says so."""
+    return makes_text(code, offset) or (STAR_CALL_OF_METHOD_IS_SILENT and is_star_call(code, offset))
+
+
+def has_silent(code: CodeType) -> bool:
+    """Tell whether ``code`` has instructions that :func:`is_silent`."""
+    return any(is_silent(code, offset) for offset in range(0, len(bytecode(code)), CODE_UNIT))
+
+
+def operation(code: CodeType, offset: int) -> int:
+    """Return the offset of the instruction that is carried out when ``sys.settrace`` shows the one at ``offset``."""
+    instructions = bytecode(code)
+    while EXTENDED_ARG_HIDES_OPCODE and instructions[offset] == _EXTENDED_ARG:
+        offset += CODE_UNIT
+    return offset
+
+
 def enters_with(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction is the call of ``__enter__`` that ``with`` makes."""
     instructions = bytecode(code)
@@ -87,11 +124,23 @@ def is_entry(code: CodeType, offset: int) -> bool:
 
 
 def landing(code: CodeType, offset: int) -> int:
-    """Return the offset of the call for a signal that landed on its preparation (``PRECALL`` of 3.11)."""
+    """Return the offset of the place for a signal that landed at ``offset``.
+
+    3.11 fuses instructions when warm: a call with its preparation (``PRECALL``), a comparison with the jump that
+    it decides. Then a signal lands on the first of the two.
+    """
     instructions = bytecode(code)
-    if 0 <= offset < len(instructions) and instructions[offset] == _PRECALL:
+    if not 0 <= offset < len(instructions):
+        return offset
+    if instructions[offset] == _PRECALL:
         while instructions[offset] != _CALL:
             offset += CODE_UNIT
+    elif instructions[offset] == _COMPARE_OP:
+        following = offset + CODE_UNIT
+        while instructions[following] in {_CACHE, _EXTENDED_ARG}:
+            following += CODE_UNIT
+        if instructions[following] in _COMPARE_AND_JUMP:
+            return following
     return offset
 
 

@@ -36,13 +36,22 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, caller_frame, context_of, line_of
+from pytest_maskcheck.interrupts.base import (
+    EngineUnavailableError,
+    Recording,
+    Strike,
+    Trigger,
+    caller_frame,
+    context_of,
+    line_of,
+)
 from pytest_maskcheck.interrupts.delivery import deliver, pending
-from pytest_maskcheck.interrupts.probe import Probe
+from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +65,7 @@ _TOOLS = (4, 3)
 """Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
 
 _USED = (
-    *(_events.PY_START, _events.PY_RESUME, _events.PY_RETURN, _events.CALL, _events.C_RETURN),
+    *(_events.PY_START, _events.PY_RESUME, _events.PY_RETURN, _events.CALL, _events.C_RETURN, _events.C_RAISE),
     *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
 )
 _armed: set[int] = set()
@@ -80,7 +89,7 @@ def _tool() -> Iterator[int]:
             break
     else:
         message = "maskcheck needs one of the sys.monitoring tools 3 and 4, and other tools use both: switch one off"
-        raise RuntimeError(message)
+        raise EngineUnavailableError(message)
     _monitoring.use_tool_id(tool, "maskcheck")
     _armed.add(tool)
     try:
@@ -95,7 +104,7 @@ def _tool() -> Iterator[int]:
 
 
 _LOCAL = {
-    "checkpoint": _events.CALL | _events.JUMP,  # C_RETURN comes with CALL
+    "checkpoint": _events.CALL | _events.JUMP,  # C_RETURN and C_RAISE come with CALL
     "line": _events.LINE,
     "raise": _events.LINE,
 }
@@ -179,6 +188,23 @@ def _striker(  # noqa: PLR0917  (what one strike is made of)
     return callback
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Does CPython handle a signal in a frame, at the offset of the trigger?
+
+    Frames are known by ``id``: to hold one would keep alive what its function drops.
+
+    Parameters:
+        frame: the ``id`` of the frame.
+        trigger: how to strike there.
+        answers: a yes means a place; otherwise it depends on how the call ends.
+    """
+
+    frame: int
+    trigger: Trigger
+    answers: bool = True
+
+
 class _Recorder:
     """The callbacks of one recording."""
 
@@ -190,12 +216,13 @@ class _Recorder:
         self._in_scope = in_scope
         self._local = local
         self._lines = bool(local & _events.LINE)
-        self._codes: set[CodeType] = set()
+        self._codes: dict[CodeType, int] = {}  # code in scope that was entered, and its local events
         self._counts: dict[tuple[str, CodeType, int, CodeType | None], int] = {}
         self._main = threading.main_thread().ident
-        self._asked: tuple[FrameType, Trigger] | None = None
-        self._methods: dict[FrameType, int] = {}
-        self._begun: FrameType | None = None
+        self._asked: _Question | None = None
+        self._inside: _Question | None = None
+        self._methods: dict[int, int] = {}
+        self._begun = 0
 
     def start(self) -> None:
         register = _monitoring.register_callback
@@ -203,6 +230,8 @@ class _Recorder:
         register(self._tool, _events.PY_RESUME, self._resume)
         register(self._tool, _events.CALL, self._call)
         register(self._tool, _events.C_RETURN, self._c_return)
+        register(self._tool, _events.C_RAISE, self._c_raise)
+        register(self._tool, _events.INSTRUCTION, self._instruction)
         register(self._tool, _events.PY_RETURN, self._return)
         register(self._tool, _events.JUMP, self._jump)
         register(self._tool, _events.LINE, self._line)
@@ -213,8 +242,8 @@ class _Recorder:
             _monitoring.set_events(self._tool, 0)
             for code in self._codes:
                 _monitoring.set_local_events(self._tool, code, 0)
-        self._asked = None
-        self._begun = None
+        self._asked = self._inside = None
+        self._begun = 0
         self._methods.clear()
 
     def _count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
@@ -235,16 +264,19 @@ class _Recorder:
             return True
         if not self._in_scope(code.co_filename):
             return False
-        self._codes.add(code)
-        _monitoring.set_local_events(self._tool, code, self._local)
+        silent = not self._lines and facts.has_silent(code)
+        self._codes[code] = self._local | (_events.INSTRUCTION if silent else 0)
+        _monitoring.set_local_events(self._tool, code, self._codes[code])
         return True
 
     def _start(self, code: CodeType, offset: int) -> None:
+        if code is HANDLER:
+            return
         in_scope = self._enter(code)
         frame = caller_frame()
         if self._lines:
             if in_scope and facts.starts_on_its_line(code, offset) and threading.get_ident() == self._main:
-                self._begun = frame
+                self._begun = id(frame)
                 trigger = self._count("PY_START", code, offset)
                 self.recording.add("line", offset, frame, self._in_scope, trigger)
             return
@@ -262,7 +294,7 @@ class _Recorder:
         if caller is None or caller.f_code not in self._codes:
             return
         if facts.is_star_call(caller.f_code, caller.f_lasti):
-            known = self._local if frame.f_code in self._codes else 0
+            known = self._codes.get(frame.f_code, 0)
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
 
     def _return(self, code: CodeType, _: int, __: object) -> object:
@@ -274,25 +306,55 @@ class _Recorder:
             return None
         trigger = self._count("PY_RETURN", caller, offset, code)
         if facts.STAR_CALL_OF_METHOD_IS_SILENT:
-            self._asked = (frame, trigger)
+            self._asked = _Question(id(frame), trigger)
             return self.probe.trip.now
-        if self._methods.pop(frame, -1) == offset:
+        if self._methods.pop(id(frame), -1) == offset:
             self.recording.add("call", offset, frame, self._in_scope, trigger)
         return None
 
-    def heard(self, frame: FrameType) -> None:
-        """Learn that the probe after a star call was handled in ``frame``."""
-        asked, self._asked = self._asked, None
-        if asked is not None and frame is asked[0] and frame.f_lasti == asked[1].offset:
-            self.recording.add("call", frame.f_lasti, frame, self._in_scope, asked[1])
+    def _instruction(self, code: CodeType, offset: int) -> object:
+        if threading.get_ident() != self._main or not facts.is_silent(code, offset):
+            return None
+        self._asked = _Question(id(caller_frame()), self._count("INSTRUCTION", code, offset))
+        return self.probe.trip.now
 
-    def _call(self, code: CodeType, offset: int, function: object, _: object) -> None:
-        if isinstance(function, MethodType) and facts.is_star_call(code, offset):
-            self._methods[caller_frame()] = offset
+    def _call(self, code: CodeType, offset: int, function: object, _: object) -> object:
+        if threading.get_ident() != self._main:
+            return None
+        frame = id(caller_frame())
+        method = isinstance(function, MethodType) and facts.is_star_call(code, offset)
+        if method:
+            self._methods[frame] = offset
+        else:
+            self._methods.pop(frame, None)
+        self._inside = None
+        self._asked = _Question(frame, self._count("CALL", code, offset), answers=method)
+        return self.probe.trip.now
+
+    def heard(self, frame: FrameType) -> None:
+        """Learn that CPython handled the probe in ``frame``."""
+        asked, self._asked = self._asked, None
+        if asked is None or id(frame) != asked.frame or frame.f_lasti != asked.trigger.offset:
+            return
+        if asked.answers:
+            self._found(asked, frame)
+        else:
+            self._inside = asked
+
+    def _found(self, asked: _Question, frame: FrameType) -> None:
+        self.recording.add("call", asked.trigger.offset, frame, self._in_scope, asked.trigger)
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
-        if facts.checks_on_return(code, offset) and self._mine(code, offset):
+        if not facts.checks_on_return(code, offset):
+            self._c_raise(code, offset)
+        elif self._mine(code, offset):
             self.recording.add("call", offset, caller_frame(), self._in_scope, self._count("C_RETURN", code, offset))
+
+    def _c_raise(self, _: CodeType, offset: int, *__: object) -> None:
+        """Note a call that checked inside, and not when it ended."""
+        inside, frame = self._inside, caller_frame()
+        if inside is not None and id(frame) == inside.frame and offset == inside.trigger.offset:
+            self._found(inside, frame)
 
     def _jump(self, code: CodeType, offset: int, destination: int) -> None:
         backward = destination <= offset and facts.is_backward_jump(code, offset)
@@ -306,6 +368,6 @@ class _Recorder:
             return
         frame = caller_frame()
         trigger = self._count("LINE", code, line)
-        if frame is not self._begun or line != line_of(code, facts.resume_of(code)):
+        if id(frame) != self._begun or line != line_of(code, facts.resume_of(code)):
             self.recording.add("line", frame.f_lasti, frame, self._in_scope, trigger)
-        self._begun = None
+        self._begun = 0

@@ -10,11 +10,12 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Self
 
+from pytest_maskcheck.interrupts.base import EngineUnavailableError
 from pytest_maskcheck.interrupts.delivery import Trip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import CodeType, FrameType, TracebackType
 
 
 def _spare() -> int:
@@ -24,7 +25,7 @@ def _spare() -> int:
         if signal.getsignal(number) == signal.SIG_DFL:
             return number
     message = "maskcheck needs one signal without a handler to find checkpoints; all of them have one"
-    raise RuntimeError(message)
+    raise EngineUnavailableError(message)
 
 
 class Probe:
@@ -51,3 +52,7 @@ class Probe:
     def _handle(self, _: int, frame: FrameType | None) -> None:
         if frame is not None:
             self._heard(frame)
+
+
+HANDLER: CodeType = Probe._handle.__code__  # noqa: SLF001
+"""The code of the handler, which nobody under test called."""

@@ -2,17 +2,17 @@
 
 Theory of operation. 3.11 has no event for "this call has returned". But a signal that is made pending before
 a call is handled by CPython itself at the next checkpoint, and that is after the call, unless the call was
-inlined or ran Python code. So the recorder makes a signal of its own pending (``probe.py``) before every call and every
-backward jump, and again whenever a Python function that such a call ran returns: where CPython calls the
-probe's handler is a checkpoint; if the tracer itself is interrupted, there was none. To strike there later,
-the same event of the run is awaited and the real signal made pending.
+inlined or ran Python code. So the recorder makes a signal of its own pending (``probe.py``) before every call, every
+backward jump and everything that makes text of an object (f-strings, ``%``), and again whenever a Python function that
+such a call ran returns: where CPython calls the probe's handler is a checkpoint; if the tracer itself is interrupted,
+there was none. To strike there later, the same event of the run is awaited and the real signal made pending.
 
 ===========  ==========================================  ================================================
 place        event awaited                               delivery (see ``delivery.py``)
 ===========  ==========================================  ================================================
 entry        ``call``                                    at once: the check lies behind
 resume       ``call``, not after ``await``               at once, likewise
-call, jump   ``opcode`` of the call or jump, or          left pending
+call, jump   ``opcode`` of the call, text or jump, or    left pending
              ``return`` of a function that the call ran
 line         ``line``                                    ``line``: left pending; ``raise``: raised at once
 ===========  ==========================================  ================================================
@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, context_of
 from pytest_maskcheck.interrupts.delivery import deliver, pending
-from pytest_maskcheck.interrupts.probe import Probe
+from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ class _Tracer:
                 self.entered(frame)
             return self.local
         caller = frame.f_back
-        if self.mode == "checkpoint" and caller is not None and self.called(caller):
+        if self.mode == "checkpoint" and code is not HANDLER and caller is not None and self.called(caller):
             frame.f_trace_lines = False
             return self.local
         return None
@@ -138,7 +138,7 @@ class _Recorder(_Tracer):
         super().__init__(in_scope, mode)
         self.recording = Recording()
         self._counts: dict[tuple[str, CodeType, int], int] = {}
-        self._asked: tuple[FrameType, Trigger] | None = None
+        self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
 
     def _count(self, event: str, code: CodeType, offset: int) -> Trigger:
         key = (event, code, offset)
@@ -156,23 +156,24 @@ class _Recorder(_Tracer):
             trigger = self._count("line", code, frame.f_lineno)
             self.recording.add("line", offset, frame, self.in_scope, trigger)
         elif event == "opcode":
-            if facts.is_call(code, offset) or facts.is_backward_jump(code, offset):
-                self._asked = (frame, self._count("opcode", code, offset))
+            at = facts.operation(code, offset)
+            if facts.is_call(code, at) or facts.is_backward_jump(code, at) or facts.makes_text(code, at):
+                self._asked = (id(frame), at, self._count("opcode", code, offset))
                 return self.probe.trip.now
         elif event == "return":
             caller = frame.f_back
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
-                self._asked = (caller, self._count("return", caller.f_code, caller.f_lasti))
+                self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
                 return self.probe.trip.now
         return self.local
 
     def heard(self, frame: FrameType) -> None:
         """Learn that the probe was handled in ``frame``."""
         asked, self._asked = self._asked, None
-        if asked is None or frame is not asked[0] or frame.f_lasti != asked[1].offset:
+        if asked is None or id(frame) != asked[0] or frame.f_lasti != asked[1]:
             return
         kind: PlaceKind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
-        self.recording.add(kind, frame.f_lasti, frame, self.in_scope, asked[1])
+        self.recording.add(kind, frame.f_lasti, frame, self.in_scope, asked[2])
 
 
 class _Striker(_Tracer):

@@ -1,0 +1,69 @@
+"""What a run can leave behind, one kind a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.resources.children import HAS_WAITID, Children
+from pytest_maskcheck.resources.cwd import WorkingDirectory
+from pytest_maskcheck.resources.descriptors import HAS_LISTING, Descriptors
+from pytest_maskcheck.resources.environ import Environ
+from pytest_maskcheck.resources.handlers import Handlers
+from pytest_maskcheck.resources.implicit import ImplicitCloses
+from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.paths import Paths
+from pytest_maskcheck.resources.semaphores import Semaphores
+from pytest_maskcheck.resources.sigmask import HAS_SIGMASK, SignalMask
+from pytest_maskcheck.resources.stdio import StandardStreams
+from pytest_maskcheck.resources.threads import Threads
+from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
+from pytest_maskcheck.resources.umask import Umask
+from pytest_maskcheck.resources.wakeup import WakeupDescriptor
+
+__all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_names", "self_test"]
+
+
+def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
+    """Return the kinds that this platform offers. The first to be asked is the first that others could disturb."""
+    return (
+        *((Descriptors(surroundings),) if HAS_LISTING else ()),
+        *((Children(surroundings),) if HAS_WAITID else ()),
+        Threads(surroundings),
+        Locks(),
+        Semaphores(),
+        Paths(surroundings),
+        Handlers(),
+        *((SignalMask(),) if HAS_SIGMASK else ()),
+        *((IntervalTimers(),) if HAS_TIMERS else ()),
+        WakeupDescriptor(),
+        WorkingDirectory(surroundings),
+        Umask(),
+        Environ(),
+        StandardStreams(),
+        ImplicitCloses(surroundings),
+    )
+
+
+def kind_names() -> tuple[str, ...]:
+    """Return the names of the kinds that this platform offers."""
+    return tuple(kind.name for kind in default_kinds(Surroundings()))
+
+
+def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
+    """Show every kind its canary; return the names of those that did not see it, with the reason. Never raises."""
+    return {kind.name: reason for kind in kinds if (reason := _blindness(kind))}
+
+
+def _blindness(kind: Kind) -> str:
+    try:
+        canary = kind.canary()
+        before = kind.snapshot()
+        try:
+            with canary:
+                found = kind.compare(before)
+        finally:
+            kind.finish(before)
+    except Exception as error:  # noqa: BLE001  (a kind that fails is as good as blind)
+        return f"{type(error).__name__}: {error}"
+    return "" if any(leftover.kind == kind.name for leftover in found) else "it did not see its canary"

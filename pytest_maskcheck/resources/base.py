@@ -1,0 +1,119 @@
+"""What every kind of resource answers: snapshot, compare, describe, repair.
+
+A *kind* looks at one sort of thing that a run can leave behind. The audit asks in this order:
+
+1. ``prepare()`` once in the audited process, after the uninterrupted warm-up runs and *before* the
+   heap is frozen with :func:`gc.freeze`;
+2. ``snapshot()`` as the last act before a run of the test's body;
+3. ``compare(before)`` one to three times after it (see "two readings" in ``audit.py``);
+4. ``finish(before)`` exactly once after the last reading, whatever happened;
+5. ``repair(leftover)`` for what stayed, where the process is to be used again.
+
+Detecting must be cheap and must not run the code under test; describing may be slow.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing that is there after a run and was not there before it.
+
+    Parameters:
+        kind: the name of the kind that saw it, such as ``fd``.
+        key: what it is, alike in every run (paths and numbers normalised), such as ``<tmp_path>/a.lock``.
+        detail: one line for people: what exactly was found this time.
+        token: identifies the thing within this process, to tell whether two readings saw the same one.
+        altered: true for process state that changed, false for a resource that is still held.
+    """
+
+    kind: str
+    key: str
+    detail: str
+    token: Hashable
+    altered: bool = False
+
+
+class Kind(ABC):
+    """One kind of resource. Subclasses keep no state of a run outside what ``snapshot`` returns."""
+
+    name: ClassVar[str]
+    """The word used in reports and in ``allow`` globs (``name:key``)."""
+
+    settles: ClassVar[bool] = False
+    """True if a leftover may vanish by itself within milliseconds (threads, children): worth a second look."""
+
+    dies_with_frames: ClassVar[bool] = False
+    """True if a leftover that dies together with the frames of the interrupted code harmed nobody (locks)."""
+
+    def prepare(self) -> None:  # noqa: B027  (most kinds need none)
+        """Get ready once in the audited process, before the heap is frozen."""
+
+    def learning(self) -> AbstractContextManager[None]:
+        """Watch an uninterrupted run from close by, at any cost, to know where to look later."""
+        return nullcontext()
+
+    @abstractmethod
+    def snapshot(self) -> object:
+        """Return what is there now, in whatever form ``compare`` wants it."""
+
+    @abstractmethod
+    def compare(self, before: object) -> list[Leftover]:
+        """Return what is there now and was not in ``before``. May be called several times."""
+
+    def finish(self, before: object) -> None:  # noqa: B027  (most kinds need none)
+        """Give back what ``snapshot`` took (hooks, filters)."""
+
+    def repair(self, leftover: Leftover) -> bool:  # noqa: ARG002  (kinds without a cure)
+        """Undo ``leftover``; return whether the process is as it was. Never raises."""
+        return False
+
+    @abstractmethod
+    def canary(self) -> AbstractContextManager[None]:
+        """Return a context manager whose body sees one leftover of this kind, undone at its end.
+
+        Ask for it before ``snapshot`` and enter it after.
+
+        The audit proves with it, on the machine at hand, that the kind sees what it is there to see.
+        """
+
+
+_DIGITS = re.compile(r"\d+")
+_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(?![a-z0-9_])")
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """Names for the directories that differ from run to run, so that keys stay alike.
+
+    Parameters:
+        places: word -> absolute directory, such as ``{"tmp_path": "/tmp/pytest-0/test_a0"}``; the audit
+            refreshes it before every run.
+    """
+
+    places: dict[str, str] = field(default_factory=dict)
+
+    def ordered(self) -> Iterator[tuple[str, str]]:
+        """Yield (word, directory), the longest directory first."""
+        yield from sorted(self.places.items(), key=lambda place: -len(place[1]))
+
+    def key(self, path: str) -> str:
+        """Return ``path`` as a key: volatile directories by name, random parts and numbers masked."""
+        for word, directory in self.ordered():
+            if path == directory or path.startswith(directory + os.sep):
+                return f"<{word}>" + self.text(path[len(directory) :])
+        return self.text(path)
+
+    def text(self, text: str) -> str:
+        """Return ``text`` with volatile directories by name, temporary names and numbers masked."""
+        for word, directory in self.ordered():
+            text = text.replace(directory, f"<{word}>")
+        return _DIGITS.sub("#", _TEMPORARY.sub("tmp*", text))

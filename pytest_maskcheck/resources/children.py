@@ -1,0 +1,113 @@
+"""Child processes: running ones, and those that ended and were not waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, cast
+
+from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+
+HAS_WAITID = hasattr(os, "waitid")
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
+_PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
+_SOME = -1  # a running child whose number the system does not tell
+
+
+class Children(Kind):
+    """Children of this process. The token is the process id."""
+
+    name = "child"
+    settles = True
+
+    tasks: ClassVar[str] = "/proc/self/task"
+    """Where Linux lists the children of each thread."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def snapshot(self) -> object:
+        return self._pids()
+
+    def compare(self, before: object) -> list[Leftover]:
+        subprocess = sys.modules.get("subprocess")
+        if subprocess is not None:
+            subprocess._cleanup()  # noqa: SLF001  (waits for what was dropped, as its next use would)
+        return [self._leftover(pid) for pid in sorted(self._pids() - cast("frozenset[int]", before))]
+
+    def _pids(self) -> frozenset[int]:
+        try:
+            ended = os.waitid(os.P_ALL, 0, _LOOK)  # looks and does not reap
+        except ChildProcessError:
+            return frozenset()
+        if not os.path.exists(f"{self.tasks}/{threading.get_native_id()}/children"):
+            return frozenset({_SOME if ended is None else ended.si_pid})
+        return frozenset(pid for thread in os.listdir(self.tasks) for pid in self._of_thread(thread))
+
+    def _of_thread(self, thread: str) -> list[int]:
+        """Return the children that one thread started; none if it has ended by now."""
+        return [int(pid) for pid in _read(f"{self.tasks}/{thread}/children").split()]
+
+    def _leftover(self, pid: int) -> Leftover:
+        if pid == _SOME:
+            return Leftover(self.name, "running", "a child process is still running", pid)
+        state = "zombie" if _ended(pid) else "running"
+        program, command = _described(pid)
+        ending = "ended and was not waited for" if state == "zombie" else "is still running"
+        key = f"{self.surroundings.text(program)} {state}"
+        return Leftover(self.name, key, f"child {pid} ({command}) {ending}", pid)
+
+    def repair(self, leftover: Leftover) -> bool:
+        pid = cast("int", leftover.token)
+        if pid == _SOME:
+            return False
+        try:
+            if not _ended(pid):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            pass  # somebody has waited for it
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        pid = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, _LOOK) is not None
+    except ChildProcessError:
+        return True
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read())
+    except OSError:
+        return ""
+
+
+def _described(pid: int) -> tuple[str, str]:
+    """Return the name of the program and its command line; a process that ended has only a name left."""
+    words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
+    for _ in range(_PATIENCE):
+        if words[0] or _ended(pid):
+            break
+        time.sleep(0.0002)  # amid its exec it has the new memory and still the old name
+        words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
+    name = _read(f"/proc/{pid}/comm").strip() or os.path.basename(words[0]) or "child"
+    return name, " ".join(words) if words[0] else name

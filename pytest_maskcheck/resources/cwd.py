@@ -1,0 +1,43 @@
+"""The working directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from pytest_maskcheck.resources.base import Leftover, Surroundings
+from pytest_maskcheck.resources.state import State
+
+
+class WorkingDirectory(State["str | None"]):
+    """Where relative paths begin; None if that directory was removed."""
+
+    name = "cwd"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def read(self) -> str | None:
+        try:
+            return os.getcwd()
+        except OSError:
+            return None
+
+    def differences(self, before: str | None, now: str | None) -> Iterator[Leftover]:
+        key = "<removed>" if now is None else self.surroundings.key(now)
+        yield self.altered(key, f"the working directory is {now or 'gone'} (before: {before or 'gone'})", key, before)
+
+    def put_back(self, of: Hashable, value: object) -> None:  # noqa: ARG002  (there is only one)
+        os.chdir(cast("str", value))
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        old = os.getcwd()
+        home = os.path.abspath(os.sep)
+        os.chdir(home if old != home else os.path.dirname(os.path.abspath(__file__)))
+        try:
+            yield
+        finally:
+            os.chdir(old)

@@ -1,0 +1,51 @@
+"""Environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.state import State
+
+# pytest writes the phase of the test into it.
+_IGNORED = frozenset({"PYTEST_CURRENT_TEST"})
+_CANARY = "PYTEST_MASKCHECK_CANARY"
+
+
+class Environ(State["dict[Any, Any]"]):
+    """``os.environ``, compared in its encoded form. Values may be secret and are never shown."""
+
+    name = "environ"
+
+    def read(self) -> dict[Any, Any]:
+        # Decoding every variable takes twenty times as long as copying the mapping underneath.
+        encoded: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+        return dict(encoded)
+
+    def differences(self, before: dict[Any, Any], now: dict[Any, Any]) -> Iterator[Leftover]:
+        for encoded in sorted(before.keys() | now.keys()):
+            if before.get(encoded) == now.get(encoded):
+                continue
+            key = os.fsdecode(encoded)
+            if key in _IGNORED:
+                continue
+            change = "was removed" if encoded not in now else "was changed" if encoded in before else "was set"
+            former = os.fsdecode(before[encoded]) if encoded in before else None
+            yield self.altered(key, f"the environment variable {key} {change}", key, former)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        if value is None:
+            os.environ.pop(cast("str", of), None)
+        else:
+            os.environ[cast("str", of)] = cast("str", value)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        os.environ[_CANARY] = "1"
+        try:
+            yield
+        finally:
+            os.environ.pop(_CANARY, None)

@@ -1,0 +1,196 @@
+"""Finding live objects of a few types without walking the heap, and naming who holds them.
+
+The audit freezes the heap before its runs, so that :func:`gc.get_objects` returns only what was made
+since. What is older is remembered in a *census* of weak references, taken just before the freeze.
+
+A frozen object does not show up as a referrer. Naming the holder of something therefore needs a thawed
+heap, and freezing it again at once would be wrong: it would freeze what the run has just made as well,
+which then would no longer be seen or collected. So a heap that was thawed stays so until the last
+reading is over.
+"""
+
+from __future__ import annotations
+
+import gc
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+_CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
+_DEPTH = 4  # containers between a thing and an object with a name for it
+
+# Ranks of names, the best first: a module's variable, an attribute, an attribute of what the standard
+# library builds of locks, the same by way of a container, a local variable.
+_MODULE, _ATTRIBUTE, _PART, _LOCAL = 0, 1, 2, 9
+_INDIRECT = 3
+
+_CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+_PACKAGE = __name__.partition(".")[0]
+_NAMELESS = (*_CONTAINERS, types.BuiltinMethodType, types.MethodType, types.FunctionType, types.FrameType)
+_SUSPENDED = {
+    types.GeneratorType: "gi_frame",
+    types.CoroutineType: "cr_frame",
+    types.AsyncGeneratorType: "ag_frame",
+}
+
+
+class Census:
+    """All live objects whose exact type is one of ``wanted()``: the old by census, the new by looking."""
+
+    def __init__(self, wanted: Callable[[], frozenset[type]]) -> None:
+        self._wanted = wanted
+        self._old: list[weakref.ref[object]] = []
+        self._thawed = False
+
+    def take(self) -> None:
+        """Remember what is alive, before the heap is frozen."""
+        self._old = [weakref.ref(thing) for thing in self.alive()]
+
+    def alive(self) -> list[object]:
+        """Return what is alive, each once."""
+        wanted = self._wanted()
+        found = [thing for ref in self._old if (thing := ref()) is not None]
+        new = [thing for thing in gc.get_objects() if type(thing) in wanted]
+        if new:
+            known = set(map(id, found))
+            found += [thing for thing in new if id(thing) not in known]
+        return found
+
+    def owner(self, thing: object, noun: str) -> str:
+        """Return a name for ``thing`` by who holds it, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``."""
+        name = owner(thing)
+        if name is None and _CAN_FREEZE and gc.get_freeze_count():
+            gc.unfreeze()
+            self._thawed = True
+            name = owner(thing)
+        return name or f"<unnamed {noun}>"
+
+    def settle(self) -> None:
+        """Freeze the heap again if naming something has thawed it."""
+        if self._thawed:
+            self._thawed = False
+            self.take()
+            gc.freeze()
+
+
+def owner(thing: object) -> str | None:
+    """Return the best name for ``thing`` among those its visible holders have, None if there is none."""
+    return min(_names(thing, "", _DEPTH, {id(thing)}), default=(0, 0, None))[2]
+
+
+def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple[int, int, str]]:
+    """Return (rank, length, name) for each name of ``thing``, which is ``suffix`` deep in containers."""
+    found = []
+    for holder in gc.get_referrers(thing):
+        if id(holder) in seen or _is_ours(holder):
+            continue
+        seen.add(id(holder))
+        for rank, name in _direct(holder, thing):
+            full = f"<local {name}{suffix}>" if rank == _LOCAL else name + suffix
+            found.append((rank + _INDIRECT * bool(suffix), len(full), full))
+        if depth and issubclass(type(holder), _CONTAINERS):
+            found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)
+    return found
+
+
+def _is_ours(holder: object) -> bool:
+    """Tell whether ``holder`` is a frame of this package, which looks at the thing."""
+    return type(holder) is types.FrameType and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
+
+
+def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
+    """Return the names that ``holder`` itself has for ``thing``, with their rank. Runs no code of its class."""
+    kind = type(holder)
+    if kind is dict:
+        return [name for instance in _instances(holder) for name in _attributes(instance, thing)]
+    if kind is types.CellType:
+        return [(_LOCAL, name) for name in _cell_names(holder, thing)]
+    frame = _frame(holder)
+    if frame is not None:
+        return [(_LOCAL, name) for name in _variables(frame, thing)]
+    return [] if issubclass(kind, _NAMELESS) else _attributes(holder, thing)
+
+
+def _step(container: object, thing: object) -> str:
+    """Return the index of ``thing`` as far as it is alike in every run: the key of a dict if that is a string."""
+    if issubclass(type(container), dict):
+        keys = [
+            key
+            for key, value in dict.items(cast("dict[object, object]", container))
+            if value is thing and type(key) is str
+        ]
+        return f"[{keys[0]!r}]" if keys else "[]"
+    return "[]"
+
+
+def _frame(holder: object) -> types.FrameType | None:
+    """Return the frame that ``holder`` is, or that it keeps suspended."""
+    kind = type(holder)
+    if kind is types.FrameType:
+        return cast("types.FrameType", holder)
+    for suspended, attribute in _SUSPENDED.items():
+        if kind is suspended:
+            return getattr(holder, attribute, None)
+    return None
+
+
+def _variables(frame: types.FrameType, thing: object) -> list[str]:
+    return [name for name, value in frame.f_locals.items() if value is thing]
+
+
+def _cell_names(cell: object, thing: object) -> list[str]:
+    """Return the names under which functions know a variable they share."""
+    names = []
+    for holder in gc.get_referrers(cell):
+        frame = _frame(holder)
+        if frame is not None:
+            names += _variables(frame, thing)
+        elif type(holder) is tuple:
+            for function in gc.get_referrers(holder):
+                if type(function) is types.FunctionType and function.__closure__ is holder:
+                    names.append(function.__code__.co_freevars[holder.index(cell)])
+    return names
+
+
+def _namespace(instance: object) -> dict[str, object] | None:
+    try:
+        return cast("dict[str, object]", object.__getattribute__(instance, "__dict__"))
+    except AttributeError:
+        return None
+
+
+def _instances(namespace: object) -> list[object]:
+    """Return the objects whose attributes live in ``namespace``."""
+    return [
+        holder
+        for holder in gc.get_referrers(namespace)
+        if issubclass(type(holder), type)
+        or (not issubclass(type(holder), _NAMELESS) and _namespace(holder) is namespace)
+    ]
+
+
+def _attributes(instance: object, thing: object) -> list[tuple[int, str]]:
+    """Return the attributes of ``instance`` that are ``thing``."""
+    kind = type(instance)
+    if issubclass(kind, type):
+        kind = cast("type", instance)
+        names = {name for name, value in vars(kind).items() if value is thing}
+    else:
+        names = {name for name, value in (_namespace(instance) or {}).items() if value is thing}
+        for base in kind.__mro__:
+            for name, member in vars(base).items():
+                if type(member) is types.MemberDescriptorType and _slot(member, instance) is thing:
+                    names.add(name)
+    if issubclass(kind, types.ModuleType):
+        return [(_MODULE, f"{cast('types.ModuleType', instance).__name__}.{name}") for name in names]
+    rank = _PART if kind.__module__ == "threading" else _ATTRIBUTE
+    return [(rank, f"{kind.__name__}.{name}") for name in names]
+
+
+def _slot(member: types.MemberDescriptorType, instance: object) -> object:
+    try:
+        return member.__get__(instance)
+    except AttributeError:
+        return None

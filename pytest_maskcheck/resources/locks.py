@@ -1,0 +1,120 @@
+"""Locks that are held: ``threading.Lock``, ``RLock``, and whatever is built of them.
+
+Nobody can ask a plain lock who holds it. One that a living thread holds for itself (its own end, its
+place in a ``Condition.wait``) is told by where it is kept; one that a running thread holds for a moment
+is told by looking again. A thread that keeps a plain lock for as long as it lives is not told apart.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+import time
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import cast
+
+from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.resources.heap import Census
+
+_LOCK = type(_thread.allocate_lock())
+_RLOCK = type(_thread.RLock())
+_TYPES = frozenset({_LOCK, _RLOCK})
+_PAUSES = (0.0005, 0.001, 0.002, 0.004)
+
+_locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
+
+# An RLock counts for the thread that looks: what other threads hold is no leak of the interrupted one.
+# The first patch releases of 3.11 cannot count and only tell whether it is held.
+_DEPTH = "_recursion_count" if hasattr(_RLOCK, "_recursion_count") else "_is_owned"
+_depth: Callable[[object], int] = getattr(_RLOCK, _DEPTH)
+
+_Held = dict[int, tuple["weakref.ref[object]", int]]
+
+
+def _types() -> frozenset[type]:
+    return _TYPES
+
+
+class Locks(Kind):
+    """Locks held now and not before. The token is the lock's id."""
+
+    name = "lock"
+    dies_with_frames = True
+
+    def __init__(self) -> None:
+        self._census = Census(_types)
+        self._keys: dict[int, str] = {}  # of this run: naming a lock is slow
+
+    def prepare(self) -> None:
+        self._census.take()
+
+    def _held(self) -> list[tuple[object, int]]:
+        """Return the held locks, each with how often it was acquired."""
+        return [
+            (lock, depth)
+            for lock in self._census.alive()
+            if (depth := _locked(lock) if type(lock) is _LOCK else _depth(lock))
+        ]
+
+    def snapshot(self) -> object:
+        return {id(lock): (weakref.ref(lock), depth) for lock, depth in self._held()}
+
+    def compare(self, before: object) -> list[Leftover]:
+        known = cast("_Held", before)
+        found = []
+        for lock, depth in self._held():
+            ref, former = known.get(id(lock), (None, 0))
+            if ref is None or ref() is not lock or depth > former:
+                found.append(lock)
+        if found and _thread._count():  # noqa: SLF001
+            found = _without_those_of_threads(found)
+        return [self._leftover(lock) for lock in found]
+
+    def _leftover(self, lock: object) -> Leftover:
+        noun = "lock" if type(lock) is _LOCK else "rlock"
+        key = self._keys.get(id(lock)) or self._keys.setdefault(id(lock), self._census.owner(lock, noun))
+        what = "a lock" if type(lock) is _LOCK else "a reentrant lock"
+        return Leftover(self.name, key, f"{what} is still held: {key}", id(lock))
+
+    def finish(self, before: object) -> None:  # noqa: ARG002
+        self._keys.clear()
+        self._census.settle()
+
+    def repair(self, leftover: Leftover) -> bool:
+        for lock in self._census.alive():
+            if id(lock) == leftover.token:
+                with suppress(RuntimeError):
+                    while _locked(lock) if type(lock) is _LOCK else _depth(lock):
+                        cast("_thread.LockType", lock).release()
+                return True
+        return True  # gone
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        lock = threading.Lock()
+        with lock:
+            yield
+
+
+def _without_those_of_threads(locks: list[object]) -> list[object]:
+    """Return those of ``locks`` that no other thread is seen to hold."""
+    kept = {id(getattr(thread, "_tstate_lock", None)) for thread in threading.enumerate()}  # before 3.13
+    frames = sys._current_frames()  # noqa: SLF001
+    del frames[threading.get_ident()]  # a frame with itself as a variable would outlive its call, and keep the locks
+    for top in frames.values():
+        frame: types.FrameType | None = top
+        while frame is not None:
+            if frame.f_code is threading.Condition.wait.__code__:
+                kept.add(id(frame.f_locals.get("waiter")))
+            frame = frame.f_back
+    locks = [lock for lock in locks if id(lock) not in kept]
+    for pause in _PAUSES:
+        if not any(type(lock) is _LOCK for lock in locks):
+            break
+        time.sleep(pause)
+        locks = [lock for lock in locks if type(lock) is not _LOCK or _locked(lock)]
+    return locks

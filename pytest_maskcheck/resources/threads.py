@@ -1,0 +1,105 @@
+"""Threads that are still running."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+
+# Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
+_limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """How many threads run, the marks of those that ``threading`` knows, the identifiers of the others."""
+
+    count: int = 0
+    known: frozenset[int] = frozenset()
+    unknown: frozenset[int] = frozenset()
+
+
+_ALONE = _Running()
+
+
+class Threads(Kind):
+    """Python threads besides the main one, whoever started them. The token is the object's id, or the identifier."""
+
+    name = "thread"
+    settles = True
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def snapshot(self) -> object:
+        count = _thread._count()  # noqa: SLF001
+        if not count and not _limbo:
+            return _ALONE
+        threads, unknown = _running()
+        return _Running(count, frozenset(map(_mark, threads)), unknown)
+
+    def compare(self, before: object) -> list[Leftover]:
+        count = _thread._count()  # noqa: SLF001
+        if not count and not _limbo:
+            return []
+        earlier = cast("_Running", before)
+        threads, unknown = _running()
+        found = [self._known(thread) for thread in threads if _mark(thread) not in earlier.known]
+        # An identifier may have been given to another thread since, so their number decides.
+        more = len(unknown) - len(earlier.unknown)
+        if more > 0:
+            found += [self._unknown(ident) for ident in sorted(unknown - earlier.unknown)[:more]]
+        if not found and count > earlier.count:  # it runs no Python code
+            found.append(self._unknown(0))
+        return found
+
+    def _known(self, thread: threading.Thread) -> Leftover:
+        sort = "daemon thread" if thread.daemon else "thread"
+        state = "is still running" if thread.ident is not None else "has not begun to run"
+        return Leftover(self.name, self.surroundings.text(thread.name), f"{sort} {thread.name!r} {state}", id(thread))
+
+    def _unknown(self, ident: int) -> Leftover:
+        frame = sys._current_frames().get(ident)  # noqa: SLF001
+        while frame is not None and frame.f_back is not None:
+            frame = frame.f_back
+        target = frame.f_code.co_qualname if frame is not None else "?"
+        detail = f"a thread without a name, started in {target}, is still running"
+        return Leftover(self.name, f"start_new_thread({target})", detail, ("ident", ident))
+
+    def repair(self, leftover: Leftover) -> bool:
+        """Report whether the thread has ended by now: nobody can end it for it."""
+        threads, unknown = _running()
+        return leftover.token not in {*map(id, threads), *(("ident", ident) for ident in unknown)}
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        end = threading.Event()
+        thread = threading.Thread(target=end.wait, name="maskcheck canary", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+
+
+def _mark(thread: threading.Thread) -> int:
+    """Return a number that is not given to another thread soon, as an identifier is."""
+    return thread.native_id or -id(thread)
+
+
+def _running() -> tuple[list[threading.Thread], frozenset[int]]:
+    """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
+    idents: set[int | None] = set(sys._current_frames())  # noqa: SLF001  (``enumerate`` keeps some that ended)
+    main = threading.main_thread()
+    idents.discard(main.ident)
+    threads = [thread for thread in threading.enumerate() if thread is not main]
+    unknown = idents.difference(thread.ident for thread in threads)
+    alive = [thread for thread in threads if thread.ident is None or thread.ident in idents]
+    return alive, cast("frozenset[int]", frozenset(unknown))

@@ -1,0 +1,43 @@
+"""What the tests of the resource kinds share."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pytest_maskcheck.resources import Kind, Leftover, Surroundings
+
+Watch = Callable[[Kind], Callable[[], list[Leftover]]]
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> Surroundings:
+    """The temporary directory of the test, by name."""
+    return Surroundings({"tmp_path": str(tmp_path)})
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Take a snapshot with a kind; return what compares with it. Everything is finished at the end."""
+    with ExitStack() as stack:
+
+        def start(kind: Kind) -> Callable[[], list[Leftover]]:
+            kind.prepare()
+            before = kind.snapshot()
+            stack.callback(kind.finish, before)
+            return lambda: kind.compare(before)
+
+        yield start
+
+
+@pytest.fixture
+def frozen_heap() -> Iterator[None]:
+    """A heap frozen as the audit freezes it; thawed at the end."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -1,0 +1,144 @@
+"""Every kind sees its canary, and nothing where nothing is."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import pytest
+
+from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, kind_names, self_test
+from pytest_maskcheck.resources.locks import Locks
+
+ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Kind:
+    """One of the kinds this platform offers."""
+    return default_kinds(surroundings)[request.param]
+
+
+@pytest.mark.parametrize("kind", ALL, indirect=True)
+def test_a_kind_sees_its_canary(kind: Kind) -> None:
+    """The self-test finds nothing to complain about."""
+    assert self_test([kind]) == {}
+
+
+@pytest.mark.parametrize("kind", ALL, indirect=True)
+def test_a_canary_is_undone(kind: Kind) -> None:
+    """What the canary leaves behind is gone at its end, and so is what the snapshot installed."""
+    outer = kind.snapshot()
+    try:
+        self_test([kind])
+        assert [leftover for leftover in kind.compare(outer) if leftover.kind != "implicit"] == []
+    finally:
+        kind.finish(outer)
+
+
+@pytest.mark.parametrize("kind", ALL, indirect=True)
+def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
+    """A thousand runs that do nothing leave nothing, and the process does not grow."""
+    kind.prepare()
+    gc.collect()
+    gc.freeze()
+    try:
+        for _ in range(1000):
+            before = kind.snapshot()
+            assert kind.compare(before) == []
+            assert kind.compare(before) == []
+            kind.finish(before)
+        del before
+        gc.collect()
+        assert len(gc.get_objects()) < 100
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("kind", ALL, indirect=True)
+def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind) -> None:
+    """A snapshot that was never finished harms no later one."""
+    first = kind.snapshot()
+    for _ in range(100):
+        assert kind.compare(kind.snapshot()) == []
+    kind.finish(first)
+
+
+@pytest.mark.parametrize("kind", ALL, indirect=True)
+def test_a_canary_is_repaired_or_honestly_not(kind: Kind) -> None:
+    """Where ``repair`` says that it has repaired the canary, it is no longer seen."""
+    if kind.name == "implicit":
+        pytest.skip("a warning cannot be taken back")
+    canary = kind.canary()
+    before = kind.snapshot()
+    try:
+        with _whatever_its_end(canary):
+            (leftover, *_) = kind.compare(before)
+            if kind.repair(leftover):
+                assert leftover not in kind.compare(before)
+    finally:
+        kind.finish(before)
+
+
+class _whatever_its_end:  # noqa: N801
+    """The canary's own end may find that there is nothing left to undo."""
+
+    def __init__(self, canary: object) -> None:
+        self.canary = canary
+
+    def __enter__(self) -> None:
+        self.canary.__enter__()  # type: ignore[attr-defined]
+
+    def __exit__(self, *details: object) -> None:
+        try:
+            self.canary.__exit__(*details)  # type: ignore[attr-defined]
+        except (OSError, RuntimeError, ValueError):
+            pass
+
+
+def test_a_sabotaged_detector_is_found_out() -> None:
+    """A kind that sees nothing, and one that fails, do not pass the self-test."""
+
+    class Blind(Locks):
+        name = "blind"
+
+        def compare(self, before: object) -> list[object]:  # type: ignore[override]
+            return []
+
+    class Failing(Locks):
+        name = "failing"
+
+        def snapshot(self) -> object:
+            raise RuntimeError("out of order")
+
+    class Mute(Locks):
+        name = "mute"
+
+        def canary(self) -> nullcontext[None]:  # type: ignore[override]
+            return nullcontext()
+
+    reasons = self_test([Blind(), Failing(), Mute(), Locks()])
+    assert reasons == {
+        "blind": "it did not see its canary",
+        "failing": "RuntimeError: out of order",
+        "mute": "it did not see its canary",
+    }
+
+
+def test_names_are_unique() -> None:
+    """A kind is known by its name."""
+    assert len(set(kind_names())) == len(kind_names())
+
+
+def test_the_package_is_light() -> None:
+    """Importing the kinds imports neither pytest nor coverage nor subprocess."""
+    code = (
+        "import sys, pytest_maskcheck.resources;"
+        "print([name for name in ('pytest', '_pytest', 'coverage', 'subprocess') if name in sys.modules])"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-S", "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, env=environ, check=True).stdout == "[]\n"
