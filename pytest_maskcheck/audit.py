@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -24,7 +25,7 @@ from pytest_maskcheck.interrupts import Recording, Strike
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Engine, Hit, Mode
@@ -52,14 +53,23 @@ class Scope(Protocol):
         ...
 
 
+Last = Callable[["Point | None", "Ran"], bool]
+
+
 class Executor(Protocol):
     """A way to make runs."""
 
-    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
         """Make one run for each point, in order, all in one process that is clean at the start.
 
-        ``None`` stands for an uninterrupted run. The process may die: the run in which it does says so and is
-        the last. Closing the iterator ends the process.
+        Parameters:
+            points: ``None`` stands for an uninterrupted run.
+            last: tells, in the process that made a run, that it is to be the last one. The process ends of itself
+                then: one that is killed from outside could take a lock with it that other processes share.
+
+        Returns:
+            The runs. The process may die: the run in which it does says so and is the last. Closing the generator
+            ends the process.
         """
         ...
 
@@ -102,7 +112,7 @@ class Judge:
     def _sequence(self, start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
         points = self.plan.points
-        runs = self.executor.runs([*points[start:], None])
+        runs = self.executor.runs([*points[start:], None], self._stops)
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -112,10 +122,10 @@ class Judge:
                 if position >= len(points) or (strayed and position > start):
                     break
                 result = waiting = self.judge(points[position], ran)
-                if result.reason or ran.died or _failing(result) or self._dirty(ran):
+                if self._stops(points[position], ran):
                     break
         finally:
-            runs.close()  # type: ignore[attr-defined]  # executors are generators; no two processes at a time
+            runs.close()  # no two processes at a time
         fresh = position == start
         if strayed and not fresh:
             assert waiting is not None
@@ -128,6 +138,13 @@ class Judge:
             return position  # another way than before: try it in a clean process
         self._final(self._confirm(points[position], result, fresh=fresh) if _failing(result) else result)
         return position + 1
+
+    def _stops(self, point: Point | None, ran: Ran) -> bool:
+        """Tell whether the process that made the run is not to be used further."""
+        if point is None:
+            return True
+        result = self.judge(point, ran)
+        return bool(result.reason or ran.died or _failing(result) or self._dirty(ran))
 
     def _dirty(self, ran: Ran) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""
@@ -179,7 +196,7 @@ class Judge:
 
     def _alone(self, *points: Point | None) -> list[Ran]:
         """Run ``points`` in a clean process."""
-        return list(self.executor.runs(points))
+        return list(self.executor.runs(points, lambda _, __: False))
 
     def judge(self, point: Point, ran: Ran) -> PointResult:
         """Return what one run says about its point, confirmed or not."""

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results import Point
 
+    Last = Callable[[Point | None, Ran], bool]
+
 CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
 
@@ -340,7 +342,7 @@ class Forked:
     limit: float
     name: Callable[[str], str] = str
 
-    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.audit.Executor`."""
         page = Page()
 
@@ -354,6 +356,8 @@ class Forked:
                 if os.getpid() != owner:  # a child that the code under test forked and lost
                     os.kill(os.getpid(), signal.SIGKILL)
                 say(ran)
+                if last(point, ran):
+                    break
 
         children = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
         try:
@@ -376,7 +380,10 @@ class InProcess:
 
     run: MakesRuns
 
-    def runs(self, points: Sequence[Point | None]) -> Iterator[Ran]:
+    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.audit.Executor`."""
         for point in points:
-            yield self.run(point, lambda: None)
+            ran = self.run(point, lambda: None)
+            yield ran
+            if last(point, ran):
+                break

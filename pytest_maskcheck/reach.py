@@ -7,13 +7,14 @@ contexts would act on the process.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sysconfig
 from bisect import bisect_right
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import coverage
 
@@ -26,6 +27,8 @@ IGNORE = r"#\s*maskcheck:\s*ignore\b"
 _UNREACHED = "coverage did not see the line in its own run: the test takes another way each time"
 _EXCLUDED = "excluded by coverage's configuration"
 _IGNORED = "# maskcheck: ignore"
+
+_SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class UnknownScopeError(ValueError):
@@ -55,11 +58,11 @@ def paused(*known: coverage.Coverage) -> Iterator[None]:
         known: measurements that may not be running any more, because coverage's ``patch = fork`` put another
             in their place in this process.
     """
-    stopped: list[coverage.Coverage] = []
+    stopped: list[tuple[coverage.Coverage, list[Any]]] = []
     while (outer := running()) is not None:  # "coverage run -m pytest --cov" has two
+        stopped.append((outer, _tracers(outer)))
         outer.stop()
-        stopped.append(outer)
-    idle = {id(measurement): measurement for measurement in (*stopped, *known)}.values()
+    idle = {id(measurement): measurement for measurement in (*(outer for outer, _ in stopped), *known)}.values()
     for measurement in idle:
         vars(measurement).update(dict.fromkeys(_SWITCHES, _nothing))
     environ = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(_ENVIRON)}
@@ -70,13 +73,34 @@ def paused(*known: coverage.Coverage) -> Iterator[None]:
         for measurement in idle:
             for name in _SWITCHES:
                 del vars(measurement)[name]
-        for outer in reversed(stopped):
+        for outer, tracers in reversed(stopped):
             with _unpatched(outer):
                 outer.start()
+            _hand_over(tracers, _tracers(outer))
 
 
 def _nothing(*_: object, **__: object) -> None:
     """Stand in for a switch of a measurement that is paused."""
+
+
+def _tracers(measurement: coverage.Coverage) -> list[Any]:
+    """Return what measures at present; a private name, see ``tests/compat/test_coverage.py``."""
+    return list(getattr(getattr(measurement, "_collector", None), "tracers", ()))
+
+
+def _hand_over(before: list[Any], after: list[Any]) -> None:
+    """Have new tracers measure also what old ones saw begin.
+
+    A tracer of the ``sysmon`` core arms code as it begins; a generator, such as a fixture, that was suspended
+    over the pause never begins again.
+    """
+    for old, new in zip(before, after, strict=False):
+        for code in getattr(old, "code_objects", ()):
+            info = old.code_infos[id(code)]
+            if info.tracing:
+                new.sysmon_py_start(code, 0)
+            if info.tracing and code.co_flags & _SUSPENDABLE:
+                new.code_infos[id(code)].last_line = getattr(info, "last_line", None)
 
 
 @contextmanager

@@ -11,10 +11,12 @@ interrupted frames are gone is leaked even if it dies with the test, as nobody w
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,7 +127,6 @@ class Runner:
     here: bool = False
     keep: bool = False
     exception: BaseException | None = None
-    irreparable: list[Leftover] = field(default_factory=list)
 
     def run(self, striking: AbstractContextManager[Strike], hit: Hit | None = None) -> Ran:
         """Run the target once with ``striking`` entered around its body; ``hit`` is the one it is to strike."""
@@ -143,6 +144,7 @@ class Runner:
 
     def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
         error: BaseException | None = None
+        owner = os.getpid()
         befores = [kind.snapshot() for kind in self.kinds]
         with _quiet(ran):
             started = time.perf_counter()
@@ -152,6 +154,8 @@ class Runner:
                     body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
+            if os.getpid() != owner:  # a child that the code under test forked and lost: it would go on with the session
+                os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             try:
                 if self.here and error is not None and _interrupts(error) > ran.strike.fired:
@@ -189,12 +193,14 @@ class Runner:
         ran.dropped = tuple(
             leftover for identity, leftover in found.items() if identity not in kept and leftover.kind not in gone
         )
-        if self.here:
-            self._repair(last)
+        self._repair(last)
 
     def _repair(self, leftovers: list[Leftover]) -> None:
-        kinds = {kind.name: kind for kind in self.kinds}
-        self.irreparable += [leftover for leftover in leftovers if not kinds[leftover.kind].repair(leftover)]
+        """Undo what is left; of what the process takes with it only where the process stays."""
+        kinds = {kind.name: kind for kind in self.kinds if self.here or kind.outlives}
+        for leftover in leftovers:
+            if leftover.kind in kinds:
+                kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
         return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]

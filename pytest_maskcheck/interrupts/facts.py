@@ -113,14 +113,25 @@ def checks_on_return(code: CodeType, offset: int) -> bool:
 
 
 def checks_on_resume(code: CodeType, offset: int) -> bool:
-    """Tell whether this ``RESUME`` checks for signals: at entry and after ``yield``, not after ``await``."""
+    """Tell whether a frame that begins or goes on at ``offset`` checks for signals there.
+
+    It does at a ``RESUME`` at entry and after ``yield``; not after ``await``, and not where ``throw`` or ``close`` enter.
+    """
     instructions = bytecode(code)
-    return instructions[offset] != _RESUME or instructions[offset + 1] & _LOCATION <= _AFTER_YIELD
+    return instructions[offset] == _RESUME and instructions[offset + 1] & _LOCATION <= _AFTER_YIELD
 
 
 def is_entry(code: CodeType, offset: int) -> bool:
     """Tell whether this ``RESUME`` is the one at function entry."""
     return bytecode(code)[offset + 1] & _LOCATION == 0
+
+
+def loses_interrupts(function: object) -> bool:
+    """Tell whether a failing call of ``function`` drops what a signal handler raised in it.
+
+    ``int("x")`` formats its message twice, which checks for signals, and keeps only the second error.
+    """
+    return isinstance(function, type) and issubclass(function, int)
 
 
 def landing(code: CodeType, offset: int) -> int:

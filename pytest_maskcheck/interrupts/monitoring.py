@@ -1,7 +1,7 @@
 """The engine for CPython 3.12 and later, built on ``sys.monitoring``.
 
-Theory of operation. CPython runs signal handlers at function entry, after calls of what it does not inline, and
-at backward jumps. Each of these has an event:
+Theory of operation. CPython runs signal handlers at function entry, after calls of what it does not inline, at
+backward jumps, and in ``str`` and ``repr``. Most of these have an event:
 
 =============  =====================  ==========================================================
 place          event                  delivery (see ``delivery.py``)
@@ -11,6 +11,10 @@ resume         ``PY_RESUME``          at once, likewise; not after ``await`` or 
 call           ``C_RETURN``           at once: the result is dropped, as by a signal in the call
 call           ``PY_RETURN`` of the   left pending: a bound method called through ``*args`` is
                method called          checked on return but fires no ``C_RETURN``
+call           ``CALL``               left pending: the same, where the method runs no Python
+                                      code yet (generators, coroutines, bound builtins); and
+                                      calls that check inside and then fail (``float("x")``)
+call           ``INSTRUCTION``        left pending: f-strings and ``%``, which have no event
 jump           ``INSTRUCTION`` of     left pending: raising here would skip enclosing blocks, and
                the jump               ``JUMP`` fires after the check on 3.13 and later
 line           ``LINE``, or           ``line``: left pending; ``raise``: raised at once
@@ -19,6 +23,10 @@ line           ``LINE``, or           ``line``: left pending; ``raise``: raised 
                line of its ``def``
 =============  =====================  ==========================================================
 
+Whether the last two sorts of calls check depends on the objects at hand. The recorder asks CPython itself: it leaves a
+signal of its own pending (``probe.py``) at the event; where the handler runs in this very frame, at this very
+instruction, is a place. If a callback of ours is interrupted first, there was no check.
+
 Rules:
 
 1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback.
@@ -26,8 +34,11 @@ Rules:
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
 
-Where it still fails: a bound method that wraps a builtin (``types.MethodType(len, x)``) and is called through
-``*args`` is checked on return, but no event tells of it.
+5. Frames are never held: what a function drops must die when it would die unwatched.
+
+Where it still fails: C code that no call runs and that waits (``with lock`` while another thread has it, a ``for`` over a
+slow file) handles a signal that comes meanwhile; arithmetic of huge integers, too. Such checks depend on time.
+``int("x")`` checks inside, but loses what the handler raises (:func:`~.facts.loses_interrupts`): not a place.
 """
 
 from __future__ import annotations
@@ -50,7 +61,7 @@ from pytest_maskcheck.interrupts.base import (
     context_of,
     line_of,
 )
-from pytest_maskcheck.interrupts.delivery import deliver, pending
+from pytest_maskcheck.interrupts.delivery import deliver, pending, withdraw
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -144,6 +155,7 @@ class MonitoringEngine:
             finally:
                 if tool in _armed:
                     _monitoring.set_local_events(tool, watched, 0)
+                withdraw(strike, signum)
 
 
 def _striker(  # noqa: PLR0917  (what one strike is made of)
@@ -159,7 +171,7 @@ def _striker(  # noqa: PLR0917  (what one strike is made of)
 
     def callback(_: CodeType, at: int, *__: object) -> object:
         nonlocal left
-        if get_ident() != main or strike.fired:
+        if get_ident() != main or strike.fired or tool not in _armed:  # in a child, after the very call that forked
             return None
         frame: FrameType | None = caller_frame()
         if returning:
@@ -346,13 +358,17 @@ class _Recorder:
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
         if not facts.checks_on_return(code, offset):
-            self._c_raise(code, offset)
+            self._checked_inside(offset)
         elif self._mine(code, offset):
             self.recording.add("call", offset, caller_frame(), self._in_scope, self._count("C_RETURN", code, offset))
 
-    def _c_raise(self, _: CodeType, offset: int, *__: object) -> None:
-        """Note a call that checked inside, and not when it ended."""
-        inside, frame = self._inside, caller_frame()
+    def _c_raise(self, _: CodeType, offset: int, function: object, __: object) -> None:
+        if not facts.loses_interrupts(function):
+            self._checked_inside(offset)
+
+    def _checked_inside(self, offset: int) -> None:
+        """Note a call that did not check when it ended, if it did before."""
+        inside, frame = self._inside, caller_frame(2)
         if inside is not None and id(frame) == inside.frame and offset == inside.trigger.offset:
             self._found(inside, frame)
 

@@ -19,25 +19,27 @@ line         ``line``                                    ``line``: left pending;
 
 Rules:
 
-1. Only the main thread is traced: only it runs signal handlers.
+1. Only the main thread is traced: only it runs signal handlers. What other threads reach is noted.
 2. Frames out of scope are traced only if a call in scope ran them, and then only for their return.
 3. A strike switches tracing off before it sends the signal: the tracer's own entry would be the next checkpoint.
 4. A child process forked by the code under test is not traced.
 
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
-``key``) is struck after the last of them, as a real signal at the end of the call would be.
+``key``) is struck after the last of them, as a real signal at the end of the call would be. Lines that a thread
+reaches which was started before the run are not noted.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, context_of
-from pytest_maskcheck.interrupts.delivery import deliver, pending
+from pytest_maskcheck.interrupts.delivery import deliver, pending, withdraw
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -77,8 +79,13 @@ class TracingEngine:
     def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         recorder = _Recorder(in_scope, mode)
-        with Probe(recorder.heard) as recorder.probe, _tracing(recorder):
-            yield recorder.recording
+        before = threading.gettrace()
+        threading.settrace(recorder.elsewhere)
+        try:
+            with Probe(recorder.heard) as recorder.probe, _tracing(recorder):
+                yield recorder.recording
+        finally:
+            threading.settrace(before)
 
     @contextmanager
     def strike(
@@ -87,7 +94,10 @@ class TracingEngine:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         striker = _Striker(trigger, in_scope, mode, signum, struck)
         with _tracing(striker):
-            yield striker.strike
+            try:
+                yield striker.strike
+            finally:
+                withdraw(striker.strike, signum)
 
 
 class _Tracer:
@@ -166,6 +176,14 @@ class _Recorder(_Tracer):
                 self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
                 return self.probe.trip.now
         return self.local
+
+    def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        """Trace function for other threads: note the lines that they reach."""
+        if not self.watches(frame.f_code):
+            return None
+        if event == "line":
+            self.recording.other_threads.add((frame.f_code.co_filename, frame.f_lineno))
+        return self.elsewhere
 
     def heard(self, frame: FrameType) -> None:
         """Learn that the probe was handled in ``frame``."""

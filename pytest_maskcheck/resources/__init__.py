@@ -13,6 +13,7 @@ from pytest_maskcheck.resources.handlers import Handlers
 from pytest_maskcheck.resources.implicit import ImplicitCloses
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.paths import Paths
+from pytest_maskcheck.resources.process_locks import ProcessLocks
 from pytest_maskcheck.resources.semaphores import Semaphores
 from pytest_maskcheck.resources.sigmask import HAS_SIGMASK, SignalMask
 from pytest_maskcheck.resources.stdio import StandardStreams
@@ -32,6 +33,7 @@ def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
         Threads(surroundings),
         Locks(),
         Semaphores(),
+        ProcessLocks(),
         Paths(surroundings),
         Handlers(),
         *((SignalMask(),) if HAS_SIGMASK else ()),

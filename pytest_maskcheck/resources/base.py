@@ -54,6 +54,9 @@ class Kind(ABC):
     dies_with_frames: ClassVar[bool] = False
     """True if a leftover that dies together with the frames of the interrupted code harmed nobody (locks)."""
 
+    outlives: ClassVar[bool] = False
+    """True if a leftover stays when the process ends (children, files): to be repaired even then."""
+
     def prepare(self) -> None:  # noqa: B027  (most kinds need none)
         """Get ready once in the audited process, before the heap is frozen."""
 

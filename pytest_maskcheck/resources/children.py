@@ -24,6 +24,7 @@ class Children(Kind):
 
     name = "child"
     settles = True
+    outlives = True
 
     tasks: ClassVar[str] = "/proc/self/task"
     """Where Linux lists the children of each thread."""

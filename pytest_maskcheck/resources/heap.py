@@ -27,6 +27,7 @@ _MODULE, _ATTRIBUTE, _PART, _LOCAL = 0, 1, 2, 9
 _INDIRECT = 3
 
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+_LOCAL_PREFIX = "<local "
 _PACKAGE = __name__.partition(".")[0]
 _NAMELESS = (*_CONTAINERS, types.BuiltinMethodType, types.MethodType, types.FunctionType, types.FrameType)
 _SUSPENDED = {
@@ -43,6 +44,7 @@ class Census:
         self._wanted = wanted
         self._old: list[weakref.ref[object]] = []
         self._thawed = False
+        self._names: dict[int, str] = {}
 
     def take(self) -> None:
         """Remember what is alive, before the heap is frozen."""
@@ -60,15 +62,18 @@ class Census:
 
     def owner(self, thing: object, noun: str) -> str:
         """Return a name for ``thing`` by who holds it, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``."""
-        name = owner(thing)
+        name = self._names.get(id(thing)) or owner(thing)
         if name is None and _CAN_FREEZE and gc.get_freeze_count():
             gc.unfreeze()
             self._thawed = True
             name = owner(thing)
+        if self._thawed and name is not None and not name.startswith(_LOCAL_PREFIX):
+            self._names[id(thing)] = name  # asking a thawed heap takes long, and the name is the best there is
         return name or f"<unnamed {noun}>"
 
     def settle(self) -> None:
         """Freeze the heap again if naming something has thawed it."""
+        self._names.clear()
         if self._thawed:
             self._thawed = False
             self.take()
@@ -88,7 +93,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
             continue
         seen.add(id(holder))
         for rank, name in _direct(holder, thing):
-            full = f"<local {name}{suffix}>" if rank == _LOCAL else name + suffix
+            full = f"{_LOCAL_PREFIX}{name}{suffix}>" if rank == _LOCAL else name + suffix
             found.append((rank + _INDIRECT * bool(suffix), len(full), full))
         if depth and issubclass(type(holder), _CONTAINERS):
             found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)

@@ -47,7 +47,6 @@ class Locks(Kind):
 
     def __init__(self) -> None:
         self._census = Census(_types)
-        self._keys: dict[int, str] = {}  # of this run: naming a lock is slow
 
     def prepare(self) -> None:
         self._census.take()
@@ -76,12 +75,11 @@ class Locks(Kind):
 
     def _leftover(self, lock: object) -> Leftover:
         noun = "lock" if type(lock) is _LOCK else "rlock"
-        key = self._keys.get(id(lock)) or self._keys.setdefault(id(lock), self._census.owner(lock, noun))
+        key = self._census.owner(lock, noun)
         what = "a lock" if type(lock) is _LOCK else "a reentrant lock"
         return Leftover(self.name, key, f"{what} is still held: {key}", id(lock))
 
     def finish(self, before: object) -> None:  # noqa: ARG002
-        self._keys.clear()
         self._census.settle()
 
     def repair(self, leftover: Leftover) -> bool:

@@ -90,6 +90,7 @@ class Paths(Kind):
     """New entries of the watched directories; of a new directory only itself. The token is the path."""
 
     name = "path"
+    outlives = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
