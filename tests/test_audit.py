@@ -1,0 +1,247 @@
+"""The judge: what runs mean, whoever makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+import pytest
+
+from pytest_maskcheck.audit import Judge, Rules
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.points import Plan
+from pytest_maskcheck.resources import Leftover
+from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
+from pytest_maskcheck.run import Raised, Ran
+
+FRAME = Frame("a.py", 1, "f", "/a.py")
+
+
+def point(number: int, **more: str) -> Point:
+    """Return the point on a line."""
+    return Point(f"a.py:{number}:call#1", "a.py", "/a.py", number, "call", 1, "f", **more)
+
+
+def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> Ran:
+    """Return a run out of which an exception came."""
+    name = text.partition(":")[0]
+    raised = Raised(name, text, name == "KeyboardInterrupt", (FRAME,), late=False)
+    return Ran(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
+
+
+def passed() -> Ran:
+    """Return an uninterrupted run that went well."""
+    return Ran(Strike())
+
+
+LOCK = Leftover("lock", "LOCK", "a lock is still held", None)
+Runs = Callable[[list["Point | None"]], Ran]
+
+
+class Script:
+    """An executor whose runs are written down: ``run(history)`` sees all points run so far in the process."""
+
+    def __init__(self, run: Runs) -> None:
+        """Take the script."""
+        self.run = run
+        self.processes: list[list[Point | None]] = []
+
+    def runs(
+        self, points: Sequence[Point | None], last: Callable[[Point | None, Ran], bool]
+    ) -> Generator[Ran, None, None]:
+        """Make the runs of one process."""
+        history: list[Point | None] = []
+        self.processes.append(history)
+        for wanted in points:
+            history.append(wanted)
+            ran = self.run(history)
+            yield ran
+            if ran.died or last(wanted, ran):
+                return
+
+
+def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResult], Script]:
+    """Audit ``number`` points by script."""
+    script = Script(run)
+    plan = Plan([point(line) for line in range(1, number + 1)])
+    said: list[PointResult] = []
+    results = Judge(script, plan, Rules(**rules), report=said.append).audit()  # type: ignore[arg-type]
+    assert said == list(results)
+    return said, script
+
+
+def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() -> None:
+    """Nothing is wrong: one process, every point once, and an uninterrupted run at the end."""
+    results, script = judged(lambda history: interrupted() if history[-1] else passed())
+    assert [(result.reason, result.findings) for result in results] == [("", ())] * 3
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2, 3, None]]
+
+
+def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_one() -> None:
+    """What is left behind must not reach the next point."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        return interrupted(LOCK) if last and last.line == 2 else interrupted() if last else passed()
+
+    results, script = judged(run)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [[], [Verdict.LEAK], []]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None]]
+
+
+def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
+    """One sighting proves nothing, and passes nothing."""
+    sightings = iter([LOCK])
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2:
+            return interrupted(*([leak] if (leak := next(sightings, None)) else []))
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    assert results[1].findings == ()
+    assert results[1].reason == "different each time: leak LOCK"
+
+
+def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process() -> None:
+    """The same defect at the next point costs one process, not two."""
+
+    def run(history: list[Point | None]) -> Ran:
+        return interrupted(LOCK) if history[-1] else passed()
+
+    _, script = judged(run)
+    assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
+
+
+@pytest.mark.parametrize(
+    "wreck",
+    [
+        interrupted(text="ValueError: broken", fired=False),
+        Ran(Strike(), died="hang", detail="no end"),
+        Ran(Strike(), trouble="setup of the test failed: x"),
+    ],
+    ids=["fails", "hangs", "fixture"],
+)
+def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: Ran) -> None:
+    """The suspicion is confirmed by running the pair alone, and the innocent point is audited in a clean process."""
+
+    def run(history: list[Point | None]) -> Ran:
+        if any(p and p.line == 1 for p in history[:-1]):
+            return wreck
+        return interrupted() if history[-1] else passed()
+
+    results, script = judged(run)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [[Verdict.UNUSABLE], [], []]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [1, None], [2, 3, None]]
+
+
+def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
+    """The point before passes, the one after is run in a clean process."""
+    strays = iter([interrupted(text="OSError: once", fired=False)])
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2 and len(history) > 1:
+            return next(strays, interrupted())
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    assert not any(result.findings or result.reason for result in results)
+    assert results[0].note == "once, the next run in the same process raised OSError: once; not so in a clean process"
+
+
+def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not_audited() -> None:
+    """Nothing unproven passes."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        return passed() if last is None or last.line == 2 else interrupted()
+
+    results, script = judged(run)
+    assert [result.reason for result in results] == ["", "not reached again", ""]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None]]
+
+
+@pytest.mark.parametrize("verdict", ["hang", "crash"])
+def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: str) -> None:
+    """The point that kills the process is named, the others are audited."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2:
+            return Ran(Strike(fired=True), died=verdict, detail="so it went", stack=(FRAME,))
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    (finding,) = results[1].findings
+    assert (finding.verdict, finding.key) == (verdict, "a.py:1")
+    assert finding.detail == "so it went, at a.py:1 in f"
+    assert not results[0].findings
+    assert not results[2].findings
+
+
+def verdicts(ran: Ran, defect: str = "", **rules: object) -> list[tuple[str, bool]]:
+    """Return (verdict, fails) of each finding of one run."""
+    judge = Judge(Script(lambda _: ran), Plan(), Rules(**rules))  # type: ignore[arg-type]
+    return [(finding.verdict, finding.fails) for finding in judge.judge(point(1, defect=defect), ran).findings]
+
+
+def test_verdicts_about_the_exception() -> None:
+    """Came out, swallowed, allowed to be, replaced, handled by the program, lost in a finalizer."""
+    swallowed = Ran(Strike(fired=True, raised=True))
+    assert verdicts(interrupted()) == []
+    assert verdicts(swallowed) == [("swallowed", True)]
+    assert verdicts(swallowed, may_swallow=True) == []
+    assert verdicts(interrupted(text="OSError: x")) == [("replaced", True)]
+    assert verdicts(Ran(Strike(fired=True, raised=False, handler="on_sigint"))) == []
+    lost = Ran(Strike(fired=True, raised=True), lost=("Pool.__del__",))
+    assert verdicts(lost) == [("swallowed", False)]
+    assert verdicts(lost, strict=True) == [("swallowed", True)]
+    assert verdicts(Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))) == [
+        ("leak", True),
+        ("swallowed", True),
+    ]
+
+
+def test_verdicts_about_leftovers() -> None:
+    """Leaked, altered, dropped, a ResourceWarning, allowed, and what the interpreter is to blame for."""
+    altered = Leftover("cwd", "cwd", "moved", None, altered=True)
+    warned = Leftover("implicit", "unclosed file", "unclosed file", None)
+    assert verdicts(interrupted(LOCK, altered)) == [("leak", True), ("altered", True)]
+    assert verdicts(interrupted(dropped=(LOCK,))) == [("implicit", False)]
+    assert verdicts(interrupted(dropped=(LOCK,)), strict=True) == [("implicit", True)]
+    assert verdicts(interrupted(warned)) == [("implicit", False)]
+    assert verdicts(interrupted(LOCK), allow=("lock:L*",)) == []
+    assert verdicts(interrupted(LOCK), allow=("fd:*",)) == [("leak", True)]
+    assert verdicts(interrupted(LOCK), defect="gh-1: so it is") == [("interpreter", False)]
+
+
+def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
+    """The baseline is subtracted by kind and key, and does not cost a process a point."""
+    script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
+    plan = Plan([point(1), point(2)])
+    results = Judge(script, plan, Rules(), frozenset({("lock", "LOCK")})).audit()
+    assert not any(result.findings for result in results)
+    assert len(script.processes) == 1
+
+
+def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:
+    """The point counts as not audited, with the reason."""
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules())
+    held = judge.judge(point(1), Ran(Strike(fired=True, held="signal mask")))
+    ignored = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    elsewhere = interrupted()
+    elsewhere.strike.strayed = True
+    assert held.reason == "held back by the signal mask to the end of the run"
+    assert ignored.reason == "the signal is ignored there (SIG_IGN)"
+    assert "another calling context" in judge.judge(point(1), elsewhere).reason
+
+
+def test_notes_say_how_the_interrupt_arrived() -> None:
+    """Held back until unmasked, taken by the program's handler, surfaced elsewhere."""
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules())
+    held = interrupted()
+    held.strike.held, held.strike.handler = "signal mask", "queue_it"
+    assert judge.judge(point(7), held).note == "went to queue_it, held back by the signal mask, arrived at a.py:1"
+    assert judge.judge(point(7), interrupted()).note == "arrived at a.py:1"
+    assert judge.judge(point(1), interrupted()).note == ""

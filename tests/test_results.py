@@ -1,0 +1,68 @@
+"""Results: grouping, counts, JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Finding, Frame, Point, PointResult, Verdict
+
+FRAME = Frame("a.py", 3, "f", "/a.py")
+
+
+def point(line: int) -> Point:
+    """Return the point on a line."""
+    return Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f", (FRAME,))
+
+
+LEAK = Finding(Verdict.LEAK, "fd", "pipe", "descriptor 3 is still open")
+OTHER = Finding(Verdict.LEAK, "fd", "pipe", "descriptor 9 is still open")
+LISTED = Finding(Verdict.IMPLICIT, "fd", "x", "dropped", fails=False)
+AUDIT = Audit(
+    test="t.py::test",
+    engine="e",
+    isolation="fork: because",
+    mode="checkpoint",
+    points=(point(1), point(2), point(3)),
+    results=(
+        PointResult("a.py:1:call#1", (LEAK, LISTED), "", "a note", "KeyboardInterrupt", (FRAME,)),
+        PointResult("a.py:2:call#1", reason="not reached again"),
+        PointResult("a.py:3:call#1", (OTHER,)),
+    ),
+    left_out={"too many": 4},
+    notes=("so",),
+    ignores={"a.py:9": False},
+)
+
+
+def test_equal_findings_are_one_defect() -> None:
+    """Same verdict, kind and key: one defect over several points, told by its first finding."""
+    leak, listed = AUDIT.defects
+    assert [p.line for p in leak.points] == [1, 3]
+    assert (leak.detail, leak.traceback) == (LEAK.detail, (FRAME,))
+    assert [p.line for p in listed.points] == [1]
+    assert AUDIT.failures == (leak,)
+
+
+def test_nothing_is_left_out_of_the_counts() -> None:
+    """Audited and not audited, by reason."""
+    assert AUDIT.audited == 2
+    assert AUDIT.not_audited == {"too many": 4, "not reached again": 1}
+
+
+def test_json_gives_back_the_same_audit() -> None:
+    """Through real JSON text."""
+    assert Audit.from_json(json.loads(json.dumps(AUDIT.to_json()))) == AUDIT
+
+
+def test_another_schema_is_refused_in_one_sentence() -> None:
+    """A reader must not guess."""
+    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 1"):
+        Audit.from_json({**AUDIT.to_json(), "schema": 99})
+
+
+def test_results_are_frozen() -> None:
+    """Nobody changes what was found."""
+    with pytest.raises(AttributeError):
+        AUDIT.test = "other"  # type: ignore[misc]
