@@ -19,7 +19,7 @@ from pytest_maskcheck import points
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, in_child
 from pytest_maskcheck.reach import paused, running
-from pytest_maskcheck.rerun import ItemTarget, own_directory, own_output, refusal
+from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.run import Runner
@@ -235,7 +235,7 @@ class _Work:
 
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         try:
-            plan = self._auditor.find(self._choose, str(self.item.path))
+            plan = self._auditor.find(self._choose, *own_files(self.item))
             tell(points.Plan(plan.points, {}, plan.left_out))
             places = self._order.reach.ignores().items()
             tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
@@ -270,6 +270,7 @@ class _Work:
             self._order.reach.reason_against,
             hits=settings.hits,
             max_points=settings.max_points,
+            body=own_files(self.item),
             only=self._order.only,
         )
 

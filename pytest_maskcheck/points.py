@@ -75,6 +75,7 @@ def plan(
     *,
     hits: int | None,
     max_points: int,
+    body: frozenset[str] = frozenset(),
     only: str = "",
 ) -> Plan:
     """Choose the points of a run.
@@ -86,11 +87,15 @@ def plan(
         hits: how many hits of a place in one context are audited: 1 the first, 2 first and last, 3 first,
             second and last; ``None`` for all.
         max_points: upper bound; an even sample that keeps at least one point of every line is taken.
+        body: files of the test's own code; what was reached before the first hit in them or called from them, or after
+            the last one, belongs to those who run the test.
         only: the id of the one point wanted; the other limits do not apply to it.
     """
     chosen = Plan()
     kept: list[Hit] = []
-    for hit in recording.hits:
+    within = _within(recording.hits, body)
+    chosen.leave_out("outside the test: pytest or a plugin was running", len(recording.hits) - len(within))
+    for hit in within:
         if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
             chosen.leave_out(reason)
         else:
@@ -114,6 +119,16 @@ def plan(
         chosen.points.append(point)
         chosen.hits[point.id] = hit
     return chosen
+
+
+def _within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
+    """Return the hits from the first to the last one that is in the test's own files or was called from them."""
+    own = [
+        position
+        for position, hit in enumerate(hits)
+        if hit.code.co_filename in body or any(code.co_filename in body for code, _ in hit.context)
+    ]
+    return hits[own[0] : own[-1] + 1] if own else hits
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:

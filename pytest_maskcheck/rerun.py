@@ -19,6 +19,7 @@ runs (pytest#14779), and the classes that draw a traceback. ``tests/test_rerun.p
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import re
@@ -52,6 +53,12 @@ def refusal(item: pytest.Item) -> str:
     if not isinstance(item, pytest.Function):
         return f"items of type {type(item).__qualname__} are not Python functions"
     return ""
+
+
+def own_files(item: pytest.Function) -> frozenset[str]:
+    """Return the files of the test's own code: where it was collected, and where its function was written."""
+    code = getattr(inspect.unwrap(item.function), "__code__", None)
+    return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
 
 
 class ItemTarget:

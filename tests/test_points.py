@@ -119,3 +119,14 @@ def test_files_outside_the_root_are_named_by_where_they_are_imported_from() -> N
     assert names.short(os.__file__) == "os.py"
     assert names.short(pytest.__file__) == os.path.join("pytest", "__init__.py")
     assert names.short("/nowhere/x.py") == "/nowhere/x.py"
+
+
+def test_what_runs_around_the_test_is_left_out() -> None:
+    """Only hits from the first to the last one in the test's files, or called from them, count."""
+    code = codes()["f"]
+    outside = hits_on(3, number=2)
+    inside = hits_on(4, number=2, context=((code.replace(co_filename="/t.py"), 0),))
+    hits = [outside[0], inside[0], inside[1], outside[1]]
+    lines = [name.split(":")[1] for name in planned(hits, body=frozenset({"/t.py"}))]
+    assert lines == ["4", "4"]
+    assert len(planned(hits, body=frozenset({"/elsewhere.py"}))) == 4
