@@ -189,9 +189,11 @@ class Runner:
         kept = {(leftover.kind, leftover.token) for leftover in last}
         kept |= {(leftover.kind, leftover.token) for leftover in second if leftover.kind in gone}
         found = {(leftover.kind, leftover.token): leftover for leftover in [*first, *second, *last]}
-        ran.leaked = tuple(leftover for identity, leftover in found.items() if identity in kept)
+        kinds = {kind.name: kind for kind in self.kinds}
+        described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
+        ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept)
         ran.dropped = tuple(
-            leftover for identity, leftover in found.items() if identity not in kept and leftover.kind not in gone
+            leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
         )
         self._repair(last)
 

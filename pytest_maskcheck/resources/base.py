@@ -6,8 +6,9 @@ A *kind* looks at one sort of thing that a run can leave behind. The audit asks 
    heap is frozen with :func:`gc.freeze`;
 2. ``snapshot()`` as the last act before a run of the test's body;
 3. ``compare(before)`` one to three times after it (see "two readings" in ``audit.py``);
-4. ``finish(before)`` exactly once after the last reading, whatever happened;
-5. ``repair(leftover)`` for what stayed, where the process is to be used again.
+4. ``describe(leftover)`` for what is reported;
+5. ``finish(before)`` exactly once after the last reading, whatever happened;
+6. ``repair(leftover)`` for what stayed.
 
 Detecting must be cheap and must not run the code under test; describing may be slow.
 """
@@ -71,6 +72,10 @@ class Kind(ABC):
     @abstractmethod
     def compare(self, before: object) -> list[Leftover]:
         """Return what is there now and was not in ``before``. May be called several times."""
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        """Return ``leftover`` under the best name that can be found; asked once, after the last reading. May be slow."""
+        return leftover
 
     def finish(self, before: object) -> None:  # noqa: B027  (most kinds need none)
         """Give back what ``snapshot`` took (hooks, filters)."""

@@ -16,7 +16,10 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
+
+from pytest_maskcheck.resources.base import Leftover
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
 _DEPTH = 4  # containers between a thing and an object with a name for it
@@ -28,6 +31,8 @@ _INDIRECT = 3
 
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 _LOCAL_PREFIX = "<local "
+_UNNAMED = "<unnamed "
+_WEAK = (_LOCAL_PREFIX, _UNNAMED)
 _PACKAGE = __name__.partition(".")[0]
 _NAMELESS = (*_CONTAINERS, types.BuiltinMethodType, types.MethodType, types.FunctionType, types.FrameType)
 _SUSPENDED = {
@@ -44,7 +49,6 @@ class Census:
         self._wanted = wanted
         self._old: list[weakref.ref[object]] = []
         self._thawed = False
-        self._names: dict[int, str] = {}
 
     def take(self) -> None:
         """Remember what is alive, before the heap is frozen."""
@@ -60,24 +64,30 @@ class Census:
             found += [thing for thing in new if id(thing) not in known]
         return found
 
-    def owner(self, thing: object, noun: str) -> str:
-        """Return a name for ``thing`` by who holds it, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``."""
-        name = self._names.get(id(thing)) or owner(thing)
-        if name is None and _CAN_FREEZE and gc.get_freeze_count():
-            gc.unfreeze()
-            self._thawed = True
-            name = owner(thing)
-        if self._thawed and name is not None and not name.startswith(_LOCAL_PREFIX):
-            self._names[id(thing)] = name  # asking a thawed heap takes long, and the name is the best there is
-        return name or f"<unnamed {noun}>"
+    def renamed(self, leftover: Leftover, ident: int) -> Leftover:
+        """Return ``leftover`` under the name that the whole heap has for the thing with this id, frozen parts too."""
+        thing = next((thing for thing in self.alive() if id(thing) == ident), None)
+        if thing is None or not leftover.key.startswith(_WEAK) or not _CAN_FREEZE or not gc.get_freeze_count():
+            return leftover
+        gc.unfreeze()
+        self._thawed = True
+        name = owner(thing) or leftover.key
+        return replace(leftover, key=name, detail=leftover.detail.replace(leftover.key, name))
 
     def settle(self) -> None:
         """Freeze the heap again if naming something has thawed it."""
-        self._names.clear()
         if self._thawed:
             self._thawed = False
             self.take()
             gc.freeze()
+
+
+def name_of(thing: object, noun: str) -> str:
+    """Return a name for ``thing`` by who holds it, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``.
+
+    Holders that are frozen are not seen; :meth:`Census.renamed` asks them too.
+    """
+    return owner(thing) or f"{_UNNAMED}{noun}>"
 
 
 def owner(thing: object) -> str | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census
+from pytest_maskcheck.resources.heap import Census, name_of
 
 _LOCK = type(_thread.allocate_lock())
 _RLOCK = type(_thread.RLock())
@@ -75,9 +75,12 @@ class Locks(Kind):
 
     def _leftover(self, lock: object) -> Leftover:
         noun = "lock" if type(lock) is _LOCK else "rlock"
-        key = self._census.owner(lock, noun)
+        key = name_of(lock, noun)
         what = "a lock" if type(lock) is _LOCK else "a reentrant lock"
         return Leftover(self.name, key, f"{what} is still held: {key}", id(lock))
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return self._census.renamed(leftover, cast("int", leftover.token))
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

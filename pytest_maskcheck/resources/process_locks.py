@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census
+from pytest_maskcheck.resources.heap import Census, name_of
 
 _MODULE = "multiprocessing.synchronize"
 
@@ -54,8 +54,11 @@ class ProcessLocks(Kind):
         ]
 
     def _leftover(self, lock: object, times: int) -> Leftover:
-        key = self._census.owner(lock, "process lock")
+        key = name_of(lock, "process lock")
         return Leftover(self.name, key, f"a lock between processes is still held: {key}", (id(lock), times))
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census
+from pytest_maskcheck.resources.heap import Census, name_of
 
 _Values = dict[int, tuple["weakref.ref[object]", int]]
 
@@ -51,9 +51,12 @@ class Semaphores(Kind):
         ]
 
     def _leftover(self, semaphore: threading.Semaphore, missing: int) -> Leftover:
-        key = self._census.owner(semaphore, "semaphore")
+        key = name_of(semaphore, "semaphore")
         detail = f"a {type(semaphore).__qualname__} was acquired and not released ({missing}): {key}"
         return Leftover(self.name, key, detail, (id(semaphore), missing))
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

@@ -204,7 +204,7 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
             holder, lock = made()
         before = kind.snapshot()
         lock.acquire()
-        assert [leftover.key for leftover in kind.compare(before)] == [key]
+        assert [kind.describe(leftover).key for leftover in kind.compare(before)] == [key]
         assert (gc.get_freeze_count() == 0) is frozen, "thawed only if there is no other way"
         kind.finish(before)
         assert gc.get_freeze_count() > 0
