@@ -71,7 +71,9 @@ class Census:
             return leftover
         gc.unfreeze()
         self._thawed = True
-        name = owner(thing) or leftover.key
+        name = owner(thing)
+        if name is None or (name.startswith(_LOCAL_PREFIX) and leftover.key.startswith(_LOCAL_PREFIX)):
+            return leftover
         return replace(leftover, key=name, detail=leftover.detail.replace(leftover.key, name))
 
     def settle(self) -> None:
