@@ -30,9 +30,8 @@ _MODULE, _ATTRIBUTE, _PART, _LOCAL = 0, 1, 2, 9
 _INDIRECT = 3
 
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
-_LOCAL_PREFIX = "<local "
+_LOCAL_NAME = "<local "
 _UNNAMED = "<unnamed "
-_WEAK = (_LOCAL_PREFIX, _UNNAMED)
 _PACKAGE = __name__.partition(".")[0]
 _NAMELESS = (*_CONTAINERS, types.BuiltinMethodType, types.MethodType, types.FunctionType, types.FrameType)
 _SUSPENDED = {
@@ -67,14 +66,16 @@ class Census:
     def renamed(self, leftover: Leftover, ident: int) -> Leftover:
         """Return ``leftover`` under the name that the whole heap has for the thing with this id, frozen parts too."""
         thing = next((thing for thing in self.alive() if id(thing) == ident), None)
-        if thing is None or not leftover.key.startswith(_WEAK) or not _CAN_FREEZE or not gc.get_freeze_count():
+        if thing is None or not leftover.key.startswith(_UNNAMED) or not _CAN_FREEZE or not gc.get_freeze_count():
             return leftover
         gc.unfreeze()
         self._thawed = True
         name = owner(thing)
-        if name is None or (name.startswith(_LOCAL_PREFIX) and leftover.key.startswith(_LOCAL_PREFIX)):
-            return leftover
-        return replace(leftover, key=name, detail=leftover.detail.replace(leftover.key, name))
+        return (
+            leftover
+            if name is None
+            else replace(leftover, key=name, detail=leftover.detail.replace(leftover.key, name))
+        )
 
     def settle(self) -> None:
         """Freeze the heap again if naming something has thawed it."""
@@ -105,7 +106,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
             continue
         seen.add(id(holder))
         for rank, name in _direct(holder, thing):
-            full = f"{_LOCAL_PREFIX}{name}{suffix}>" if rank == _LOCAL else name + suffix
+            full = f"{_LOCAL_NAME}{name}{suffix}>" if rank == _LOCAL else name + suffix
             found.append((rank + _INDIRECT * bool(suffix), len(full), full))
         if depth and issubclass(type(holder), _CONTAINERS):
             found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)
