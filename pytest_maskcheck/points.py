@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import known_defect
-from pytest_maskcheck.interrupts.base import line_of
 from pytest_maskcheck.results import Frame, Point
 
 if TYPE_CHECKING:
@@ -197,6 +196,6 @@ def _point(hit: Hit, name: str, names: Names) -> Point:
         kind=hit.kind,
         hit=hit.number,
         function=hit.code.co_qualname,
-        context=tuple(names.frame(code, line_of(code, offset)) for code, offset in hit.context),
+        context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
     )

@@ -134,15 +134,18 @@ class Reach:
 
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
         """Read coverage's configuration; nothing is started."""
-        settings = running() or coverage.Coverage(data_file=None, config_file=_config_file(root))
+        started = running()
+        settings = started or coverage.Coverage(data_file=None, config_file=_config_file(root))
         self._root = root
+        everything = _below(root)
+        base = os.getcwd() if started else root  # what relative paths of coverage's configuration are relative to
         self._exclusions = _strings(settings.get_option("report:exclude_lines"))
         own = [pattern for entry in include for pattern in self._patterns(entry)]
-        self._include = own or self._configured(settings) or [os.path.join(root, "**")]
+        self._include = own or _configured(settings, base) or [everything]
         self._omit = [pattern for entry in exclude for pattern in self._patterns(entry)]
         if not own:
-            self._omit += _strings(settings.get_option("run:omit"))
-        if not own and self._include == [os.path.join(root, "**")]:
+            self._omit += _absolute(settings.get_option("run:omit"), base)
+        if not own and self._include == [everything]:
             self._omit += ["**/site-packages/**", *_installation_below(root)]
         self._lines: dict[str, set[int]] = {}
         self._files: dict[str, str | None] = {}
@@ -150,25 +153,17 @@ class Reach:
         self._reached: dict[str, set[int]] = {}
         self._ignores_used: set[tuple[str, int]] = set()
 
-    def _configured(self, settings: coverage.Coverage) -> list[str]:
-        """Return the patterns of the user's ``source``, ``source_pkgs`` or ``include``."""
-        patterns: list[str] = []
-        for entry in _strings(settings.get_option("run:source")) + _strings(settings.get_option("run:source_pkgs")):
-            if os.path.isdir(entry):
-                patterns.append(os.path.join(os.path.abspath(entry), "**"))
-            else:
-                patterns += _module_patterns(entry) or []
-        return patterns or _strings(settings.get_option("run:include"))
-
     def _patterns(self, entry: str) -> list[str]:
         """Return the file patterns that an entry of ``include`` or ``exclude`` stands for."""
         if entry == "stdlib":
             return _standard_library()
         path = os.path.join(self._root, entry)
         if os.path.isdir(path):
-            return [os.path.join(path, "**")]
-        if os.path.isfile(path) or any(character in entry for character in "*?["):
-            return [path]
+            return [_below(path)]
+        if os.path.isfile(path):
+            return [_escaped(path)]
+        if any(character in entry for character in "*?["):
+            return [os.path.join(_escaped(self._root), entry)]
         patterns = _module_patterns(entry)
         if patterns is None:
             message = f"{entry!r} is neither a file below {self._root}, nor a glob, nor a module that can be imported"
@@ -299,7 +294,7 @@ def _module_patterns(name: str) -> list[str] | None:
     if spec is None:
         return None
     if spec.submodule_search_locations:
-        return [os.path.join(place, "**") for place in spec.submodule_search_locations]
+        return [_below(place) for place in spec.submodule_search_locations]
     return [_escaped(spec.origin)] if spec.origin and os.path.isfile(spec.origin) else []
 
 
@@ -312,14 +307,37 @@ def _standard_library() -> list[str]:
     """Return the patterns of the standard library, without what is installed below it."""
     place = sysconfig.get_path("stdlib")
     return [
-        os.path.join(place, entry.name, "**") if entry.is_dir() else entry.path
+        _below(entry.path) if entry.is_dir() else _escaped(entry.path)
         for entry in os.scandir(place)
         if entry.name.endswith(".py") or (entry.is_dir() and entry.name not in {"site-packages", "dist-packages"})
     ]
 
 
 def _escaped(path: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", path)
+    """Return a pattern that matches ``path``; coverage's patterns know no escapes."""
+    return re.sub(r"[*?\[\]]", "?", path)
+
+
+def _below(directory: str) -> str:
+    """Return a pattern for all that is below a directory."""
+    return os.path.join(_escaped(os.path.abspath(directory)), "**")
+
+
+def _configured(settings: coverage.Coverage, base: str) -> list[str]:
+    """Return the patterns of the user's ``source``, ``source_pkgs`` or ``include``."""
+    patterns: list[str] = []
+    for entry in _strings(settings.get_option("run:source")) + _strings(settings.get_option("run:source_pkgs")):
+        place = os.path.join(base, entry)
+        patterns += [_below(place)] if os.path.isdir(place) else _module_patterns(entry) or []
+    return patterns or _absolute(settings.get_option("run:include"), base)
+
+
+def _absolute(patterns: object, base: str) -> list[str]:
+    """Return patterns of coverage's configuration, relative ones made absolute as coverage does."""
+    return [
+        pattern if pattern.startswith(("*", "?")) else os.path.join(_escaped(base), pattern)
+        for pattern in _strings(patterns)
+    ]
 
 
 def _strings(value: object) -> list[str]:
@@ -340,4 +358,4 @@ def _config_file(root: str) -> str | bool:
 def _installation_below(root: str) -> list[str]:
     """Return patterns for the parts of the Python installation that lie below ``root`` (a virtual environment)."""
     prefix = os.path.abspath(sysconfig.get_path("data"))
-    return [os.path.join(prefix, "**")] if prefix.startswith(root.rstrip(os.sep) + os.sep) else []
+    return [_below(prefix)] if prefix.startswith(root.rstrip(os.sep) + os.sep) else []

@@ -3,18 +3,21 @@
 Theory of operation. ``runtestprotocol(item, nextitem=item.parent)`` sets an item up, calls it and tears it down, with fresh
 function-scoped fixtures; those of class, module, package and session scope stay, as the item's parent is named
 as the next thing to run. The audit happens inside ``item.runtest``, replaced on the instance: within the wrappers of
-all other plugins, and around functions, ``unittest`` and asynchronous tests alike. An interrupt never leaves it: pytest's
-fixture machinery catches only ``Exception`` and would skip finalizers (pytest#15067).
+all other plugins, and around functions and asynchronous tests alike. ``unittest`` runs ``setUp``, ``tearDown`` and clean-ups
+within the call; there the audit happens around the test method alone, as these are fixtures: new for each run, and not
+interrupted. An interrupt never leaves it: pytest's fixture machinery catches only ``Exception`` and would skip finalizers
+(pytest#15067), and ``unittest`` skips ``tearDown`` and clean-ups after a ``KeyboardInterrupt``.
 
 Rules:
 
 1. What a run adds to the item is taken off again: report sections, user properties, the class instance.
-2. Nothing is logged: a test has one outcome, however often it runs.
+2. Nothing is logged, no subtest and no warning: a test has one outcome, however often it runs.
 3. The directory that ``tmp_path`` made for a repeated run is removed.
 
 What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
 nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
-runs (pytest#14779), and the classes that draw a traceback. ``tests/test_rerun.py`` breaks when one of them changes.
+runs (pytest#14779), the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
+``_callTestMethod`` of ``unittest``. ``tests/test_rerun.py`` breaks when one of them changes.
 """
 
 from __future__ import annotations
@@ -24,14 +27,22 @@ import linecache
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprEntry, ReprFileLocation, ReprTraceback
 from _pytest.runner import runtestprotocol
+
+try:
+    from _pytest.subtests import failed_subtests_key
+except ImportError:  # pytest before 9
+    _FAILED_SUBTESTS: Any = None
+else:
+    _FAILED_SUBTESTS = failed_subtests_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,13 +92,15 @@ class ItemTarget:
 
         _fresh_instance(item)
         try:
-            with replaced_runtest(item, run):
+            with _unlogged(item.config), replaced_runtest(item, run):
                 reports = _protocol(item)
         finally:
             del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
+            vars(item).pop("_excinfo", None)
             for directory in filter(None, directories):
                 shutil.rmtree(directory, ignore_errors=True)
-        outside = [report for report in reports if report.when != "call"]  # the body's outcome is for ``around``
+        # The body's outcome is for ``around``; what else may fail in a call are ``setUp`` and ``tearDown``.
+        outside = [report for report in reports if report.when != "call" or _is_unittest(item)]
         trouble = next((_trouble(report) for report in outside if not report.passed), "")
         return trouble or ("" if directories else "did not come to the body of the test")
 
@@ -105,7 +118,8 @@ def _trouble(report: pytest.TestReport) -> str:
     """Return in words what failed outside the body."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message.splitlines()[0] if crash is not None and crash.message else str(report.outcome)
-    return f"{report.when} of the test {report.outcome}: {text}"
+    when = "setUp or tearDown" if report.when == "call" else report.when
+    return f"{when} of the test {report.outcome}: {text}"
 
 
 def _fresh_instance(item: pytest.Function) -> None:
@@ -120,18 +134,44 @@ def _is_unittest(item: pytest.Function) -> bool:
     return hasattr(item, "_excinfo") or type(item).__name__ == "TestCaseFunction"
 
 
+_LOGGED = ("pytest_runtest_logreport", "pytest_warning_recorded", "pytest_exception_interact")
+"""Hooks that bring something to the user."""
+
+
+@contextmanager
+def _unlogged(config: pytest.Config) -> Iterator[None]:
+    """Keep reports of subtests, and warnings, from the terminal, from xdist and from all other plugins."""
+    callers: list[Any] = [getattr(config.hook, name) for name in _LOGGED]
+    implementations = [caller._hookimpls for caller in callers]  # noqa: SLF001
+    failed: dict[str, int] = {} if _FAILED_SUBTESTS is None else config.stash.get(_FAILED_SUBTESTS, {})
+    counts = dict(failed)
+    for caller in callers:
+        caller._hookimpls = []  # noqa: SLF001
+    try:
+        with warnings.catch_warnings(record=True):
+            yield
+    finally:
+        for caller, kept in zip(callers, implementations, strict=True):
+            caller._hookimpls = kept  # noqa: SLF001
+        failed.clear()
+        failed.update(counts)
+
+
 @contextmanager
 def replaced_runtest(item: pytest.Function, around: Callable[[Body], None]) -> Iterator[None]:
-    """Call ``around(body)`` where pytest would call the body of the test."""
+    """Call ``around(body)`` where pytest, or ``unittest`` between ``setUp`` and ``tearDown``, would call the body."""
     original = item.runtest
 
-    def body() -> None:
-        original()
-        errors = getattr(item, "_excinfo", None)  # where unittest items put exceptions
-        if errors:
-            raise errors.pop(0).value
+    def runtest_of_unittest() -> None:
+        case: Any = item.instance
+        method = case._callTestMethod  # noqa: SLF001
+        case._callTestMethod = lambda function: around(lambda: method(function))  # noqa: SLF001
+        try:
+            original()
+        finally:
+            del case._callTestMethod  # noqa: SLF001
 
-    item.runtest = lambda: around(body)  # type: ignore[method-assign]
+    item.runtest = runtest_of_unittest if _is_unittest(item) else lambda: around(original)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -144,18 +184,23 @@ def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
 
 
 def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
-    """Run the item as usual, without logging; return its reports, and whether its body ran to its end."""
-    completed = False
+    """Run the item as usual, without logging.
+
+    Returns:
+        Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
+    """
+    begun = completed = False
 
     def around(body: Body) -> None:
-        nonlocal completed
+        nonlocal begun, completed
+        begun = True
         body()
         completed = True
 
-    if isinstance(item, pytest.Function):
-        with replaced_runtest(item, around):
-            return _protocol(item), completed
-    return _protocol(item), completed
+    with replaced_runtest(item, around) if isinstance(item, pytest.Function) else nullcontext():
+        reports = _protocol(item)
+    passed = any(report.when == "call" and report.passed for report in reports)
+    return reports, completed if begun else passed
 
 
 def stop_timer(item: pytest.Item) -> None:

@@ -154,7 +154,9 @@ class Runner:
                     body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
-            if os.getpid() != owner:  # a child that the code under test forked and lost: it would go on with the session
+            if (
+                os.getpid() != owner
+            ):  # a child that the code under test forked and lost: it would go on with the session
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             try:

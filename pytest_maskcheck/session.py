@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -43,6 +43,7 @@ class AuditingSession:
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         self._audits: list[Audit] = []
+        self._usage = ""
         self._settings: dict[str, Settings] = {}
         self._blind: dict[str, str] | None = None
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
@@ -57,6 +58,16 @@ class AuditingSession:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Check the settings of all tests to audit before the first one runs."""
+        try:
+            self._check(items)
+        except pytest.UsageError as error:
+            if not hasattr(self._config, "workerinput"):
+                raise
+            # xdist would make an internal error of the exception.
+            self._config.workeroutput["maskcheck_usage"] = str(error)  # type: ignore[attr-defined]
+            items.clear()
+
+    def _check(self, items: list[pytest.Item]) -> None:
         for item in items:
             if self._wants(item):
                 chosen = settings.for_item(item, self._common)
@@ -182,23 +193,33 @@ class AuditingSession:
         if data is not None:
             self._audits.append(Audit.from_json(data))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Learn from a worker of xdist that a marker cannot be used."""
+        self._usage = getattr(node, "workeroutput", {}).get("maskcheck_usage", self._usage)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports that were asked for."""
         if hasattr(self._config, "workerinput"):
             return
-        for _, path in self._reports:
-            jsonfile.write(path, self._audits)
         if self._only and not any(audit.results for audit in self._audits):
+            self._usage = self._usage or (
+                f"no test that ran comes to the point {self._only}; the code may have changed since: "
+                "run with --maskcheck for the current ids"
+            )
+        for _, path in self._reports:
+            try:
+                jsonfile.write(path, self._audits)
+            except OSError as error:
+                self._usage = f"the report cannot be written: {error}"
+        if self._usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show totals, what was only listed, and what was not audited and why."""
-        if self._only and not any(audit.results for audit in self._audits):
-            terminalreporter.write_line(
-                f"ERROR: no test that ran comes to the point {self._only}; the code may have changed since: "
-                "run with --maskcheck for the current ids"
-            )
+        if self._usage:
+            terminalreporter.write_line(f"ERROR: {self._usage}")
         if self._audits:
             terminalreporter.section("maskcheck")
             for line in terminal.summary(self._audits):

@@ -5,6 +5,7 @@ Each setting is one row of :data:`TABLE`. A marker argument wins over the comman
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,15 +24,10 @@ PREFIX = "maskcheck_"
 Ini = Literal["string", "args", "bool", "int", "float"]
 
 
-class WrongValueError(ValueError):
-    """A value cannot be used; the message says what would be right."""
-
-
 def _one_of(*words: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if value not in words:
-            message = f"is {value!r}; it must be one of {', '.join(words)}"
-            raise WrongValueError(message)
+            raise ValueError
         return str(value)
 
     return parse
@@ -40,46 +36,36 @@ def _one_of(*words: str) -> Callable[[object], str]:
 def _hits(value: object) -> int | None:
     if value == "all":
         return None
-    if isinstance(value, bool) or str(value) not in {"1", "2", "3"}:
-        message = f"is {value!r}; it must be 1, 2, 3 or all"
-        raise WrongValueError(message)
-    return int(str(value))
+    number = _count(value)
+    if number > 3:
+        raise ValueError
+    return number
 
 
 def _count(value: object) -> int:
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        message = f"is {value!r}; it must be a whole number, 1 or more"
-        raise WrongValueError(message)
+    number = int(str(value))
+    if number < 1:
+        raise ValueError
     return number
 
 
 def _seconds(value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf") or isinstance(value, bool):
-        message = f"is {value!r}; it must be a number of seconds above 0"
-        raise WrongValueError(message)
+    number = float(str(value))
+    if not 0 < number < float("inf"):
+        raise ValueError
     return number
 
 
 def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        message = f"is {value!r}; it must be true or false"
-        raise WrongValueError(message)
+    if value is not True and value is not False:
+        raise ValueError
     return value
 
 
 def _words(value: object) -> tuple[str, ...]:
     words = (value,) if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
-        message = f"is {value!r}; it must be a list of strings"
-        raise WrongValueError(message)
+        raise ValueError
     return tuple(words)
 
 
@@ -89,7 +75,8 @@ class Row:
 
     Parameters:
         name: its name in Python and in the marker; the option is ``--maskcheck-name``, the ini key ``maskcheck_name``.
-        parse: turns a raw value into the setting, or raises :class:`WrongValueError`.
+        parse: turns a raw value into the setting, or raises :class:`ValueError`.
+        must: what a value must be.
         default: the raw value where nobody says anything.
         ini: type of the ini key.
         help: for ``--help``.
@@ -98,6 +85,7 @@ class Row:
 
     name: str
     parse: Callable[[object], Any]
+    must: str
     default: Any
     ini: Ini
     help: str
@@ -108,37 +96,69 @@ class Row:
         """The command line option."""
         return "--maskcheck-" + self.name.replace("_", "-")
 
+    def read(self, source: str, value: object) -> Any:
+        """Return the setting that ``value``, given at ``source``, stands for.
+
+        Raises:
+            pytest.UsageError: it stands for none.
+        """
+        try:
+            return self.parse(value)
+        except ValueError:
+            message = f"{source} is {value!r}; it must be {self.must}"
+            raise pytest.UsageError(message) from None
+
+
+_TRUTH = "true or false"
+_LIST = "a list of strings"
 
 TABLE = (
     Row(
         "points",
         _one_of("checkpoint", "line", "raise"),
+        "one of checkpoint, line, raise",
         "checkpoint",
         "string",
         "where to interrupt: every checkpoint of every line reached (default); once per line, the signal pending as the "
         "line begins; or KeyboardInterrupt raised at the start of every line, even where CPython could not",
         "{checkpoint,line,raise}",
     ),
-    Row("hits", _hits, "3", "string", "hits of a place in one calling context to audit: 1, 2, 3 (default) or all", "N"),
     Row(
-        "max_points", _count, 2000, "int", "audit at most this many points of a test, evenly spread (default 2000)", "N"
+        "hits",
+        _hits,
+        "1, 2, 3 or all",
+        "3",
+        "string",
+        "hits of a place in one calling context to audit: 1, 2, 3 (default) or all",
+        "N",
+    ),
+    Row(
+        "max_points",
+        _count,
+        "a whole number, 1 or more",
+        2000,
+        "int",
+        "audit at most this many points of a test, evenly spread (default 2000)",
+        "N",
     ),
     Row(
         "timeout",
         _seconds,
+        "a number of seconds above 0",
         5.0,
         "float",
         "seconds by which a run may outlast the uninterrupted one (default 5)",
         "SECONDS",
     ),
-    Row("strict", _flag, False, "bool", "resources released only by reference counting fail too"),
-    Row("may_swallow", _flag, False, "bool", "the interrupt need not come out of the test"),
-    Row("allow", _words, (), "args", "globs on kind:key of leftovers that are accepted", "GLOB"),
-    Row("include", _words, (), "args", "files (globs), modules, packages or stdlib to interrupt in", "WHAT"),
-    Row("exclude", _words, (), "args", "files (globs), modules, packages or stdlib not to interrupt in", "WHAT"),
+    Row("strict", _flag, _TRUTH, False, "bool", "resources released only by reference counting fail too"),
+    Row("may_swallow", _flag, _TRUTH, False, "bool", "the interrupt need not come out of the test"),
+    Row("allow", _words, _LIST, (), "args", "globs on kind:key of leftovers that are accepted", "GLOB"),
+    Row("include", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib to interrupt in", "WHAT"),
+    Row("exclude", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib not to interrupt in", "WHAT"),
     Row(
         "isolation",
         _one_of("auto", "fork", "none"),
+        "one of auto, fork, none",
         "auto",
         "string",
         "where audited runs happen: in forked processes, in this one (none), or as fits (auto, default)",
@@ -203,19 +223,15 @@ def from_config(config: pytest.Config) -> dict[str, Any]:
 
 def _from_config(config: pytest.Config, row: Row) -> Any:
     raw = config.getoption(row.option)
-    source = row.option
-    if raw is None:
-        source = PREFIX + row.name
-        try:
-            raw = config.getini(source)
-        except (ValueError, TypeError) as error:
-            message = f"{source} in the configuration file has a wrong value: {error}"
-            raise pytest.UsageError(message) from None
+    if raw is not None:
+        return row.read(row.option, raw)
+    key = PREFIX + row.name
     try:
-        return row.parse(raw)
-    except WrongValueError as wrong:
-        message = f"{source} {wrong}"
+        raw = config.getini(key)
+    except (ValueError, TypeError, pytest.UsageError) as error:  # the last since pytest 9.2
+        message = f"{key} cannot be read from the configuration file ({error}); it must be {row.must}"
         raise pytest.UsageError(message) from None
+    return row.read(key, raw)
 
 
 def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
@@ -233,11 +249,7 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
             if name not in _ROWS:
                 message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {name!r}; it takes {', '.join(sorted(_ROWS))}"
                 raise pytest.UsageError(message)
-            try:
-                values[name] = _ROWS[name].parse(raw)
-            except WrongValueError as wrong:
-                message = f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER} {wrong}"
-                raise pytest.UsageError(message) from None
+            values[name] = _ROWS[name].read(f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER}", raw)
     return Settings(**values)
 
 
@@ -245,7 +257,7 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
     """Return (format, path) of the reports asked for.
 
     Raises:
-        pytest.UsageError: a report has no path or a format that does not exist.
+        pytest.UsageError: a report has a format that does not exist, or no path that can be written.
     """
     asked = []
     for text in config.getoption("--maskcheck-report"):
@@ -253,6 +265,12 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
         if form != "json" or not colon or not path:
             message = (
                 f"--maskcheck-report is {text!r}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
+            )
+            raise pytest.UsageError(message)
+        folder = os.path.dirname(os.path.abspath(path))
+        if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+            message = (
+                f"--maskcheck-report is {text!r}; it must name a file in a folder that exists and can be written to"
             )
             raise pytest.UsageError(message)
         asked.append((form, path))

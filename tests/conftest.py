@@ -1,3 +1,150 @@
-"""Gives the whole suite pytest's ``pytester`` fixture."""
+"""What the whole suite shares: pytests run in processes of their own, and the audits they make.
+
+Such an inner pytest loads no plugin that a test does not name: ``-p xdist`` and the like.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Defect, Verdict
 
 pytest_plugins = ["pytester"]
+
+_ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+_PLUGIN = ("-p", "pytest_maskcheck.plugin")
+
+Run = Callable[..., pytest.RunResult]
+"""``run("--maskcheck", "-x")``: an inner pytest in the directory of ``pytester``."""
+
+AuditSource = Callable[..., "Audited"]
+"""``audit(source, "-x")``: write a test file, and audit it."""
+
+AuditTogether = Callable[..., dict[str, Audit]]
+"""``audit_together({"name": source}, {"path": text}, "-s")``: the audit of the one test of each source, by name."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """An inner pytest that audited, and what it found."""
+
+    result: pytest.RunResult
+    audits: list[Audit]
+
+    @property
+    def audit(self) -> Audit:
+        """The only audit."""
+        (audit,) = self.audits
+        return audit
+
+    @property
+    def defect(self) -> Defect:
+        """The only defect of the only audit."""
+        (defect,) = self.audit.defects
+        return defect
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run an inner pytest, with this plugin and no cache."""
+    for name, value in _ALONE.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*args: str, cache: bool = False, stdin: bytes = b"") -> pytest.RunResult:
+        plugins = _PLUGIN if cache else (*_PLUGIN, "-p", "no:cacheprovider")
+        return pytester.run(sys.executable, "-m", "pytest", *plugins, *args, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture
+def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
+    """Audit the tests of a source."""
+
+    def audit(source: str, *args: str) -> Audited:
+        pytester.makepyfile(dedent(source))
+        report = pytester.path / "report.json"
+        report.unlink(missing_ok=True)
+        result = run("--maskcheck", f"--maskcheck-report=json:{report}", *args)
+        return Audited(result, read_audits(report))
+
+    return audit
+
+
+@pytest.fixture(scope="session")
+def audit_together(tmp_path_factory: pytest.TempPathFactory) -> AuditTogether:
+    """Audit many sources with one test each in one inner pytest, which finds further files beside them."""
+
+    def audit_together(
+        sources: Mapping[str, str], files: Mapping[str, str] | None = None, *args: str
+    ) -> dict[str, Audit]:
+        directory = tmp_path_factory.mktemp("together")
+        tests = {f"test_{name}.py": source for name, source in sources.items()}
+        for name, text in {"pytest.ini": "[pytest]\n", **tests, **(files or {})}.items():
+            path = directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(dedent(text), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", *_PLUGIN, "-p", "no:cacheprovider", "--maskcheck"]
+        subprocess.run(
+            [*command, "--maskcheck-report=json:report.json", *args],
+            cwd=directory,
+            env={**os.environ, **_ALONE},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        audits = read_audits(directory / "report.json")
+        return {audit.test.partition("::")[0].removeprefix("test_").removesuffix(".py"): audit for audit in audits}
+
+    return audit_together
+
+
+@pytest.fixture(scope="session")
+def announced() -> Callable[[Audit], set[tuple[int, str]]]:
+    """What the comments of an audited program announce.
+
+    ``leak@call`` says that an interrupt at a call on that line leads to a leak; ``(implicit@call)`` is listed only.
+    """
+    pattern = re.compile(r"(\()?\b(\w+@(?:entry|call|jump))\b")
+
+    def announced(audit: Audit) -> set[tuple[int, str]]:
+        lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
+        return {
+            (number, f"({match[2]})" if match[1] else match[2])
+            for number, text in enumerate(lines, 1)
+            for match in pattern.finditer(text.partition("#")[2])
+        }
+
+    return announced
+
+
+@pytest.fixture(scope="session")
+def found() -> Callable[[Audit], set[tuple[int, str]]]:
+    """What an audit found, in the same words, but for defects of the interpreter."""
+
+    def found(audit: Audit) -> set[tuple[int, str]]:
+        return {
+            (point.line, f"{defect.verdict}@{point.kind}" if defect.fails else f"({defect.verdict}@{point.kind})")
+            for defect in audit.defects
+            for point in defect.points
+            if defect.verdict is not Verdict.INTERPRETER
+        }
+
+    return found
+
+
+def read_audits(report: Path) -> list[Audit]:
+    """Return the audits of a JSON report; none if it was not written."""
+    if not report.exists():
+        return []
+    return [Audit.from_json(audit) for audit in json.loads(report.read_text(encoding="utf-8"))["audits"]]

@@ -30,7 +30,10 @@ InScope = Callable[[str], bool]
 """Tells whether the file with this ``co_filename`` is in scope."""
 
 Context = tuple[tuple["CodeType", int], ...]
-"""The call sites within scope that led to a place, innermost first, direct repetitions folded."""
+"""The lines within scope that called a place, innermost first, direct repetitions folded.
+
+Lines, not instructions: ``f_lasti`` of a calling frame depends on how the call was specialised.
+"""
 
 
 class EngineUnavailableError(RuntimeError):
@@ -143,7 +146,7 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
     while caller is not None:
         code = caller.f_code
         if in_scope(code.co_filename):
-            site = (code, caller.f_lasti)
+            site = (code, line_of(code, caller.f_lasti))
             if not sites or sites[-1] != site:
                 sites.append(site)
         caller = caller.f_back

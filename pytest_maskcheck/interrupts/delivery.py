@@ -80,7 +80,7 @@ def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
         os.kill(os.getpid(), signum)
         return
     strike.raised = True
-    if callable(handler) and not _wakes_up():
+    if callable(handler) and not wakes_up():
         handler(signum, frame)
     else:
         os.kill(os.getpid(), signum)  # runs the handler before it returns
@@ -93,7 +93,7 @@ def withdraw(strike: Strike, signum: int) -> None:
         signal.sigwait({signum})
 
 
-def _wakes_up() -> bool:
+def wakes_up() -> bool:
     """Tell whether C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``)."""
     descriptor = signal.set_wakeup_fd(-1)
     if descriptor == -1:

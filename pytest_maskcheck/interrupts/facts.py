@@ -78,18 +78,24 @@ def is_star_call(code: CodeType, offset: int) -> bool:
 def makes_text(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction may call ``str`` or ``repr``, which check for signals: in f-strings and for ``%``."""
     instructions = bytecode(code)
-    operation = instructions[offset]
-    return operation in _FORMATS or (operation == _BINARY_OP and instructions[offset + 1] in _REMAINDER)
+    return _makes_text(instructions[offset], instructions[offset + 1])
 
 
-def is_silent(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction may check for signals without an event of ``sys.monitoring`` that says so."""
-    return makes_text(code, offset) or (STAR_CALL_OF_METHOD_IS_SILENT and is_star_call(code, offset))
+def _makes_text(operation: int, argument: int) -> bool:
+    return operation in _FORMATS or (operation == _BINARY_OP and argument in _REMAINDER)
 
 
-def has_silent(code: CodeType) -> bool:
-    """Tell whether ``code`` has instructions that :func:`is_silent`."""
-    return any(is_silent(code, offset) for offset in range(0, len(bytecode(code)), CODE_UNIT))
+@lru_cache(maxsize=4096)
+def silent(code: CodeType) -> frozenset[int]:
+    """Return the instructions that may check for signals without an event of ``sys.monitoring`` that says so."""
+    star_call = _STAR_CALL if STAR_CALL_OF_METHOD_IS_SILENT else -1
+    instructions = bytecode(code)
+    pairs = zip(instructions[::CODE_UNIT], instructions[1::CODE_UNIT], strict=True)
+    return frozenset(
+        number * CODE_UNIT
+        for number, (operation, argument) in enumerate(pairs)
+        if operation == star_call or _makes_text(operation, argument)
+    )
 
 
 def operation(code: CodeType, offset: int) -> int:
@@ -166,5 +172,7 @@ def starts_on_its_line(code: CodeType, resume: int) -> bool:
     """Tell whether the first statement is on the line of the ``def``: ``RESUME`` and its successor share it."""
     lines = [line for start, _, line in code.co_lines() if start >= resume and line is not None]
     following = resume + CODE_UNIT
+    while bytecode(code)[following] == _CACHE:  # RESUME has one from 3.15 on
+        following += CODE_UNIT
     covered = any(start <= following < end and line == lines[0] for start, end, line in code.co_lines())
     return code.co_name != "<module>" and covered

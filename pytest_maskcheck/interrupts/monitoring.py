@@ -33,12 +33,12 @@ Rules:
 2. Only the main thread counts: only it runs signal handlers.
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
-
 5. Frames are never held: what a function drops must die when it would die unwatched.
 
 Where it still fails: C code that no call runs and that waits (``with lock`` while another thread has it, a ``for`` over a
 slow file) handles a signal that comes meanwhile; arithmetic of huge integers, too. Such checks depend on time.
-``int("x")`` checks inside, but loses what the handler raises (:func:`~.facts.loses_interrupts`): not a place.
+``int("x")`` checks inside, but loses what the handler raises (:func:`~.facts.loses_interrupts`): not a place. While the
+code under test has a wakeup descriptor (``signal.set_wakeup_fd``), CPython is not asked: each question would wake it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ from pytest_maskcheck.interrupts.base import (
     context_of,
     line_of,
 )
-from pytest_maskcheck.interrupts.delivery import deliver, pending, withdraw
+from pytest_maskcheck.interrupts.delivery import deliver, pending, wakes_up, withdraw
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class _Recorder:
             return True
         if not self._in_scope(code.co_filename):
             return False
-        silent = not self._lines and facts.has_silent(code)
+        silent = not self._lines and facts.silent(code)
         self._codes[code] = self._local | (_events.INSTRUCTION if silent else 0)
         _monitoring.set_local_events(self._tool, code, self._codes[code])
         return True
@@ -325,9 +325,12 @@ class _Recorder:
         return None
 
     def _instruction(self, code: CodeType, offset: int) -> object:
-        if threading.get_ident() != self._main or not facts.is_silent(code, offset):
+        if threading.get_ident() != self._main or offset not in facts.silent(code):
             return None
-        self._asked = _Question(id(caller_frame()), self._count("INSTRUCTION", code, offset))
+        trigger = self._count("INSTRUCTION", code, offset)
+        if wakes_up():
+            return None
+        self._asked = _Question(id(caller_frame()), trigger)
         return self.probe.trip.now
 
     def _call(self, code: CodeType, offset: int, function: object, _: object) -> object:
@@ -340,7 +343,10 @@ class _Recorder:
         else:
             self._methods.pop(frame, None)
         self._inside = None
-        self._asked = _Question(frame, self._count("CALL", code, offset), answers=method)
+        trigger = self._count("CALL", code, offset)
+        if wakes_up():
+            return None
+        self._asked = _Question(frame, trigger, answers=method)
         return self.probe.trip.now
 
     def heard(self, frame: FrameType) -> None:

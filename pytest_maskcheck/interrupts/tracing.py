@@ -25,8 +25,9 @@ Rules:
 4. A child process forked by the code under test is not traced.
 
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
-``key``) is struck after the last of them, as a real signal at the end of the call would be. Lines that a thread
-reaches which was started before the run are not noted.
+``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
+are not found, as in ``monitoring.py``; and ``int("x")``, which loses interrupts, cannot be told from other calls. Lines
+that a thread reaches which was started before the run are not noted.
 """
 
 from __future__ import annotations

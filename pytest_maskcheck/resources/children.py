@@ -16,6 +16,7 @@ from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
 _PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
+_SECONDS = 0.5  # that a dropped child gets to end
 _SOME = -1  # a running child whose number the system does not tell
 
 
@@ -36,10 +37,10 @@ class Children(Kind):
         return self._pids()
 
     def compare(self, before: object) -> list[Leftover]:
-        subprocess = sys.modules.get("subprocess")
-        if subprocess is not None:
-            subprocess._cleanup()  # noqa: SLF001  (waits for what was dropped, as its next use would)
-        return [self._leftover(pid) for pid in sorted(self._pids() - cast("frozenset[int]", before))]
+        left = self._pids() - cast("frozenset[int]", before)
+        if left:
+            left -= _waited_for(left)
+        return [self._leftover(pid) for pid in sorted(left)]
 
     def _pids(self) -> frozenset[int]:
         try:
@@ -57,11 +58,9 @@ class Children(Kind):
     def _leftover(self, pid: int) -> Leftover:
         if pid == _SOME:
             return Leftover(self.name, "running", "a child process is still running", pid)
-        state = "zombie" if _ended(pid) else "running"
         program, command = _described(pid)
-        ending = "ended and was not waited for" if state == "zombie" else "is still running"
-        key = f"{self.surroundings.text(program)} {state}"
-        return Leftover(self.name, key, f"child {pid} ({command}) {ending}", pid)
+        ending = "ended and was not waited for" if _ended(pid) else "is still running"
+        return Leftover(self.name, self.surroundings.text(program), f"child {pid} ({command}) {ending}", pid)
 
     def repair(self, leftover: Leftover) -> bool:
         pid = cast("int", leftover.token)
@@ -85,6 +84,24 @@ class Children(Kind):
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _waited_for(pids: frozenset[int]) -> frozenset[int]:
+    """Return those of ``pids`` that ``subprocess`` waits for, as it does for every ``Popen`` that was dropped.
+
+    It does so when it is used next, which is brought forward here; a child about to end gets the time to do so.
+    """
+    subprocess = sys.modules.get("subprocess")
+    if subprocess is None:
+        return frozenset()
+    dropped = pids.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
+    until = time.monotonic() + _SECONDS
+    while True:
+        subprocess._cleanup()  # noqa: SLF001
+        running = dropped.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
+        if not running or time.monotonic() > until:
+            return dropped - running
+        time.sleep(0.001)
 
 
 def _ended(pid: int) -> bool:

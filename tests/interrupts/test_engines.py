@@ -1,0 +1,509 @@
+"""What holds for every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.interrupts import Engine, Hit, choose, facts
+from pytest_maskcheck.interrupts.base import Context
+
+if TYPE_CHECKING:
+    from tests.interrupts.conftest import Interrupt, Record
+
+
+def helper(*args, **kwargs):
+    return args
+
+
+def twice():
+    yield 1
+    yield 2
+
+
+class Thing:
+    def method(self, *args):
+        return args
+
+    def items(self, *args):
+        yield from args
+
+    async def later(self, *args):
+        return args
+
+    def __repr__(self):
+        return "Thing()"
+
+
+thing = Thing()
+
+
+def shown(hits: list[Hit], function: Callable[..., object]) -> list[tuple[str, int]]:
+    """Kind and line (0 is the ``def``) of the hits in ``function``."""
+    code = function.__code__  # type: ignore[attr-defined]
+    return [(hit.kind, hit.line - code.co_firstlineno) for hit in hits if hit.code is code]
+
+
+def below_test(context: Context) -> list[tuple[str, int]]:
+    """The part of a context that does not belong to the test itself."""
+    names = [(code.co_name, offset) for code, offset in context]
+    return list(itertools.takewhile(lambda site: not site[0].startswith("test_"), names))
+
+
+def calls_python():
+    helper(1)
+
+
+def calls_builtin():
+    os.getpid()
+
+
+def calls_class():
+    Thing()
+
+
+def calls_method_with_star():
+    thing.method(*(1, 2))
+
+
+def calls_generator_function():
+    twice()
+
+
+def calls_generator_method_with_star():
+    thing.items(*(1, 2))
+
+
+def loops():
+    for _ in (1, 2):
+        pass
+
+
+def iterates():
+    for _ in twice():
+        pass
+
+
+def formats():
+    text = "a"
+    return f"{text}{thing}"
+
+
+def formats_the_old_way():
+    return "%s" % thing  # noqa: UP031
+
+
+def fails():
+    try:
+        float("x")
+    except ValueError:
+        pass
+
+
+def calls_with_keyword():
+    sorted([2, 1], key=abs)
+
+
+def enters():
+    with threading.Lock():  # noqa: PLW2101  (its own: on 3.14 it can stay locked, gh-148874)
+        pass
+
+
+def one_line(): return 1  # fmt: skip
+
+
+ENTRY = ("entry", 0)
+ENTERED = [("call", 1)] if facts.WITH_ENTERS_BY_CHECKED_CALL else []
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (calls_python, [ENTRY]),
+        (calls_builtin, [ENTRY, ("call", 1)]),
+        (calls_class, [ENTRY, ("call", 1)]),
+        (calls_method_with_star, [ENTRY, ("call", 1)]),
+        (calls_generator_function, [ENTRY]),
+        (calls_generator_method_with_star, [ENTRY, ("call", 1)]),
+        (loops, [ENTRY, ("jump", 2), ("jump", 2)]),
+        (iterates, [ENTRY, ("jump", 2), ("jump", 2)]),
+        (formats, [ENTRY, ("call", 2)]),
+        (formats_the_old_way, [ENTRY, ("call", 1)]),
+        (fails, [ENTRY, ("call", 2)]),
+        (calls_with_keyword, [ENTRY, ("call", 1)]),
+        (enters, [ENTRY, ("call", 1), *ENTERED, ("call", 1)]),
+        (one_line, [ENTRY]),
+    ],
+)
+def test_the_places_of_small_functions(record: Record, function: Any, expected: Any) -> None:
+    """Calls of what is not inlined, backward jumps and the making of text are places; other instructions are not."""
+    assert shown(record(function).hits, function) == expected
+
+
+def awaits():
+    async def inner():
+        await asyncio.sleep(0)
+
+    async def outer():
+        await inner()
+
+    asyncio.run(outer())
+
+
+def yields():
+    list(twice())
+
+
+def test_a_resumption_after_yield_is_a_place_and_one_after_await_is_not(record: Record) -> None:
+    """A generator resumed by its consumer checks for signals; a coroutine that goes on after ``await`` does not."""
+    assert [hit.kind for hit in record(yields).hits if hit.code is twice.__code__] == ["entry", "resume", "resume"]
+    assert "resume" not in {hit.kind for hit in record(awaits).hits}
+
+
+def closes():
+    generator = twice()
+    generator.close()
+    started = twice()
+    next(started)
+    started.close()
+
+
+def test_a_frame_that_an_exception_enters_has_no_place_there(record: Record) -> None:
+    """``close`` and ``throw`` resume a frame without a check."""
+    assert [hit.kind for hit in record(closes).hits if hit.code is twice.__code__] == ["entry"]
+
+
+def counts():
+    for _ in (1, 2, 3):
+        helper()
+
+
+def test_the_hits_of_a_place_are_numbered(record: Record) -> None:
+    """The n-th time that the main thread comes by is hit n."""
+    hits = record(counts).hits
+    assert [hit.number for hit in hits if hit.code is helper.__code__] == [1, 2, 3]
+
+
+def deep():
+    helper()
+    nested()
+
+
+def nested():
+    helper()
+
+
+def test_a_hit_knows_the_calls_that_led_to_it(record: Record) -> None:
+    """The context lists the call sites within scope, innermost first."""
+    entries = [hit for hit in record(deep).hits if hit.code is helper.__code__]
+    assert [[name for name, _ in below_test(hit.context)] for hit in entries] == [["deep"], ["nested", "deep"]]
+
+
+def in_thread():
+    threads_only()
+
+
+def threads_only():
+    return os.getpid()
+
+
+def starts_thread():
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+
+
+def test_other_threads_are_no_places(record: Record) -> None:
+    """What another thread runs is noted as such, and is not hit."""
+    recording = record(starts_thread)
+    assert not [hit for hit in recording.hits if hit.code is threads_only.__code__]
+    assert (__file__, threads_only.__code__.co_firstlineno) in recording.other_threads or (
+        __file__,
+        threads_only.__code__.co_firstlineno + 1,
+    ) in recording.other_threads
+
+
+MIXED = (
+    *(calls_python, calls_builtin, calls_class, calls_method_with_star, calls_generator_method_with_star, loops),
+    *(iterates, formats, formats_the_old_way, fails, calls_with_keyword, enters, one_line, yields, counts, deep),
+)
+
+
+@pytest.mark.parametrize("function", MIXED, ids=lambda function: function.__name__)
+def test_each_hit_is_struck_at_its_instruction(record: Record, interrupt: Interrupt, function: Any) -> None:
+    """The interrupt surfaces at the instruction of the hit, and the strike says so."""
+    function()
+    for hit in record(function).hits:
+        result = interrupt(hit, function)
+        assert isinstance(result.error, KeyboardInterrupt)
+        assert result.strike.fired
+        assert result.strike.raised
+        assert result.struck == 1
+        assert result.place is not None
+        assert (result.place[0], facts.landing(*result.place)) == (hit.code, hit.offset)
+        assert below_test(result.strike.context) == below_test(hit.context)
+
+
+def statements():
+    number = 1
+    number += 1
+    for _ in (1, 2):
+        number += 1
+    return number
+
+
+def test_line_hits_are_the_lines_that_run(record: Record) -> None:
+    """In the line modes each time that a line begins is a hit."""
+    hits = record(statements, "line").hits
+    lines = [line for _, line in shown(hits, statements)]
+    assert lines[:2] == [1, 2]
+    assert lines.count(4) == 2
+    assert {hit.kind for hit in hits} == {"line"}
+
+
+def test_raise_mode_raises_as_the_line_begins(record: Record, interrupt: Interrupt) -> None:
+    """In ``raise`` mode the interrupt surfaces at the line of the hit, before anything on it ran."""
+    for hit in record(statements, "raise").hits:
+        result = interrupt(hit, statements, "raise")
+        assert isinstance(result.error, KeyboardInterrupt)
+        assert result.strike.raised
+        assert result.strike.code is hit.code
+        traces = []
+        trace = result.error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is hit.code:
+                traces.append(trace.tb_lineno)
+            trace = trace.tb_next
+        assert traces[-1] == hit.line
+
+
+def test_a_function_on_one_line_has_a_line(record: Record, interrupt: Interrupt) -> None:
+    """``def f(): return 1`` is hit and struck in the line modes, though it may have no line event."""
+    (hit,) = record(one_line, "raise").hits
+    assert hit.code is one_line.__code__
+    assert isinstance(interrupt(hit, one_line, "raise").error, KeyboardInterrupt)
+
+
+def lines_and_calls():
+    os.getpid()
+    number = 1
+    os.getpid()
+    return number
+
+
+def test_line_mode_leaves_the_signal_to_the_interpreter(record: Record, interrupt: Interrupt) -> None:
+    """In ``line`` mode the interrupt is pending as the line begins and surfaces at the first checkpoint from there."""
+    hits = record(lines_and_calls, "line").hits
+    surfaced = []
+    for hit in hits:
+        result = interrupt(hit, lines_and_calls, "line")
+        assert result.strike.fired
+        if hit.line - hit.code.co_firstlineno <= 3:
+            assert result.place is not None
+            surfaced.append(
+                (hit.line - hit.code.co_firstlineno, facts.is_call(result.place[0], facts.landing(*result.place)))
+            )
+    assert surfaced == [(1, True), (2, True), (3, True)]
+
+
+def alone(check: Callable[[], object]) -> int:
+    """Run a check in a forked child, which has one thread: 0 if it passed. Others would get the signals that it blocks."""
+    child = os.fork()
+    if not child:
+        try:
+            check()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["entry", "call", "jump"])
+def test_a_blocked_signal_is_held(record: Record, interrupt: Interrupt, kind: str) -> None:
+    """A signal that the main thread blocks does not arrive, and is not left behind."""
+
+    def work():
+        os.getpid()
+        for _ in (1, 2):
+            pass
+
+    def check():
+        hit = next(hit for hit in record(work).hits if hit.kind == kind)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        result = interrupt(hit, work)
+        assert result.strike.fired
+        assert (result.error, result.strike.held) == (None, "signal mask")
+        assert not result.strike.raised
+        assert signal.SIGINT not in signal.sigpending()
+
+    assert alone(check) == 0
+
+
+@pytest.mark.parametrize("kind", ["entry", "call", "jump"])
+def test_the_handler_in_force_is_called_with_the_interrupted_frame(
+    record: Record, interrupt: Interrupt, kind: str
+) -> None:
+    """A handler of the user's own gets the number of the signal and the frame that was interrupted."""
+    seen: list[tuple[int, FrameType | None]] = []
+
+    def work():
+        os.getpid()
+        for _ in (1, 2):
+            pass
+
+    hit = next(hit for hit in record(work).hits if hit.kind == kind)
+    signal.signal(signal.SIGTERM, lambda number, frame: seen.append((number, frame)))
+    result = interrupt(hit, work, signum=signal.SIGTERM)
+    ((number, frame),) = seen
+    assert number == signal.SIGTERM
+    assert frame is not None
+    assert frame.f_code is work.__code__
+    assert (result.error, result.strike.raised or False) == (None, False)
+    assert "<lambda>" in result.strike.handler
+
+
+@pytest.mark.parametrize("kind", ["entry", "call", "jump"])
+def test_an_ignored_signal_does_nothing(record: Record, interrupt: Interrupt, kind: str) -> None:
+    """Under ``SIG_IGN`` the strike fires, nothing is raised, and the strike says so."""
+
+    def work():
+        os.getpid()
+        for _ in (1, 2):
+            pass
+
+    hit = next(hit for hit in record(work).hits if hit.kind == kind)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    result = interrupt(hit, work)
+    assert result.strike.fired
+    assert (result.error, result.strike.raised, result.strike.handler) == (None, False, "SIG_IGN")
+
+
+@pytest.mark.parametrize("kind", ["entry", "call", "jump"])
+def test_the_wakeup_descriptor_is_written(record: Record, interrupt: Interrupt, kind: str) -> None:
+    """Event loops that listen to ``signal.set_wakeup_fd`` are woken, as by a real signal."""
+
+    def work():
+        os.getpid()
+        for _ in (1, 2):
+            pass
+
+    hit = next(hit for hit in record(work).hits if hit.kind == kind)
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        right.setblocking(False)
+        before = signal.set_wakeup_fd(right.fileno())
+        try:
+            result = interrupt(hit, work)
+            assert left.recv(9) == bytes([signal.SIGINT])
+        finally:
+            signal.set_wakeup_fd(before)
+    assert isinstance(result.error, KeyboardInterrupt)
+
+
+def test_struck_is_called_just_before(engine: Engine, record: Record) -> None:
+    """The callback runs before the handler does."""
+    order: list[str] = []
+
+    def work():
+        os.getpid()
+
+    hit = next(hit for hit in record(work).hits if hit.kind == "call")
+    signal.signal(signal.SIGTERM, lambda *_: order.append("handler"))
+    with engine.strike(
+        hit.trigger, lambda file: file == __file__, "checkpoint", signal.SIGTERM, lambda: order.append("struck")
+    ):
+        work()
+    assert order == ["struck", "handler"]
+
+
+def test_a_place_that_is_not_reached_is_not_struck(record: Record, interrupt: Interrupt) -> None:
+    """A run that does not come by leaves the strike unfired."""
+    hit = record(counts).hits[0]
+    result = interrupt(hit, deep)
+    assert (result.error, result.strike.fired, result.struck) == (None, False, 0)
+
+
+def test_all_handlers_are_as_before(record: Record, interrupt: Interrupt) -> None:
+    """The signal that the engine uses to ask the interpreter has its default action again."""
+    numbers = sorted(signal.valid_signals())
+    before = [signal.getsignal(number) for number in numbers]
+    hit = record(deep).hits[-1]
+    interrupt(hit, deep)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+class Mortal:
+    pass
+
+
+def drops(log):
+    mortal = Mortal()
+    weakref.finalize(mortal, log.append, "gone")
+    helper(mortal)
+    twice()
+    del mortal
+    log.append("dropped")
+    local = Mortal()
+    weakref.finalize(local, log.append, "local gone")
+
+
+def test_watching_keeps_nothing_alive(record: Record) -> None:
+    """What a function drops dies at the same moment as unwatched: no frame is held."""
+    log: list[str] = []
+
+    def work():
+        drops(log)
+        log.append("returned")
+
+    work()
+    unwatched = log.copy()
+    log.clear()
+    record(work)
+    assert log == unwatched == ["gone", "dropped", "local gone", "returned"]
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
+    """A child that the code under test forks runs on without being struck, and without the engine."""
+
+    def work():
+        child = os.fork()
+        if not child:
+            try:
+                helper()
+                os._exit(7)
+            except KeyboardInterrupt:
+                os._exit(9)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    helper_entry = [hit for hit in record(lambda: helper()).hits if hit.code is helper.__code__][0]  # noqa: PLW0108, RUF015
+    with engine.strike(
+        helper_entry.trigger, lambda file: file == __file__, "checkpoint", signal.SIGINT, lambda: None
+    ) as strike:
+        assert work() == 7
+    assert not strike.fired
+
+
+def test_the_chosen_engine_says_why() -> None:
+    """The choice comes with its reason."""
+    engine, reason = choose()
+    assert engine.name in reason

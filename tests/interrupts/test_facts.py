@@ -1,0 +1,243 @@
+"""The facts about this interpreter, measured with real pending signals: they say when a quirk stops being true."""
+
+# ruff: noqa: B018  (reading an attribute is what makes the signal pending)
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.delivery import Trip
+
+SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)
+SENT = Trip(SIGNAL)
+
+
+class Silent:
+    now = None
+
+
+SILENT = Silent()
+
+
+def landing(function: Callable[..., object], *args: object, warm: bool) -> tuple[int, Any]:
+    """Return the place in ``function`` where CPython handles the signal that ``trip.now`` makes pending in it.
+
+    Parameters:
+        function: its first parameter is ``trip``.
+        args: its other arguments.
+        warm: it runs often before, without a signal.
+    """
+    for _ in range(100 if warm else 0):
+        function(SILENT, *args)
+    landed: list[tuple[FrameType, int]] = []
+
+    def handler(_: int, frame: FrameType | None) -> None:
+        assert frame is not None
+        landed.append((frame, frame.f_lasti))
+
+    before = signal.signal(SIGNAL, handler)
+    try:
+        result = function(SENT, *args)
+        len("a checkpoint")
+    finally:
+        signal.signal(SIGNAL, before)
+    ((frame, offset),) = landed
+    return (facts.landing(frame.f_code, offset) if frame.f_code is function.__code__ else -1), result  # type: ignore[attr-defined]
+
+
+both = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+
+
+def fresh(function: Any) -> Any:
+    """Return the function with code that never ran."""
+    return type(function)(function.__code__.replace(), function.__globals__)
+
+
+def enter_lock(trip, lock):
+    trip.now
+    with lock:
+        pass
+
+
+@both
+@pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["Lock", "RLock"])
+def test_with_checks_after_enter_on_one_version(lock: Any, warm: bool) -> None:
+    """``WITH_ENTERS_BY_CHECKED_CALL``: on 3.14 the call of ``__enter__`` checks, on others only that of ``__exit__``."""
+    function = fresh(enter_lock)
+    offset, _ = landing(function, lock, warm=warm)
+    assert facts.is_call(function.__code__, offset)
+    assert facts.enters_with(function.__code__, offset) == facts.WITH_ENTERS_BY_CHECKED_CALL
+    assert facts.checks_on_return(function.__code__, offset)
+
+
+def calls(trip, value):
+    trip.now
+    str(value)
+
+
+@both
+def test_a_call_of_a_builtin_checks(warm: bool) -> None:
+    """The landing of a warm call is that of a cold one, though 3.11 stops at the preparation of the call."""
+    function = fresh(calls)
+    offset, _ = landing(function, 1, warm=warm)
+    assert facts.is_call(function.__code__, offset)
+
+
+def keyword_call(trip, value):
+    trip.now
+    sorted(value, key=abs)
+    trip = 1
+
+
+def test_a_warm_keyword_call_of_a_builtin_checks() -> None:
+    """Cold, 3.14 and 3.15 do not check there; the place is one nevertheless."""
+    function = fresh(keyword_call)
+    offset, _ = landing(function, [2, 1], warm=True)
+    assert facts.is_call(function.__code__, offset)
+
+
+def loops(trip, value):
+    trip.now
+    while value:
+        value -= 1
+
+
+@both
+def test_a_backward_jump_checks(warm: bool) -> None:
+    """3.11 fuses a warm comparison with the jump; the landing is the jump."""
+    function = fresh(loops)
+    offset, _ = landing(function, 3, warm=warm)
+    assert facts.is_backward_jump(function.__code__, offset)
+
+
+def compares(trip, value):
+    trip.now
+    while value > 0:
+        value -= 1
+
+
+@both
+def test_a_comparison_that_decides_a_jump_lands_on_the_jump(warm: bool) -> None:
+    """The same with a comparison of integers."""
+    function = fresh(compares)
+    offset, _ = landing(function, 3, warm=warm)
+    assert facts.is_backward_jump(function.__code__, offset)
+
+
+def formats(trip, value):
+    trip.now
+    return f"{value}"
+
+
+def converts(trip, value):
+    trip.now
+    return f"{value!r:>4}"
+
+
+def remainders(trip, value):
+    trip.now
+    return "%s" % value  # noqa: UP031
+
+
+@both
+@pytest.mark.parametrize("template", [formats, converts, remainders], ids=lambda function: function.__name__)
+def test_making_text_of_an_object_checks(template: Any, warm: bool) -> None:
+    """``str`` and ``repr`` check for signals wherever they are called from."""
+    function = fresh(template)
+    offset, _ = landing(function, 1.5, warm=warm)
+    assert facts.makes_text(function.__code__, offset)
+
+
+@both
+@pytest.mark.parametrize("template", [formats, remainders], ids=lambda function: function.__name__)
+def test_text_itself_is_not_made_anew(template: Any, warm: bool) -> None:
+    """A string put into a string is no checkpoint: the recorder must ask."""
+    function = fresh(template)
+    assert landing(function, "text", warm=warm)[0] == -1
+
+
+def fails(trip, function):
+    try:
+        trip.now
+        return function("x")
+    except ValueError:
+        return "the interrupt is lost"
+
+
+@pytest.mark.parametrize("function", [int, float])
+def test_a_failing_int_loses_interrupts(function: type) -> None:
+    """``loses_interrupts``: the handler runs inside ``int("x")``, and what it raises is replaced."""
+
+    def handler(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(SIGNAL, handler)
+    try:
+        result = fails(SENT, function)
+    except KeyboardInterrupt:
+        result = "the interrupt came out"
+    finally:
+        signal.signal(SIGNAL, before)
+    assert result == ("the interrupt is lost" if facts.loses_interrupts(function) else "the interrupt came out")
+
+
+class Thing:
+    def method(self, *args):
+        return args
+
+
+def star_call(trip, function):
+    trip.now
+    function(*(1, 2))
+
+
+@pytest.mark.skipif(not facts.HAS_MONITORING, reason="no sys.monitoring")
+def test_star_calls_of_methods_fire_call_events_or_not() -> None:
+    """``STAR_CALL_OF_METHOD_IS_SILENT``: true on 3.12 only."""
+    monitoring = sys.monitoring
+    seen: list[object] = []
+    monitoring.use_tool_id(4, "test")
+    try:
+        monitoring.register_callback(4, monitoring.events.CALL, lambda *_: seen.append(1))
+        monitoring.set_local_events(4, star_call.__code__, monitoring.events.CALL)
+        star_call(SILENT, Thing().method)
+        monitoring.set_local_events(4, star_call.__code__, 0)
+        monitoring.register_callback(4, monitoring.events.CALL, None)
+    finally:
+        monitoring.free_tool_id(4)
+    assert (not seen) == facts.STAR_CALL_OF_METHOD_IS_SILENT
+
+
+@pytest.mark.skipif(facts.HAS_MONITORING, reason="a fact about sys.settrace")
+def test_tracing_hides_what_an_extended_argument_belongs_to() -> None:
+    """``EXTENDED_ARG_HIDES_OPCODE``: no opcode event has the offset of an instruction with ``EXTENDED_ARG``."""
+    source = "def function(a):\n if a:\n" + "  a = a.real\n" * 300 + " return a\n"
+    space: dict[str, Any] = {}
+    exec(source, space)
+    function = space["function"]
+    code = function.__code__
+    prefixes = [at for at in range(0, len(code.co_code), facts.CODE_UNIT) if facts.operation(code, at) != at]
+    offsets: set[int] = set()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and frame.f_code is code:
+            offsets.add(frame.f_lasti)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(1)
+    finally:
+        sys.settrace(before)
+    assert offsets & set(prefixes)
+    assert not offsets & {facts.operation(code, at) for at in prefixes}

@@ -1,0 +1,114 @@
+"""The import rules of the design, read off the source: down only, and few modules may know pytest and coverage."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pytest_maskcheck
+
+PACKAGE = Path(pytest_maskcheck.__file__).parent
+
+LAYERS = (
+    "plugin",
+    "session",
+    "auditing",
+    "rerun",
+    "isolation",
+    "audit",
+    "run",
+    "reach",
+    "points",
+    "interrupts",
+    "resources",
+    "reports",
+    "settings",
+    "results",
+    "hooks",
+    "errors",
+    "masking",
+)
+"""Modules and subpackages, from the top down: each may import those behind it only."""
+
+KNOWS = {
+    "coverage": {"reach"},
+    "_pytest": {"rerun"},
+    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "hooks"},
+    "pluggy": {"hooks"},
+}
+"""What is not of the standard library, and who may import it."""
+
+ONLY = {
+    "__init__": {"errors", "masking"},
+    "reports": {"results"},
+    "results": set(),
+    "settings": set(),
+    "errors": set(),
+    "masking": set(),
+    "interrupts": set(),
+    "resources": {"results"},
+    "reach": set(),
+}
+"""Modules of which the order above says too little, and what of the package they may import."""
+
+ENGINE = {"session", "auditing", "rerun", "isolation", "audit", "run", "reach", "points", "interrupts", "resources"}
+"""What must not be imported where nothing is audited."""
+
+SOURCES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def part(path: str) -> str:
+    """Return the module or subpackage that a file belongs to."""
+    return path.partition("/")[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield the full names of all that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"relative import in {package}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(names: Iterator[str]) -> set[str]:
+    """Return the parts of this package among imported names."""
+    return {name.split(".")[1] for name in names if name.startswith("pytest_maskcheck.")}
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_a_module_has_a_place(path):
+    """Every module is one of the layers, so that the other rules say something about it."""
+    assert part(path) in {*LAYERS, "__init__"}
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_imports_go_down(path):
+    """No module imports one above it, or one beside it that it must not know."""
+    me = part(path)
+    imported = own(imports(ast.parse(SOURCES[path].read_text(encoding="utf-8")), path)) - {me}
+    below = set(LAYERS[LAYERS.index(me) + 1 :]) if me in LAYERS else set()
+    assert imported <= ONLY.get(me, below)
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_few_modules_know_others(path):
+    """pytest, its private modules and coverage are imported where they may be, and nothing else is."""
+    names = imports(ast.parse(SOURCES[path].read_text(encoding="utf-8")), path)
+    foreign = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"pytest_maskcheck"}
+    assert foreign <= KNOWS.keys()
+    for name in foreign:
+        assert part(path) in KNOWS[name]
+
+
+@pytest.mark.parametrize("path", ["plugin.py", "settings.py", "errors.py", "__init__.py"])
+def test_what_is_always_imported_imports_no_engine(path):
+    """At module level, what pytest imports without ``--maskcheck`` imports nothing of the engine."""
+    body = ast.parse(SOURCES[path].read_text(encoding="utf-8")).body
+    names = imports(ast.Module([node for node in body if not isinstance(node, ast.If | ast.FunctionDef)], []), path)
+    assert not own(names) & ENGINE

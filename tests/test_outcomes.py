@@ -1,0 +1,331 @@
+"""One test has one outcome, whatever the audit did: what pytest and other plugins see of it."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from xml.etree import ElementTree as ET
+
+import pytest
+
+PREAMBLE = """
+import os, pytest, sys, threading, time
+from pytest_maskcheck import InterruptUnsafe
+
+LOCK = threading.Lock()
+RUNS = []
+
+def unsafe():
+    LOCK.acquire()
+    LOCK.release()
+"""
+
+MIXED = (
+    PREAMBLE
+    + """
+pytestmark = pytest.mark.interrupt_safe
+
+def test_safe():
+    print("said by safe")
+    len("x")
+
+def test_unsafe():
+    print("said by unsafe")
+    unsafe()
+
+@pytest.mark.xfail(strict=True, reason="known")
+def test_known():
+    unsafe()
+
+@pytest.mark.xfail(raises=InterruptUnsafe)
+def test_known_kind():
+    unsafe()
+
+@pytest.mark.xfail(raises=OSError)
+def test_other_kind():
+    unsafe()
+
+@pytest.mark.xfail(strict=True)
+def test_safe_after_all():
+    len("x")
+
+@pytest.mark.skip(reason="today")
+def test_skipped():
+    unsafe()
+
+def test_skips():
+    pytest.skip("inside")
+
+@pytest.mark.xfail
+def test_xfails():
+    assert not unsafe
+
+def test_fails():
+    assert not unsafe
+
+def test_only_once():
+    RUNS.append(1)
+    assert len(RUNS) == 1
+"""
+)
+
+OUTCOMES = {
+    "test_safe": "PASSED",
+    "test_unsafe": "FAILED",
+    "test_known": "XFAIL",
+    "test_known_kind": "XFAIL",
+    "test_other_kind": "FAILED",
+    "test_safe_after_all": "FAILED",
+    "test_skipped": "SKIPPED",
+    "test_skips": "SKIPPED",
+    "test_xfails": "XFAIL",
+    "test_fails": "FAILED",
+    "test_only_once": "PASSED",
+}
+COUNTS = {"passed": 2, "failed": 4, "xfailed": 3, "skipped": 2}
+AUDITED = {name for name in OUTCOMES if name not in {"test_skipped", "test_skips", "test_xfails", "test_fails"}}
+
+TWO = (
+    PREAMBLE
+    + """
+@pytest.mark.interrupt_safe
+def test_unsafe():
+    unsafe()
+
+@pytest.mark.interrupt_safe
+def test_safe():
+    len("x")
+"""
+)
+
+
+def names(audits) -> set[str]:
+    """Return the names of the tests that were audited."""
+    return {audit.test.partition("::")[2] for audit in audits}
+
+
+def test_verbose_shows_each_test_once(audit):
+    """With ``-v`` every test has one line with the outcome that fits the audit."""
+    audited = audit(MIXED, "-v")
+    audited.result.assert_outcomes(**COUNTS)
+    lines = [re.match(r"\S+::(\w+) ([A-Z]+)", line) for line in audited.result.outlines]
+    assert [(line[1], line[2]) for line in lines if line] == list(OUTCOMES.items())
+    assert names(audited.audits) == AUDITED
+
+
+def test_quiet_shows_one_letter_for_each_test(audit):
+    """With ``-q`` there are as many letters as tests."""
+    result = audit(MIXED, "-q").result
+    result.stdout.fnmatch_lines([".FxxFFssxF. *[[]100%]"])
+
+
+def test_all_sections_with_ra(audit):
+    """With ``-rA`` the output of the ordinary run is shown once, and the account of the audit in a section of its own."""
+    result = audit(MIXED, "-rA").result
+    text = result.stdout.str()
+    assert text.count("\nsaid by safe\n") == text.count("\nsaid by unsafe\n") == 1
+    result.stdout.fnmatch_lines(["*- maskcheck -*", "* of * points audited in *, 1 defect", "leak: lock *.LOCK"])
+    result.stdout.fnmatch_lines(
+        ["FAILED *::test_unsafe - leak: lock *", "FAILED *::test_safe_after_all - *XPASS(strict)*"]
+    )
+    result.stdout.fnmatch_lines(["not audited: *::test_only_once: run again, the test raised AssertionError: *"])
+
+
+def test_without_capture_the_test_speaks_once(audit):
+    """With ``-s`` what the test prints appears as often as without an audit."""
+    lines = audit(MIXED, "-s").result.outlines
+    assert len([line for line in lines if line.endswith("said by safe")]) == 1
+    assert len([line for line in lines if line.endswith("said by unsafe")]) == 1
+
+
+def test_stop_at_the_first_failure(audit):
+    """With ``-x`` a failing audit ends the session."""
+    audited = audit(TWO, "-x")
+    audited.result.assert_outcomes(failed=1)
+    assert names(audited.audits) == {"test_unsafe"}
+
+
+def test_last_failed(pytester, run):
+    """``--lf`` runs a test again that failed only in its audit."""
+    pytester.makepyfile(TWO)
+    run("--maskcheck", cache=True).assert_outcomes(failed=1, passed=1)
+    run("--maskcheck", "--lf", cache=True).assert_outcomes(failed=1)
+
+
+def test_junit_has_one_case_for_each_test(pytester, audit):
+    """The XML report has one case for each test; that of an unsafe one has one failure with the defect."""
+    audit(MIXED, "--junitxml=report.xml")
+    cases = list(ET.parse(pytester.path / "report.xml").iter("testcase"))
+    assert [case.get("name") for case in cases] == list(OUTCOMES)
+    (failure,) = cases[1]
+    assert failure.tag == "failure"
+    assert re.fullmatch(r"leak: lock \w+\.LOCK \[1 point, first at \w+\.py:\d+\]", failure.get("message"))
+
+
+@pytest.mark.skipif(not find_spec("xdist"), reason="needs pytest-xdist")
+def test_workers_of_xdist_give_the_same_results(audit):
+    """With ``-n2`` outcomes, audits and points are those of one process."""
+    alone, spread = audit(MIXED, "-p", "xdist", "-n0"), audit(MIXED, "-p", "xdist", "-n2")
+    spread.result.assert_outcomes(**COUNTS)
+    results = [
+        {audit.test: (audit.results, audit.refused, audit.points) for audit in audited.audits}
+        for audited in (alone, spread)
+    ]
+    assert results[0] == results[1]
+    spread.result.stdout.fnmatch_lines(["*= maskcheck =*", "* tests audited at * points: * defects"])
+
+
+def test_all_tests_can_be_audited(audit):
+    """``--maskcheck-all`` audits tests without the marker too."""
+    audited = audit(TWO.replace("@pytest.mark.interrupt_safe", ""), "--maskcheck-all")
+    audited.result.assert_outcomes(failed=1, passed=1)
+    assert names(audited.audits) == {"test_unsafe", "test_safe"}
+
+
+def test_errors_outside_the_body_are_reported_as_ever(audit):
+    """Set-up and tear-down errors of all scopes stay errors, once each."""
+    source = (
+        PREAMBLE
+        + """
+pytestmark = pytest.mark.interrupt_safe
+
+@pytest.fixture(scope="module")
+def module():
+    yield
+    raise OSError("end of module")
+
+@pytest.fixture
+def function():
+    yield
+    raise OSError("end of function")
+
+@pytest.fixture
+def broken():
+    raise OSError("no start")
+
+def test_broken(broken):
+    unsafe()
+
+def test_function(function):
+    unsafe()
+
+def test_module(module):
+    len("x")
+"""
+    )
+    audited = audit(source, "-rE")
+    audited.result.assert_outcomes(passed=2, errors=3)
+    for message in ("no start", "end of function", "end of module"):
+        assert audited.result.stdout.str().count(f"E       OSError: {message}") == 1
+    assert names(audited.audits) == {"test_module"}
+
+
+def test_what_changes_from_run_to_run_is_told(audit):
+    """A test that does not pass twice keeps its outcome, and the summary says why it was not audited."""
+    audited = audit(
+        PREAMBLE
+        + """
+@pytest.fixture
+def fresh():
+    assert not RUNS
+    yield
+    RUNS.append(1)
+
+@pytest.mark.interrupt_safe
+def test_it(fresh):
+    unsafe()
+"""
+    )
+    audited.result.assert_outcomes(passed=1)
+    assert audited.audit.refused.startswith("run again, the test setup of the test failed: ")
+
+
+def test_user_properties_and_sections_do_not_grow(pytester, audit):
+    """What a test records for reports is recorded once, however often it ran."""
+    audit(
+        PREAMBLE
+        + """
+@pytest.mark.interrupt_safe
+def test_it(record_property):
+    record_property("colour", "red")
+    len("x")
+""",
+        "--junitxml=report.xml",
+    )
+    properties = ET.parse(pytester.path / "report.xml").iter("property")
+    assert [(entry.get("name"), entry.get("value")) for entry in properties] == [("colour", "red")]
+
+
+@pytest.mark.skipif(not find_spec("_pytest.subtests"), reason="needs pytest 9")
+@pytest.mark.parametrize("options", [[], ["--maskcheck-isolation=none"], ["-p", "xdist", "-n1"]])
+def test_subtests_and_warnings_are_counted_once(audit, options):
+    """Subtests and warnings of repeated runs reach neither the terminal nor xdist, and fail nothing."""
+    source = (
+        PREAMBLE
+        + """
+import unittest, warnings
+pytestmark = pytest.mark.interrupt_safe
+
+def test_fixture(subtests):
+    warnings.warn("careful")
+    for number in range(2):
+        with subtests.test(number=number):
+            len("x")
+
+class TestIt(unittest.TestCase):
+    def test_it(self):
+        for number in range(2):
+            with self.subTest(number=number):
+                len("x")
+"""
+    )
+    audited = audit(source, "-v", *options)
+    audited.result.stdout.re_match_lines([r"=+ 2 passed, 1 warning, 4 subtests passed in .*"])
+    assert not any(audit.defects for audit in audited.audits)
+
+
+@pytest.mark.skipif(not find_spec("pytest_timeout"), reason="needs pytest-timeout")
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_a_timeout_holds_for_one_run(audit, method):
+    """pytest-timeout does not fire although all runs together take longer than one may."""
+    source = (
+        PREAMBLE
+        + """
+@pytest.mark.interrupt_safe
+@pytest.mark.timeout(1.5)
+def test_it():
+    time.sleep(0.1)
+    for _ in range(6):
+        len("x")
+"""
+    )
+    audited = audit(source, "-p", "timeout", "--timeout-method", method, "--maskcheck-hits=all")
+    audited.result.assert_outcomes(passed=1)
+    assert audited.audit.seconds > 1.5
+    assert not audited.audit.not_audited
+
+
+@pytest.mark.skipif(not find_spec("pytest_rerunfailures"), reason="needs pytest-rerunfailures")
+def test_reruns_of_failures(audit):
+    """With pytest-rerunfailures a test that is unsafe fails, and a safe one passes, once each."""
+    audited = audit(TWO, "-p", "rerunfailures", "--reruns=1")
+    audited.result.assert_outcomes(passed=1, failed=1)
+
+
+@pytest.mark.skipif(not find_spec("pytest_randomly"), reason="needs pytest-randomly")
+def test_random_order_and_seeds(audit):
+    """With pytest-randomly every run of a test sees the same numbers, and so comes to the same points."""
+    source = (
+        PREAMBLE
+        + """
+import random
+
+@pytest.mark.interrupt_safe
+def test_it():
+    for _ in range(random.randrange(1, 1000)):
+        len("x")
+"""
+    )
+    audited = audit(source, "-p", "randomly", "--maskcheck-hits=2")
+    audited.result.assert_outcomes(passed=1)
+    assert not any("not reached again" in reason for reason in audited.audit.not_audited)

@@ -1,0 +1,303 @@
+"""Options, ini keys and marker arguments: what they mean, which one wins, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_maskcheck import settings
+from pytest_maskcheck.settings import Settings
+
+DEFAULTS = Settings(
+    points="checkpoint",
+    hits=3,
+    max_points=2000,
+    timeout=5.0,
+    strict=False,
+    may_swallow=False,
+    allow=(),
+    include=(),
+    exclude=(),
+    isolation="auto",
+)
+
+ROWS = {row.name: row for row in settings.TABLE}
+
+RIGHT = {
+    "points": [("line", "line"), ("raise", "raise"), ("checkpoint", "checkpoint")],
+    "hits": [("1", 1), ("2", 2), ("3", 3), ("all", None)],
+    "max_points": [("7", 7)],
+    "timeout": [("2", 2.0), ("0.5", 0.5)],
+    "strict": [(True, True)],
+    "may_swallow": [(True, True)],
+    "allow": [("thread:pool-*", ("thread:pool-*",))],
+    "include": [("pkg/*", ("pkg/*",))],
+    "exclude": [("stdlib", ("stdlib",))],
+    "isolation": [("fork", "fork"), ("none", "none"), ("auto", "auto")],
+}
+"""What may be given as text or as a switch, and what it becomes."""
+
+WRONG = {
+    "points": ["lines", "", 1],
+    "hits": ["0", "4", "most", 1.5, True],
+    "max_points": ["0", "-1", "2.5", "many", True],
+    "timeout": ["0", "-1", "inf", "nan", "soon", True],
+    "strict": ["yes", 1],
+    "may_swallow": ["no", 0],
+    "allow": [[""], [1], 1],
+    "include": [[""], [None], 1],
+    "exclude": [[""], [1], {}],
+    "isolation": ["yes", None],
+}
+"""What cannot be used."""
+
+
+def cases(table: dict[str, list]) -> list:
+    """Return (name, entry) of all entries of a table."""
+    return [(name, entry) for name, entries in table.items() for entry in entries]
+
+
+@pytest.fixture
+def config(pytester, monkeypatch):
+    """The configuration of an inner pytest with this plugin only."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return lambda *args: pytester.parseconfig("-p", "pytest_maskcheck.plugin", *args)
+
+
+@pytest.fixture
+def marked(pytester, config):
+    """The settings of a test with a marker, under a command line."""
+
+    def marked(mark: str, *args: str) -> Settings:
+        path = pytester.makepyfile(f"import pytest\n{mark}\ndef test_it(): pass")
+        node = pytester.getpathnode(path)
+        (item,) = pytester.genitems([node])
+        return settings.for_item(item, settings.from_config(config(*args)))
+
+    return marked
+
+
+def test_defaults(config):
+    """Where nobody says anything, the documented defaults hold."""
+    assert Settings(**settings.from_config(config())) == DEFAULTS
+
+
+@pytest.mark.parametrize(("name", "entry"), cases(RIGHT))
+def test_option(config, name, entry):
+    """Every setting can be given on the command line."""
+    raw, value = entry
+    option = ROWS[name].option
+    assert settings.from_config(config(option if raw is True else f"{option}={raw}"))[name] == value
+
+
+@pytest.mark.parametrize(("name", "entry"), cases(RIGHT))
+def test_ini_key(pytester, config, name, entry):
+    """Every setting can be given in an ini file."""
+    raw, value = entry
+    pytester.makeini(f"[pytest]\nmaskcheck_{name} = {str(raw).lower() if raw is True else raw}\n")
+    assert settings.from_config(config())[name] == value
+
+
+@pytest.mark.parametrize("table", ["tool.pytest.ini_options", "tool.pytest"])
+def test_pyproject(pytester, config, table):
+    """All settings can be given in pyproject.toml: as ini options, or natively with pytest 9."""
+    if table == "tool.pytest" and pytest.version_tuple < (9,):
+        pytest.skip("native TOML came with pytest 9")
+    pytester.makepyprojecttoml(f"""
+        [{table}]
+        maskcheck_points = "line"
+        maskcheck_hits = "all"
+        maskcheck_max_points = 7
+        maskcheck_timeout = 0.5
+        maskcheck_strict = true
+        maskcheck_may_swallow = true
+        maskcheck_allow = ["thread:pool-*", "fd:*"]
+        maskcheck_include = ["pkg/*"]
+        maskcheck_exclude = ["stdlib"]
+        maskcheck_isolation = "none"
+        """)
+    assert Settings(**settings.from_config(config())) == Settings(
+        points="line",
+        hits=None,
+        max_points=7,
+        timeout=0.5,
+        strict=True,
+        may_swallow=True,
+        allow=("thread:pool-*", "fd:*"),
+        include=("pkg/*",),
+        exclude=("stdlib",),
+        isolation="none",
+    )
+
+
+def test_lists_on_the_command_line_are_given_one_by_one(config):
+    """An option for a list may be given several times."""
+    chosen = settings.from_config(config("--maskcheck-allow=fd:*", "--maskcheck-allow=path:*"))
+    assert chosen["allow"] == ("fd:*", "path:*")
+
+
+def test_marker_arguments_are_python_values(marked):
+    """Numbers, lists, tuples and single strings are understood in a marker."""
+    mark = "@pytest.mark.interrupt_safe(hits=2, max_points=7, timeout=1, allow=('fd:*',), include='pkg', exclude=['a', 'b'])"
+    chosen = marked(mark)
+    assert (chosen.hits, chosen.max_points, chosen.timeout) == (2, 7, 1.0)
+    assert (chosen.allow, chosen.include, chosen.exclude) == (("fd:*",), ("pkg",), ("a", "b"))
+
+
+def test_the_command_line_wins_over_the_ini_file(pytester, config):
+    """An option on the command line replaces the ini key, also a list."""
+    pytester.makeini("[pytest]\nmaskcheck_hits = 1\nmaskcheck_allow = fd:*\nmaskcheck_timeout = 1\n")
+    chosen = settings.from_config(config("--maskcheck-hits=2", "--maskcheck-allow=path:*"))
+    assert (chosen["hits"], chosen["allow"], chosen["timeout"]) == (2, ("path:*",), 1.0)
+
+
+def test_the_marker_wins_over_the_command_line(marked):
+    """A marker argument replaces the option, and what the marker does not name stays."""
+    chosen = marked("@pytest.mark.interrupt_safe(hits=1, strict=False)", "--maskcheck-hits=2", "--maskcheck-strict")
+    assert (chosen.hits, chosen.strict, chosen.points) == (1, False, "checkpoint")
+
+
+def test_a_marker_without_arguments_leaves_the_command_line(marked):
+    """What no marker says is as the command line has it."""
+    chosen = marked("@pytest.mark.interrupt_safe", "--maskcheck-hits=2", "--maskcheck-strict")
+    assert (chosen.hits, chosen.strict) == (2, True)
+
+
+def test_the_closest_marker_wins(pytester, config):
+    """A function's marker wins over its class's, which wins over its module's, argument by argument."""
+    path = pytester.makepyfile("""
+        import pytest
+        pytestmark = pytest.mark.interrupt_safe(hits=1, timeout=1, max_points=1)
+
+        @pytest.mark.interrupt_safe(timeout=2, max_points=2)
+        class TestIt:
+            @pytest.mark.interrupt_safe(max_points=3)
+            def test_it(self): pass
+        """)
+    (item,) = pytester.genitems([pytester.getpathnode(path)])
+    chosen = settings.for_item(item, settings.from_config(config()))
+    assert (chosen.hits, chosen.timeout, chosen.max_points) == (1, 2.0, 3)
+
+
+@pytest.mark.parametrize(("name", "value"), cases(WRONG))
+def test_a_wrong_marker_argument_is_told_with_the_remedy(marked, name, value):
+    """The message names the test, the argument, the value, and what it must be."""
+    with pytest.raises(pytest.UsageError) as error:
+        marked(f"@pytest.mark.interrupt_safe({name}={value!r})")
+    place = "test_a_wrong_marker_argument_is_told_with_the_remedy.py::test_it"
+    assert str(error.value) == (
+        f"{place}: argument {name} of @pytest.mark.interrupt_safe is {value!r}; it must be {ROWS[name].must}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, value in cases(WRONG) if isinstance(value, str) and name in RIGHT]
+)
+def test_a_wrong_ini_value_is_told_with_the_remedy(pytester, config, name, value):
+    """The message names the key and says what it must be, whether pytest or this plugin refuses the value."""
+    if ROWS[name].ini == "bool":
+        value = "perhaps"
+    pytester.makeini(f"[pytest]\nmaskcheck_{name} = {value}\n")
+    with pytest.raises(pytest.UsageError) as error:
+        settings.from_config(config())
+    assert str(error.value).startswith(f"maskcheck_{name} ")
+    assert str(error.value).endswith(f"; it must be {ROWS[name].must}")
+
+
+def test_a_wrong_type_in_native_toml_is_told_with_the_remedy(pytester, config):
+    """Where pytest refuses the type of a value, the message still says what it must be."""
+    if pytest.version_tuple < (9,):
+        pytest.skip("native TOML came with pytest 9")
+    pytester.makepyprojecttoml("[tool.pytest]\nmaskcheck_max_points = 'many'\n")
+    with pytest.raises(
+        pytest.UsageError, match=r"^maskcheck_max_points .*int.*; it must be a whole number, 1 or more$"
+    ):
+        settings.from_config(config())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("colour=1", "has no argument 'colour'; it takes allow, exclude, hits, include, isolation, max_points, "),
+        ("3", "takes keyword arguments only, not 3"),
+    ],
+)
+def test_a_marker_argument_that_does_not_exist_is_told(marked, arguments, message):
+    """An unknown name and a positional argument are refused, and the message says what there is."""
+    with pytest.raises(pytest.UsageError, match=f"::test_it: @pytest.mark.interrupt_safe {message}"):
+        marked(f"@pytest.mark.interrupt_safe({arguments})")
+
+
+@pytest.mark.parametrize("report", ["xml:x.xml", "json:", "json", ":x.json", ""])
+def test_a_wrong_report_is_told_with_an_example(config, report):
+    """A report without a known format and a path is refused."""
+    with pytest.raises(pytest.UsageError) as error:
+        settings.reports(config(f"--maskcheck-report={report}"))
+    assert str(error.value).startswith(f"--maskcheck-report is {report!r}; it must be FORMAT:PATH with FORMAT ")
+    assert str(error.value).endswith(", such as json:maskcheck.json")
+
+
+@pytest.mark.parametrize("path", [".", "gone/x.json", "test_it.py/x.json"])
+def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester, config, path):
+    """A path that is a folder, or lies in none, is refused before any test runs."""
+    pytester.makepyfile(test_it="")
+    with pytest.raises(pytest.UsageError, match="it must name a file in a folder that exists and can be written to"):
+        settings.reports(config(f"--maskcheck-report=json:{path}"))
+
+
+TEST = """
+import pytest
+
+@pytest.mark.interrupt_safe{}
+def test_it():
+    len("x")
+"""
+XDIST = ("-p", "xdist", "-n2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ("", ["--maskcheck-hits=7"], "--maskcheck-hits is '7'; it must be 1, 2, 3 or all"),
+        ("", ["--maskcheck-hits=7", *XDIST], "--maskcheck-hits is '7'; it must be 1, 2, 3 or all"),
+        ("", ["-o", "maskcheck_timeout=0"], "maskcheck_timeout is 0.0; it must be a number of seconds above 0"),
+        (
+            "",
+            ["--maskcheck-report=json:gone/x"],
+            "--maskcheck-report is 'json:gone/x'; it must name a file in a folder*",
+        ),
+        ("", ["--maskcheck-point=store.py:7"], "--maskcheck-point is 'store.py:7'; copy an id such as * from a report"),
+        ("(include='gone')", [], "*::test_it: maskcheck include or exclude: 'gone' is neither a file below *"),
+        ("(colour=1)", [*XDIST], "*::test_it: @pytest.mark.interrupt_safe has no argument 'colour'; it takes *"),
+    ],
+)
+def test_a_usage_error_ends_the_session_in_one_sentence(audit, arguments, options, message):
+    """The session ends with exit code 4 and the message, and shows no traceback; also on workers of xdist."""
+    result = audit(TEST.format(arguments), *options).result
+    lines = [line for line in result.outlines + result.errlines if line.startswith("ERROR")]
+    assert len(lines) == 1
+    pytest.LineMatcher(lines).fnmatch_lines([f"ERROR: {message}".replace("[", "[[]")])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_report_that_cannot_be_written_in_the_end_is_told(pytester, audit):
+    """Where the folder of the report is gone by then, the session says so, with exit code 4 and no traceback."""
+    pytester.mkdir("out")
+    result = audit(
+        """
+        import os, pytest
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            len("x")
+
+        def test_last():
+            os.rmdir("out")
+        """,
+        "--maskcheck-report=json:out/x.json",
+    ).result
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["ERROR: the report cannot be written: *out/x.json*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
