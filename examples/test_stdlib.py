@@ -2,7 +2,8 @@
 
 Expected on every version unless said otherwise:
 
-- ``Condition``: its lock still held at the entry of ``__exit__`` (Python code), and a waiter that stays queued;
+- ``Condition``: its lock still held at the entry of ``__exit__`` (Python code), a waiter that stays queued, and a
+  ``RuntimeError`` in place of the interrupt where ``wait`` has released the lock half-way;
 - ``queue.Queue``: nothing as long as only ``queue`` is in scope, leaks of its mutex once ``threading`` is too;
 - ``TemporaryDirectory``: the directory left behind between ``mkdir`` and the block;
 - ``ExitStack``: what it holds is not released when the interrupt comes at the entry of its ``__exit__``;

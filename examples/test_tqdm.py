@@ -1,6 +1,7 @@
 """tqdm: its lock, shared by all bars, is taken and released by plain calls.
 
-Expected: the ``RLock`` of ``TqdmDefaultWriteLock`` still held by the main thread, at about 150 points. Other threads would wait for it for ever.
+Expected: the ``RLock`` of ``TqdmDefaultWriteLock`` still held by the main thread, and so its lock between processes, at about 100 points.
+Other threads and processes would wait for them for ever.
 Interrupts that land in ``tqdm.__del__`` are printed and lost by CPython: listed, not failed.
 """
 

@@ -1,6 +1,6 @@
 """wurlitzer: standard output is redirected at the level of descriptors, step by step.
 
-Expected: pipes and copies of descriptors lost, descriptor 1 still redirected, the forwarding thread still running.
+Expected: pipes and copies of descriptors lost, descriptors 1 and 2 still redirected, threads still running.
 """
 
 import os
