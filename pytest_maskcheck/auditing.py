@@ -17,7 +17,7 @@ import pytest
 
 from pytest_maskcheck import points
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
-from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, in_child
+from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
@@ -282,12 +282,23 @@ def _directory() -> Iterator[str]:
     Yields a directory with room beside that one (``t``) for ``tmp_path`` (``p``).
     """
     before = tempfile.tempdir
-    directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
+    directory = ""
     try:
+        with all_blocked():
+            directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
         for name in "tp":
             os.mkdir(os.path.join(directory, name))
         tempfile.tempdir = os.path.join(directory, "t")
         yield directory
     finally:
         tempfile.tempdir = before
+        try:
+            _remove(directory)
+        except KeyboardInterrupt:  # between here and the first line of _remove, or held back until its last one
+            _remove(directory)
+            raise
+
+
+def _remove(directory: str) -> None:
+    with all_blocked():
         shutil.rmtree(directory, ignore_errors=True)

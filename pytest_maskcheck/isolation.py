@@ -111,8 +111,11 @@ class Death:
 
 
 @contextmanager
-def _all_blocked() -> Iterator[set[int]]:
-    """Block all signals; yields the mask that was in force."""
+def all_blocked() -> Iterator[set[int]]:
+    """Block all signals where that is possible; yields the mask that was in force."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield set()
+        return
     before = {int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -142,7 +145,7 @@ def in_child(
     """
     child = None
     try:
-        with _all_blocked() as mask, warnings.catch_warnings():
+        with all_blocked() as mask, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
             child = _Child(leader=leader)
             child.fork(work, mask)
@@ -268,7 +271,7 @@ class _Child:
 
     def kill(self) -> None:
         """End the child and all that it made, whatever state it is in."""
-        with _all_blocked():
+        with all_blocked():
             if self.pid:
                 with suppress(OSError):
                     if self._leader:

@@ -32,6 +32,7 @@ class Children(Kind):
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
+        self._hopeless: set[int] = set()  # dropped children that have had their time
 
     def snapshot(self) -> object:
         return self._pids()
@@ -39,8 +40,26 @@ class Children(Kind):
     def compare(self, before: object) -> list[Leftover]:
         left = self._pids() - cast("frozenset[int]", before)
         if left:
-            left -= _waited_for(left)
+            left -= self._waited_for(left)
         return [self._leftover(pid) for pid in sorted(left)]
+
+    def _waited_for(self, pids: frozenset[int]) -> frozenset[int]:
+        """Return those of ``pids`` that ``subprocess`` waits for, as it does for every ``Popen`` that was dropped.
+
+        It does so when it is used next, which is brought forward here. A child about to end gets the time to do so, once.
+        """
+        subprocess = sys.modules.get("subprocess")
+        if subprocess is None:
+            return frozenset()
+        dropped = pids.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
+        until = time.monotonic() + _SECONDS
+        while True:
+            subprocess._cleanup()  # noqa: SLF001
+            running = dropped.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
+            if running <= self._hopeless or time.monotonic() > until:
+                self._hopeless |= running
+                return dropped - running
+            time.sleep(0.001)
 
     def _pids(self) -> frozenset[int]:
         try:
@@ -84,24 +103,6 @@ class Children(Kind):
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-
-
-def _waited_for(pids: frozenset[int]) -> frozenset[int]:
-    """Return those of ``pids`` that ``subprocess`` waits for, as it does for every ``Popen`` that was dropped.
-
-    It does so when it is used next, which is brought forward here; a child about to end gets the time to do so.
-    """
-    subprocess = sys.modules.get("subprocess")
-    if subprocess is None:
-        return frozenset()
-    dropped = pids.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
-    until = time.monotonic() + _SECONDS
-    while True:
-        subprocess._cleanup()  # noqa: SLF001
-        running = dropped.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
-        if not running or time.monotonic() > until:
-            return dropped - running
-        time.sleep(0.001)
 
 
 def _ended(pid: int) -> bool:

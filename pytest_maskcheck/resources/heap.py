@@ -66,10 +66,11 @@ class Census:
     def renamed(self, leftover: Leftover, ident: int) -> Leftover:
         """Return ``leftover`` under the name that the whole heap has for the thing with this id, frozen parts too."""
         thing = next((thing for thing in self.alive() if id(thing) == ident), None)
-        if thing is None or not leftover.key.startswith(_UNNAMED) or not _CAN_FREEZE or not gc.get_freeze_count():
+        if thing is None or not leftover.key.startswith(_UNNAMED):
             return leftover
-        gc.unfreeze()
-        self._thawed = True
+        if _CAN_FREEZE and gc.get_freeze_count():
+            gc.unfreeze()
+            self._thawed = True
         name = owner(thing)
         return (
             leftover

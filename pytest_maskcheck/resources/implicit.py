@@ -4,6 +4,9 @@ A filter that never matches stands in front of the others: it sees the text and 
 warning, and the filters behind it decide as if it were not there. Both are noted by methods written in C,
 so that watching adds no place where a signal could be handled. ``simplefilter`` and ``catch_warnings`` put
 their filters in front; the list of filters is one that keeps its watcher first, and so are its copies.
+
+A suite that makes warnings errors would change what is looked at: a ``__del__`` that warns and then closes, as that of
+``Popen``, would stop half-way. So ResourceWarnings are shown to whoever listens, and are no errors unless the test itself says so.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+
+
+_SHOWN = ("always", None, ResourceWarning, None, 0)
+"""Stands before the filters of the suite, and behind those that the test installs."""
 
 
 class Filters(list[Any]):
@@ -115,7 +122,7 @@ class ImplicitCloses(Kind):
         filters = getattr(place, attribute)
         if isinstance(filters, Filters):  # of a snapshot that was not finished
             filters = filters.others()
-        _install(place, attribute, Filters(self._watcher.filter, filters))
+        _install(place, attribute, Filters(self._watcher.filter, [_SHOWN, *filters]))
         return _Former(place, attribute, filters)
 
     def compare(self, before: object) -> list[Leftover]:  # noqa: ARG002

@@ -50,13 +50,13 @@ def test_an_unclosed_file_is_a_leftover_whatever_the_filters(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_warning_that_is_an_error_is_seen(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """Raised in a finalizer it goes nowhere else."""
+    """Raised in a finalizer it goes nowhere else; so it does if the test itself asks for errors."""
     raised = []
     old, sys.unraisablehook = sys.unraisablehook, lambda details: raised.append(details.exc_type)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
             compare = watch(kind)
+            warnings.simplefilter("error")
             drop(tmp_path / "x")
             assert [leftover.key for leftover in compare()] == ["unclosed file <tmp_path>/x"]
     finally:
@@ -210,3 +210,23 @@ def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, t
             sys.setprofile(old)
         assert len(compare()) == 1
     assert implicit.__file__ not in called
+
+
+def test_a_suite_that_makes_warnings_errors_does_not_stop_finalizers(kind: ImplicitCloses, watch: Watch) -> None:
+    """``Popen.__del__`` warns before it looks after its child: the warning must not keep it from that."""
+
+    class Closing:
+        """Warns, then closes."""
+
+        closed = False
+
+        def __del__(self) -> None:
+            warnings.warn("unclosed thing", ResourceWarning, stacklevel=1)
+            Closing.closed = True
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare = watch(kind)
+        Closing()
+        assert Closing.closed
+        assert [leftover.key for leftover in compare()] == ["unclosed thing"]
