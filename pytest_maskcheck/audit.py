@@ -16,12 +16,13 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import Recording, Strike
+from pytest_maskcheck.interrupts.base import arming
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ class Auditor:
         self.hits = plan.hits
         return plan
 
-    @contextmanager
+    @arming
     def _recording(self, recording: Recording) -> Iterator[None]:
         with self.engine.record(self.scope.in_scope, self.mode) as found:
             yield
@@ -391,7 +392,7 @@ class Auditor:
         )
 
 
-@contextmanager
+@arming
 def _watched(watching: AbstractContextManager[object]) -> Iterator[Strike]:
     """Enter ``watching`` around a run that is not interrupted."""
     with watching:

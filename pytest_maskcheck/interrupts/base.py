@@ -11,11 +11,15 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from collections.abc import Generator, Iterator
+    from types import CodeType, FrameType, TracebackType
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Mode = Literal["checkpoint", "line", "raise"]
 """Where interrupts go: every checkpoint; pending as a line begins; raised by force as a line begins."""
@@ -128,6 +132,40 @@ class Engine(Protocol):
     ) -> AbstractContextManager[Strike]:
         """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement; call ``struck`` just before."""
         ...
+
+
+class _Armed(Generic[T]):
+    """What :func:`arming` returns."""
+
+    def __init__(self, generator: Generator[T, None, None]) -> None:
+        self._generator = generator
+
+    def __enter__(self) -> T:
+        return next(self._generator)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if error is None:
+            next(self._generator, None)
+            return
+        try:
+            self._generator.throw(error)
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+
+def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextManager[T]]:
+    """Make a context manager of a generator function, as ``contextlib.contextmanager`` does, but of code of this package.
+
+    Between the moment of arming and the code under test no code may run that can be in scope itself, as ``contextlib`` can.
+    The generator does not swallow exceptions.
+    """
+
+    @wraps(function)
+    def make(*args: P.args, **kwargs: P.kwargs) -> AbstractContextManager[T]:
+        return _Armed(cast("Generator[T, None, None]", function(*args, **kwargs)))
+
+    return make
 
 
 @cache

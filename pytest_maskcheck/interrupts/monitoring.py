@@ -57,6 +57,7 @@ from pytest_maskcheck.interrupts.base import (
     Recording,
     Strike,
     Trigger,
+    arming,
     caller_frame,
     context_of,
     line_of,
@@ -126,7 +127,7 @@ class MonitoringEngine:
 
     name = "sys.monitoring"
 
-    @contextmanager
+    @arming
     def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         with _tool() as tool:
@@ -138,7 +139,7 @@ class MonitoringEngine:
                 finally:
                     recorder.stop()
 
-    @contextmanager
+    @arming
     def strike(
         self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
     ) -> Iterator[Strike]:

@@ -35,11 +35,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, context_of
+from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, arming, context_of
 from pytest_maskcheck.interrupts.delivery import deliver, pending, withdraw
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
@@ -61,7 +60,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_untrace_in_child)
 
 
-@contextmanager
+@arming
 def _tracing(tracer: _Tracer) -> Iterator[None]:
     before = sys.gettrace()
     sys.settrace(tracer.enter)
@@ -76,7 +75,7 @@ class TracingEngine:
 
     name = "sys.settrace"
 
-    @contextmanager
+    @arming
     def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         recorder = _Recorder(in_scope, mode)
@@ -88,7 +87,7 @@ class TracingEngine:
         finally:
             threading.settrace(before)
 
-    @contextmanager
+    @arming
     def strike(
         self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
     ) -> Iterator[Strike]:
