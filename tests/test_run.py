@@ -1,0 +1,164 @@
+"""One run: readings, what counts as dropped, whose exception it is."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+
+import pytest
+
+from pytest_maskcheck.audit import _watched
+from pytest_maskcheck.points import Names
+from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.run import Ran, Runner, is_interrupt
+
+LOCK = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """Kinds freeze the heap again after they thawed it to name something."""
+    yield
+    gc.unfreeze()
+
+
+def run(body: Callable[[], object], *, here: bool = True) -> Ran:
+    """Run a body once, uninterrupted but for what it raises itself."""
+
+    class Target:
+        """A plain callable."""
+
+        def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
+            around(body)
+            return ""
+
+        def places(self) -> dict[str, str]:
+            return {}
+
+    surroundings = Surroundings()
+    kinds = default_kinds(surroundings)
+    for kind in kinds:
+        kind.prepare()
+    runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
+    return runner.run(_watched(nullcontext()))
+
+
+def found(ran: Ran) -> tuple[list[str], list[str]]:
+    """Return the kinds that leaked, and those that were dropped."""
+    return [leftover.kind for leftover in ran.leaked], [leftover.kind for leftover in ran.dropped]
+
+
+def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
+    """Whether it returns or raises."""
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    assert found(run(lambda: None)) == ([], [])
+    assert found(run(fails)) == ([], [])
+
+
+def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
+    """And undone, as the process stays."""
+
+    def body() -> None:
+        os.open(os.devnull, os.O_RDONLY)
+        LOCK.acquire()
+        raise ValueError
+
+    before = len(os.listdir("/proc/self/fd"))
+    assert found(run(body)) == (["fd", "lock"], [])
+    assert not LOCK.locked()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_only_a_frame_holds_is_dropped() -> None:
+    """A file in a local variable is closed with it; a ResourceWarning tells the same."""
+
+    def body() -> None:
+        file = open(os.devnull)
+        raise ValueError(file.name)
+
+    leaked, dropped = found(run(body))
+    assert (leaked, dropped) == (["implicit"], ["fd"])
+
+
+def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
+    """The test stands for the program that goes on: nobody released what it holds."""
+
+    def body() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        raise ValueError
+
+    ran = run(body)
+    assert found(ran) == (["lock"], [])
+    assert ran.leaked[0].key == "<local lock>"
+
+
+def test_a_lock_that_died_with_the_interrupted_code_harmed_nobody() -> None:
+    """As the waiter of a ``Condition`` does."""
+
+    def waits() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        raise ValueError
+
+    assert found(run(lambda: waits())) == ([], [])  # noqa: PLW0108  (a frame between test and lock)
+
+
+def test_a_traceback_is_told_from_the_test_on() -> None:
+    """Frames of the audit and of pytest are left out, those of the code under test are not."""
+
+    def body() -> None:
+        os.path.join(1)  # type: ignore[arg-type, call-overload]
+
+    raised = run(body).raised
+    assert raised is not None
+    assert raised.type == "TypeError"
+    assert raised.frames[0].function.endswith("<locals>.body")
+    assert raised.frames[-1].path == "<frozen posixpath>" or raised.frames[-1].path.endswith("posixpath.py")
+
+
+def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
+    """In the session's process an interrupt that was not sent is the user's."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted)
+    ran = run(interrupted, here=False)
+    assert ran.raised is not None
+    assert ran.raised.interrupt
+
+
+def test_an_interrupt_in_a_finalizer_is_noted() -> None:
+    """CPython prints it and goes on; what it prints does not reach the terminal."""
+
+    class Late:
+        """Interrupted in ``__del__``."""
+
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    ran = run(lambda: Late() and None)
+    assert ran.raised is None
+    assert [name.rpartition(".")[2] for name in ran.lost] == ["__del__"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyboardInterrupt(), True),
+        (BaseExceptionGroup("g", [KeyboardInterrupt(), BaseExceptionGroup("h", [KeyboardInterrupt()])]), True),
+        (BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError()]), False),
+        (SystemExit(), False),
+    ],
+)
+def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
+    """``KeyboardInterrupt``, and groups of nothing else."""
+    assert is_interrupt(error) is expected
