@@ -51,7 +51,7 @@ CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
 
 _LENGTH = struct.Struct("=Q")
-_PROGRESS = struct.Struct("=idd")
+_TURN, _SINCE, _STRUCK = range(3)
 _GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
 
@@ -65,33 +65,38 @@ class Page:
     def __init__(self) -> None:
         """Map the page; children made later share it."""
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        # Each number is written at once; struct.pack_into writes zeros first, which the other process may read.
+        self._cells = memoryview(self._memory).cast("d")
         self.begin(-1)
 
     def begin(self, turn: int) -> None:
         """Note that run number ``turn`` begins."""
-        _PROGRESS.pack_into(self._memory, 0, turn, time.monotonic(), 0.0)
+        self._cells[_SINCE] = time.monotonic()
+        self._cells[_STRUCK] = 0.0
+        self._cells[_TURN] = turn
 
     def strike(self) -> None:
         """Note that the interrupt was sent."""
-        _PROGRESS.pack_into(self._memory, 0, self.turn, self.since, time.monotonic())
+        self._cells[_STRUCK] = 1.0
 
     @property
     def turn(self) -> int:
         """Number of the run under way."""
-        return int(_PROGRESS.unpack_from(self._memory)[0])
+        return int(self._cells[_TURN])
 
     @property
     def since(self) -> float:
         """When it began."""
-        return float(_PROGRESS.unpack_from(self._memory)[1])
+        return self._cells[_SINCE]
 
     @property
     def struck(self) -> bool:
         """Whether its interrupt was sent."""
-        return bool(_PROGRESS.unpack_from(self._memory)[2])
+        return bool(self._cells[_STRUCK])
 
     def close(self) -> None:
         """Unmap the page."""
+        self._cells.release()
         self._memory.close()
 
 

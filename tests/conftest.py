@@ -30,6 +30,9 @@ Run = Callable[..., pytest.RunResult]
 AuditSource = Callable[..., "Audited"]
 """``audit(source, "-x")``: write a test file, and audit it."""
 
+AuditFolder = Callable[..., "Folder"]
+"""``audit_folder({"path": text}, "-x")``: write files into a new folder, and audit the tests among them."""
+
 AuditTogether = Callable[..., dict[str, Audit]]
 """``audit_together({"name": source}, {"path": text}, "-s")``: the audit of the one test of each source, by name."""
 
@@ -52,6 +55,15 @@ class Audited:
         """The only defect of the only audit."""
         (defect,) = self.audit.defects
         return defect
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder in which an inner pytest audited, what that printed, and what it found."""
+
+    path: Path
+    output: str
+    audits: list[Audit]
 
 
 @pytest.fixture
@@ -82,28 +94,39 @@ def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
 
 
 @pytest.fixture(scope="session")
-def audit_together(tmp_path_factory: pytest.TempPathFactory) -> AuditTogether:
+def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> AuditFolder:
+    """Audit the tests of a folder of its own."""
+
+    def audit_folder(files: Mapping[str, str], *args: str) -> Folder:
+        place = tmp_path_factory.mktemp("folder")
+        for name, text in {"pytest.ini": "[pytest]\n", **files}.items():
+            path = place / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(dedent(text), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", *_PLUGIN, "-p", "no:cacheprovider", "--maskcheck"]
+        result = subprocess.run(
+            [*command, "--maskcheck-report=json:report.json", *args],
+            cwd=place,
+            env={**os.environ, **_ALONE},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        return Folder(place, result.stdout, read_audits(place / "report.json"))
+
+    return audit_folder
+
+
+@pytest.fixture(scope="session")
+def audit_together(audit_folder: AuditFolder) -> AuditTogether:
     """Audit many sources with one test each in one inner pytest, which finds further files beside them."""
 
     def audit_together(
         sources: Mapping[str, str], files: Mapping[str, str] | None = None, *args: str
     ) -> dict[str, Audit]:
-        directory = tmp_path_factory.mktemp("together")
         tests = {f"test_{name}.py": source for name, source in sources.items()}
-        for name, text in {"pytest.ini": "[pytest]\n", **tests, **(files or {})}.items():
-            path = directory / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(dedent(text), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", *_PLUGIN, "-p", "no:cacheprovider", "--maskcheck"]
-        subprocess.run(
-            [*command, "--maskcheck-report=json:report.json", *args],
-            cwd=directory,
-            env={**os.environ, **_ALONE},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        audits = read_audits(directory / "report.json")
+        audits = audit_folder({**tests, **(files or {})}, *args).audits
         return {audit.test.partition("::")[0].removeprefix("test_").removesuffix(".py"): audit for audit in audits}
 
     return audit_together

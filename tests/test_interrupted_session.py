@@ -183,6 +183,8 @@ def auditing(place: Path, scenario: str) -> Iterator[Session]:
     (place / "conftest.py").write_text(dedent(CONFTEST))
     (place / "test_work.py").write_text(dedent(SCENARIOS[scenario].source))
     name = f"{os.getpid()}-{random.getrandbits(64)}"
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     own = {MARKER: name, "TMPDIR": str(place / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     process = subprocess.Popen(
         [sys.executable, *PYTEST, "--maskcheck", "--maskcheck-hits=all", *SCENARIOS[scenario].options],

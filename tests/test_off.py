@@ -40,7 +40,7 @@ def test_off_imports_and_registers_nothing(pytester, run):
     result.stdout.no_fnmatch_line("*maskcheck:*")
 
 
-@pytest.mark.parametrize("option", ["--maskcheck", "--maskcheck-all", "--maskcheck-point=test_x.py:1:call#1"])
+@pytest.mark.parametrize("option", ["--maskcheck-all", "--maskcheck-point=test_x.py:1:call#1"])
 def test_on_imports_and_registers_the_session(pytester, run, option):
     """The look at ``sys.modules`` is no dummy: with any option that audits, all of it is there."""
     pytester.makepyfile("")

@@ -82,7 +82,6 @@ OUTCOMES = {
     "test_fails": "FAILED",
     "test_only_once": "PASSED",
 }
-COUNTS = {"passed": 2, "failed": 4, "xfailed": 3, "skipped": 2}
 AUDITED = {name for name in OUTCOMES if name not in {"test_skipped", "test_skips", "test_xfails", "test_fails"}}
 
 TWO = (
@@ -90,10 +89,12 @@ TWO = (
     + """
 @pytest.mark.interrupt_safe
 def test_unsafe():
+    print("said by unsafe")
     unsafe()
 
 @pytest.mark.interrupt_safe
 def test_safe():
+    print("said by safe")
     len("x")
 """
 )
@@ -104,38 +105,70 @@ def names(audits) -> set[str]:
     return {audit.test.partition("::")[2] for audit in audits}
 
 
-def test_verbose_shows_each_test_once(audit):
-    """With ``-v`` every test has one line with the outcome that fits the audit."""
-    audited = audit(MIXED, "-v")
-    audited.result.assert_outcomes(**COUNTS)
-    lines = [re.match(r"\S+::(\w+) ([A-Z]+)", line) for line in audited.result.outlines]
-    assert [(line[1], line[2]) for line in lines if line] == list(OUTCOMES.items())
-    assert names(audited.audits) == AUDITED
+@pytest.fixture(scope="module")
+def mixed(audit_folder):
+    """The mixed tests, run once with all that shows outcomes."""
+    return audit_folder({"test_mixed.py": MIXED}, "-v", "-rA", "--junitxml=report.xml")
+
+
+def test_verbose_shows_each_test_once(mixed):
+    """With ``-v`` every test has one line with the outcome that fits the audit, and those that passed were audited."""
+    lines = re.findall(r"^test_mixed\.py::(\w+) ([A-Z]+).*%\]$", mixed.output, re.MULTILINE)
+    assert lines == list(OUTCOMES.items())
+    assert names(mixed.audits) == AUDITED
+    assert re.search(r"^=+ 4 failed, 2 passed, 2 skipped, 3 xfailed in ", mixed.output, re.MULTILINE)
+
+
+def test_all_sections_with_ra(mixed):
+    """With ``-rA`` the output of the ordinary run is shown once, and the account of the audit in a section of its own."""
+    assert mixed.output.count("\nsaid by safe\n") == mixed.output.count("\nsaid by unsafe\n") == 1
+    shown = pytest.LineMatcher(mixed.output.splitlines())
+    shown.fnmatch_lines(
+        [
+            "*- maskcheck -*",
+            "* of * points audited in *, 1 defect",
+            "leak: lock test_mixed.LOCK",
+            "*= maskcheck =*",
+            "not audited: *::test_only_once: run again, the test raised AssertionError: *",
+            "FAILED *::test_unsafe - leak: lock *",
+            "FAILED *::test_safe_after_all - *XPASS(strict)*",
+        ]
+    )
+
+
+def test_junit_has_one_case_for_each_test(mixed):
+    """The XML report has one case for each test; that of an unsafe one has one failure with the defect."""
+    cases = list(ET.parse(mixed.path / "report.xml").iter("testcase"))
+    assert [case.get("name") for case in cases] == list(OUTCOMES)
+    (failure,) = cases[1]
+    assert failure.tag == "failure"
+    assert re.fullmatch(r"leak: lock test_mixed\.LOCK \[1 point, first at test_mixed\.py:\d+\]", failure.get("message"))
+
+
+@pytest.mark.skipif(not find_spec("xdist"), reason="needs pytest-xdist")
+def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
+    """With ``-n2`` outcomes, audits and points are those of one process."""
+    spread = audit_folder({"test_mixed.py": MIXED}, "-p", "xdist", "-n2")
+    alone, beside = (
+        {
+            audit.test: [(result.point, result.findings, result.reason, result.note) for result in audit.results]
+            for audit in folder.audits
+        }
+        for folder in (mixed, spread)
+    )
+    assert alone.keys() == {f"test_mixed.py::{name}" for name in AUDITED}
+    assert beside == alone
+    shown = pytest.LineMatcher(spread.output.splitlines())
+    shown.fnmatch_lines(["*= maskcheck =*", "* tests audited at * points: * defects"])
+    shown.re_match_lines(["=+ 4 failed, 2 passed, 2 skipped, 3 xfailed in .*"])
 
 
 def test_quiet_shows_one_letter_for_each_test(audit):
-    """With ``-q`` there are as many letters as tests."""
-    result = audit(MIXED, "-q").result
-    result.stdout.fnmatch_lines([".FxxFFssxF. *[[]100%]"])
-
-
-def test_all_sections_with_ra(audit):
-    """With ``-rA`` the output of the ordinary run is shown once, and the account of the audit in a section of its own."""
-    result = audit(MIXED, "-rA").result
-    text = result.stdout.str()
-    assert text.count("\nsaid by safe\n") == text.count("\nsaid by unsafe\n") == 1
-    result.stdout.fnmatch_lines(["*- maskcheck -*", "* of * points audited in *, 1 defect", "leak: lock *.LOCK"])
-    result.stdout.fnmatch_lines(
-        ["FAILED *::test_unsafe - leak: lock *", "FAILED *::test_safe_after_all - *XPASS(strict)*"]
-    )
-    result.stdout.fnmatch_lines(["not audited: *::test_only_once: run again, the test raised AssertionError: *"])
-
-
-def test_without_capture_the_test_speaks_once(audit):
-    """With ``-s`` what the test prints appears as often as without an audit."""
-    lines = audit(MIXED, "-s").result.outlines
-    assert len([line for line in lines if line.endswith("said by safe")]) == 1
-    assert len([line for line in lines if line.endswith("said by unsafe")]) == 1
+    """With ``-q`` and without capture there are as many letters as tests, and each speaks once."""
+    result = audit(TWO, "-q", "-s").result
+    assert result.outlines[0] == "said by unsafe"
+    assert result.outlines[1] == "Fsaid by safe"
+    assert result.outlines[2].rstrip() == "."
 
 
 def test_stop_at_the_first_failure(audit):
@@ -150,29 +183,6 @@ def test_last_failed(pytester, run):
     pytester.makepyfile(TWO)
     run("--maskcheck", cache=True).assert_outcomes(failed=1, passed=1)
     run("--maskcheck", "--lf", cache=True).assert_outcomes(failed=1)
-
-
-def test_junit_has_one_case_for_each_test(pytester, audit):
-    """The XML report has one case for each test; that of an unsafe one has one failure with the defect."""
-    audit(MIXED, "--junitxml=report.xml")
-    cases = list(ET.parse(pytester.path / "report.xml").iter("testcase"))
-    assert [case.get("name") for case in cases] == list(OUTCOMES)
-    (failure,) = cases[1]
-    assert failure.tag == "failure"
-    assert re.fullmatch(r"leak: lock \w+\.LOCK \[1 point, first at \w+\.py:\d+\]", failure.get("message"))
-
-
-@pytest.mark.skipif(not find_spec("xdist"), reason="needs pytest-xdist")
-def test_workers_of_xdist_give_the_same_results(audit):
-    """With ``-n2`` outcomes, audits and points are those of one process."""
-    alone, spread = audit(MIXED, "-p", "xdist", "-n0"), audit(MIXED, "-p", "xdist", "-n2")
-    spread.result.assert_outcomes(**COUNTS)
-    results = [
-        {audit.test: (audit.results, audit.refused, audit.points) for audit in audited.audits}
-        for audited in (alone, spread)
-    ]
-    assert results[0] == results[1]
-    spread.result.stdout.fnmatch_lines(["*= maskcheck =*", "* tests audited at * points: * defects"])
 
 
 def test_all_tests_can_be_audited(audit):
@@ -285,8 +295,7 @@ class TestIt(unittest.TestCase):
 
 
 @pytest.mark.skipif(not find_spec("pytest_timeout"), reason="needs pytest-timeout")
-@pytest.mark.parametrize("method", ["signal", "thread"])
-def test_a_timeout_holds_for_one_run(audit, method):
+def test_a_timeout_holds_for_one_run(audit):
     """pytest-timeout does not fire although all runs together take longer than one may."""
     source = (
         PREAMBLE
@@ -299,7 +308,7 @@ def test_it():
         len("x")
 """
     )
-    audited = audit(source, "-p", "timeout", "--timeout-method", method, "--maskcheck-hits=all")
+    audited = audit(source, "-p", "timeout", "--timeout-method=thread", "--maskcheck-hits=all")
     audited.result.assert_outcomes(passed=1)
     assert audited.audit.seconds > 1.5
     assert not audited.audit.not_audited

@@ -258,7 +258,6 @@ XDIST = ("-p", "xdist", "-n2")
     ("arguments", "options", "message"),
     [
         ("", ["--maskcheck-hits=7"], "--maskcheck-hits is '7'; it must be 1, 2, 3 or all"),
-        ("", ["--maskcheck-hits=7", *XDIST], "--maskcheck-hits is '7'; it must be 1, 2, 3 or all"),
         ("", ["-o", "maskcheck_timeout=0"], "maskcheck_timeout is 0.0; it must be a number of seconds above 0"),
         (
             "",

@@ -114,8 +114,11 @@ def enters_with(code: CodeType, offset: int) -> bool:
 
 
 def checks_on_return(code: CodeType, offset: int) -> bool:
-    """Tell whether the call checks for signals when it returns."""
-    return WITH_ENTERS_BY_CHECKED_CALL or not enters_with(code, offset)
+    """Tell whether the instruction checks for signals when what it called returns.
+
+    ``LOAD_SUPER_ATTR`` does not: it fires the events of a call of ``super`` that it spares.
+    """
+    return is_call(code, offset) and (WITH_ENTERS_BY_CHECKED_CALL or not enters_with(code, offset))
 
 
 def checks_on_resume(code: CodeType, offset: int) -> bool:

@@ -1,0 +1,32 @@
+"""What the audit says of a place is what real signals do there. The full experiment is ``experiment.py``."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "source", "leaks"),
+    [
+        ("seed_lock", "threading", "process", True),
+        ("clean_lock", "threading", "timer", False),
+        ("temporary_directory", "tempfile", "timer", True),
+        ("readers_writers", "readerwriterlock", "timer", True),
+        ("progress_bar", "tqdm", "timer", True),
+    ],
+)
+def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str, source: str, *, leaks: bool) -> None:
+    """Where a real signal leaked the audit has a finding; where it has none, no real signal leaked."""
+    pytest.importorskip(needs)
+    found = experiment.compare(name, source=source, seconds=1.2)
+    table = "\n".join([found.summary(), *found.table()])
+    assert sum(found.hits.values()) >= 10, table
+    assert not found.missed, table
+    assert bool(found.leaks) == leaks or sys.version_info[:2] == (3, 14), table
