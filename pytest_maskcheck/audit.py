@@ -207,6 +207,8 @@ class Judge:
         if not strike.fired:
             reason = f"the run {_trouble(ran)} before it came to the point" if not ran.passed else "not reached again"
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
+        if ran.late:
+            return PointResult(point.id, reason="held back to the end of the test: the interrupt came out of a fixture")
         if strike.handler == "SIG_IGN":
             return PointResult(point.id, reason="the signal is ignored there (SIG_IGN)")
         if strike.held and ran.raised is None and not ran.lost and not ran.died:
@@ -236,9 +238,12 @@ class Judge:
         if ran.trouble:
             yield Finding(Verdict.UNUSABLE, "fixture", ran.trouble, f"after the interrupt {ran.trouble}")
         left = False
+        dropped = tuple(leftover.key for leftover in ran.dropped if leftover.kind != "implicit")
         for leftover in ran.leaked:
             if (leftover.kind, leftover.key) in self.baseline:
                 continue
+            if leftover.kind == "implicit" and leftover.key.endswith(dropped):
+                continue  # a ResourceWarning about what is listed anyway
             left = True
             if leftover.kind == "implicit":
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from pytest_maskcheck import settings
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{settings.MARKER}(points, hits, max_points, timeout, strict, may_swallow, allow, include, exclude, isolation): "
         "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
     )
+    if settings.reports(config) and not settings.wanted(config):
+        message = "--maskcheck-report reports an audit: add --maskcheck"
+        raise pytest.UsageError(message)
     if settings.wanted(config):
         from pytest_maskcheck.session import AuditingSession
 

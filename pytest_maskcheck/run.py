@@ -83,6 +83,7 @@ class Ran:
         leaked: there at the last reading, or a lock held by nobody's frame.
         dropped: there only at the first reading.
         lost: finalizers in which CPython printed and dropped the interrupt.
+        late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
         seconds: duration of the body.
         died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
@@ -93,6 +94,7 @@ class Ran:
     leaked: tuple[Leftover, ...] = ()
     dropped: tuple[Leftover, ...] = ()
     lost: tuple[str, ...] = ()
+    late: bool = False
     trouble: str = ""
     seconds: float = 0.0
     died: str = ""
@@ -102,7 +104,7 @@ class Ran:
     @property
     def passed(self) -> bool:
         """The test did what it does uninterrupted."""
-        return not (self.died or self.raised or self.trouble)
+        return not (self.died or self.raised or self.late or self.trouble)
 
 
 @dataclass(slots=True)
@@ -136,7 +138,12 @@ class Runner:
             self.surroundings.places = self.target.places()
             self._body(ran, body, striking)
 
-        ran.trouble = self.target(around)
+        try:
+            ran.trouble = self.target(around)
+        except KeyboardInterrupt:  # the body's never get here: a handler or mask of a fixture's kept it for later
+            if self.here:
+                raise
+            ran.late = True
         ran.leaked, ran.dropped = _plain(ran.leaked), _plain(ran.dropped)
         ran.strike.strayed = hit is not None and ran.strike.fired and ran.strike.context != hit.context
         ran.strike.code, ran.strike.context = None, ()  # plain data from here on

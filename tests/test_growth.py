@@ -105,7 +105,13 @@ def grow(place: Path, source: str, isolation: str) -> Growth:
     (place / "pytest.ini").write_text("[pytest]\n")
     (place / "test_many.py").write_text(dedent(source))
     process = subprocess.Popen(
-        [sys.executable, *PYTEST, "--maskcheck", f"--maskcheck-isolation={isolation}", "--maskcheck-report=json:r.json"],
+        [
+            sys.executable,
+            *PYTEST,
+            "--maskcheck",
+            f"--maskcheck-isolation={isolation}",
+            "--maskcheck-report=json:r.json",
+        ],
         cwd=place,
         env={**os.environ, "TMPDIR": str(place / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -186,7 +185,7 @@ def source(file: str, line: int) -> str:
     ("mode", "lines"),
     [
         ("checkpoint", ["LOCK.acquire()"]),
-        ("line", ["LOCK.acquire()", *(["with LOCK:"] if sys.version_info[:2] == (3, 14) else [])]),  # gh-148874
+        ("line", ["LOCK.acquire()"]),
         ("raise", ["try:", "LOCK.release()", "with LOCK:"]),
     ],
 )

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.base import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 
 def known_defect(hit: Hit) -> str:
     """Return the issue of the CPython defect that an interrupt at ``hit`` meets, or ``""``."""
-    if hit.kind == "call" and facts.WITH_ENTERS_BY_CHECKED_CALL and facts.enters_with(hit.code, hit.offset):
+    if facts.WITH_ENTERS_BY_CHECKED_CALL and _enters_with(hit):
         return "gh-148874: on CPython 3.14 `with` checks for signals after __enter__ and before __exit__ is due"
     if hit.kind == "jump" and _escapes(hit.code, hit.offset):
         return "gh-130279: a backward jump compiled outside its `try` lets an interrupt escape `except` and `finally`"
     return ""
+
+
+def _enters_with(hit: Hit) -> bool:
+    """Tell whether the interrupt comes when ``with`` has called ``__enter__``: there, or at the first call of the line."""
+    if hit.kind == "call":
+        return facts.enters_with(hit.code, hit.offset)
+    offsets = range(hit.offset, len(facts.bytecode(hit.code)), facts.CODE_UNIT) if hit.kind == "line" else ()
+    first = next((offset for offset in offsets if facts.is_call(hit.code, offset)), None)
+    return first is not None and facts.enters_with(hit.code, first) and line_of(hit.code, first) == hit.line
 
 
 def _escapes(code: CodeType, offset: int) -> bool:

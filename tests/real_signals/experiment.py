@@ -2,8 +2,8 @@
 
 Run it: ``python tests/real_signals/experiment.py [SUBJECT …] [--tries 20000] [--seconds 30] [--source process]``
 
-Each subject (``subjects/*.py``) is a ``body`` that may leave something behind, and ``left``, which looks for it by
-means of its own. The body runs again and again, each time under one signal: a timer of the process (SIGALRM), or
+Each subject (``subjects/*.py``) is a ``body`` that may leave something behind, ``left``, which looks for it by means
+of its own, and ``repair``; with ``FRESH``, each body gets a directory of its own. The body runs again and again, each time under one signal: a timer of the process (SIGALRM), or
 SIGINT from another process. The handler notes where it runs and raises ``KeyboardInterrupt``; the driver catches it, as a
 program would that goes on, and looks what is left. The same body is audited by ``pytest --maskcheck``.
 
@@ -164,6 +164,7 @@ class Driver:
         self.signum = signal.SIGALRM if source == "timer" else signal.SIGINT
         self.seen: Seen | None = None
         self.arrived = False
+        self.fresh = getattr(self.subject, "FRESH", False)
         self.body = self.subject.body.__code__
         signal.signal(self.signum, self.handle)
         sys.unraisablehook = lambda _: None  # interrupts that land in finalizers
@@ -192,11 +193,12 @@ class Driver:
     def attempt(self, delay: float, place: str) -> tuple[Seen | None, list[str]]:
         """Run the body until the signal comes; return where it landed, and what is left."""
         self.seen, self.arrived = None, False
-        inside = ""
+        inside = place
         self.arm(max(delay, 1e-6))
         try:
             while not self.arrived:
-                inside = tempfile.mkdtemp(dir=place)
+                if self.fresh:
+                    inside = tempfile.mkdtemp(dir=place)
                 self.subject.body(inside)
         except BaseException as error:
             _drop(error)
@@ -262,7 +264,7 @@ class Killer:
 def batch(path: Path, source: str, tries: int, until: float, tell: Callable[[object], None]) -> None:
     """Try in this process until something is left, which the process takes with it."""
     driver = Driver(path, source)
-    window = driver.duration() * 1.3
+    window = max(driver.duration() * 1.3, 2e-4)
     gc.collect()
     gc.freeze()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:

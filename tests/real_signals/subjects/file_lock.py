@@ -6,6 +6,7 @@ import os
 import filelock
 
 INCLUDE = ["filelock"]
+FRESH = True
 UNSEEN = ["_audit_fork_safety"]
 """An audit hook: CPython runs it untraced, so no audit sees it; a signal that lands there leaks what the next call does."""
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 
 INCLUDE = ["tempfile", "shutil"]
+FRESH = True
 
 
 def body(place: str) -> None:
