@@ -230,6 +230,8 @@ def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() 
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = judge.judge(point(1), Ran(Strike(fired=True, held="signal mask")))
     ignored = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    late = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="note"), late=True))
+    assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"

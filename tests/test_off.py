@@ -90,3 +90,11 @@ def test_the_plugin_is_found_by_its_entry_point():
     if not found:
         pytest.skip("runs from the source tree, not installed")
     assert {entry.value for entry in found} == {"pytest_maskcheck.plugin"}
+
+
+def test_a_report_without_an_audit_is_refused(run, pytester):
+    """It would be empty."""
+    pytester.makepyfile("def test_it(): pass")
+    result = run("--maskcheck-report=json:report.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --maskcheck-report reports an audit: add --maskcheck"])

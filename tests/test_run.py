@@ -46,6 +46,21 @@ def run(body: Callable[[], object], *, here: bool = True) -> Ran:
     return runner.run(_watched(nullcontext()))
 
 
+def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
+    """A handler of the fixture's kept it; in the session's process it cannot be told from the user's own."""
+
+    def target(around: Callable[[Callable[[], object]], None]) -> str:
+        around(lambda: None)
+        raise KeyboardInterrupt
+
+    target.places = dict  # type: ignore[attr-defined]
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
+    assert runner.run(_watched(nullcontext())).late
+    runner.here = True
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(_watched(nullcontext()))
+
+
 def found(ran: Ran) -> tuple[list[str], list[str]]:
     """Return the kinds that leaked, and those that were dropped."""
     return [leftover.kind for leftover in ran.leaked], [leftover.kind for leftover in ran.dropped]
