@@ -17,6 +17,7 @@ import pytest
 
 from pytest_maskcheck import points
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
@@ -228,10 +229,11 @@ class _Work:
             return
         self.runner.here = True
         self.runner.keep = bool(self._order.only)
-        try:
-            self._audit(tell, lambda: InProcess(self._auditor.make_run))
-        finally:
-            gc.unfreeze()
+        with closing(Outside(signal.SIGINT)) as self.runner.outside:
+            try:
+                self._audit(tell, lambda: InProcess(self._auditor.make_run))
+            finally:
+                gc.unfreeze()
 
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         try:

@@ -10,7 +10,8 @@ interrupted. An interrupt never leaves it: pytest's fixture machinery catches on
 
 Rules:
 
-1. What a run adds to the item is taken off again: report sections, user properties, the class instance.
+1. What a run adds to the item is taken off again: report sections, user properties, the class instance; and what it adds
+   to the finalizers of fixtures that outlive it.
 2. Nothing is logged, no subtest and no warning: a test has one outcome, however often it runs.
 3. The directory that ``tmp_path`` made for a repeated run is removed.
 
@@ -30,6 +31,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +94,7 @@ class ItemTarget:
 
         _fresh_instance(item)
         try:
-            with _unlogged(item.config), replaced_runtest(item, run):
+            with _unlogged(item.config), _same_finalizers(item), replaced_runtest(item, run):
                 reports = _protocol(item)
         finally:
             del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
@@ -112,6 +114,25 @@ class ItemTarget:
             if name in arguments:
                 places["tmp_path"] = str(arguments[name])
         return places
+
+
+@contextmanager
+def _same_finalizers(item: pytest.Function) -> Iterator[None]:
+    """Take off what each run registers with fixtures that outlive it: the ends of fixtures that have ended."""
+    definitions = [one for several in item._fixtureinfo.name2fixturedefs.values() for one in several]  # noqa: SLF001
+    lasting = [definition._finalizers for definition in definitions if definition.scope != "function"]  # noqa: SLF001
+    counts = [len(finalizers) for finalizers in lasting]
+    try:
+        yield
+    finally:
+        for finalizers, count in zip(lasting, counts, strict=True):
+            finalizers[count:] = [finalizer for finalizer in finalizers[count:] if not _ends_function_scoped(finalizer)]
+
+
+def _ends_function_scoped(finalizer: Callable[[], object]) -> bool:
+    """Tell whether a finalizer is ``FixtureDef.finish`` of a function-scoped fixture."""
+    method = finalizer.func if isinstance(finalizer, partial) else None
+    return method is not None and getattr(getattr(method, "__self__", None), "scope", "") == "function"
 
 
 def _trouble(report: pytest.TestReport) -> str:
@@ -223,14 +244,10 @@ def leave(item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.
         reports[-1] = report
 
 
-def needs_threads(item: pytest.Item) -> bool:
-    """Tell whether the item uses a fixture of the user's that outlives it, and with it may use a thread of that fixture."""
+def fixtures(item: pytest.Item) -> list[pytest.FixtureDef[Any]]:
+    """Return the definitions of the fixtures that an item uses."""
     info = getattr(item, "_fixtureinfo", None)
-    definitions = [definition[-1] for definition in info.name2fixturedefs.values()] if info else []
-    return any(
-        definition.scope != "function" and not definition.func.__module__.startswith("_pytest.")
-        for definition in definitions
-    )
+    return [definition for several in info.name2fixturedefs.values() for definition in several] if info else []
 
 
 def own_directory(config: pytest.Config, directory: str) -> None:

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_maskcheck.interrupts import Hit, InScope
+    from pytest_maskcheck.interrupts.outside import Outside
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
 
@@ -118,6 +119,7 @@ class Runner:
         names: names of files in reports.
         in_scope: tells the test's frames from those that called it.
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
+        outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
     """
 
@@ -127,8 +129,10 @@ class Runner:
     names: Names
     in_scope: InScope
     here: bool = False
+    outside: Outside | None = None
     keep: bool = False
     exception: BaseException | None = None
+    _sends_itself: bool = False
 
     def run(self, striking: AbstractContextManager[Strike], hit: Hit | None = None) -> Ran:
         """Run the target once with ``striking`` entered around its body; ``hit`` is the one it is to strike."""
@@ -156,23 +160,30 @@ class Runner:
         with _quiet(ran):
             started = time.perf_counter()
             try:
-                with striking as strike:
+                with self.outside.noting() if self.outside else nullcontext(), striking as strike:
                     ran.strike = strike
                     body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
-            if (
-                os.getpid() != owner
-            ):  # a child that the code under test forked and lost: it would go on with the session
+            if os.getpid() != owner:  # a child forked by the code under test and lost: it would go on with the session
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             try:
-                if self.here and error is not None and _interrupts(error) > ran.strike.fired:
-                    raise error  # the user's own Ctrl-C
+                if self.here and self._is_users_own(ran.strike, error):
+                    raise error or KeyboardInterrupt
                 self._readings(ran, befores, error)
             finally:
                 for kind, before in zip(self.kinds, befores, strict=True):
                     kind.finish(before)
+
+    def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
+        """Tell whether somebody else than the strike interrupted the run."""
+        came = self.outside is not None and self.outside.came()
+        if error is not None and _interrupts(error) > strike.fired:
+            return True
+        if came and error is None and not strike.fired:
+            self._sends_itself = True  # part of the test
+        return came and strike.fired and not strike.sent and not self._sends_itself
 
     def _readings(self, ran: Ran, befores: list[object], error: BaseException | None) -> None:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""

@@ -14,10 +14,12 @@ from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, leave, needs_threads, ordinary_run, stop_timer
+from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
 from pytest_maskcheck.results import Audit
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pytest_maskcheck.settings import Settings
 
 
@@ -37,7 +39,7 @@ class AuditingSession:
         if self._only and not points.ID.fullmatch(self._only):
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
             raise pytest.UsageError(message)
-        self._threads = set(threading.enumerate())  # those of other plugins; tests do not need them
+        self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         try:
             self._engine, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -136,10 +138,25 @@ class AuditingSession:
             return "none", "--pdb needs live frames"
         if not CAN_FORK:
             return "none", "this platform cannot fork; hangs and crashes are not caught"
-        others = sorted(thread.name for thread in set(threading.enumerate()) - self._threads)
-        if others and item is not None and needs_threads(item):
+        others = sorted(thread.name for thread in self._threads_of(item))
+        if others:
             return "none", f"a fork would lose running threads: {', '.join(others)}; hangs and crashes are not caught"
         return "fork", "clean processes, so that hangs and crashes are caught"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Note the threads that a longer-lived fixture starts: they do not survive a fork."""
+        before = set(threading.enumerate())
+        result = yield
+        started = set(threading.enumerate()) - before
+        if fixturedef.scope != "function" and started:
+            self._threads[fixturedef] = started
+        return result
+
+    def _threads_of(self, item: pytest.Item | None) -> set[threading.Thread]:
+        """Return the running threads of the fixtures that an item uses."""
+        used = fixtures(item) if item is not None else []
+        return {thread for fixture in used for thread in self._threads.get(fixture, ()) if thread.is_alive()}
 
     # What is reported
 

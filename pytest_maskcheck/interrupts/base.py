@@ -102,6 +102,7 @@ class Strike:
     Attributes:
         fired: the place was reached and the signal sent there.
         raised: the handler in force raised; ``None`` if that cannot be known (the signal was left pending).
+        sent: it was sent by way of the kernel.
         held: why the signal did not arrive at once (``"signal mask"``), or ``""``.
         handler: how the handler in force is called in reports; ``""`` for Python's own.
         code, offset, context: where it fired.
@@ -110,6 +111,7 @@ class Strike:
 
     fired: bool = False
     raised: bool | None = None
+    sent: bool = False
     held: str = ""
     handler: str = ""
     code: CodeType | None = None
@@ -170,11 +172,13 @@ def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextMan
 
 @cache
 def line_of(code: CodeType, offset: int) -> int:
-    """Return the line of an instruction; the function's first line where the compiler noted none."""
-    for start, end, line in code.co_lines():
-        if start <= offset < end and line is not None:
-            return line
-    return code.co_firstlineno
+    """Return the line of an instruction; that of the one before it where the compiler noted none (jumps of loops)."""
+    found = code.co_firstlineno
+    for start, _, line in code.co_lines():
+        if start > offset:
+            break
+        found = found if line is None else line
+    return found
 
 
 def context_of(frame: FrameType, in_scope: InScope) -> Context:

@@ -60,12 +60,14 @@ def pending(strike: Strike, signum: int) -> Trip | Kill:
     strike.handler = _name(handler)
     if _blocked(signum):
         strike.held = "signal mask"
+        strike.sent = True
         return Kill(signum)
     if handler is signal.default_int_handler:
         strike.raised = True
     elif handler == signal.SIG_IGN:
         strike.raised = False
-    return Trip(signum) if callable(handler) else Kill(signum)
+    strike.sent = not callable(handler)
+    return Kill(signum) if strike.sent else Trip(signum)
 
 
 def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
@@ -77,12 +79,14 @@ def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
     strike.handler = _name(handler)
     if _blocked(signum):
         strike.held = "signal mask"
+        strike.sent = True
         os.kill(os.getpid(), signum)
         return
     strike.raised = True
     if callable(handler) and not wakes_up():
         handler(signum, frame)
     else:
+        strike.sent = True
         os.kill(os.getpid(), signum)  # runs the handler before it returns
     strike.raised = False
 
