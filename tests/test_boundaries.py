@@ -1,0 +1,89 @@
+"""Where the test begins and ends for the audit: its own points, and the threads it needs."""
+
+from __future__ import annotations
+
+import shutil
+from types import CodeType
+
+from pytest_maskcheck.interrupts.base import line_of
+
+SUPPRESS = """
+import contextlib
+
+import pytest
+
+
+@pytest.mark.interrupt_safe(include=["contextlib"], hits="all")
+def test_it():
+    with contextlib.suppress(ValueError):
+        len("x")
+"""
+
+SERVER = """
+import queue
+import threading
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def server():
+    asked, answered = queue.Queue(), queue.Queue()
+
+    def serve():
+        while (question := asked.get()) is not None:
+            answered.put(question + 1)
+
+    thread = threading.Thread(target=serve, name="server")
+    thread.start()
+    yield asked, answered
+    asked.put(None)
+    thread.join()
+
+
+@pytest.mark.interrupt_safe
+def test_with_the_server(server):
+    server[0].put(1)
+    assert server[1].get(timeout=5) == 2
+
+
+@pytest.mark.interrupt_safe
+def test_without():
+    len("x")
+"""
+
+
+def test_the_audits_own_use_of_code_in_scope_gives_no_points(audit):
+    """The audit runs through ``contextlib`` too, but not between arming and the test."""
+    audited = audit(SUPPRESS).audit
+    functions = [(point.function, point.kind) for point in audited.points if point.path == "contextlib.py"]
+    assert functions == [
+        ("suppress.__init__", "entry"),
+        ("suppress.__enter__", "entry"),
+        ("suppress.__exit__", "entry"),
+    ]
+    assert audited.not_audited == {}
+
+
+def test_a_test_that_uses_a_thread_of_a_fixture_is_not_forked(audit):
+    """The thread would be gone; tests that do not use the fixture are forked as ever."""
+    with_server, without = audit(SERVER).audits
+    assert with_server.isolation.startswith("none: a fork would lose running threads: server")
+    assert with_server.audited > 0
+    assert without.isolation.startswith("fork: ")
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return [code, *(found for const in inner for found in _codes(const))]
+
+
+def test_an_instruction_without_a_line_belongs_to_the_line_before():
+    """The compiler gives the jumps of some loops none; real signals land there all the same."""
+    with open(shutil.__file__, encoding="utf-8") as source:
+        codes = _codes(compile(source.read(), shutil.__file__, "exec"))
+    for code in codes:
+        known = code.co_firstlineno
+        for start, _, line in code.co_lines():
+            known = line if line is not None else known
+            assert line_of(code, start) == known
