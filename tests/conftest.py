@@ -5,6 +5,7 @@ Such an inner pytest loads no plugin that a test does not name: ``-p xdist`` and
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
@@ -164,6 +166,20 @@ def found() -> Callable[[Audit], set[tuple[int, str]]]:
         }
 
     return found
+
+
+@pytest.fixture(scope="module")
+def experiment(request: pytest.FixtureRequest) -> ModuleType:
+    """The ``experiment.py`` beside a test file, a program of its own, as a module."""
+    path = request.path.with_name("experiment.py")
+    name = f"maskcheck_{path.parent.name}_experiment"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def read_audits(report: Path) -> list[Audit]:

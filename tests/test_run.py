@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
@@ -97,7 +98,8 @@ def test_what_only_a_frame_holds_is_dropped() -> None:
         file = open(os.devnull)
         raise ValueError(file.name)
 
-    leaked, dropped = found(run(body))
+    with warnings.catch_warnings(record=True):
+        leaked, dropped = found(run(body))
     assert (leaked, dropped) == (["implicit"], ["fd"])
 
 

@@ -66,7 +66,7 @@ def test_a_warning_that_is_an_error_is_seen(kind: ImplicitCloses, watch: Watch, 
 
 def test_texts_are_normalised(kind: ImplicitCloses, watch: Watch) -> None:
     """Numbers and addresses are masked."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
         compare = watch(kind)
         unclosed = socket.socket()
@@ -198,7 +198,7 @@ def test_the_list_of_filters_keeps_its_watcher_first() -> None:
 def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
     """A warning in the run is noted without any Python code of ours, so no signal could be handled in it."""
     called: list[str] = []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
         compare = watch(kind)
         old = sys.getprofile()
@@ -224,7 +224,7 @@ def test_a_suite_that_makes_warnings_errors_does_not_stop_finalizers(kind: Impli
             warnings.warn("unclosed thing", ResourceWarning, stacklevel=1)
             Closing.closed = True
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.simplefilter("error")
         compare = watch(kind)
         Closing()
