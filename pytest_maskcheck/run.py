@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.results import Frame
 
 if TYPE_CHECKING:
@@ -148,10 +148,15 @@ class Runner:
             if self.here:
                 raise
             ran.late = True
-        ran.leaked, ran.dropped = _plain(ran.leaked), _plain(ran.dropped)
+        ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         ran.strike.strayed = hit is not None and ran.strike.fired and ran.strike.context != hit.context
         ran.strike.code, ran.strike.context = None, ()  # plain data from here on
         return ran
+
+    def _plain(self, leftovers: tuple[Leftover, ...]) -> tuple[Leftover, ...]:
+        """Return ``leftovers`` as they can be told elsewhere: without tokens, volatile directories by name."""
+        named = self.surroundings.named
+        return tuple(replace(leftover, token=None, detail=named(leftover.detail)) for leftover in leftovers)
 
     def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
         error: BaseException | None = None
@@ -242,7 +247,7 @@ class Runner:
         frames = tuple(self.names.frame(frame.f_code, line) for frame, line in self._frames(error))
         return Raised(
             type=type(error).__qualname__,
-            text=_last_line(error),
+            text=self.surroundings.named(_last_line(error)),
             interrupt=is_interrupt(error),
             frames=frames,
             late=not frames,
@@ -253,7 +258,7 @@ class Runner:
         return next((frame for frame, _ in self._frames(error)), None)
 
     def _frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
-        return [(entry.tb_frame, entry.tb_lineno) for entry in self._entries(error)]
+        return [(entry.tb_frame, _line(entry)) for entry in self._entries(error)]
 
     def _entries(self, error: BaseException) -> list[TracebackType]:
         """Return the traceback from the test's body on, frames of this package left out."""
@@ -265,13 +270,8 @@ class Runner:
         """Return a traceback without the harness, for a debugger to stop at the interrupted line."""
         traceback = None
         for entry in reversed(self._entries(error)):
-            traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+            traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, _line(entry))
         return traceback
-
-
-def _plain(leftovers: tuple[Leftover, ...]) -> tuple[Leftover, ...]:
-    """Return ``leftovers`` without their tokens, which mean something in this process only."""
-    return tuple(replace(leftover, token=None) for leftover in leftovers)
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -308,6 +308,11 @@ def _walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
+
+
+def _line(entry: TracebackType) -> int:
+    """Return the line of an entry; its own ``tb_lineno`` is None at a jump for which the compiler noted none."""
+    return line_of(entry.tb_frame.f_code, entry.tb_lasti)
 
 
 def _is_harness(frame: FrameType) -> bool:

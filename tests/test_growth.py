@@ -1,4 +1,4 @@
-"""What an audit itself uses does not grow with the number of points; seen from outside, in ``/proc``."""
+"""What an audit itself uses does not grow with the number of points: the audited test looks at its processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,23 +15,46 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 
+SAMPLING = """
+    import json, os
+
+    ROLES = ["session", "auditor", "worker"]
+    SESSION = os.getpid()
+    COUNT = os.open("count", os.O_RDWR | os.O_CREAT)
+
+    def status(pid):
+        with open(f"/proc/{pid}/status") as lines:
+            return dict(line.split(":", 1) for line in lines)
+
+    def sample(every):
+        run = int(os.pread(COUNT, 8, 0) or 0) + 1
+        os.pwrite(COUNT, b"%8d" % run, 0)
+        if run % every:
+            return
+        pids = [os.getpid()]
+        while pids[-1] != SESSION:
+            pids.append(int(status(pids[-1])["PPid"]))
+        with open("samples", "a") as file:
+            for role, pid in zip(ROLES, reversed(pids)):
+                now = status(pid)
+                numbers = len(os.listdir(f"/proc/{pid}/fd")), int(now["Threads"]), int(now["VmRSS"].split()[0])
+                print(json.dumps([role, run, *numbers]), file=file)
+"""
+
 BODY = """
-    import os, threading
-    import pytest
+    import threading
+    import pytest, sampling
 
     LOCK = threading.Lock()
-    PROGRESS = os.open("progress", os.O_RDWR | os.O_CREAT)
-    RUNS = [0]
 
     def work(number):
         for step in range(number):
             with LOCK:
                 abs(step)
 
-    @pytest.mark.interrupt_safe(hits="all", max_points=5000)
+    @pytest.mark.interrupt_safe(hits="all", max_points=5000, exclude=["sampling.py"])
     def test_many(tmp_path):
-        RUNS[0] += 1
-        os.pwrite(PROGRESS, b"%8d" % RUNS[0], 0)
+        sampling.sample(10)
         with open(tmp_path / "file", "w") as file:
             file.write("x")
             work(345)
@@ -40,13 +62,13 @@ BODY = """
 
 LEAKY = """
     import os, threading
-    import pytest
+    import pytest, sampling
 
     LOCK = threading.Lock()
-    PROGRESS = os.open("progress", os.O_RDWR | os.O_CREAT)
 
-    @pytest.mark.interrupt_safe(hits="all", max_points=5000)
+    @pytest.mark.interrupt_safe(hits="all", max_points=5000, exclude=["sampling.py"])
     def test_many(tmp_path):
+        sampling.sample(1)
         for step in range(6):
             os.mkdir(tmp_path / str(step))
             pair = os.pipe()
@@ -64,92 +86,55 @@ PYTEST = ("-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovid
 
 @dataclass(frozen=True)
 class Sample:
-    """What one process used at one moment."""
+    """What one process used within one run of the test."""
 
+    role: str
     run: int
     descriptors: int
     threads: int
     kilobytes: int
 
 
-def sample(pid: int, run: int) -> Sample | None:
-    """Look at a process; ``None`` if it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return None
-    values = dict(line.split(":", 1) for line in status.splitlines())
-    if "VmRSS" not in values:
-        return None
-    return Sample(run, descriptors, int(values["Threads"]), int(values["VmRSS"].split()[0]))
-
-
-def children(pid: int) -> list[int]:
-    """Return the children of a process."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 @dataclass(frozen=True)
 class Growth:
     """The samples of the session, the auditing process and the workers, and what is left."""
 
-    samples: dict[str, list[Sample]]
+    samples: list[Sample]
     points: int
     output: str
     leftovers: list[str]
 
+    def of(self, role: str) -> list[Sample]:
+        """Return the samples of one sort of process."""
+        return [sample for sample in self.samples if sample.role == role]
+
+    @property
+    def roles(self) -> set[str]:
+        """The sorts of processes."""
+        return {sample.role for sample in self.samples}
+
 
 def grow(place: Path, source: str, isolation: str) -> Growth:
-    """Audit a test and watch its processes."""
+    """Audit a test that looks at its processes."""
     (place / "tmp").mkdir()
     (place / "pytest.ini").write_text("[pytest]\n")
+    (place / "sampling.py").write_text(dedent(SAMPLING))
     (place / "test_many.py").write_text(dedent(source))
-    output = os.open(place / "output", os.O_WRONLY | os.O_CREAT)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            *PYTEST,
-            "--maskcheck",
-            f"--maskcheck-isolation={isolation}",
-            "--maskcheck-report=json:r.json",
-        ],
+    options = ("--maskcheck", f"--maskcheck-isolation={isolation}", "--maskcheck-report=json:r.json")
+    process = subprocess.run(
+        [sys.executable, *PYTEST, *options],
         cwd=place,
         env={**os.environ, "TMPDIR": str(place / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
-        stdout=output,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-    os.close(output)
-    samples: dict[str, list[Sample]] = {"session": [], "auditor": [], "worker": []}
-    while process.poll() is None:
-        try:
-            run = int((place / "progress").read_text() or 0)
-        except OSError:
-            run = 0
-        auditors = children(process.pid)
-        workers = [child for auditor in auditors for child in children(auditor)]
-        for name, pids in (("session", [process.pid]), ("auditor", auditors), ("worker", workers)):
-            samples[name] += [seen for pid in pids if (seen := sample(pid, run)) is not None]
-        time.sleep(0.005)
     (audit,) = json.loads((place / "r.json").read_text())["audits"]
     left = [str(path.relative_to(place / "tmp")) for path in (place / "tmp").rglob("*") if path.is_dir()]
-    return Growth(samples, len(audit["points"]), (place / "output").read_text(), left)
-
-
-def check(samples: list[Sample], name: str, early: range, late: int) -> None:
-    """Assert that a process uses no more late in the audit than early."""
-    before = [seen for seen in samples if seen.run in early]
-    after = [seen for seen in samples if seen.run >= late]
-    assert len(before) >= 3, name
-    assert len(after) >= 3, name
-    assert max(seen.descriptors for seen in after) <= max(seen.descriptors for seen in before), name
-    assert max(seen.threads for seen in after) <= max(seen.threads for seen in before), name
-    growth = median(seen.kilobytes for seen in after) - median(seen.kilobytes for seen in before)
-    assert growth < MEMORY, f"{name} grew by {growth} kB"
+    samples = [Sample(*json.loads(line)) for line in (place / "samples").read_text().splitlines()]
+    return Growth(samples, len(audit["points"]), process.stdout, left)
 
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
@@ -158,11 +143,14 @@ def test_a_thousand_points(tmp_path: Path, isolation: str) -> None:
     seen = grow(tmp_path, BODY, isolation)
     assert "1 passed" in seen.output
     assert seen.points >= 1000
-    for name, samples in seen.samples.items():
-        if samples:
-            check(samples, name, range(90, 250), 950)
-    assert set(seen.samples) == {"session", "auditor", "worker"}
-    assert bool(seen.samples["worker"]) == (isolation == "fork")
+    assert seen.roles == ({"session", "auditor", "worker"} if isolation == "fork" else {"session"})
+    for role in seen.roles:
+        early = [sample for sample in seen.of(role) if 90 <= sample.run < 250]
+        late = [sample for sample in seen.of(role) if sample.run >= 950]
+        assert {sample.descriptors for sample in late} == {sample.descriptors for sample in early}, role
+        assert {sample.threads for sample in [*early, *late]} == {1}, role
+        growth = median(sample.kilobytes for sample in late) - median(sample.kilobytes for sample in early)
+        assert growth < MEMORY, f"{role} grew by {growth} kB"
     assert not [path for path in seen.leftovers if not path.startswith("pytest-of-")]
     runs = [path for path in seen.leftovers if path.count(os.sep) > 1]
     assert len(runs) <= 2, runs  # the ordinary run's, and a link to it
@@ -174,9 +162,8 @@ def test_points_that_leak(tmp_path: Path, isolation: str) -> None:
     seen = grow(tmp_path, LEAKY, isolation)
     assert "1 failed" in seen.output
     assert seen.points >= 40
-    session = seen.samples["session"][len(seen.samples["session"]) // 5 :]
-    half = len(session) // 2
-    in_use = 2  # the pipe of a run
-    assert max(one.descriptors for one in session[half:]) <= max(one.descriptors for one in session[:half]) + in_use
-    assert max(one.threads for one in session) == 1
+    for role in ("session", "auditor"):
+        early, late = (samples := seen.of(role))[: len(samples) // 2], samples[len(samples) // 2 :]
+        assert max((sample.descriptors for sample in late), default=0) <= max((s.descriptors for s in early), default=0)
+        assert {sample.threads for sample in samples} <= {1}
     assert not [path for path in seen.leftovers if not path.startswith("pytest-of-")]

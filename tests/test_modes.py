@@ -385,3 +385,28 @@ def test_a_stale_id_is_told_in_one_sentence(audit):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ERROR: no test that ran comes to the point src/gone.py:6:call#1;*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_jump_for_which_the_compiler_noted_no_line_can_be_run_again(audit):
+    """Where it has none (before 3.13) it has that of the loop, in ids, tracebacks and for a debugger."""
+    source = """
+        import pytest, threading
+        LOCK = threading.Lock()
+
+        def take(numbers):
+            for number in numbers:
+                try:
+                    if number: LOCK.acquire()
+                    else: pass
+                except ValueError as error:
+                    pass
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            take([1])
+            LOCK.release()
+        """
+    (jump,) = (point.id for point in audit(source).audit.points if point.kind == "jump")
+    audited = audit(source, f"--maskcheck-point={jump}")
+    assert [(frame.function, frame.line) for frame in audited.defect.traceback][-1] in {("take", 5), ("take", 7)}
+    audited.result.assert_outcomes(failed=1)

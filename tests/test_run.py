@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def run(body: Callable[[], object], *, here: bool = True) -> Ran:
+def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str] | None = None) -> Ran:
     """Run a body once, uninterrupted but for what it raises itself."""
 
     class Target:
@@ -37,7 +38,7 @@ def run(body: Callable[[], object], *, here: bool = True) -> Ran:
             return ""
 
         def places(self) -> dict[str, str]:
-            return {}
+            return places or {}
 
     surroundings = Surroundings()
     kinds = default_kinds(surroundings)
@@ -101,6 +102,19 @@ def test_what_only_a_frame_holds_is_dropped() -> None:
     with warnings.catch_warnings(record=True):
         leaked, dropped = found(run(body))
     assert (leaked, dropped) == (["implicit"], ["fd"])
+
+
+def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> None:
+    """They are gone when somebody reads it."""
+
+    def body() -> None:
+        (tmp_path / "tmp12345678").mkdir()
+        (tmp_path / "missing").unlink()
+
+    ran = run(body, places={"tmp_path": str(tmp_path)})
+    assert ran.raised is not None
+    assert ran.raised.text.endswith("'<tmp_path>/missing'")
+    assert [leftover.detail.split()[1] for leftover in ran.leaked] == ["<tmp_path>/tmp12345678"]
 
 
 def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:

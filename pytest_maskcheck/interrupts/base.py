@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
+from pytest_maskcheck.interrupts import facts
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from types import CodeType, FrameType, TracebackType
@@ -172,12 +174,15 @@ def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextMan
 
 @cache
 def line_of(code: CodeType, offset: int) -> int:
-    """Return the line of an instruction; that of the one before it where the compiler noted none (jumps of loops)."""
+    """Return the line of an instruction; of the loop, for a jump back to its head for which the compiler noted none."""
     found = code.co_firstlineno
-    for start, _, line in code.co_lines():
+    for start, end, line in code.co_lines():
         if start > offset:
             break
-        found = found if line is None else line
+        if line is not None:
+            found = line
+        elif offset < end and facts.is_backward_jump(code, offset):
+            return line_of(code, facts.target(code, offset))
     return found
 
 

@@ -65,6 +65,11 @@ def is_backward_jump(code: CodeType, offset: int) -> bool:
     return bytecode(code)[offset] in _BACKWARD
 
 
+def target(code: CodeType, jump: int) -> int:
+    """Return the offset of the instruction that a jump leads to."""
+    return next(int(each.argval) for each in dis.get_instructions(code) if each.offset == jump)
+
+
 def is_call(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction is a call."""
     return bytecode(code)[offset] in _CALLS

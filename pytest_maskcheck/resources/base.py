@@ -122,6 +122,10 @@ class Surroundings:
 
     def text(self, text: str) -> str:
         """Return ``text`` with volatile directories by name, temporary names and numbers masked."""
+        return _DIGITS.sub("#", _TEMPORARY.sub("tmp*", self.named(text)))
+
+    def named(self, text: str) -> str:
+        """Return ``text`` with volatile directories by name, for readers."""
         for word, directory in self.ordered():
             text = text.replace(directory, f"<{word}>")
-        return _DIGITS.sub("#", _TEMPORARY.sub("tmp*", text))
+        return text

@@ -73,8 +73,9 @@ class ProcessLocks(Kind):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        from multiprocessing import get_context
+        from multiprocessing import get_all_start_methods, get_context
 
-        lock = get_context().Lock()
+        # A lock for other start methods would start the resource tracker, a process that stays.
+        lock = get_context("fork" if "fork" in get_all_start_methods() else None).Lock()
         with lock:
             yield

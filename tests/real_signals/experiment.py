@@ -33,6 +33,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.base import line_of
 
 HERE = Path(__file__).parent
 SUBJECTS = {path.stem: path for path in sorted((HERE / "subjects").glob("*.py"))}
@@ -176,7 +177,7 @@ class Driver:
         seen = Seen()
         while frame is not None:
             code = frame.f_code
-            seen.stack.append((code.co_filename, frame.f_lineno, code.co_qualname, frame.f_lasti))
+            seen.stack.append((code.co_filename, line_of(code, frame.f_lasti), code.co_qualname, frame.f_lasti))
             seen.kind = seen.kind or kind_of(frame)
             if frame.f_code is self.body:
                 self.seen = seen

@@ -142,3 +142,14 @@ def test_the_package_is_light() -> None:
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-S", "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, env=environ, check=True).stdout == "[]\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="children are listed in /proc")
+def test_canaries_leave_no_process_behind() -> None:
+    """Not even one that Python starts for itself, such as the resource tracker of multiprocessing."""
+    code = (
+        "import os; from pytest_maskcheck.resources import Surroundings, default_kinds, self_test;"
+        "assert self_test(default_kinds(Surroundings())) == {};"
+        "assert open(f'/proc/self/task/{os.getpid()}/children').read() == ''"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,7 @@ class Store:
     """Something that keeps a lock."""
 
     def __init__(self, kind: str) -> None:
-        self.lock = getattr(get_context(), kind)()
+        self.lock = getattr(get_context("fork"), kind)()  # others start a process that stays
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
