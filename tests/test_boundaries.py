@@ -91,7 +91,7 @@ def test_an_instruction_without_a_line_belongs_to_another():
         for instruction in dis.get_instructions(code):
             line = lines[instruction.offset]
             known = line if line is not None else known
-            if line is None and "JUMP_BACKWARD" in instruction.opname:
+            if line is None and instruction.opname == "JUMP_BACKWARD":
                 jumps += 1
                 assert line_of(code, instruction.offset) == lines[instruction.argval]
             else:
