@@ -244,7 +244,8 @@ class Runner:
         return found
 
     def _raised(self, error: BaseException) -> Raised:
-        frames = tuple(self.names.frame(frame.f_code, line) for frame, line in self._frames(error))
+        entries = self._entries(error)
+        frames = tuple(self.names.frame(entry.tb_frame.f_code, _line(entry)) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
             text=self.surroundings.named(_last_line(error)),
@@ -255,10 +256,7 @@ class Runner:
 
     def _test_frame(self, error: BaseException) -> FrameType | None:
         """Return the frame of the test's own body."""
-        return next((frame for frame, _ in self._frames(error)), None)
-
-    def _frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
-        return [(entry.tb_frame, _line(entry)) for entry in self._entries(error)]
+        return next((entry.tb_frame for entry in self._entries(error)), None)
 
     def _entries(self, error: BaseException) -> list[TracebackType]:
         """Return the traceback from the test's body on, frames of this package left out."""
