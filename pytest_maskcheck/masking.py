@@ -1,0 +1,1013 @@
+"""Masks: regions in which signals wait.
+
+Standard library only, one file: copy it into a project that wants no dependency.
+
+Can an asynchronous exception be masked in Python? CPython runs signal handlers, and so raises ``KeyboardInterrupt``, at
+*checkpoints* only: as a function is entered, after a call that is not inlined, at a backward jump, and in C functions that
+ask (``signal.signal`` does, before it swaps). Between two checkpoints nothing comes in. That is all there is to build on.
+
+The invariant: **a signal that is masked waits in the queue, from the last checkpoint before the body to the first one after
+it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules that make it hold:
+
+1. A masked signal runs no Python code. Its handler, a gate, is a C callable: ``dict.setdefault`` of the queue notes the first
+   arrival of each signal, in order. A handler in Python could be interrupted itself, before its first line.
+2. Nothing is undone by a Python ``__exit__``: CPython checks for signals as it is entered, before its first line. Ours is C,
+   that of ``io.IOBase``, which calls ``close()``; and ``close`` is ``throw`` of a suspended generator, which goes on without a check.
+3. What the generator does can be broken off by a handler that raises, namely that of a signal which is *not* masked. Each step
+   can be repeated, and is: a ladder of ``try`` statements, not a loop, as a backward jump is a checkpoint.
+4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where a C one is checked (gh-148874). What it hands on it
+   marks as arrived, as its last act; CPython delivers that at the first checkpoint of the body, where ``__exit__`` is due.
+5. Several signals are masked, and unmasked, at one instant. While handlers are swapped one by one, all gates pass
+   signals on; one loop in C, in which no handler can run, turns them all.
+6. Nothing is lost and nothing comes twice. A signal leaves the queue in the step in which its handler is called or CPython is told
+   of it, after all handlers are back. One that raises does not keep the others from being called.
+7. Only what is still ours is restored: a handler that the body installed stays.
+
+What does not work, and why:
+
+* Four handlers of signals that are not masked, each raising within the few microseconds of one exit, defeat the ladder.
+* ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: these are put back one by one, SIGINT last. A signal that
+  arrives within that microsecond, and whose handler is back, is raised from ``__enter__`` instead of in the body, once what had been
+  acquired is released again. With a handler on SIGINT alone there is no such instant.
+* ``async with shield(…)``: between the end of the body and the first step of ``__aexit__`` CPython checks for signals, and no
+  Python code can be there. Handlers that cancel a task, as that of ``asyncio.run`` does at the first Ctrl-C, do no harm there; one
+  that raises, as at the second Ctrl-C, does. ``asyncio.run`` is what it takes: raised from within a bare ``loop.run_forever()``,
+  ``KeyboardInterrupt`` leaves the loop, and no task goes on, shielded or not.
+* Callbacks of ``loop.add_signal_handler`` come through a descriptor. They run between the steps of tasks and cannot be masked.
+* A guard entered through Python code that has checkpoints of its own, such as ``contextlib.ExitStack`` or a
+  ``@contextmanager`` around ours: that code is what an interrupt skips.
+* Trace functions in Python (a debugger) are checkpoints between any two lines, ours too.
+* ``force_after`` needs a gate in Python (rule 1): an arrival does not count if the raising handler of another signal comes at its entry.
+* Only the main thread runs signal handlers: in other threads masks do nothing, and need not.
+* ``SIGKILL``, ``SIGSTOP``, ``os._exit``, and code that replaces handlers without looking.
+
+Sources: https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers; the exact places are those that
+pytest-maskcheck finds, by which this file is audited.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
+import _thread
+import io
+import opcode
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections import deque
+from functools import partial, wraps
+from itertools import compress, repeat
+from operator import call
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from types import FrameType, TracebackType
+
+    Handler = Callable[[int, FrameType | None], object] | int | None
+
+__all__ = ["bracket", "deliver_pending", "is_masked", "mask", "pending_signals", "shield", "sigmask"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_queue: dict[int, FrameType | None] = {}
+"""Deferred signals, in order of arrival, and where they arrived."""
+
+_FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGFPE", "SIGILL", "SIGBUS"}
+_CATCHABLE = tuple(
+    sorted(int(number) for number in signal.valid_signals() if getattr(number, "name", "") not in _FAULTS)
+)
+_IGNORED, _DEFAULT = int(signal.SIG_IGN), int(signal.SIG_DFL)
+
+# The C functions: those of ``signal`` are Python around them, slow and with checkpoints of their own.
+_swap: Callable[[int, Any], Handler] = _signal.signal
+_getsignal: Callable[[int], Handler] = _signal.getsignal
+_raise: Callable[[int], None] = _signal.raise_signal
+_trip: Callable[[Any], None] = _thread.interrupt_main  # marks a signal as arrived and runs nothing
+_default_int_handler = signal.default_int_handler
+_get_ident = _thread.get_ident
+_main = threading.main_thread().ident
+
+
+def _in_child() -> None:
+    """Begin anew in a forked child: its only thread is the main one, and what arrived before is its parent's."""
+    global _main  # noqa: PLW0603  (a fact about the process)
+    _main = _get_ident()
+    _queue.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+# --- Gates: the handlers of masked signals ---
+
+
+class _Gate(partial[object]):
+    """The handler of one masked signal: it defers; or, while handlers are swapped, passes on to ``outer``."""
+
+    __slots__ = ("defer", "outer")
+    defer: Callable[[int, FrameType | None], object]
+    outer: Any
+
+
+_turn: Callable[[Any, object], None] = _Gate.__setstate__  # type: ignore[attr-defined]  # in C, as is all of partial
+
+
+_run: Callable[[Iterable[object]], object] = deque[object](maxlen=0).extend
+"""Exhausts an iterator, in C."""
+
+
+def _calling(function: object) -> object:
+    """Return the state of a gate that calls ``function``."""
+    return (function, (), {}, None)
+
+
+def _name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def _checked(signals: tuple[int, ...]) -> tuple[int, ...]:
+    """Return ``signals`` as plain numbers, each once.
+
+    Raises:
+        TypeError: one is no number.
+        ValueError: one cannot be caught.
+    """
+    for item in cast("tuple[object, ...]", signals):
+        if not isinstance(item, int):
+            message = f"masks take signal numbers such as signal.SIGINT, not {item!r}"
+            raise TypeError(message)
+        if item not in _CATCHABLE:
+            message = f"{_name(item)} cannot be held back by a handler: leave it out"
+            raise ValueError(message)
+    return tuple(dict.fromkeys(map(int, signals)))
+
+
+def _defers(handler: object) -> bool:
+    """Tell whether ``handler`` is a gate that is shut."""
+    return type(handler) is _Gate and handler.func is not handler.outer
+
+
+def _has_no_use_for(handler: object) -> bool:
+    """Tell whether a signal with this handler need not be held back: it is ignored, or a descriptor tells of it.
+
+    ``asyncio`` installs ``_sighandler_noop`` beside the descriptor from which the loop reads signals.
+    """
+    return (isinstance(handler, int) and handler == _IGNORED) or getattr(handler, "__name__", "") == "_sighandler_noop"
+
+
+def _shut(gates: dict[int, _Gate]) -> None:
+    """Mask the signals of ``gates``, all at one instant. May be broken off, and repeated."""
+    if len(gates) == 1:
+        for signum, gate in gates.items():
+            handler = _getsignal(signum)
+            if handler is not gate:
+                gate.outer = handler
+                if gate.func is not gate.defer:
+                    _turn(gate, _calling(gate.defer))
+                _swap(signum, gate)
+        return
+    turning = map(_turn, gates.values(), [_calling(gate.defer) for gate in gates.values()])
+    for signum, gate in gates.items():
+        handler = _getsignal(signum)
+        if handler is not gate:
+            gate.outer = handler
+            _turn(gate, _calling(handler if callable(handler) else gate.defer))
+            _swap(signum, gate)
+    _run(turning)  # rule 5
+
+
+def _open(gates: dict[int, _Gate], *, hand_on: bool = False) -> None:
+    """Put the handlers back, where they are still ours. May be broken off, and repeated.
+
+    Parameters:
+        gates: those to take away.
+        hand_on: mark what was deferred as arrived, as the last act (rule 4).
+    """
+    mine, passing = [], []
+    for signum, gate in gates.items():
+        if _getsignal(signum) is gate:
+            mine.append(signum)
+        if callable(gate.outer) and (len(gates) > 1 or not mine):
+            passing.append(gate)  # if the body replaced it, it may yet put it back when this mask is gone
+    swapping = map(_swap, mine, [gates[signum].outer for signum in mine])
+    if passing:
+        _run(map(_turn, passing, [_calling(gate.outer) for gate in passing]))  # rule 5
+    if not hand_on:
+        _run(swapping)
+        return
+    due: list[int] = []
+    found = filter(_queue.__contains__, mine)
+    taking = map(_queue.pop, due)
+    tripping = map(_trip, due)
+    [
+        *swapping
+    ]  # each asks for signals before it swaps; behind the last one there is no checkpoint, as this is not a call
+    due += found
+    [*taking]
+    [*tripping]
+
+
+def _deliver(signals: Iterable[int], *, outside: bool = False) -> None:
+    """Call the handlers of deferred signals, in order of arrival.
+
+    Parameters:
+        signals: those to deliver; what an enclosing mask defers is left in the queue.
+        outside: pass by the masks in force: call the handlers that are in force outside them.
+    """
+    for signum in [signum for signum in _queue if signum in signals]:
+        handler = _getsignal(signum)
+        if outside and isinstance(handler, _Gate):
+            handler = handler.outer
+        if _defers(handler):
+            continue
+        try:
+            if not callable(handler):
+                _act(signum, handler)
+            elif signum in _queue:
+                frame = _queue[signum]
+                del _queue[signum]  # not a call: no checkpoint before the handler is entered (rule 6)
+                handler(signum, frame)
+        except BaseException:
+            _deliver(signals, outside=outside)  # the others' turn; what they raise has this as its context
+            raise
+
+
+def _deliver_default(gates: dict[int, _Gate]) -> None:
+    """Deliver what cannot be marked as arrived: CPython does not know the default action."""
+    if _queue:
+        _deliver([signum for signum, gate in gates.items() if not callable(gate.outer)], outside=True)
+
+
+def _act(signum: int, handler: Handler) -> None:
+    """Do what a deferred signal does whose handler is not in Python."""
+    in_force = _getsignal(signum)
+    _queue.pop(signum, None)
+    if handler == _IGNORED:
+        return
+    if in_force is handler:
+        _raise(signum)
+        return
+    _swap(signum, handler)  # the default action, under a mask that stays (deliver_pending)
+    try:
+        _raise(signum)
+    finally:
+        _swap(signum, in_force)
+
+
+class _Counter:
+    """Defers a signal until its n-th arrival, and lets that and all later ones through (``force_after``)."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Handle one arrival."""
+        self._left -= 1
+        _queue.setdefault(signum, frame)
+        if self._left <= 0:
+            _deliver((signum,), outside=True)
+
+
+def _gate(handler: Handler, force_after: int | None) -> _Gate:
+    defer = _queue.setdefault if force_after is None else _Counter(force_after)
+    gate = _Gate(defer)
+    gate.defer, gate.outer = defer, handler
+    return gate
+
+
+# --- Guards: what can be left, whatever arrives ---
+
+
+class _Leave(BaseException):
+    """Thrown into the generator of a guard, with what is being handled just then: the error of the body, if there is one.
+
+    A second argument says that there is no doubt about the first.
+    """
+
+
+_leaves = map(_Leave, map(call, repeat(sys.exception)))
+"""Without end; made in C."""
+
+_WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
+
+
+def _unbalanced() -> object:
+    message = "this guard is not in force: it was left already, or never entered"
+    raise RuntimeError(message)
+
+
+def _nothing() -> object:
+    """Leave a guard that holds nothing."""
+    return None
+
+
+class _Guard(io.IOBase):
+    """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``."""
+
+    __slots__ = ("_course", "close")
+    closed = True  # for io.IOBase: nothing to finalize
+    close: Callable[[], object]  # type: ignore[assignment]
+    _course: Generator[object, None, None] | None
+
+    def __init__(self) -> None:
+        self.close = _unbalanced
+        self._course = None
+
+    def _begin(self) -> None:
+        """Make ready to leave; nothing has been changed yet.
+
+        Raises:
+            RuntimeError: the guard is in force already.
+        """
+        if self._course is not None:
+            message = f"{self!r} is in force already: make another one for the inner block"
+            raise RuntimeError(message)
+        self._ready()
+
+    def _ready(self) -> None:
+        course = self._leaving()
+        next(course)
+        close = map(course.throw, _leaves).__next__
+        self._course, self.close = course, close
+
+    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+        """Do what remains to be done to leave. May be broken off, and is then called again.
+
+        Parameters:
+            error: what was being handled just then; see :func:`_of_body`.
+            certain: it is what the body raised.
+
+        Returns:
+            Whether the error of the body is to be suppressed.
+        """
+        raise NotImplementedError
+
+    def _leaving(self) -> Generator[object, None, None]:
+        try:
+            yield None
+        except _Leave as leave:
+            given = leave.args
+        self._course, self.close = None, _unbalanced
+        try:  # rule 3
+            answer = self._remaining(*given)
+        except BaseException:
+            try:
+                self._remaining(*given)
+            except BaseException:
+                try:
+                    self._remaining(*given)
+                except BaseException:
+                    self._remaining(*given)
+                    raise
+                raise
+            raise
+        del self, given
+        yield answer
+
+    def _leave(self, error: BaseException) -> None:
+        """Leave from within ``__enter__``, because of ``error``."""
+        if self._course is not None:
+            self._course.throw(_Leave(error, True))
+
+
+def _of_body(handled: BaseException | None, around: BaseException | None) -> BaseException | None:
+    """Return what the body of a guard raised; called by its ``_remaining``.
+
+    Parameters:
+        handled: what was being handled as the guard was left: the error of the body or, if that raised nothing, ``around``. If the
+            body raised just that again, the instruction tells.
+        around: what was being handled as the guard was entered.
+    """
+    if handled is None:
+        return None
+    caller = sys._getframe(3)  # noqa: SLF001  (documented; 1 is _remaining, 2 _leaving, and C functions have none)
+    if caller.f_code.co_code[caller.f_lasti] == _WITH_EXCEPT_START:
+        return handled
+    if caller.f_globals.get("__name__") == "contextlib":  # ExitStack; what it calls us with does not get through C
+        return cast("BaseException | None", caller.f_locals.get("exc_details", (None, handled))[1])
+    return None if handled is around else handled
+
+
+def _task() -> object:
+    """Return the running task of asyncio or trio, ``None`` outside."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and getattr(asyncio, "_get_running_loop", _nothing)() is not None:
+        return asyncio.current_task()
+    trio = sys.modules.get("trio.lowlevel")
+    if trio is not None:
+        try:
+            return cast("object", trio.current_task())
+        except RuntimeError:
+            return None
+    return None
+
+
+_stack: list[_Hold] = []
+"""Masks in force that changed something when they were entered, outermost first."""
+
+_nested: list[tuple[int, ...]] = []
+"""The signals of masks in force that were masked already when these were entered."""
+
+
+class _Hold(_Guard):
+    """Defers signals: what all primitives but :class:`sigmask` stand on."""
+
+    __slots__ = ("_depth", "_gates", "_level")
+    _gates: dict[int, _Gate] | None
+    _level: int
+    _depth: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gates = None
+
+    def _shut(self, gates: dict[int, _Gate]) -> None:
+        """Mask the signals of ``gates``. May be broken off; then the guard is to be left."""
+        self._level, self._depth = len(_stack), len(_nested)
+        self._gates = gates
+        _stack.append(self)
+        _shut(gates)
+
+    def _hand_on(self) -> None:
+        """Unmask as the last act before a body begins."""
+        gates = cast("dict[int, _Gate]", self._gates)
+        self._demand_innermost()
+        _deliver_default(gates)
+        _open(gates, hand_on=True)
+        del _stack[self._level]  # no call, and so no checkpoint
+        self._gates = None
+
+    def _open(self) -> None:
+        """Unmask and deliver. May be broken off, and repeated."""
+        gates = self._gates
+        if gates is None:
+            return
+        _open(gates)
+        if _stack and _stack[-1] is self and len(_nested) == self._depth:
+            del _stack[-1]
+        elif self in _stack:
+            try:
+                self._demand_innermost()
+            finally:
+                _stack.remove(self)
+        if _queue:
+            _deliver(gates)
+        self._gates = None
+
+    def _demand_innermost(self) -> None:
+        if _stack[-1] is not self or len(_nested) > self._depth:
+            message = f"{self!r} is left before a mask that was entered inside it"
+            raise RuntimeError(message)
+
+
+_LEFT = object()
+
+_known: dict[tuple[int, ...], tuple[tuple[int, ...], Callable[[], object]]] = {}
+"""Arguments of ``mask``: the signals that they stand for, and how a nested mask of these is left, in C."""
+
+_SUSPENDABLE = 0x20 | 0x80 | 0x200
+"""Flags of the code of generators, coroutines and asynchronous generators (``inspect.CO_GENERATOR`` and so on)."""
+
+
+class mask(_Hold):  # noqa: N801  (used like a function)
+    """Defer signals: ``with mask(SIGINT, SIGTERM) as restore:``.
+
+    They wait, each once, however often it arrives, and are delivered in order of arrival when the outermost mask is left, by the
+    handlers then in force. One that is ignored outside (``SIG_IGN``) stays ignored; the default action (``SIG_DFL``) waits too.
+    An exception of the body is the ``__context__`` of what a handler raises then.
+
+    ``with restore():`` returns, within the body, to the state outside the mask. As a decorator, ``mask(SIGINT)`` masks each call of
+    a function. Where no ``with`` fits, there are :meth:`start` and :attr:`stop`. Outside the main thread it does nothing.
+
+    Parameters:
+        signals: signal numbers; ``SIGINT`` if none is given.
+        force_after: let a signal through, at once, from its n-th arrival on: for people who mean it. It is the outermost mask of a
+            signal whose number counts.
+
+    Raises:
+        TypeError: a signal is not a number.
+        ValueError: a signal cannot be caught; ``force_after`` is below 1; or, on entering, a handler was installed from C,
+            so that it could not be restored.
+        RuntimeError: on entering, the same object is in force already; on leaving, an inner mask still is, or this is not the
+            task or thread that entered it. The mask is left all the same, but for the wrong thread.
+    """
+
+    __slots__ = ("_force_after", "_signals", "_task")
+
+    def __init__(self, *signals: int, force_after: int | None = None) -> None:
+        self.close = _unbalanced
+        self._course = self._gates = None
+        try:
+            self._signals, _ = _known[signals]
+        except (KeyError, TypeError):
+            self._signals = _checked(signals or (signal.SIGINT,))
+            _known[signals] = self._signals, partial(_nested.remove, self._signals)
+        if force_after is not None and force_after < 1:
+            message = (
+                f"force_after is {force_after}; it must be 1 or more: the number of the arrival that is let through"
+            )
+            raise ValueError(message)
+        self._force_after = force_after
+
+    def __enter__(self) -> Callable[[], AbstractContextManager[None]]:  # type: ignore[override]
+        global _nested  # noqa: PLW0603  (an in-place addition: no call, and so no checkpoint)
+        if _get_ident() != _main:
+            self.close = _nothing
+            return self.restore
+        gates = self._new_gates()
+        if gates or self._course is not None:
+            self._take(gates)
+        else:
+            self._level = len(_stack)
+            self.close = _known[self._signals][1]
+            _nested += (self._signals,)
+        return self.restore
+
+    def start(self) -> None:
+        """Mask, until :attr:`stop` is called; see the class for what this may raise."""
+        if _get_ident() != _main:
+            self.close = _nothing
+        else:
+            self._take(self._new_gates())
+
+    def _take(self, gates: dict[int, _Gate]) -> None:
+        """Mask the signals of these gates: all of them or, where that raises, none."""
+        self._begin()
+        self._task = _task()
+        try:
+            self._shut(gates)
+        except BaseException:
+            self.close()
+            raise
+
+    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+        if _get_ident() != _main:
+            self._ready()  # the main thread can still leave
+            message = f"{self!r} was entered in the main thread and is left in another one"
+            raise RuntimeError(message)
+        self._open()
+        if self._task is not _LEFT and self._task is not _task():
+            self._task = _LEFT
+            message = f"{self!r} is left in another task than it was entered in: enter and leave it between two awaits"
+            raise RuntimeError(message)
+        return None
+
+    def _new_gates(self) -> dict[int, _Gate]:
+        """Return a gate for each of the signals that is not masked already."""
+        gates = {}
+        for signum in self._signals:
+            handler = _getsignal(signum)
+            if type(handler) is _Gate and handler.func is not handler.outer:
+                continue
+            if handler is None:
+                message = f"the handler of {_name(signum)} was installed from C and could not be restored: it cannot be masked"
+                raise ValueError(message)
+            if handler is _default_int_handler or not _has_no_use_for(handler):
+                gates[signum] = _gate(handler, self._force_after)
+        return gates
+
+    @property
+    def stop(self) -> Callable[[], object]:
+        """``stop()`` ends what :meth:`start` began.
+
+        Raises:
+            RuntimeError: it was not started, or is stopped already; and as on leaving a ``with`` statement.
+        """
+        return self.close  # C code: the call itself cannot be skipped
+
+    def restore(self) -> AbstractContextManager[None]:
+        """Return a context manager: the state outside this mask, and handlers of what was deferred called in its body."""
+        return _Restored(self)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function: each call of it is masked.
+
+        Raises:
+            TypeError: it is a generator or coroutine function, whose body does not run when it is called.
+        """
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _SUSPENDABLE:
+            message = f"{function!r} runs piecemeal, and others between its pieces: use `with mask(...)` around what is not suspended"
+            raise TypeError(message)
+        signals, force_after = self._signals, self._force_after
+
+        @wraps(function)
+        def masked(*args: P.args, **kwargs: P.kwargs) -> R:
+            with mask(*signals, force_after=force_after):
+                return function(*args, **kwargs)
+
+        return masked
+
+    def __repr__(self) -> str:
+        return f"mask({', '.join(map(_name, self._signals))})"
+
+
+class _Restored(_Guard):
+    """The state outside a mask, within it."""
+
+    __slots__ = ("_gates", "_mask")
+
+    def __init__(self, of: mask) -> None:
+        super().__init__()
+        self._mask = of
+        self._gates: dict[int, _Gate] = {}
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        if _get_ident() != _main:
+            self.close = _nothing
+            return
+        if self._mask.close is _unbalanced:
+            _unbalanced()
+        self._begin()
+        try:
+            for hold in _stack[self._mask._level :]:  # noqa: SLF001  (of this file)
+                self._gates |= hold._gates or {}  # noqa: SLF001  (of this file)
+            _deliver_default(self._gates)
+            _open(self._gates, hand_on=True)
+        except BaseException:
+            self.close()
+            raise
+
+    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+        if self._mask.close is _unbalanced:
+            message = f"{self._mask!r} was left inside its own restore()"
+            raise RuntimeError(message)
+        _shut(self._gates)
+        return None
+
+
+# --- Owning: acquisition and release without a gap ---
+
+
+def _all_gates() -> dict[int, _Gate]:
+    """Return a gate for each signal that has a handler in Python, but for those that are masked already."""
+    handlers = [*map(_getsignal, _CATCHABLE)]
+    gates = {}
+    for signum, handler in compress(zip(_CATCHABLE, handlers), map(callable, handlers)):  # noqa: B905  (as long)
+        if handler is _default_int_handler or not (_defers(handler) or _has_no_use_for(handler)):
+            gates[signum] = _gate(handler, None)
+    return gates
+
+
+class _Owner(_Hold, Generic[T]):
+    """Acquires and releases masked; what is between is not."""
+
+    __slots__ = ("_around", "_owned", "_tries")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owned = False
+
+    def _acquire(self) -> T:
+        raise NotImplementedError
+
+    def _release(self, error: BaseException | None) -> object:
+        raise NotImplementedError
+
+    def __enter__(self) -> T:  # type: ignore[override]
+        self._begin()
+        self._around, self._tries = sys.exception(), 2
+        try:
+            if _get_ident() == _main:  # in other threads no handler runs
+                self._shut(_all_gates())
+            value = self._acquire()
+            self._owned = True
+            if self._gates is not None:
+                self._hand_on()
+            return value
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+        try:
+            if not self._owned:
+                return None
+            error = error if certain else _of_body(error, self._around)
+            if self._tries and _get_ident() == _main:
+                self._tries -= 1  # release in any case, masked or not
+                if self._gates is None:
+                    self._shut(_all_gates())
+                else:
+                    _shut(self._gates)
+            self._around, self._owned = None, False
+            return self._release(error)
+        finally:
+            if not self._owned:
+                self._open()
+
+
+class shield(_Owner[T]):  # noqa: N801  (used like a function)
+    """Build, enter and leave a context manager masked: ``with shield(open, path) as file:``.
+
+    Whatever instant a signal arrives at, either nothing was acquired, or the body was entered and ``__exit__`` runs to its end. What
+    arrives meanwhile is delivered at the first checkpoint inside the body, or after ``__exit__``. Every signal that has a handler in
+    Python is held back; the body runs in the state outside. In other threads, where no handler runs, this is a plain ``with``.
+
+    ``async with shield(factory, …)`` does the same for an asynchronous context manager. Signals wait while it is
+    awaited to enter or leave; a cancellation that was asked for before it leaves, as by the Ctrl-C that ``asyncio.run`` turns
+    into one, is raised after it has left.
+
+    Parameters:
+        factory: what makes the context manager; called with ``args`` and ``kwargs``, masked.
+
+    Raises:
+        TypeError: what ``factory`` returned is no context manager.
+        RuntimeError: the same object is in force already, or the acquisition left a mask of its own in force.
+    """
+
+    __slots__ = ("_args", "_exit", "_factory", "_kwargs", "_manager")
+
+    def __init__(
+        self,
+        factory: Callable[P, AbstractContextManager[T, Any] | AbstractAsyncContextManager[T, Any]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        super().__init__()
+        self._factory, self._args, self._kwargs = factory, args, kwargs
+        self._manager: Any = None
+        self._exit: Any = None
+
+    def _make(self, enter: str, leave: str) -> Any:
+        """Build the manager; return what enters it."""
+        manager = self._factory(*self._args, **self._kwargs)
+        kind = type(manager)
+        try:
+            entering, leaving = getattr(kind, enter), getattr(kind, leave)
+        except AttributeError:
+            message = f"shield takes what makes a context manager; {self._factory!r} made {manager!r}, which has no {enter} and {leave}"
+            raise TypeError(message) from None
+        self._manager, self._exit = manager, leaving
+        return entering
+
+    def _acquire(self) -> T:
+        entering = self._make("__enter__", "__exit__")
+        return cast("T", entering(self._manager))
+
+    def _release(self, error: BaseException | None) -> object:
+        manager, self._manager = self._manager, None
+        return self._exit(manager, *_details(error))
+
+    async def __aenter__(self) -> T:
+        cancelled = await _cancellation()
+        if cancelled is not None:
+            raise cancelled
+        share = _Share()
+        try:
+            value = await self._make("__aenter__", "__aexit__")(self._manager)
+            self._owned = True
+            share.end(hand_on=True)
+            return cast("T", value)
+        except BaseException as error:
+            try:
+                if self._owned:
+                    await self._exit(self._manager, *_details(error))
+            finally:
+                share.end()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        trouble = await _cancellation()
+        share = None
+        try:
+            share = _Share()
+        except BaseException as raised:  # noqa: BLE001  (by a handler: it waits until the release is over)
+            trouble = raised
+        try:
+            answer = await self._exit(self._manager, kind, error, traceback)
+        finally:
+            if share is not None:
+                share.end()
+        if trouble is not None:
+            raise trouble
+        return cast("bool | None", answer)
+
+    def __repr__(self) -> str:
+        return f"shield({self._factory!r})"
+
+
+class bracket(_Owner[T]):  # noqa: N801  (used like a function)
+    """Acquire and release masked: ``with bracket(os.open, os.close, path, os.O_RDONLY) as fd:``.
+
+    :class:`shield` for a pair of functions, with the same guarantee.
+
+    Parameters:
+        acquire: called with ``args`` and ``kwargs``; what it returns is the target of ``as``.
+        release: called with what ``acquire`` returned.
+
+    Raises:
+        RuntimeError: the same object is in force already, or the acquisition left a mask of its own in force.
+    """
+
+    __slots__ = ("_acquiring", "_args", "_kwargs", "_releasing", "_value")
+
+    def __init__(
+        self, acquire: Callable[P, T], release: Callable[[T], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        super().__init__()
+        self._acquiring, self._releasing, self._args, self._kwargs = acquire, release, args, kwargs
+
+    def _acquire(self) -> T:
+        self._value = self._acquiring(*self._args, **self._kwargs)
+        return self._value
+
+    def _release(self, error: BaseException | None) -> object:
+        value = self._value
+        del self._value
+        self._releasing(value)
+        return None
+
+    def __repr__(self) -> str:
+        return f"bracket({self._acquiring!r}, {self._releasing!r})"
+
+
+def _details(
+    error: BaseException | None,
+) -> tuple[type[BaseException] | None, BaseException | None, TracebackType | None]:
+    """Return the arguments of ``__exit__``."""
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+
+
+async def _cancellation() -> BaseException | None:
+    """Return the cancellation of the running task that was asked for and not raised yet (asyncio), else ``None``."""
+    asyncio = sys.modules.get("asyncio")
+    task = _task() if asyncio is not None else None
+    if asyncio is not None and isinstance(task, asyncio.Task) and task.cancelling():
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            return cast("BaseException", error)
+    return None
+
+
+class _Share(_Hold):
+    """A part of the mask that all tasks share which enter or leave something at the same time."""
+
+    __slots__ = ("_in",)
+    _held: _Share | None = None
+    _count = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in = _get_ident() == _main
+        if not self._in:
+            return
+        if _Share._held is None:
+            _Share._held = self
+            try:
+                self._shut(_all_gates())
+            except BaseException:
+                _Share._held = None
+                self._open()
+                raise
+        _Share._count += 1
+
+    def end(self, *, hand_on: bool = False) -> None:
+        """Leave; the last one unmasks."""
+        if not self._in:
+            return
+        self._in = False
+        _Share._count -= 1
+        held = _Share._held
+        if _Share._count or held is None:
+            return
+        _Share._held = None
+        if hand_on:
+            held._hand_on()  # noqa: SLF001  (one of these)
+        else:
+            held._open()  # noqa: SLF001
+
+
+# --- The kernel's mask ---
+
+
+class sigmask(_Guard):  # noqa: N801  (used like a function)
+    """Block signals in the kernel, for this thread: ``with sigmask(SIGINT):``.
+
+    For what must not even be interrupted in a system call. The mask is restored exactly as it was, whatever a handler raises
+    meanwhile. The kernel hands a signal to any thread that does not block it, and CPython then runs the handler in the main
+    thread, blocked or not: where such a thread runs, this mask is void. Use :class:`mask` there.
+
+    Parameters:
+        signals: signal numbers; ``SIGINT`` if none is given.
+        other_threads: what to do where a thread that does not block the signals runs: ``refuse``, ``warn`` or ``allow``. Seen are
+            all threads on Linux, elsewhere those of :mod:`threading`, of which it is not known what they block.
+
+    Raises:
+        NotImplementedError: the platform has no ``pthread_sigmask`` (Windows).
+        TypeError: a signal is not a number.
+        ValueError: the kernel cannot block a signal, or ``other_threads`` is none of the three words.
+        RuntimeError: on entering, another thread makes the mask void, or the same object is in force already.
+    """
+
+    __slots__ = ("_before", "_other_threads", "_signals", "_thread")
+
+    def __init__(self, *signals: int, other_threads: Literal["refuse", "warn", "allow"] = "refuse") -> None:
+        if not hasattr(_signal, "pthread_sigmask"):
+            message = "this platform has no pthread_sigmask: use mask"
+            raise NotImplementedError(message)
+        if other_threads not in {"refuse", "warn", "allow"}:
+            message = f"other_threads is {other_threads!r}; it must be 'refuse', 'warn' or 'allow'"
+            raise ValueError(message)
+        super().__init__()
+        self._signals = _checked(signals or (signal.SIGINT,))
+        self._other_threads = other_threads
+        self._before: set[int] = set()
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        if self._other_threads != "allow":
+            self._ask_threads()
+        self._before = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._thread = _get_ident()
+        self._begin()
+        try:
+            _signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # blocks, and may raise then
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask_threads(self) -> None:
+        others = _threads_that_take(self._signals)
+        if not others:
+            return
+        message = (
+            f"{self!r} holds nothing back: the kernel hands these signals to other threads ({', '.join(others)}); "
+            "use mask, or other_threads='allow'"
+        )
+        if self._other_threads == "refuse":
+            raise RuntimeError(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+        if self._thread != _get_ident():
+            self._ready()
+            message = f"{self!r} is left in another thread than it was entered in"
+            raise RuntimeError(message)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, self._before)  # sets, and may raise then; again it does no harm
+        return None
+
+    def __repr__(self) -> str:
+        return f"sigmask({', '.join(map(_name, self._signals))})"
+
+
+def _threads_that_take(signals: tuple[int, ...]) -> list[str]:
+    """Return the names of other threads that do not block all of ``signals``, as far as can be told."""
+    own = threading.get_native_id()
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    wanted = sum(1 << (signum - 1) for signum in signals)
+    try:
+        others = [int(name) for name in os.listdir("/proc/self/task")]
+    except OSError:  # not Linux
+        return [name for native, name in names.items() if native != own]
+    found = []
+    for thread in others:
+        if thread == own:
+            continue
+        try:
+            with open(f"/proc/self/task/{thread}/status", encoding="utf-8") as status:
+                fields = dict(line.split(":", 1) for line in status if ":" in line)
+        except OSError:  # it ended meanwhile
+            continue
+        if fields["State"].strip()[:1] not in "ZX" and wanted & ~int(fields["SigBlk"], 16):
+            found.append(names.get(thread, f"thread {thread} of C code"))
+    return found
+
+
+# --- Asking ---
+
+
+def is_masked(signum: int = signal.SIGINT) -> bool:
+    """Tell whether a mask holds ``signum`` back, or would if it were not ignored."""
+    handler = _getsignal(signum)
+    if not _has_no_use_for(handler):
+        return _defers(handler)
+    masks = (hold._signals for hold in _stack if isinstance(hold, mask))  # noqa: SLF001  (of this file)
+    return any(signum in signals for signals in (*masks, *_nested))
+
+
+def pending_signals() -> tuple[int, ...]:
+    """Return the numbers of the signals that wait for the end of a mask, in order of arrival."""
+    return tuple(_queue)
+
+
+def deliver_pending() -> None:
+    """Call the handlers of signals that wait, here and now; the masks stay.
+
+    A safe place within a long masked region. Whatever a handler raises comes out, after all have been called. Does nothing outside
+    the main thread.
+    """
+    if _queue and _get_ident() == _main:
+        _deliver(_CATCHABLE, outside=True)
