@@ -12,7 +12,8 @@ it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules t
 1. A masked signal runs no Python code. Its handler, a gate, is a C callable: ``dict.setdefault`` of the queue notes the first
    arrival of each signal, in order. A handler in Python could be interrupted itself, before its first line.
 2. Nothing is undone by a Python ``__exit__``: CPython checks for signals as it is entered, before its first line. Ours is C,
-   that of ``io.IOBase``, which calls ``close()``; and ``close`` is ``throw`` of a suspended generator, which goes on without a check.
+   that of ``io.IOBase``, which calls ``close()``; and ``close`` is C that resumes a generator suspended in ``yield from``, where there is
+   no check either.
 3. What the generator does can be broken off by a handler that raises, namely that of a signal which is *not* masked. Each step
    can be repeated, and is: a ladder of ``try`` statements, not a loop, as a backward jump is a checkpoint.
 4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where a C one is checked (gh-148874). What it hands on it
@@ -59,7 +60,7 @@ import warnings
 from collections import deque
 from functools import partial, wraps
 from itertools import compress, repeat
-from operator import call
+from operator import attrgetter, call, is_not
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -157,12 +158,15 @@ def _defers(handler: object) -> bool:
     return type(handler) is _Gate and handler.func is not handler.outer
 
 
-def _has_no_use_for(handler: object) -> bool:
-    """Tell whether a signal with this handler need not be held back: it is ignored, or a descriptor tells of it.
+def _is_left_alone(handler: object) -> bool:
+    """Tell whether a signal with this handler is not held back.
 
-    ``asyncio`` installs ``_sighandler_noop`` beside the descriptor from which the loop reads signals.
+    Those are: what is ignored; what a descriptor tells of, beside which ``asyncio`` installs ``_sighandler_noop``; and handlers
+    that have an attribute ``__unmasked__`` to say that they interrupt nobody.
     """
-    return (isinstance(handler, int) and handler == _IGNORED) or getattr(handler, "__name__", "") == "_sighandler_noop"
+    if isinstance(handler, int):
+        return handler == _IGNORED
+    return hasattr(handler, "__unmasked__") or getattr(handler, "__name__", "") == "_sighandler_noop"
 
 
 def _shut(gates: dict[int, _Gate]) -> None:
@@ -288,15 +292,13 @@ def _gate(handler: Handler, force_after: int | None) -> _Gate:
 # --- Guards: what can be left, whatever arrives ---
 
 
-class _Leave(BaseException):
-    """Thrown into the generator of a guard, with what is being handled just then: the error of the body, if there is one.
+_handled: list[BaseException | None] = [None]
+"""What was being handled when a guard was left last: the error of its body, if there was one."""
 
-    A second argument says that there is no doubt about the first.
-    """
+_noting = map(_handled.__setitem__, repeat(0), map(call, repeat(sys.exception)))
+"""Without end; notes it and gives ``None``, all in C."""
 
-
-_leaves = map(_Leave, map(call, repeat(sys.exception)))
-"""Without end; made in C."""
+_PAUSE = (None,)
 
 _WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
 
@@ -337,15 +339,14 @@ class _Guard(io.IOBase):
     def _ready(self) -> None:
         course = self._leaving()
         next(course)
-        close = map(course.throw, _leaves).__next__
+        close = map(is_not, _noting, course).__next__  # true where the generator yields something else than None
         self._course, self.close = course, close
 
-    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+    def _remaining(self, error: BaseException | None) -> object:
         """Do what remains to be done to leave. May be broken off, and is then called again.
 
         Parameters:
             error: what was being handled just then; see :func:`_of_body`.
-            certain: it is what the body raised.
 
         Returns:
             Whether the error of the body is to be suppressed.
@@ -353,31 +354,25 @@ class _Guard(io.IOBase):
         raise NotImplementedError
 
     def _leaving(self) -> Generator[object, None, None]:
-        try:
-            yield None
-        except _Leave as leave:
-            given = leave.args
-        self._course, self.close = None, _unbalanced
+        yield from _PAUSE  # goes on without a check, unlike `yield`
+        error = _handled[0]
+        _handled[0] = self._course = None
+        self.close = _unbalanced
         try:  # rule 3
-            answer = self._remaining(*given)
+            answer = self._remaining(error)
         except BaseException:
             try:
-                self._remaining(*given)
+                self._remaining(error)
             except BaseException:
                 try:
-                    self._remaining(*given)
+                    self._remaining(error)
                 except BaseException:
-                    self._remaining(*given)
+                    self._remaining(error)
                     raise
                 raise
             raise
-        del self, given
-        yield answer
-
-    def _leave(self, error: BaseException) -> None:
-        """Leave from within ``__enter__``, because of ``error``."""
-        if self._course is not None:
-            self._course.throw(_Leave(error, True))
+        del self, error
+        yield answer or None
 
 
 def _of_body(handled: BaseException | None, around: BaseException | None) -> BaseException | None:
@@ -550,7 +545,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             self.close()
             raise
 
-    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+    def _remaining(self, error: BaseException | None) -> object:
         if _get_ident() != _main:
             self._ready()  # the main thread can still leave
             message = f"{self!r} was entered in the main thread and is left in another one"
@@ -572,18 +567,12 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             if handler is None:
                 message = f"the handler of {_name(signum)} was installed from C and could not be restored: it cannot be masked"
                 raise ValueError(message)
-            if handler is _default_int_handler or not _has_no_use_for(handler):
+            if handler is _default_int_handler or not _is_left_alone(handler):
                 gates[signum] = _gate(handler, self._force_after)
         return gates
 
-    @property
-    def stop(self) -> Callable[[], object]:
-        """``stop()`` ends what :meth:`start` began.
-
-        Raises:
-            RuntimeError: it was not started, or is stopped already; and as on leaving a ``with`` statement.
-        """
-        return self.close  # C code: the call itself cannot be skipped
+    stop: Callable[[], object] = property(attrgetter("close"))  # type: ignore[assignment]  # in C: it cannot be skipped
+    """``stop()`` ends what :meth:`start` began; see the class for what this may raise."""
 
     def restore(self) -> AbstractContextManager[None]:
         """Return a context manager: the state outside this mask, and handlers of what was deferred called in its body."""
@@ -637,7 +626,7 @@ class _Restored(_Guard):
             self.close()
             raise
 
-    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+    def _remaining(self, error: BaseException | None) -> object:
         if self._mask.close is _unbalanced:
             message = f"{self._mask!r} was left inside its own restore()"
             raise RuntimeError(message)
@@ -653,7 +642,7 @@ def _all_gates() -> dict[int, _Gate]:
     handlers = [*map(_getsignal, _CATCHABLE)]
     gates = {}
     for signum, handler in compress(zip(_CATCHABLE, handlers), map(callable, handlers)):  # noqa: B905  (as long)
-        if handler is _default_int_handler or not (_defers(handler) or _has_no_use_for(handler)):
+        if handler is _default_int_handler or not (_defers(handler) or _is_left_alone(handler)):
             gates[signum] = _gate(handler, None)
     return gates
 
@@ -684,15 +673,15 @@ class _Owner(_Hold, Generic[T]):
             if self._gates is not None:
                 self._hand_on()
             return value
-        except BaseException as error:
-            self._leave(error)
+        except BaseException:
+            self.close()
             raise
 
-    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+    def _remaining(self, error: BaseException | None) -> object:
         try:
             if not self._owned:
                 return None
-            error = error if certain else _of_body(error, self._around)
+            error = _of_body(error, self._around)
             if self._tries and _get_ident() == _main:
                 self._tries -= 1  # release in any case, masked or not
                 if self._gates is None:
@@ -951,7 +940,7 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
             raise RuntimeError(message)
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
-    def _remaining(self, error: BaseException | None, certain: bool = False) -> object:
+    def _remaining(self, error: BaseException | None) -> object:
         if self._thread != _get_ident():
             self._ready()
             message = f"{self!r} is left in another thread than it was entered in"
@@ -992,7 +981,7 @@ def _threads_that_take(signals: tuple[int, ...]) -> list[str]:
 def is_masked(signum: int = signal.SIGINT) -> bool:
     """Tell whether a mask holds ``signum`` back, or would if it were not ignored."""
     handler = _getsignal(signum)
-    if not _has_no_use_for(handler):
+    if not _is_left_alone(handler):
         return _defers(handler)
     masks = (hold._signals for hold in _stack if isinstance(hold, mask))  # noqa: SLF001  (of this file)
     return any(signum in signals for signals in (*masks, *_nested))

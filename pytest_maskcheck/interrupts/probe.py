@@ -53,6 +53,8 @@ class Probe:
         if frame is not None:
             self._heard(frame)
 
+    _handle.__unmasked__ = True  # type: ignore[attr-defined]  # masks under audit leave it alone
+
 
 HANDLER: CodeType = Probe._handle.__code__  # noqa: SLF001
 """The code of the handler, which nobody under test called."""
