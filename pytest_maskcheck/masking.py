@@ -59,12 +59,12 @@ import threading
 import warnings
 from collections import deque
 from functools import partial, wraps
-from itertools import compress, repeat
-from operator import attrgetter, call, is_not
+from itertools import chain, compress, repeat, starmap
+from operator import attrgetter, call, is_, is_not
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import FrameType, TracebackType
 
@@ -197,59 +197,78 @@ def _open(gates: dict[int, _Gate], *, hand_on: bool = False) -> None:
         gates: those to take away.
         hand_on: mark what was deferred as arrived, as the last act (rule 4).
     """
-    mine, passing = [], []
-    for signum, gate in gates.items():
-        if _getsignal(signum) is gate:
-            mine.append(signum)
-        if callable(gate.outer) and (len(gates) > 1 or not mine):
-            passing.append(gate)  # if the body replaced it, it may yet put it back when this mask is gone
+    mine = [signum for signum, gate in gates.items() if _getsignal(signum) is gate]
+    passing = [gate for gate in gates.values() if callable(gate.outer)] if len(gates) > 1 or not mine else []
     swapping = map(_swap, mine, [gates[signum].outer for signum in mine])
-    if passing:
-        _run(map(_turn, passing, [_calling(gate.outer) for gate in passing]))  # rule 5
-    if not hand_on:
-        _run(swapping)
-        return
     due: list[int] = []
-    found = filter(_queue.__contains__, mine)
+    found = filter(_queue.__contains__, mine if hand_on else ())
     taking = map(_queue.pop, due)
     tripping = map(_trip, due)
-    [
-        *swapping
-    ]  # each asks for signals before it swaps; behind the last one there is no checkpoint, as this is not a call
+    # Rule 5. Also of those that are not in force: the body replaced them, and may put them back when this mask is gone.
+    _run(map(_turn, passing, [_calling(gate.outer) for gate in passing]))
+    [*swapping]  # each asks for signals before it swaps; this is no call: behind the last one there is no checkpoint
     due += found
     [*taking]
     [*tripping]
 
 
-def _deliver(signals: Iterable[int], *, outside: bool = False) -> None:
-    """Call the handlers of deferred signals, in order of arrival.
+def _again(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
+    """Return, without end, what masks the signals of ``gates`` again as it is exhausted, but for those with another handler by then.
 
-    Parameters:
-        signals: those to deliver; what an enclosing mask defers is left in the queue.
-        outside: pass by the masks in force: call the handlers that are in force outside them.
+    All in C, and so are the iterators made: where no call may be, ``for step in ...: [*step]; break`` does it.
+    """
+    outers = [gate.outer for gate in gates.values()]
+    same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(gates)), repeat(outers))
+    swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*gates.items()]), same))
+    if len(gates) == 1:
+        return cast("Iterator[Iterable[object]]", swapping)
+    turned = [_calling(gate.defer) for gate in gates.values()]
+    return map(chain, swapping, map(map, repeat(_turn), repeat([*gates.values()]), repeat(turned)))
+
+
+_tripping = {signum: map(_trip, repeat(signum)) for signum in _CATCHABLE}
+"""For each signal, without end: each turn marks it as arrived."""
+
+
+def _deliver(signals: Iterable[int]) -> None:
+    """Have deferred signals delivered, in order of arrival. May be broken off by a handler, and repeated for the others.
+
+    What an enclosing mask defers is left in the queue.
     """
     for signum in [signum for signum in _queue if signum in signals]:
         handler = _getsignal(signum)
-        if outside and isinstance(handler, _Gate):
-            handler = handler.outer
         if _defers(handler):
             continue
+        if callable(handler):
+            del _queue[signum]  # this and the next are no calls: no checkpoint between them (rule 6)
+            for _ in _tripping[signum]:
+                break
+        else:
+            _act(signum, handler)
+        # The jump back is the checkpoint at which CPython calls the handler.
+
+
+def _deliver_outside(signals: Iterable[int]) -> None:
+    """Call the handlers that are in force outside the masks, in order of arrival; all of them, even if one raises."""
+    for signum in [signum for signum in _queue if signum in signals]:
+        handler = _getsignal(signum)
+        handler = handler.outer if isinstance(handler, _Gate) else handler
         try:
             if not callable(handler):
                 _act(signum, handler)
             elif signum in _queue:
                 frame = _queue[signum]
-                del _queue[signum]  # not a call: no checkpoint before the handler is entered (rule 6)
+                del _queue[signum]
                 handler(signum, frame)
         except BaseException:
-            _deliver(signals, outside=outside)  # the others' turn; what they raise has this as its context
+            _deliver_outside(signals)  # what the others raise has this as its context
             raise
 
 
 def _deliver_default(gates: dict[int, _Gate]) -> None:
     """Deliver what cannot be marked as arrived: CPython does not know the default action."""
     if _queue:
-        _deliver([signum for signum, gate in gates.items() if not callable(gate.outer)], outside=True)
+        _deliver_outside([signum for signum, gate in gates.items() if not callable(gate.outer)])
 
 
 def _act(signum: int, handler: Handler) -> None:
@@ -261,7 +280,7 @@ def _act(signum: int, handler: Handler) -> None:
     if in_force is handler:
         _raise(signum)
         return
-    _swap(signum, handler)  # the default action, under a mask that stays (deliver_pending)
+    _swap(signum, handler)  # the default action, under a mask that stays
     try:
         _raise(signum)
     finally:
@@ -279,7 +298,7 @@ class _Counter:
         self._left -= 1
         _queue.setdefault(signum, frame)
         if self._left <= 0:
-            _deliver((signum,), outside=True)
+            _deliver_outside((signum,))
 
 
 def _gate(handler: Handler, force_after: int | None) -> _Gate:
@@ -299,6 +318,7 @@ _noting = map(_handled.__setitem__, repeat(0), map(call, repeat(sys.exception)))
 """Without end; notes it and gives ``None``, all in C."""
 
 _PAUSE = (None,)
+_no_step: Iterator[Iterable[object]] = repeat(())
 
 _WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
 
@@ -316,14 +336,17 @@ def _nothing() -> object:
 class _Guard(io.IOBase):
     """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``."""
 
-    __slots__ = ("_course", "close")
+    __slots__ = ("_course", "_first", "close")
     closed = True  # for io.IOBase: nothing to finalize
     close: Callable[[], object]  # type: ignore[assignment]
     _course: Generator[object, None, None] | None
+    _first: Iterator[Iterable[object]]
+    """What is done first on leaving (see :func:`_again`): C alone, so that little time passes until it is done."""
 
     def __init__(self) -> None:
         self.close = _unbalanced
         self._course = None
+        self._first = _no_step
 
     def _begin(self) -> None:
         """Make ready to leave; nothing has been changed yet.
@@ -359,20 +382,50 @@ class _Guard(io.IOBase):
         _handled[0] = self._course = None
         self.close = _unbalanced
         try:  # rule 3
+            for step in self._first:
+                [*step]
+                break
             answer = self._remaining(error)
         except BaseException:
             try:
-                self._remaining(error)
+                for step in self._first:
+                    [*step]
+                    break
+                self._twice(error)
             except BaseException:
                 try:
-                    self._remaining(error)
+                    for step in self._first:
+                        [*step]
+                        break
+                    self._twice(error)
                 except BaseException:
-                    self._remaining(error)
+                    try:
+                        for step in self._first:
+                            [*step]
+                            break
+                        self._twice(error)
+                    except BaseException:
+                        try:
+                            for step in self._first:
+                                [*step]
+                                break
+                            self._twice(error)
+                        except BaseException:
+                            self._twice(error)
+                            raise
+                        raise
                     raise
                 raise
             raise
         del self, error
         yield answer or None
+
+    def _twice(self, error: BaseException | None) -> None:
+        try:
+            self._remaining(error)
+        except BaseException:
+            self._remaining(error)
+            raise
 
 
 def _of_body(handled: BaseException | None, around: BaseException | None) -> BaseException | None:
@@ -385,7 +438,10 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
     """
     if handled is None:
         return None
-    caller = sys._getframe(3)  # noqa: SLF001  (documented; 1 is _remaining, 2 _leaving, and C functions have none)
+    caller: Any = sys._getframe(1)  # noqa: SLF001  (documented)
+    while caller.f_code is not _Guard._leaving.__code__:  # noqa: SLF001  (of this file)
+        caller = caller.f_back
+    caller = caller.f_back  # C functions have no frame
     if caller.f_code.co_code[caller.f_lasti] == _WITH_EXCEPT_START:
         return handled
     if caller.f_globals.get("__name__") == "contextlib":  # ExitStack; what it calls us with does not get through C
@@ -436,10 +492,12 @@ class _Hold(_Guard):
     def _hand_on(self) -> None:
         """Unmask as the last act before a body begins."""
         gates = cast("dict[int, _Gate]", self._gates)
-        self._demand_innermost()
+        trouble = self._unstack()
+        if trouble:
+            raise RuntimeError(trouble)
+        self._first = _again(gates)
         _deliver_default(gates)
         _open(gates, hand_on=True)
-        del _stack[self._level]  # no call, and so no checkpoint
         self._gates = None
 
     def _open(self) -> None:
@@ -447,22 +505,23 @@ class _Hold(_Guard):
         gates = self._gates
         if gates is None:
             return
+        trouble = self._unstack()
         _open(gates)
-        if _stack and _stack[-1] is self and len(_nested) == self._depth:
-            del _stack[-1]
-        elif self in _stack:
-            try:
-                self._demand_innermost()
-            finally:
-                _stack.remove(self)
         if _queue:
             _deliver(gates)
         self._gates = None
+        if trouble:
+            raise RuntimeError(trouble)
 
-    def _demand_innermost(self) -> None:
-        if _stack[-1] is not self or len(_nested) > self._depth:
-            message = f"{self!r} is left before a mask that was entered inside it"
-            raise RuntimeError(message)
+    def _unstack(self) -> str:
+        """Take this out of the stack; return what is wrong with that, or ``""``."""
+        if _stack and _stack[-1] is self and len(_nested) <= self._depth:
+            del _stack[-1]
+            return ""
+        if self not in _stack:
+            return ""
+        _stack.remove(self)
+        return f"{self!r} is left before a mask that was entered inside it"
 
 
 _LEFT = object()
@@ -502,6 +561,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
     def __init__(self, *signals: int, force_after: int | None = None) -> None:
         self.close = _unbalanced
         self._course = self._gates = None
+        self._first = _no_step
         try:
             self._signals, _ = _known[signals]
         except (KeyError, TypeError):
@@ -620,6 +680,7 @@ class _Restored(_Guard):
         try:
             for hold in _stack[self._mask._level :]:  # noqa: SLF001  (of this file)
                 self._gates |= hold._gates or {}  # noqa: SLF001  (of this file)
+            self._first = _again(self._gates)
             _deliver_default(self._gates)
             _open(self._gates, hand_on=True)
         except BaseException:
@@ -650,7 +711,9 @@ def _all_gates() -> dict[int, _Gate]:
 class _Owner(_Hold, Generic[T]):
     """Acquires and releases masked; what is between is not."""
 
-    __slots__ = ("_around", "_owned", "_tries")
+    __slots__ = ("_around", "_owned", "_reserve", "_tries")
+    _around: BaseException | None
+    _reserve: dict[int, _Gate]
 
     def __init__(self) -> None:
         super().__init__()
@@ -664,10 +727,11 @@ class _Owner(_Hold, Generic[T]):
 
     def __enter__(self) -> T:  # type: ignore[override]
         self._begin()
-        self._around, self._tries = sys.exception(), 2
+        self._around, self._tries = sys.exception(), 4
         try:
+            self._reserve = _all_gates()
             if _get_ident() == _main:  # in other threads no handler runs
-                self._shut(_all_gates())
+                self._shut(self._reserve)
             value = self._acquire()
             self._owned = True
             if self._gates is not None:
@@ -685,10 +749,14 @@ class _Owner(_Hold, Generic[T]):
             if self._tries and _get_ident() == _main:
                 self._tries -= 1  # release in any case, masked or not
                 if self._gates is None:
-                    self._shut(_all_gates())
+                    self._shut(self._reserve)  # which _first has done, if nothing interfered
                 else:
                     _shut(self._gates)
-            self._around, self._owned = None, False
+                more = _all_gates()  # handlers that the body installed
+                if more:
+                    self._gates = self._reserve = {**self._reserve, **more}
+                    _shut(self._gates)
+            self._around, self._owned, self._first = None, False, _no_step
             return self._release(error)
         finally:
             if not self._owned:
@@ -999,4 +1067,4 @@ def deliver_pending() -> None:
     the main thread.
     """
     if _queue and _get_ident() == _main:
-        _deliver(_CATCHABLE, outside=True)
+        _deliver_outside(_CATCHABLE)
