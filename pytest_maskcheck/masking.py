@@ -190,40 +190,61 @@ def _shut(gates: dict[int, _Gate]) -> None:
     _run(turning)  # rule 5
 
 
-def _open(gates: dict[int, _Gate], *, hand_on: bool = False) -> None:
-    """Put the handlers back, where they are still ours. May be broken off, and repeated.
+def _steps(
+    gates: dict[int, _Gate], expected: Iterable[object], new: Iterable[object], turning: Any
+) -> Iterator[Iterable[object]]:
+    """Return, without end, what swaps the handlers of ``gates`` from ``expected`` to ``new`` as it is exhausted.
+
+    All in C, and so is the making of the next one: ``for step in ...: [*step]; break`` has no checkpoint but that before each swap.
 
     Parameters:
-        gates: those to take away.
-        hand_on: mark what was deferred as arrived, as the last act (rule 4).
+        gates: the signals; one that has another handler than expected by then is left out.
+        expected, new: handlers.
+        turning: gates to turn, and their new states, before the swaps (of gates in force) or after them.
     """
-    mine = [signum for signum, gate in gates.items() if _getsignal(signum) is gate]
-    passing = [gate for gate in gates.values() if callable(gate.outer)] if len(gates) > 1 or not mine else []
-    swapping = map(_swap, mine, [gates[signum].outer for signum in mine])
+    same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(gates)), repeat([*expected]))
+    swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*zip(gates, new, strict=True)]), same))
+    return map(chain, swapping, map(map, repeat(_turn), repeat(gates.values()), repeat(turning)))
+
+
+def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
+    """Return what masks the signals of ``gates`` again, see :func:`_steps`."""
+    return _steps(
+        gates,
+        [gate.outer for gate in gates.values()],
+        gates.values(),
+        [_calling(gate.defer) for gate in gates.values()],
+    )
+
+
+def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
+    """Return what puts the handlers back, where they are still ours, see :func:`_steps`."""
+    outers = [gate.outer for gate in gates.values()]
+    if len(gates) == 1:
+        for signum, gate in gates.items():
+            if _getsignal(signum) is gate:
+                return map(map, repeat(_swap), repeat((signum,)), repeat(outers))
+    # Rule 5. Also of those that are not in force: the body replaced them, and may put them back when this mask is gone.
+    passing = [gate for gate in gates.values() if callable(gate.outer)]
+    turning: Any = map(map, repeat(_turn), repeat(passing), repeat([_calling(gate.outer) for gate in passing]))
+    return map(chain, turning, _steps(gates, gates.values(), outers, ()))
+
+
+def _hand_on(gates: dict[int, _Gate]) -> None:
+    """Put the handlers back and mark what was deferred as arrived: the last act before a body begins (rule 4)."""
+    if _queue:  # CPython does not know the default action
+        _deliver_outside([signum for signum, gate in gates.items() if not callable(gate.outer)])
+    opening = _opening(gates)
     due: list[int] = []
-    found = filter(_queue.__contains__, mine if hand_on else ())
+    found = filter(_queue.__contains__, gates)
     taking = map(_queue.pop, due)
     tripping = map(_trip, due)
-    # Rule 5. Also of those that are not in force: the body replaced them, and may put them back when this mask is gone.
-    _run(map(_turn, passing, [_calling(gate.outer) for gate in passing]))
-    [*swapping]  # each asks for signals before it swaps; this is no call: behind the last one there is no checkpoint
-    due += found
+    for step in opening:
+        [*step]
+        break
+    due += found  # behind the last swap there is no call, and so no checkpoint
     [*taking]
     [*tripping]
-
-
-def _again(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Return, without end, what masks the signals of ``gates`` again as it is exhausted, but for those with another handler by then.
-
-    All in C, and so are the iterators made: where no call may be, ``for step in ...: [*step]; break`` does it.
-    """
-    outers = [gate.outer for gate in gates.values()]
-    same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(gates)), repeat(outers))
-    swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*gates.items()]), same))
-    if len(gates) == 1:
-        return cast("Iterator[Iterable[object]]", swapping)
-    turned = [_calling(gate.defer) for gate in gates.values()]
-    return map(chain, swapping, map(map, repeat(_turn), repeat([*gates.values()]), repeat(turned)))
 
 
 _tripping = {signum: map(_trip, repeat(signum)) for signum in _CATCHABLE}
@@ -263,12 +284,6 @@ def _deliver_outside(signals: Iterable[int]) -> None:
         except BaseException:
             _deliver_outside(signals)  # what the others raise has this as its context
             raise
-
-
-def _deliver_default(gates: dict[int, _Gate]) -> None:
-    """Deliver what cannot be marked as arrived: CPython does not know the default action."""
-    if _queue:
-        _deliver_outside([signum for signum, gate in gates.items() if not callable(gate.outer)])
 
 
 def _act(signum: int, handler: Handler) -> None:
@@ -334,19 +349,24 @@ def _nothing() -> object:
 
 
 class _Guard(io.IOBase):
-    """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``."""
+    """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``.
 
-    __slots__ = ("_course", "_first", "close")
+    Leaving has three parts: :attr:`_first`, C alone, so that little time passes until all is masked; :meth:`_remaining`;
+    and :attr:`_last`, C alone, so that little is left to be done once nothing is masked any more. Then, delivery.
+    """
+
+    __slots__ = ("_busy", "_course", "_due", "_first", "_last", "close")
     closed = True  # for io.IOBase: nothing to finalize
     close: Callable[[], object]  # type: ignore[assignment]
     _course: Generator[object, None, None] | None
+    _busy: bool
     _first: Iterator[Iterable[object]]
-    """What is done first on leaving (see :func:`_again`): C alone, so that little time passes until it is done."""
+    _last: Iterator[Iterable[object]]
+    _due: Iterable[int]
 
     def __init__(self) -> None:
         self.close = _unbalanced
         self._course = None
-        self._first = _no_step
 
     def _begin(self) -> None:
         """Make ready to leave; nothing has been changed yet.
@@ -360,13 +380,14 @@ class _Guard(io.IOBase):
         self._ready()
 
     def _ready(self) -> None:
+        self._busy, self._first, self._last, self._due = True, _no_step, _no_step, ()
         course = self._leaving()
         next(course)
         close = map(is_not, _noting, course).__next__  # true where the generator yields something else than None
         self._course, self.close = course, close
 
     def _remaining(self, error: BaseException | None) -> object:
-        """Do what remains to be done to leave. May be broken off, and is then called again.
+        """Do what is to be done in Python, until :attr:`_busy` is unset. May be broken off, and is then called again.
 
         Parameters:
             error: what was being handled just then; see :func:`_of_body`.
@@ -376,42 +397,50 @@ class _Guard(io.IOBase):
         """
         raise NotImplementedError
 
+    def _attempt(self, error: BaseException | None) -> object:
+        answer = None
+        for step in self._first:
+            [*step]
+            break
+        if self._busy:
+            answer = self._remaining(error)
+        for step in self._last:
+            [*step]
+            break
+        self._last = _no_step
+        if _queue:
+            _deliver(self._due)
+        return answer
+
     def _leaving(self) -> Generator[object, None, None]:
         yield from _PAUSE  # goes on without a check, unlike `yield`
         error = _handled[0]
         _handled[0] = self._course = None
         self.close = _unbalanced
         try:  # rule 3
-            for step in self._first:
-                [*step]
-                break
-            answer = self._remaining(error)
+            answer = self._attempt(error)
         except BaseException:
             try:
-                for step in self._first:
-                    [*step]
-                    break
-                self._twice(error)
+                self._attempt(error)
             except BaseException:
                 try:
-                    for step in self._first:
-                        [*step]
-                        break
-                    self._twice(error)
+                    self._attempt(error)
                 except BaseException:
                     try:
-                        for step in self._first:
-                            [*step]
-                            break
-                        self._twice(error)
+                        self._attempt(error)
                     except BaseException:
                         try:
-                            for step in self._first:
-                                [*step]
-                                break
-                            self._twice(error)
+                            self._attempt(error)
                         except BaseException:
-                            self._twice(error)
+                            try:
+                                self._attempt(error)
+                            except BaseException:
+                                try:
+                                    self._attempt(error)
+                                except BaseException:
+                                    self._attempt(error)
+                                    raise
+                                raise
                             raise
                         raise
                     raise
@@ -419,13 +448,6 @@ class _Guard(io.IOBase):
             raise
         del self, error
         yield answer or None
-
-    def _twice(self, error: BaseException | None) -> None:
-        try:
-            self._remaining(error)
-        except BaseException:
-            self._remaining(error)
-            raise
 
 
 def _of_body(handled: BaseException | None, around: BaseException | None) -> BaseException | None:
@@ -482,6 +504,19 @@ class _Hold(_Guard):
         super().__init__()
         self._gates = None
 
+    def _take(self, gates: dict[int, _Gate]) -> None:
+        """Mask the signals of ``gates``: all of them or, where that raises, none."""
+        self._begin()
+        try:
+            self._shut(gates)
+        except BaseException:
+            self.close()
+            raise
+
+    def _remaining(self, error: BaseException | None) -> object:
+        self._finish()
+        return None
+
     def _shut(self, gates: dict[int, _Gate]) -> None:
         """Mask the signals of ``gates``. May be broken off; then the guard is to be left."""
         self._level, self._depth = len(_stack), len(_nested)
@@ -489,27 +524,23 @@ class _Hold(_Guard):
         _stack.append(self)
         _shut(gates)
 
-    def _hand_on(self) -> None:
-        """Unmask as the last act before a body begins."""
+    def _let_go(self) -> None:
+        """Unmask as the last act before a body begins; leaving will mask first."""
         gates = cast("dict[int, _Gate]", self._gates)
         trouble = self._unstack()
         if trouble:
             raise RuntimeError(trouble)
-        self._first = _again(gates)
-        _deliver_default(gates)
-        _open(gates, hand_on=True)
+        self._first = _shutting(gates)
+        _hand_on(gates)
         self._gates = None
 
-    def _open(self) -> None:
-        """Unmask and deliver. May be broken off, and repeated."""
-        gates = self._gates
-        if gates is None:
-            return
-        trouble = self._unstack()
-        _open(gates)
-        if _queue:
-            _deliver(gates)
-        self._gates = None
+    def _finish(self) -> None:
+        """Make ready to unmask."""
+        trouble, gates = "", self._gates
+        if gates is not None:
+            trouble = self._unstack()
+            self._last, self._due = _opening(gates), gates
+        self._gates, self._busy = None, False
         if trouble:
             raise RuntimeError(trouble)
 
@@ -561,7 +592,6 @@ class mask(_Hold):  # noqa: N801  (used like a function)
     def __init__(self, *signals: int, force_after: int | None = None) -> None:
         self.close = _unbalanced
         self._course = self._gates = None
-        self._first = _no_step
         try:
             self._signals, _ = _known[signals]
         except (KeyError, TypeError):
@@ -581,6 +611,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             return self.restore
         gates = self._new_gates()
         if gates or self._course is not None:
+            self._task = _task()
             self._take(gates)
         else:
             self._level = len(_stack)
@@ -593,26 +624,17 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         if _get_ident() != _main:
             self.close = _nothing
         else:
+            self._task = _task()
             self._take(self._new_gates())
-
-    def _take(self, gates: dict[int, _Gate]) -> None:
-        """Mask the signals of these gates: all of them or, where that raises, none."""
-        self._begin()
-        self._task = _task()
-        try:
-            self._shut(gates)
-        except BaseException:
-            self.close()
-            raise
 
     def _remaining(self, error: BaseException | None) -> object:
         if _get_ident() != _main:
             self._ready()  # the main thread can still leave
             message = f"{self!r} was entered in the main thread and is left in another one"
             raise RuntimeError(message)
-        self._open()
-        if self._task is not _LEFT and self._task is not _task():
-            self._task = _LEFT
+        task = _task()
+        self._finish()
+        if self._task is not task:
             message = f"{self!r} is left in another task than it was entered in: enter and leave it between two awaits"
             raise RuntimeError(message)
         return None
@@ -680,18 +702,19 @@ class _Restored(_Guard):
         try:
             for hold in _stack[self._mask._level :]:  # noqa: SLF001  (of this file)
                 self._gates |= hold._gates or {}  # noqa: SLF001  (of this file)
-            self._first = _again(self._gates)
-            _deliver_default(self._gates)
-            _open(self._gates, hand_on=True)
+            self._first = _shutting(self._gates)
+            _hand_on(self._gates)
         except BaseException:
             self.close()
             raise
 
     def _remaining(self, error: BaseException | None) -> object:
         if self._mask.close is _unbalanced:
+            self._busy, self._first, self._last, self._due = False, _no_step, _opening(self._gates), self._gates
             message = f"{self._mask!r} was left inside its own restore()"
             raise RuntimeError(message)
         _shut(self._gates)
+        self._busy = False
         return None
 
 
@@ -735,16 +758,15 @@ class _Owner(_Hold, Generic[T]):
             value = self._acquire()
             self._owned = True
             if self._gates is not None:
-                self._hand_on()
+                self._let_go()
             return value
         except BaseException:
             self.close()
             raise
 
     def _remaining(self, error: BaseException | None) -> object:
-        try:
-            if not self._owned:
-                return None
+        answer = None
+        if self._owned:
             error = _of_body(error, self._around)
             if self._tries and _get_ident() == _main:
                 self._tries -= 1  # release in any case, masked or not
@@ -757,10 +779,9 @@ class _Owner(_Hold, Generic[T]):
                     self._gates = self._reserve = {**self._reserve, **more}
                     _shut(self._gates)
             self._around, self._owned, self._first = None, False, _no_step
-            return self._release(error)
-        finally:
-            if not self._owned:
-                self._open()
+            answer = self._release(error)
+        self._finish()
+        return answer
 
 
 class shield(_Owner[T]):  # noqa: N801  (used like a function)
@@ -822,10 +843,10 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
             raise cancelled
         share = _Share()
         try:
-            value = await self._make("__aenter__", "__aexit__")(self._manager)
+            value: T = await self._make("__aenter__", "__aexit__")(self._manager)
             self._owned = True
             share.end(hand_on=True)
-            return cast("T", value)
+            return value
         except BaseException as error:
             try:
                 if self._owned:
@@ -910,42 +931,41 @@ async def _cancellation() -> BaseException | None:
     return None
 
 
-class _Share(_Hold):
+class _Share:
     """A part of the mask that all tasks share which enter or leave something at the same time."""
 
-    __slots__ = ("_in",)
-    _held: _Share | None = None
+    _hold: _Hold | None = None
     _count = 0
 
     def __init__(self) -> None:
-        super().__init__()
         self._in = _get_ident() == _main
         if not self._in:
             return
-        if _Share._held is None:
-            _Share._held = self
-            try:
-                self._shut(_all_gates())
-            except BaseException:
-                _Share._held = None
-                self._open()
-                raise
+        if _Share._hold is None:
+            hold = _Hold()
+            hold._take(_all_gates())  # noqa: SLF001  (of this file)
+            _Share._hold = hold
         _Share._count += 1
 
     def end(self, *, hand_on: bool = False) -> None:
         """Leave; the last one unmasks."""
-        if not self._in:
+        hold = _Share._hold
+        if not self._in or hold is None:
             return
         self._in = False
         _Share._count -= 1
-        held = _Share._held
-        if _Share._count or held is None:
+        if _Share._count:
             return
-        _Share._held = None
-        if hand_on:
-            held._hand_on()  # noqa: SLF001  (one of these)
-        else:
-            held._open()  # noqa: SLF001
+        _Share._hold = None
+        if not hand_on:
+            hold.close()
+            return
+        try:
+            hold._let_go()  # noqa: SLF001  (of this file)
+        except BaseException:
+            hold._first = _no_step  # noqa: SLF001
+            hold.close()
+            raise
 
 
 # --- The kernel's mask ---
@@ -1014,6 +1034,7 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
             message = f"{self!r} is left in another thread than it was entered in"
             raise RuntimeError(message)
         _signal.pthread_sigmask(signal.SIG_SETMASK, self._before)  # sets, and may raise then; again it does no harm
+        self._busy = False
         return None
 
     def __repr__(self) -> str:
