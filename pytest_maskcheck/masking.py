@@ -87,7 +87,7 @@ _IGNORED, _DEFAULT = int(signal.SIG_IGN), int(signal.SIG_DFL)
 
 # The C functions: those of ``signal`` are Python around them, slow and with checkpoints of their own.
 _swap: Callable[[int, Any], Handler] = _signal.signal
-_getsignal: Callable[[int], Handler] = _signal.getsignal
+_getsignal: Callable[[int], Any] = _signal.getsignal
 _raise: Callable[[int], None] = _signal.raise_signal
 _trip: Callable[[Any], None] = _thread.interrupt_main  # marks a signal as arrived and runs nothing
 _default_int_handler = signal.default_int_handler
@@ -122,6 +122,9 @@ _turn: Callable[[Any, object], None] = _Gate.__setstate__  # type: ignore[attr-d
 
 _run: Callable[[Iterable[object]], object] = deque[object](maxlen=0).extend
 """Exhausts an iterator, in C."""
+
+
+_no_step: Iterator[Iterable[object]] = repeat(())
 
 
 def _calling(function: object) -> object:
@@ -208,13 +211,24 @@ def _steps(
 
 
 def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Return what masks the signals of ``gates`` again, see :func:`_steps`."""
+    """Return what masks the signals of ``gates`` again, see :func:`_steps`; nothing where one swap by :func:`_shut` does it."""
+    if len(gates) == 1:
+        return _no_step
     return _steps(
         gates,
         [gate.outer for gate in gates.values()],
         gates.values(),
         [_calling(gate.defer) for gate in gates.values()],
     )
+
+
+def _put_back(gates: dict[int, _Gate]) -> None:
+    """Put the handler of the only gate back, where it is still ours. May be broken off, and repeated."""
+    for signum, gate in gates.items():
+        if _getsignal(signum) is gate:
+            _swap(signum, gate.outer)
+        elif callable(gate.outer):  # the body replaced it, and may put it back when this mask is gone
+            _turn(gate, _calling(gate.outer))
 
 
 def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
@@ -333,7 +347,6 @@ _noting = map(_handled.__setitem__, repeat(0), map(call, repeat(sys.exception)))
 """Without end; notes it and gives ``None``, all in C."""
 
 _PAUSE = (None,)
-_no_step: Iterator[Iterable[object]] = repeat(())
 
 _WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
 
@@ -377,9 +390,6 @@ class _Guard(io.IOBase):
         if self._course is not None:
             message = f"{self!r} is in force already: make another one for the inner block"
             raise RuntimeError(message)
-        self._ready()
-
-    def _ready(self) -> None:
         self._busy, self._first, self._last, self._due = True, _no_step, _no_step, ()
         course = self._leaving()
         next(course)
@@ -539,7 +549,11 @@ class _Hold(_Guard):
         trouble, gates = "", self._gates
         if gates is not None:
             trouble = self._unstack()
-            self._last, self._due = _opening(gates), gates
+            self._due = gates
+            if len(gates) == 1:
+                _put_back(gates)
+            else:
+                self._last = _opening(gates)
         self._gates, self._busy = None, False
         if trouble:
             raise RuntimeError(trouble)
@@ -587,16 +601,17 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             task or thread that entered it. The mask is left all the same, but for the wrong thread.
     """
 
-    __slots__ = ("_force_after", "_signals", "_task")
+    __slots__ = ("_force_after", "_release_nested", "_signals", "_task")
 
     def __init__(self, *signals: int, force_after: int | None = None) -> None:
         self.close = _unbalanced
         self._course = self._gates = None
         try:
-            self._signals, _ = _known[signals]
+            self._signals, self._release_nested = _known[signals]
         except (KeyError, TypeError):
             self._signals = _checked(signals or (signal.SIGINT,))
-            _known[signals] = self._signals, partial(_nested.remove, self._signals)
+            self._release_nested = partial(_nested.remove, self._signals)
+            _known[signals] = self._signals, self._release_nested
         if force_after is not None and force_after < 1:
             message = (
                 f"force_after is {force_after}; it must be 1 or more: the number of the arrival that is let through"
@@ -609,14 +624,15 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         if _get_ident() != _main:
             self.close = _nothing
             return self.restore
-        gates = self._new_gates()
-        if gates or self._course is not None:
-            self._task = _task()
-            self._take(gates)
-        else:
-            self._level = len(_stack)
-            self.close = _known[self._signals][1]
-            _nested += (self._signals,)
+        for signum in self._signals:
+            handler = _getsignal(signum)
+            if type(handler) is not _Gate or handler.func is handler.outer:
+                self.start()
+                return self.restore
+        if self._course is not None:
+            self._begin()  # refuses
+        self._level, self.close = len(_stack), self._release_nested
+        _nested += (self._signals,)
         return self.restore
 
     def start(self) -> None:
@@ -629,7 +645,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
 
     def _remaining(self, error: BaseException | None) -> object:
         if _get_ident() != _main:
-            self._ready()  # the main thread can still leave
+            self._begin()  # the main thread can still leave
             message = f"{self!r} was entered in the main thread and is left in another one"
             raise RuntimeError(message)
         task = _task()
@@ -723,9 +739,9 @@ class _Restored(_Guard):
 
 def _all_gates() -> dict[int, _Gate]:
     """Return a gate for each signal that has a handler in Python, but for those that are masked already."""
-    handlers = [*map(_getsignal, _CATCHABLE)]
     gates = {}
-    for signum, handler in compress(zip(_CATCHABLE, handlers), map(callable, handlers)):  # noqa: B905  (as long)
+    for signum in compress(_CATCHABLE, map(callable, map(_getsignal, _CATCHABLE))):
+        handler = _getsignal(signum)
         if handler is _default_int_handler or not (_defers(handler) or _is_left_alone(handler)):
             gates[signum] = _gate(handler, None)
     return gates
@@ -1030,7 +1046,7 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
 
     def _remaining(self, error: BaseException | None) -> object:
         if self._thread != _get_ident():
-            self._ready()
+            self._begin()
             message = f"{self!r} is left in another thread than it was entered in"
             raise RuntimeError(message)
         _signal.pthread_sigmask(signal.SIG_SETMASK, self._before)  # sets, and may raise then; again it does no harm
