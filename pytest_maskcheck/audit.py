@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_maskcheck.interrupts import Recording, Strike
 from pytest_maskcheck.interrupts.base import arming
 from pytest_maskcheck.results import Finding, PointResult, Verdict
+from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Engine, Hit, Mode
-    from pytest_maskcheck.points import Plan
+    from pytest_maskcheck.interrupts import Engine, Mode, Trigger
+    from pytest_maskcheck.points import Aim, Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Ran, Runner
 
@@ -103,7 +104,7 @@ class Judge:
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def audit(self) -> tuple[PointResult, ...]:
-        """Audit every point; each result is also given to ``report`` as soon as it is final."""
+        """Audit every point of the plan; each result is also given to ``report`` as soon as it is final."""
         points = self.plan.points
         position = 0
         while position < len(points):
@@ -117,7 +118,7 @@ class Judge:
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
-                strayed = not ran.strike.fired and not ran.passed
+                strayed = not ran.strike.in_turn()[0].fired and not ran.passed
                 if waiting is not None and not strayed:
                     self._final(waiting)
                 if position >= len(points) or (strayed and position > start):
@@ -201,24 +202,21 @@ class Judge:
 
     def judge(self, point: Point, ran: Ran) -> PointResult:
         """Return what one run says about its point, confirmed or not."""
-        strike = ran.strike
         exception = ran.raised.text if ran.raised else ""
         traceback = (ran.raised.frames if ran.raised else ()) or point.traceback
-        if not strike.fired:
-            reason = f"the run {_trouble(ran)} before it came to the point" if not ran.passed else "not reached again"
+        if reason := _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
-        if ran.late:
-            return PointResult(point.id, reason="held back to the end of the test: the interrupt came out of a fixture")
-        if strike.handler == "SIG_IGN":
-            return PointResult(point.id, reason="the signal is ignored there (SIG_IGN)")
-        if strike.held and ran.raised is None and not ran.lost and not ran.died:
-            reason = f"held back by the {strike.held} to the end of the run"
-            return PointResult(point.id, reason=reason)
+        known = {finding.identity for finding in self._of_first(point)}
         findings = [self._as_interpreters(point, finding) for finding in self._findings(ran)]
-        findings = [finding for finding in findings if not self._allowed(finding)]
-        if strike.strayed and not findings:
+        findings = [each for each in findings if not self._allowed(each) and each.identity not in known]
+        if ran.strike.strayed and not findings:
             return PointResult(point.id, reason="reached in another calling context than in the recorded run")
         return PointResult(point.id, tuple(findings), "", _note(point, ran), exception, traceback)
+
+    def _of_first(self, point: Point) -> tuple[Finding, ...]:
+        """Return what the first of two interrupts leads to by itself."""
+        alone = self.results.get(point.first.id) if point.first else None
+        return alone.findings if alone else ()
 
     def _allowed(self, finding: Finding) -> bool:
         return any(fnmatchcase(f"{finding.kind}:{finding.key}", glob) for glob in self.rules.allow)
@@ -260,15 +258,16 @@ class Judge:
         raised = ran.raised
         if raised is not None and raised.interrupt:
             return
+        due = any(one.raised or (one.raised is None and one.fired and not one.handler) for one in ran.strike.in_turn())
         if raised is not None:
-            yield Finding(
-                Verdict.REPLACED, "exception", raised.type, f"{raised.text} came out instead of the interrupt"
-            )
+            if due or raised.over:
+                detail = f"{raised.text} came out instead of the interrupt"
+                yield Finding(Verdict.REPLACED, "exception", raised.type, detail)
         elif ran.lost:
             where = ran.lost[0]
             detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
             yield Finding(Verdict.SWALLOWED, "finalizer", where, detail, self.rules.strict or left)
-        elif ran.strike.raised is not False and not self.rules.may_swallow and not ran.strike.handler:
+        elif due and not self.rules.may_swallow:
             detail = "the interrupt was raised but did not come out of the test"
             yield Finding(Verdict.SWALLOWED, "exception", "", detail)
 
@@ -296,6 +295,30 @@ def _note(point: Point, ran: Ran) -> str:
     elif surfaced and point.kind != "line" and (where is None or (where.path, where.line) != (point.path, point.line)):
         notes.append(place)
     return ", ".join(notes)
+
+
+def _unreached(ran: Ran) -> str:
+    """Return why a run did not come to its point."""
+    if ran.strike.in_turn()[0].fired:
+        return "not reached again after the first interrupt"
+    return "not reached again" if ran.passed else f"the run {_trouble(ran)} before it came to the point"
+
+
+def _unproven(point: Point, ran: Ran) -> str:
+    """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
+    strike = ran.strike
+    if not strike.fired:
+        return _unreached(ran)
+    if ran.late:
+        return "held back to the end of the test: the interrupt came out of a fixture"
+    if strike.handler == "SIG_IGN":
+        return f"{point.signal} is ignored there (SIG_IGN)"
+    if strike.handler == "SIG_DFL":
+        return f"{point.signal} has its default action there, which {default_action(strike.signum)}"
+    unseen = strike.held and ran.raised is None and not ran.lost and not ran.died
+    if unseen or (strike.withdrawn and strike.earlier is not None):
+        return f"held back by the {strike.held} to the end of the run"
+    return ""
 
 
 def _trouble(ran: Ran) -> str:
@@ -327,15 +350,15 @@ class Auditor:
         engine: finds and hits places.
         scope: which code and which lines.
         mode: ``checkpoint``, ``line`` or ``raise``.
-        signum: the signal to send.
+        signums: the signals to send.
     """
 
     runner: Runner
     engine: Engine
     scope: Scope
     mode: Mode
-    signum: int
-    hits: dict[str, Hit] = field(default_factory=dict)
+    signums: tuple[int, ...]
+    aims: dict[str, Aim] = field(default_factory=dict)
 
     def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
         """Warm the test up and return its points.
@@ -356,12 +379,12 @@ class Auditor:
         self._uninterrupted(self._recording(recording))
         self.runner.kinds = kinds
         plan = choose(recording)
-        self.hits = plan.hits
+        self.aims = plan.aims
         return plan
 
     @arming
     def _recording(self, recording: Recording) -> Iterator[None]:
-        with self.engine.record(self.scope.in_scope, self.mode) as found:
+        with self.engine.record(self.scope.in_scope, self.mode, self.signums) as found:
             yield
         recording.hits, recording.other_threads = found.hits, found.other_threads
 
@@ -391,10 +414,19 @@ class Auditor:
         """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
         if point is None:
             return self.runner.run(_watched(nullcontext()))
-        hit = self.hits[point.id]
-        return self.runner.run(
-            self.engine.strike(hit.trigger, self.scope.in_scope, self.mode, self.signum, struck), hit
-        )
+        aim = self.aims[point.id]
+        return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), *aim.hits)
+
+    def follow(self, aim: Aim) -> tuple[Ran, Recording]:
+        """Make a run that is interrupted once; return also what it reached from there on."""
+        tail = Recording()
+        return self.runner.run(self._strike(aim, lambda: None, tail), aim.first), tail
+
+    def _strike(
+        self, aim: Aim, struck: Callable[[], None], then: Trigger | Recording | None
+    ) -> AbstractContextManager[Strike]:
+        in_scope = self.scope.in_scope
+        return self.engine.strike(aim.first.trigger, in_scope, self.mode, aim.signum, struck, then=then)
 
 
 @arming

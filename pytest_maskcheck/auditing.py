@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck import points
+from pytest_maskcheck import points, signals
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
+from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from pytest_maskcheck.audit import Executor
-    from pytest_maskcheck.interrupts import Engine, Recording
+    from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
     from pytest_maskcheck.reach import Reach
     from pytest_maskcheck.settings import Settings
@@ -95,6 +97,13 @@ class _Ignores:
     places: dict[str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """Message: points with a second interrupt are being looked for after so many points, or, if 0, have been found."""
+
+    firsts: int
+
+
 @dataclass(slots=True)
 class _Collected:
     """The messages of an audit, sorted."""
@@ -104,13 +113,16 @@ class _Collected:
     notes: list[str] = field(default_factory=list)
     ignores: dict[str, bool] = field(default_factory=dict)
     blind: dict[str, str] | None = None
+    following: int = 0
     refused: str = ""
 
     def take(self, message: object) -> None:
         """Take one message of the audit."""
         match message:
             case points.Plan():
-                self.plan = message
+                self.plan.points += message.points
+                for reason, count in message.left_out.items():
+                    self.plan.leave_out(reason, count)
             case PointResult():
                 self.results[message.point] = message
             case Refused():
@@ -119,11 +131,14 @@ class _Collected:
                 self.ignores = message.places
             case _Blind():
                 self.blind = message.kinds
+            case _Following():
+                self.following = message.firsts
             case str():
                 self.notes.append(message)
 
     def complete(self) -> tuple[PointResult, ...]:
         """Return a result for every point; those without one were not audited."""
+        self.plan.leave_out("no second interrupt after it: the audit ended early", self.following)
         return tuple(
             self.results.get(point.id) or PointResult(point.id, reason=self.refused or "the audit ended early")
             for point in self.plan.points
@@ -151,13 +166,14 @@ def audit_item(order: Order) -> Outcome:
                 broken = str(error)
             except Exception:  # noqa: BLE001  (a defect of ours: reported as such, and the session goes on)
                 broken = traceback.format_exc()
+    results = collected.complete()
     audit = Audit(
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
         points=tuple(collected.plan.points),
-        results=collected.complete(),
+        results=results,
         left_out=collected.plan.left_out,
         notes=tuple(collected.notes),
         ignores=collected.ignores,
@@ -179,7 +195,8 @@ def _in_auditor(work: _Work, take: Tell) -> None:
 
         own_output(work.item.config)
         own_directory(work.item.config, work.directory)
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # under nohup, or in the background of a script
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
             signal.signal(signal.SIGINT, signal.default_int_handler)
             tell("SIGINT is ignored in this process; audited as if it were not")
         with paused(*([measurement] if measurement else [])):
@@ -216,7 +233,11 @@ class _Work:
         self._kinds = default_kinds(surroundings)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)
-        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, signal.SIGINT)
+        self._only = points.ID.fullmatch(order.only)
+        asked = self._only and self._only["signal"]
+        self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
+        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
+        self._recording = Recording()
 
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
@@ -224,11 +245,10 @@ class _Work:
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in self.signums:
             tell(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
             return
         self.runner.here = True
-        self.runner.keep = bool(self._order.only)
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
                 self._audit(tell, lambda: InProcess(self._auditor.make_run))
@@ -238,7 +258,9 @@ class _Work:
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         try:
             plan = self._auditor.find(self._choose, *own_files(self.item))
-            tell(points.Plan(plan.points, {}, plan.left_out))
+            pair = bool(self._only and self._only["second"])
+            shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
+            tell(points.Plan(shown, {}, plan.left_out))
             places = self._order.reach.ignores().items()
             tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
             if not plan.points:
@@ -253,7 +275,54 @@ class _Work:
         self.limit += 10 * seconds
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, settings.allow)
-        Judge(executor(), plan, rules, baseline, tell).audit()
+        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell)
+        self._judge(judge)
+        if pair or (settings.interrupts == 2 and not self._only):
+            judge.plan = self._follow(plan, judge.results, tell)
+            self._judge(judge)
+
+    def _judge(self, judge: Judge) -> None:
+        self.runner.keep = bool(self._only)  # for a debugger
+        judge.audit()
+        self.runner.keep = False
+
+    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell) -> points.Plan:
+        """Return the points with a second interrupt.
+
+        The runs are made in this process: after a first interrupt that alone leaves something behind there is no second.
+        """
+        settings = self._order.settings
+        pairs = Pairs(
+            self._recording,
+            self._names,
+            self._order.reach.reason_against,
+            hits=settings.hits,
+            room=settings.max_points - len(results),
+            max_points=settings.max_points,
+            body=own_files(self.item),
+            only=self._order.only,
+        )
+        tell(_Following(len(plan.points)))
+        self._order.reach.open_up(*own_files(self.item))
+        for point in plan.points:
+            result = results.get(point.id)
+            reason = reason_against_more(result) if result else ""
+            if reason := reason or self._order.engine.reason_against_second(settings.points):
+                pairs.without(reason)
+                continue
+            ran, tail = self._auditor.follow(plan.aims[point.id])
+            tell(_Following(len(plan.points)))  # a sign of life
+            if not ran.strike.landed:
+                pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
+                continue
+            pairs.take(point, plan.aims[point.id], tail)
+        chosen = pairs.plan()
+        tell(points.Plan(chosen.points, {}, chosen.left_out))
+        tell(_Following(0))
+        self._auditor.aims |= chosen.aims
+        gc.collect()
+        gc.freeze()  # what was recorded is nothing new to look at
+        return chosen
 
     def _tell_about_kinds(self, tell: Tell) -> None:
         """Say which kinds cannot be relied on here; found out once a session."""
@@ -266,6 +335,7 @@ class _Work:
 
     def _choose(self, recording: Recording) -> points.Plan:
         settings = self._order.settings
+        self._recording = recording
         return points.plan(
             recording,
             self._names,
@@ -273,7 +343,8 @@ class _Work:
             hits=settings.hits,
             max_points=settings.max_points,
             body=own_files(self.item),
-            only=self._order.only,
+            signums=self.signums,
+            only=self._only["first"] if self._only else "",
         )
 
 

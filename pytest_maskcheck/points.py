@@ -1,18 +1,22 @@
 """From recorded hits to points: names, ids, and which hits are audited.
 
 An id is ``path:line:kind#hit``: ``src/pkg/store.py:12:call#1`` is the first time that the main thread comes to the first call
-on line 12. Further calls of the line are ``call.2``, ``call.3`` …, in the order of the source.
+on line 12. Further calls of the line are ``call.2``, ``call.3`` …, in the order of the source. With another signal than
+SIGINT it ends with its name: ``src/pkg/store.py:12:call#1@SIGTERM``. Two interrupts in one run are ``first>second``, where the hits
+of the second are counted from the first on; see ``pairs.py``.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from pytest_maskcheck import signals
 from pytest_maskcheck.interrupts import known_defect
 from pytest_maskcheck.results import Frame, Point
 
@@ -21,16 +25,48 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, Recording
 
-ID = re.compile(r"(?P<path>.+):(?P<line>\d+):(?P<kind>entry|resume|call|jump|line)(?P<ordinal>\.\d+)?#(?P<hit>\d+)")
+T = TypeVar("T")
+
+_PLACE = r".+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
+ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
+
+
+def is_id(text: str) -> bool:
+    """Tell whether ``text`` has the form of a point's id, and names a signal that can be sent."""
+    form = ID.fullmatch(text)
+    try:
+        return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a point stands for: where to interrupt, and with which signal.
+
+    Parameters:
+        first: the hit, counted from the beginning of the run.
+        signum: the signal.
+        second: where to send the signal once more, counted from the first interrupt on; ``None``: nowhere.
+    """
+
+    first: Hit
+    signum: int
+    second: Hit | None = None
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """One or two."""
+        return (self.first,) if self.second is None else (self.first, self.second)
 
 
 @dataclass(slots=True)
 class Plan:
-    """The points to audit, the hit that each stands for, and what was left out, by reason."""
+    """The points to audit, what each stands for, and what was left out, by reason."""
 
     points: list[Point] = field(default_factory=list)
-    hits: dict[str, Hit] = field(default_factory=dict)
+    aims: dict[str, Aim] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, reason: str, count: int = 1) -> None:
@@ -38,11 +74,16 @@ class Plan:
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
 
+    def add(self, point: Point, aim: Aim) -> None:
+        """Take a point in."""
+        self.points.append(point)
+        self.aims[point.id] = aim
+
 
 class ReasonAgainst(Protocol):
     """Tells why a line is not audited; see :meth:`pytest_maskcheck.reach.Reach.reason_against`."""
 
-    def __call__(self, filename: str, line: int, *, entry: bool = False) -> str:
+    def __call__(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> str:
         """Return the reason, or ``""``."""
         ...
 
@@ -75,6 +116,7 @@ def plan(
     hits: int | None,
     max_points: int,
     body: frozenset[str] = frozenset(),
+    signums: tuple[int, ...] = (int(signal.SIGINT),),
     only: str = "",
 ) -> Plan:
     """Choose the points of a run.
@@ -88,46 +130,63 @@ def plan(
         max_points: upper bound; an even sample that keeps at least one point of every line is taken.
         body: files of the test's own code; what was reached before the first hit in them or called from them, or after
             the last one, belongs to those who run the test.
+        signums: the signals; each hit is a point for each of them.
         only: the id of the one point wanted; the other limits do not apply to it.
     """
     chosen = Plan()
-    kept: list[Hit] = []
     within = _within(recording.hits, body)
     chosen.leave_out("outside the test: pytest or a plugin was running", len(recording.hits) - len(within))
-    for hit in within:
-        if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
-            chosen.leave_out(reason)
-        else:
-            kept.append(hit)
+    kept = reasonable(within, reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
     chosen.leave_out("line reached on another thread: only the main thread is interrupted", elsewhere)
-    ordinals = _ordinals(recording.hits)
-    ids = {id(hit): _id(hit, names, ordinals) for hit in kept}
+    if not only:
+        kept = few(kept, hits, chosen)
+    ordinals = ordinals_of(recording.hits)
+    aims = [(point_of(hit, signum, names, ordinals), Aim(hit, signum)) for signum in signums for hit in kept]
     if only:
-        kept = [hit for hit in kept if ids[id(hit)] == only]
-    else:
-        if hits is not None:
-            few = _first_and_last(kept, hits)
-            chosen.leave_out(f"further hit of a place in one calling context (hits={hits})", len(kept) - len(few))
-            kept = few
-        if len(kept) > max_points:
-            chosen.leave_out(f"beyond max_points={max_points}: an even sample was taken", len(kept) - max_points)
-            kept = _sample(kept, max_points)
-    for hit in kept:
-        point = _point(hit, ids[id(hit)], names)
-        chosen.points.append(point)
-        chosen.hits[point.id] = hit
+        aims = [(point, aim) for point, aim in aims if point.id == only]
+    elif len(aims) > max_points:
+        reason = f"beyond max_points={max_points}: an even sample was taken"
+        chosen.leave_out(reason, len(aims) - max_points)
+        aims = [aims[position] for position in _sample([point for point, _ in aims], max_points)]
+    for point, aim in aims:
+        chosen.add(point, aim)
     return chosen
+
+
+def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: str = "") -> list[Hit]:
+    """Return the hits on lines that nothing speaks against; the others are counted in ``chosen``, as what they are."""
+    kept: list[Hit] = []
+    for hit in hits:
+        if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
+            chosen.leave_out(what + reason)
+        else:
+            kept.append(hit)
+    return kept
+
+
+def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> list[Hit]:
+    """Return few hits of each place in each context; the others are counted in ``chosen``, as what they are."""
+    if number is None:
+        return hits
+    kept = _first_and_last(hits, number)
+    chosen.leave_out(f"{what}further hit of a place in one calling context (hits={number})", len(hits) - len(kept))
+    return kept
 
 
 def _within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
     """Return the hits from the first to the last one that is in the test's own files or was called from them."""
-    own = [
+    own = own_hits(hits, body)
+    return hits[own[0] : own[-1] + 1] if own else hits
+
+
+def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
+    """Return the positions of the hits that are in the test's own files or were called from them."""
+    return [
         position
         for position, hit in enumerate(hits)
         if hit.code.co_filename in body or any(code.co_filename in body for code, _ in hit.context)
     ]
-    return hits[own[0] : own[-1] + 1] if own else hits
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
@@ -142,31 +201,38 @@ def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
     return [hit for hit in hits if id(hit) in wanted]
 
 
-def _sample(hits: list[Hit], size: int) -> list[Hit]:
-    """Take ``size`` hits: as many lines as possible, the rest evenly spread."""
-    first_of_line: dict[tuple[str, int], int] = {}
-    for position, hit in enumerate(hits):
-        first_of_line.setdefault((hit.code.co_filename, hit.line), position)
+def _sample(points: list[Point], size: int) -> list[int]:
+    """Take ``size`` positions: as many lines as possible, the rest evenly spread."""
+    first_of_line: dict[tuple[str, int, str], int] = {}
+    for position, point in enumerate(points):
+        first_of_line.setdefault((point.path, point.line, point.signal), position)
     order = list(first_of_line.values())
     covered = set(order)
-    rest = [position for position in range(len(hits)) if position not in covered]
-    chosen = _evenly(order, size)
-    chosen += _evenly(rest, size - len(chosen))
-    return [hits[position] for position in sorted(chosen)]
+    rest = [position for position in range(len(points)) if position not in covered]
+    chosen = evenly(order, size)
+    chosen += evenly(rest, size - len(chosen))
+    return sorted(chosen)
 
 
-def _evenly(items: list[int], size: int) -> list[int]:
+def evenly(items: list[T], size: int) -> list[T]:
+    """Take ``size`` items, evenly spread."""
     if size >= len(items):
         return items
     return [items[index * len(items) // size] for index in range(size)]
 
 
-def _ordinals(hits: list[Hit]) -> dict[tuple[CodeType, int, str], int]:
+Ordinals = dict[tuple["CodeType", int, str], int]
+"""Code object, offset and kind of a place -> which of the places of its kind on its line it is."""
+
+
+def ordinals_of(hits: list[Hit]) -> Ordinals:
     """Number the places of one kind on one line, in the order of the source."""
     lines: dict[tuple[str, int, str], dict[tuple[CodeType, int, str], tuple[int, ...]]] = {}
     for hit in hits:
         place = (hit.code, hit.offset, hit.kind)
-        lines.setdefault((hit.code.co_filename, hit.line, hit.kind), {})[place] = _position(hit)
+        places = lines.setdefault((hit.code.co_filename, hit.line, hit.kind), {})
+        if place not in places:
+            places[place] = _position(hit)
     return {
         place: number
         for places in lines.values()
@@ -174,23 +240,25 @@ def _ordinals(hits: list[Hit]) -> dict[tuple[CodeType, int, str], int]:
     }
 
 
+@lru_cache(maxsize=4096)
+def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
+    return list(code.co_positions())
+
+
 def _position(hit: Hit) -> tuple[int, ...]:
     """Return where a hit stands in the source: column of its end, then of its code object and instruction."""
-    positions = list(hit.code.co_positions())
-    _, end_line, _, end_column = positions[hit.offset // 2]
+    _, end_line, _, end_column = _positions(hit.code)[hit.offset // 2]
     return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
 
 
-def _id(hit: Hit, names: Names, ordinals: dict[tuple[CodeType, int, str], int]) -> str:
+def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
+    """Return the point for one interrupt at ``hit``."""
     ordinal = ordinals[hit.code, hit.offset, hit.kind]
-    suffix = f".{ordinal}" if ordinal > 1 else ""
-    return f"{names.short(hit.code.co_filename)}:{hit.line}:{hit.kind}{suffix}#{hit.number}"
-
-
-def _point(hit: Hit, name: str, names: Names) -> Point:
+    path = names.short(hit.code.co_filename)
+    place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
     return Point(
-        id=name,
-        path=names.short(hit.code.co_filename),
+        id=place + (f"@{signals.name(signum)}" if signum != signal.SIGINT else ""),
+        path=path,
         file=os.path.abspath(hit.code.co_filename),
         line=hit.line,
         kind=hit.kind,
@@ -198,4 +266,5 @@ def _point(hit: Hit, name: str, names: Names) -> Point:
         function=hit.code.co_qualname,
         context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
+        signal=signals.name(signum),
     )

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import coverage
+from coverage.files import GlobMatcher, prep_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -148,6 +149,7 @@ class Reach:
         if not own and self._include == [everything]:
             self._omit += ["**/site-packages/**", *_installation_below(root)]
         self._lines: dict[str, set[int]] = {}
+        self._open: list[str] | None = None
         self._files: dict[str, str | None] = {}
         self._statements: dict[str, tuple[dict[int, str], list[int]]] = {}
         self._reached: dict[str, set[int]] = {}
@@ -187,9 +189,20 @@ class Reach:
                 yield
             data = measurement.get_data()
             self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files() if not _is_ours(path)}
+        self._open = None
         self._files.clear()
         self._reached.clear()
         self._ignores_used.clear()
+
+    def open_up(self, *files: str) -> None:
+        """Let files be in scope that the measured run did not reach, as runs that are interrupted may.
+
+        What is known to be out of scope stays so: it called the test.
+
+        Parameters:
+            files: as for :meth:`measuring`.
+        """
+        self._open = [*self._include, *map(_escaped, files)]
 
     @property
     def files(self) -> frozenset[str]:
@@ -206,16 +219,27 @@ class Reach:
         except KeyError:
             path = os.path.abspath(filename)
             found = next((path for path in (filename, path, os.path.realpath(path)) if path in self._lines), None)
+            if found is None and self._open is not None and self._wanted(path, self._open):
+                found = path
+                self._lines[path] = set()
             self._files[filename] = found
             return found
 
-    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
+    def _wanted(self, path: str, include: list[str]) -> bool:
+        """Tell whether coverage would measure a file."""
+        if _is_ours(path) or not os.path.isfile(path):
+            return False
+        included, omitted = (GlobMatcher(prep_patterns(patterns), "") for patterns in (include, self._omit))
+        return included.match(path) and not omitted.match(path)
+
+    def reason_against(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> str:
         """Return why a point on this line is not audited, or ``""``.
 
         Parameters:
             filename: a ``co_filename``.
             line: the line.
             entry: the point is a function's entry, on the line of its ``def``, which ran when the module was imported.
+            reached: the point is reached after an interrupt, which the measured run says nothing about.
         """
         path = self._measured(filename)
         if path is None:
@@ -228,6 +252,7 @@ class Reach:
         if (
             not reason
             and not entry
+            and not reached
             and line not in self._lines[path]
             and statement not in self._statements_reached(path)
         ):

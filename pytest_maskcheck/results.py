@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -38,16 +38,20 @@ class Frame:
 class Point:
     """A place, in one calling context, at one hit, where an interrupt was delivered or should have been.
 
+    Of two interrupts in one run it is the second that is described here; ``first`` describes the other.
+
     Parameters:
-        id: stable name such as ``src/pkg/store.py:12:call#1``.
+        id: stable name such as ``src/pkg/store.py:12:call#1``; of two interrupts, both names with ``>`` between them.
         path: file as shown in reports; relative to the root directory where it lies below it.
         file: the absolute path.
         line: line number, from 1.
         kind: ``entry``, ``resume``, ``call``, ``jump`` or ``line``.
-        hit: 1 when the main thread comes by for the first time in a run.
+        hit: 1 when the main thread comes by for the first time in a run, or after the first interrupt.
         function: qualified name of the function.
         context: call sites in scope that led there, innermost first.
         defect: the known CPython defect that an interrupt meets there, or ``""``.
+        signal: the name of the signal.
+        first: where the first of two interrupts is delivered, ``None`` if this is the only one.
     """
 
     id: str
@@ -59,6 +63,13 @@ class Point:
     function: str
     context: tuple[Frame, ...] = ()
     defect: str = ""
+    signal: str = "SIGINT"
+    first: Point | None = None
+
+    @property
+    def title(self) -> str:
+        """The id for people to read."""
+        return self.id.replace(">", " \N{RIGHTWARDS ARROW} ")
 
     @property
     def traceback(self) -> tuple[Frame, ...]:
@@ -200,7 +211,7 @@ class Audit:
             message = f"this is maskcheck result schema {data.get('schema')}; this version reads schema {SCHEMA}"
             raise ValueError(message)
         fields = {name: value for name, value in data.items() if name != "schema"}
-        fields["points"] = tuple(Point(**{**point, "context": _frames(point["context"])}) for point in fields["points"])
+        fields["points"] = tuple(_point(point) for point in fields["points"])
         fields["results"] = tuple(
             PointResult(
                 **{
@@ -215,6 +226,11 @@ class Audit:
         )
         fields["notes"] = tuple(fields["notes"])
         return cls(**fields)
+
+
+def _point(data: dict[str, Any]) -> Point:
+    first = _point(data["first"]) if data["first"] else None
+    return Point(**{**data, "context": _frames(data["context"]), "first": first})
 
 
 def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:

@@ -62,7 +62,8 @@ class Raised:
     Parameters:
         type: its qualified name.
         text: as the last line of a traceback would show it.
-        interrupt: it is an interrupt: ``KeyboardInterrupt``, or a group of nothing else.
+        interrupt: it is an interrupt: ``KeyboardInterrupt``, what the signal's handler raised, or a group of nothing else.
+        over: it was raised while an interrupt was being handled.
         frames: from the test's body to where it was raised, harness left out.
         late: it was raised only after the body had ended.
     """
@@ -72,6 +73,7 @@ class Raised:
     interrupt: bool
     frames: tuple[Frame, ...]
     late: bool
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -134,8 +136,8 @@ class Runner:
     exception: BaseException | None = None
     _sends_itself: bool = False
 
-    def run(self, striking: AbstractContextManager[Strike], hit: Hit | None = None) -> Ran:
-        """Run the target once with ``striking`` entered around its body; ``hit`` is the one it is to strike."""
+    def run(self, striking: AbstractContextManager[Strike], *hits: Hit) -> Ran:
+        """Run the target once with ``striking`` entered around its body; ``hits`` are those it is to strike."""
         ran = Ran(Strike())
 
         def around(body: Callable[[], object]) -> None:
@@ -149,8 +151,13 @@ class Runner:
                 raise
             ran.late = True
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
-        ran.strike.strayed = hit is not None and ran.strike.fired and ran.strike.context != hit.context
-        ran.strike.code, ran.strike.context = None, ()  # plain data from here on
+        strikes = ran.strike.in_turn()
+        ran.strike.strayed = any(
+            strike.fired and strike.context != hit.context for strike, hit in zip(strikes, hits, strict=False)
+        )
+        for strike in strikes:  # plain data from here on
+            strike.code = strike.handler_code = strike.error = None
+            strike.context = ()
         return ran
 
     def _plain(self, leftovers: tuple[Leftover, ...]) -> tuple[Leftover, ...]:
@@ -184,17 +191,19 @@ class Runner:
     def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""
         came = self.outside is not None and self.outside.came()
-        if error is not None and _interrupts(error) > strike.fired:
+        strikes = [one for one in strike.in_turn() if one.fired]
+        if error is not None and _interrupts(error) > sum(map(_may_interrupt, strikes)):
             return True
-        if came and error is None and not strike.fired:
+        if came and error is None and not strikes:
             self._sends_itself = True  # part of the test
-        return came and strike.fired and not strike.sent and not self._sends_itself
+        sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
+        return came and bool(strikes) and not sent and not self._sends_itself
 
     def _readings(self, ran: Ran, befores: list[object], error: BaseException | None) -> None:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         first = self._read(befores)
         if error is not None:
-            ran.raised = self._raised(error)
+            ran.raised = self._raised(error, ran.strike)
             test = self._test_frame(error)
             if self.keep:
                 self.exception = error.with_traceback(self._traceback(error))
@@ -243,13 +252,14 @@ class Runner:
             found = self._read(befores)
         return found
 
-    def _raised(self, error: BaseException) -> Raised:
+    def _raised(self, error: BaseException, strike: Strike) -> Raised:
         entries = self._entries(error)
         frames = tuple(self.names.frame(entry.tb_frame.f_code, _line(entry)) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
             text=self.surroundings.named(_last_line(error)),
-            interrupt=is_interrupt(error),
+            interrupt=is_interrupt(error, strike),
+            over=any(is_interrupt(item, strike) for item in _chain(error) if item is not error),
             frames=frames,
             late=not frames,
         )
@@ -272,11 +282,32 @@ class Runner:
         return traceback
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it)."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_interrupt(part) for part in error.exceptions)
-    return isinstance(error, KeyboardInterrupt)
+def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
+    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
+
+    Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
+    out of that handler.
+    """
+    if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike):
+        return all(is_interrupt(part, strike) for part in error.exceptions)
+    return isinstance(error, KeyboardInterrupt) or _from_handler(error, strike)
+
+
+def _from_handler(error: BaseException, strike: Strike | None) -> bool:
+    """Tell whether a handler that was sent a signal raised ``error``, or another exception of its type."""
+    for one in strike.in_turn() if strike else ():
+        if one.error is not None and type(error) is one.error:
+            return True
+        if one.fired and not one.landed and one.handler_code is not None:
+            codes = (entry.tb_frame.f_code for entry in _walk(error.__traceback__))
+            if any(code is one.handler_code for code in codes):
+                return True
+    return False
+
+
+def _may_interrupt(strike: Strike) -> bool:
+    """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
+    return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
 
 
 def _interrupts(error: BaseException) -> int:
@@ -339,7 +370,7 @@ def _quiet(ran: Ran) -> Iterator[None]:
     lost: list[str] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value):
+        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(_finalizer(unraisable))
 
     before = sys.unraisablehook

@@ -36,7 +36,7 @@ class AuditingSession:
         self._common = settings.from_config(config)
         self._reports = settings.reports(config)
         self._only = config.getoption("--maskcheck-point") or ""
-        if self._only and not points.ID.fullmatch(self._only):
+        if self._only and not points.is_id(self._only):
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
             raise pytest.UsageError(message)
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_maskcheck import signals
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,6 +71,20 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _interrupts(value: object) -> int:
+    number = _count(value)
+    if number > 2:
+        raise ValueError
+    return number
+
+
+def _signals(value: object) -> tuple[int, ...]:
+    several = value if isinstance(value, (list, tuple)) else [value]
+    if not several:
+        raise ValueError
+    return tuple(dict.fromkeys(signals.parse(one) for one in several))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One setting.
@@ -124,6 +140,25 @@ TABLE = (
         "{checkpoint,line,raise}",
     ),
     Row(
+        "interrupts",
+        _interrupts,
+        "1 or 2",
+        1,
+        "int",
+        "interrupts in one run: 1 (default), or 2: a second one at every point that is reached after the first",
+        "{1,2}",
+    ),
+    Row(
+        "signals",
+        _signals,
+        "a signal that can be handled, by name such as SIGTERM or by number, or a list of such signals; SIGKILL and SIGSTOP "
+        "cannot be caught, and SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT stand for faults of the process itself",
+        ("SIGINT",),
+        "args",
+        "signals to interrupt with, by name or number (default SIGINT); each point is audited once for each of them",
+        "SIGNAL",
+    ),
+    Row(
         "hits",
         _hits,
         "1, 2, 3 or all",
@@ -173,6 +208,8 @@ class Settings:
     """What holds for the audit of one test; see :data:`TABLE`."""
 
     points: Literal["checkpoint", "line", "raise"]
+    interrupts: int
+    signals: tuple[int, ...]
     hits: int | None
     max_points: int
     timeout: float

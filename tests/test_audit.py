@@ -235,7 +235,7 @@ def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() 
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"
-    assert ignored.reason == "the signal is ignored there (SIG_IGN)"
+    assert ignored.reason == "SIGINT is ignored there (SIG_IGN)"
     assert "another calling context" in judge.judge(point(1), elsewhere).reason
 
 

@@ -22,12 +22,14 @@ LAYERS = (
     "audit",
     "run",
     "reach",
+    "pairs",
     "points",
     "interrupts",
     "resources",
     "reports",
     "settings",
     "results",
+    "signals",
     "hooks",
     "errors",
     "masking",
@@ -46,7 +48,8 @@ ONLY = {
     "__init__": {"errors", "masking"},
     "reports": {"results"},
     "results": set(),
-    "settings": set(),
+    "settings": {"signals"},
+    "signals": set(),
     "errors": set(),
     "masking": set(),
     "interrupts": set(),
@@ -55,7 +58,19 @@ ONLY = {
 }
 """Modules of which the order above says too little, and what of the package they may import."""
 
-ENGINE = {"session", "auditing", "rerun", "isolation", "audit", "run", "reach", "points", "interrupts", "resources"}
+ENGINE = {
+    "session",
+    "auditing",
+    "rerun",
+    "isolation",
+    "audit",
+    "run",
+    "reach",
+    "pairs",
+    "points",
+    "interrupts",
+    "resources",
+}
 """What must not be imported where nothing is audited."""
 
 SOURCES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}

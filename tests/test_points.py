@@ -44,7 +44,7 @@ def planned(recorded: list[Hit], **more: object) -> list[str]:
     """Return the ids of the points chosen."""
     keywords: dict[str, object] = {"hits": None, "max_points": 1000, **more}
     chosen = plan(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
-    assert set(chosen.hits) == {point.id for point in chosen.points}
+    assert set(chosen.aims) == {point.id for point in chosen.points}
     assert len(chosen.points) + sum(chosen.left_out.values()) == len(recorded)
     return [point.id for point in chosen.points]
 

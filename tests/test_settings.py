@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from pytest_maskcheck import settings
@@ -9,6 +11,8 @@ from pytest_maskcheck.settings import Settings
 
 DEFAULTS = Settings(
     points="checkpoint",
+    interrupts=1,
+    signals=(signal.SIGINT,),
     hits=3,
     max_points=2000,
     timeout=5.0,
@@ -24,6 +28,13 @@ ROWS = {row.name: row for row in settings.TABLE}
 
 RIGHT = {
     "points": [("line", "line"), ("raise", "raise"), ("checkpoint", "checkpoint")],
+    "interrupts": [("1", 1), ("2", 2)],
+    "signals": [
+        ("SIGTERM", (signal.SIGTERM,)),
+        ("15", (signal.SIGTERM,)),
+        ("SIGRTMIN+2", (signal.SIGRTMIN + 2,)),
+        ("SIGCHLD", (signal.SIGCHLD,)),
+    ],
     "hits": [("1", 1), ("2", 2), ("3", 3), ("all", None)],
     "max_points": [("7", 7)],
     "timeout": [("2", 2.0), ("0.5", 0.5)],
@@ -38,6 +49,11 @@ RIGHT = {
 
 WRONG = {
     "points": ["lines", "", 1],
+    "interrupts": ["0", "3", "two", 1.5, True],
+    "signals": [
+        *("SIGNONE", "TERM", "", "0", "9999", "SIGRTMIN+99", True, 1.5, None, [], ["SIGTERM", None]),
+        *("SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "9", 9),
+    ],
     "hits": ["0", "4", "most", 1.5, True],
     "max_points": ["0", "-1", "2.5", "many", True],
     "timeout": ["0", "-1", "inf", "nan", "soon", True],
@@ -105,6 +121,8 @@ def test_pyproject(pytester, config, table):
     pytester.makepyprojecttoml(f"""
         [{table}]
         maskcheck_points = "line"
+        maskcheck_interrupts = 2
+        maskcheck_signals = ["SIGINT", "SIGTERM"]
         maskcheck_hits = "all"
         maskcheck_max_points = 7
         maskcheck_timeout = 0.5
@@ -117,6 +135,8 @@ def test_pyproject(pytester, config, table):
         """)
     assert Settings(**settings.from_config(config())) == Settings(
         points="line",
+        interrupts=2,
+        signals=(signal.SIGINT, signal.SIGTERM),
         hits=None,
         max_points=7,
         timeout=0.5,
@@ -141,6 +161,20 @@ def test_marker_arguments_are_python_values(marked):
     chosen = marked(mark)
     assert (chosen.hits, chosen.max_points, chosen.timeout) == (2, 7, 1.0)
     assert (chosen.allow, chosen.include, chosen.exclude) == (("fd:*",), ("pkg",), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("value", "signums"),
+    [
+        ("signal.SIGTERM", (signal.SIGTERM,)),
+        ("15", (signal.SIGTERM,)),
+        ("'SIGUSR1'", (signal.SIGUSR1,)),
+        ("[signal.SIGTERM, 'SIGINT', signal.SIGRTMAX, 15]", (signal.SIGTERM, signal.SIGINT, signal.SIGRTMAX)),
+    ],
+)
+def test_signals_are_named_in_many_ways(marked, value, signums):
+    """By name, number or member of ``signal.Signals``, one or several; each counts once."""
+    assert marked(f"import signal\n@pytest.mark.interrupt_safe(signals={value})").signals == signums
 
 
 def test_the_command_line_wins_over_the_ini_file(pytester, config):
@@ -217,7 +251,7 @@ def test_a_wrong_type_in_native_toml_is_told_with_the_remedy(pytester, config):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("colour=1", "has no argument 'colour'; it takes allow, exclude, hits, include, isolation, max_points, "),
+        ("colour=1", "has no argument 'colour'; it takes allow, exclude, hits, include, interrupts, isolation, "),
         ("3", "takes keyword arguments only, not 3"),
     ],
 )

@@ -2,11 +2,13 @@
 
 Words: a *place* is an instruction (code object and offset) together with a kind; a *hit* is the n-th time
 that the main thread comes by in one run. ``record`` watches one uninterrupted run and lists every hit in
-order; ``strike`` arms exactly one hit and delivers the signal there.
+order; ``strike`` arms exactly one hit and delivers the signal there. When an interrupt has *landed*, that is, just before
+its handler runs, something else can begin: a recording of what the run reaches from there on, or the wait for a second strike.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar
 from pytest_maskcheck.interrupts import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator
     from types import CodeType, FrameType, TracebackType
 
 P = ParamSpec("P")
@@ -102,24 +104,46 @@ class Strike:
     """What became of one interrupt.
 
     Attributes:
+        signum: the signal.
         fired: the place was reached and the signal sent there.
-        raised: the handler in force raised; ``None`` if that cannot be known (the signal was left pending).
+        landed: its handler was seen to begin.
+        raised: the handler in force raised; ``None`` if that cannot be known (the kernel delivers it).
+        error: what the handler raised, where that is known and is not what Python's own raises.
         sent: it was sent by way of the kernel.
         held: why the signal did not arrive at once (``"signal mask"``), or ``""``.
+        withdrawn: it was held back to the end of the run, and taken back.
         handler: how the handler in force is called in reports; ``""`` for Python's own.
+        handler_code: the code of that handler, if it is written in Python.
         code, offset, context: where it fired.
         strayed: it fired in another calling context than the hit that was meant.
+        earlier: the first of two interrupts, if this is the second.
     """
 
+    signum: int = int(signal.SIGINT)
     fired: bool = False
+    landed: bool = False
     raised: bool | None = None
+    error: type[BaseException] | None = None
     sent: bool = False
     held: str = ""
+    withdrawn: bool = False
     handler: str = ""
+    handler_code: CodeType | None = None
     code: CodeType | None = None
     offset: int = -1
     context: Context = ()
     strayed: bool = False
+    earlier: Strike | None = None
+
+    def in_turn(self) -> tuple[Strike, ...]:
+        """Return the interrupts of the run in the order of their points."""
+        return (*(self.earlier.in_turn() if self.earlier else ()), self)
+
+    def fires(self, frame: FrameType, in_scope: InScope) -> None:
+        """Note that the place was reached."""
+        self.fired = True
+        self.code, self.offset = frame.f_code, frame.f_lasti
+        self.context = context_of(frame, in_scope)
 
 
 class Engine(Protocol):
@@ -127,14 +151,50 @@ class Engine(Protocol):
 
     name: str
 
-    def record(self, in_scope: InScope, mode: Mode) -> AbstractContextManager[Recording]:
-        """Watch the run in the body of the ``with`` statement."""
+    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> AbstractContextManager[Recording]:
+        """Watch the run in the body of the ``with`` statement; ``avoid`` names signals that the run uses itself."""
         ...
 
     def strike(
-        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+        self,
+        trigger: Trigger,
+        in_scope: InScope,
+        mode: Mode,
+        signum: int,
+        struck: Callable[[], None],
+        *,
+        then: Trigger | Recording | None = None,
     ) -> AbstractContextManager[Strike]:
-        """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement; call ``struck`` just before."""
+        """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement.
+
+        Parameters:
+            trigger: counted from the beginning of the run.
+            in_scope: tells which calling frames make up a context.
+            mode: where interrupts go.
+            signum: the signal.
+            struck: called just before the (last) signal is sent.
+            then: what begins when the signal has landed: the wait for a second trigger, counted from there, at which the
+                signal is sent again; or a recording, to be filled in.
+
+        Returns:
+            What became of the signal; of the second one, which knows the ``earlier`` one, if there are to be two.
+        """
+        ...
+
+    def reason_against_second(self, mode: Mode, /) -> str:
+        """Return why nothing can begin when an interrupt has landed, or ``""``."""
+        ...
+
+
+class Phase(Protocol):
+    """What an engine does from one moment of a run on: wait for a trigger, or record."""
+
+    def start(self, frame: FrameType | None) -> None:
+        """Begin; ``frame`` and those that called it are running already."""
+        ...
+
+    def stop(self) -> None:
+        """End, whether it began or not."""
         ...
 
 
@@ -198,6 +258,13 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
                 sites.append(site)
         caller = caller.f_back
     return tuple(sites)
+
+
+def stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield ``frame`` and those that called it, innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def caller_frame(depth: int = 1) -> FrameType:

@@ -5,32 +5,40 @@ Rules:
 1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that asks
    whether ``signal.default_int_handler`` is installed must get the usual answer.
 2. Where CPython would check for signals between the callback and the next instruction, the signal is left
-   *pending* and CPython delivers it itself (:data:`Trip`). Where the check lies behind (function entry) or
+   *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
    does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
 3. A signal that the main thread blocks is sent for real: the kernel decides who gets it, and when.
+4. Where it must be known when the signal lands, or what a handler of the user's own raised, a *stand-in* is left pending:
+   a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
+5. A signal that has its default action is not sent: it would end the process, and the audit with it.
 
 Leaving a signal pending needs that no checkpoint runs between the trip and the end of the callback, so
 the trip is the attribute of an ``int`` and the callback's last act: ``return trip.now``. Other callbacks would be
 checkpoints too; the engine switches its events off first.
+
+What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
+there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
 """
 
 from __future__ import annotations
 
-import _thread
+import functools
 import os
 import signal
+import sys
+from types import MethodType
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.interrupts.probe import Probe, Trip
+
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Callable
+    from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import Strike
+    from pytest_maskcheck.interrupts.base import InScope
 
-
-class Trip(int):
-    """A signal number; reading ``trip.now`` marks the signal as arrived without handling it."""
-
-    now = property(_thread.interrupt_main)  # a builtin as getter: called without a frame, and so without a checkpoint
+    _Call = Callable[[Callable[..., object], tuple[object, ...]], object]
 
 
 class Kill(int):
@@ -42,8 +50,132 @@ class Kill(int):
         os.kill(os.getpid(), self)
 
 
-def _blocked(signum: int) -> bool:
-    return hasattr(signal, "pthread_sigmask") and signum in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+class Unsent(int):
+    """A signal number; reading ``unsent.now`` does nothing."""
+
+    now = None
+
+
+class Delivery:
+    """One signal to deliver, and what becomes of it.
+
+    Parameters:
+        signum: the signal.
+        struck: called just before it is sent.
+        begin: called with the interrupted frame when it has landed, just before the handler runs.
+    """
+
+    def __init__(
+        self, signum: int, struck: Callable[[], None], begin: Callable[[FrameType], object] | None = None
+    ) -> None:
+        """Wait."""
+        self.strike = Strike(signum)
+        self._struck = struck
+        self._begin = begin
+        self._stand_in: Probe | None = None
+
+    def fires(self, frame: FrameType, in_scope: InScope) -> None:
+        """Note that the place was reached; the signal is sent next."""
+        self.strike.fires(frame, in_scope)
+        self._struck()
+
+    def by_force(self, frame: FrameType) -> None:
+        """Raise ``KeyboardInterrupt`` whatever the handler is; with other signals, run the handler in force."""
+        if self.strike.signum != signal.SIGINT:
+            self.at_once(frame)
+            return
+        self._land(frame)
+        self.strike.raised = True
+        raise KeyboardInterrupt
+
+    def at_once(self, frame: FrameType) -> None:
+        """Deliver the signal to ``frame`` now: run the handler in force, or send the signal if it is blocked.
+
+        Whatever the handler raises passes through.
+        """
+        handler = self._look()
+        if handler == signal.SIG_DFL:
+            self.strike.raised = False
+        elif self._blocked():
+            os.kill(os.getpid(), self.strike.signum)
+        else:
+            # Within a callback nothing is watched but what call_tracing runs.
+            self._run(frame, _call if self._begin is None else sys.call_tracing)
+
+    def pending(self) -> Trip | Kill | Unsent:
+        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
+        strike = self.strike
+        handler = self._look()
+        if handler == signal.SIG_DFL:
+            strike.raised = False
+            return Unsent(strike.signum)
+        if self._blocked():
+            return Kill(strike.signum)
+        own = handler is signal.default_int_handler
+        if own:
+            strike.raised = True
+        elif handler == signal.SIG_IGN:
+            strike.raised = False
+        strike.sent = not callable(handler)
+        if strike.sent:
+            return Kill(strike.signum)
+        if wakes_up() or (own and self._begin is None):
+            return Trip(strike.signum)
+        self._stand_in = Probe(self._run, {strike.signum})
+        self._stand_in.__enter__()
+        return self._stand_in.trip
+
+    def close(self) -> None:
+        """Take back what has not arrived: it is not for fixtures and not for the harness."""
+        if self._stand_in is not None:
+            self._stand_in.__exit__(None, None, None)
+        strike = self.strike
+        if strike.held and strike.signum in signal.sigpending():
+            signal.sigwait({strike.signum})
+            strike.withdrawn = True
+
+    def _look(self) -> object:
+        """Note which handler is in force, and return it."""
+        handler = signal.getsignal(self.strike.signum)
+        self.strike.handler = _name(handler)
+        self.strike.handler_code = _code(handler)
+        return handler
+
+    def _blocked(self) -> bool:
+        blocked = hasattr(signal, "pthread_sigmask") and self.strike.signum in signal.pthread_sigmask(
+            signal.SIG_BLOCK, ()
+        )
+        if blocked:
+            self.strike.held = "signal mask"
+            self.strike.sent = True
+        return blocked
+
+    def _land(self, frame: FrameType) -> None:
+        self.strike.landed = True
+        if self._begin is not None:
+            self._begin(frame)
+
+    def _run(self, frame: FrameType, call: _Call | None = None) -> None:
+        """Run the handler in force in ``frame``."""
+        call = call or _call
+        strike = self.strike
+        handler = signal.getsignal(strike.signum)
+        strike.sent = not callable(handler) or wakes_up()
+        strike.raised = True
+        self._land(frame)
+        try:
+            if callable(handler) and not strike.sent:
+                call(handler, (strike.signum, frame))
+            else:
+                call(os.kill, (os.getpid(), strike.signum))  # runs the handler before it returns
+        except BaseException as error:
+            strike.error = type(error)
+            raise
+        strike.raised = False
+
+
+def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+    return function(*arguments)
 
 
 def _name(handler: object) -> str:
@@ -54,47 +186,12 @@ def _name(handler: object) -> str:
     return str(getattr(handler, "__qualname__", type(handler).__qualname__))
 
 
-def pending(strike: Strike, signum: int) -> Trip | Kill:
-    """Return the object whose ``now``, read as a callback's last act, leaves ``signum`` pending or sends it for real."""
-    handler = signal.getsignal(signum)
-    strike.handler = _name(handler)
-    if _blocked(signum):
-        strike.held = "signal mask"
-        strike.sent = True
-        return Kill(signum)
-    if handler is signal.default_int_handler:
-        strike.raised = True
-    elif handler == signal.SIG_IGN:
-        strike.raised = False
-    strike.sent = not callable(handler)
-    return Kill(signum) if strike.sent else Trip(signum)
-
-
-def deliver(strike: Strike, signum: int, frame: FrameType) -> None:
-    """Deliver ``signum`` to ``frame`` now: run the handler in force, or send the signal if it is blocked.
-
-    Whatever the handler raises passes through.
-    """
-    handler = signal.getsignal(signum)
-    strike.handler = _name(handler)
-    if _blocked(signum):
-        strike.held = "signal mask"
-        strike.sent = True
-        os.kill(os.getpid(), signum)
-        return
-    strike.raised = True
-    if callable(handler) and not wakes_up():
-        handler(signum, frame)
-    else:
-        strike.sent = True
-        os.kill(os.getpid(), signum)  # runs the handler before it returns
-    strike.raised = False
-
-
-def withdraw(strike: Strike, signum: int) -> None:
-    """Take a signal back that was held back to the end of the run: it is not for fixtures and not for the harness."""
-    if strike.held and signum in signal.sigpending():
-        signal.sigwait({signum})
+def _code(handler: object) -> CodeType | None:
+    """Return the code of the Python function that a handler is or calls, ``None`` if there is none."""
+    while isinstance(handler, (functools.partial, MethodType)):
+        handler = handler.func if isinstance(handler, functools.partial) else handler.__func__
+    function = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
+    return getattr(function, "__code__", None)
 
 
 def wakes_up() -> bool:

@@ -46,7 +46,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING
@@ -55,21 +55,20 @@ from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import (
     EngineUnavailableError,
     Recording,
-    Strike,
     Trigger,
     arming,
     caller_frame,
-    context_of,
     line_of,
+    stack,
 )
-from pytest_maskcheck.interrupts.delivery import deliver, pending, wakes_up, withdraw
+from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode
+    from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, Strike
 
 _monitoring = sys.monitoring
 _events = _monitoring.events
@@ -128,12 +127,12 @@ class MonitoringEngine:
     name = "sys.monitoring"
 
     @arming
-    def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
+    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         with _tool() as tool:
-            recorder = _Recorder(tool, in_scope, _LOCAL[mode])
-            with Probe(recorder.heard) as recorder.probe:
-                recorder.start()
+            recorder = _Recorder(tool, in_scope, mode, Recording())
+            with Probe(recorder.heard, avoid) as recorder.probe:
+                recorder.start(None)
                 try:
                     yield recorder.recording
                 finally:
@@ -141,64 +140,101 @@ class MonitoringEngine:
 
     @arming
     def strike(
-        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+        self,
+        trigger: Trigger,
+        in_scope: InScope,
+        mode: Mode,
+        signum: int,
+        struck: Callable[[], None],
+        *,
+        then: Trigger | Recording | None = None,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
-        strike = Strike()
-        with _tool() as tool:
-            watched = trigger.callee or trigger.code
-            event = getattr(_events, trigger.event)
-            local = _events.CALL if event == _events.C_RETURN else event
-            _monitoring.register_callback(tool, event, _striker(tool, trigger, in_scope, mode, signum, strike, struck))
-            _monitoring.set_local_events(tool, watched, local)
+        with _tool() as tool, ExitStack() as ending:
+            last: Delivery | None = None
+            phase: Phase | None = None
+            if isinstance(then, Recording):
+                recorder = phase = _Recorder(tool, in_scope, mode, then)
+                recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
+            elif then is not None:
+                last = Delivery(signum, struck)
+                ending.callback(last.close)
+                phase = _Striker(tool, then, in_scope, mode, last)
+            first = Delivery(signum, struck if last is None else _nothing, phase.start if phase else None)
+            ending.callback(first.close)
+            if last is not None:
+                last.strike.earlier = first.strike
+            striker = _Striker(tool, trigger, in_scope, mode, first)
+            striker.start(None)
             try:
-                yield strike
+                yield (last or first).strike
             finally:
-                if tool in _armed:
-                    _monitoring.set_local_events(tool, watched, 0)
-                withdraw(strike, signum)
+                striker.stop()
+                if phase is not None:
+                    phase.stop()
+
+    def reason_against_second(self, _: Mode) -> str:
+        """Return ``""``: nothing stops the watching; see :class:`~.base.Engine`."""
+        return ""
 
 
-def _striker(  # noqa: PLR0917  (what one strike is made of)
-    tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, strike: Strike, struck: Callable[[], None]
-) -> Callable[..., object]:
-    """Return the callback that waits for ``trigger`` and strikes."""
-    main = threading.main_thread().ident
-    get_ident = threading.get_ident
-    left = trigger.count
-    offset = trigger.offset
-    returning = trigger.callee is not None
-    at_once = mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}
+def _nothing() -> None:
+    """Do nothing."""
 
-    def callback(_: CodeType, at: int, *__: object) -> object:
-        nonlocal left
-        if get_ident() != main or strike.fired or tool not in _armed:  # in a child, after the very call that forked
+
+class _Striker:
+    """Waits for one trigger and strikes."""
+
+    def __init__(self, tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
+        self._tool = tool
+        self._trigger = trigger
+        self._in_scope = in_scope
+        self._mode = mode
+        self._delivery = delivery
+        self._watched = trigger.callee or trigger.code
+        self._event = getattr(_events, trigger.event)
+        self._left = trigger.count
+        self._main = threading.main_thread().ident
+
+    def start(self, _: FrameType | None) -> None:
+        local = _events.CALL if self._event == _events.C_RETURN else self._event
+        _monitoring.register_callback(self._tool, self._event, self._callback)
+        _monitoring.set_local_events(self._tool, self._watched, local)
+
+    def stop(self) -> None:
+        if self._tool in _armed:
+            _monitoring.set_local_events(self._tool, self._watched, 0)
+
+    def _callback(self, _: CodeType, at: int, *__: object) -> object:
+        frame = self._hit(caller_frame(), at)
+        if frame is None:
             return None
-        frame: FrameType | None = caller_frame()
-        if returning:
-            frame = frame.f_back if frame else None
-            if frame is None or frame.f_code is not trigger.code or frame.f_lasti != offset:
-                return None
-        elif at != offset:  # of LINE events this is the line
+        delivery = self._delivery
+        _monitoring.set_local_events(self._tool, self._watched, 0)
+        delivery.fires(frame, self._in_scope)
+        if self._mode == "raise":
+            delivery.by_force(frame)
             return None
-        left -= 1
-        if left or frame is None:
+        if self._mode == "checkpoint" and self._trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
+            delivery.at_once(frame)
             return None
-        _monitoring.set_local_events(tool, trigger.callee or trigger.code, 0)
-        strike.fired = True
-        strike.code, strike.offset = frame.f_code, frame.f_lasti
-        strike.context = context_of(frame, in_scope)
-        struck()
-        if mode == "raise":
-            strike.raised = True
-            raise KeyboardInterrupt
-        if at_once:
-            deliver(strike, signum, frame)
-            return None
-        trip = pending(strike, signum)
+        trip = delivery.pending()
         return trip.now
 
-    return callback
+    def _hit(self, frame: FrameType, at: int) -> FrameType | None:
+        """Return the frame to strike in if this is the event awaited."""
+        trigger = self._trigger
+        if threading.get_ident() != self._main or not self._left or self._tool not in _armed:
+            return None  # the last: in a child, after the very call that forked
+        place: FrameType | None = frame
+        if trigger.callee is not None:
+            place = frame.f_back
+            if place is None or place.f_code is not trigger.code or place.f_lasti != trigger.offset:
+                return None
+        elif at != trigger.offset:  # of LINE events this is the line
+            return None
+        self._left -= 1
+        return None if self._left else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,21 +259,22 @@ class _Recorder:
 
     probe: Probe
 
-    def __init__(self, tool: int, in_scope: InScope, local: int) -> None:
-        self.recording = Recording()
+    def __init__(self, tool: int, in_scope: InScope, mode: Mode, recording: Recording) -> None:
+        self.recording = recording
         self._tool = tool
         self._in_scope = in_scope
-        self._local = local
-        self._lines = bool(local & _events.LINE)
+        self._local = _LOCAL[mode]
+        self._lines = mode != "checkpoint"
         self._codes: dict[CodeType, int] = {}  # code in scope that was entered, and its local events
         self._counts: dict[tuple[str, CodeType, int, CodeType | None], int] = {}
         self._main = threading.main_thread().ident
         self._asked: _Question | None = None
         self._inside: _Question | None = None
         self._methods: dict[int, int] = {}
+        self._under_way: set[int] = set()  # frames that had called something through ``*args`` before the start
         self._begun = 0
 
-    def start(self) -> None:
+    def start(self, frame: FrameType | None) -> None:
         register = _monitoring.register_callback
         register(self._tool, _events.PY_START, self._start)
         register(self._tool, _events.PY_RESUME, self._resume)
@@ -248,6 +285,11 @@ class _Recorder:
         register(self._tool, _events.PY_RETURN, self._return)
         register(self._tool, _events.JUMP, self._jump)
         register(self._tool, _events.LINE, self._line)
+        for running in stack(frame):
+            self._enter(running.f_code)
+        for running in stack(frame):
+            if self._watch_star_call(running):
+                self._under_way.add(id(running.f_back))
         _monitoring.set_events(self._tool, _events.PY_START | _events.PY_RESUME)
 
     def stop(self) -> None:
@@ -301,14 +343,16 @@ class _Recorder:
         if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
             self.recording.add("resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset))
 
-    def _watch_star_call(self, frame: FrameType) -> None:
+    def _watch_star_call(self, frame: FrameType) -> bool:
         """Ask for the return of a function that code in scope called through ``*args``: it may be a method."""
         caller = frame.f_back
-        if caller is None or caller.f_code not in self._codes:
-            return
-        if facts.is_star_call(caller.f_code, caller.f_lasti):
+        if self._lines or caller is None or caller.f_code not in self._codes:
+            return False
+        called = facts.is_star_call(caller.f_code, caller.f_lasti)
+        if called:
             known = self._codes.get(frame.f_code, 0)
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
+        return called
 
     def _return(self, code: CodeType, _: int, __: object) -> object:
         frame = caller_frame().f_back
@@ -318,7 +362,8 @@ class _Recorder:
         if caller not in self._codes or not facts.is_star_call(caller, offset):
             return None
         trigger = self._count("PY_RETURN", caller, offset, code)
-        if facts.STAR_CALL_OF_METHOD_IS_SILENT:
+        if facts.STAR_CALL_OF_METHOD_IS_SILENT or id(frame) in self._under_way:
+            self._under_way.discard(id(frame))
             self._asked = _Question(id(frame), trigger)
             return self.probe.trip.now
         if self._methods.pop(id(frame), -1) == offset:

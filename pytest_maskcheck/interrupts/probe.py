@@ -7,22 +7,28 @@ A frame of this package means that there was none before the next callback.
 
 from __future__ import annotations
 
+import _thread
 import signal
 from typing import TYPE_CHECKING, Self
 
 from pytest_maskcheck.interrupts.base import EngineUnavailableError
-from pytest_maskcheck.interrupts.delivery import Trip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import CodeType, FrameType, TracebackType
 
 
-def _spare() -> int:
+class Trip(int):
+    """A signal number; reading ``trip.now`` marks the signal as arrived without handling it."""
+
+    now = property(_thread.interrupt_main)  # a builtin as getter: called without a frame, and so without a checkpoint
+
+
+def _spare(avoid: Collection[int]) -> int:
     candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
     candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
     for number in candidates:
-        if signal.getsignal(number) == signal.SIG_DFL:
+        if number not in avoid and signal.getsignal(number) == signal.SIG_DFL:
             return number
     message = "maskcheck needs one signal without a handler to find checkpoints; all of them have one"
     raise EngineUnavailableError(message)
@@ -32,12 +38,13 @@ class Probe:
     """A pending signal of our own.
 
     Parameters:
-        heard: called with the frame in which CPython handled the signal.
+        heard: called with the frame in which CPython handled the signal; what it raises comes out there.
+        avoid: signals that others use.
     """
 
-    def __init__(self, heard: Callable[[FrameType], object]) -> None:
+    def __init__(self, heard: Callable[[FrameType], object], avoid: Collection[int] = ()) -> None:
         """Choose the signal."""
-        self.trip = Trip(_spare())
+        self.trip = Trip(_spare(avoid))
         self._heard = heard
 
     def __enter__(self) -> Self:

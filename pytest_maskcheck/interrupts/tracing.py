@@ -35,18 +35,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Strike, Trigger, arming, context_of
-from pytest_maskcheck.interrupts.delivery import deliver, pending, withdraw
+from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, stack
+from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind
+    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind, Strike
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
@@ -76,28 +77,57 @@ class TracingEngine:
     name = "sys.settrace"
 
     @arming
-    def record(self, in_scope: InScope, mode: Mode) -> Iterator[Recording]:
+    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
-        recorder = _Recorder(in_scope, mode)
+        recorder = _Recorder(in_scope, mode, Recording())
         before = threading.gettrace()
         threading.settrace(recorder.elsewhere)
         try:
-            with Probe(recorder.heard) as recorder.probe, _tracing(recorder):
+            with Probe(recorder.heard, avoid) as recorder.probe, _tracing(recorder):
                 yield recorder.recording
         finally:
             threading.settrace(before)
 
     @arming
     def strike(
-        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+        self,
+        trigger: Trigger,
+        in_scope: InScope,
+        mode: Mode,
+        signum: int,
+        struck: Callable[[], None],
+        *,
+        then: Trigger | Recording | None = None,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
-        striker = _Striker(trigger, in_scope, mode, signum, struck)
-        with _tracing(striker):
-            try:
-                yield striker.strike
-            finally:
-                withdraw(striker.strike, signum)
+        with ExitStack() as ending:
+            last: Delivery | None = None
+            phase: _Tracer | None = None
+            if isinstance(then, Recording):
+                recorder = phase = _Recorder(in_scope, mode, then)
+                recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
+            elif then is not None:
+                last = Delivery(signum, struck)
+                ending.callback(last.close)
+                phase = _Striker(then, in_scope, mode, last)
+            first = Delivery(signum, struck if last is None else _nothing, phase.start if phase else None)
+            ending.callback(first.close)
+            if last is not None:
+                last.strike.earlier = first.strike
+            with _tracing(_Striker(trigger, in_scope, mode, first, at_once=phase is None)):
+                yield (last or first).strike
+
+    def reason_against_second(self, mode: Mode) -> str:
+        """Raising in a trace function ends tracing for good; see :class:`~.base.Engine`."""
+        return (
+            "an interrupt raised by force ends sys.settrace, with which this CPython is watched"
+            if mode == "raise"
+            else ""
+        )
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Tracer:
@@ -118,7 +148,7 @@ class _Tracer:
             opcodes = self.mode == "checkpoint"
             frame.f_trace_opcodes, frame.f_trace_lines = opcodes, not opcodes
             if opcodes and facts.checks_on_resume(code, frame.f_lasti):
-                self.entered(frame)
+                return self.entered(frame)
             return self.local
         caller = frame.f_back
         if self.mode == "checkpoint" and code is not HANDLER and caller is not None and self.called(caller):
@@ -130,8 +160,20 @@ class _Tracer:
         """Tell whether ``frame`` is watched and stands at a call."""
         return self.watches(frame.f_code) and facts.is_call(frame.f_code, frame.f_lasti)
 
-    def entered(self, frame: FrameType) -> None:
-        """Act on a function entry or a resumption."""
+    def start(self, frame: FrameType | None) -> None:
+        """Begin while ``frame`` and those that called it are running; see :class:`~.base.Phase`."""
+        opcodes = self.mode == "checkpoint"
+        for running in stack(frame):
+            if self.watches(running.f_code):
+                running.f_trace_opcodes, running.f_trace_lines = opcodes, not opcodes
+                running.f_trace = self.local
+            elif opcodes and running.f_back is not None and self.called(running.f_back):
+                running.f_trace_lines = False
+                running.f_trace = self.local
+        sys.settrace(self.enter)
+
+    def entered(self, frame: FrameType) -> TraceFunction | None:
+        """Act on a function entry or a resumption; return the trace function of the frame."""
         raise NotImplementedError
 
     def local(self, frame: FrameType, event: str, value: object) -> Any:
@@ -144,9 +186,9 @@ class _Recorder(_Tracer):
 
     probe: Probe
 
-    def __init__(self, in_scope: InScope, mode: Mode) -> None:
+    def __init__(self, in_scope: InScope, mode: Mode, recording: Recording) -> None:
         super().__init__(in_scope, mode)
-        self.recording = Recording()
+        self.recording = recording
         self._counts: dict[tuple[str, CodeType, int], int] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
 
@@ -155,10 +197,11 @@ class _Recorder(_Tracer):
         self._counts[key] = self._counts.get(key, 0) + 1
         return Trigger(event, code, offset, self._counts[key])
 
-    def entered(self, frame: FrameType) -> None:
+    def entered(self, frame: FrameType) -> TraceFunction | None:
         code, offset = frame.f_code, frame.f_lasti
         kind: PlaceKind = "entry" if facts.is_entry(code, offset) else "resume"
         self.recording.add(kind, offset, frame, self.in_scope, self._count("call", code, offset))
+        return self.local
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:
         code, offset = frame.f_code, frame.f_lasti
@@ -195,16 +238,20 @@ class _Recorder(_Tracer):
 
 
 class _Striker(_Tracer):
-    """Waits for one trigger and sends the signal."""
+    """Waits for one trigger and sends the signal.
+
+    Parameters:
+        at_once: a signal at a function entry is delivered by the tracer. Otherwise it is left pending: the ``RESUME`` checks
+            again when the tracer has returned.
+    """
 
     def __init__(
-        self, trigger: Trigger, in_scope: InScope, mode: Mode, signum: int, struck: Callable[[], None]
+        self, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery, *, at_once: bool = True
     ) -> None:
         super().__init__(in_scope, mode)
-        self.strike = Strike()
         self._trigger = trigger
-        self._signum = signum
-        self._struck = struck
+        self._delivery = delivery
+        self._at_once = at_once
         self._left = trigger.count
         self._returning = trigger.event == "return"
 
@@ -216,20 +263,22 @@ class _Striker(_Tracer):
         if self._left:
             return False
         sys.settrace(None)
-        self.strike.fired = True
-        self.strike.code, self.strike.offset = frame.f_code, frame.f_lasti
-        self.strike.context = context_of(frame, self.in_scope)
-        self._struck()
+        self._delivery.fires(frame, self.in_scope)
         return True
 
-    def entered(self, frame: FrameType) -> None:
+    def entered(self, frame: FrameType) -> TraceFunction | None:
         trigger = self._trigger
-        if trigger.event == "call" and frame.f_lasti == trigger.offset and self._fires(frame):
-            deliver(self.strike, self._signum, frame)
+        if trigger.event != "call" or frame.f_lasti != trigger.offset or not self._fires(frame):
+            return self.local
+        if self._at_once:
+            self._delivery.at_once(frame)
+            return None
+        trip = self._delivery.pending()
+        return trip.now
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:
         trigger = self._trigger
-        if event != trigger.event or self.strike.fired:
+        if event != trigger.event or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
         if place is None or place.f_code is not trigger.code:
@@ -238,7 +287,7 @@ class _Striker(_Tracer):
         if where != trigger.offset or not self._fires(place):
             return self.local
         if self.mode == "raise":
-            self.strike.raised = True
-            raise KeyboardInterrupt
-        trip = pending(self.strike, self._signum)
+            self._delivery.by_force(place)
+            return None
+        trip = self._delivery.pending()
         return trip.now
