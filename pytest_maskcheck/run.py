@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.results import Frame
 
@@ -204,11 +205,13 @@ class Runner:
         first = self._read(befores)
         if error is not None:
             ran.raised = self._raised(error, ran.strike)
-            test = self._test_frame(error)
+            entries = self._entries(error, ran.strike)
+            test = entries[0].tb_frame if entries else None
             if self.keep:
-                self.exception = error.with_traceback(self._traceback(error))
+                self.exception = error.with_traceback(_traceback(entries))
             else:
                 _drop(error)
+            del entries
             error = None
         else:
             test = None
@@ -253,7 +256,7 @@ class Runner:
         return found
 
     def _raised(self, error: BaseException, strike: Strike) -> Raised:
-        entries = self._entries(error)
+        entries = self._entries(error, strike)
         frames = tuple(self.names.frame(entry.tb_frame.f_code, _line(entry)) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
@@ -264,22 +267,29 @@ class Runner:
             late=not frames,
         )
 
-    def _test_frame(self, error: BaseException) -> FrameType | None:
-        """Return the frame of the test's own body."""
-        return next((entry.tb_frame for entry in self._entries(error)), None)
-
-    def _entries(self, error: BaseException) -> list[TracebackType]:
-        """Return the traceback from the test's body on, frames of this package left out."""
-        entries = [entry for entry in _walk(error.__traceback__) if not _is_harness(entry.tb_frame)]
+    def _entries(self, error: BaseException, strike: Strike) -> list[TracebackType]:
+        """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
+        entries = list(_walk(error.__traceback__))
+        handlers = [at for at, entry in enumerate(entries) if _begins_handler(entry, strike)]
+        entries = entries[: handlers[-1]] if handlers else entries
+        entries = [entry for entry in entries if not _is_harness(entry.tb_frame)]
         scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]
         return entries[scoped.index(True) :] if any(scoped) else entries
 
-    def _traceback(self, error: BaseException) -> TracebackType | None:
-        """Return a traceback without the harness, for a debugger to stop at the interrupted line."""
-        traceback = None
-        for entry in reversed(self._entries(error)):
-            traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, _line(entry))
-        return traceback
+
+def _traceback(entries: list[TracebackType]) -> TracebackType | None:
+    """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
+    traceback = None
+    for entry in reversed(entries):
+        traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, _line(entry))
+    return traceback
+
+
+def _begins_handler(entry: TracebackType, strike: Strike) -> bool:
+    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
+    if entry.tb_frame.f_globals.get("__name__") == delivery.__name__:
+        return True
+    return entry.tb_frame.f_code in {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
 
 
 def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
