@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PLACE = r".+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
+_PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 

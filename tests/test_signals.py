@@ -41,9 +41,10 @@ def handling(function, *signums):
 """
 
 LEAKS = """
-handler = handling(stop, {0})
+SIGNALS = [signal.SIGTERM, "SIGALRM", 1, signal.SIGRTMAX, signal.SIGRTMIN + 2, signal.SIGCHLD]
+handler = handling(stop, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP, *SIGNALS[3:])
 
-@pytest.mark.interrupt_safe(signals={0}{1})
+@pytest.mark.interrupt_safe({})
 def test_it(handler):
     LOCK.acquire()  # leak@call
     try:
@@ -54,13 +55,8 @@ def test_it(handler):
 
 PROGRAMS = {
     # Any signal that can be handled
-    "leaks_sigterm": LEAKS.format("signal.SIGTERM", ""),
-    "leaks_sigalrm": LEAKS.format("signal.SIGALRM", ""),
-    "leaks_sighup": LEAKS.format("signal.SIGHUP", ""),
-    "leaks_sigrtmax": LEAKS.format("signal.SIGRTMAX", ""),
-    "leaks_sigrt": LEAKS.format("signal.SIGRTMIN + 2", ""),
-    "leaks_sigchld": LEAKS.format("signal.SIGCHLD", ""),
-    "leaks_here": LEAKS.format("signal.SIGTERM", ", isolation='none'"),
+    "leaks": LEAKS.format("signals=SIGNALS"),
+    "leaks_here": LEAKS.format("signals='SIGTERM', isolation='none'"),
     # What the handler raises must come out
     "exits": """
         def leave(signum, frame):
@@ -291,19 +287,13 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
     assert not audit.not_audited
 
 
-@pytest.mark.parametrize(
-    ("name", "suffix"),
-    [
-        ("leaks_sigterm", "@SIGTERM"),
-        ("leaks_sigrtmax", "@SIGRTMAX"),
-        ("leaks_sigrt", "@SIGRTMIN+2"),
-        ("own_sigint", ""),
-    ],
-)
-def test_ids_name_the_signal(audits, name, suffix):
-    """All but SIGINT, which has plain ids."""
-    assert {point.id.partition("#1")[2] for point in audits[name].points if point.hit == 1} == {suffix}
-    assert {point.signal for point in audits[name].points} == {suffix[1:] or "SIGINT"}
+def test_ids_name_the_signal(audits):
+    """All but SIGINT, which has plain ids; signals come one after the other."""
+    names = ["SIGTERM", "SIGALRM", "SIGHUP", "SIGRTMAX", "SIGRTMIN+2", "SIGCHLD"]
+    points = audits["leaks"].points
+    assert [point.id.partition("#1")[2] for point in points if point.kind == "entry"] == [f"@{name}" for name in names]
+    assert [point.signal for point in points if point.kind == "entry"] == names
+    assert {point.id.partition("#1")[2] for point in audits["own_sigint"].points if point.hit == 1} == {""}
 
 
 def test_each_point_is_audited_once_for_each_signal(audits):
@@ -380,10 +370,10 @@ def test_notes_name_the_handler(audits):
 
 def test_one_point_of_another_signal_is_audited_alone(audit):
     """The id says which signal, whatever the settings are."""
-    source = PREAMBLE + dedent(LEAKS).format("signal.SIGTERM", "")
+    source = PREAMBLE + LEAKS.format("")
     line = source.strip().splitlines().index("    LOCK.acquire()  # leak@call") + 1
     point = f"test_one_point_of_another_signal_is_audited_alone.py:{line}:call#1@SIGTERM"
-    audited = audit(source.replace("signals=signal.SIGTERM", ""), f"--maskcheck-point={point}")
+    audited = audit(source, f"--maskcheck-point={point}")
     audited.result.assert_outcomes(failed=1)
     assert [result.point for result in audited.audit.results] == [point]
     assert audited.defect.verdict == "leak"

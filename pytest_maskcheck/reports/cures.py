@@ -21,7 +21,7 @@ _BY_VERDICT = {
     Verdict.LEAK: "mask signals from before the acquisition until the code that releases it is certain to run",
     Verdict.IMPLICIT: "another interpreter would keep it until its next garbage collection: release it with `with` or `finally`",
     Verdict.ALTERED: "restore the old state in a `finally` that is entered before the state is changed, with signals masked in between",
-    Verdict.SWALLOWED: "let KeyboardInterrupt pass: `except Exception` instead of a bare `except:` or `except BaseException`, "
+    Verdict.SWALLOWED: "let KeyboardInterrupt, or what your handler raises, pass: `except Exception` instead of a bare `except:` or `except BaseException`, "
     "and no `return` in `finally`",
     Verdict.REPLACED: "clean-up code must cope with what was only half done when the interrupt came, so that the interrupt comes out",
     Verdict.UNUSABLE: "restore the invariants of the object in a `finally`, or mask signals while they do not hold",

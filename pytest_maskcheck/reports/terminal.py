@@ -23,8 +23,13 @@ _LABEL = 12
 
 def headline(defect: Defect) -> str:
     """Return a defect on one line, such as ``leak: lock Store._lock, lost at 2 points, first src/store.py:12``."""
-    where = f"{defect.points[0].path}:{defect.points[0].line}"
-    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, first at {where}]"
+    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, first at {_where(defect.points[0])}]"
+
+
+def _where(point: Point) -> str:
+    """Return file and line of a point, or of both interrupts."""
+    first = f"{_where(point.first)} \N{RIGHTWARDS ARROW} " if point.first else ""
+    return f"{first}{point.path}:{point.line}"
 
 
 def title(defect: Defect) -> str:
@@ -112,8 +117,10 @@ def _labelled(label: str, text: str) -> str:
 
 
 def _excerpt(point: Point) -> Iterator[str]:
-    """Yield the source around a point, the interrupted line marked."""
-    yield f"  {point.path}, in {point.function}"
+    """Yield the source around a point, the interrupted line marked; of two interrupts, the first before the second."""
+    if point.first:
+        yield from _excerpt(point.first)
+    yield f"  {'then ' if point.first else ''}{point.path}, in {point.function}"
     for number in range(max(1, point.line - 2), point.line + 2):
         source = linecache.getline(point.file, number).rstrip()
         if source or number == point.line:
@@ -122,7 +129,7 @@ def _excerpt(point: Point) -> Iterator[str]:
 
 def _points(points: Sequence[Point]) -> str:
     """Return the ids of points, the first few of them if they are many."""
-    shown = ", ".join(point.id for point in points[:_SHOWN])
+    shown = ", ".join(point.title for point in points[:_SHOWN])
     more = len(points) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
