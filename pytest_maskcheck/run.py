@@ -183,7 +183,7 @@ class Runner:
             ran.seconds = time.perf_counter() - started
             try:
                 if self.here and self._is_users_own(ran.strike, error):
-                    raise error or KeyboardInterrupt
+                    raise self._presentable(error, ran.strike)
                 self._readings(ran, befores, error)
             finally:
                 for kind, before in zip(self.kinds, befores, strict=True):
@@ -199,6 +199,14 @@ class Runner:
             self._sends_itself = True  # part of the test
         sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
         return came and bool(strikes) and not sent and not self._sends_itself
+
+    def _presentable(self, error: BaseException | None, strike: Strike) -> KeyboardInterrupt:
+        """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
+        if not isinstance(error, KeyboardInterrupt):
+            return KeyboardInterrupt()
+        for item in list(_chain(error)):
+            item.__traceback__ = _traceback(self._entries(item, strike))
+        return error
 
     def _readings(self, ran: Ran, befores: list[object], error: BaseException | None) -> None:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""

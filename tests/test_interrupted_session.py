@@ -55,6 +55,22 @@ WORK = """
             LOCK.release()
 """
 
+HANDLES = (
+    WORK
+    + """
+    import signal
+
+    @pytest.fixture(autouse=True)
+    def handler():
+        def leave(signum, frame):
+            raise SystemExit(signum)
+
+        before = signal.signal(signal.SIGTERM, leave)
+        yield
+        signal.signal(signal.SIGTERM, before)
+"""
+)
+
 HANG = """
     import time
     import pytest
@@ -119,6 +135,15 @@ class Scenario:
 SCENARIOS = {
     "fork": Scenario(WORK, ("--maskcheck-isolation=fork",), 2.5),
     "none": Scenario(WORK, ("--maskcheck-isolation=none",), 2.0),
+    "twice": Scenario(
+        HANDLES,
+        (
+            *("--maskcheck-isolation=none", "--maskcheck-interrupts=2"),
+            *("--maskcheck-signals=SIGINT", "--maskcheck-signals=SIGTERM"),
+        ),
+        2.0,
+        moments=2,
+    ),
     "hang": Scenario(HANG, ("--maskcheck-isolation=fork", "--maskcheck-timeout=300"), 1.0, moments=2),
     "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, alone=False, moments=2),
 }
