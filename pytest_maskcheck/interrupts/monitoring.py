@@ -76,7 +76,15 @@ _TOOLS = (4, 3)
 """Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
 
 _USED = (
-    *(_events.PY_START, _events.PY_RESUME, _events.PY_RETURN, _events.CALL, _events.C_RETURN, _events.C_RAISE),
+    *(
+        _events.PY_START,
+        _events.PY_RESUME,
+        _events.PY_THROW,
+        _events.PY_RETURN,
+        _events.CALL,
+        _events.C_RETURN,
+        _events.C_RAISE,
+    ),
     *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
 )
 _armed: set[int] = set()
@@ -271,13 +279,15 @@ class _Recorder:
         self._asked: _Question | None = None
         self._inside: _Question | None = None
         self._methods: dict[int, int] = {}
-        self._under_way: set[int] = set()  # frames that had called something through ``*args`` before the start
+        self._under_way: dict[int, int] = {}  # frames that had called something before the start, and where
+        self._returning: set[CodeType] = set()
         self._begun = 0
 
     def start(self, frame: FrameType | None) -> None:
         register = _monitoring.register_callback
         register(self._tool, _events.PY_START, self._start)
         register(self._tool, _events.PY_RESUME, self._resume)
+        register(self._tool, _events.PY_THROW, self._throw)
         register(self._tool, _events.CALL, self._call)
         register(self._tool, _events.C_RETURN, self._c_return)
         register(self._tool, _events.C_RAISE, self._c_raise)
@@ -288,14 +298,15 @@ class _Recorder:
         for running in stack(frame):
             self._enter(running.f_code)
         for running in stack(frame):
-            if self._watch_star_call(running):
-                self._under_way.add(id(running.f_back))
-        _monitoring.set_events(self._tool, _events.PY_START | _events.PY_RESUME)
+            if running.f_back is not None:
+                self._under_way[id(running.f_back)] = running.f_back.f_lasti
+            self._watch_return(running)
+        _monitoring.set_events(self._tool, _events.PY_START | _events.PY_RESUME | _events.PY_THROW)
 
     def stop(self) -> None:
         if self._tool in _armed:
             _monitoring.set_events(self._tool, 0)
-            for code in self._codes:
+            for code in {*self._codes, *self._returning}:
                 _monitoring.set_local_events(self._tool, code, 0)
         self._asked = self._inside = None
         self._begun = 0
@@ -337,33 +348,43 @@ class _Recorder:
             return
         if in_scope and self._mine(code, offset):
             self.recording.add("entry", offset, frame, self._in_scope, self._count("PY_START", code, offset))
-        self._watch_star_call(frame)
+        self._watch_return(frame)
 
     def _resume(self, code: CodeType, offset: int) -> None:
         if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
             self.recording.add("resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset))
 
-    def _watch_star_call(self, frame: FrameType) -> bool:
-        """Ask for the return of a function that code in scope called through ``*args``: it may be a method."""
+    def _throw(self, code: CodeType, _: int, __: object) -> None:
+        self._enter(code)  # of a generator that was suspended when the recording began, this may be the first event
+
+    def _watch_return(self, frame: FrameType) -> None:
+        """Ask for the return of a function to code in scope if it may be checked without a ``C_RETURN``.
+
+        So it is with what was called through ``*args``, which may be a method, and with what is called by C code which was
+        called before the start.
+        """
         caller = frame.f_back
         if self._lines or caller is None or caller.f_code not in self._codes:
-            return False
-        called = facts.is_star_call(caller.f_code, caller.f_lasti)
-        if called:
+            return
+        code, offset = caller.f_code, caller.f_lasti
+        if facts.is_star_call(code, offset) or (self._is_under_way(caller) and facts.is_call(code, offset)):
             known = self._codes.get(frame.f_code, 0)
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
-        return called
+            self._returning.add(frame.f_code)
+
+    def _is_under_way(self, frame: FrameType) -> bool:
+        return self._under_way.get(id(frame)) == frame.f_lasti
 
     def _return(self, code: CodeType, _: int, __: object) -> object:
         frame = caller_frame().f_back
         if frame is None or threading.get_ident() != self._main:
             return None
         caller, offset = frame.f_code, frame.f_lasti
-        if caller not in self._codes or not facts.is_star_call(caller, offset):
+        under_way = self._is_under_way(frame)
+        if caller not in self._codes or not (under_way or facts.is_star_call(caller, offset)):
             return None
         trigger = self._count("PY_RETURN", caller, offset, code)
-        if facts.STAR_CALL_OF_METHOD_IS_SILENT or id(frame) in self._under_way:
-            self._under_way.discard(id(frame))
+        if facts.STAR_CALL_OF_METHOD_IS_SILENT or under_way:
             self._asked = _Question(id(frame), trigger)
             return self.probe.trip.now
         if self._methods.pop(id(frame), -1) == offset:
@@ -383,6 +404,7 @@ class _Recorder:
         if threading.get_ident() != self._main:
             return None
         frame = id(caller_frame())
+        self._under_way.pop(frame, None)
         method = isinstance(function, MethodType) and facts.is_star_call(code, offset)
         if method:
             self._methods[frame] = offset
