@@ -275,10 +275,11 @@ def _deliver(signals: Iterable[int]) -> None:
         if _defers(handler):
             continue
         if callable(handler):
-            del _queue[signum]  # this and the next are no calls: no checkpoint between them (rule 6)
-            for _ in _tripping[signum]:
-                break
-        else:
+            if signum in _queue:  # a handler called meanwhile that masks delivers too
+                del _queue[signum]  # this and the next are no calls: no checkpoint between them (rule 6)
+                for _ in _tripping[signum]:
+                    break
+        elif signum in _queue:
             _act(signum, handler)
         # The jump back is the checkpoint at which CPython calls the handler.
 
@@ -289,9 +290,11 @@ def _deliver_outside(signals: Iterable[int]) -> None:
         handler = _getsignal(signum)
         handler = handler.outer if isinstance(handler, _Gate) else handler
         try:
+            if signum not in _queue:
+                continue
             if not callable(handler):
                 _act(signum, handler)
-            elif signum in _queue:
+            else:
                 frame = _queue[signum]
                 del _queue[signum]
                 handler(signum, frame)
