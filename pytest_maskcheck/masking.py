@@ -237,8 +237,12 @@ def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
     if len(gates) == 1:
         for signum, gate in gates.items():
             if _getsignal(signum) is gate:
-                return map(map, repeat(_swap), repeat((signum,)), repeat(outers))
-    # Rule 5. Also of those that are not in force: the body replaced them, and may put them back when this mask is gone.
+                swapping: Any = map(map, repeat(_swap), repeat((signum,)), repeat(outers))
+                if not callable(gate.outer):
+                    return cast("Iterator[Iterable[object]]", swapping)
+                passing_on: Any = map(map, repeat(_turn), repeat((gate,)), repeat((_calling(gate.outer),)))
+                return map(chain, swapping, passing_on)
+    # Rule 5. Also of those that are not in force: the body may have kept them, and put them back when this mask is gone.
     passing = [gate for gate in gates.values() if callable(gate.outer)]
     turning: Any = map(map, repeat(_turn), repeat(passing), repeat([_calling(gate.outer) for gate in passing]))
     return map(chain, turning, _steps(gates, gates.values(), outers, ()))
