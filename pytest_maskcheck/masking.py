@@ -628,6 +628,8 @@ class mask(_Hold):  # noqa: N801  (used like a function)
 
     def __enter__(self) -> Callable[[], AbstractContextManager[None]]:  # type: ignore[override]
         global _nested  # noqa: PLW0603  (an in-place addition: no call, and so no checkpoint)
+        if self._course is not None:
+            self._begin()  # refuses
         if _get_ident() != _main:
             self.close = _nothing
             return self.restore
@@ -636,14 +638,14 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             if type(handler) is not _Gate or handler.func is handler.outer:
                 self.start()
                 return self.restore
-        if self._course is not None:
-            self._begin()  # refuses
         self._level, self.close = len(_stack), self._release_nested
         _nested += (self._signals,)
         return self.restore
 
     def start(self) -> None:
         """Mask, until :attr:`stop` is called; see the class for what this may raise."""
+        if self._course is not None:
+            self._begin()  # refuses
         if _get_ident() != _main:
             self.close = _nothing
         else:
