@@ -1032,9 +1032,9 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
     def __enter__(self) -> None:  # type: ignore[override]
         if self._other_threads != "allow":
             self._ask_threads()
-        self._before = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._thread = _get_ident()
+        before, thread = _signal.pthread_sigmask(signal.SIG_BLOCK, ()), _get_ident()
         self._begin()
+        self._before, self._thread = before, thread
         try:
             _signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # blocks, and may raise then
         except BaseException:
