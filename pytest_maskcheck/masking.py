@@ -238,9 +238,8 @@ def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
         for signum, gate in gates.items():
             if _getsignal(signum) is gate:
                 swapping: Any = map(map, repeat(_swap), repeat((signum,)), repeat(outers))
-                if not callable(gate.outer):
-                    return cast("Iterator[Iterable[object]]", swapping)
-                passing_on: Any = map(map, repeat(_turn), repeat((gate,)), repeat((_calling(gate.outer),)))
+                turned = [_calling(outer) for outer in outers if callable(outer)]
+                passing_on: Any = map(map, repeat(_turn), repeat((gate,)), repeat(turned))
                 return map(chain, swapping, passing_on)
     # Rule 5. Also of those that are not in force: the body may have kept them, and put them back when this mask is gone.
     passing = [gate for gate in gates.values() if callable(gate.outer)]
@@ -828,7 +827,7 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
         RuntimeError: the same object is in force already, or the acquisition left a mask of its own in force.
     """
 
-    __slots__ = ("_args", "_exit", "_factory", "_kwargs", "_manager")
+    __slots__ = ("_args", "_cancelled", "_exit", "_factory", "_kwargs", "_manager")
 
     def __init__(
         self,
@@ -866,8 +865,11 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
         cancelled = await _cancellation()
         if cancelled is not None:
             raise cancelled
-        share = _Share()
+        self._begin()
+        share = None
         try:
+            self._cancelled = _cancelling()
+            share = _Share()
             value: T = await self._make("__aenter__", "__aexit__")(self._manager)
             self._owned = True
             share.end(hand_on=True)
@@ -877,12 +879,17 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
                 if self._owned:
                     await self._exit(self._manager, *_details(error))
             finally:
-                share.end()
+                self._over()
+                if share is not None:
+                    share.end()
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
+        if self._course is None:
+            _unbalanced()
+        asked = _cancelling()
         trouble = await _cancellation()
         share = None
         try:
@@ -890,13 +897,22 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
         except BaseException as raised:  # noqa: BLE001  (by a handler: it waits until the release is over)
             trouble = raised
         try:
-            answer = await self._exit(self._manager, kind, error, traceback)
+            return cast("bool | None", await self._exit(self._manager, kind, error, traceback))
         finally:
+            if asked > self._cancelled >= _cancelling():
+                asyncio = sys.modules["asyncio"]
+                if isinstance(trouble, asyncio.CancelledError):
+                    trouble = None  # the manager had asked for it, and took it back (timeouts, task groups)
+            self._over()
             if share is not None:
                 share.end()
-        if trouble is not None:
-            raise trouble
-        return cast("bool | None", answer)
+            if trouble is not None:
+                raise trouble
+
+    def _over(self) -> None:
+        """Make ready to be entered again."""
+        self._course = self._manager = None
+        self._owned, self.close = False, _unbalanced
 
     def __repr__(self) -> str:
         return f"shield({self._factory!r})"
@@ -944,11 +960,17 @@ def _details(
     return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
-async def _cancellation() -> BaseException | None:
-    """Return the cancellation of the running task that was asked for and not raised yet (asyncio), else ``None``."""
+def _cancelling() -> int:
+    """Return how many cancellations of the running task were asked for and not taken back (asyncio)."""
     asyncio = sys.modules.get("asyncio")
     task = _task() if asyncio is not None else None
-    if asyncio is not None and isinstance(task, asyncio.Task) and task.cancelling():
+    return task.cancelling() if asyncio is not None and isinstance(task, asyncio.Task) else 0
+
+
+async def _cancellation() -> BaseException | None:
+    """Return the cancellation of the running task that was asked for and not raised yet (asyncio), else ``None``."""
+    if _cancelling():
+        asyncio = sys.modules["asyncio"]
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError as error:
