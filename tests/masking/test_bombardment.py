@@ -1,0 +1,55 @@
+"""A short run of ``bombardment.py``, which says what is done; run it for a minute to learn more."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SECONDS = 0.3
+
+
+def load() -> ModuleType:
+    """The program beside this file, as a module."""
+    name = "maskcheck_masking_bombardment"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("bombardment.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+bombardment = load()
+
+
+@pytest.mark.parametrize("name", bombardment.SHIELDED)
+def test_shielded(name: str):
+    """Nothing is lost, torn or otherwise wrong, although interrupts came."""
+    books = bombardment.bombard(bombardment.SHIELDED[name], SECONDS)
+    assert (books.lost, books.torn, books.wrong) == (0, 0, [])
+    assert books.turns
+    assert books.interrupts
+
+
+def test_idle_threads_make_no_difference():
+    """With threads to which the kernel hands the signals, a shield holds as well."""
+    books = bombardment.bombard(bombardment.shield_python, SECONDS, threads=2)
+    assert (books.lost, books.torn, books.wrong) == (0, 0, [])
+    assert books.interrupts
+
+
+def test_the_bombardment_finds_what_is_not_protected():
+    """Code without protection is spoiled, so that the tests above mean something."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        for subject in bombardment.CONTROLS.values():
+            books = bombardment.bombard(subject, SECONDS / 3)
+            if books.lost + books.torn:
+                return
+    pytest.fail("30 seconds of signals spoiled nothing")

@@ -1,0 +1,974 @@
+"""``mask``: signals wait, and come once, in order, from the handler then in force."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from signal import SIGINT, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2, raise_signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck import masking
+from pytest_maskcheck.masking import deliver_pending, is_masked, mask, pending_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from types import FrameType
+
+    from tests.masking.conftest import Handlers, Program
+
+ALL = (SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGRTMIN)
+
+
+class Stop(BaseException):
+    """What a handler raises that is told to."""
+
+
+def in_thread(function: Callable[[], object]) -> BaseException | None:
+    """Call ``function`` in another thread; return what it raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return raised[0] if raised else None
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """The error and its contexts."""
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.__context__
+    return found
+
+
+# --- Deferral and delivery ---
+
+
+def test_a_signal_waits_for_the_end_of_the_body(handlers: Handlers, send: Callable[[int], None]):
+    """However a signal is sent, its handler is called after the body and not within it."""
+    with mask(SIGUSR1):
+        send(SIGUSR1)
+        within = [*handlers.calls]
+    assert within == []
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_ctrl_c_is_the_default():
+    """``mask()`` defers SIGINT, and KeyboardInterrupt is raised where the mask is left."""
+    done = []
+    with pytest.raises(KeyboardInterrupt), mask():
+        raise_signal(SIGINT)
+        done.append(1)
+    assert done == [1]
+
+
+def test_what_is_not_named_is_not_held_back(handlers: Handlers):
+    """A signal that the mask does not name is delivered within the body."""
+    with mask(SIGINT, SIGUSR2):
+        raise_signal(SIGUSR1)
+        assert handlers.calls == [SIGUSR1]
+
+
+@pytest.mark.parametrize("times", [2, 7])
+def test_it_comes_once_however_often_it_arrived(handlers: Handlers, times: int):
+    """Several arrivals of one signal are one delivery."""
+    with mask(SIGUSR1):
+        for _ in range(times):
+            raise_signal(SIGUSR1)
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_it_comes_again_in_the_next_mask(handlers: Handlers):
+    """What was delivered is forgotten: a second block delivers only what arrived in it."""
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+    with mask(SIGUSR1):
+        pass
+    assert handlers.calls == [SIGUSR1]
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+    assert handlers.calls == [SIGUSR1, SIGUSR1]
+
+
+@pytest.mark.parametrize("order", [ALL, ALL[::-1], (SIGUSR2, SIGINT, SIGRTMIN, SIGTERM, SIGUSR1)])
+def test_several_come_in_order_of_arrival(handlers: Handlers, order: tuple[int, ...]):
+    """The order is that of the first arrivals, not of the numbers nor of the mask's arguments."""
+    with mask(*ALL):
+        for signum in (*order, *order[::-1]):
+            raise_signal(signum)
+        assert pending_signals() == order
+    assert handlers.calls == [*order]
+
+
+def test_a_system_call_goes_on():
+    """A timer that strikes while the body sleeps is delivered at the end; the handler is a real one of SIGALRM."""
+    calls = []
+    before = signal.signal(signal.SIGALRM, lambda signum, frame: calls.append(signum))
+    try:
+        with mask(signal.SIGALRM):
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+            while not pending_signals():
+                signal.sigtimedwait((), 0.001)
+            assert calls == []
+        assert calls == [signal.SIGALRM]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_stream_of_signals_from_another_process(handlers: Handlers):
+    """While another process sends without pause, each block sees no call within and at most one of each signal at its end."""
+    source = "import os, sys\nwhile True: os.kill(int(sys.argv[1]), int(sys.argv[2])); os.kill(int(sys.argv[1]), int(sys.argv[3]))"
+    sender = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", source, *map(str, map(int, (os.getpid(), SIGUSR1, SIGUSR2)))]
+    )
+    try:
+        blocks = 0
+        while blocks < 30:
+            with mask(SIGUSR1, SIGUSR2):
+                before = len(handlers.calls)
+                while len(pending_signals()) < 2:
+                    pass
+                assert len(handlers.calls) == before
+            blocks += 1
+    finally:
+        with mask(SIGUSR1, SIGUSR2):
+            sender.kill()
+            sender.wait()
+    assert {SIGUSR1, SIGUSR2} == set(handlers.calls)
+    assert len(handlers.calls) >= 60
+
+
+# --- Handlers outside ---
+
+
+def test_the_handler_then_in_force_is_called(handlers: Handlers):
+    """What the body installs is what is called at the end, and stays."""
+    calls = []
+
+    def mine(signum: int, frame: FrameType | None) -> None:
+        calls.append(signum)
+
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+        signal.signal(SIGUSR1, mine)
+    assert signal.getsignal(SIGUSR1) is mine
+    assert (handlers.calls, calls) == ([], [SIGUSR1])
+
+
+def test_all_handlers_are_back_before_the_first_is_called(handlers: Handlers):
+    """A handler that looks around sees the state after the mask: everything is unmasked."""
+    seen = []
+    handlers.also = lambda: seen.append([signal.getsignal(signum) is handlers for signum in ALL])
+    with mask(*ALL):
+        raise_signal(SIGTERM)
+        raise_signal(SIGUSR1)
+    assert seen == [[True] * 5] * 2
+
+
+def test_several_are_masked_and_unmasked_at_one_instant(handlers: Handlers, monkeypatch: pytest.MonkeyPatch):
+    """A handler called between two swaps, by a signal that arrives there, sees all of the signals masked, or none."""
+    seen: list[set[bool]] = []
+    swap = masking._swap
+
+    def swap_late(signum: int, handler: object) -> object:
+        for other in ALL:
+            raise_signal(other)
+        return swap(signum, handler)
+
+    def look() -> None:
+        seen.append({is_masked(signum) for signum in ALL})
+
+    handlers.also = look
+    with monkeypatch.context() as patched:
+        patched.setattr(masking, "_swap", swap_late)
+        with mask(*ALL) as restore:
+            handlers.calls.clear()
+            with restore():
+                pass
+            assert set(pending_signals()) <= set(ALL)
+    assert len(seen) >= 40
+    assert seen == [{False}] * len(seen)
+
+
+def test_ignored_outside_is_dropped(handlers: Handlers):
+    """A signal that is ignored outside stays ignored; nothing is pending and nothing comes."""
+    before = signal.signal(SIGUSR1, signal.SIG_IGN)
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+        assert pending_signals() == ()
+        assert is_masked(SIGUSR1)
+    assert signal.signal(SIGUSR1, before) == signal.SIG_IGN
+    assert handlers.calls == []
+
+
+def test_ignored_from_within_is_dropped(handlers: Handlers):
+    """A body that ignores a signal after it arrived has it dropped at the end."""
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+        signal.signal(SIGUSR1, signal.SIG_IGN)
+    assert signal.signal(SIGUSR1, handlers) == signal.SIG_IGN
+    assert handlers.calls == []
+
+
+@pytest.mark.parametrize("masks", ["mask(SIGTERM)", "mask(SIGINT, SIGTERM), mask(SIGTERM, SIGUSR1)"])
+def test_the_default_action_waits_too(program: Program, masks: str):
+    """SIGTERM with its default action kills at the end of the mask, not before, and as an unmasked one does."""
+    result = program(f"""
+        from pytest_maskcheck.masking import *
+        from signal import *
+        with {masks}:
+            raise_signal(SIGTERM)
+            print("within", flush=True)
+        print("after", flush=True)
+    """)
+    assert (result.returncode, result.stdout, result.stderr) == (-SIGTERM, "within\n", "")
+
+
+@pytest.mark.parametrize(
+    "within", ["deliver_pending()", "exec('with restore(): print(3)')", "exec('with shield(f): print(3)')"]
+)
+def test_the_default_action_at_a_safe_place(program: Program, within: str):
+    """Within a mask, SIGTERM with its default action kills where pending signals are delivered, if the mask lets it."""
+    result = program(f"""
+        import io
+        from pytest_maskcheck.masking import *
+        from signal import *
+        def f():
+            return io.BytesIO()
+        with mask(SIGTERM) as restore:
+            raise_signal(SIGTERM)
+            print(1, flush=True)
+            {within}
+            print(2, flush=True)
+    """)
+    assert result.returncode == -SIGTERM
+    assert result.stdout == ("1\n3\n2\n" if "shield" in within else "1\n")
+
+
+def test_a_handler_installed_from_c_is_refused(program: Program):
+    """Where ``getsignal()`` is ``None``, as the handler was there before Python looked, masks refuse to enter and change nothing."""
+    result = program(
+        """
+        import faulthandler, os, sys
+        faulthandler.register(10)  # a C handler of SIGUSR1...
+        for name in ("_signal", "signal"):
+            sys.modules.pop(name, None)
+        import signal  # ... which is there as Python asks the kernel, as in a program that embeds it
+        assert signal.getsignal(signal.SIGUSR1) is None
+        sys.path.append(os.environ["PYTHONPATH"])
+        from pytest_maskcheck import masking
+        for enter in (lambda m: m.__enter__(), lambda m: m.start()):
+            try:
+                enter(masking.mask(signal.SIGTERM, signal.SIGUSR1))
+            except ValueError as error:
+                print(error)
+        print(masking._stack, signal.getsignal(signal.SIGTERM).name)
+        with masking.shield(open, os.devnull):
+            print(signal.getsignal(signal.SIGUSR1))
+        """,
+        "-I",
+        "-S",
+    )
+    refused = "the handler of SIGUSR1 was installed from C and could not be restored: it cannot be masked"
+    assert result.stdout.splitlines() == [refused, refused, "[] SIG_DFL", "None"], result.stderr
+
+
+def test_what_cannot_be_masked_is_refused():
+    """SIGKILL, SIGSEGV, what is no signal and what is no number are refused as the mask is made."""
+    for signum in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, 0, 1000, -1):
+        with pytest.raises(ValueError, match="cannot be held back by a handler"):
+            mask(signum)
+    for item in ("SIGINT", None, [SIGINT], 2.0):
+        with pytest.raises(TypeError, match="masks take signal numbers"):
+            mask(item)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("signals", [(SIGUSR1,), (SIGUSR1, SIGUSR2)])
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_gate_that_the_body_kept_passes_on(handlers: Handlers, signals: tuple[int, ...], put_back: bool):
+    """Code that saved the handler within a mask, and puts it back after that, gets back what was in force outside."""
+    with mask(*signals):
+        gate = signal.getsignal(SIGUSR1)
+        if put_back:
+            signal.signal(SIGUSR1, signal.SIG_IGN)
+    signal.signal(SIGUSR1, gate)
+    raise_signal(SIGUSR1)
+    assert handlers.calls == [SIGUSR1]
+    assert not is_masked(SIGUSR1)
+    with mask(*signals):
+        raise_signal(SIGUSR1)
+        assert handlers.calls == [SIGUSR1]
+    assert handlers.calls == [SIGUSR1, SIGUSR1]
+
+
+def test_a_handler_that_the_body_takes_back_again(handlers: Handlers):
+    """A body that installs a handler and restores the one before it, within the mask, is still masked then."""
+    with mask(SIGUSR1):
+        before = signal.signal(SIGUSR1, signal.SIG_IGN)
+        signal.signal(SIGUSR1, before)
+        raise_signal(SIGUSR1)
+        assert handlers.calls == []
+    assert signal.getsignal(SIGUSR1) is handlers
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_handlers_that_declare_themselves_unmasked(handlers: Handlers):
+    """A handler with ``__unmasked__`` interrupts nobody: it is called at once."""
+    calls = []
+
+    def harmless(signum: int, frame: FrameType | None) -> None:
+        calls.append(signum)
+
+    harmless.__unmasked__ = True  # type: ignore[attr-defined]
+    before = signal.signal(SIGUSR1, harmless)
+    try:
+        with mask(SIGUSR1, SIGUSR2):
+            raise_signal(SIGUSR1)
+            assert calls == [SIGUSR1]
+    finally:
+        signal.signal(SIGUSR1, before)
+
+
+# --- Exceptions ---
+
+
+def test_one_that_raises_does_not_keep_the_others_from_running(handlers: Handlers):
+    """All handlers are called, in order, and what they raise is a chain of contexts with the body's error at its end."""
+    handlers.raising = {signum: Stop(int(signum)) for signum in (SIGUSR1, SIGTERM, SIGRTMIN)}
+    body = ValueError("of the body")
+    with pytest.raises(Stop) as caught, mask(*ALL):
+        for signum in (SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGRTMIN):
+            raise_signal(signum)
+        raise body
+    assert handlers.calls == [SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGRTMIN]
+    assert chain(caught.value) == [*(handlers.raising[signum] for signum in (SIGRTMIN, SIGTERM, SIGUSR1)), body]
+
+
+def test_the_error_of_the_body_comes_out(handlers: Handlers):
+    """Without a handler that raises, the body's own error leaves the mask, with nothing added."""
+    body = ValueError("of the body")
+    with pytest.raises(ValueError, match="of the body") as caught, mask(*ALL):
+        raise_signal(SIGUSR1)
+        raise body
+    assert caught.value is body
+    assert body.__context__ is None
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_ctrl_c_keeps_the_error_of_the_body():
+    """KeyboardInterrupt at the end of a body that failed has the body's error as its context."""
+    body = ValueError("of the body")
+    with pytest.raises(KeyboardInterrupt) as caught, mask():
+        raise_signal(SIGINT)
+        raise body
+    assert caught.value.__context__ is body
+
+
+@pytest.mark.parametrize("leave", ["return", "break", "continue"])
+def test_jumps_out_of_the_body(handlers: Handlers, leave: str):
+    """``return``, ``break`` and ``continue`` leave the mask as the end of the body does."""
+    namespace = {"mask": mask, "send": raise_signal}
+    exec(f"def function():\n for _ in range(1):\n  with mask(10):\n   send(10)\n   {leave}\n return 5", namespace)
+    assert namespace["function"]() in {None, 5}  # type: ignore[operator]
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_handlers_that_mask_themselves(handlers: Handlers):
+    """A handler that enters a mask, in which another signal arrives, has that delivered as its mask ends, exactly once."""
+    events: list[object] = []
+
+    def also() -> None:
+        if handlers.calls == [SIGUSR1]:
+            with mask(*ALL):
+                raise_signal(SIGUSR2)
+                events.append([*handlers.calls])
+            events.append([*handlers.calls])
+
+    handlers.also = also
+    with mask(*ALL):
+        raise_signal(SIGUSR1)
+        raise_signal(SIGTERM)
+    assert events[0] == [SIGUSR1]
+    assert sorted(handlers.calls) == sorted([SIGUSR1, SIGUSR2, SIGTERM])
+    assert SIGUSR2 in events[1]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_unmasked_handlers_that_raise_as_the_mask_is_left(
+    handlers: Handlers, count: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Up to three handlers of other signals that raise while a mask is left do not keep it from being left."""
+    left = [count]
+    finish = masking._Hold._finish
+
+    def disturbed(self: masking._Hold) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise_signal(SIGTERM)
+        finish(self)
+
+    handlers.raising = {SIGTERM: Stop(1)}
+    with monkeypatch.context() as patched:
+        patched.setattr(masking._Hold, "_finish", disturbed)
+        with pytest.raises(Stop), mask(SIGUSR1, SIGUSR2):
+            raise_signal(SIGUSR1)
+    assert handlers.calls == [SIGTERM] * count + [SIGUSR1]
+    assert signal.getsignal(SIGUSR1) is handlers
+
+
+def test_an_unmasked_handler_that_raises_as_the_mask_is_entered(handlers: Handlers, monkeypatch: pytest.MonkeyPatch):
+    """If a handler raises while signals are being masked, none is masked afterwards, and the body did not begin."""
+    swap = masking._swap
+    swaps = []
+
+    def disturbed(signum: int, handler: object) -> object:
+        swaps.append(signum)
+        if len(swaps) == 2:
+            raise_signal(SIGTERM)
+        return swap(signum, handler)
+
+    handlers.raising = {SIGTERM: Stop(1)}
+    with monkeypatch.context() as patched:
+        patched.setattr(masking, "_swap", disturbed)
+        with pytest.raises(Stop), mask(SIGUSR1, SIGUSR2, SIGRTMIN):
+            pytest.fail("the body began")
+    assert handlers.calls == [SIGTERM]
+    assert not is_masked(SIGUSR1)
+
+
+# --- Nesting ---
+
+
+def test_nested_masks_deliver_at_the_outermost_exit(handlers: Handlers):
+    """A signal that two masks hold comes when the outer one is left; one that only the inner holds, when that is."""
+    with mask(SIGUSR1):
+        with mask(SIGUSR1, SIGUSR2):
+            raise_signal(SIGUSR1)
+            raise_signal(SIGUSR2)
+            assert handlers.calls == []
+        assert handlers.calls == [SIGUSR2]
+        with mask(SIGUSR1):
+            raise_signal(SIGUSR1)
+        assert handlers.calls == [SIGUSR2]
+        assert is_masked(SIGUSR1)
+        assert not is_masked(SIGUSR2)
+    assert handlers.calls == [SIGUSR2, SIGUSR1]
+
+
+def test_nested_errors(handlers: Handlers):
+    """An error that passes through several masks is the context of what each handler raises at its own exit."""
+    handlers.raising = {SIGUSR1: Stop(1), SIGUSR2: Stop(2)}
+    body = ValueError("of the body")
+    with pytest.raises(Stop) as caught, mask(SIGUSR1), mask(SIGUSR2):
+        raise_signal(SIGUSR1)
+        raise_signal(SIGUSR2)
+        raise body
+    assert handlers.calls == [SIGUSR2, SIGUSR1]
+    assert chain(caught.value) == [handlers.raising[SIGUSR1], handlers.raising[SIGUSR2], body]
+
+
+def test_recursion(handlers: Handlers):
+    """Two hundred masks in each other are one; what arrived in the innermost comes at the end, once."""
+
+    @mask(SIGUSR1, SIGUSR2)
+    def down(depth: int) -> None:
+        if depth:
+            return down(depth - 1)
+        raise_signal(SIGUSR1)
+        assert len(masking._nested) == 199
+        return None
+
+    with mask(SIGUSR1):
+        down(199)
+        assert handlers.calls == []
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_the_same_object_entered_twice(handlers: Handlers):
+    """A mask that is in force refuses to be entered again, and is left in order all the same; then it can be used again."""
+    same = mask(SIGUSR1)
+    for _ in range(2):
+        with same:
+            for enter in (same.__enter__, same.start):
+                with pytest.raises(RuntimeError, match=r"mask\(SIGUSR1\) is in force already"):
+                    enter()
+            raise_signal(SIGUSR1)
+            assert handlers.calls == []
+        assert handlers.calls == [SIGUSR1]
+        handlers.calls.clear()
+    assert signal.getsignal(SIGUSR1) is handlers
+
+
+def test_masks_left_in_the_wrong_order(handlers: Handlers):
+    """Leaving the outer mask first is an error that says so; both are left then, and all that waited has come."""
+    outer, inner = mask(SIGUSR1), mask(SIGUSR1, SIGUSR2)
+    outer.start()
+    inner.start()
+    raise_signal(SIGUSR1)
+    raise_signal(SIGUSR2)
+    with pytest.raises(RuntimeError, match=r"mask\(SIGUSR1\) is left before a mask that was entered inside it"):
+        outer.stop()
+    assert not is_masked(SIGUSR1)
+    assert is_masked(SIGUSR2)
+    assert handlers.calls == [SIGUSR1]
+    inner.stop()
+    assert handlers.calls == [SIGUSR1, SIGUSR2]
+
+
+def test_a_generator_suspended_in_a_mask(handlers: Handlers):
+    """A mask in a generator holds until the generator is closed; one that is left meanwhile reports the overlap, and all are left."""
+
+    def masked() -> Generator[None, None, None]:
+        with mask(SIGUSR1):
+            yield
+
+    generator = masked()
+    next(generator)
+    raise_signal(SIGUSR1)
+    assert is_masked(SIGUSR1)
+    generator.close()
+    assert handlers.calls == [SIGUSR1]
+    generator = masked()
+    with pytest.raises(RuntimeError, match="left before a mask that was entered inside it"), mask(SIGUSR2):
+        next(generator)
+    assert not is_masked(SIGUSR2)
+    assert is_masked(SIGUSR1)
+    del generator
+    gc.collect()
+    assert not is_masked(SIGUSR1)
+
+
+# --- force_after ---
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_force_after_lets_the_nth_arrival_through(handlers: Handlers, limit: int):
+    """The n-th arrival, and each later one, is delivered at once; it does not come again at the end."""
+    with mask(SIGUSR1, SIGUSR2, force_after=limit):
+        for _ in range(limit - 1):
+            raise_signal(SIGUSR1)
+            raise_signal(SIGUSR2)
+        assert handlers.calls == []
+        raise_signal(SIGUSR1)
+        assert handlers.calls == [SIGUSR1]
+        raise_signal(SIGUSR1)
+        assert handlers.calls == [SIGUSR1, SIGUSR1]
+    assert handlers.calls == [SIGUSR1, SIGUSR1] + [SIGUSR2] * (limit > 1)
+
+
+def test_force_after_raises_within_the_body():
+    """The second Ctrl-C breaks off a body that does not end; its KeyboardInterrupt is the only one."""
+    rounds = 0
+    with pytest.raises(KeyboardInterrupt) as caught, mask(SIGINT, force_after=2):
+        while True:
+            rounds += 1
+            raise_signal(SIGINT)
+    assert rounds == 2
+    assert caught.value.__context__ is None
+
+
+def test_the_count_is_that_of_the_outermost_mask(handlers: Handlers):
+    """An inner ``force_after`` does not weaken an outer mask that has none."""
+    with mask(SIGUSR1):
+        with mask(SIGUSR1, force_after=1):
+            raise_signal(SIGUSR1)
+        assert handlers.calls == []
+    assert handlers.calls == [SIGUSR1]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_force_after_below_one_is_refused(limit: int):
+    """There is no arrival with that number."""
+    with pytest.raises(ValueError, match="it must be 1 or more"):
+        mask(SIGINT, force_after=limit)
+
+
+# --- Threads, tasks, processes ---
+
+
+def test_other_threads_do_nothing(handlers: Handlers):
+    """A mask entered in another thread touches no handler and no counter, in any of its forms."""
+
+    def body() -> None:
+        with mask(*ALL) as restore:
+            assert signal.getsignal(SIGUSR1) is handlers
+            assert masking._stack == masking._nested == []
+            with restore():
+                assert signal.getsignal(SIGUSR1) is handlers
+        other = mask(SIGUSR1)
+        other.start()
+        assert signal.getsignal(SIGUSR1) is handlers
+        other.stop()
+        deliver_pending()
+        assert mask(SIGUSR1)(lambda: 5)() == 5
+
+    assert in_thread(body) is None
+
+
+def test_threads_do_not_disturb_the_main_thread(handlers: Handlers):
+    """While other threads enter and leave masks of their own, that of the main thread holds."""
+    go_on = threading.Event()
+
+    def others() -> None:
+        while not go_on.is_set():
+            with mask(SIGUSR1):
+                pass
+
+    threads = [threading.Thread(target=others) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            with mask(SIGUSR1):
+                raise_signal(SIGUSR1)
+                before = len(handlers.calls)
+                assert pending_signals() == (SIGUSR1,)
+            assert len(handlers.calls) == before + 1
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_one_object_in_two_threads(handlers: Handlers):
+    """An object that is in force in the main thread refuses to be entered in another one, and the main thread leaves it in order."""
+    same = mask(SIGUSR1)
+
+    def enter() -> None:
+        with same:
+            pass
+
+    with same:
+        for enter_it in (enter, same.start):
+            assert "is in force already" in str(in_thread(enter_it))
+        assert is_masked(SIGUSR1)
+    assert signal.getsignal(SIGUSR1) is handlers
+
+
+def test_left_in_another_thread(handlers: Handlers):
+    """Leaving in another thread is an error there and changes nothing; the main thread can still leave."""
+    one = mask(SIGUSR1)
+    one.start()
+    error = in_thread(one.stop)
+    assert isinstance(error, RuntimeError)
+    assert "entered in the main thread and is left in another one" in str(error)
+    assert is_masked(SIGUSR1)
+    raise_signal(SIGUSR1)
+    one.stop()
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_left_in_another_task(handlers: Handlers):
+    """A mask that is left in another task is left, and the error says what to do; what waited has come."""
+    one = mask(SIGUSR1)
+
+    async def enter() -> None:
+        one.start()
+        raise_signal(SIGUSR1)
+
+    async def leave() -> None:
+        with pytest.raises(RuntimeError, match="left in another task than it was entered in"):
+            one.stop()
+
+    async def main() -> None:
+        await asyncio.create_task(enter())
+        await asyncio.create_task(leave())
+
+    asyncio.run(main())
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_tasks_that_overlap(handlers: Handlers):
+    """Masks around awaits of two tasks that overlap are reported, and nothing stays masked."""
+    errors: list[BaseException | None] = []
+
+    async def task(pauses: int) -> None:
+        with mask(SIGUSR1):
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        errors.extend(await asyncio.gather(task(1), task(2), return_exceptions=True))
+
+    asyncio.run(main())
+    assert [type(error) for error in errors] == [RuntimeError, type(None)]
+    assert not is_masked(SIGUSR1)
+
+
+def test_a_forked_child_does_not_get_what_the_parent_deferred(handlers: Handlers):
+    """Forked within the body, the child leaves the mask with nothing pending; its own signals wait and come."""
+    with mask(SIGUSR1, SIGUSR2):
+        raise_signal(SIGUSR1)
+        child = os.fork()
+        if not child:
+            raise_signal(SIGUSR2)
+            good = handlers.calls == [] and pending_signals() == (SIGUSR2,)
+    if not child:
+        os._exit(0 if good and handlers.calls == [SIGUSR2] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
+    """A child forked from another thread can mask: there that thread is the one that runs handlers."""
+    status: list[int] = []
+
+    def fork() -> None:
+        child = os.fork()
+        if not child:
+            with mask(SIGUSR1):
+                raise_signal(SIGUSR1)
+                good = handlers.calls == []
+            os._exit(0 if good and handlers.calls == [SIGUSR1] else 1)
+        status.append(os.waitpid(child, 0)[1])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("warnings.warn", lambda *args, **kwargs: None)
+        assert in_thread(fork) is None
+    assert status == [0]
+
+
+# --- start(), stop(), decorator ---
+
+
+def test_start_and_stop(handlers: Handlers):
+    """Between ``start()`` and ``stop()`` a signal waits, with another mask within or without."""
+    one = mask(SIGUSR1)
+    with mask(SIGUSR2):
+        one.start()
+        raise_signal(SIGUSR1)
+        with mask(SIGUSR1):
+            pass
+        assert handlers.calls == []
+        one.stop()
+        assert handlers.calls == [SIGUSR1]
+
+
+def test_unbalanced(handlers: Handlers):
+    """``stop()`` without ``start()``, or twice, or after a ``with``, is an error, within another mask or not."""
+    one = mask(SIGUSR1)
+    with pytest.raises(RuntimeError, match="not in force"):
+        one.stop()
+    for around in ((SIGUSR2,), (SIGUSR2, SIGUSR1)):
+        with mask(*around):
+            one.start()
+            one.stop()
+            with pytest.raises(RuntimeError, match="not in force"):
+                one.stop()
+    with one:
+        pass
+    with pytest.raises(RuntimeError, match="not in force"):
+        one.__exit__(None, None, None)
+    assert signal.getsignal(SIGUSR1) is handlers
+
+
+def test_stop_raises_what_a_handler_raises(handlers: Handlers):
+    """``stop()`` in a ``finally`` clause keeps the error that it ends as the context."""
+    handlers.raising = {SIGUSR1: Stop(1)}
+    body = ValueError("of the body")
+    one = mask(SIGUSR1)
+    with pytest.raises(Stop) as caught:
+        one.start()
+        try:
+            raise_signal(SIGUSR1)
+            raise body
+        finally:
+            one.stop()
+    assert chain(caught.value) == [handlers.raising[SIGUSR1], body]
+
+
+def test_a_decorated_function_is_masked(handlers: Handlers):
+    """Each call is masked for itself, recursion included; name, arguments and result are the function's."""
+
+    @mask(SIGUSR1, SIGUSR2)
+    def function(number: int, *, again: bool = True) -> int:
+        """A docstring."""
+        raise_signal(SIGUSR1)
+        assert SIGUSR1 not in handlers.calls
+        return function(number + 1, again=False) if again else number
+
+    assert (function.__name__, function.__doc__) == ("function", "A docstring.")
+    assert function(5) == 6
+    assert handlers.calls == [SIGUSR1]
+    handlers.calls.clear()
+    assert function(5, again=False) == 5
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_a_decorated_function_takes_force_after(handlers: Handlers):
+    """The count begins anew with each call."""
+
+    @mask(SIGUSR1, force_after=2)
+    def function() -> int:
+        raise_signal(SIGUSR1)
+        seen = len(handlers.calls)
+        raise_signal(SIGUSR1)
+        return len(handlers.calls) - seen
+
+    assert [function(), function()] == [1, 1]
+    assert handlers.calls == [SIGUSR1] * 2
+
+
+def test_what_runs_piecemeal_cannot_be_decorated():
+    """Generator functions, coroutine functions and both at once are refused when decorated."""
+
+    def generator() -> Iterator[None]:
+        yield
+
+    async def coroutine() -> None:
+        pass
+
+    async def both() -> Generator[None, None, None]:  # type: ignore[misc]
+        yield
+
+    for function in (generator, coroutine, both):
+        with pytest.raises(TypeError, match="runs piecemeal"):
+            mask(SIGINT)(function)
+
+
+def test_methods_can_be_decorated(handlers: Handlers):
+    """A decorated method is bound as any other."""
+
+    class Thing:
+        @mask(SIGUSR1)
+        def method(self) -> tuple[object, bool]:
+            return self, is_masked(SIGUSR1)
+
+    thing = Thing()
+    assert thing.method() == (thing, True)
+
+
+def test_a_mask_that_was_never_left(program: Program):
+    """One that is entered and forgotten keeps masking; the interpreter ends without noise."""
+    result = program("""
+        import gc
+        from pytest_maskcheck.masking import *
+        from signal import *
+        mask(SIGINT).__enter__()
+        mask(SIGTERM).start()
+        gc.collect()
+        raise_signal(SIGINT)
+        raise_signal(SIGTERM)
+        print(pending_signals())
+    """)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"({int(SIGINT)}, {int(SIGTERM)})\n", "")
+
+
+def test_masks_are_collected():
+    """A mask that was left, and one that never was entered, leave no cycle that keeps them."""
+    used, unused = mask(SIGUSR1), mask(SIGUSR1)
+    with used:
+        pass
+    kept = [weakref.ref(used), weakref.ref(unused)]
+    del used, unused
+    assert [reference() for reference in kept] == [None, None]
+
+
+# --- Asking ---
+
+
+def test_is_masked(handlers: Handlers):
+    """It follows masks, nesting and restoring; SIGINT is the default; other signals are not confused."""
+    assert not is_masked()
+    with mask(SIGUSR1) as restore:
+        assert is_masked(SIGUSR1)
+        assert not is_masked(SIGUSR2)
+        assert not is_masked()
+        with mask(SIGINT, SIGUSR1):
+            assert is_masked()
+        with restore():
+            assert not is_masked(SIGUSR1)
+        signal.signal(SIGUSR1, handlers)
+        assert not is_masked(SIGUSR1)
+    assert not is_masked(SIGUSR1)
+
+
+def test_pending_signals(handlers: Handlers):
+    """In order of arrival, each once, of all masks together; nothing outside."""
+    with mask(SIGUSR1, SIGUSR2):
+        assert pending_signals() == ()
+        raise_signal(SIGUSR2)
+        with mask(SIGRTMIN):
+            for signum in (SIGRTMIN, SIGUSR1, SIGUSR2):
+                raise_signal(signum)
+            assert pending_signals() == (SIGUSR2, SIGRTMIN, SIGUSR1)
+        assert pending_signals() == (SIGUSR2, SIGUSR1)
+    assert pending_signals() == ()
+
+
+def test_deliver_pending(handlers: Handlers):
+    """It calls the handlers in order of arrival, and the masks stay; nothing comes again at the end."""
+    deliver_pending()
+    with mask(*ALL):
+        deliver_pending()
+        for signum in ALL[::-1]:
+            raise_signal(signum)
+        deliver_pending()
+        assert handlers.calls == [*ALL[::-1]]
+        assert pending_signals() == ()
+        assert all(map(is_masked, ALL))
+        raise_signal(SIGUSR1)
+        assert handlers.calls == [*ALL[::-1]]
+    assert handlers.calls == [*ALL[::-1], SIGUSR1]
+
+
+def test_deliver_pending_calls_all_even_if_they_raise(handlers: Handlers):
+    """What handlers raise comes out after all were called, as a chain; the masks stay."""
+    handlers.raising = {signum: Stop(int(signum)) for signum in (SIGUSR1, SIGTERM)}
+    with mask(*ALL):
+        for signum in (SIGUSR1, SIGUSR2, SIGTERM, SIGINT):
+            raise_signal(signum)
+        with pytest.raises(Stop) as caught:
+            deliver_pending()
+        assert handlers.calls == [SIGUSR1, SIGUSR2, SIGTERM, SIGINT]
+        assert chain(caught.value) == [handlers.raising[SIGTERM], handlers.raising[SIGUSR1]]
+        assert all(map(is_masked, ALL))
+    assert len(handlers.calls) == 4
+
+
+def test_deliver_pending_through_several_masks(handlers: Handlers):
+    """The outermost handler is called, once, however many masks are in between; it gets the frame of the arrival."""
+    frames = []
+    before = signal.signal(SIGUSR1, lambda signum, frame: frames.append(frame))
+    with mask(SIGUSR1), mask(SIGUSR1, SIGUSR2), mask(SIGUSR2):
+        raise_signal(SIGUSR1)
+        deliver_pending()
+        assert frames == [sys._getframe()]
+    signal.signal(SIGUSR1, before)
+    assert len(frames) == 1
+
+
+def test_deliver_pending_in_another_thread_does_nothing(handlers: Handlers):
+    """Handlers belong to the main thread: what waits goes on waiting."""
+    with mask(SIGUSR1):
+        raise_signal(SIGUSR1)
+        assert in_thread(deliver_pending) is None
+        assert handlers.calls == []
+        assert pending_signals() == (SIGUSR1,)
+    assert handlers.calls == [SIGUSR1]
+
+
+def test_handlers_that_arrive_while_pending_ones_are_delivered(handlers: Handlers):
+    """What a handler sends is deferred in its turn, and comes at the end of the mask."""
+    handlers.also = lambda: raise_signal(SIGUSR2) if handlers.calls == [SIGUSR1] else None
+    with mask(*ALL):
+        raise_signal(SIGUSR1)
+        deliver_pending()
+        assert handlers.calls == [SIGUSR1]
+        assert pending_signals() == (SIGUSR2,)
+    assert handlers.calls == [SIGUSR1, SIGUSR2]
