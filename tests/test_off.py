@@ -51,7 +51,7 @@ def test_on_imports_and_registers_the_session(pytester, run, option):
 def test_the_marker_is_described(run):
     """``pytest --markers`` names the marker with its arguments."""
     run("--markers").stdout.fnmatch_lines(
-        ["@pytest.mark.interrupt_safe(points, hits, max_points, *): with --maskcheck, *"]
+        ["@pytest.mark.interrupt_safe(points, interrupts, signals, hits, max_points, *): with --maskcheck, *"]
     )
 
 

@@ -33,12 +33,15 @@ Rules:
 2. Only the main thread counts: only it runs signal handlers.
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
-5. Frames are never held: what a function drops must die when it would die unwatched.
+5. What begins when an interrupt lands is armed just before its handler runs, for code on the stack and generators that are
+   suspended, too. A handler that is called from a callback runs by ``sys.call_tracing``, or nothing in it would be seen.
+6. Frames are never held: what a function drops must die when it would die unwatched.
 
 Where it still fails: C code that no call runs and that waits (``with lock`` while another thread has it, a ``for`` over a
 slow file) handles a signal that comes meanwhile; arithmetic of huge integers, too. Such checks depend on time.
 ``int("x")`` checks inside, but loses what the handler raises (:func:`~.facts.loses_interrupts`): not a place. While the
 code under test has a wakeup descriptor (``signal.set_wakeup_fd``), CPython is not asked: each question would wake it.
+Of a recording that begins in the middle of a run: calls under way are asked about as they are, cold or warm.
 """
 
 from __future__ import annotations

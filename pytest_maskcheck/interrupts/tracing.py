@@ -23,6 +23,8 @@ Rules:
 2. Frames out of scope are traced only if a call in scope ran them, and then only for their return.
 3. A strike switches tracing off before it sends the signal: the tracer's own entry would be the next checkpoint.
 4. A child process forked by the code under test is not traced.
+5. If something begins when the interrupt lands, the signal is left pending at function entries, too: raising in the trace function
+   would end tracing for good. The ``RESUME`` checks again after the trace function has returned.
 
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
 ``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
