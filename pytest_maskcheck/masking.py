@@ -227,7 +227,7 @@ def _put_back(gates: dict[int, _Gate]) -> None:
     for signum, gate in gates.items():
         if _getsignal(signum) is gate:
             _swap(signum, gate.outer)
-        elif callable(gate.outer):  # the body replaced it, and may put it back when this mask is gone
+        if callable(gate.outer):  # the body may have kept it, and put it back when this mask is gone
             _turn(gate, _calling(gate.outer))
 
 
@@ -355,6 +355,8 @@ _noting = map(_handled.__setitem__, repeat(0), map(call, repeat(sys.exception)))
 _PAUSE = (None,)
 
 _WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
+_BEFORE_CALL = {0, opcode.opmap.get("PRECALL", 0)}
+"""Inline caches, and what prepares a call on 3.11."""
 
 
 def _unbalanced() -> object:
@@ -480,10 +482,15 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
     while caller.f_code is not _Guard._leaving.__code__:  # noqa: SLF001  (of this file)
         caller = caller.f_back
     caller = caller.f_back  # C functions have no frame
-    if caller.f_code.co_code[caller.f_lasti] == _WITH_EXCEPT_START:
+    code, at = caller.f_code.co_code, caller.f_lasti
+    if code[at] == _WITH_EXCEPT_START or caller.f_globals is globals():  # our own: in __enter__, after an error
         return handled
     if caller.f_globals.get("__name__") == "contextlib":  # ExitStack; what it calls us with does not get through C
         return cast("BaseException | None", caller.f_locals.get("exc_details", (None, handled))[1])
+    while code[at - 2] in _BEFORE_CALL:
+        at -= 2
+    if code[at - 6 : at - 2] == code[at - 4 : at]:  # called with three equal constants: a `with` block that ended well
+        return None
     return None if handled is around else handled
 
 
@@ -653,6 +660,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
 
     def _remaining(self, error: BaseException | None) -> object:
         if _get_ident() != _main:
+            self._course = None
             self._begin()  # the main thread can still leave
             message = f"{self!r} was entered in the main thread and is left in another one"
             raise RuntimeError(message)
@@ -1077,6 +1085,7 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
 
     def _remaining(self, error: BaseException | None) -> object:
         if self._thread != _get_ident():
+            self._course = None
             self._begin()
             message = f"{self!r} is left in another thread than it was entered in"
             raise RuntimeError(message)
