@@ -13,9 +13,9 @@ it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules t
    arrival of each signal, in order. A handler in Python could be interrupted itself, before its first line.
 2. Nothing is undone by a Python ``__exit__``: CPython checks for signals as it is entered, before its first line. Ours is C,
    that of ``io.IOBase``, which calls ``close()``; and ``close`` is C that resumes a generator suspended in ``yield from``, where there is
-   no check either.
-3. What the generator does can be broken off by a handler that raises, namely that of a signal which is *not* masked. Each step
-   can be repeated, and is: a ladder of ``try`` statements, not a loop, as a backward jump is a checkpoint.
+   no check either. Masking again comes first and unmasking last, each one loop in C: all between runs masked.
+3. What can be broken off, by a handler that raises of a signal that is not masked just then, can be repeated, and is: by a ladder of
+   ``try`` statements, not by a loop, as a backward jump is a checkpoint.
 4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where a C one is checked (gh-148874). What it hands on it
    marks as arrived, as its last act; CPython delivers that at the first checkpoint of the body, where ``__exit__`` is due.
 5. Several signals are masked, and unmasked, at one instant. While handlers are swapped one by one, all gates pass
@@ -26,10 +26,10 @@ it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules t
 
 What does not work, and why:
 
-* Four handlers of signals that are not masked, each raising within the few microseconds of one exit, defeat the ladder.
-* ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: these are put back one by one, SIGINT last. A signal that
-  arrives within that microsecond, and whose handler is back, is raised from ``__enter__`` instead of in the body, once what had been
-  acquired is released again. With a handler on SIGINT alone there is no such instant.
+* Eight handlers of signals that are not masked just then, each raising within the few microseconds of one exit, defeat the ladder.
+* ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: these are put back one by one. A signal that arrives within
+  that microsecond, and whose handler is back, is raised from ``__enter__`` instead of in the body, once what had been acquired is
+  released again. With a handler on SIGINT alone there is no such instant.
 * ``async with shield(…)``: between the end of the body and the first step of ``__aexit__`` CPython checks for signals, and no
   Python code can be there. Handlers that cancel a task, as that of ``asyncio.run`` does at the first Ctrl-C, do no harm there; one
   that raises, as at the second Ctrl-C, does. ``asyncio.run`` is what it takes: raised from within a bare ``loop.run_forever()``,
