@@ -32,6 +32,7 @@ class Swap:
         self.before = signal.signal(signal.SIGINT, self.defer)
 
     def defer(self, signum: int, frame: object) -> None:
+        """Queue."""
         self.queue.append((signum, frame))
 
     def __exit__(self, *_: object) -> None:
