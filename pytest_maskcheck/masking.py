@@ -112,9 +112,11 @@ if hasattr(os, "register_at_fork"):
 class _Gate(partial[object]):
     """The handler of one masked signal: it defers; or, while handlers are swapped, passes on to ``outer``."""
 
-    __slots__ = ("defer", "outer")
+    __slots__ = ("defer", "family", "outer")
     defer: Callable[[int, FrameType | None], object]
     outer: Any
+    family: list[_Gate] | None
+    """All gates of this signal and guard, one for each handler that it found, if that were several."""
 
 
 _turn: Callable[[Any, object], None] = _Gate.__setstate__  # type: ignore[attr-defined]  # in C, as is all of partial
@@ -172,79 +174,109 @@ def _is_left_alone(handler: object) -> bool:
     return hasattr(handler, "__unmasked__") or getattr(handler, "__name__", "") == "_sighandler_noop"
 
 
+def _fitting(gate: _Gate, handler: Handler) -> _Gate:
+    """Return the gate for a signal that has this handler by now, which a body or a manager may have installed.
+
+    That is another one then: who found ``gate`` in force, installed a handler, and puts back what was found, means the handler
+    that ``gate`` stands for.
+    """
+    family = gate.family or [gate]
+    for known in family:
+        if handler is known or handler is known.outer:
+            return known
+    new = _Gate(gate.defer)
+    new.defer, new.outer, new.family = gate.defer, handler, family
+    family += (new,)
+    gate.family = family
+    return new
+
+
+def _families(gates: dict[int, _Gate]) -> tuple[list[int], list[_Gate]]:
+    """Return all gates that belong to ``gates``, and their signals."""
+    found = [(signum, known) for signum, gate in gates.items() for known in gate.family or (gate,)]
+    return [signum for signum, _ in found], [gate for _, gate in found]
+
+
 def _shut(gates: dict[int, _Gate]) -> None:
     """Mask the signals of ``gates``, all at one instant. May be broken off, and repeated."""
     if len(gates) == 1:
         for signum, gate in gates.items():
-            handler = _getsignal(signum)
-            if handler is not gate:
-                gate.outer = handler
-                if gate.func is not gate.defer:
-                    _turn(gate, _calling(gate.defer))
-                _swap(signum, gate)
+            handler: Any = _getsignal(signum)
+            if handler is gate and gate.family is None:
+                return
+            fitting = gate if handler is gate.outer else _fitting(gate, handler)
+            for known in gate.family or (gate,):
+                if known.func is not known.defer:
+                    _turn(known, _calling(known.defer))
+            if handler is not fitting:
+                _swap(signum, fitting)
         return
-    turning = map(_turn, gates.values(), [_calling(gate.defer) for gate in gates.values()])
     for signum, gate in gates.items():
         handler = _getsignal(signum)
         if handler is not gate:
-            gate.outer = handler
-            _turn(gate, _calling(handler if callable(handler) else gate.defer))
-            _swap(signum, gate)
-    _run(turning)  # rule 5
+            fitting = gate if handler is gate.outer else _fitting(gate, handler)
+            if handler is not fitting:
+                _turn(fitting, _calling(handler if callable(handler) else gate.defer))
+                _swap(signum, fitting)
+    _, family = _families(gates)
+    _run(map(_turn, family, [_calling(gate.defer) for gate in family]))  # rule 5
 
 
 def _steps(
-    gates: dict[int, _Gate], expected: Iterable[object], new: Iterable[object], turning: Any
+    signals: list[int], expected: Iterable[object], new: Iterable[object], turning: Any
 ) -> Iterator[Iterable[object]]:
-    """Return, without end, what swaps the handlers of ``gates`` from ``expected`` to ``new`` as it is exhausted.
+    """Return, without end, what swaps the handlers of ``signals`` from ``expected`` to ``new`` as it is exhausted.
 
     All in C, and so is the making of the next one: ``for step in ...: [*step]; break`` has no checkpoint but that before each swap.
 
     Parameters:
-        gates: the signals; one that has another handler than expected by then is left out.
+        signals: may come several times; one that has another handler than expected by then is left out.
         expected, new: handlers.
-        turning: gates to turn, and their new states, before the swaps (of gates in force) or after them.
+        turning: turns gates, after the swaps.
     """
-    same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(gates)), repeat([*expected]))
-    swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*zip(gates, new, strict=True)]), same))
-    return map(chain, swapping, map(map, repeat(_turn), repeat(gates.values()), repeat(turning)))
+    same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(signals)), repeat([*expected]))
+    swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*zip(signals, new, strict=True)]), same))
+    return map(chain, swapping, turning)
+
+
+def _turning(gates: list[_Gate], functions: Iterable[object]) -> Any:
+    """Return, without end, what has ``gates`` call ``functions`` from then on, as it is exhausted."""
+    return map(map, repeat(_turn), repeat(gates), repeat([*map(_calling, functions)]))
 
 
 def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
     """Return what masks the signals of ``gates`` again, see :func:`_steps`; nothing where one swap by :func:`_shut` does it."""
     if len(gates) == 1:
         return _no_step
-    return _steps(
-        gates,
-        [gate.outer for gate in gates.values()],
-        gates.values(),
-        [_calling(gate.defer) for gate in gates.values()],
-    )
+    signums, family = _families(gates)
+    return _steps(signums, [gate.outer for gate in family], family, _turning(family, [gate.defer for gate in family]))
 
 
 def _put_back(gates: dict[int, _Gate]) -> None:
-    """Put the handler of the only gate back, where it is still ours. May be broken off, and repeated."""
+    """Put the handler of the only signal back, where it is still ours. May be broken off, and repeated."""
     for signum, gate in gates.items():
-        if _getsignal(signum) is gate:
-            _swap(signum, gate.outer)
-        if callable(gate.outer):  # the body may have kept it, and put it back when this mask is gone
-            _turn(gate, _calling(gate.outer))
+        handler = _getsignal(signum)
+        for known in gate.family or (gate,):
+            if handler is known:
+                _swap(signum, known.outer)
+            if callable(known.outer):  # the body may have kept it, and put it back when this mask is gone
+                _turn(known, _calling(known.outer))
 
 
 def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
     """Return what puts the handlers back, where they are still ours, see :func:`_steps`."""
-    outers = [gate.outer for gate in gates.values()]
     if len(gates) == 1:
         for signum, gate in gates.items():
-            if _getsignal(signum) is gate:
-                swapping: Any = map(map, repeat(_swap), repeat((signum,)), repeat(outers))
-                turned = [_calling(outer) for outer in outers if callable(outer)]
-                passing_on: Any = map(map, repeat(_turn), repeat((gate,)), repeat(turned))
+            in_force: object = _getsignal(signum)
+            if in_force is gate and gate.family is None:
+                swapping: Any = map(map, repeat(_swap), repeat((signum,)), repeat((outer := gate.outer,)))
+                passing_on = _turning([gate], [outer] if callable(outer) else [])
                 return map(chain, swapping, passing_on)
     # Rule 5. Also of those that are not in force: the body may have kept them, and put them back when this mask is gone.
-    passing = [gate for gate in gates.values() if callable(gate.outer)]
-    turning: Any = map(map, repeat(_turn), repeat(passing), repeat([_calling(gate.outer) for gate in passing]))
-    return map(chain, turning, _steps(gates, gates.values(), outers, ()))
+    signals, family = _families(gates)
+    passing = [gate for gate in family if callable(gate.outer)]
+    turning = _turning(passing, [gate.outer for gate in passing])
+    return map(chain, turning, _steps(signals, family, [gate.outer for gate in family], repeat(())))
 
 
 def _hand_on(gates: dict[int, _Gate]) -> None:
@@ -339,7 +371,7 @@ class _Counter:
 def _gate(handler: Handler, force_after: int | None) -> _Gate:
     defer = _queue.setdefault if force_after is None else _Counter(force_after)
     gate = _Gate(defer)
-    gate.defer, gate.outer = defer, handler
+    gate.defer, gate.outer, gate.family = defer, handler, None
     return gate
 
 
