@@ -724,6 +724,7 @@ def test_a_forked_child_does_not_get_what_the_parent_deferred(handlers: Handlers
     assert handlers.calls == [SIGUSR1]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
     """A child forked from another thread can mask: there that thread is the one that runs handlers."""
     status: list[int] = []
@@ -734,12 +735,12 @@ def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
             with mask(SIGUSR1):
                 raise_signal(SIGUSR1)
                 good = handlers.calls == []
+            # Since 3.13 CPython tells the thread of the parent that a signal came; C functions that ask look for themselves.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ())
             os._exit(0 if good and handlers.calls == [SIGUSR1] else 1)
         status.append(os.waitpid(child, 0)[1])
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("warnings.warn", lambda *args, **kwargs: None)
-        assert in_thread(fork) is None
+    assert in_thread(fork) is None
     assert status == [0]
 
 

@@ -389,6 +389,33 @@ def test_the_details_in_a_finally_clause_and_in_a_generator():
     assert manager.details == [NONE] * 2
 
 
+def test_a_manager_in_python_around_a_shield():
+    """A class that passes on to a shield what it is given tells it of the errors, and of none where the body ends."""
+    manager = Manager()
+
+    class Around:
+        def __enter__(self) -> Manager:
+            self.shield = shield(lambda: manager)
+            return self.shield.__enter__()
+
+        def __exit__(self, kind: object, error: object, traceback: object) -> object:
+            return self.shield.__exit__(kind, error, traceback)
+
+    with Around():
+        pass
+    with pytest.raises(ValueError, match="of the body"), Around():
+        raise ValueError("of the body")
+    with suppress(KeyError):
+        try:
+            raise ValueError
+        except ValueError:
+            with Around():
+                pass
+            with Around():
+                raise KeyError from None
+    assert [details[0] for details in manager.details] == [None, ValueError, None, KeyError]
+
+
 def test_a_generator_that_is_closed_in_the_body():
     """``close()`` and ``throw()`` of a generator suspended in the body leave the manager, with what was raised."""
     manager = Manager()
@@ -696,6 +723,33 @@ def test_a_manager_of_handlers(handlers: Handlers, guard: Any, signum: int):
         assert handlers.calls == [signum]
         calls.clear()
         handlers.calls.clear()
+
+
+@pytest.mark.parametrize("signum", [SIGINT, SIGUSR1])
+def test_a_manager_whose_handlers_change_in_the_body(handlers: Handlers, guard: Any, signum: int):
+    """Handlers found at the entry and in the body, and put back as the manager is left, mean each what was in force then."""
+    saved: list[Any] = []
+    calls: list[str] = []
+
+    def install() -> None:
+        saved.append(signal.signal(signum, lambda signum, frame: calls.append("first")))
+
+    def put_back() -> None:
+        found = signal.signal(signum, saved[0])
+        raise_signal(signum)
+        saved.append(found)
+
+    with guard(Manager(enter=install, leave=put_back)):
+        saved.append(signal.signal(signum, lambda signum, frame: calls.append("second")))
+    assert signal.getsignal(signum) is handlers
+    assert (handlers.calls, calls) == ([signum], [])
+    signal.signal(signum, saved[2])
+    raise_signal(signum)
+    assert calls == ["second"]
+    with mask(signum):
+        raise_signal(signum)
+        assert calls == ["second"]
+    assert calls == ["second"] * 2
 
 
 def test_a_manager_that_chains_to_the_handler_it_found(handlers: Handlers, guard: Any):
