@@ -202,7 +202,7 @@ def _shut(gates: dict[int, _Gate]) -> None:
     if len(gates) == 1:
         for signum, gate in gates.items():
             handler: Any = _getsignal(signum)
-            if handler is gate and gate.family is None:
+            if handler is gate and gate.family is None and gate.func is gate.defer:
                 return
             fitting = gate if handler is gate.outer else _fitting(gate, handler)
             for known in gate.family or (gate,):

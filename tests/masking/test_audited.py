@@ -150,7 +150,10 @@ WAYS = {
 }
 """By force (``points=raise``) an exception comes where no signal can: between statements that rely on just that."""
 
-SAMPLE = 100_000 if EVERY else 120
+SAMPLE = 100_000 if EVERY else 50
+
+FEW = PROGRAMS if EVERY else ("mask_of_three", "nested", "restore", "shield")
+"""The programs that are interrupted twice, or by line."""
 
 
 def program(body: str, way: str) -> str:
@@ -170,6 +173,7 @@ def audits(audit_together) -> dict[str, Audit]:
         f"{name} {way}".replace(" ", "_").replace(",", ""): program(body, way)
         for name, body in PROGRAMS.items()
         for way in WAYS
+        if name in FEW or ("two" not in way and "line" not in way)
         if not ("thread" in way and name == "sigmask")  # void with a thread, as it says itself
     }
     return audit_together({**sources, "control": program(UNPROTECTED, "one interrupt")})
@@ -185,7 +189,7 @@ def test_the_masks_hold(audits, way):
     """No program has a defect, and points were audited in each."""
     end = way.replace(" ", "_").replace(",", "")
     mine = {name: audit for name, audit in audits.items() if name.endswith("_" + end)}
-    assert len(mine) >= len(PROGRAMS) - 1
+    assert len(mine) >= len(FEW)
     assert {name: about(audit.failures) for name, audit in mine.items() if audit.failures} == {}
     assert {name: audit.refused for name, audit in mine.items() if audit.refused} == {}
     assert all(audit.audited for audit in mine.values())
@@ -204,7 +208,10 @@ KNOWN = (
     "reached in another calling context",
     "coverage did not see the line",
     "further hit",
-    "the first interrupt alone",
+    "second interrupt: further hit",
+    "second interrupt: beyond max_points",
+    "no second interrupt after it: the first one was not audited",
+    "no second interrupt after it: when the first one lands cannot be seen (signal mask",
 )
 
 
