@@ -56,6 +56,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections import deque
 from functools import partial, wraps
@@ -614,8 +615,6 @@ class _Hold(_Guard):
         return f"{self!r} is left before a mask that was entered inside it"
 
 
-_LEFT = object()
-
 _known: dict[tuple[int, ...], tuple[tuple[int, ...], Callable[[], object]]] = {}
 """Arguments of ``mask``: the signals that they stand for, and how a nested mask of these is left, in C."""
 
@@ -1131,25 +1130,29 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
 
 def _threads_that_take(signals: tuple[int, ...]) -> list[str]:
     """Return the names of other threads that do not block all of ``signals``, as far as can be told."""
-    own = threading.get_native_id()
-    names = {thread.native_id: thread.name for thread in threading.enumerate()}
     wanted = sum(1 << (signum - 1) for signum in signals)
-    try:
-        others = [int(name) for name in os.listdir("/proc/self/task")]
-    except OSError:  # not Linux
-        return [name for native, name in names.items() if native != own]
-    found = []
-    for thread in others:
-        if thread == own:
-            continue
+    for pause in (0.0002, 0.002, 0.01):
+        own = threading.get_native_id()
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
         try:
-            with open(f"/proc/self/task/{thread}/status", encoding="utf-8") as status:
-                fields = dict(line.split(":", 1) for line in status if ":" in line)
-        except OSError:  # it ended meanwhile
-            continue
-        if fields["State"].strip()[:1] not in "ZX" and wanted & ~int(fields["SigBlk"], 16):
-            found.append(names.get(thread, f"thread {thread} of C code"))
-    return found
+            found = [thread for thread in map(int, os.listdir("/proc/self/task")) if wanted & ~_blocked_by(thread)]
+        except OSError:  # not Linux
+            return [name for native, name in names.items() if native != own]
+        others = {thread: names.get(thread, f"thread {thread} of C code") for thread in found if thread != own}
+        if names.keys() & others or not others:
+            break
+        time.sleep(pause)  # a thread that was joined may take a moment to be gone
+    return [*others.values()]
+
+
+def _blocked_by(thread: int) -> int:
+    """Return the signals that a thread of this process blocks, bit by bit; all of them once it has ended."""
+    try:
+        with open(f"/proc/self/task/{thread}/status", encoding="utf-8") as status:
+            fields = dict(line.split(":", 1) for line in status if ":" in line)
+    except OSError:
+        return -1
+    return -1 if fields["State"].strip()[0] in "ZX" else int(fields["SigBlk"], 16)
 
 
 # --- Asking ---
