@@ -450,9 +450,13 @@ class _Guard(io.IOBase):
 
     def _attempt(self, error: BaseException | None) -> object:
         answer = None
-        for step in self._first:
-            [*step]
-            break
+        try:
+            for step in self._first:
+                [*step]
+                break
+        except ValueError:  # of signal.signal: this is another thread, where no handler runs
+            if _get_ident() == _main:
+                raise
         if self._busy:
             answer = self._remaining(error)
         for step in self._last:
