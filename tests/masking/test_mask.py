@@ -293,7 +293,7 @@ def test_what_cannot_be_masked_is_refused():
     for signum in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, 0, 1000, -1):
         with pytest.raises(ValueError, match="cannot be held back by a handler"):
             mask(signum)
-    for item in ("SIGINT", None, [SIGINT], 2.0):
+    for item in ("SIGINT", None, [SIGINT], 2.5):
         with pytest.raises(TypeError, match="masks take signal numbers"):
             mask(item)  # type: ignore[arg-type]
 
@@ -468,6 +468,18 @@ def test_nested_masks_deliver_at_the_outermost_exit(handlers: Handlers):
         assert is_masked(SIGUSR1)
         assert not is_masked(SIGUSR2)
     assert handlers.calls == [SIGUSR2, SIGUSR1]
+
+
+def test_nested_masks_whose_signals_were_never_named_so(program: Program):
+    """``mask()`` within ``mask()``, and a signal named twice, in a process that makes no other mask."""
+    result = program("""
+        from pytest_maskcheck.masking import *
+        from signal import *
+        with mask(), mask(), mask(SIGTERM, SIGINT, SIGTERM), mask(SIGTERM, SIGTERM):
+            print(is_masked(), is_masked(SIGTERM))
+        print(is_masked(), is_masked(SIGTERM))
+    """)
+    assert (result.stdout, result.stderr) == ("True True\nFalse False\n", "")
 
 
 def test_nested_errors(handlers: Handlers):

@@ -788,6 +788,31 @@ def test_other_threads(handlers: Handlers, guard: Any):
     assert manager.events == WHOLE
 
 
+def test_left_in_another_thread(handlers: Handlers, guard: Any):
+    """A generator that is suspended in the body and closed in another thread releases there, and tells what it was closed by."""
+    manager = Manager()
+
+    def generator() -> Iterator[None]:
+        with guard(manager):
+            yield
+
+    running = generator()
+    next(running)
+    errors = []
+
+    def close() -> None:
+        try:
+            running.close()  # type: ignore[attr-defined]
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    assert errors == []
+    assert manager.events == WHOLE
+
+
 def test_threads_beside_the_main_thread(handlers: Handlers):
     """Shields in other threads, entered and left without pause, do not disturb those of the main thread."""
     end = threading.Event()
