@@ -306,7 +306,7 @@ def _deliver(signals: Iterable[int]) -> None:
 
     What an enclosing mask defers is left in the queue.
     """
-    for signum in [signum for signum in _queue if signum in signals]:
+    for signum in [signum for signum in [*_queue] if signum in signals]:  # a copy made in C: gates add to it
         handler = _getsignal(signum)
         if _defers(handler):
             continue
@@ -322,7 +322,7 @@ def _deliver(signals: Iterable[int]) -> None:
 
 def _deliver_outside(signals: Iterable[int]) -> None:
     """Call the handlers that are in force outside the masks, in order of arrival; all of them, even if one raises."""
-    for signum in [signum for signum in _queue if signum in signals]:
+    for signum in [signum for signum in [*_queue] if signum in signals]:  # a copy made in C: gates add to it
         handler = _getsignal(signum)
         handler = handler.outer if isinstance(handler, _Gate) else handler
         try:
