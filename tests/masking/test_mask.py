@@ -985,3 +985,22 @@ def test_handlers_that_arrive_while_pending_ones_are_delivered(handlers: Handler
         assert handlers.calls == [SIGUSR1]
         assert pending_signals() == (SIGUSR2,)
     assert handlers.calls == [SIGUSR1, SIGUSR2]
+
+
+@pytest.mark.parametrize("function", [masking._deliver, masking._deliver_outside])
+def test_arrivals_while_the_queue_is_looked_at(handlers: Handlers, function: Callable[[object], None]):
+    """A signal that is deferred just while those that wait are listed does not disturb that, and waits in its turn."""
+
+    class Signals:
+        """None of them; but as it is asked, another signal arrives."""
+
+        def __contains__(self, signum: object) -> bool:
+            raise_signal(SIGUSR2)
+            return False
+
+    with mask(*ALL):
+        raise_signal(SIGUSR1)
+        function(Signals())
+        assert pending_signals() == (SIGUSR1, SIGUSR2)
+        assert handlers.calls == []
+    assert handlers.calls == [SIGUSR1, SIGUSR2]
