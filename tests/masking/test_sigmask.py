@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2, raise_signal
 from typing import TYPE_CHECKING
@@ -29,6 +30,21 @@ def blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
+def settle() -> None:
+    """Wait for threads that were joined: up to CPython 3.12 the kernel may still have them for a moment."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        known = {str(thread.native_id) for thread in threading.enumerate()}
+        if known.issuperset(os.listdir("/proc/self/task")):
+            break
+
+
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """Begin without the threads of tests before."""
+    settle()
+
+
 @contextmanager
 def idle_thread(*signals: int) -> Iterator[threading.Thread]:
     """A thread named *the idle one* that does nothing but block ``signals``."""
@@ -47,6 +63,7 @@ def idle_thread(*signals: int) -> Iterator[threading.Thread]:
     finally:
         end.set()
         thread.join()
+        settle()
 
 
 def test_what_it_blocks(handlers: Handlers):
