@@ -19,14 +19,15 @@ it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules t
 4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where a C one is checked (gh-148874). What it hands on it
    marks as arrived, as its last act; CPython delivers that at the first checkpoint of the body, where ``__exit__`` is due.
 5. Several signals are masked, and unmasked, at one instant. While handlers are swapped one by one, all gates pass
-   signals on; one loop in C, in which no handler can run, turns them all.
+   signals on; one loop in C, in which no handler can run, turns them all. If a handler breaks that off, all gates in force defer
+   until it is done: then calm comes first.
 6. Nothing is lost and nothing comes twice. A signal leaves the queue in the step in which its handler is called or CPython is told
    of it, after all handlers are back. One that raises does not keep the others from being called.
 7. Only what is still ours is restored: a handler that the body installed stays.
 
 What does not work, and why:
 
-* Eight handlers of signals that are not masked just then, each raising within the few microseconds of one exit, defeat the ladder.
+* Nine handlers of signals that are not masked just then, each raising within the few microseconds of one exit, defeat the ladder.
 * ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: these are put back one by one. A signal that arrives within
   that microsecond, and whose handler is back, is raised from ``__enter__`` instead of in the body, once what had been acquired is
   released again. With a handler on SIGINT alone there is no such instant.
@@ -253,6 +254,13 @@ def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
     return _steps(signums, [gate.outer for gate in family], family, _turning(family, [gate.defer for gate in family]))
 
 
+def _calming(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
+    """Return what has all gates in force defer, at once, see :func:`_steps`: for when a handler broke off a swap (rule 3)."""
+    if len(gates) == 1:
+        return _no_step
+    return cast("Iterator[Iterable[object]]", _turning([*gates.values()], [gate.defer for gate in gates.values()]))
+
+
 def _put_back(gates: dict[int, _Gate]) -> None:
     """Put the handler of the only signal back, where it is still ours. May be broken off, and repeated."""
     for signum, gate in gates.items():
@@ -265,19 +273,13 @@ def _put_back(gates: dict[int, _Gate]) -> None:
 
 
 def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Return what puts the handlers back, where they are still ours, see :func:`_steps`."""
-    if len(gates) == 1:
-        for signum, gate in gates.items():
-            in_force: object = _getsignal(signum)
-            if in_force is gate and gate.family is None:
-                swapping: Any = map(map, repeat(_swap), repeat((signum,)), repeat((outer := gate.outer,)))
-                passing_on = _turning([gate], [outer] if callable(outer) else [])
-                return map(chain, swapping, passing_on)
-    # Rule 5. Also of those that are not in force: the body may have kept them, and put them back when this mask is gone.
+    """Unmask the signals of ``gates``; return what puts the handlers back, where they are still ours, see :func:`_steps`."""
     signals, family = _families(gates)
-    passing = [gate for gate in family if callable(gate.outer)]
-    turning = _turning(passing, [gate.outer for gate in passing])
-    return map(chain, turning, _steps(signals, family, [gate.outer for gate in family], repeat(())))
+    passing = [gate for gate in family if callable(gate.outer)]  # the body may have kept one, and put it back later
+    functions = [gate.outer for gate in passing]
+    if len(gates) > 1:
+        _run(map(_turn, passing, map(_calling, functions)))  # rule 5
+    return _steps(signals, family, [gate.outer for gate in family], _turning(passing, functions))
 
 
 def _hand_on(gates: dict[int, _Gate]) -> None:
@@ -402,6 +404,15 @@ def _nothing() -> object:
     return None
 
 
+_DEPTH = 8
+"""Calls within each other that leaving takes. They are made on entering too, so that it is there that the stack is full."""
+
+
+def _rehearse(depth: int) -> None:
+    if depth:
+        _rehearse(depth - 1)
+
+
 class _Guard(io.IOBase):
     """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``.
 
@@ -409,11 +420,12 @@ class _Guard(io.IOBase):
     and :attr:`_last`, C alone, so that little is left to be done once nothing is masked any more. Then, delivery.
     """
 
-    __slots__ = ("_busy", "_course", "_due", "_first", "_last", "close")
+    __slots__ = ("_busy", "_calm", "_course", "_due", "_first", "_last", "close")
     closed = True  # for io.IOBase: nothing to finalize
     close: Callable[[], object]  # type: ignore[assignment]
     _course: Generator[object, None, None] | None
     _busy: bool
+    _calm: Iterator[Iterable[object]]
     _first: Iterator[Iterable[object]]
     _last: Iterator[Iterable[object]]
     _due: Iterable[int]
@@ -431,7 +443,8 @@ class _Guard(io.IOBase):
         if self._course is not None:
             message = f"{self!r} is in force already: make another one for the inner block"
             raise RuntimeError(message)
-        self._busy, self._first, self._last, self._due = True, _no_step, _no_step, ()
+        self._busy, self._due = True, ()
+        self._first = self._last = self._calm = _no_step
         course = self._leaving()
         next(course)
         close = map(is_not, _noting, course).__next__  # true where the generator yields something else than None
@@ -462,12 +475,13 @@ class _Guard(io.IOBase):
         for step in self._last:
             [*step]
             break
-        self._last = _no_step
+        self._last = self._calm = _no_step
         if _queue:
             _deliver(self._due)
         return answer
 
     def _leaving(self) -> Generator[object, None, None]:
+        _rehearse(_DEPTH)
         yield from _PAUSE  # goes on without a check, unlike `yield`
         error = _handled[0]
         _handled[0] = self._course = None
@@ -475,25 +489,53 @@ class _Guard(io.IOBase):
         try:  # rule 3
             answer = self._attempt(error)
         except BaseException:
+            for step in self._calm:
+                [*step]
+                break
             try:
                 self._attempt(error)
             except BaseException:
+                for step in self._calm:
+                    [*step]
+                    break
                 try:
                     self._attempt(error)
                 except BaseException:
+                    for step in self._calm:
+                        [*step]
+                        break
                     try:
                         self._attempt(error)
                     except BaseException:
+                        for step in self._calm:
+                            [*step]
+                            break
                         try:
                             self._attempt(error)
                         except BaseException:
+                            for step in self._calm:
+                                [*step]
+                                break
                             try:
                                 self._attempt(error)
                             except BaseException:
+                                for step in self._calm:
+                                    [*step]
+                                    break
                                 try:
                                     self._attempt(error)
                                 except BaseException:
-                                    self._attempt(error)
+                                    for step in self._calm:
+                                        [*step]
+                                        break
+                                    try:
+                                        self._attempt(error)
+                                    except BaseException:
+                                        for step in self._calm:
+                                            [*step]
+                                            break
+                                        self._attempt(error)
+                                        raise
                                     raise
                                 raise
                             raise
@@ -580,7 +622,7 @@ class _Hold(_Guard):
     def _shut(self, gates: dict[int, _Gate]) -> None:
         """Mask the signals of ``gates``. May be broken off; then the guard is to be left."""
         self._level, self._depth = len(_stack), len(_nested)
-        self._gates = gates
+        self._gates, self._calm = gates, _calming(gates)
         _stack.append(self)
         _shut(gates)
 
@@ -645,7 +687,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         TypeError: a signal is not a number.
         ValueError: a signal cannot be caught; ``force_after`` is below 1; or, on entering, a handler was installed from C,
             so that it could not be restored.
-        RuntimeError: on entering, the same object is in force already; on leaving, an inner mask still is, or this is not the
+        RuntimeError: on entering, the same object is in force already and masks something; on leaving, an inner mask still is, or this is not the
             task or thread that entered it. The mask is left all the same, but for the wrong thread.
     """
 
@@ -760,16 +802,16 @@ class _Restored(_Guard):
         self._gates: dict[int, _Gate] = {}
 
     def __enter__(self) -> None:  # type: ignore[override]
-        if _get_ident() != _main:
-            self.close = _nothing
-            return
         if self._mask.close is _unbalanced:
             _unbalanced()
+        if _get_ident() != _main or self._mask.close is _nothing:
+            self.close = _nothing
+            return
         self._begin()
         try:
             for hold in _stack[self._mask._level :]:  # noqa: SLF001  (of this file)
                 self._gates |= hold._gates or {}  # noqa: SLF001  (of this file)
-            self._first = _shutting(self._gates)
+            self._first, self._calm = _shutting(self._gates), _calming(self._gates)
             _hand_on(self._gates)
         except BaseException:
             self.close()
@@ -777,7 +819,8 @@ class _Restored(_Guard):
 
     def _remaining(self, error: BaseException | None) -> object:
         if self._mask.close is _unbalanced:
-            self._busy, self._first, self._last, self._due = False, _no_step, _opening(self._gates), self._gates
+            self._last, self._due = _opening(self._gates), self._gates
+            self._first, self._busy = _no_step, False
             message = f"{self._mask!r} was left inside its own restore()"
             raise RuntimeError(message)
         _shut(self._gates)
@@ -844,6 +887,7 @@ class _Owner(_Hold, Generic[T]):
                 more = _all_gates()  # handlers that the body installed
                 if more:
                     self._gates = self._reserve = {**self._reserve, **more}
+                    self._calm = _calming(self._gates)
                     _shut(self._gates)
             self._around, self._owned, self._first = None, False, _no_step
             answer = self._release(error)
@@ -1107,7 +1151,8 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
             raise
 
     def _ask_threads(self) -> None:
-        others = _threads_that_take(self._signals)
+        with bracket(_threads_that_take, len, self._signals) as others:  # masked: it takes a lock of threading's
+            pass
         if not others:
             return
         message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import signal
 import threading
 import weakref
@@ -870,3 +871,17 @@ def test_a_handler_that_raises_at_a_step(
     assert (raised is not None) == (len(calls) >= when)
     assert not any(map(is_masked, ALL))
     assert pending_signals() == ()
+
+
+def test_a_full_stack(handlers: Handlers):
+    """Where the stack is too full to leave, it is too full to enter: a ``RecursionError`` leaves nothing masked."""
+    before = signal.getsignal(SIGINT)
+
+    def deeper() -> None:
+        with shield(io.BytesIO), mask(SIGUSR1):
+            deeper()
+
+    with pytest.raises(RecursionError):
+        deeper()
+    assert signal.getsignal(SIGUSR1) is handlers
+    assert signal.getsignal(SIGINT) is before
