@@ -1,0 +1,58 @@
+"""Recipe: block SIGINT with ``pthread_sigmask`` for all of the critical section, in a program that has another thread.
+
+Expected of ``test_another_thread``: the lock still held, and SIGINT still blocked. The mask is that of one thread. The kernel hands
+SIGINT to one that does not block it, here an idle worker, and CPython then runs the handler in the main thread, amid the
+"masked" section. What that section left behind includes the mask. Alone, in ``test_alone``, the same section passes.
+
+``bracket`` does not ask which thread the kernel chose, and passes. ``sigmask`` refuses to start where another thread makes it void.
+"""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from pytest_maskcheck.masking import bracket, sigmask
+
+LOCK = threading.Lock()
+
+
+@pytest.fixture
+def worker():
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def critical():
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    LOCK.acquire()
+    time.sleep(0.05)  # the work that needs the lock; the worker has time to take the signal
+    LOCK.release()
+    signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+@pytest.mark.interrupt_safe
+def test_alone():
+    critical()
+
+
+@pytest.mark.interrupt_safe
+def test_another_thread(worker):
+    critical()
+
+
+@pytest.mark.interrupt_safe
+def test_sigmask_refuses(worker):
+    with pytest.raises(RuntimeError, match="hands these signals to other threads"), sigmask(signal.SIGINT):
+        pass
+
+
+@pytest.mark.interrupt_safe
+def test_bracket(worker):
+    with bracket(LOCK.acquire, lambda _: LOCK.release()):
+        assert LOCK.locked()
