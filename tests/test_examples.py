@@ -1,4 +1,7 @@
-"""The examples: each finds the defects that its docstring tells of, and nothing else."""
+"""The examples: each finds the defects that its docstring tells of, and nothing else.
+
+Those in ``examples/recipes`` have a table of their own, in ``test_recipes.py``.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
     """The audits of all examples, made as the README says, by name of the test."""
     report = tmp_path_factory.mktemp("examples") / "report.json"
     command = [sys.executable, "-P", "-m", "pytest", "--maskcheck", f"--maskcheck-report=json:{report}"]
-    options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", str(EXAMPLES)]
+    options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--ignore-glob=*/recipes", str(EXAMPLES)]
     done = subprocess.run([*command, *options], cwd=EXAMPLES.parent, check=False, capture_output=True, text=True)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     data = json.loads(report.read_text(encoding="utf-8"))["audits"]

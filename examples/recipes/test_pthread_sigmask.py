@@ -7,7 +7,7 @@ Expected of ``test_unblocked_inside_try``: a pass, as far as this file and one t
 But ``SIG_BLOCK``, too, changes the mask first and runs handlers then. A signal that arrives just before it leaves SIGINT blocked
 and the old mask lost. With ``include=["signal"]``, as for ``test_block_itself``, that instant is in scope.
 
-``sigmask`` reads the old mask first and restores it in any case. ``bracket`` needs no mask of the kernel at all.
+``sigmask`` reads the old mask first and restores it in any case.
 """
 
 import signal
@@ -15,7 +15,7 @@ import threading
 
 import pytest
 
-from pytest_maskcheck.masking import bracket, sigmask
+from pytest_maskcheck.masking import sigmask
 
 LOCK = threading.Lock()
 
@@ -54,10 +54,4 @@ def test_block_itself():
 @pytest.mark.interrupt_safe
 def test_sigmask():
     with sigmask(signal.SIGINT), LOCK:
-        assert LOCK.locked()
-
-
-@pytest.mark.interrupt_safe
-def test_bracket():
-    with bracket(LOCK.acquire, lambda _: LOCK.release()):
         assert LOCK.locked()

@@ -42,17 +42,20 @@ def test_alone():
 
 
 @pytest.mark.interrupt_safe
-def test_another_thread(worker):
+@pytest.mark.usefixtures("worker")
+def test_another_thread():
     critical()
 
 
 @pytest.mark.interrupt_safe
-def test_sigmask_refuses(worker):
+@pytest.mark.usefixtures("worker")
+def test_sigmask_refuses():
     with pytest.raises(RuntimeError, match="hands these signals to other threads"), sigmask(signal.SIGINT):
         pass
 
 
 @pytest.mark.interrupt_safe
-def test_bracket(worker):
+@pytest.mark.usefixtures("worker")
+def test_bracket():
     with bracket(LOCK.acquire, lambda _: LOCK.release()):
         assert LOCK.locked()
