@@ -6,8 +6,8 @@ Expected of ``test_naive``: the lock still held after an interrupt
 
 - during the acquisition: what was queued is delivered by ``__enter__`` as it unmasks, and ``with`` owes an ``__exit__`` only after
   ``__enter__`` has returned;
-- at the entry of ``__exit__``: CPython checks for signals before its first line, which would have masked them, and
-  again at the entry of the ``push`` that it calls.
+- at the entry of ``__exit__``: CPython checks for signals before its first line, which would have masked them; again at the entry
+  of the ``push`` that it calls; and in ``signal.signal``, which runs handlers before it swaps.
 
 No code in ``__exit__`` can mend that, as none of it has run. ``shield`` hands a queued signal on as *pending*, by a step in C behind which
 ``__enter__`` has no checkpoint, so that it is raised inside the block; and its ``__exit__`` is C.

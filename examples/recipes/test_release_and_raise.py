@@ -1,7 +1,7 @@
 """Recipe: ``try: … except BaseException: release(); raise``.
 
-Expected of ``test_one_block``: a pass. One interrupt is caught wherever it comes, once the lock is held; a second one can come before
-``release`` (``test_release_and_raise_twice.py``).
+Expected of ``test_one_block``: a pass. One interrupt is caught wherever it comes, once the lock is held; with two it
+depends on the release (``test_release_and_raise_twice.py``).
 
 Expected of ``test_handed_over``: the lock still held. Where the ``try`` ends and the ``with`` that takes the lock over has not begun,
 nobody owes a release: an interrupt comes as ``Owned`` is called or has returned, and at the entry of its ``__enter__``;
