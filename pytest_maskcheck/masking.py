@@ -480,7 +480,7 @@ class _Guard(io.IOBase):
             _deliver(self._due)
         return answer
 
-    def _leaving(self) -> Generator[object, None, None]:
+    def _leaving(self) -> Generator[object, None, None]:  # noqa: PLR0912, PLR0915  (a ladder, and why: rule 3)
         _rehearse(_DEPTH)
         yield from _PAUSE  # goes on without a check, unlike `yield`
         error = _handled[0]

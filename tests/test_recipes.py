@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck import settings
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.results import Audit, Verdict
 
@@ -20,13 +19,6 @@ RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
 WITH_IS_OPEN = {"(interpreter fd <tmp_path>/file)"} if facts.WITH_ENTERS_BY_CHECKED_CALL else set()
 """On CPython 3.14 ``with`` itself loses what it entered (gh-148874)."""
-
-THREADS_ARE_READ = (
-    {"(interpreter fd /proc/*/status)", "(interpreter implicit unclosed file /proc/*/status)"}
-    if facts.WITH_ENTERS_BY_CHECKED_CALL
-    else set()
-) | {"(implicit implicit unclosed file /proc/*/status)"}
-"""``sigmask`` reads what other threads block with a bare ``with open(…)``."""
 
 EXPECTED: dict[str, set[str]] = {
     "test_bare_with.py::test_bare": {"(implicit implicit unclosed file <tmp_path>/file)", *WITH_IS_OPEN},
@@ -46,7 +38,7 @@ EXPECTED: dict[str, set[str]] = {
         "leak lock *test_pthread_sigmask_threads.LOCK",
         "altered sigmask SIGINT",
     },
-    "test_pthread_sigmask_threads.py::test_sigmask_refuses": THREADS_ARE_READ,
+    "test_pthread_sigmask_threads.py::test_sigmask_refuses": set(),
     "test_pthread_sigmask_threads.py::test_bracket": set(),
     "test_release_and_raise.py::test_one_block": set(),
     "test_release_and_raise.py::test_handed_over": {"leak lock *test_release_and_raise.LOCK"},
@@ -56,15 +48,6 @@ EXPECTED: dict[str, set[str]] = {
     "test_release_and_raise_twice.py::test_bracket": set(),
 }
 """Test -> its defects, as globs on "verdict kind key"; in parentheses those that are only listed."""
-
-# --- Not audited yet. ---
-# Needs the setting `interrupts`; examples/recipes/conftest.py leaves it out until there is one.
-TWICE = set() if "interrupts" in {row.name for row in settings.TABLE} else {"test_release_and_raise_twice.py"}
-
-# --- Missed by the audit. ---
-# `SIG_BLOCK` changes the mask and then runs handlers. Where calls are watched by sys.monitoring, the interrupt is sent once the call has
-# returned, and by then it is blocked; a real one that arrives just before the call is raised in it.
-MISSED = {"test_pthread_sigmask.py::test_block_itself"} if facts.HAS_MONITORING else set()
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +69,7 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
     return {audit.test.rpartition("/")[2]: audit for audit in map(Audit.from_json, data)}
 
 
-def _marks(test: str) -> list[pytest.MarkDecorator]:
-    if test.partition("::")[0] in TWICE:
-        return [pytest.mark.skip(reason="needs the setting `interrupts`")]
-    if test in MISSED:
-        return [pytest.mark.xfail(reason="an interrupt that arrives before SIG_BLOCK and is raised in it is missed")]
-    return []
-
-
-@pytest.mark.parametrize("test", [pytest.param(test, marks=_marks(test)) for test in EXPECTED])
+@pytest.mark.parametrize("test", EXPECTED)
 def test_a_recipe_has_the_defects_it_tells_of(audits: dict[str, Audit], test: str) -> None:
     """No more and no fewer, failing or listed."""
     found = {
@@ -110,7 +85,7 @@ def test_a_recipe_has_the_defects_it_tells_of(audits: dict[str, Audit], test: st
 
 def test_no_recipe_is_forgotten(audits: dict[str, Audit]) -> None:
     """Each test of the folder is in the table."""
-    assert set(audits) == {test for test in EXPECTED if test.partition("::")[0] not in TWICE}
+    assert set(audits) == set(EXPECTED)
 
 
 def test_every_interpreter_defect_is_gh_148874(audits: dict[str, Audit]) -> None:

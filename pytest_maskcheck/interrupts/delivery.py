@@ -88,15 +88,19 @@ class Delivery:
         self.strike.raised = True
         raise KeyboardInterrupt
 
-    def at_once(self, frame: FrameType) -> None:
+    def at_once(self, frame: FrameType, *, before: bool = False) -> None:
         """Deliver the signal to ``frame`` now: run the handler in force, or send the signal if it is blocked.
 
         Whatever the handler raises passes through.
+
+        Parameters:
+            frame: the interrupted frame.
+            before: the signal arrived before it was blocked.
         """
         handler = self._look()
         if handler == signal.SIG_DFL:
             self.strike.raised = False
-        elif self._blocked():
+        elif not before and self._blocked():
             os.kill(os.getpid(), self.strike.signum)
         else:
             # Within a callback nothing is watched but what call_tracing runs.

@@ -5,6 +5,7 @@ Everything here was measured with real signals (``tests/soundness``); nothing el
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import dis
 import sys
 from functools import lru_cache
@@ -146,6 +147,11 @@ def loses_interrupts(function: object) -> bool:
     ``int("x")`` formats its message twice, which checks for signals, and keeps only the second error.
     """
     return isinstance(function, type) and issubclass(function, int)
+
+
+def handles_signals_late(function: object) -> bool:
+    """Tell whether ``function`` blocks signals and then runs the handlers of what arrived before it did (``pthread_sigmask``)."""
+    return function is getattr(_signal, "pthread_sigmask", _signal)
 
 
 def landing(code: CodeType, offset: int) -> int:

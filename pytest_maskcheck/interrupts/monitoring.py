@@ -216,7 +216,7 @@ class _Striker:
         if self._tool in _armed:
             _monitoring.set_local_events(self._tool, self._watched, 0)
 
-    def _callback(self, _: CodeType, at: int, *__: object) -> object:
+    def _callback(self, _: CodeType, at: int, *about: object) -> object:
         frame = self._hit(caller_frame(), at)
         if frame is None:
             return None
@@ -227,7 +227,7 @@ class _Striker:
             delivery.by_force(frame)
             return None
         if self._mode == "checkpoint" and self._trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
-            delivery.at_once(frame)
+            delivery.at_once(frame, before=bool(about) and facts.handles_signals_late(about[0]))
             return None
         trip = delivery.pending()
         return trip.now
