@@ -38,6 +38,11 @@ What does not work, and why:
 * Callbacks of ``loop.add_signal_handler`` come through a descriptor. They run between the steps of tasks and cannot be masked.
 * A guard entered through Python code that has checkpoints of its own, such as ``contextlib.ExitStack`` or a
   ``@contextmanager`` around ours: that code is what an interrupt skips.
+* ``except … as error`` on the way out: 3.12 compiles its end to a backward jump, outside the ``try``. None stands there (rule 2).
+* A gate that the body kept (as ``signal.getsignal``) passes signals on when its mask is gone, unless it stood for the default
+  action, which nobody can call: installed again, it defers for ever.
+* A child forked from another thread than the main one: from 3.13 on nothing there wakes CPython for a signal until a C
+  function asks, masks or not.
 * Trace functions in Python (a debugger) are checkpoints between any two lines, ours too.
 * ``force_after`` needs a gate in Python (rule 1): an arrival does not count if the raising handler of another signal comes at its entry.
 * Only the main thread runs signal handlers: in other threads masks do nothing, and need not.

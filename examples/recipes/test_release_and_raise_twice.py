@@ -44,7 +44,7 @@ def test_c_release():
     LOCK.release()
 
 
-@pytest.mark.interrupt_safe(interrupts=2)
+@pytest.mark.interrupt_safe(interrupts=2, max_points=300)
 def test_bracket():
     with bracket(LOCK.acquire, lambda _: release()):
         assert LOCK.locked()
