@@ -67,7 +67,7 @@ import warnings
 from collections import deque
 from functools import partial, wraps
 from itertools import chain, compress, repeat, starmap
-from operator import attrgetter, call, is_, is_not
+from operator import attrgetter, call, is_, is_not, not_
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -838,9 +838,11 @@ class _Restored(_Guard):
 
 def _all_gates() -> dict[int, _Gate]:
     """Return a gate for each signal that has a handler in Python, but for those that are masked already."""
+    signums = [*compress(_CATCHABLE, map(callable, map(_getsignal, _CATCHABLE)))]
+    handlers = [*map(_getsignal, signums)]
+    apart = map(hasattr, handlers, repeat("__unmasked__"))  # in C: an audit's own handler makes no turn of the loop
     gates = {}
-    for signum in compress(_CATCHABLE, map(callable, map(_getsignal, _CATCHABLE))):
-        handler = _getsignal(signum)
+    for signum, handler in compress(zip(signums, handlers, strict=True), map(not_, apart)):
         if handler is _default_int_handler or not (_defers(handler) or _is_left_alone(handler)):
             gates[signum] = _gate(handler, None)
     return gates
