@@ -229,7 +229,7 @@ class _Work:
         self.directory = os.path.join(directory, "p")
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
-        surroundings = Surroundings()
+        surroundings = Surroundings(in_scope=order.reach.in_scope)
         self._kinds = default_kinds(surroundings)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)

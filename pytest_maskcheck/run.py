@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
+from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ class Runner:
     def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
         error: BaseException | None = None
         owner = os.getpid()
-        befores = [kind.snapshot() for kind in self.kinds]
+        with at_once:
+            befores = [kind.snapshot() for kind in self.kinds]
         with _quiet(ran):
             started = time.perf_counter()
             try:
@@ -250,7 +252,8 @@ class Runner:
                 kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
-        return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]
+        with at_once:
+            return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]
 
     def _settled(self, befores: list[object]) -> list[Leftover]:
         """Read again until nothing is left that may vanish by itself."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -57,6 +57,16 @@ class Kind(ABC):
 
     outlives: ClassVar[bool] = False
     """True if a leftover stays when the process ends (children, files): to be repaired even then."""
+
+    owns: ClassVar[bool] = False
+    """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is: what
+    vanishes when ``repair`` undoes this one is told with it and not by itself. ``repair`` must not block then."""
+
+    default: ClassVar[bool] = True
+    """False if it is looked for only where the setting ``kinds`` names it: it costs too much, or is no defect for most."""
+
+    traced: ClassVar[bool] = True
+    """False if nothing can be learned by comparing while the body runs."""
 
     def prepare(self) -> None:  # noqa: B027  (most kinds need none)
         """Get ready once in the audited process, before the heap is frozen."""
@@ -105,9 +115,11 @@ class Surroundings:
     Parameters:
         places: word -> absolute directory, such as ``{"tmp_path": "/tmp/pytest-0/test_a0"}``; the audit
             refreshes it before every run.
+        in_scope: tells whether a file holds code that is audited.
     """
 
     places: dict[str, str] = field(default_factory=dict)
+    in_scope: Callable[[str], bool] = lambda _path: False
 
     def ordered(self) -> Iterator[tuple[str, str]]:
         """Yield (word, directory), the longest directory first."""

@@ -15,7 +15,7 @@ import gc
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import cast
 
@@ -41,6 +41,49 @@ _SUSPENDED = {
 }
 
 
+_WANTED: set[type] = set()
+"""All types that were ever asked for."""
+
+_Found = dict[type, list[object]]
+
+
+def _walk() -> _Found:
+    found: _Found = {}
+    for thing in [thing for thing in gc.get_objects() if type(thing) in _WANTED]:
+        found.setdefault(type(thing), []).append(thing)
+    return found
+
+
+class _AtOnce:
+    """See :data:`at_once`."""
+
+    def __init__(self) -> None:
+        self.found: _Found | None = None
+        self.active = False
+
+    def __enter__(self) -> None:
+        self.active = True
+
+    def __exit__(self, *_: object) -> None:
+        self.active = False
+        self.found = None
+
+
+at_once = _AtOnce()
+"""Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
+
+
+def made(types: Collection[type]) -> list[object]:
+    """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
+    found = at_once.found
+    if found is None or not _WANTED.issuperset(types):
+        _WANTED.update(types)
+        found = _walk()
+        if at_once.active:
+            at_once.found = found
+    return [thing for kind in types if kind in found for thing in found[kind]]
+
+
 class Census:
     """All live objects whose exact type is one of ``wanted()``: the old by census, the new by looking."""
 
@@ -57,7 +100,7 @@ class Census:
         """Return what is alive, each once."""
         wanted = self._wanted()
         found = [thing for ref in self._old if (thing := ref()) is not None]
-        new = [thing for thing in gc.get_objects() if type(thing) in wanted]
+        new = made(wanted)
         if new:
             known = set(map(id, found))
             found += [thing for thing in new if id(thing) not in known]
