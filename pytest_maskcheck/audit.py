@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points import Aim, Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Ran, Runner
+    from pytest_maskcheck.settings import Allow
 
 _TRIES = 3
 """How often a point that gives a different result each time is run before it counts as not audited."""
@@ -83,17 +84,25 @@ class Rules:
     Parameters:
         strict: what is released only by reference counting, and what finalizers swallow, fails too.
         may_swallow: the interrupt need not come out of the test.
-        allow: globs on ``kind:key`` of findings to drop.
+        allow: findings to drop.
     """
 
     strict: bool = False
     may_swallow: bool = False
-    allow: tuple[str, ...] = ()
+    allow: tuple[Allow, ...] = ()
+
+    def allowing(self, kind: str, key: str) -> list[Allow]:
+        """Return what allows a finding."""
+        return [allow for allow in self.allow if fnmatchcase(f"{kind}:{key}", allow.glob)]
 
 
 @dataclass(slots=True)
 class Judge:
-    """Audits the points of a plan with an executor."""
+    """Audits the points of a plan with an executor.
+
+    Attributes:
+        allowed: what was found and dropped -> the points at which it was.
+    """
 
     executor: Executor
     plan: Plan
@@ -101,6 +110,7 @@ class Judge:
     baseline: frozenset[tuple[str, str]] = frozenset()
     report: Callable[[PointResult], object] = lambda _: None
     results: dict[str, PointResult] = field(default_factory=dict)
+    allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def audit(self) -> tuple[PointResult, ...]:
@@ -146,7 +156,7 @@ class Judge:
         if point is None:
             return True
         result = self.judge(point, ran)
-        return bool(result.reason or ran.died or _failing(result) or self._dirty(ran))
+        return bool(result.reason or ran.died or ran.folded or _failing(result) or self._dirty(ran))
 
     def _dirty(self, ran: Ran) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""
@@ -208,7 +218,7 @@ class Judge:
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {finding.identity for finding in self._of_first(point)}
         findings = [self._as_interpreters(point, finding) for finding in self._findings(ran)]
-        findings = [each for each in findings if not self._allowed(each) and each.identity not in known]
+        findings = [each for each in findings if not self._allowed(point, each) and each.identity not in known]
         if ran.strike.strayed and not findings:
             return PointResult(point.id, reason="reached in another calling context than in the recorded run")
         return PointResult(point.id, tuple(findings), "", _note(point, ran), exception, traceback)
@@ -218,8 +228,11 @@ class Judge:
         alone = self.results.get(point.first.id) if point.first else None
         return alone.findings if alone else ()
 
-    def _allowed(self, finding: Finding) -> bool:
-        return any(fnmatchcase(f"{finding.kind}:{finding.key}", glob) for glob in self.rules.allow)
+    def _allowed(self, point: Point, finding: Finding) -> bool:
+        allowed = bool(self.rules.allowing(finding.kind, finding.key))
+        if allowed:
+            self.allowed.setdefault((finding.kind, finding.key), set()).add(point.id)
+        return allowed
 
     def _as_interpreters(self, point: Point, finding: Finding) -> Finding:
         """Blame CPython where no Python code could have done better."""

@@ -24,8 +24,9 @@ from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
-from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.results import Audit, PointResult, count
 from pytest_maskcheck.run import Runner
+from pytest_maskcheck.settings import switched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -53,7 +54,7 @@ class Order:
         reach: the scope.
         isolation: ``fork`` or ``none``, and ``why``.
         only: the id of the one point wanted, or ``""``.
-        blind: the kinds that did not see their canary, with the reason; ``None`` if that is not known yet.
+        seeing: the kinds that were shown their canary -> why they did not see it, or ``""``.
     """
 
     item: pytest.Item
@@ -63,7 +64,7 @@ class Order:
     isolation: str
     why: str
     only: str = ""
-    blind: dict[str, str] | None = None
+    seeing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -72,20 +73,20 @@ class Outcome:
 
     Attributes:
         audit: the results.
-        blind: see :class:`Order`.
+        seeing: see :class:`Order`.
         exception: with ``only``, what came out of the test, for a debugger.
         broken: the traceback of a defect of maskcheck's own, or ``""``.
     """
 
     audit: Audit
-    blind: dict[str, str] | None
+    seeing: dict[str, str]
     exception: BaseException | None
     broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Blind:
-    """Message: the kinds that did not see their canary."""
+class _Seeing:
+    """Message: which kinds saw their canary; see :class:`Order`."""
 
     kinds: dict[str, str]
 
@@ -95,6 +96,20 @@ class _Ignores:
     """Message: where an ignore comment stands, and whether it ignored a point."""
 
     places: dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """Message: what the uninterrupted test leaves behind, as ``kind:key``."""
+
+    leftovers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Allows:
+    """Message: what is allowed, and whether it was found."""
+
+    used: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,9 @@ class _Collected:
     results: dict[str, PointResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ignores: dict[str, bool] = field(default_factory=dict)
-    blind: dict[str, str] | None = None
+    allows: dict[str, bool] = field(default_factory=dict)
+    baseline: tuple[str, ...] = ()
+    seeing: dict[str, str] = field(default_factory=dict)
     following: int = 0
     refused: str = ""
 
@@ -129,8 +146,12 @@ class _Collected:
                 self.refused = str(message)
             case _Ignores():
                 self.ignores = message.places
-            case _Blind():
-                self.blind = message.kinds
+            case _Allows():
+                self.allows = message.used
+            case _Baseline():
+                self.baseline = message.leftovers
+            case _Seeing():
+                self.seeing = message.kinds
             case _Following():
                 self.following = message.firsts
             case str():
@@ -177,10 +198,12 @@ def audit_item(order: Order) -> Outcome:
         left_out=collected.plan.left_out,
         notes=tuple(collected.notes),
         ignores=collected.ignores,
+        allows=collected.allows,
+        baseline=collected.baseline,
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
     )
-    return Outcome(audit, collected.blind or order.blind, exception, broken)
+    return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 
 
 def _in_auditor(work: _Work, take: Tell) -> None:
@@ -230,7 +253,9 @@ class _Work:
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
         surroundings = Surroundings(in_scope=order.reach.in_scope)
-        self._kinds = default_kinds(surroundings)
+        kinds = default_kinds(surroundings)
+        chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
+        self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)
         self._only = points.ID.fullmatch(order.only)
@@ -270,8 +295,7 @@ class _Work:
             tell(refused)
             return
         self._tell_about_kinds(tell)
-        for kind, key in sorted(baseline):
-            tell(f"left behind by the uninterrupted test too, and so no finding: {kind}:{key}")
+        tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline))))
         self.limit += 10 * seconds
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, settings.allow)
@@ -280,6 +304,20 @@ class _Work:
         if pair or (settings.interrupts == 2 and not self._only):
             judge.plan = self._follow(plan, judge.results, tell)
             self._judge(judge)
+        self._tell_about_allowed(judge, tell)
+
+    @staticmethod
+    def _tell_about_allowed(judge: Judge, tell: Tell) -> None:
+        """Say what was found and allowed, and what each entry of the allow-list was good for."""
+        rules = judge.rules
+        used = dict.fromkeys(map(str, rules.allow), False)
+        for (kind, key), places in sorted(judge.allowed.items()):
+            allowing = list(map(str, rules.allowing(kind, key)))
+            used |= dict.fromkeys(allowing, True)
+            tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
+        for kind, key in judge.baseline:
+            used |= {str(allow): True for allow in rules.allowing(kind, key)}
+        tell(_Allows(used))
 
     def _judge(self, judge: Judge) -> None:
         self.runner.keep = bool(self._only)  # for a debugger
@@ -325,13 +363,16 @@ class _Work:
         return chosen
 
     def _tell_about_kinds(self, tell: Tell) -> None:
-        """Say which kinds cannot be relied on here; found out once a session."""
-        blind = self._order.blind
-        if blind is None:
-            blind = self_test(self._kinds)
-            tell(_Blind(blind))
-        for name, reason in blind.items():
-            tell(f"kind {name} is blind here: {reason}")
+        """Say which kinds cannot be relied on here; found out once a session for each kind."""
+        seeing = dict(self._order.seeing)
+        untested = [kind for kind in self._kinds if kind.name not in seeing]
+        if untested:
+            blind = self_test(untested)
+            seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
+            tell(_Seeing(seeing))
+        for kind in self._kinds:
+            if seeing[kind.name]:
+                tell(f"kind {kind.name} is blind here: {seeing[kind.name]}")
 
     def _choose(self, recording: Recording) -> points.Plan:
         settings = self._order.settings

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 SCHEMA = 2
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
+
+
+def count(items: Sized | int, word: str) -> str:
+    """Return a number with its noun in the right form."""
+    number = items if isinstance(items, int) else len(items)
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 class Verdict(StrEnum):
@@ -138,8 +145,10 @@ class Audit:
         points: every point that was to be audited.
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
-        notes: what else a reader should know (baseline leftovers, detectors that are blind here).
+        notes: what else a reader should know (what was allowed, detectors that are blind here).
         ignores: where a ``# maskcheck: ignore`` stands in a file reached (``path:line``) -> whether it ignored a point.
+        allows: what is allowed, from all layers -> whether it was found; empty if the audit ended early.
+        baseline: what the uninterrupted test leaves behind too (``kind:key``), and so is no finding.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
     """
@@ -153,6 +162,8 @@ class Audit:
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     ignores: dict[str, bool] = field(default_factory=dict)
+    allows: dict[str, bool] = field(default_factory=dict)
+    baseline: tuple[str, ...] = ()
     refused: str = ""
     seconds: float = 0.0
 
@@ -225,6 +236,7 @@ class Audit:
             for result in fields["results"]
         )
         fields["notes"] = tuple(fields["notes"])
+        fields["baseline"] = tuple(fields["baseline"])
         return cls(**fields)
 
 

@@ -6,6 +6,9 @@ dropped, except the test's own, which stands for the program that catches the in
 reading is taken; after the test's frame went too, a third. What is there at the last is leaked. What
 was only there at the first was released because CPython counts references. A lock that is still held once the
 interrupted frames are gone is leaked even if it dies with the test, as nobody would release it.
+
+One resource can show up under several kinds: an executor with its threads, a socket with its descriptor. After the last
+reading those that own others are undone first, and what vanishes with one of them is told as a part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.outside import Outside
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
+    from pytest_maskcheck.resources.base import Identity
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
 """Seconds between looks at what may vanish by itself: 50 ms in all."""
@@ -87,6 +92,7 @@ class Ran:
         raised: what came out, ``None`` if the body returned.
         leaked: there at the last reading, or a lock held by nobody's frame.
         dropped: there only at the first reading.
+        folded: a resource was undone to see which others are parts of it: the process is not to be used further.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
@@ -98,6 +104,7 @@ class Ran:
     raised: Raised | None = None
     leaked: tuple[Leftover, ...] = ()
     dropped: tuple[Leftover, ...] = ()
+    folded: bool = False
     lost: tuple[str, ...] = ()
     late: bool = False
     trouble: str = ""
@@ -233,16 +240,35 @@ class Runner:
         gc.collect()
         last = self._settled(befores) if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
-        kept = {(leftover.kind, leftover.token) for leftover in last}
-        kept |= {(leftover.kind, leftover.token) for leftover in second if leftover.kind in gone}
-        found = {(leftover.kind, leftover.token): leftover for leftover in [*first, *second, *last]}
+        kept = {leftover.identity for leftover in last}
+        kept |= {leftover.identity for leftover in second if leftover.kind in gone}
+        found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
         kinds = {kind.name: kind for kind in self.kinds}
         described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
-        ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept)
+        parts = self._parts(befores, last) if ran.strike.in_turn()[0].fired else {}
+        ran.folded = bool(parts)
         ran.dropped = tuple(
             leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
         )
+        for owner, some in parts.items():
+            described[owner] = _with(described[owner], [described[part] for part in described if part in some])
+            kept -= some
+        ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept)
         self._repair(last)
+
+    def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
+        """Undo what may own other leftovers, one after the other; return what vanished with each."""
+        owners = {kind.name: kind for kind in self.kinds if kind.owns}
+        remaining = {leftover.identity for leftover in last}
+        parts: dict[Identity, set[Identity]] = {}
+        for leftover in last:
+            if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
+                owners[leftover.kind].repair(leftover)
+                gc.collect()
+                vanished = remaining - {other.identity for other in self._settled(befores)}
+                remaining -= vanished
+                parts[leftover.identity] = vanished - {leftover.identity}
+        return parts
 
     def _repair(self, leftovers: list[Leftover]) -> None:
         """Undo what is left; of what the process takes with it only where the process stays."""
@@ -286,6 +312,13 @@ class Runner:
         entries = [entry for entry in entries if not _is_harness(entry.tb_frame)]
         scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]
         return entries[scoped.index(True) :] if any(scoped) else entries
+
+
+def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
+    """Return a leftover that tells of its parts, each sort once."""
+    counts = Counter(f"{part.kind} {part.key}" for part in parts)
+    told = ", ".join(name + (f" ({number} times)" if number > 1 else "") for name, number in counts.items())
+    return replace(owner, detail=f"{owner.detail}; with it {told}") if told else owner
 
 
 def _traceback(entries: list[TracebackType]) -> TracebackType | None:

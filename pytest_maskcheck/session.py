@@ -15,6 +15,7 @@ from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
+from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AuditingSession:
         self._audits: list[Audit] = []
         self._usage = ""
         self._settings: dict[str, Settings] = {}
-        self._blind: dict[str, str] | None = None
+        self._seeing: dict[str, str] = {}
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
 
     # What is audited
@@ -75,8 +76,12 @@ class AuditingSession:
                 chosen = settings.for_item(item, self._common)
                 try:
                     self._reach(chosen)
+                    settings.switched(chosen.kinds, kind_defaults())
                 except UnknownScopeError as error:
                     message = f"{item.nodeid}: maskcheck include or exclude: {error}"
+                    raise pytest.UsageError(message) from None
+                except pytest.UsageError as error:
+                    message = f"{item.nodeid}: maskcheck {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
 
@@ -116,9 +121,9 @@ class AuditingSession:
         """Audit one test that passed."""
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
-        order = Order(item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._blind)
+        order = Order(item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._seeing)
         outcome = audit_item(order)
-        self._blind = outcome.blind
+        self._seeing = outcome.seeing
         return outcome
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """Options, ini keys and marker arguments, made one frozen :class:`Settings`; wrong values become usage errors.
 
-Each setting is one row of :data:`TABLE`. A marker argument wins over the command line, which wins over the ini file.
+Each setting is one row of :data:`TABLE`. A marker argument wins over the command line, which wins over the ini file; settings
+that come in layers add up instead.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -23,7 +24,7 @@ MARKER = "interrupt_safe"
 PREFIX = "maskcheck_"
 """What all ini keys begin with."""
 
-Ini = Literal["string", "args", "bool", "int", "float"]
+Ini = Literal["string", "args", "linelist", "bool", "int", "float"]
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -71,6 +72,47 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(words)
 
 
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Leftovers that are accepted.
+
+    Parameters:
+        glob: matches ``kind:key``.
+        reason: why, in the words of whoever allowed it, or ``""``.
+        source: where it was allowed, such as ``the configuration file``.
+    """
+
+    glob: str
+    reason: str = ""
+    source: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the words of a report."""
+        return f"allow {self.glob}" + (f" ({self.reason})" if self.reason else "") + f", {self.source}"
+
+
+_BECAUSE = " -- "
+
+
+def _allow(value: object) -> tuple[Allow, ...]:
+    if isinstance(value, dict):
+        return tuple(_allowed(glob, reason) for glob, reason in value.items())
+    return tuple(_allowed(*(part.strip() for part in word.partition(_BECAUSE)[::2])) for word in _words(value))
+
+
+def _allowed(glob: object, reason: object) -> Allow:
+    if not isinstance(glob, str) or not isinstance(reason, str) or ":" not in glob:
+        raise ValueError
+    return Allow(glob, reason)
+
+
+def _kinds(value: object) -> tuple[str, ...]:
+    words = _words(value)
+    if not all(word.removeprefix("-").isidentifier() for word in words):
+        raise ValueError
+    return words
+
+
 def _interrupts(value: object) -> int:
     number = _count(value)
     if number > 2:
@@ -97,6 +139,7 @@ class Row:
         ini: type of the ini key.
         help: for ``--help``.
         metavar: for ``--help``.
+        layers: what the configuration file, the command line and the marks say adds up, in this order.
     """
 
     name: str
@@ -106,6 +149,7 @@ class Row:
     ini: Ini
     help: str
     metavar: str | None = None
+    layers: bool = False
 
     @property
     def option(self) -> str:
@@ -187,7 +231,26 @@ TABLE = (
     ),
     Row("strict", _flag, _TRUTH, False, "bool", "resources released only by reference counting fail too"),
     Row("may_swallow", _flag, _TRUTH, False, "bool", "the interrupt need not come out of the test"),
-    Row("allow", _words, _LIST, (), "args", "globs on kind:key of leftovers that are accepted", "GLOB"),
+    Row(
+        "allow",
+        _allow,
+        "a list of globs on kind:key, each alone or as 'GLOB -- REASON'; or, in the marker, a dict of glob and reason",
+        (),
+        "linelist",
+        "leftovers that are accepted: globs on kind:key, such as 'thread:pool-* -- ends with the process'; adds up",
+        "GLOB",
+        layers=True,
+    ),
+    Row(
+        "kinds",
+        _kinds,
+        "a list of names of kinds, each alone to switch it on or with - in front to switch it off; all stands for all of them",
+        (),
+        "args",
+        "kinds of leftovers to look for besides the default ones (NAME), or not to look for (-NAME); adds up",
+        "NAME",
+        layers=True,
+    ),
     Row("include", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib to interrupt in", "WHAT"),
     Row("exclude", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib not to interrupt in", "WHAT"),
     Row(
@@ -215,10 +278,32 @@ class Settings:
     timeout: float
     strict: bool
     may_swallow: bool
-    allow: tuple[str, ...]
+    allow: tuple[Allow, ...]
+    kinds: tuple[str, ...]
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     isolation: Literal["auto", "fork", "none"]
+
+
+def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[str]:
+    """Return the names of the kinds to look for.
+
+    Parameters:
+        kinds: the setting.
+        default: the name of every kind, and whether it is looked for where nobody says anything.
+
+    Raises:
+        pytest.UsageError: there is no kind of that name.
+    """
+    chosen = {name for name, on in default.items() if on}
+    for word in kinds:
+        name = word.removeprefix("-")
+        if name != "all" and name not in default:
+            message = f"kinds is {word!r}, but there is no such kind of leftovers here; there are {', '.join(sorted(default))}"
+            raise pytest.UsageError(message)
+        meant = set(default) if name == "all" else {name}
+        chosen = chosen - meant if word != name else chosen | meant
+    return frozenset(chosen)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -244,7 +329,7 @@ def add_options(parser: pytest.Parser) -> None:
             keywords["action"] = "store_true"
         else:
             keywords["metavar"] = row.metavar
-            keywords["action"] = "append" if row.ini == "args" else "store"
+            keywords["action"] = "append" if row.ini in {"args", "linelist"} else "store"
         group.addoption(row.option, **keywords)
         parser.addini(PREFIX + row.name, row.help, type=row.ini, default=row.default)
 
@@ -260,8 +345,13 @@ def from_config(config: pytest.Config) -> dict[str, Any]:
 
 def _from_config(config: pytest.Config, row: Row) -> Any:
     raw = config.getoption(row.option)
-    if raw is not None:
-        return row.read(row.option, raw)
+    if not row.layers:
+        return _from_file(config, row) if raw is None else row.read(row.option, raw)
+    given = () if raw is None else row.read(row.option, raw)
+    return (*_from(_from_file(config, row), "the configuration file"), *_from(given, "the command line"))
+
+
+def _from_file(config: pytest.Config, row: Row) -> Any:
     key = PREFIX + row.name
     try:
         raw = config.getini(key)
@@ -269,6 +359,11 @@ def _from_config(config: pytest.Config, row: Row) -> Any:
         message = f"{key} cannot be read from the configuration file ({error}); it must be {row.must}"
         raise pytest.UsageError(message) from None
     return row.read(key, raw)
+
+
+def _from(layer: tuple[Any, ...], source: str) -> tuple[Any, ...]:
+    """Return what one layer says, with the name of the layer where it is reported."""
+    return tuple(replace(each, source=source) if isinstance(each, Allow) else each for each in layer)
 
 
 def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
@@ -286,7 +381,9 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
             if name not in _ROWS:
                 message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {name!r}; it takes {', '.join(sorted(_ROWS))}"
                 raise pytest.UsageError(message)
-            values[name] = _ROWS[name].read(f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER}", raw)
+            row = _ROWS[name]
+            value = row.read(f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER}", raw)
+            values[name] = (*values[name], *_from(value, f"the mark of {item.nodeid}")) if row.layers else value
     return Settings(**values)
 
 

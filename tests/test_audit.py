@@ -12,6 +12,7 @@ from pytest_maskcheck.points import Plan
 from pytest_maskcheck.resources import Leftover
 from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
 from pytest_maskcheck.run import Raised, Ran
+from pytest_maskcheck.settings import Allow
 
 FRAME = Frame("a.py", 1, "f", "/a.py")
 
@@ -211,8 +212,8 @@ def test_verdicts_about_leftovers() -> None:
     assert verdicts(interrupted(dropped=(LOCK,))) == [("implicit", False)]
     assert verdicts(interrupted(dropped=(LOCK,)), strict=True) == [("implicit", True)]
     assert verdicts(interrupted(warned)) == [("implicit", False)]
-    assert verdicts(interrupted(LOCK), allow=("lock:L*",)) == []
-    assert verdicts(interrupted(LOCK), allow=("fd:*",)) == [("leak", True)]
+    assert verdicts(interrupted(LOCK), allow=(Allow("lock:L*"),)) == []
+    assert verdicts(interrupted(LOCK), allow=(Allow("fd:*"),)) == [("leak", True)]
     assert verdicts(interrupted(LOCK), defect="gh-1: so it is") == [("interpreter", False)]
 
 

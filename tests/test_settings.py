@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from pytest_maskcheck import settings
-from pytest_maskcheck.settings import Settings
+from pytest_maskcheck.settings import Allow, Settings
 
 DEFAULTS = Settings(
     points="checkpoint",
@@ -19,6 +19,7 @@ DEFAULTS = Settings(
     strict=False,
     may_swallow=False,
     allow=(),
+    kinds=(),
     include=(),
     exclude=(),
     isolation="auto",
@@ -40,7 +41,11 @@ RIGHT = {
     "timeout": [("2", 2.0), ("0.5", 0.5)],
     "strict": [(True, True)],
     "may_swallow": [(True, True)],
-    "allow": [("thread:pool-*", ("thread:pool-*",))],
+    "allow": [
+        ("thread:pool-*", (Allow("thread:pool-*"),)),
+        ("fd:a b -- not ours", (Allow("fd:a b", "not ours"),)),
+    ],
+    "kinds": [("-path", ("-path",)), ("locale", ("locale",))],
     "include": [("pkg/*", ("pkg/*",))],
     "exclude": [("stdlib", ("stdlib",))],
     "isolation": [("fork", "fork"), ("none", "none"), ("auto", "auto")],
@@ -59,7 +64,8 @@ WRONG = {
     "timeout": ["0", "-1", "inf", "nan", "soon", True],
     "strict": ["yes", 1],
     "may_swallow": ["no", 0],
-    "allow": [[""], [1], 1],
+    "allow": [[""], [1], 1, "thread", {"thread:*": None}, {1: "x"}, {"thread": "x"}, " -- why"],
+    "kinds": [[""], "+path", "path,fd", 1, "--path"],
     "include": [[""], [None], 1],
     "exclude": [[""], [1], {}],
     "isolation": ["yes", None],
@@ -128,7 +134,8 @@ def test_pyproject(pytester, config, table):
         maskcheck_timeout = 0.5
         maskcheck_strict = true
         maskcheck_may_swallow = true
-        maskcheck_allow = ["thread:pool-*", "fd:*"]
+        maskcheck_allow = ["thread:pool-*", "fd:* -- the pool keeps them"]
+        maskcheck_kinds = ["-path", "locale"]
         maskcheck_include = ["pkg/*"]
         maskcheck_exclude = ["stdlib"]
         maskcheck_isolation = "none"
@@ -142,7 +149,8 @@ def test_pyproject(pytester, config, table):
         timeout=0.5,
         strict=True,
         may_swallow=True,
-        allow=("thread:pool-*", "fd:*"),
+        allow=(Allow("thread:pool-*"), Allow("fd:*", "the pool keeps them")),
+        kinds=("-path", "locale"),
         include=("pkg/*",),
         exclude=("stdlib",),
         isolation="none",
@@ -152,7 +160,7 @@ def test_pyproject(pytester, config, table):
 def test_lists_on_the_command_line_are_given_one_by_one(config):
     """An option for a list may be given several times."""
     chosen = settings.from_config(config("--maskcheck-allow=fd:*", "--maskcheck-allow=path:*"))
-    assert chosen["allow"] == ("fd:*", "path:*")
+    assert chosen["allow"] == (Allow("fd:*"), Allow("path:*"))
 
 
 def test_marker_arguments_are_python_values(marked):
@@ -160,7 +168,7 @@ def test_marker_arguments_are_python_values(marked):
     mark = "@pytest.mark.interrupt_safe(hits=2, max_points=7, timeout=1, allow=('fd:*',), include='pkg', exclude=['a', 'b'])"
     chosen = marked(mark)
     assert (chosen.hits, chosen.max_points, chosen.timeout) == (2, 7, 1.0)
-    assert (chosen.allow, chosen.include, chosen.exclude) == (("fd:*",), ("pkg",), ("a", "b"))
+    assert (chosen.allow, chosen.include, chosen.exclude) == ((Allow("fd:*"),), ("pkg",), ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +187,47 @@ def test_signals_are_named_in_many_ways(marked, value, signums):
 
 def test_the_command_line_wins_over_the_ini_file(pytester, config):
     """An option on the command line replaces the ini key, also a list."""
-    pytester.makeini("[pytest]\nmaskcheck_hits = 1\nmaskcheck_allow = fd:*\nmaskcheck_timeout = 1\n")
-    chosen = settings.from_config(config("--maskcheck-hits=2", "--maskcheck-allow=path:*"))
-    assert (chosen["hits"], chosen["allow"], chosen["timeout"]) == (2, ("path:*",), 1.0)
+    pytester.makeini("[pytest]\nmaskcheck_hits = 1\nmaskcheck_include = a\nmaskcheck_timeout = 1\n")
+    chosen = settings.from_config(config("--maskcheck-hits=2", "--maskcheck-include=b"))
+    assert (chosen["hits"], chosen["include"], chosen["timeout"]) == (2, ("b",), 1.0)
+
+
+def test_layers_add_up(pytester, marked):
+    """What is allowed, and which kinds are switched on and off, adds up: ini file, command line, marks from the outside in."""
+    pytester.makeini("[pytest]\nmaskcheck_allow =\n  fd:a b -- ours\n  fd:c\nmaskcheck_kinds = -path\n")
+    source = """
+pytestmark = pytest.mark.interrupt_safe(kinds=["all"])
+@pytest.mark.interrupt_safe(allow={"fd:e": "kept"}, kinds="-fd")"""
+    chosen = marked(source, "--maskcheck-allow=fd:d", "--maskcheck-kinds=path")
+    assert [(each.glob, each.reason, each.source.partition(".py")[0]) for each in chosen.allow] == [
+        ("fd:a b", "ours", "the configuration file"),
+        ("fd:c", "", "the configuration file"),
+        ("fd:d", "", "the command line"),
+        ("fd:e", "kept", "the mark of test_layers_add_up"),
+    ]
+    assert chosen.kinds == ("-path", "path", "all", "-fd")
+
+
+@pytest.mark.parametrize(
+    ("words", "on"),
+    [
+        ((), {"fd", "path"}),
+        (("-path",), {"fd"}),
+        (("locale", "-fd"), {"path", "locale"}),
+        (("-all", "locale"), {"locale"}),
+        (("all", "-fd"), {"path", "locale"}),
+        (("-path", "path"), {"fd", "path"}),
+    ],
+)
+def test_kinds_are_switched_on_and_off(words, on):
+    """The later word wins."""
+    assert settings.switched(words, {"fd": True, "path": True, "locale": False}) == on
+
+
+def test_an_unknown_kind_is_refused():
+    """The message names the kinds that there are."""
+    with pytest.raises(pytest.UsageError, match="kinds is '-lock', but .*; there are fd, path"):
+        settings.switched(("-lock",), {"path": True, "fd": True})
 
 
 def test_the_marker_wins_over_the_command_line(marked):

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.results import Verdict
+from pytest_maskcheck.results import Verdict, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,12 +39,6 @@ def title(defect: Defect) -> str:
     if defect.verdict in {Verdict.LEAK, Verdict.IMPLICIT, Verdict.ALTERED, Verdict.INTERPRETER}:
         return f"{defect.kind} {defect.key}".strip()
     return defect.detail
-
-
-def count(items: Sequence[object] | int, word: str) -> str:
-    """Return a number with its noun in the right form."""
-    number = items if isinstance(items, int) else len(items)
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def message(audit: Audit) -> str:
@@ -153,6 +147,18 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         reasons.update(audit.not_audited)
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
-    used = {place for audit in done for place, used in audit.ignores.items() if used}
-    for place in sorted({place for audit in done for place in audit.ignores} - used):
+    left = Counter(leftover for audit in done for leftover in audit.baseline)
+    for leftover, number in sorted(left.items()):
+        yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
+    for place in _unused(audit.ignores for audit in done):
         yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
+    for allow in _unused(audit.allows for audit in done):
+        yield f"unused: {allow}: nothing like it was left behind in this run"
+
+
+def _unused(uses: Iterable[dict[str, bool]]) -> list[str]:
+    """Return what is not used in any of several audits."""
+    used: dict[str, bool] = {}
+    for each in uses:
+        used |= {name: used.get(name, False) or use for name, use in each.items()}
+    return sorted(name for name, use in used.items() if not use)

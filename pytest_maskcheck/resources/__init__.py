@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.resources.children import HAS_WAITID, Children
@@ -22,7 +23,7 @@ from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
 from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
 
-__all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_names", "self_test"]
+__all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_defaults", "kind_names", "self_test"]
 
 
 def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
@@ -49,7 +50,13 @@ def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
 
 def kind_names() -> tuple[str, ...]:
     """Return the names of the kinds that this platform offers."""
-    return tuple(kind.name for kind in default_kinds(Surroundings()))
+    return tuple(kind_defaults())
+
+
+@cache
+def kind_defaults() -> dict[str, bool]:
+    """Return the names of the kinds that this platform offers, and whether each is looked for by default."""
+    return {kind.name: kind.default for kind in default_kinds(Surroundings())}
 
 
 def self_test(kinds: Iterable[Kind]) -> dict[str, str]:

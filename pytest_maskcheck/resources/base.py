@@ -23,6 +23,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+Identity = tuple[str, Hashable]
+"""Kind and token of a leftover."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -41,6 +44,11 @@ class Leftover:
     detail: str
     token: Hashable
     altered: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        """What is equal for one leftover at two readings of a run."""
+        return self.kind, self.token
 
 
 class Kind(ABC):
