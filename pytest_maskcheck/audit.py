@@ -22,19 +22,24 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import Recording, Strike
-from pytest_maskcheck.interrupts.base import arming
+from pytest_maskcheck.interrupts.base import arming, nothing
+from pytest_maskcheck.origins import Trace, Watch
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Engine, Mode, Trigger
+    from pytest_maskcheck.origins import Request
     from pytest_maskcheck.points import Aim, Plan
-    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.results import Origin, Point
     from pytest_maskcheck.run import Ran, Runner
     from pytest_maskcheck.settings import Allow
+
+_ENOUGH = 8
+"""Points at which something of one origin was left behind, after which further ones are taken to have the same."""
 
 _TRIES = 3
 """How often a point that gives a different result each time is run before it counts as not audited."""
@@ -56,17 +61,17 @@ class Scope(Protocol):
         ...
 
 
-Last = Callable[["Point | None", "Ran"], bool]
+Last = Callable[["Request", "Ran"], bool]
 
 
 class Executor(Protocol):
     """A way to make runs."""
 
-    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
-        """Make one run for each point, in order, all in one process that is clean at the start.
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+        """Make one run for each request, in order, all in one process that is clean at the start.
 
         Parameters:
-            points: ``None`` stands for an uninterrupted run.
+            requests: a point to interrupt at; ``None`` for an uninterrupted run; a trace for one that is watched.
             last: tells, in the process that made a run, that it is to be the last one. The process ends of itself
                 then: one that is killed from outside could take a lock with it that other processes share.
 
@@ -100,7 +105,16 @@ class Rules:
 class Judge:
     """Audits the points of a plan with an executor.
 
+    Parameters:
+        executor: makes the runs.
+        plan: the points.
+        rules: what counts as a failure.
+        baseline: kind and key of what the uninterrupted test leaves behind, too.
+        report: is given each result.
+        traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
+
     Attributes:
+        results: id of a point -> its result.
         allowed: what was found and dropped -> the points at which it was.
     """
 
@@ -109,9 +123,11 @@ class Judge:
     rules: Rules
     baseline: frozenset[tuple[str, str]] = frozenset()
     report: Callable[[PointResult], object] = lambda _: None
+    traced: Mapping[str, bool] = field(default_factory=dict)
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
+    _origins: dict[tuple[str, str], list[Origin]] = field(default_factory=dict)
 
     def audit(self) -> tuple[PointResult, ...]:
         """Audit every point of the plan; each result is also given to ``report`` as soon as it is final."""
@@ -119,6 +135,7 @@ class Judge:
         position = 0
         while position < len(points):
             position = self._sequence(position)
+        self._trace_listed()
         return tuple(self.results[point.id] for point in points)
 
     def _sequence(self, start: int) -> int:
@@ -148,12 +165,15 @@ class Judge:
         assert result is waiting
         if result.reason and not fresh:
             return position  # another way than before: try it in a clean process
-        self._final(self._confirm(points[position], result, fresh=fresh) if _failing(result) else result)
+        if _failing(result):
+            result = self._confirm(points[position], result, fresh=fresh)
+            result = self._traced(points[position], result)
+        self._final(result)
         return position + 1
 
-    def _stops(self, point: Point | None, ran: Ran) -> bool:
+    def _stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
-        if point is None:
+        if point is None or isinstance(point, Trace):
             return True
         result = self.judge(point, ran)
         return bool(result.reason or ran.died or ran.folded or _failing(result) or self._dirty(ran))
@@ -190,6 +210,47 @@ class Judge:
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
 
+    def _traced(self, point: Point, result: PointResult) -> PointResult:
+        """Return the result with the origins of what was left behind."""
+        wanted = {(finding.kind, finding.key) for finding in result.findings if finding.kind in self.traced}
+        unknown = {of for of in wanted if not self._is_known(of)}
+        found = self._trace(point, unknown) if unknown else {}
+        for of, origin in found.items():
+            self._origins.setdefault(of, []).append(origin)
+        found |= {of: self._origins[of][0] for of in wanted - unknown}
+        findings = tuple(replace(each, origin=found.get((each.kind, each.key))) for each in result.findings)
+        return replace(result, findings=findings)
+
+    def _is_known(self, of: tuple[str, str]) -> bool:
+        """Tell whether this was left behind so often, and came from the same place each time, that it is not looked for again."""
+        known = self._origins.get(of, ())
+        return len(known) >= _ENOUGH and len({origin.place for origin in known}) == 1
+
+    def _trace(self, point: Point, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Origin]:
+        """Run the point again, watched; before it, if a lock was left, the uninterrupted test, to learn who takes it."""
+        kinds = frozenset(kind for kind, _ in wanted)
+        blocking = frozenset(kind for kind in kinds if self.traced[kind])
+        *uninterrupted, ran = self._alone(*([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
+        places = uninterrupted[0].places if uninterrupted else {}
+        origins = {}
+        for of in wanted & ran.sightings.keys():
+            sighting = ran.sightings[of]
+            if not sighting.exact:
+                closer = self._alone(Trace(point, frozenset({of[0]}), sighting.stretch))[-1].sightings
+                sighting = closer.get(of, sighting)
+            waiting = places.get(ran.sightings[of].identity) or places.get(of, ())
+            origins[of] = replace(sighting.origin, waiting=waiting)
+        return origins
+
+    def _trace_listed(self) -> None:
+        """Find out the origin of what is only listed, at its first point."""
+        for point in self.plan.points:
+            result = self.results[point.id]
+            listed = {(each.kind, each.key) for each in result.findings if not each.fails and each.kind in self.traced}
+            if listed - self._origins.keys() and not _failing(result):
+                self._origins |= {of: self._origins.get(of, []) for of in listed}
+                self._final(self._traced(point, result))
+
     def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
         """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
         runs = self._alone(point, None)
@@ -206,9 +267,9 @@ class Judge:
             result = PointResult(point.id, result.findings, result.reason, note, result.exception, result.traceback)
         self._final(result)
 
-    def _alone(self, *points: Point | None) -> list[Ran]:
-        """Run ``points`` in a clean process."""
-        return list(self.executor.runs(points, lambda _, __: False))
+    def _alone(self, *requests: Request) -> list[Ran]:
+        """Make these runs in a clean process."""
+        return list(self.executor.runs(requests, lambda _, __: False))
 
     def judge(self, point: Point, ran: Ran) -> PointResult:
         """Return what one run says about its point, confirmed or not."""
@@ -407,14 +468,18 @@ class Auditor:
         Raises:
             Refused: the test does not pass when it is run again.
         """
-        for kind in self.runner.kinds:
-            kind.prepare()
-        gc.collect()
-        gc.freeze()  # later looks at the heap see new objects only
+        self._freeze()
         started = time.perf_counter()
         runs = [self._uninterrupted(nullcontext()) for _ in range(2)]
         seconds = (time.perf_counter() - started) / len(runs)
         return frozenset(identity for ran in runs for identity in leftovers(ran)), seconds
+
+    def _freeze(self) -> None:
+        """Make later looks at the heap see new objects only."""
+        for kind in self.runner.kinds:
+            kind.prepare()
+        gc.collect()
+        gc.freeze()
 
     def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
         ran = self.runner.run(_watched(watching))
@@ -423,12 +488,32 @@ class Auditor:
             raise Refused(message)
         return ran
 
-    def make_run(self, point: Point | None, struck: Callable[[], None]) -> Ran:
+    def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
         """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
+        if isinstance(point, Trace):
+            return self._watched_run(point, struck)
         if point is None:
             return self.runner.run(_watched(nullcontext()))
         aim = self.aims[point.id]
         return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), *aim.hits)
+
+    def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
+        """Make a run that is watched to learn where leftovers come from."""
+        watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, self.engine.ahead, trace.stretch)
+        if trace.point is None:
+            return self.runner.run(_watched(nullcontext()), watch=watch)
+
+        def about_to_strike() -> None:
+            watch.interrupt()
+            struck()
+
+        aim = self.aims[trace.point.id]
+        then = aim.second.trigger if aim.second else None
+        striking = self._strike(aim, about_to_strike, then, watch.interrupt)
+        try:
+            return self.runner.run(striking, *aim.hits, watch=watch)
+        finally:
+            self._freeze()  # looking for holders has thawed the heap
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
@@ -436,10 +521,14 @@ class Auditor:
         return self.runner.run(self._strike(aim, lambda: None, tail), aim.first), tail
 
     def _strike(
-        self, aim: Aim, struck: Callable[[], None], then: Trigger | Recording | None
+        self,
+        aim: Aim,
+        struck: Callable[[], None],
+        then: Trigger | Recording | None,
+        begins: Callable[[], None] = nothing,
     ) -> AbstractContextManager[Strike]:
         in_scope = self.scope.in_scope
-        return self.engine.strike(aim.first.trigger, in_scope, self.mode, aim.signum, struck, then=then)
+        return self.engine.strike(aim.first.trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins)
 
 
 @arming

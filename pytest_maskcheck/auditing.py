@@ -299,7 +299,8 @@ class _Work:
         self.limit += 10 * seconds
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, settings.allow)
-        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell)
+        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
+        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell, traced)
         self._judge(judge)
         if pair or (settings.interrupts == 2 and not self._only):
             judge.plan = self._follow(plan, judge.results, tell)

@@ -43,9 +43,9 @@ from pytest_maskcheck.run import Ran
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.origins import Request
 
-    Last = Callable[[Point | None, Ran], bool]
+    Last = Callable[[Request, Ran], bool]
 
 CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
@@ -331,8 +331,8 @@ def _die_with(parent: int) -> None:
 class MakesRuns(Protocol):
     """Makes one run in this process."""
 
-    def __call__(self, point: Point | None, struck: Callable[[], None]) -> Ran:
-        """Run up to ``point`` and interrupt there (``None``: run through); call ``struck`` when it is sent."""
+    def __call__(self, request: Request, struck: Callable[[], None], /) -> Ran:
+        """Run up to the point and interrupt there (``None``: run through); call ``struck`` when it is sent."""
         ...
 
 
@@ -350,7 +350,7 @@ class Forked:
     limit: float
     name: Callable[[str], str] = str
 
-    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.audit.Executor`."""
         page = Page()
 
@@ -358,13 +358,13 @@ class Forked:
             owner = os.getpid()
             page.begin(-1)
             self.run(None, lambda: None)  # what a process does the first time only
-            for turn, point in enumerate(points):
+            for turn, request in enumerate(requests):
                 page.begin(turn)
-                ran = self.run(point, page.strike)
+                ran = self.run(request, page.strike)
                 if os.getpid() != owner:  # a child that the code under test forked and lost
                     os.kill(os.getpid(), signal.SIGKILL)
                 say(ran)
-                if last(point, ran):
+                if last(request, ran):
                     break
 
         children = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
@@ -388,10 +388,10 @@ class InProcess:
 
     run: MakesRuns
 
-    def runs(self, points: Sequence[Point | None], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.audit.Executor`."""
-        for point in points:
-            ran = self.run(point, lambda: None)
+        for request in requests:
+            ran = self.run(request, lambda: None)
             yield ran
-            if last(point, ran):
+            if last(request, ran):
                 break

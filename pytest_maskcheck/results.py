@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -85,14 +85,41 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something that was left behind came from, and what follows from it.
+
+    Parameters:
+        stack: the calls that created, acquired or changed it, outermost first.
+        place: the innermost of them in scope.
+        held_by: how it can still be reached, such as ``pkg.pool.POOL._idle[0]``; ``""`` if nothing is known.
+        waiting: for a lock, the places where the test acquires it: who gets there next waits for ever.
+    """
+
+    stack: tuple[Frame, ...]
+    place: Frame
+    held_by: str = ""
+    waiting: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong after one interrupt; ``fails`` tells whether it makes the test fail or is only listed."""
+    """One thing wrong after one interrupt.
+
+    Parameters:
+        verdict: what is wrong.
+        kind: the kind of what was left behind, or what the verdict is about.
+        key: which one, alike in every run.
+        detail: in words, as it was this time.
+        fails: it makes the test fail; else it is only listed.
+        origin: where it came from; ``None`` if that is not known.
+    """
 
     verdict: Verdict
     kind: str
     key: str
     detail: str
     fails: bool = True
+    origin: Origin | None = None
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -123,7 +150,7 @@ class PointResult:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Equal findings over one or several points."""
+    """Equal findings over one or several points, of one origin."""
 
     verdict: Verdict
     kind: str
@@ -132,6 +159,15 @@ class Defect:
     fails: bool
     points: tuple[Point, ...]
     traceback: tuple[Frame, ...]
+    origin: Origin | None = None
+
+    @property
+    def lines(self) -> str:
+        """The lines of its points, function by function, such as ``store.py:12-18, 30``; of two interrupts, those of the last."""
+        files: dict[str, dict[str, list[int]]] = {}
+        for point in self.points:
+            files.setdefault(point.path, {}).setdefault(point.function, []).append(point.line)
+        return ", ".join(f"{path}:{', '.join(map(_range, functions.values()))}" for path, functions in files.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,22 +221,23 @@ class Audit:
     def defects(self) -> tuple[Defect, ...]:
         """The findings, equal ones made one, in the order in which their points come."""
         points = {point.id: point for point in self.points}
-        groups: dict[tuple[str, str, str], list[tuple[Finding, PointResult]]] = {}
+        groups: dict[tuple[object, ...], list[tuple[Finding, PointResult]]] = {}
         for result in self.results:
             for finding in result.findings:
-                groups.setdefault(finding.identity, []).append((finding, result))
-        return tuple(
-            Defect(
-                verdict=group[0][0].verdict,
-                kind=group[0][0].kind,
-                key=group[0][0].key,
-                detail=group[0][0].detail,
-                fails=any(finding.fails for finding, _ in group),
-                points=tuple(points[result.point] for _, result in group),
-                traceback=group[0][1].traceback,
-            )
-            for group in groups.values()
-        )
+                groups.setdefault(self._group(finding), []).append((finding, result))
+        return tuple(_defect(group, points) for group in groups.values())
+
+    def _group(self, finding: Finding) -> tuple[object, ...]:
+        """Return what findings of one defect have in common; those of unknown origin belong to the only known one."""
+        if finding.origin is not None:
+            return (*finding.identity, finding.origin.place)
+        places = {
+            other.origin.place
+            for result in self.results
+            for other in result.findings
+            if other.origin is not None and other.identity == finding.identity
+        }
+        return (*finding.identity, places.pop() if len(places) == 1 else None)
 
     @property
     def failures(self) -> tuple[Defect, ...]:
@@ -227,9 +264,7 @@ class Audit:
             PointResult(
                 **{
                     **result,
-                    "findings": tuple(
-                        Finding(**{**finding, "verdict": Verdict(finding["verdict"])}) for finding in result["findings"]
-                    ),
+                    "findings": tuple(_finding(finding) for finding in result["findings"]),
                     "traceback": _frames(result["traceback"]),
                 }
             )
@@ -238,6 +273,37 @@ class Audit:
         fields["notes"] = tuple(fields["notes"])
         fields["baseline"] = tuple(fields["baseline"])
         return cls(**fields)
+
+
+def _range(lines: list[int]) -> str:
+    first, last = min(lines), max(lines)
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _defect(group: list[tuple[Finding, PointResult]], points: dict[str, Point]) -> Defect:
+    finding = next((each for each in group if each[0].origin is not None), group[0])[0]
+    return Defect(
+        verdict=finding.verdict,
+        kind=finding.kind,
+        key=finding.key,
+        detail=finding.detail,
+        fails=any(each.fails for each, _ in group),
+        points=tuple(points[name] for name in dict.fromkeys(each.point for _, each in group)),
+        traceback=group[0][1].traceback,
+        origin=finding.origin,
+    )
+
+
+def _finding(data: dict[str, Any]) -> Finding:
+    origin = data["origin"] and Origin(
+        **{
+            **data["origin"],
+            "stack": _frames(data["origin"]["stack"]),
+            "place": Frame(**data["origin"]["place"]),
+            "waiting": _frames(data["origin"]["waiting"]),
+        }
+    )
+    return Finding(**{**data, "verdict": Verdict(data["verdict"]), "origin": origin})
 
 
 def _point(data: dict[str, Any]) -> Point:

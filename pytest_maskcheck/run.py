@@ -20,13 +20,14 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.results import Frame
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.outside import Outside
+    from pytest_maskcheck.origins import Sighting, Watch
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
@@ -93,6 +95,8 @@ class Ran:
         leaked: there at the last reading, or a lock held by nobody's frame.
         dropped: there only at the first reading.
         folded: a resource was undone to see which others are parts of it: the process is not to be used further.
+        sightings: kind and key -> how it came to be, of what is left, if the run was watched.
+        places: identity, and kind and key -> where it came to be in the run, each time, if the run was watched.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
@@ -105,6 +109,8 @@ class Ran:
     leaked: tuple[Leftover, ...] = ()
     dropped: tuple[Leftover, ...] = ()
     folded: bool = False
+    sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
+    places: dict[Identity, tuple[Frame, ...]] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
     late: bool = False
     trouble: str = ""
@@ -145,13 +151,19 @@ class Runner:
     exception: BaseException | None = None
     _sends_itself: bool = False
 
-    def run(self, striking: AbstractContextManager[Strike], *hits: Hit) -> Ran:
-        """Run the target once with ``striking`` entered around its body; ``hits`` are those it is to strike."""
+    def run(self, striking: AbstractContextManager[Strike], *hits: Hit, watch: Watch | None = None) -> Ran:
+        """Run the target once with ``striking`` entered around its body.
+
+        Parameters:
+            striking: sends the interrupts.
+            hits: those that are to be struck.
+            watch: watches the run to learn where leftovers come from.
+        """
         ran = Ran(Strike())
 
         def around(body: Callable[[], object]) -> None:
             self.surroundings.places = self.target.places()
-            self._body(ran, body, striking)
+            self._body(ran, body, striking, watch)
 
         try:
             ran.trouble = self.target(around)
@@ -174,17 +186,22 @@ class Runner:
         named = self.surroundings.named
         return tuple(replace(leftover, token=None, detail=named(leftover.detail)) for leftover in leftovers)
 
-    def _body(self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike]) -> None:
+    def _body(
+        self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike], watch: Watch | None
+    ) -> None:
         error: BaseException | None = None
         owner = os.getpid()
         with at_once:
             befores = [kind.snapshot() for kind in self.kinds]
+        if watch is not None:
+            watch.ask(self.kinds, befores)
         with _quiet(ran):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
                     ran.strike = strike
-                    body()
+                    with watch or nullcontext():
+                        body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
             if os.getpid() != owner:  # a child forked by the code under test and lost: it would go on with the session
@@ -193,7 +210,7 @@ class Runner:
             try:
                 if self.here and self._is_users_own(ran.strike, error):
                     raise self._presentable(error, ran.strike)
-                self._readings(ran, befores, error)
+                self._readings(ran, befores, error, watch)
             finally:
                 for kind, before in zip(self.kinds, befores, strict=True):
                     kind.finish(before)
@@ -217,8 +234,12 @@ class Runner:
             item.__traceback__ = _traceback(self._entries(item, strike))
         return error
 
-    def _readings(self, ran: Ran, befores: list[object], error: BaseException | None) -> None:
+    def _readings(
+        self, ran: Ran, befores: list[object], error: BaseException | None, watch: Watch | None = None
+    ) -> None:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
+        if watch is not None:
+            ran.places = {name: tuple(places) for name, places in watch.places.items()}
         first = self._read(befores)
         if error is not None:
             ran.raised = self._raised(error, ran.strike)
@@ -245,6 +266,11 @@ class Runner:
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
         kinds = {kind.name: kind for kind in self.kinds}
         described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
+        if watch is not None:
+            for identity, leftover in described.items():
+                if sighting := watch.sighting(leftover):
+                    held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
+                    ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
         parts = self._parts(befores, last) if ran.strike.in_turn()[0].fired else {}
         ran.folded = bool(parts)
         ran.dropped = tuple(

@@ -226,7 +226,7 @@ def test_kinds_are_switched_on_and_off(words, on):
 
 def test_an_unknown_kind_is_refused():
     """The message names the kinds that there are."""
-    with pytest.raises(pytest.UsageError, match="kinds is '-lock', but .*; there are fd, path"):
+    with pytest.raises(pytest.UsageError, match=r"kinds is '-lock', but .*; there are fd, path"):
         settings.switched(("-lock",), {"path": True, "fd": True})
 
 

@@ -146,10 +146,16 @@ class Strike:
         self.context = context_of(frame, in_scope)
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Engine(Protocol):
     """A way to find and to hit places; chosen by :func:`pytest_maskcheck.interrupts.choose`."""
 
     name: str
+    ahead: bool
+    """Whether an interrupt is sent before the call at whose end it is to arrive."""
 
     def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> AbstractContextManager[Recording]:
         """Watch the run in the body of the ``with`` statement; ``avoid`` names signals that the run uses itself."""
@@ -164,6 +170,7 @@ class Engine(Protocol):
         struck: Callable[[], None],
         *,
         then: Trigger | Recording | None = None,
+        begins: Callable[[], None] = nothing,
     ) -> AbstractContextManager[Strike]:
         """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement.
 
@@ -175,6 +182,7 @@ class Engine(Protocol):
             struck: called just before the (last) signal is sent.
             then: what begins when the signal has landed: the wait for a second trigger, counted from there, at which the
                 signal is sent again; or a recording, to be filled in.
+            begins: called just before the first of two signals is sent.
 
         Returns:
             What became of the signal; of the second one, which knows the ``earlier`` one, if there are to be two.

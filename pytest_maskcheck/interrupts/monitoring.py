@@ -62,6 +62,7 @@ from pytest_maskcheck.interrupts.base import (
     arming,
     caller_frame,
     line_of,
+    nothing,
     stack,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
@@ -136,6 +137,7 @@ class MonitoringEngine:
     """Finds and hits places with ``sys.monitoring``."""
 
     name = "sys.monitoring"
+    ahead = False
 
     @arming
     def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
@@ -159,6 +161,7 @@ class MonitoringEngine:
         struck: Callable[[], None],
         *,
         then: Trigger | Recording | None = None,
+        begins: Callable[[], None] = nothing,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         with _tool() as tool, ExitStack() as ending:
@@ -171,7 +174,7 @@ class MonitoringEngine:
                 last = Delivery(signum, struck)
                 ending.callback(last.close)
                 phase = _Striker(tool, then, in_scope, mode, last)
-            first = Delivery(signum, struck if last is None else _nothing, phase.start if phase else None)
+            first = Delivery(signum, struck if last is None else begins, phase.start if phase else None)
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
@@ -187,10 +190,6 @@ class MonitoringEngine:
     def reason_against_second(self, _: Mode) -> str:
         """Return ``""``: nothing stops the watching; see :class:`~.base.Engine`."""
         return ""
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class _Striker:

@@ -41,7 +41,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, stack
+from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, nothing, stack
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
@@ -77,6 +77,7 @@ class TracingEngine:
     """Finds and hits places with ``sys.settrace``."""
 
     name = "sys.settrace"
+    ahead = True
 
     @arming
     def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
@@ -100,6 +101,7 @@ class TracingEngine:
         struck: Callable[[], None],
         *,
         then: Trigger | Recording | None = None,
+        begins: Callable[[], None] = nothing,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         with ExitStack() as ending:
@@ -112,7 +114,7 @@ class TracingEngine:
                 last = Delivery(signum, struck)
                 ending.callback(last.close)
                 phase = _Striker(then, in_scope, mode, last)
-            first = Delivery(signum, struck if last is None else _nothing, phase.start if phase else None)
+            first = Delivery(signum, struck if last is None else begins, phase.start if phase else None)
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
@@ -126,10 +128,6 @@ class TracingEngine:
             if mode == "raise"
             else ""
         )
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class _Tracer:

@@ -13,23 +13,22 @@ from pytest_maskcheck.results import Verdict, count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_maskcheck.results import Audit, Defect, Point
+    from pytest_maskcheck.results import Audit, Defect, Frame, Origin, Point
 
 _SHOWN = 8
 """Ids of points shown of one defect; the rest is counted."""
+
+_STACK = 6
+"""Callers and callees shown of one call."""
 
 _LABEL = 12
 
 
 def headline(defect: Defect) -> str:
-    """Return a defect on one line, such as ``leak: lock Store._lock, lost at 2 points, first src/store.py:12``."""
-    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, first at {_where(defect.points[0])}]"
-
-
-def _where(point: Point) -> str:
-    """Return file and line of a point, or of both interrupts."""
-    first = f"{_where(point.first)} \N{RIGHTWARDS ARROW} " if point.first else ""
-    return f"{first}{point.path}:{point.line}"
+    """Return a defect on one line, such as ``leak: lock Store._lock [2 points, src/store.py:12-15]``."""
+    firsts = dict.fromkeys(f"{point.first.path}:{point.first.line}" for point in defect.points if point.first)
+    before = f"{', '.join(firsts)} \N{RIGHTWARDS ARROW} " if firsts else ""
+    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, {before}{defect.lines}]"
 
 
 def title(defect: Defect) -> str:
@@ -91,11 +90,32 @@ def _defect(defect: Defect, audit: Audit, command: Sequence[str]) -> Iterator[st
     if defect.detail and defect.detail != title(defect):
         yield _labelled("what", defect.detail)
     yield from _excerpt(point)
-    yield _labelled("interrupted", _points(defect.points))
+    yield _labelled("interrupted", f"{defect.lines}: {_points(defect.points)}")
+    if defect.origin is not None:
+        yield from _origin(defect, defect.origin)
     for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):
         yield _labelled("note", note)
     yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, _node(audit)]))
     yield _labelled("cure", cure(defect))
+
+
+def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
+    """Yield where a leftover came from, who has it and whom it blocks."""
+    yield _labelled("changed" if defect.verdict is Verdict.ALTERED else "came from", _frame(origin.place))
+    inner = origin.stack[origin.stack.index(origin.place) + 1 :] if origin.place in origin.stack else ()
+    if inner:
+        yield _labelled("", f"through {', '.join(map(_frame, inner[-_STACK:]))}")
+    outer = origin.stack[: origin.stack.index(origin.place)] if origin.place in origin.stack else ()
+    if outer:
+        yield _labelled("", f"called from {', '.join(map(_frame, outer[-_STACK:][::-1]))}")
+    if origin.held_by:
+        yield _labelled("held by", origin.held_by)
+    if origin.waiting:
+        yield _labelled("blocks", f"whoever acquires it next: {', '.join(map(_frame, origin.waiting))}")
+
+
+def _frame(frame: Frame) -> str:
+    return f"{frame.path}:{frame.line} in {frame.function}"
 
 
 def _node(audit: Audit) -> str:

@@ -73,6 +73,9 @@ class Kind(ABC):
     default: ClassVar[bool] = True
     """False if it is looked for only where the setting ``kinds`` names it: it costs too much, or is no defect for most."""
 
+    blocks: ClassVar[bool] = False
+    """True if whoever acquires what is left waits for ever (locks)."""
+
     traced: ClassVar[bool] = True
     """False if nothing can be learned by comparing while the body runs."""
 
@@ -94,6 +97,10 @@ class Kind(ABC):
     def describe(self, leftover: Leftover) -> Leftover:
         """Return ``leftover`` under the best name that can be found; asked once, after the last reading. May be slow."""
         return leftover
+
+    def thing(self, leftover: Leftover) -> object | None:  # noqa: ARG002  (kinds without objects)
+        """Return the Python object that ``leftover`` is, or that has it, if there is one. May be slow."""
+        return None
 
     def finish(self, before: object) -> None:  # noqa: B027  (most kinds need none)
         """Give back what ``snapshot`` took (hooks, filters)."""

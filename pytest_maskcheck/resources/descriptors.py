@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
+import gc
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -60,6 +63,10 @@ class Descriptors(Kind):
             return name  # pipe:[123]
         return self.surroundings.key(target.removesuffix(" (deleted)"))
 
+    def thing(self, leftover: Leftover) -> object | None:
+        fd = cast("tuple[int, object]", leftover.token)[0]
+        return next((thing for thing in gc.get_objects() if _has(thing, fd)), None)
+
     def repair(self, leftover: Leftover) -> bool:
         """Close a new descriptor; what was closed cannot be opened again."""
         if leftover.altered:
@@ -77,6 +84,14 @@ class Descriptors(Kind):
             yield
         finally:
             os.close(fd)
+
+
+def _has(thing: object, fd: int) -> bool:
+    """Tell whether ``thing`` is a file or a socket that believes that ``fd`` is its own."""
+    try:
+        return isinstance(thing, (io.RawIOBase, _socket.socket)) and thing.fileno() == fd
+    except (OSError, ValueError):
+        return False
 
 
 def _open() -> dict[int, Identity]:

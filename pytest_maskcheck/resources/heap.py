@@ -106,9 +106,9 @@ class Census:
             found += [thing for thing in new if id(thing) not in known]
         return found
 
-    def renamed(self, leftover: Leftover, ident: int) -> Leftover:
-        """Return ``leftover`` under the name that the whole heap has for the thing with this id, frozen parts too."""
-        thing = next((thing for thing in self.alive() if id(thing) == ident), None)
+    def renamed(self, leftover: Leftover) -> Leftover:
+        """Return ``leftover`` under the name that the whole heap has for its object, frozen parts too."""
+        thing = self.of(leftover)
         if thing is None or not leftover.key.startswith(_UNNAMED):
             return leftover
         if _CAN_FREEZE and gc.get_freeze_count():
@@ -120,6 +120,11 @@ class Census:
             if name is None
             else replace(leftover, key=name, detail=leftover.detail.replace(leftover.key, name))
         )
+
+    def of(self, leftover: Leftover) -> object | None:
+        """Return the object of a leftover whose token is its id, or begins with it."""
+        ident = leftover.token[0] if isinstance(leftover.token, tuple) else leftover.token
+        return next((thing for thing in self.alive() if id(thing) == ident), None)
 
     def settle(self) -> None:
         """Freeze the heap again if naming something has thawed it."""
@@ -146,7 +151,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
     """Return (rank, length, name) for each name of ``thing``, which is ``suffix`` deep in containers."""
     found = []
     for holder in gc.get_referrers(thing):
-        if id(holder) in seen or _is_ours(holder):
+        if id(holder) in seen or is_ours(holder):
             continue
         seen.add(id(holder))
         for rank, name in _direct(holder, thing):
@@ -157,7 +162,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
     return found
 
 
-def _is_ours(holder: object) -> bool:
+def is_ours(holder: object) -> bool:
     """Tell whether ``holder`` is a frame of this package, which looks at the thing."""
     return type(holder) is types.FrameType and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
 
@@ -166,13 +171,13 @@ def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
     """Return the names that ``holder`` itself has for ``thing``, with their rank. Runs no code of its class."""
     kind = type(holder)
     if kind is dict:
-        return [name for instance in _instances(holder) for name in _attributes(instance, thing)]
+        return [name for instance in _instances(holder) for name in attributes(instance, thing)]
     if kind is types.CellType:
         return [(_LOCAL, name) for name in _cell_names(holder, thing)]
-    frame = _frame(holder)
+    frame = frame_of(holder)
     if frame is not None:
-        return [(_LOCAL, name) for name in _variables(frame, thing)]
-    return [] if issubclass(kind, _NAMELESS) else _attributes(holder, thing)
+        return [(_LOCAL, name) for name in variables(frame, thing)]
+    return [] if issubclass(kind, _NAMELESS) else attributes(holder, thing)
 
 
 def _step(container: object, thing: object) -> str:
@@ -187,7 +192,7 @@ def _step(container: object, thing: object) -> str:
     return "[]"
 
 
-def _frame(holder: object) -> types.FrameType | None:
+def frame_of(holder: object) -> types.FrameType | None:
     """Return the frame that ``holder`` is, or that it keeps suspended."""
     kind = type(holder)
     if kind is types.FrameType:
@@ -198,7 +203,8 @@ def _frame(holder: object) -> types.FrameType | None:
     return None
 
 
-def _variables(frame: types.FrameType, thing: object) -> list[str]:
+def variables(frame: types.FrameType, thing: object) -> list[str]:
+    """Return the variables of a frame that are ``thing``."""
     return [name for name, value in frame.f_locals.items() if value is thing]
 
 
@@ -206,9 +212,9 @@ def _cell_names(cell: object, thing: object) -> list[str]:
     """Return the names under which functions know a variable they share."""
     names = []
     for holder in gc.get_referrers(cell):
-        frame = _frame(holder)
+        frame = frame_of(holder)
         if frame is not None:
-            names += _variables(frame, thing)
+            names += variables(frame, thing)
         elif type(holder) is tuple:
             for function in gc.get_referrers(holder):
                 if type(function) is types.FunctionType and function.__closure__ is holder:
@@ -216,31 +222,32 @@ def _cell_names(cell: object, thing: object) -> list[str]:
     return names
 
 
-def _namespace(instance: object) -> dict[str, object] | None:
+def namespace(instance: object) -> dict[str, object] | None:
+    """Return the ``__dict__`` of an object, if it has one. Runs no code of its class."""
     try:
         return cast("dict[str, object]", object.__getattribute__(instance, "__dict__"))
     except AttributeError:
         return None
 
 
-def _instances(namespace: object) -> list[object]:
-    """Return the objects whose attributes live in ``namespace``."""
+def _instances(attributes_: object) -> list[object]:
+    """Return the objects whose attributes live in ``attributes_``."""
     return [
         holder
-        for holder in gc.get_referrers(namespace)
+        for holder in gc.get_referrers(attributes_)
         if issubclass(type(holder), type)
-        or (not issubclass(type(holder), _NAMELESS) and _namespace(holder) is namespace)
+        or (not issubclass(type(holder), _NAMELESS) and namespace(holder) is attributes_)
     ]
 
 
-def _attributes(instance: object, thing: object) -> list[tuple[int, str]]:
+def attributes(instance: object, thing: object) -> list[tuple[int, str]]:
     """Return the attributes of ``instance`` that are ``thing``."""
     kind = type(instance)
     if issubclass(kind, type):
         kind = cast("type", instance)
         names = {name for name, value in vars(kind).items() if value is thing}
     else:
-        names = {name for name, value in (_namespace(instance) or {}).items() if value is thing}
+        names = {name for name, value in (namespace(instance) or {}).items() if value is thing}
         for base in kind.__mro__:
             for name, member in vars(base).items():
                 if type(member) is types.MemberDescriptorType and _slot(member, instance) is thing:

@@ -45,6 +45,8 @@ class Locks(Kind):
     name = "lock"
     dies_with_frames = True
 
+    blocks = True
+
     def __init__(self) -> None:
         self._census = Census(_types)
 
@@ -80,7 +82,10 @@ class Locks(Kind):
         return Leftover(self.name, key, f"{what} is still held: {key}", id(lock))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover, cast("int", leftover.token))
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

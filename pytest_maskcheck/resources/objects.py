@@ -48,6 +48,9 @@ class Objects(Kind):
         key, detail = self.told(thing)
         return Leftover(self.name, key, detail, id(thing))
 
+    def thing(self, leftover: Leftover) -> object | None:
+        return next((thing for thing in self._open() if id(thing) == leftover.token), None)
+
     def repair(self, leftover: Leftover) -> bool:
         for thing in self._open():
             if id(thing) == leftover.token:

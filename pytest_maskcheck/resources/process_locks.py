@@ -29,6 +29,8 @@ class ProcessLocks(Kind):
     name = "process_lock"
     outlives = True
 
+    blocks = True
+
     def __init__(self) -> None:
         self._census = Census(_types)
 
@@ -58,7 +60,10 @@ class ProcessLocks(Kind):
         return Leftover(self.name, key, f"a lock between processes is still held: {key}", (id(lock), times))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

@@ -31,6 +31,8 @@ class Semaphores(Kind):
     name = "semaphore"
     dies_with_frames = True
 
+    blocks = True
+
     def __init__(self) -> None:
         self._census = Census(_types)
 
@@ -56,7 +58,10 @@ class Semaphores(Kind):
         return Leftover(self.name, key, detail, (id(semaphore), missing))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

@@ -1,0 +1,204 @@
+"""Where a leftover came from: a run that is watched call by call.
+
+Theory of operation. A profile function is called by CPython at every call and return, of Python's and C's. There, the kinds in
+question compare with their snapshot. What is seen for the first time came to be since the look before: in the call that has
+just returned, whether an audit event tells of it or not. So a pipe, an epoll object and a lock are traced like a file.
+
+Rules:
+
+1. Only runs that are repeated to explain a finding are watched.
+2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
+3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
+   looks at each call of the one stretch in which the leftover appeared.
+
+What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
+creates is seen when the main thread makes its next call. ``with lock:`` makes no call that CPython 3.11 to 3.13 tell of; the
+instruction is found between the calls before and after it.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from pytest_maskcheck.interrupts.base import line_of, stack
+from pytest_maskcheck.results import Frame, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts import InScope
+    from pytest_maskcheck.points import Names
+    from pytest_maskcheck.resources import Kind, Leftover
+    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.results import Point
+
+BUDGET = 0.25
+"""Seconds of looking after which only every second call is looked at."""
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+Stretch = tuple[int, int]
+"""A leftover appeared after the first of these calls and by the last; calls of a run are counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A request for a run that is watched.
+
+    Parameters:
+        point: where it is to be interrupted; ``None``: nowhere.
+        kinds: names of the kinds to watch.
+        stretch: calls to look at, if they are known.
+    """
+
+    point: Point | None
+    kinds: frozenset[str]
+    stretch: Stretch | None = None
+
+
+Request: TypeAlias = "Point | Trace | None"
+"""What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """How one leftover came to be, and its identity."""
+
+    identity: Identity
+    stretch: Stretch
+    origin: Origin
+
+    @property
+    def exact(self) -> bool:
+        """Tell whether each call was looked at."""
+        return self.stretch[1] - self.stretch[0] <= 1
+
+    def held(self, by: str) -> Sighting:
+        """Return the sighting of something that can still be reached."""
+        return replace(self, origin=replace(self.origin, held_by=by))
+
+
+@dataclass(slots=True)
+class Watch:
+    """Watches one run; a context manager around its body.
+
+    Parameters:
+        names: names of files in reports.
+        in_scope: tells the code that is audited.
+        kinds: names of the kinds to ask.
+        ahead: the interrupt is sent before the call at whose end it arrives: what is not seen by then is taken to come of that call.
+        stretch: calls to look at, if they are known.
+
+    Attributes:
+        seen: what is there at the last look.
+        places: identity, and kind and key -> all places where it came to be in the run.
+    """
+
+    names: Names
+    in_scope: InScope
+    kinds: frozenset[str]
+    ahead: bool = False
+    stretch: Stretch | None = None
+    seen: dict[Identity, Sighting] = field(default_factory=dict)
+    places: dict[Identity, dict[Frame, None]] = field(default_factory=dict)
+    _asked: list[tuple[Kind, object]] = field(default_factory=list)
+    _count: int = 0
+    _looked: int = 0
+    _due: int = 0
+    _stride: int = 1
+    _spent: float = 0.0
+    _before: tuple[CodeType | None, int] = (None, 0)
+    _last: Origin | None = None
+
+    def ask(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
+        """Take the snapshots to compare with."""
+        self._asked = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
+        self._due = self.stretch[0] + 1 if self.stretch else 1
+
+    def __enter__(self) -> None:
+        """Begin."""
+        sys.setprofile(self._event)
+
+    def __exit__(self, *_: object) -> None:
+        """End, if no interrupt has ended it."""
+        if sys.getprofile() == self._event:
+            sys.setprofile(None)
+
+    def interrupt(self) -> None:
+        """Look for the last time: the interrupt is about to be sent."""
+        if sys.getprofile() == self._event:
+            sys.setprofile(None)
+            self._count += 1
+            frame = next(frame for frame in stack(sys._getframe()) if not _is_ours(frame))  # noqa: SLF001
+            self._look(frame)
+            self._last = self._origin(frame)
+
+    def sighting(self, leftover: Leftover) -> Sighting | None:
+        """Return how ``leftover``, which is there at the end of the run, came to be."""
+        seen = self.seen.get(leftover.identity)
+        if seen is None and self.ahead and self._last is not None:
+            return Sighting(leftover.identity, (self._count, self._count), self._last)
+        return seen
+
+    def _event(self, frame: FrameType, _event: str, _argument: object) -> None:
+        self._count += 1
+        if self._count >= self._due and not _is_ours(frame):
+            self._look(frame)
+        self._before = frame.f_code, frame.f_lasti
+
+    def _look(self, frame: FrameType) -> None:
+        begun = time.perf_counter()
+        now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
+        new = [leftover for leftover in now if leftover.identity not in self.seen]
+        self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
+        origin = self._origin(frame) if new else None
+        for leftover in new:
+            assert origin is not None
+            self.seen[leftover.identity] = Sighting(leftover.identity, (self._looked, self._count), origin)
+            for name in (leftover.identity, (leftover.kind, leftover.key)):
+                self.places.setdefault(name, {})[origin.place] = None
+        self._looked = self._count
+        self._spent += time.perf_counter() - begun
+        if self._spent > BUDGET:
+            self._spent, self._stride = 0.0, self._stride * 2
+        self._due = self._count + self._stride
+        if self.stretch and self._count >= self.stretch[1]:
+            self._due = sys.maxsize
+
+    def _origin(self, frame: FrameType) -> Origin:
+        frames = [caller for caller in stack(frame) if not _is_harness(caller)]
+        scoped = [at for at, caller in enumerate(frames) if self.in_scope(caller.f_code.co_filename)]
+        frames = frames[: scoped[-1] + 1] if scoped else frames[:1]
+        told = [self.names.frame(caller.f_code, self._line(caller, top=caller is frame)) for caller in frames]
+        return Origin(tuple(reversed(told)), told[scoped[0]] if scoped else told[0])
+
+    def _line(self, frame: FrameType, *, top: bool) -> int:
+        code, now = frame.f_code, frame.f_lasti
+        if top and self._before[0] is code and self._count - self._looked == 1:
+            entered = next((at for at in _enters(code) if self._before[1] < at <= now), None)
+            if entered is not None:
+                return line_of(code, entered)
+        return line_of(code, now)
+
+
+@lru_cache(maxsize=1024)
+def _enters(code: CodeType) -> tuple[int, ...]:
+    """Return the instructions that enter a ``with`` block by a call of which no event tells."""
+    return tuple(one.offset for one in dis.get_instructions(code) if one.opname == "BEFORE_WITH")
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Tell whether a frame is of this package, its masks left out: they are code under test."""
+    name = frame.f_globals.get("__name__", "")
+    return isinstance(name, str) and name.startswith(_PACKAGE) and name != _PACKAGE + "masking"
+
+
+def _is_harness(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return _is_ours(frame) or (isinstance(name, str) and name.startswith(("_pytest.", "pluggy.")))
