@@ -12,8 +12,8 @@ Rules:
    looks at each call of the one stretch in which the leftover appeared.
 
 What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
-creates is seen when the main thread makes its next call. ``with lock:`` makes no call that CPython 3.11 to 3.13 tell of; the
-instruction is found between the calls before and after it.
+creates is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
+of ``with lock:``; their line is that of the last call between two that it tells of.
 """
 
 from __future__ import annotations
@@ -146,11 +146,13 @@ class Watch:
             return Sighting(leftover.identity, (self._count, self._count), self._last)
         return seen
 
-    def _event(self, frame: FrameType, _event: str, _argument: object) -> None:
+    def _event(self, frame: FrameType, event: str, _: object) -> None:
         self._count += 1
         if self._count >= self._due and not _is_ours(frame):
-            self._look(frame)
-        self._before = frame.f_code, frame.f_lasti
+            # What is new when a function begins was made in the one that calls it.
+            self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
+        after = frame.f_back if event == "return" and frame.f_back is not None else frame
+        self._before = after.f_code, after.f_lasti
 
     def _look(self, frame: FrameType) -> None:
         begun = time.perf_counter()
@@ -165,7 +167,7 @@ class Watch:
                 self.places.setdefault(name, {})[origin.place] = None
         self._looked = self._count
         self._spent += time.perf_counter() - begun
-        if self._spent > BUDGET:
+        if self._spent > BUDGET and not self.stretch:
             self._spent, self._stride = 0.0, self._stride * 2
         self._due = self._count + self._stride
         if self.stretch and self._count >= self.stretch[1]:
@@ -179,18 +181,21 @@ class Watch:
         return Origin(tuple(reversed(told)), told[scoped[0]] if scoped else told[0])
 
     def _line(self, frame: FrameType, *, top: bool) -> int:
+        """Return the line that a frame is at; of the frame that was looked at, that of the last call without an event."""
         code, now = frame.f_code, frame.f_lasti
         if top and self._before[0] is code and self._count - self._looked == 1:
-            entered = next((at for at in _enters(code) if self._before[1] < at <= now), None)
-            if entered is not None:
-                return line_of(code, entered)
+            now = max((at for at in _calls(code) if self._before[1] < at < now), default=now)
         return line_of(code, now)
 
 
 @lru_cache(maxsize=1024)
-def _enters(code: CodeType) -> tuple[int, ...]:
-    """Return the instructions that enter a ``with`` block by a call of which no event tells."""
-    return tuple(one.offset for one in dis.get_instructions(code) if one.opname == "BEFORE_WITH")
+def _calls(code: CodeType) -> tuple[int, ...]:
+    """Return the offsets of instructions that call something: not of all callables do the events tell."""
+    return tuple(
+        one.offset
+        for one in dis.get_instructions(code)
+        if one.opname in {"BEFORE_WITH", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
+    )
 
 
 def _is_ours(frame: FrameType) -> bool:
