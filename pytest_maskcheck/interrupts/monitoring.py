@@ -35,7 +35,7 @@ Rules:
 4. A child process forked by the code under test is not watched.
 5. What begins when an interrupt lands is armed just before its handler runs, for code on the stack and generators that are
    suspended, too. A handler that is called from a callback runs by ``sys.call_tracing``, or nothing in it would be seen.
-6. Frames are never held: what a function drops must die when it would die unwatched.
+6. Frames are never held, nor what is called or handed over: what a function drops must die when it would die unwatched.
 
 Where it still fails: C code that no call runs and that waits (``with lock`` while another thread has it, a ``for`` over a
 slow file) handles a signal that comes meanwhile; arithmetic of huge integers, too. Such checks depend on time.
@@ -226,7 +226,11 @@ class _Striker:
             delivery.by_force(frame)
             return None
         if self._mode == "checkpoint" and self._trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
-            delivery.at_once(frame, before=bool(about) and facts.handles_signals_late(about[0]))
+            before = bool(about) and facts.handles_signals_late(about[0])
+            del (
+                about
+            )  # the traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks
+            delivery.at_once(frame, before=before)
             return None
         trip = delivery.pending()
         return trip.now

@@ -500,6 +500,22 @@ def test_watching_keeps_nothing_alive(record: Record) -> None:
     assert log == unwatched == ["gone", "dropped", "local gone", "returned"]
 
 
+def exports():
+    data = bytearray(1)
+    try:
+        bytes(memoryview(data))
+    finally:
+        data.append(1)
+
+
+def test_what_an_interrupted_call_was_given_does_not_live_on(record: Record, interrupt: Interrupt) -> None:
+    """As the interrupt passes through ``finally``, the view that the call was given is gone: the buffer can grow."""
+    hits = [hit for hit in record(exports).hits if hit.kind == "call"]
+    assert len(hits) >= 2
+    for hit in hits:
+        assert isinstance(interrupt(hit, exports).error, KeyboardInterrupt)
+
+
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
