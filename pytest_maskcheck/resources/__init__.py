@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+from pytest_maskcheck.resources.async_locks import AsyncLocks
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.resources.children import HAS_WAITID, Children
 from pytest_maskcheck.resources.cwd import WorkingDirectory
+from pytest_maskcheck.resources.databases import HAS_SQLITE, Connections, Transactions
 from pytest_maskcheck.resources.descriptors import HAS_LISTING, Descriptors
 from pytest_maskcheck.resources.environ import Environ
+from pytest_maskcheck.resources.executors import Executors, Managers, Pools
 from pytest_maskcheck.resources.handlers import Handlers
 from pytest_maskcheck.resources.implicit import ImplicitCloses
 from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.mappings import Mappings
 from pytest_maskcheck.resources.paths import Paths
-from pytest_maskcheck.resources.process_locks import ProcessLocks
+from pytest_maskcheck.resources.popen import Popens
+from pytest_maskcheck.resources.process_locks import ProcessLocks, ProcessSemaphores
 from pytest_maskcheck.resources.semaphores import Semaphores
+from pytest_maskcheck.resources.shared_memory import HAS_SHARED_MEMORY, SharedMemories
 from pytest_maskcheck.resources.sigmask import HAS_SIGMASK, SignalMask
+from pytest_maskcheck.resources.sockets import Sockets
 from pytest_maskcheck.resources.stdio import StandardStreams
+from pytest_maskcheck.resources.suspended import AsyncGenerators, Coroutines, Generators
+from pytest_maskcheck.resources.tasks import Loops, LoopTimers, Tasks
+from pytest_maskcheck.resources.temporary import TemporaryDirectories, TemporaryFiles
 from pytest_maskcheck.resources.threads import Threads
 from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
 from pytest_maskcheck.resources.umask import Umask
@@ -27,14 +37,36 @@ __all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_defaults",
 
 
 def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
-    """Return the kinds that this platform offers. The first to be asked is the first that others could disturb."""
+    """Return the kinds that this platform offers.
+
+    Those that own others come first, the broadest before the narrower: what they own goes with them. Of the rest, the
+    first to be asked is the first that others could disturb.
+    """
     return (
+        Managers(),
+        Pools(),
+        Executors(),
+        Loops(),
+        Tasks(surroundings),
+        Coroutines(surroundings),
+        AsyncGenerators(surroundings),
+        Generators(surroundings),
+        Popens(surroundings),
+        TemporaryDirectories(surroundings),
+        TemporaryFiles(surroundings),
+        *((SharedMemories(surroundings),) if HAS_SHARED_MEMORY else ()),
+        *((Connections(surroundings), Transactions(surroundings)) if HAS_SQLITE else ()),
+        Sockets(surroundings),
+        Mappings(),
+        LoopTimers(surroundings),
         *((Descriptors(surroundings),) if HAS_LISTING else ()),
         *((Children(surroundings),) if HAS_WAITID else ()),
         Threads(surroundings),
         Locks(),
         Semaphores(),
         ProcessLocks(),
+        ProcessSemaphores(),
+        AsyncLocks(),
         Paths(surroundings),
         Handlers(),
         *((SignalMask(),) if HAS_SIGMASK else ()),

@@ -12,6 +12,7 @@ reading is over.
 from __future__ import annotations
 
 import gc
+import sys
 import types
 import weakref
 from collections import deque
@@ -41,17 +42,88 @@ _SUSPENDED = {
 }
 
 
-_WANTED: set[type] = set()
-"""All types that were ever asked for."""
-
 _Found = dict[type, list[object]]
+
+_WANTED: set[type] = set()
+"""All types that were ever asked for, and those of the families."""
+
+_SEEN: set[type] = set()
+"""Types that are known to belong to a family or to none, of those that stay."""
+
+_PASSING: list[tuple[set[type], type]] = []
+"""Classes that may go when nobody else needs them, and the families they were put in until the next look."""
+
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
 
 
 def _walk() -> _Found:
-    found: _Found = {}
-    for thing in [thing for thing in gc.get_objects() if type(thing) in _WANTED]:
-        found.setdefault(type(thing), []).append(thing)
+    things = gc.get_objects()
+    kinds = set(map(type, things))
+    while _PASSING:
+        family, kind = _PASSING.pop()
+        family.discard(kind)
+    if not kinds <= _SEEN:
+        _classify(kinds - _SEEN)
+    wanted = kinds & _WANTED
+    found: _Found = {kind: [] for kind in wanted}
+    if wanted:
+        for thing in [thing for thing in things if type(thing) in wanted]:
+            found[type(thing)].append(thing)
     return found
+
+
+def _classify(kinds: set[type]) -> None:
+    """Put types into the families they belong to."""
+    bases: dict[object, list[Family]] = {}
+    for module, word, family in _FAMILIES:
+        bases.setdefault(getattr(sys.modules.get(module), word, None), []).append(family)
+    for kind in kinds:
+        lasts = _lasts(kind)
+        if lasts:
+            _SEEN.add(kind)
+        for base in kind.__mro__:
+            for members in [_WANTED, *(family.members for family in bases[base])] if base in bases else ():
+                members.add(kind)
+                if not lasts:
+                    _PASSING.append((members, kind))
+
+
+def _lasts(kind: type) -> bool:
+    """Tell whether a type stays for as long as the process: it is written in C, or a module has it."""
+    if not kind.__flags__ & _HEAP or kind.__flags__ & _IMMUTABLE:
+        return True
+    place: object = sys.modules.get(kind.__module__)
+    for word in kind.__qualname__.split("."):
+        place = getattr(place, word, None)
+    return place is kind
+
+
+class Family:
+    """Types by name (``module:Class``) and all that are derived of them. Nothing is imported to find them."""
+
+    def __init__(self, *names: str) -> None:
+        self.members: set[type] = set()
+        for name in names:
+            module, _, word = name.partition(":")
+            _FAMILIES.append((module, word, self))
+        _SEEN.clear()
+
+    def __call__(self) -> frozenset[type]:
+        """Return those of its types that there are objects of."""
+        _look()
+        return frozenset(self.members)
+
+    def made(self) -> Collection[object]:
+        """Return what was made since the heap was frozen."""
+        found = at_once.found
+        if found is None:
+            found = _look()
+        if found.keys().isdisjoint(self.members):
+            return ()
+        return [thing for kind in self.members if kind in found for thing in found[kind]]
+
+
+_FAMILIES: list[tuple[str, str, Family]] = []
 
 
 class _AtOnce:
@@ -73,22 +145,28 @@ at_once = _AtOnce()
 """Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
 
 
-def made(types: Collection[type]) -> list[object]:
-    """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
+def _look(types: Collection[type] = ()) -> _Found:
+    """Return what there is; within ``at_once`` what there was, if these types were looked for."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         _WANTED.update(types)
         found = _walk()
         if at_once.active:
             at_once.found = found
+    return found
+
+
+def made(types: Collection[type]) -> list[object]:
+    """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
+    found = _look(types)
     return [thing for kind in types if kind in found for thing in found[kind]]
 
 
 class Census:
-    """All live objects whose exact type is one of ``wanted()``: the old by census, the new by looking."""
+    """All live objects of a family, or whose exact type is one of ``wanted()``: the old by census, the new by looking."""
 
-    def __init__(self, wanted: Callable[[], frozenset[type]]) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Callable[[], frozenset[type]] | Family) -> None:
+        self._made = wanted.made if isinstance(wanted, Family) else lambda: made(wanted())
         self._old: list[weakref.ref[object]] = []
         self._thawed = False
 
@@ -98,9 +176,8 @@ class Census:
 
     def alive(self) -> list[object]:
         """Return what is alive, each once."""
-        wanted = self._wanted()
         found = [thing for ref in self._old if (thing := ref()) is not None]
-        new = made(wanted)
+        new = self._made()
         if new:
             known = set(map(id, found))
             found += [thing for thing in new if id(thing) not in known]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import made
+from pytest_maskcheck.resources.heap import Family, made
+
+_Known = dict[int, "weakref.ref[object] | None"]
 
 
 class Objects(Kind):
@@ -16,11 +19,15 @@ class Objects(Kind):
 
     Only objects made since the heap was frozen are seen; those made by fixtures, before the body began, are known by
     then. A subclass names the types without importing the module that defines them: what nobody has imported has no objects.
+    Of types without weak references, a new object at the address of one that was known is not told apart from it.
     """
 
-    @abstractmethod
+    family: ClassVar[Family | None] = None
+    """The types, with all that are derived of them; or else ``types`` says which."""
+
     def types(self) -> Collection[type]:
         """Return the exact types; asked anew each time, and so to be cheap."""
+        return ()
 
     @abstractmethod
     def is_open(self, thing: Any) -> bool:
@@ -35,14 +42,18 @@ class Objects(Kind):
         """Close ``thing`` without waiting for anything. May raise."""
 
     def _open(self) -> list[object]:
-        return [thing for thing in made(self.types()) if self.is_open(thing)]
+        things = self.family.made() if self.family is not None else made(self.types())
+        return [thing for thing in things if self.is_open(thing)] if things else []
 
     def snapshot(self) -> object:
-        return frozenset(map(id, self._open()))
+        return {id(thing): _ref(thing) for thing in self._open()}
 
     def compare(self, before: object) -> list[Leftover]:
-        known = cast("frozenset[int]", before)
-        return [self._leftover(thing) for thing in self._open() if id(thing) not in known]
+        return [self._leftover(thing) for thing in self._new(before)]
+
+    def _new(self, before: object) -> list[object]:
+        known = cast("_Known", before)
+        return [thing for thing in self._open() if not _is_known(thing, known)]
 
     def _leftover(self, thing: object) -> Leftover:
         key, detail = self.told(thing)
@@ -58,3 +69,17 @@ class Objects(Kind):
                     self.close(thing)
                 return not self.is_open(thing)
         return True  # gone
+
+
+def _ref(thing: object) -> weakref.ref[object] | None:
+    try:
+        return weakref.ref(thing)
+    except TypeError:
+        return None
+
+
+def _is_known(thing: object, known: _Known) -> bool:
+    if id(thing) not in known:
+        return False
+    ref = known[id(thing)]
+    return ref is None or ref() is thing

@@ -9,20 +9,12 @@ from contextlib import contextmanager
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, name_of
+from pytest_maskcheck.resources.heap import Census, Family, name_of
 
 _Values = dict[int, tuple["weakref.ref[object]", int]]
 
 
-def _family(base: type) -> Iterator[type]:
-    yield base
-    children: list[type] = base.__subclasses__()
-    for child in children:
-        yield from _family(child)
-
-
-def _types() -> frozenset[type]:
-    return frozenset(_family(threading.Semaphore))
+_SEMAPHORES = Family("threading:Semaphore")
 
 
 class Semaphores(Kind):
@@ -34,7 +26,7 @@ class Semaphores(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_types)
+        self._census = Census(_SEMAPHORES)
 
     def prepare(self) -> None:
         self._census.take()

@@ -1,0 +1,137 @@
+"""Pools of threads and processes that were not shut down: executors, multiprocessing's pools, its managers."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.objects import Objects
+
+_SECONDS = 1.0
+_KILLED = 0.5  # that a process which was killed gets to end
+
+
+class Executors(Objects):
+    """``concurrent.futures`` executors that run threads or processes. A pool of threads without threads holds nothing."""
+
+    name = "executor"
+    owns = True
+    family = Family(
+        "concurrent.futures.thread:ThreadPoolExecutor",  # and in 3.14 the one for interpreters
+        "concurrent.futures.process:ProcessPoolExecutor",
+    )
+
+    def is_open(self, thing: Any) -> bool:
+        if hasattr(thing, "_shutdown_thread"):  # its processes begin later, its pipes are there
+            return not thing._shutdown_thread  # noqa: SLF001
+        return not getattr(thing, "_shutdown", True) and bool(getattr(thing, "_threads", ()))
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        name = type(thing).__qualname__
+        return name, f"{name} was not shut down"
+
+    def close(self, thing: Any) -> None:
+        processes = list((getattr(thing, "_processes", None) or {}).values())
+        thing.shutdown(wait=False, cancel_futures=True)
+        _kill(processes)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as executor:
+            executor.submit(int)
+            yield
+
+
+class Pools(Objects):
+    """``multiprocessing`` pools, of processes or threads, that were neither closed nor terminated."""
+
+    name = "pool"
+    owns = True
+    family = Family("multiprocessing.pool:Pool")
+
+    def is_open(self, thing: Any) -> bool:
+        return getattr(thing, "_state", "") == "RUN" and hasattr(thing, "_terminate")
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        name = type(thing).__qualname__
+        return name, f"{name} was neither closed nor terminated"
+
+    def close(self, thing: Any) -> None:
+        if not _within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
+            _kill([worker for worker in thing._pool if hasattr(worker, "kill")])  # noqa: SLF001
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        from multiprocessing.pool import ThreadPool
+
+        pool = ThreadPool(1)
+        try:
+            yield
+        finally:
+            pool.terminate()
+            pool.join()
+
+
+class Managers(Objects):
+    """``multiprocessing`` managers whose server process was started and not shut down."""
+
+    name = "manager"
+    owns = True
+    family = Family("multiprocessing.managers:BaseManager")
+
+    def is_open(self, thing: Any) -> bool:
+        process = getattr(thing, "_process", None)  # there is none for those who merely connect
+        state = getattr(thing, "_state", None)
+        return process is not None and state is not None and state.value == 1
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        name = type(thing).__qualname__
+        return name, f"{name} was not shut down"
+
+    def close(self, thing: Any) -> None:
+        if not _within(_SECONDS, thing.shutdown):
+            _kill([thing._process])  # noqa: SLF001
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        from multiprocessing import get_all_start_methods, get_context
+        from multiprocessing.managers import BaseManager
+
+        # Other start methods would start processes that stay.
+        context = get_context("fork" if "fork" in get_all_start_methods() else None)
+        manager = BaseManager(ctx=context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a fork beside threads
+            manager.start()
+        try:
+            yield
+        finally:
+            manager.shutdown()
+
+
+def _kill(processes: list[Any]) -> None:
+    """Kill processes and wait for them to end, but not for long."""
+    with suppress(Exception):
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join(_KILLED)
+
+
+def _within(seconds: float, function: Callable[[], object]) -> bool:
+    """Call ``function`` in a thread; return whether it ended in that time."""
+    thread = threading.Thread(target=_quietly, args=(function,), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _quietly(function: Callable[[], object]) -> None:
+    with suppress(Exception):
+        function()

@@ -1,0 +1,62 @@
+"""Processes started with ``subprocess`` that were not waited for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pytest_maskcheck.resources.base import Surroundings
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.objects import Objects
+
+_SECONDS = 0.5  # that a process which was killed gets to end
+
+
+class Popens(Objects):
+    """``Popen`` objects without a return code whose process nobody else has waited for."""
+
+    name = "popen"
+    owns = True
+    outlives = True
+    family = Family("subprocess:Popen")
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def is_open(self, thing: Any) -> bool:
+        if getattr(thing, "returncode", 0) is not None or not getattr(thing, "pid", None):
+            return False
+        with suppress(AttributeError, OSError):  # where there is no such call
+            try:
+                os.waitid(os.P_PID, thing.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return False
+        return True
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        arguments = [thing.args] if isinstance(thing.args, str | bytes | os.PathLike) else list(thing.args)
+        words = [os.fsdecode(word) for word in arguments if isinstance(word, str | bytes | os.PathLike)] or ["?"]
+        program = os.path.basename(words[0].split()[0] if words[0].split() else "?")
+        detail = f"process {thing.pid} ({' '.join(words)}) was not waited for"
+        return self.surroundings.text(program), detail
+
+    def close(self, thing: Any) -> None:
+        thing.kill()
+        with suppress(Exception):
+            thing.wait(_SECONDS)
+        for pipe in thing.stdin, thing.stdout, thing.stderr:
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        import subprocess
+
+        with subprocess.Popen(["sleep", "60"]) as process:
+            try:
+                yield
+            finally:
+                process.kill()

@@ -1,0 +1,173 @@
+"""Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
+
+The names in ``/dev/shm`` are the whole machine's. One that is new during a run is taken for this process's if it belongs
+to the same user, looks like those that ``multiprocessing`` makes up or like one that an uninterrupted run was seen to
+create, and no process but this one and its children has it mapped. A semaphore has its name for as long as its object
+lives, which is in order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover, Surroundings
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.objects import Objects
+
+HAS_SHARED_MEMORY = find_spec("_posixshmem") is not None
+_DIRECTORY = "/dev/shm"
+_LISTED = os.path.isdir(_DIRECTORY)
+_MAKERS = ("_posixshmem", "multiprocessing.synchronize")
+_MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
+_SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
+
+
+class SharedMemories(Objects):
+    """``SharedMemory`` objects that are open, and names in ``/dev/shm``, whose token is the name."""
+
+    name = "shared_memory"
+    owns = True
+    outlives = True
+    settles = True
+    family = Family("multiprocessing.shared_memory:SharedMemory")
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self._learned: set[str] = set()
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Note the names that the body creates, and look for such from now on."""
+        if not _LISTED:
+            yield
+            return
+        import _posixshmem  # type: ignore[import-not-found]
+
+        create: Callable[..., int] = _posixshmem.shm_open
+
+        def noting(path: str, *args: Any, **details: Any) -> int:
+            self._learned.add(self._key(path.lstrip("/")))
+            return create(path, *args, **details)
+
+        _posixshmem.shm_open = noting
+        try:
+            yield
+        finally:
+            _posixshmem.shm_open = create
+
+    def is_open(self, thing: Any) -> bool:
+        return getattr(thing, "_mmap", None) is not None or getattr(thing, "_fd", -1) >= 0
+
+    def snapshot(self) -> object:
+        return super().snapshot(), _names()
+
+    def compare(self, before: object) -> list[Leftover]:
+        known, names = cast("tuple[object, frozenset[str] | None]", before)
+        found = super().compare(known)
+        if names is not None:
+            new = [name for name in _names() or () if name not in names]
+            if new:
+                found += self._segments(new)
+        return found
+
+    def _segments(self, names: list[str]) -> list[Leftover]:
+        """Return those of the new names that are this process's and not those of living objects."""
+        used = {str(getattr(thing, "_name", "")).lstrip("/") for thing in self._open()}
+        for semaphore in _SEMAPHORES.made():
+            used.add(f"sem.{getattr(getattr(semaphore, '_semlock', None), 'name', '')}".replace("/", "", 1))
+        names = [name for name in names if name not in used and self._may_be_ours(name)]
+        if names:
+            others = _mapped_by_others()
+            names = [name for name in names if f"{_DIRECTORY}/{name}" not in others]
+        return [
+            Leftover(self.name, self._key(name), f"{_DIRECTORY}/{name} was created and not unlinked", name)
+            for name in sorted(names)
+        ]
+
+    def _may_be_ours(self, name: str) -> bool:
+        if not _MADE_UP.fullmatch(name) and self._key(name) not in self._learned:
+            return False
+        with suppress(OSError):
+            return os.lstat(f"{_DIRECTORY}/{name}").st_uid == os.getuid()
+        return False  # gone by now
+
+    def _key(self, name: str) -> str:
+        made_up = _MADE_UP.fullmatch(name)
+        return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        name = str(thing._name).lstrip("/")  # noqa: SLF001
+        return self._key(name), f"shared memory {name} was not closed"
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+        if thing._flags & os.O_CREAT:  # noqa: SLF001
+            with suppress(FileNotFoundError):
+                thing.unlink()
+
+    def repair(self, leftover: Leftover) -> bool:
+        if not isinstance(leftover.token, str):
+            return super().repair(leftover)
+        try:
+            os.unlink(f"{_DIRECTORY}/{leftover.token}")
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        """As in the base class. An object that creates its segment would start the resource tracker, a process that stays."""
+        import _posixshmem
+        from multiprocessing.shared_memory import SharedMemory
+
+        name = f"/psm_{os.getpid():x}"
+        descriptor = _posixshmem.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600)
+        try:
+            os.ftruncate(descriptor, 1)
+            memory: Any = SharedMemory.__new__(SharedMemory)
+            memory._name, memory._fd = name, descriptor  # noqa: SLF001
+            yield
+            del memory
+        finally:
+            with suppress(OSError):
+                os.close(descriptor)
+            with suppress(OSError):
+                _posixshmem.shm_unlink(name)
+
+
+def _names() -> frozenset[str] | None:
+    """Return the names in use; None while nothing is imported that makes any."""
+    if _LISTED and any(name in sys.modules for name in _MAKERS):
+        return frozenset(os.listdir(_DIRECTORY))
+    return None
+
+
+def _mapped_by_others() -> set[str]:
+    """Return the segments that are mapped by processes other than this one and those it started."""
+    found: set[str] = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            with open(f"/proc/{pid}/maps", "rb") as file:
+                maps = os.fsdecode(file.read())
+            if _DIRECTORY in maps and not _is_family(int(pid)):
+                found.update(line[line.index(_DIRECTORY) :] for line in maps.splitlines() if _DIRECTORY in line)
+    return found
+
+
+def _is_family(pid: int) -> bool:
+    """Tell whether a process is this one or was started by it."""
+    while pid > 1 and pid != os.getpid():
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return False
+    return pid == os.getpid()

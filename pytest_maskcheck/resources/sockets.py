@@ -1,0 +1,95 @@
+"""Sockets that are open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_maskcheck.resources.base import Surroundings
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.objects import Objects
+
+
+class Sockets(Objects):
+    """Sockets with a descriptor, by what they are connected or bound to."""
+
+    name = "socket"
+    owns = True
+    family = Family("_socket:socket")
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def is_open(self, thing: Any) -> bool:
+        import _socket
+
+        return _socket.socket.fileno(thing) != -1
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        sort, address = _described(thing)
+        name = self._masked(address)
+        detail = f"socket {thing.fileno()} is still open: {_joined(sort, _plain(address))}"
+        return _joined(sort, name), detail
+
+    def _masked(self, address: Any) -> str:
+        """Return an address with its number masked."""
+        if isinstance(address, tuple) and len(address) >= 2:
+            return f"{address[0]}:#"
+        return self.surroundings.key(_plain(address))
+
+    def close(self, thing: Any) -> None:
+        import _socket
+
+        thing.close()
+        if self.is_open(thing):  # a file made of it is open
+            _socket.socket.close(thing)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        import socket
+
+        with socket.socket():
+            yield
+
+
+def _described(thing: Any) -> tuple[str, Any]:
+    """Return what sort of socket it is, and the address it is connected to, else bound to, else nothing."""
+    import socket
+
+    families = {getattr(socket, "AF_UNIX", None): "unix", socket.AF_INET: "", socket.AF_INET6: ""}
+    kinds = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
+    number = int(thing.type)
+    sort = families.get(thing.family, _name(thing.family)) or kinds.get(socket.SocketKind(number), _name(thing.type))
+    try:
+        if thing.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return f"{sort} listening", _address(thing.getsockname)
+    except OSError:
+        pass  # sockets of other families
+    return sort, _address(thing.getpeername) or _address(thing.getsockname)
+
+
+def _name(number: Any) -> str:
+    """Return the constant as words: ``SOCK_RAW`` as ``raw``."""
+    return str(getattr(number, "name", number)).partition("_")[2].lower() or str(number)
+
+
+def _address(ask: Any) -> Any:
+    try:
+        address = ask()
+    except OSError:
+        return ""
+    if isinstance(address, tuple) and len(address) >= 2 and not address[1] and address[0] in {"0.0.0.0", "::"}:
+        return ""  # not bound
+    return address
+
+
+def _plain(address: Any) -> str:
+    if isinstance(address, bytes):  # an abstract name
+        return "@" + os.fsdecode(address.lstrip(b"\0"))
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) and len(address) >= 2 else str(address)
+
+
+def _joined(*words: str) -> str:
+    return " ".join(filter(None, words))

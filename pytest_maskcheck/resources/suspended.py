@@ -1,0 +1,196 @@
+"""Generators that are suspended where they hold something, and coroutines that nobody brings to their end.
+
+A generator holds something while it is suspended in a ``with``, or in a ``try`` that would clean up if the generator were
+closed: so does every ``contextlib.contextmanager`` that was entered. One that has not begun, or is suspended elsewhere, holds
+nothing. What a task awaits is the task's.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, cast
+
+from pytest_maskcheck.resources.base import Leftover, Surroundings
+from pytest_maskcheck.resources.heap import Census, Family
+from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.resources.tasks import TASKS
+
+_HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_USERS = os.path.join(_HERE, "masking.py")
+_CHECKS = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
+_NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_CHECKS)
+_ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
+
+
+def _is_audits(code: types.CodeType) -> bool:
+    """Tell whether the code is of this package, which is busy with the audit while it looks."""
+    file = code.co_filename
+    return file.startswith(_HERE) and file != _USERS
+
+
+class _Suspended(Objects):
+    """Objects with a suspended frame, which is kept under an attribute with the prefix of their type.
+
+    One that was suspended before is known, wherever it is suspended now.
+    """
+
+    owns = True
+    prefix: ClassVar[str]
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self._frame = self.prefix + "_frame"
+        self._running = self.prefix + "_running"
+
+    def is_open(self, thing: Any) -> bool:
+        return not getattr(thing, self._running) and getattr(thing, self._frame) is not None
+
+    def compare(self, before: object) -> list[Leftover]:
+        return [self._leftover(thing) for thing in self._new(before) if self.matters(thing)]
+
+    def matters(self, thing: object) -> bool:
+        """Tell whether something is left while ``thing``, which is new, is as it is."""
+        frame = getattr(thing, self._frame)
+        return not _is_audits(frame.f_code) and _holds(frame.f_code, frame.f_lasti)
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        frame = getattr(thing, self._frame)
+        name = frame.f_code.co_qualname
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        return self.surroundings.text(name), f"{self.name} {name} is suspended at {where}"
+
+
+class Generators(_Suspended):
+    """Generators suspended in a ``with`` or ``try``."""
+
+    name = "generator"
+    family = Family("types:GeneratorType")
+    prefix = "gi"
+
+    def is_open(self, thing: Any) -> bool:
+        return bool(thing.gi_suspended)
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        generator = _function("def f():\n try: yield\n finally: pass")()
+        next(generator)
+        try:
+            yield
+        finally:
+            generator.close()
+
+
+class AsyncGenerators(_Suspended):
+    """Asynchronous generators suspended in a ``with`` or ``try``."""
+
+    name = "asyncgen"
+    family = Family("types:AsyncGeneratorType")
+    prefix = "ag"
+
+    def close(self, thing: Any) -> None:
+        closing = thing.aclose()
+        with suppress(StopIteration):
+            closing.send(None)
+        closing.close()  # what it waits for has no loop here
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        generator = _function("async def f():\n try: yield\n finally: pass")()
+        with suppress(StopIteration):
+            generator.__anext__().send(None)
+        try:
+            yield
+        finally:
+            with suppress(StopIteration):
+                generator.aclose().send(None)
+
+
+class Coroutines(_Suspended):
+    """Coroutines that were never awaited or are suspended, without a task."""
+
+    name = "coroutine"
+    family = Family("types:CoroutineType")
+    prefix = "cr"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._tasks = Census(TASKS)
+
+    def prepare(self) -> None:
+        self._tasks.take()
+
+    def compare(self, before: object) -> list[Leftover]:
+        new = self._new(before)
+        if not new:
+            return []
+        of_tasks = set(self._of_tasks())
+        return [self._leftover(thing) for thing in new if id(thing) not in of_tasks]
+
+    def _of_tasks(self) -> Iterator[int]:
+        """Yield the ids of the coroutines that tasks await, and of those that other coroutines await."""
+        awaited = [task.get_coro() for task in cast("list[Any]", self._tasks.alive()) if not task.done()]
+        awaited += [coroutine.cr_await for coroutine in cast("list[Any]", self._open())]
+        while awaited:
+            thing = awaited.pop()
+            if thing is not None:
+                yield id(thing)
+                awaited.append(getattr(thing, "cr_await", None) or getattr(thing, "gi_yieldfrom", None))
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        if thing.cr_suspended:
+            return super().told(thing)
+        name = thing.cr_code.co_qualname
+        return self.surroundings.text(name), f"coroutine {name} was never awaited"
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        coroutine = _function("async def f(): pass")()
+        try:
+            yield
+        finally:
+            coroutine.close()
+
+
+def _function(source: str) -> Callable[[], Any]:
+    """Return the function ``f`` of a source that is not this package's."""
+    space: dict[str, Any] = {}
+    exec(compile(source, "<canary>", "exec"), space)
+    function: Callable[[], Any] = space["f"]
+    return function
+
+
+def _holds(code: types.CodeType, position: int) -> bool:
+    """Tell whether what would be raised at ``position`` came to a handler that cleans up: not one for single exceptions."""
+    import dis
+
+    steps = [step for step in dis.get_instructions(code) if step.opname not in {"NOP", "NOT_TAKEN"}]
+    places = {step.offset: index for index, step in enumerate(steps)}
+    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001
+    seen: set[int] = set()
+    while position not in seen:
+        seen.add(position)
+        position = next((entry.target for entry in table if entry.start <= position < entry.end), position)
+        if position not in seen and _cleans_up(steps[places[position] :]):
+            return True
+    return False
+
+
+def _cleans_up(handler: list[Any]) -> bool:
+    """Tell whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
+    if handler[0].opname != "PUSH_EXC_INFO":
+        return False
+    for step in handler[1:]:
+        if step.opname in _CHECKS:
+            return False
+        if step.argval in _ALL or not step.opname.startswith(_NAMING):
+            return True
+    return False

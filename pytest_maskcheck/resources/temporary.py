@@ -1,0 +1,87 @@
+"""Temporary directories and files of ``tempfile`` that were not cleaned up or closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_maskcheck.resources.base import Surroundings
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.objects import Objects
+
+
+class TemporaryDirectories(Objects):
+    """``TemporaryDirectory`` objects whose directory is still there; with ``delete=False`` it is meant to be."""
+
+    name = "tempdir"
+    owns = True
+    outlives = True
+    family = Family("tempfile:TemporaryDirectory")
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def is_open(self, thing: Any) -> bool:
+        finalizer = getattr(thing, "_finalizer", None)
+        if finalizer is None or not finalizer.alive or not getattr(thing, "_delete", True):
+            return False
+        return os.path.lexists(thing.name)
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        name = os.fsdecode(thing.name)
+        return self.surroundings.key(name), f"temporary directory {name} was not cleaned up"
+
+    def close(self, thing: Any) -> None:
+        thing.cleanup()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        import tempfile
+
+        with tempfile.TemporaryDirectory():
+            yield
+
+
+class TemporaryFiles(Objects):
+    """``NamedTemporaryFile`` objects that are open or still to be deleted, and spooled files that are on the disk."""
+
+    name = "tempfile"
+    owns = True
+    outlives = True
+    family = Family("tempfile:_TemporaryFileWrapper", "tempfile:SpooledTemporaryFile")
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+
+    def is_open(self, thing: Any) -> bool:
+        inside = thing.__dict__
+        closer = inside.get("_closer")
+        if closer is None:
+            return bool(inside.get("_rolled")) and not inside["_file"].closed
+        if not closer.file.closed:
+            return True
+        lasting = closer.delete and not getattr(closer, "delete_on_close", True)
+        return lasting and not closer.cleanup_called and os.path.lexists(closer.name)
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        closer = thing.__dict__.get("_closer")
+        if closer is None:
+            return "spooled", "a spooled temporary file is still open"
+        name = os.fsdecode(closer.name)
+        left = "deleted" if closer.file.closed else "closed"
+        return self.surroundings.key(name), f"temporary file {name} was not {left}"
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+        closer = thing.__dict__.get("_closer")
+        if closer is not None and hasattr(closer, "cleanup"):
+            closer.cleanup()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile():
+            yield
