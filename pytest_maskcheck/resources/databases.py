@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
@@ -80,23 +80,17 @@ class Transactions(Objects):
     """
 
     name = "transaction"
-    family = _CONNECTIONS
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
-        self._old: list[object] = []  # there are no weak references to them
+        self._old: dict[int, object] = {}  # there are no weak references to them
 
     def prepare(self) -> None:
-        self._old = [*self._connections()]
+        self._old = {id(thing): thing for thing in self._made() if _is_open(thing)}
 
-    def _connections(self) -> list[object]:
+    def _made(self) -> Collection[object]:
         new = _CONNECTIONS.made()
-        if not new and not self._old:
-            return []
-        return list({id(thing): thing for thing in [*self._old, *new] if _is_open(thing)}.values())
-
-    def _open(self) -> list[object]:
-        return [thing for thing in self._connections() if self.is_open(thing)]
+        return {**self._old, **{id(thing): thing for thing in new}}.values() if self._old else new
 
     def is_open(self, thing: Any) -> bool:
         return _is_open(thing) and _read(thing, "in_transaction") and getattr(thing, "autocommit", True) is not False

@@ -118,7 +118,7 @@ class Family:
         found = at_once.found
         if found is None:
             found = _look()
-        if found.keys().isdisjoint(self.members):
+        if not self.members or found.keys().isdisjoint(self.members):
             return ()
         return [thing for kind in self.members if kind in found for thing in found[kind]]
 

@@ -12,6 +12,7 @@ from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Family, made
 
 _Known = dict[int, "weakref.ref[object] | None"]
+_NOTHING: _Known = {}
 
 
 class Objects(Kind):
@@ -41,19 +42,27 @@ class Objects(Kind):
     def close(self, thing: Any) -> None:
         """Close ``thing`` without waiting for anything. May raise."""
 
+    def __init_subclass__(cls) -> None:
+        if cls.family is not None:
+            cls._made = staticmethod(cls.family.made)  # type: ignore[method-assign, assignment]
+
+    def _made(self) -> Collection[object]:
+        return made(self.types())
+
     def _open(self) -> list[object]:
-        things = self.family.made() if self.family is not None else made(self.types())
-        return [thing for thing in things if self.is_open(thing)] if things else []
+        return [thing for thing in self._made() if self.is_open(thing)]
 
     def snapshot(self) -> object:
-        return {id(thing): _ref(thing) for thing in self._open()}
+        things = self._made()
+        return {id(thing): _ref(thing) for thing in things if self.is_open(thing)} if things else _NOTHING
 
     def compare(self, before: object) -> list[Leftover]:
-        return [self._leftover(thing) for thing in self._new(before)]
+        things = self._made()
+        return [self._leftover(thing) for thing in self._new(things, before)] if things else []
 
-    def _new(self, before: object) -> list[object]:
+    def _new(self, things: Collection[object], before: object) -> list[object]:
         known = cast("_Known", before)
-        return [thing for thing in self._open() if not _is_known(thing, known)]
+        return [thing for thing in things if self.is_open(thing) and not _is_known(thing, known)]
 
     def _leftover(self, thing: object) -> Leftover:
         key, detail = self.told(thing)

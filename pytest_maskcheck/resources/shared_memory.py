@@ -1,9 +1,9 @@
 """Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
 
-The names in ``/dev/shm`` are the whole machine's. One that is new during a run is taken for this process's if it belongs
-to the same user, looks like those that ``multiprocessing`` makes up or like one that an uninterrupted run was seen to
-create, and no process but this one and its children has it mapped. A semaphore has its name for as long as its object
-lives, which is in order.
+The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
+somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
+looks like those that were seen or like those that ``multiprocessing`` makes up, and no process but this one and its
+children has it mapped. A semaphore has its name for as long as its object lives, which is in order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from pytest_maskcheck.resources.objects import Objects
 HAS_SHARED_MEMORY = find_spec("_posixshmem") is not None
 _DIRECTORY = "/dev/shm"
 _LISTED = os.path.isdir(_DIRECTORY)
-_MAKERS = ("_posixshmem", "multiprocessing.synchronize")
+_CANARY = "maskcheck_canary_"
 _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
 
@@ -65,13 +65,19 @@ class SharedMemories(Objects):
         return getattr(thing, "_mmap", None) is not None or getattr(thing, "_fd", -1) >= 0
 
     def snapshot(self) -> object:
-        return super().snapshot(), _names()
+        return super().snapshot(), self._names()
+
+    def _names(self) -> frozenset[str] | None:
+        """Return the names in use; None while there is nothing to look for."""
+        if _LISTED and (self._learned or "multiprocessing.synchronize" in sys.modules):
+            return frozenset(os.listdir(_DIRECTORY))
+        return None
 
     def compare(self, before: object) -> list[Leftover]:
         known, names = cast("tuple[object, frozenset[str] | None]", before)
         found = super().compare(known)
         if names is not None:
-            new = [name for name in _names() or () if name not in names]
+            new = [name for name in self._names() or () if name not in names]
             if new:
                 found += self._segments(new)
         return found
@@ -122,32 +128,30 @@ class SharedMemories(Objects):
             return False
         return True
 
+    def canary(self) -> AbstractContextManager[None]:
+        """As in the base class. The snapshot is to be taken after this call, which has the kind look for the canary."""
+        self._learned.add(_CANARY + "#")
+        return self._canary()
+
     @contextmanager
-    def canary(self) -> Iterator[None]:
-        """As in the base class. An object that creates its segment would start the resource tracker, a process that stays."""
+    def _canary(self) -> Iterator[None]:
         import _posixshmem
         from multiprocessing.shared_memory import SharedMemory
 
-        name = f"/psm_{os.getpid():x}"
+        # An object that creates its segment would start the resource tracker, a process that stays.
+        name = f"/{_CANARY}{os.getpid()}"
         descriptor = _posixshmem.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600)
+        memory: Any = SharedMemory.__new__(SharedMemory)
+        if not _LISTED:
+            memory._name, memory._fd = name, os.dup(descriptor)  # noqa: SLF001
         try:
-            os.ftruncate(descriptor, 1)
-            memory: Any = SharedMemory.__new__(SharedMemory)
-            memory._name, memory._fd = name, descriptor  # noqa: SLF001
             yield
-            del memory
         finally:
-            with suppress(OSError):
-                os.close(descriptor)
+            memory.close()
+            os.close(descriptor)
+            self._learned.discard(_CANARY + "#")
             with suppress(OSError):
                 _posixshmem.shm_unlink(name)
-
-
-def _names() -> frozenset[str] | None:
-    """Return the names in use; None while nothing is imported that makes any."""
-    if _LISTED and any(name in sys.modules for name in _MAKERS):
-        return frozenset(os.listdir(_DIRECTORY))
-    return None
 
 
 def _mapped_by_others() -> set[str]:

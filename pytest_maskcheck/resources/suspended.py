@@ -49,7 +49,7 @@ class _Suspended(Objects):
         return not getattr(thing, self._running) and getattr(thing, self._frame) is not None
 
     def compare(self, before: object) -> list[Leftover]:
-        return [self._leftover(thing) for thing in self._new(before) if self.matters(thing)]
+        return [self._leftover(thing) for thing in self._new(self._made(), before) if self.matters(thing)]
 
     def matters(self, thing: object) -> bool:
         """Tell whether something is left while ``thing``, which is new, is as it is."""
@@ -126,7 +126,7 @@ class Coroutines(_Suspended):
         self._tasks.take()
 
     def compare(self, before: object) -> list[Leftover]:
-        new = self._new(before)
+        new = self._new(self._made(), before)
         if not new:
             return []
         of_tasks = set(self._of_tasks())
