@@ -6,16 +6,29 @@ from collections.abc import Iterable
 from functools import cache
 
 from pytest_maskcheck.resources.async_locks import AsyncLocks
+from pytest_maskcheck.resources.attributes import Attributes
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.resources.builtin_names import BuiltinNames
 from pytest_maskcheck.resources.children import HAS_WAITID, Children
+from pytest_maskcheck.resources.collector import GarbageCollector
+from pytest_maskcheck.resources.contexts import ContextVariables, DecimalContext
 from pytest_maskcheck.resources.cwd import WorkingDirectory
 from pytest_maskcheck.resources.databases import HAS_SQLITE, Connections, Transactions
 from pytest_maskcheck.resources.descriptors import HAS_LISTING, Descriptors
+from pytest_maskcheck.resources.double_close import HAS_POLL, DoubleCloses
 from pytest_maskcheck.resources.environ import Environ
 from pytest_maskcheck.resources.executors import Executors, Managers, Pools
+from pytest_maskcheck.resources.exit_functions import HAS_ATEXIT_COUNT, ExitFunctions, Finalizers
+from pytest_maskcheck.resources.file_locks import HAS_FILE_LOCKS, FileLocks
 from pytest_maskcheck.resources.handlers import Handlers
+from pytest_maskcheck.resources.hooks import Hooks
 from pytest_maskcheck.resources.implicit import ImplicitCloses
+from pytest_maskcheck.resources.imports import ImportHooks, ModulePath, Modules
+from pytest_maskcheck.resources.interpreter import InterpreterSettings
+from pytest_maskcheck.resources.limits import HAS_LIMITS, HAS_SCHEDULING, ResourceLimits, Scheduled
+from pytest_maskcheck.resources.locales import HAS_LOCALE, Locale
 from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.loggers import Loggers
 from pytest_maskcheck.resources.mappings import Mappings
 from pytest_maskcheck.resources.paths import Paths
 from pytest_maskcheck.resources.popen import Popens
@@ -28,10 +41,13 @@ from pytest_maskcheck.resources.stdio import StandardStreams
 from pytest_maskcheck.resources.suspended import AsyncGenerators, Coroutines, Generators
 from pytest_maskcheck.resources.tasks import Loops, LoopTimers, Tasks
 from pytest_maskcheck.resources.temporary import TemporaryDirectories, TemporaryFiles
+from pytest_maskcheck.resources.terminal import HAS_BLOCKING, Terminal
 from pytest_maskcheck.resources.threads import Threads
 from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
+from pytest_maskcheck.resources.tracing import Tracing
 from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
+from pytest_maskcheck.resources.warning_filters import WarningFilters
 
 __all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_defaults", "kind_names", "self_test"]
 
@@ -76,6 +92,27 @@ def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
         Umask(),
         Environ(),
         StandardStreams(),
+        InterpreterSettings(),
+        Hooks(),
+        Tracing(),
+        GarbageCollector(),
+        ModulePath(surroundings),
+        ImportHooks(),
+        Modules(),
+        BuiltinNames(),
+        Attributes(surroundings),
+        WarningFilters(),
+        Loggers(),
+        *((Locale(),) if HAS_LOCALE else ()),
+        DecimalContext(),
+        ContextVariables(),
+        *((Terminal(),) if HAS_BLOCKING else ()),
+        *((FileLocks(surroundings),) if HAS_FILE_LOCKS else ()),
+        *((ResourceLimits(),) if HAS_LIMITS else ()),
+        *((Scheduled(),) if HAS_SCHEDULING else ()),
+        *((ExitFunctions(),) if HAS_ATEXIT_COUNT else ()),
+        Finalizers(),
+        *((DoubleCloses(surroundings),) if HAS_POLL else ()),
         ImplicitCloses(surroundings),
     )
 

@@ -174,6 +174,10 @@ class Census:
         """Remember what is alive, before the heap is frozen."""
         self._old = [weakref.ref(thing) for thing in self.alive()]
 
+    def references(self) -> list[weakref.ref[object]]:
+        """Return references to what was alive when the census was taken."""
+        return self._old
+
     def alive(self) -> list[object]:
         """Return what is alive, each once."""
         found = [thing for ref in self._old if (thing := ref()) is not None]

@@ -107,6 +107,24 @@ def _install(place: Any, attribute: str, filters: object) -> None:
     warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+def filters_in_force() -> list[Any]:
+    """Return the filters that are there without this kind."""
+    place, attribute = _place()
+    filters = getattr(place, attribute)
+    if type(filters) is not Filters:
+        return list(filters)
+    first, *others = list.__getitem__(filters, slice(1, None)) or (None,)
+    return others if first is _SHOWN else [item for item in filters.others() if item is not _SHOWN]
+
+
+def put_filters(filters: list[Any]) -> None:
+    """Put other filters in force; this kind goes on watching."""
+    place, attribute = _place()
+    now = getattr(place, attribute)
+    now[:] = [_SHOWN, *filters] if isinstance(now, Filters) else filters
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 class ImplicitCloses(Kind):
     """ResourceWarnings between ``snapshot`` and ``finish``, whatever the filters say. The token is the text."""
 

@@ -2,8 +2,7 @@
 
 Watching the calls that create files would need an audit hook written in Python, which adds places where a
 signal can be handled. So directories are listed before and after a run instead: those of the surroundings
-with all that is in them, and those in which an uninterrupted run was seen to create something. The hook
-that sees it cannot be removed; while nobody learns from it, it is a function written in C that does nothing.
+with all that is in them, and those in which an uninterrupted run was seen to create something.
 
 In a directory that everybody may write to, such as ``/tmp``, only names like those seen count: what is
 there may be somebody else's.
@@ -11,16 +10,15 @@ there may be somebody else's.
 
 from __future__ import annotations
 
-import operator
 import os
 import shutil
 import stat
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
+from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
 LIMIT = 2000
@@ -31,33 +29,6 @@ _CACHE = "__pycache__"
 _CANARY = "maskcheck canary"
 
 _Listing = dict[str, frozenset[str]]
-
-
-class _Hook:
-    """An audit hook that can be switched off without leaving a Python function to call."""
-
-    def __init__(self) -> None:
-        self.installed = False
-        self.created: Callable[[Any], None] = lambda _path: None
-
-    def on(self, created: Callable[[Any], None]) -> None:
-        self.created = created
-        type(self).__call__ = type(self).audit
-        if not self.installed:
-            self.installed = True
-            sys.addaudithook(self)
-
-    def off(self) -> None:
-        type(self).__call__ = operator.is_
-
-    def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        place = _CREATING.get(event)
-        if place is None or (event == "open" and not _creates(args[2])):
-            return
-        if event != "sqlite3.connect" or not _in_memory(args[place]):
-            self.created(args[place])
-
-    __call__: ClassVar[Callable[..., object]] = operator.is_
 
 
 _CREATING = {
@@ -72,8 +43,6 @@ _CREATING = {
     "socket.bind": 1,
 }
 """The audit events that announce a new path, and which of their arguments it is."""
-
-_HOOK = _Hook()
 
 
 def _creates(flags: object) -> bool:
@@ -101,11 +70,13 @@ class Paths(Kind):
     @contextmanager
     def learning(self) -> Iterator[None]:
         """Note the directories in which the body creates something, and watch them from now on."""
-        _HOOK.on(self._learn)
-        try:
+        with listening(dict.fromkeys(_CREATING, self._hear)):
             yield
-        finally:
-            _HOOK.off()
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        path = args[_CREATING[event]]
+        if (event != "open" or _creates(args[2])) and (event != "sqlite3.connect" or not _in_memory(path)):
+            self._learn(path)
 
     def _learn(self, path: object) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
@@ -54,3 +54,40 @@ class State(Kind, Generic[T]):
                 self.put_back(token.of, token.value)
                 return True
         return False
+
+
+class Identities(State["tuple[object, ...]"]):
+    """A kind whose state is a row of objects that may be the user's."""
+
+    def compare(self, before: object) -> list[Leftover]:
+        old, now = cast("tuple[object, ...]", before), self.read()
+        return [] if same(old, now) else list(self.differences(old, now))
+
+
+def same(old: object, now: object) -> bool:
+    """Tell whether two rows, or rows of rows, hold the same objects in the same order.
+
+    What is identical is found equal without asking it. Only an object that took the place of another may be asked.
+    """
+    try:
+        return bool(old == now)
+    except Exception:  # noqa: BLE001  (an object that cannot be compared is another one)
+        return False
+
+
+def changes(old: Iterable[object], now: Iterable[object]) -> tuple[list[object], list[object]]:
+    """Return which objects are new and which are gone, by identity."""
+    old, now = list(old), list(now)
+    before, after = set(map(id, old)), set(map(id, now))
+    return [thing for thing in now if id(thing) not in before], [thing for thing in old if id(thing) not in after]
+
+
+def described(thing: object) -> str:
+    """Return a name for ``thing``: its own if it has one, else that of its type. Runs no code of its class."""
+    if thing is None:
+        return "None"
+    try:
+        name, module = (object.__getattribute__(thing, attribute) for attribute in ("__qualname__", "__module__"))
+    except AttributeError:
+        name, module = type(thing).__qualname__, type(thing).__module__
+    return f"{name}" if module in {"builtins", None} else f"{module}.{name}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.resources import Surroundings
+from pytest_maskcheck.resources import Surroundings, audit_events
 from pytest_maskcheck.resources import paths as module
 from pytest_maskcheck.resources.paths import Paths
 
@@ -100,8 +100,8 @@ def test_other_directories_are_learned(kind: Paths, watch: Watch, elsewhere: Pat
 def test_nothing_is_learned_while_nobody_learns(kind: Paths, watch: Watch, elsewhere: Path) -> None:
     """The hook that stays installed does nothing outside ``learning``, and is no Python function then."""
     with kind.learning():
-        assert type(module._HOOK).__call__ is not operator.is_
-    assert type(module._HOOK).__call__ is operator.is_
+        assert type(audit_events._HOOK).__call__ is not operator.is_
+    assert type(audit_events._HOOK).__call__ is operator.is_
     (elsewhere / "early").touch()
     compare = watch(kind)
     (elsewhere / "late").touch()

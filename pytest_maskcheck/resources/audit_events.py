@@ -1,0 +1,83 @@
+"""Listening to audit events while an uninterrupted run is watched.
+
+An audit hook cannot be removed, and one written in Python would add places where a signal can be handled. So
+there is one for all kinds, and while nobody listens it is a function written in C that does nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+Heard = Callable[[str, tuple[Any, ...]], None]
+
+
+class _Hook:
+    """The audit hook, and who listens."""
+
+    def __init__(self) -> None:
+        self.installed = False
+        self.listeners: list[Mapping[str, Heard]] = []
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        for listener in self.listeners:
+            heard = listener.get(event)
+            if heard is not None:
+                heard(event, args)
+
+    __call__: ClassVar[Callable[..., object]] = operator.is_
+
+
+_HOOK = _Hook()
+
+
+@contextmanager
+def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
+    """Call the functions of ``listener`` with the events by which they are named, and their arguments."""
+    _HOOK.listeners.append(listener)
+    type(_HOOK).__call__ = type(_HOOK).audit
+    if not _HOOK.installed:
+        _HOOK.installed = True
+        sys.addaudithook(_HOOK)
+    try:
+        yield
+    finally:
+        _HOOK.listeners.remove(listener)
+        if not _HOOK.listeners:
+            type(_HOOK).__call__ = operator.is_
+
+
+class Use:
+    """Whether the uninterrupted test was seen to do one of a few things; what it does not do need not be looked for."""
+
+    def __init__(
+        self, *events: str, counts: Callable[[str, tuple[Any, ...]], bool] = lambda _event, _args: True
+    ) -> None:
+        self.seen = False
+        self._counts = counts
+        self._listener = dict.fromkeys(events, self._hear)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        self.seen = self.seen or self._counts(event, args)
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Watch an uninterrupted run."""
+        with listening(self._listener):
+            yield
+
+    def assumed(self, canary: AbstractContextManager[None]) -> AbstractContextManager[None]:
+        """Return ``canary``; from now until its end it is as if the use had been seen."""
+        seen, self.seen = self.seen, True
+        return self._until_its_end(canary, seen)
+
+    @contextmanager
+    def _until_its_end(self, canary: AbstractContextManager[None], seen: bool) -> Iterator[None]:
+        try:
+            with canary:
+                yield
+        finally:
+            self.seen = seen

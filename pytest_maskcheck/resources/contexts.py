@@ -1,0 +1,122 @@
+"""Context variables, and the context of ``decimal``, which is the value of one."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.state import State, described, same
+
+_DECIMAL = "decimal_context"
+_MISSING = object()
+
+_Variable = contextvars.ContextVar[Any]
+_CANARY: _Variable = contextvars.ContextVar("pytest_maskcheck canary", default=None)
+
+
+class ContextVariables(State[contextvars.Context]):
+    """The values of context variables in the context of the test's body."""
+
+    name = "contextvar"
+
+    def read(self) -> contextvars.Context:
+        return contextvars.copy_context()
+
+    def compare(self, before: object) -> list[Leftover]:
+        old, now = cast("contextvars.Context", before), self.read()
+        return [] if same(list(old.items()), list(now.items())) else list(self.differences(old, now))
+
+    def differences(self, before: contextvars.Context, now: contextvars.Context) -> Iterator[Leftover]:
+        for variable in {**dict.fromkeys(before), **dict.fromkeys(now)}:
+            old, new = before.get(variable, _MISSING), now.get(variable, _MISSING)
+            if variable.name != _DECIMAL and not (old is new or same(old, new)):
+                change = "has no value any more" if new is _MISSING else f"is set to a value of type {_type(new)}"
+                detail = f"the context variable {variable.name} {change}"
+                yield self.altered(variable.name, f"{detail} (before: {_type(old)})", variable, old)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        if value is _MISSING:
+            msg = "without its token a variable cannot be made to have no value"
+            raise LookupError(msg)
+        cast("_Variable", of).set(value)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        token = _CANARY.set(object())
+        try:
+            yield
+        finally:
+            _CANARY.reset(token)
+
+
+def _type(value: object) -> str:
+    return "none" if value is _MISSING else described(type(value))
+
+
+_PARTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+
+Parts = tuple[object, ...]
+
+
+class DecimalContext(State["Parts | None"]):
+    """Precision, rounding, limits and traps of ``decimal``'s context. Its flags are set by ordinary arithmetic."""
+
+    name = "decimal"
+
+    def __init__(self) -> None:
+        self._variable: _Variable | None = None
+
+    def read(self) -> Parts | None:
+        """Return the parts of the context; None if there is none yet, as asking for it would make one."""
+        context = contextvars.copy_context()
+        if self._variable is None:
+            if not context or "decimal" not in sys.modules:
+                return None
+            self._variable = next((variable for variable in context if variable.name == _DECIMAL), None)
+            if self._variable is None:
+                return None
+        current = context.get(self._variable)
+        return None if current is None else _parts(current)
+
+    def differences(self, before: Parts | None, now: Parts | None) -> Iterator[Leftover]:
+        before = before or _parts(_decimal().DefaultContext)
+        for name, old, new in zip((*_PARTS, "traps"), before, now or before, strict=True):
+            if old != new:
+                detail = f"{name} of the decimal context is {_told(new)} (before: {_told(old)})"
+                yield self.altered(name, detail, name, old)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        context: Any = _decimal().getcontext()
+        if of == "traps":
+            for signal in context.traps:
+                context.traps[signal] = signal in cast("list[object]", value)
+        else:
+            setattr(context, cast("str", of), value)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        import decimal
+
+        context = decimal.getcontext()
+        old, context.prec = context.prec, context.prec + 1
+        try:
+            yield
+        finally:
+            context.prec = old
+
+
+def _decimal() -> Any:
+    return sys.modules["decimal"]
+
+
+def _parts(context: Any) -> Parts:
+    *parts, _flags, traps = _decimal().Context.__reduce__(context)[1]
+    return (*parts, traps)
+
+
+def _told(value: object) -> str:
+    return ", ".join(signal.__name__ for signal in value) or "none" if isinstance(value, list) else f"{value}"

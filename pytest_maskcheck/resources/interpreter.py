@@ -1,0 +1,99 @@
+"""Settings of the interpreter that are plain values, and what C modules keep in the same way."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.state import State
+
+_module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it
+
+
+def _read() -> tuple[object, ...]:
+    faulthandler, sockets, tracemalloc = _module("faulthandler"), _module("_socket"), _module("_tracemalloc")
+    return (
+        sys.getrecursionlimit(),
+        sys.getswitchinterval(),
+        sys.get_int_max_str_digits(),
+        sys.get_coroutine_origin_tracking_depth(),
+        threading.stack_size(),
+        sys.dont_write_bytecode,
+        sys.pycache_prefix,
+        getattr(sys, "tracebacklimit", None),
+        faulthandler is not None and faulthandler.is_enabled(),
+        sockets and sockets.getdefaulttimeout(),
+        tracemalloc is not None and tracemalloc.is_tracing(),
+        tuple(sys.argv),
+    )
+
+
+def _set_limit(value: int | None) -> None:
+    if value is None:
+        del sys.tracebacklimit
+    else:
+        sys.tracebacklimit = value
+
+
+def _set_faulthandler(value: bool) -> None:
+    if value:
+        msg = "what it wrote to is not known"
+        raise ValueError(msg)
+    cast("ModuleType", _module("faulthandler")).disable()
+
+
+def _set_tracing(value: bool) -> None:
+    tracemalloc: Any = _module("_tracemalloc")
+    tracemalloc.start(1) if value else tracemalloc.stop()
+
+
+_SETTERS: tuple[tuple[str, Callable[[Any], object]], ...] = (
+    ("recursion limit", sys.setrecursionlimit),
+    ("switch interval", sys.setswitchinterval),
+    ("limit of digits", sys.set_int_max_str_digits),
+    ("coroutine origin depth", sys.set_coroutine_origin_tracking_depth),
+    ("thread stack size", threading.stack_size),
+    ("sys.dont_write_bytecode", lambda value: setattr(sys, "dont_write_bytecode", value)),
+    ("sys.pycache_prefix", lambda value: setattr(sys, "pycache_prefix", value)),
+    ("sys.tracebacklimit", _set_limit),
+    ("faulthandler", _set_faulthandler),
+    ("socket default timeout", lambda value: _module("_socket").setdefaulttimeout(value)),
+    ("tracemalloc", _set_tracing),
+    ("sys.argv", lambda value: sys.argv.__setitem__(slice(None), list(value))),
+)
+"""The name of each value that ``_read`` returns, and what sets it."""
+
+
+class InterpreterSettings(State["tuple[object, ...]"]):
+    """Recursion limit, switch interval, ``sys.dont_write_bytecode``, faulthandler, default timeout of sockets and the like."""
+
+    name = "interpreter"
+
+    def read(self) -> tuple[object, ...]:
+        return _read()
+
+    def differences(self, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
+        for at, ((name, _), old, new) in enumerate(zip(_SETTERS, before, now, strict=True)):
+            if old != new:
+                yield self.altered(name, f"{name}: {_text(new)} (before: {_text(old)})", at, old)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        _SETTERS[cast("int", of)][1](value)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        old = sys.getrecursionlimit()
+        sys.setrecursionlimit(old + 1)
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(old)
+
+
+def _text(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"

@@ -1,0 +1,107 @@
+"""What the system grants the process: resource limits, processors, priority."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
+
+from pytest_maskcheck.resources.audit_events import Use
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.state import State
+
+try:
+    import resource as _resource_module
+except ImportError:
+    _resource_module = None  # type: ignore[assignment]
+
+HAS_LIMITS = _resource_module is not None
+HAS_SCHEDULING = hasattr(os, "sched_setscheduler")
+_resource: Any = _resource_module
+_LIMITS = {
+    name: getattr(_resource, name)
+    for name in sorted(dir(_resource))
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"  # another name of RLIMIT_NOFILE
+}
+_HARMLESS = ("RLIMIT_CORE", "RLIMIT_NOFILE")
+"""Limits that the canary may change; their soft one can be lowered and raised again by anyone."""
+
+Limits = tuple[tuple[int, int], ...]
+
+
+class ResourceLimits(State[Limits]):
+    """The limits of ``resource.setrlimit``, looked at if the uninterrupted test sets one."""
+
+    name = "rlimit"
+
+    def __init__(self) -> None:
+        self.use = Use("resource.setrlimit", "resource.prlimit")
+
+    def learning(self) -> AbstractContextManager[None]:
+        return self.use.learning()
+
+    def read(self) -> Limits:
+        return tuple(map(_resource.getrlimit, _LIMITS.values())) if self.use.seen else ()
+
+    def differences(self, before: Limits, now: Limits) -> Iterator[Leftover]:
+        for name, old, new in zip(_LIMITS, before, now, strict=False):
+            if old != new:
+                yield self.altered(name, f"{name} is {_told(new)} (before: {_told(old)})", name, old)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        _resource.setrlimit(_LIMITS[cast("str", of)], value)
+
+    def canary(self) -> AbstractContextManager[None]:
+        """As in the base class. From this call on limits are looked at."""
+        return self.use.assumed(self._canary())
+
+    @contextmanager
+    def _canary(self) -> Iterator[None]:
+        limits = {name: limit for name in _HARMLESS if any(limit := _resource.getrlimit(_LIMITS[name]))}
+        name, (soft, hard) = next(iter(limits.items()))
+        try:
+            _resource.setrlimit(_LIMITS[name], (soft - 1 if soft > 0 else hard if soft == 0 else 1 << 40, hard))
+            yield
+        finally:
+            _resource.setrlimit(_LIMITS[name], (soft, hard))
+
+
+def _told(limits: tuple[int, int]) -> str:
+    return " and ".join("unlimited" if limit == _resource.RLIM_INFINITY else str(limit) for limit in limits)
+
+
+Scheduling = tuple[object, ...]
+
+
+class Scheduled(State[Scheduling]):
+    """The processors the process may run on, its priority and its scheduling policy."""
+
+    name = "scheduling"
+    default = False
+
+    def read(self) -> Scheduling:
+        return os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), os.sched_getscheduler(0)
+
+    def differences(self, before: Scheduling, now: Scheduling) -> Iterator[Leftover]:
+        for name, old, new in zip(("priority", "affinity", "policy"), before, now, strict=True):
+            if old != new:
+                yield self.altered(name, f"{name} is {new} (before: {old})", name, old)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        former: Any = value
+        if of == "priority":
+            os.setpriority(os.PRIO_PROCESS, 0, former)
+        elif of == "affinity":
+            os.sched_setaffinity(0, former)
+        else:
+            os.sched_setscheduler(0, former, os.sched_getparam(0))
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        old, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_BATCH if old == os.SCHED_OTHER else os.SCHED_OTHER, os.sched_param(0))
+        try:
+            yield
+        finally:
+            os.sched_setscheduler(0, old, parameter)

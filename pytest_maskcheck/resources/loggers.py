@@ -1,0 +1,131 @@
+"""Logging: handlers and levels of loggers, and the switches of the module."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter, itemgetter
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.state import State, changes, described, same
+
+_VALUES = ("level", "propagate", "disabled")
+_values = itemgetter(*_VALUES)
+_handlers = itemgetter("handlers")
+_SWITCHES = ("logging.raiseExceptions", "logging.lastResort", "logging.disable")
+_switches = attrgetter("raiseExceptions", "lastResort", "root.manager._disable")
+
+
+class _Known:
+    """The loggers there are, the root first."""
+
+    def __init__(self, logging: Any) -> None:
+        self.table: dict[str, Any] = logging.root.manager.loggerDict
+        self.count = len(self.table)
+        loggers = {name: one for name, one in self.table.items() if isinstance(one, logging.Logger)}
+        self.names = ("root", *loggers)
+        self.loggers = (logging.root, *loggers.values())
+        self.namespaces = tuple(map(vars, self.loggers))
+        # Names of which only a child was asked for: they become loggers without being counted.
+        self._promised = tuple(name for name in self.table if name not in loggers)
+        self._promises = [self.table[name] for name in self._promised]
+
+    def all(self) -> bool:
+        """Tell whether no logger came since."""
+        table = self.table
+        if len(table) != self.count:
+            return False
+        return not self._promised or list(map(table.get, self._promised)) == self._promises
+
+
+_Reading = tuple[_Known, "tuple[object, ...]", "list[tuple[object, ...]]", "list[tuple[object, ...]]"]
+
+
+class Loggers(State["_Reading | None"]):
+    """Level, handlers and switches of every logger, and those of the module. Of loggers that are new only the handlers."""
+
+    name = "logging"
+
+    def __init__(self) -> None:
+        self._known: _Known | None = None
+
+    def read(self) -> _Reading | None:
+        logging = sys.modules.get("logging")
+        if logging is None:
+            return None
+        known = self._known
+        if known is None or not known.all():
+            known = self._known = _Known(logging)
+        namespaces = known.namespaces
+        handlers = list(map(tuple, map(_handlers, namespaces)))
+        return known, _switches(logging), list(map(_values, namespaces)), handlers
+
+    def compare(self, before: object) -> list[Leftover]:
+        old, now = cast("_Reading | None", before), self.read()
+        if old is None or now is None or same(old, now):
+            return []
+        return list(self.differences(old, now))
+
+    def differences(self, before: _Reading | None, now: _Reading | None) -> Iterator[Leftover]:
+        if before is None or now is None:
+            return
+        (before_known, before_switches, *before_rows), (known, switches, *rows) = before, now
+        for switch, old, new in zip(_SWITCHES, before_switches, switches, strict=True):
+            if old is not new and old != new:
+                yield self.altered(switch, f"{switch} is {new} (before: {old})", switch, old)
+        former = dict(zip(before_known.loggers, zip(*before_rows, strict=True), strict=True))
+        for name, logger, values, handlers in zip(known.names, known.loggers, *rows, strict=True):
+            old_values, old_handlers = former.get(logger, (values, ()))
+            yield from self._values(name, logger, old_values, values)
+            yield from self._handlers(name, logger, old_handlers, handlers)
+
+    def _values(
+        self, name: str, logger: object, before: tuple[object, ...], now: tuple[object, ...]
+    ) -> Iterator[Leftover]:
+        for value, old, new in zip(_VALUES, before, now, strict=True):
+            if old != new:
+                detail = f"logger {name}: {value} is {new} (before: {old})"
+                yield self.altered(f"{name} {value}", detail, (logger, value), old)
+
+    def _handlers(
+        self, name: str, logger: object, before: tuple[object, ...], now: tuple[object, ...]
+    ) -> Iterator[Leftover]:
+        if same(before, now):
+            return
+        added, removed = changes(before, now)
+        told = [f"{described(handler)} was added" for handler in added]
+        told += [f"{described(handler)} is gone" for handler in removed]
+        detail = f"logger {name}: handlers changed: {', '.join(told) or 'their order'}"
+        yield self.altered(f"{name} handlers", detail, (logger, "handlers"), before)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        logging = cast("Any", sys.modules["logging"])
+        if of == "logging.disable":
+            logging.disable(value)
+        elif isinstance(of, str):
+            setattr(logging, of.partition(".")[2], value)
+        else:
+            logger, name = cast("tuple[Any, str]", of)
+            if name == "handlers":
+                logger.handlers[:] = cast("tuple[Any, ...]", value)
+            elif name == "level":
+                logger.setLevel(value)
+            else:
+                setattr(logger, name, value)
+
+    def canary(self) -> AbstractContextManager[None]:
+        """As in the base class. The module is imported from this call on."""
+        return _canary(importlib.import_module("logging"))
+
+
+@contextmanager
+def _canary(logging: Any) -> Iterator[None]:
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)

@@ -1,0 +1,66 @@
+"""Warnings: which filters are in force, and what shows a warning."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.implicit import filters_in_force, put_filters
+from pytest_maskcheck.resources.state import State, described
+
+_SHOWING: Any = getattr(warnings, "_showwarning_orig", None)
+
+Warnings = tuple[list[Any], object, object]
+
+
+class WarningFilters(State[Warnings]):
+    """The filters, by content and order, and ``warnings.showwarning``."""
+
+    name = "warnings"
+
+    def read(self) -> Warnings:
+        return filters_in_force(), warnings.showwarning, warnings.formatwarning
+
+    def compare(self, before: object) -> list[Leftover]:
+        old, now = cast("Warnings", before), self.read()
+        if old[1] is now[1] and old[2] is now[2] and old[0] == now[0]:
+            return []
+        return list(self.differences(old, now))
+
+    def differences(self, before: Warnings, now: Warnings) -> Iterator[Leftover]:
+        old, new = before[0], now[0]
+        for item in [item for item in new if item not in old]:
+            yield self.altered(_told(item), f"a warning filter was added: {_told(item)}", "filters", old)
+        for item in [item for item in old if item not in new]:
+            yield self.altered(_told(item), f"a warning filter is gone: {_told(item)}", "filters", old)
+        if old != new and all(item in old for item in new) and all(item in new for item in old):
+            yield self.altered("order", "the order of the warning filters changed", "filters", old)
+        for name, former, function in zip(("showwarning", "formatwarning"), before[1:], now[1:], strict=True):
+            if former is not function:
+                yield self.altered(name, f"warnings.{name} is now {described(function)}", name, former)
+
+    def put_back(self, of: Hashable, value: object) -> None:
+        if of == "filters":
+            put_filters(cast("list[Any]", value))
+        else:
+            setattr(warnings, cast("str", of), value)
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        old = filters_in_force()
+        warnings.filterwarnings("ignore", "pytest_maskcheck canary")
+        try:
+            yield
+        finally:
+            put_filters(old)
+
+
+def _told(item: Any) -> str:
+    """Return a filter as it would be written."""
+    action, message, category, module, _ = item
+    parts = [action, *(getattr(part, "pattern", part) or "" for part in (message,)), category.__name__]
+    text = ":".join(part for part in parts if part)
+    return text if module is None else f"{text} in {getattr(module, 'pattern', module)}"
