@@ -325,6 +325,7 @@ class Judge:
         for leftover in ran.dropped:
             if (leftover.kind, leftover.key) not in self.baseline:
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
+        yield from ran.broken
         yield from self._about_exception(ran, left=left)
 
     def _about_exception(self, ran: Ran, *, left: bool) -> Iterator[Finding]:
@@ -403,6 +404,8 @@ def _trouble(ran: Ran) -> str:
         return f"died ({ran.detail})"
     if ran.raised:
         return f"raised {ran.raised.text}"
+    if ran.broken:
+        return f"broke the {ran.broken[0].kind} {ran.broken[0].key}"
     return ran.trouble or "took another way"
 
 
@@ -425,6 +428,7 @@ class Auditor:
         scope: which code and which lines.
         mode: ``checkpoint``, ``line`` or ``raise``.
         signums: the signals to send.
+        watch: called with each recording as it begins.
     """
 
     runner: Runner
@@ -432,6 +436,7 @@ class Auditor:
     scope: Scope
     mode: Mode
     signums: tuple[int, ...]
+    watch: Callable[[Recording], object] = lambda _: None
     aims: dict[str, Aim] = field(default_factory=dict)
 
     def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
@@ -459,8 +464,9 @@ class Auditor:
     @arming
     def _recording(self, recording: Recording) -> Iterator[None]:
         with self.engine.record(self.scope.in_scope, self.mode, self.signums) as found:
+            self.watch(found)
             yield
-        recording.hits, recording.other_threads = found.hits, found.other_threads
+        recording.hits, recording.other_threads, recording.aside = found.hits, found.other_threads, found.aside
 
     def baseline(self) -> tuple[frozenset[tuple[str, str]], float]:
         """Run the test twice as it is; return what it leaves behind by itself, and seconds a run takes.
@@ -483,6 +489,10 @@ class Auditor:
 
     def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
         ran = self.runner.run(_watched(watching))
+        if ran.broken:
+            broken = ran.broken[0]
+            message = f"{broken.kind} {broken.key} does not hold after the uninterrupted test: {broken.detail}"
+            raise Refused(message)
         if not ran.passed:
             message = f"run again, the test {_trouble(ran)}"
             raise Refused(message)
@@ -518,6 +528,7 @@ class Auditor:
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
         tail = Recording()
+        self.watch(tail)
         return self.runner.run(self._strike(aim, lambda: None, tail), aim.first), tail
 
     def _strike(

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_maskcheck import points, signals
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
@@ -187,6 +188,8 @@ def audit_item(order: Order) -> Outcome:
                 broken = str(error)
             except Exception:  # noqa: BLE001  (a defect of ours: reported as such, and the session goes on)
                 broken = traceback.format_exc()
+            finally:
+                del order.item.stash[LEDGER]
     results = collected.complete()
     audit = Audit(
         test=order.item.nodeid,
@@ -258,10 +261,13 @@ class _Work:
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
+        self.runner.guarantees = item.stash[LEDGER] = self._ledger
         self._only = points.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
         self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
         self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
+        self._auditor.watch = self._ledger.watch
         self._recording = Recording()
 
     def isolated(self, tell: Tell) -> None:
@@ -295,6 +301,8 @@ class _Work:
             tell(refused)
             return
         self._tell_about_kinds(tell)
+        for note in self._ledger.settle():
+            tell(note)
         tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline))))
         self.limit += 10 * seconds
         settings = self._order.settings

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pytest_maskcheck.points import Aim, Plan, evenly, few, ordinals_of, own_hits, point_of, reasonable
+from pytest_maskcheck.points import Aim, Plan, evenly, few, ordinals_of, own_hits, point_of, reasonable, unpaused
 from pytest_maskcheck.results import Point, PointResult, Verdict
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Pairs:
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
         reason = f"{_SECOND}outside the test: pytest or a plugin was running"
         self._plan.leave_out(reason, len(tail.hits) - len(within))
-        kept = reasonable(within, self._reason_against, self._plan, _SECOND)
+        kept = unpaused(within, tail, self._plan, _SECOND)
+        kept = reasonable(kept, self._reason_against, self._plan, _SECOND)
         if not self._only:
             kept = few(kept, self._hits, self._plan, _SECOND)
         ordinals = ordinals_of([*self._places.values(), *tail.hits])

@@ -1,10 +1,13 @@
-"""pytest's hooks that are there without ``--maskcheck``: options and marker. The rest is registered on demand."""
+"""pytest's hooks that are there without ``--maskcheck``: options, marker and fixture. The rest is registered on demand."""
 
 from __future__ import annotations
 
 import pytest
 
 from pytest_maskcheck import settings
+from pytest_maskcheck.guarantees import maskcheck
+
+__all__ = ["maskcheck", "pytest_addoption", "pytest_configure"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PAUSED = "within maskcheck.paused()"
+"""The reason why hits are left out at which the test asked not to be interrupted."""
+
 _PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
@@ -136,7 +139,7 @@ def plan(
     chosen = Plan()
     within = _within(recording.hits, body)
     chosen.leave_out("outside the test: pytest or a plugin was running", len(recording.hits) - len(within))
-    kept = reasonable(within, reason_against, chosen)
+    kept = reasonable(unpaused(within, recording, chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
     chosen.leave_out("line reached on another thread: only the main thread is interrupted", elsewhere)
     if not only:
@@ -152,6 +155,13 @@ def plan(
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen
+
+
+def unpaused(hits: list[Hit], recording: Recording, chosen: Plan, what: str = "") -> list[Hit]:
+    """Return the hits at which the test wants to be interrupted; the others are counted in ``chosen``, as what they are."""
+    kept = [hit for hit in hits if not recording.is_aside(hit)] if recording.aside else hits
+    chosen.leave_out(what + PAUSED, len(hits) - len(kept))
+    return kept
 
 
 def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: str = "") -> list[Hit]:

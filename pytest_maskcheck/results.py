@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     SWALLOWED = "swallowed"
     REPLACED = "replaced"
     UNUSABLE = "unusable"
+    INVARIANT = "invariant"
     HANG = "hang"
     CRASH = "crash"
     INTERPRETER = "interpreter"

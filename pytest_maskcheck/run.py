@@ -28,7 +28,7 @@ from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
-from pytest_maskcheck.results import Frame
+from pytest_maskcheck.results import Finding, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +61,27 @@ class Target(Protocol):
 
     def places(self) -> dict[str, str]:
         """Return directories that differ from run to run, by name; asked during a run."""
+        ...
+
+
+class Guarantees(Protocol):
+    """What must hold after a run; see :class:`pytest_maskcheck.guarantees.Ledger`."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the run that ended has anything to check."""
+        ...
+
+    def begin(self, struck: Callable[[], bool]) -> None:
+        """Take what tells whether the interrupt of the run was sent."""
+        ...
+
+    def check(self, *, returned: bool) -> tuple[Finding, ...]:
+        """Return what does not hold; ``returned`` tells that nothing came out of the body."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what was registered for the run."""
         ...
 
 
@@ -97,6 +118,7 @@ class Ran:
         folded: a resource was undone to see which others are parts of it: the process is not to be used further.
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
         places: identity, and kind and key -> where it came to be in the run, each time, if the run was watched.
+        broken: guarantees that do not hold.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
@@ -111,6 +133,7 @@ class Ran:
     folded: bool = False
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[Identity, tuple[Frame, ...]] = field(default_factory=dict)
+    broken: tuple[Finding, ...] = ()
     lost: tuple[str, ...] = ()
     late: bool = False
     trouble: str = ""
@@ -122,7 +145,7 @@ class Ran:
     @property
     def passed(self) -> bool:
         """The test did what it does uninterrupted."""
-        return not (self.died or self.raised or self.late or self.trouble)
+        return not (self.died or self.raised or self.late or self.trouble or self.broken)
 
 
 @dataclass(slots=True)
@@ -137,6 +160,7 @@ class Runner:
         in_scope: tells the test's frames from those that called it.
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
+        guarantees: what must hold after a run.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
     """
 
@@ -147,6 +171,7 @@ class Runner:
     in_scope: InScope
     here: bool = False
     outside: Outside | None = None
+    guarantees: Guarantees | None = None
     keep: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
@@ -172,6 +197,8 @@ class Runner:
                 raise
             ran.late = True
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
+        named = self.surroundings.named
+        ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
             strike.fired and strike.context != hit.context for strike, hit in zip(strikes, hits, strict=False)
@@ -191,6 +218,8 @@ class Runner:
     ) -> None:
         error: BaseException | None = None
         owner = os.getpid()
+        if self.guarantees is not None:
+            self.guarantees.begin(lambda: ran.strike.fired)
         with at_once:
             befores = [kind.snapshot() for kind in self.kinds]
         if watch is not None:
@@ -241,6 +270,7 @@ class Runner:
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
         first = self._read(befores)
+        returned = error is None
         if error is not None:
             ran.raised = self._raised(error, ran.strike)
             entries = self._entries(error, ran.strike)
@@ -253,13 +283,14 @@ class Runner:
             error = None
         else:
             test = None
+        first, made = self._checked(ran, befores, first, returned=returned)
         if not first:
             return
         gc.collect()
-        second = self._settled(befores)
+        second = [found for found in self._settled(befores) if found.identity not in made]
         del test
         gc.collect()
-        last = self._settled(befores) if second else []
+        last = [found for found in self._settled(befores) if found.identity not in made] if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
         kept = {leftover.identity for leftover in last}
         kept |= {leftover.identity for leftover in second if leftover.kind in gone}
@@ -295,6 +326,25 @@ class Runner:
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
         return parts
+
+    def _checked(
+        self, ran: Ran, befores: list[object], first: list[Leftover], *, returned: bool
+    ) -> tuple[list[Leftover], set[Identity]]:
+        """Check the guarantees and let go of them.
+
+        Returns:
+            ``first`` without what nothing but the guarantees kept, if no traceback kept it; and what the checks left behind.
+        """
+        if self.guarantees is None or not self.guarantees.asked:
+            return first, set()
+        before = {found.identity for found in self._read(befores)} if first else set()
+        ran.broken = self.guarantees.check(returned=returned)
+        made = {found.identity for found in self._read(befores)} - before if first else set()
+        self.guarantees.forget()
+        if first and returned:
+            there = {found.identity for found in self._read(befores)}
+            first = [found for found in first if found.identity in there]
+        return first, made
 
     def _repair(self, leftovers: list[Leftover]) -> None:
         """Undo what is left; of what the process takes with it only where the process stays."""

@@ -29,9 +29,10 @@ LAYERS = (
     "resources",
     "reports",
     "settings",
+    "hooks",
+    "guarantees",
     "results",
     "signals",
-    "hooks",
     "errors",
     "masking",
 )
@@ -40,7 +41,7 @@ LAYERS = (
 KNOWS = {
     "coverage": {"reach"},
     "_pytest": {"rerun"},
-    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "hooks"},
+    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "hooks", "guarantees"},
     "pluggy": {"hooks"},
 }
 """What is not of the standard library, and who may import it."""
@@ -123,7 +124,9 @@ def test_few_modules_know_others(path):
         assert part(path) in KNOWS[name]
 
 
-@pytest.mark.parametrize("path", ["plugin.py", "settings.py", "errors.py", "__init__.py"])
+@pytest.mark.parametrize(
+    "path", ["plugin.py", "settings.py", "guarantees.py", "results.py", "errors.py", "__init__.py"]
+)
 def test_what_is_always_imported_imports_no_engine(path):
     """At module level, what pytest imports without ``--maskcheck`` imports nothing of the engine."""
     body = ast.parse(SOURCES[path].read_text(encoding="utf-8")).body

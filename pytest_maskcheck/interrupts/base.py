@@ -91,12 +91,18 @@ class Recording:
     hits: list[Hit] = field(default_factory=list)
     other_threads: set[tuple[str, int]] = field(default_factory=set)
     numbers: dict[tuple[CodeType, int, PlaceKind], int] = field(default_factory=dict)
+    aside: list[range] = field(default_factory=list)
+    """Positions of hits that are not to be interrupted because the test asked for that."""
 
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the main thread came by ``offset`` of ``frame``."""
         code = frame.f_code
         number = self.numbers[code, offset, kind] = self.numbers.get((code, offset, kind), 0) + 1
         self.hits.append(Hit(code, offset, kind, number, context_of(frame, in_scope), trigger))
+
+    def is_aside(self, hit: Hit) -> bool:
+        """Tell whether the test asked not to be interrupted at a hit."""
+        return any(hit is self.hits[position] for positions in self.aside for position in positions)
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ _BY_VERDICT = {
     "and no `return` in `finally`",
     Verdict.REPLACED: "clean-up code must cope with what was only half done when the interrupt came, so that the interrupt comes out",
     Verdict.UNUSABLE: "restore the invariants of the object in a `finally`, or mask signals while they do not hold",
+    Verdict.INVARIANT: "undo what was half done in a `finally` or `except BaseException`, prepare the change aside and put it in place in one step, "
+    "or mask signals while the guarantee does not hold",
     Verdict.HANG: "clean-up code waits for something that the interrupted code no longer gives: a lock that it still holds, "
     "a thread that was never told to stop",
     Verdict.CRASH: "code that runs while an interrupt passes ended the process",

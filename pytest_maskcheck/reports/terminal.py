@@ -35,7 +35,7 @@ def title(defect: Defect) -> str:
     """Return what a defect is about."""
     if defect.kind == defect.verdict:
         return defect.key
-    if defect.verdict in {Verdict.LEAK, Verdict.IMPLICIT, Verdict.ALTERED, Verdict.INTERPRETER}:
+    if defect.verdict in {Verdict.LEAK, Verdict.IMPLICIT, Verdict.ALTERED, Verdict.INTERPRETER, Verdict.INVARIANT}:
         return f"{defect.kind} {defect.key}".strip()
     return defect.detail
 
@@ -127,7 +127,7 @@ def _about(name: str, defect: Defect) -> bool:
 
 
 def _labelled(label: str, text: str) -> str:
-    return f"  {label:{_LABEL}}{text}"
+    return f"  {label:{_LABEL}}" + text.replace("\n", "\n" + " " * (_LABEL + 2))
 
 
 def _excerpt(point: Point) -> Iterator[str]:
