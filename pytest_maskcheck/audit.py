@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_maskcheck import fingerprint
 from pytest_maskcheck.interrupts import Recording, Strike
 from pytest_maskcheck.interrupts.base import arming, nothing
 from pytest_maskcheck.origins import Trace, Watch
@@ -112,6 +113,7 @@ class Judge:
         baseline: kind and key of what the uninterrupted test leaves behind, too.
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
+        looking: within it, runs note the state of modules.
 
     Attributes:
         results: id of a point -> its result.
@@ -124,8 +126,10 @@ class Judge:
     baseline: frozenset[tuple[str, str]] = frozenset()
     report: Callable[[PointResult], object] = lambda _: None
     traced: Mapping[str, bool] = field(default_factory=dict)
+    looking: Callable[[], AbstractContextManager[None]] = nullcontext
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
     _origins: dict[tuple[str, str], list[Origin]] = field(default_factory=dict)
 
@@ -253,11 +257,12 @@ class Judge:
 
     def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
         """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
-        runs = self._alone(point, None)
+        with self.looking():
+            runs = self._alone(point, None)
         last = runs[-1]
         if len(runs) > 1 and not last.passed:
             identity = last.died or (last.raised.type if last.raised else "fixture")
-            detail = "the next run of the test " + _trouble(last)
+            detail = f"the next run of the test {_trouble(last)}{_where(last)}{self._differs(runs[0])}"
             finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
             result = PointResult(
                 point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback
@@ -266,6 +271,19 @@ class Judge:
             note = f"once, the next run in the same process {_trouble(after)}; not so in a clean process"
             result = PointResult(point.id, result.findings, result.reason, note, result.exception, result.traceback)
         self._final(result)
+
+    def _differs(self, ran: Ran) -> str:
+        """Return in words what a run left otherwise than an uninterrupted one."""
+        if not ran.state:
+            return ""
+        if self._ordinary is None:
+            with self.looking():
+                runs = self._alone(None, None)
+            self._ordinary = tuple(run.state for run in runs if run.passed)
+        if len(self._ordinary) < 2:
+            return ""
+        text = fingerprint.differences(ran.state, *self._ordinary)
+        return f"; differs: {text}" if text else ""
 
     def _alone(self, *requests: Request) -> list[Ran]:
         """Make these runs in a clean process."""
@@ -407,6 +425,12 @@ def _trouble(ran: Ran) -> str:
     if ran.broken:
         return f"broke the {ran.broken[0].kind} {ran.broken[0].key}"
     return ran.trouble or "took another way"
+
+
+def _where(ran: Ran) -> str:
+    """Return in words where a run failed."""
+    frames = ran.stack if ran.died else ran.raised.frames if ran.raised else ()
+    return f", at {frames[-1].path}:{frames[-1].line} in {frames[-1].function}" if frames else ""
 
 
 def leftovers(ran: Ran) -> frozenset[tuple[str, str]]:

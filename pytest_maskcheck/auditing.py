@@ -11,11 +11,12 @@ import time
 import traceback
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck import points, signals
+from pytest_maskcheck import fingerprint, points, signals
 from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
@@ -308,7 +309,7 @@ class _Work:
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, settings.allow)
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
-        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell, traced)
+        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell, traced, self._looking)
         self._judge(judge)
         if pair or (settings.interrupts == 2 and not self._only):
             judge.plan = self._follow(plan, judge.results, tell)
@@ -327,6 +328,15 @@ class _Work:
         for kind, key in judge.baseline:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
         tell(_Allows(used))
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Let runs note what the modules in scope keep."""
+        self.runner.look = partial(fingerprint.take, self._order.reach.in_scope, self.runner.surroundings.named)
+        try:
+            yield
+        finally:
+            self.runner.look = dict
 
     def _judge(self, judge: Judge) -> None:
         self.runner.keep = bool(self._only)  # for a debugger

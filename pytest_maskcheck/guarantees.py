@@ -180,7 +180,7 @@ def _asserts(check: Callable[..., object]) -> bool:
     before = None
     for instruction in dis.get_instructions(code):
         if instruction.opname == "RETURN_VALUE":
-            if before is None or before.opname != "LOAD_CONST" or before.argval is not None:
+            if before is None or not before.opname.startswith("LOAD_CO") or before.argval is not None:
                 return False
         elif instruction.opname == "RETURN_CONST" and instruction.argval is not None:
             return False

@@ -124,6 +124,7 @@ class Ran:
         trouble: what went wrong outside the body.
         seconds: duration of the body.
         died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
+        state: what modules kept afterwards, if the runner was to look.
     """
 
     strike: Strike
@@ -141,6 +142,7 @@ class Ran:
     died: str = ""
     detail: str = ""
     stack: tuple[Frame, ...] = ()
+    state: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -161,6 +163,7 @@ class Runner:
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
         guarantees: what must hold after a run.
+        look: returns what modules keep, for the state of each run.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
     """
 
@@ -172,6 +175,7 @@ class Runner:
     here: bool = False
     outside: Outside | None = None
     guarantees: Guarantees | None = None
+    look: Callable[[], dict[str, str]] = dict
     keep: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
@@ -199,6 +203,7 @@ class Runner:
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
+        ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
             strike.fired and strike.context != hit.context for strike, hit in zip(strikes, hits, strict=False)

@@ -25,6 +25,7 @@ LAYERS = (
     "reach",
     "pairs",
     "points",
+    "fingerprint",
     "interrupts",
     "resources",
     "reports",
@@ -55,6 +56,7 @@ ONLY = {
     "errors": set(),
     "masking": set(),
     "interrupts": set(),
+    "fingerprint": set(),
     "resources": {"results"},
     "reach": set(),
 }
@@ -71,6 +73,7 @@ ENGINE = {
     "reach",
     "pairs",
     "points",
+    "fingerprint",
     "interrupts",
     "resources",
 }

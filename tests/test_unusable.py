@@ -1,0 +1,195 @@
+"""What ``unusable`` says: where the next run failed, and what the interrupt left otherwise than an uninterrupted run."""
+
+from __future__ import annotations
+
+import sys
+import types
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck import fingerprint
+
+STORE = """
+STATE = {"open": 0}
+SEEN = []
+
+class Store:
+    total = 0
+
+    def __init__(self):
+        self.items = {}
+
+STORE = Store()
+
+def get():
+    assert not STATE["open"], "still open"
+    SEEN.append(len(SEEN))
+    STATE["open"] = 1
+    len("x")
+    STATE["open"] = 0
+
+def put():
+    if "half" in STORE.items:
+        raise KeyError("half")
+    STORE.items["half"] = []
+    len("x")
+    del STORE.items["half"]
+
+def count():
+    if Store.total:
+        raise ValueError("total")
+    Store.total += 1
+    len("x")
+    Store.total -= 1
+"""
+
+PROGRAMS = {
+    "dict": (
+        "store.get()",
+        "the next run of the test raised AssertionError: still open",
+        "in get; ",
+        "store.STATE['open'] is 1, after an uninterrupted run it is 0",
+    ),
+    "instance": (
+        "store.put()",
+        "raised KeyError: 'half'",
+        "in put; ",
+        "store.STORE.items['half'] is a list of 0, after an uninterrupted run it is not there",
+    ),
+    "class": (
+        "store.count()",
+        "raised ValueError: total",
+        "in count; ",
+        "store.Store.total is 1, after an uninterrupted run it is 0",
+    ),
+    "hidden": (
+        "path = '/proc/self/comm'\n    assert open(path).read() != 'x\\n'\n    open(path, 'w').write('x')\n    len('x')\n    open(path, 'w').write('y')",
+        "raised AssertionError",
+        "in test_it",
+        "",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def audits(audit_together):
+    """The audits of all programs."""
+    sources = {
+        name: f"import pytest, store\n\n@pytest.mark.interrupt_safe\ndef test_it():\n    {body}\n"
+        for name, (body, *_) in PROGRAMS.items()
+    }
+    return audit_together(sources, {"store.py": STORE, "conftest.py": "import sys; sys.path.insert(0, '.')"})
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_names_where_the_next_run_failed_and_what_differs(audits, name):
+    """What differs between uninterrupted runs, such as ``SEEN``, is not named."""
+    _, how, where, differs = PROGRAMS[name]
+    (defect,) = (defect for defect in audits[name].failures if defect.verdict == "unusable")
+    assert how in defect.detail
+    assert where in defect.detail
+    _, _, told = defect.detail.partition("differs: ")
+    assert told == differs
+
+
+KEPT = """
+import collections, enum, threading
+from functools import lru_cache
+
+class Colour(enum.Enum):
+    RED = 1
+
+class Slotted:
+    __slots__ = ("left",)
+    def __init__(self):
+        self.left = [1]
+
+class Counted(dict):
+    def __len__(self):
+        raise RuntimeError("the user's own code")
+    __repr__ = items = __len__
+
+def memo():
+    cache = {}
+    def remembered():
+        return cache
+    return remembered
+
+LOCK, AGAIN = threading.Lock(), threading.RLock()
+MANY = list(range(1000))
+SLOTTED, COUNTED, REMEMBERED = Slotted(), Counted(a=1), memo()
+COLOUR, NAMES, LATEST, LOOP = Colour.RED, {"a"}, collections.deque([1]), []
+LOOP.append(LOOP)
+OTHER = object()
+
+@lru_cache
+def cached(number):
+    return number
+"""
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """A module in scope, and what tells its fingerprint."""
+    module = types.ModuleType("kept")
+    module.__file__ = "kept.py"
+    monkeypatch.setitem(sys.modules, "kept", module)
+    exec(dedent(KEPT), vars(module))
+    return module
+
+
+def look() -> dict[str, str]:
+    """Return the fingerprint of the module."""
+    return fingerprint.take(lambda name: name == "kept.py")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("LOCK.acquire()", "kept.LOCK is a lock, locked, after an uninterrupted run it is a lock, unlocked"),
+        ("AGAIN.acquire()", "kept.AGAIN is a RLock, locked, after an uninterrupted run it is a RLock, unlocked"),
+        ("MANY.append(1)", "kept.MANY is a list of 1001, after an uninterrupted run it is a list of 1000"),
+        ("SLOTTED.left[0] = 2", "kept.SLOTTED.left[0] is 2, after an uninterrupted run it is 1"),
+        ("SLOTTED.left = None", "kept.SLOTTED.left is None, after an uninterrupted run it is a list of 1"),
+        ("del SLOTTED.left", "kept.SLOTTED.left is not there, after an uninterrupted run it is a list of 1"),
+        (
+            "dict.update(COUNTED, b={'c': 1})",
+            "kept.COUNTED['b'] is a dict of 1, after an uninterrupted run it is not there",
+        ),
+        ("REMEMBERED()['a'] = 1", "kept.REMEMBERED.<cache>['a'] is 1, after an uninterrupted run it is not there"),
+        ("COLOUR = None", "kept.COLOUR is None, after an uninterrupted run it is a Colour RED"),
+        ("NAMES.clear()", "kept.NAMES['a'] is not there, after an uninterrupted run it is True"),
+        ("LATEST.append(2)", "kept.LATEST[1] is 2, after an uninterrupted run it is not there"),
+        (
+            "cached(1)",
+            "kept.cached is a _lru_cache_wrapper of 1, after an uninterrupted run it is a _lru_cache_wrapper of 0",
+        ),
+        ("OTHER = object()", ""),
+        ("import os", ""),
+    ],
+)
+def test_a_fingerprint_sees(kept, change, told):
+    """Each change is told once, by the deepest name; what is not seen is said nothing of."""
+    before = look()
+    exec(change, vars(kept))
+    assert fingerprint.differences(look(), before, before) == told
+
+
+def test_what_varies_is_not_named(kept):
+    """A value that two uninterrupted runs leave differently says nothing."""
+    first = look()
+    kept.COLOUR = 1
+    second = look()
+    kept.COLOUR = 2
+    assert fingerprint.differences(look(), first, second) == ""
+
+
+def test_five_differences_are_named(kept):
+    """The rest is counted."""
+    before = look()
+    for number in range(7):
+        setattr(kept, f"NEW{number}", number)
+    told = fingerprint.differences(look(), before, before)
+    assert told.count("; kept.NEW") == 4
+    assert told.endswith("; and 2 more")
