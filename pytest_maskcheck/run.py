@@ -234,8 +234,11 @@ class Runner:
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
                     ran.strike = strike
-                    with watch or nullcontext():
+                    if watch is None:  # no nullcontext: contextlib may be in scope
                         body()
+                    else:
+                        with watch:
+                            body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
             if os.getpid() != owner:  # a child forked by the code under test and lost: it would go on with the session

@@ -256,7 +256,8 @@ def test_the_report_tells_all_of_it(audit):
     result.stdout.fnmatch_lines(
         [
             "leak: lock *.LOCK",
-            "  interrupted *.py:*: *.py:*:call#1, *",
+            "  interrupted *.py:*:call#1, *",
+            "  lost at     *.py:*-* (2 points)",
             "  came from   *.py:* in test_it",
             "  held by     *.LOCK",
             "  blocks      whoever acquires it next: *.py:* in test_it, *.py:* in test_it",

@@ -432,7 +432,7 @@ def test_one_pair_is_audited_alone(audit):
     audited.result.stdout.fnmatch_lines(
         [
             '>           len("y")',
-            f"E   leak: lock *LOCK [[]1 point, first at {name}:8 → {name}:10]",
+            f"E   leak: lock *LOCK [[]1 point, {name}:8 → {name}:10]",
             '  >    8 |         len("x")',
             f"  then {name}, in test_it",
             '  >   10 |         len("y")',

@@ -90,7 +90,9 @@ def _defect(defect: Defect, audit: Audit, command: Sequence[str]) -> Iterator[st
     if defect.detail and defect.detail != title(defect):
         yield _labelled("what", defect.detail)
     yield from _excerpt(point)
-    yield _labelled("interrupted", f"{defect.lines}: {_points(defect.points)}")
+    yield _labelled("interrupted", _points(defect.points))
+    if len(defect.points) > 1:
+        yield _labelled("lost at", f"{defect.lines} ({count(defect.points, 'point')})")
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)
     for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):

@@ -28,6 +28,8 @@ class AsyncLocks(Kind):
     name = "async_lock"
     dies_with_frames = True
 
+    blocks = True
+
     def __init__(self) -> None:
         self._census = Census(_LOCKS)
 
@@ -53,7 +55,10 @@ class AsyncLocks(Kind):
         return Leftover(self.name, key, detail, (id(lock), times))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()

@@ -114,6 +114,8 @@ class ProcessSemaphores(Kind):
     name = "process_semaphore"
     outlives = True
 
+    blocks = True
+
     def __init__(self) -> None:
         self._census = Census(_SEMAPHORES)
 
@@ -144,7 +146,10 @@ class ProcessSemaphores(Kind):
         return Leftover(self.name, key, detail, (id(semaphore), times))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover, cast("tuple[int, int]", leftover.token)[0])
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._census.settle()
