@@ -256,7 +256,7 @@ class _Work:
         self.directory = os.path.join(directory, "p")
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
-        surroundings = Surroundings(in_scope=order.reach.in_scope)
+        surroundings = Surroundings(in_scope=order.reach.covers)
         kinds = default_kinds(surroundings)
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
@@ -332,7 +332,7 @@ class _Work:
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Let runs note what the modules in scope keep."""
-        self.runner.look = partial(fingerprint.take, self._order.reach.in_scope, self.runner.surroundings.named)
+        self.runner.look = partial(fingerprint.take, self._order.reach.covers, self.runner.surroundings.named)
         try:
             yield
         finally:

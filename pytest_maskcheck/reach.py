@@ -13,6 +13,7 @@ import re
 import sysconfig
 from bisect import bisect_right
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +214,11 @@ class Reach:
         """Tell whether code with this ``co_filename`` is in scope and was reached."""
         return self._measured(filename) is not None
 
+    def covers(self, filename: str) -> bool:
+        """Tell whether a file is in scope, reached or not."""
+        path = os.path.abspath(filename)
+        return path in self._lines or self._wanted(path, self._include)
+
     def _measured(self, filename: str) -> str | None:
         try:
             return self._files[filename]
@@ -229,8 +235,7 @@ class Reach:
         """Tell whether coverage would measure a file."""
         if _is_ours(path) or not os.path.isfile(path):
             return False
-        included, omitted = (GlobMatcher(prep_patterns(patterns), "") for patterns in (include, self._omit))
-        return included.match(path) and not omitted.match(path)
+        return _matcher(*include).match(path) and not _matcher(*self._omit).match(path)
 
     def reason_against(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> str:
         """Return why a point on this line is not audited, or ``""``.
@@ -341,6 +346,11 @@ def _standard_library() -> list[str]:
 def _escaped(path: str) -> str:
     """Return a pattern that matches ``path``; coverage's patterns know no escapes."""
     return re.sub(r"[*?\[\]]", "?", path)
+
+
+@lru_cache(maxsize=64)
+def _matcher(*patterns: str) -> GlobMatcher:
+    return GlobMatcher(prep_patterns(patterns), "")
 
 
 def _below(directory: str) -> str:
