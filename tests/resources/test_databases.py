@@ -1,0 +1,134 @@
+"""Connections and transactions of sqlite."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.resources import Surroundings
+from pytest_maskcheck.resources.databases import Connections, Transactions
+
+if TYPE_CHECKING:
+    from tests.resources.conftest import Watch
+
+
+class Derived(sqlite3.Connection):
+    """A class of a user's, which is not asked."""
+
+    @property
+    def total_changes(self) -> int:  # type: ignore[override]
+        raise AssertionError
+
+
+@pytest.fixture
+def older() -> Iterator[sqlite3.Connection]:
+    """A connection that is older than the frozen heap."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create table t (x)")
+        connection.row_factory = lambda *_: None
+        yield connection
+
+
+@pytest.mark.usefixtures("frozen_heap")
+@pytest.mark.parametrize("make", [sqlite3.Connection, Derived])
+def test_an_open_connection_is_a_leftover(
+    surroundings: Surroundings, watch: Watch, tmp_path: Path, make: type[sqlite3.Connection]
+) -> None:
+    """Under the name of its file; repair closes it."""
+    kind = Connections(surroundings)
+    compare = watch(kind)
+    connection = sqlite3.connect(tmp_path / "a.db", factory=make)
+    (leftover,) = compare()
+    assert leftover.key == "<tmp_path>/a.db"
+    assert leftover.detail == f"a connection to the database {tmp_path}/a.db was not closed"
+    assert kind.repair(leftover)
+    assert compare() == []
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_connections_of_other_threads_are_seen(surroundings: Surroundings, watch: Watch) -> None:
+    """But not what they are to, and they cannot be closed from here."""
+    kind = Connections(surroundings)
+    compare = watch(kind)
+    made: list[sqlite3.Connection] = []
+    opened, done = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with closing(sqlite3.connect(":memory:")) as connection:
+            made.append(connection)
+            opened.set()
+            done.wait()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    opened.wait()
+    (leftover,) = compare()
+    assert leftover.key == "?"
+    assert not kind.repair(leftover)
+    done.set()
+    thread.join()
+    assert compare() == []
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_closed_connections_are_no_leftovers(surroundings: Surroundings, watch: Watch) -> None:
+    """Nor are those whose making failed, and those that were open before."""
+    with closing(sqlite3.connect(":memory:")):
+        compare = watch(Connections(surroundings))
+        with closing(sqlite3.connect(":memory:")) as closed:
+            closed.execute("select 1")
+        unborn = sqlite3.Connection.__new__(sqlite3.Connection)
+        assert compare() == []
+        del unborn
+
+
+def test_a_transaction_on_an_older_connection_is_a_leftover(
+    surroundings: Surroundings, watch: Watch, older: sqlite3.Connection
+) -> None:
+    """Repair rolls it back."""
+    kind = Transactions(surroundings)
+    kind.prepare()
+    gc.freeze()
+    try:
+        before = kind.snapshot()
+        older.execute("insert into t values (1)")
+        (leftover,) = kind.compare(before)
+        assert leftover.key == ":memory:"
+        assert leftover.detail == "a transaction on the database :memory: was neither committed nor rolled back"
+        assert kind.repair(leftover)
+        assert not older.in_transaction
+        assert kind.compare(before) == []
+    finally:
+        gc.unfreeze()
+
+
+def test_transactions_that_ended_are_no_leftovers(
+    surroundings: Surroundings, watch: Watch, older: sqlite3.Connection
+) -> None:
+    """Nor one that was open before."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as another:
+        another.execute("begin")
+        compare = watch(Transactions(surroundings))
+        with older:
+            older.execute("insert into t values (1)")
+        assert compare() == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="since 3.12")
+def test_the_transaction_that_is_always_open_is_no_leftover(surroundings: Surroundings, watch: Watch) -> None:
+    """``autocommit=False``."""
+    options: dict[str, Any] = {"autocommit": False}
+    compare = watch(Transactions(surroundings))
+    with closing(sqlite3.connect(":memory:", **options)) as connection:
+        connection.execute("create table t (x)")
+        assert compare() == []
