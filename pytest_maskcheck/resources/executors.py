@@ -68,9 +68,10 @@ class Pools(Objects):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        from multiprocessing.pool import ThreadPool
+        from multiprocessing.pool import Pool, ThreadPool
 
-        pool = ThreadPool(1)
+        pool = ThreadPool.__new__(ThreadPool)
+        Pool.__init__(pool, 1, context=_context())
         try:
             yield
         finally:
@@ -100,12 +101,9 @@ class Managers(Objects):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        from multiprocessing import get_all_start_methods, get_context
         from multiprocessing.managers import BaseManager
 
-        # Other start methods would start processes that stay.
-        context = get_context("fork" if "fork" in get_all_start_methods() else None)
-        manager = BaseManager(ctx=context)
+        manager = BaseManager(ctx=_context())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a fork beside threads
             manager.start()
@@ -113,6 +111,13 @@ class Managers(Objects):
             yield
         finally:
             manager.shutdown()
+
+
+def _context() -> Any:
+    """Return a way to start processes; others than this one would start some that stay."""
+    from multiprocessing import get_all_start_methods, get_context
+
+    return get_context("fork" if "fork" in get_all_start_methods() else None)
 
 
 def _kill(processes: list[Any]) -> None:
