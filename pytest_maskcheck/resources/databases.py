@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
-from pytest_maskcheck.resources.base import Surroundings
+from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 
@@ -30,16 +31,21 @@ def _read(connection: Any, name: str) -> Any:
     return vars(_sqlite3.Connection)[name].__get__(connection)
 
 
-def _database(connection: Any, surroundings: Surroundings) -> tuple[str, str]:
-    """Return the key and the name of the file that a connection is to."""
+def _described(leftover: Leftover, connections: Iterable[object], surroundings: Surroundings) -> Leftover:
+    """Return ``leftover`` under the name of the file that its connection is to.
+
+    To ask for it leaves a statement with the connection, and so is for the end.
+    """
     import _sqlite3
 
-    name = "?"
-    with suppress(Exception):  # it belongs to another thread
-        cursor = _sqlite3.Cursor(connection)
-        cursor.row_factory = None
-        name = cursor.execute("PRAGMA database_list").fetchone()[2] or ":memory:"
-    return surroundings.key(name), name
+    for connection in connections:
+        if id(connection) == leftover.token:
+            with suppress(Exception):  # it belongs to another thread, it was closed
+                cursor = _sqlite3.Cursor(cast("_sqlite3.Connection", connection))
+                cursor.row_factory = None
+                name = cursor.execute("PRAGMA database_list").fetchone()[2] or ":memory:"
+                return replace(leftover, key=surroundings.key(name), detail=f"{leftover.detail}: {name}")
+    return leftover
 
 
 class Connections(Objects):
@@ -56,8 +62,10 @@ class Connections(Objects):
         return _is_open(thing)
 
     def told(self, thing: Any) -> tuple[str, str]:
-        key, name = _database(thing, self.surroundings)
-        return key, f"a connection to the database {name} was not closed"
+        return type(thing).__qualname__, "a connection to a database was not closed"
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return _described(leftover, self._made(), self.surroundings)
 
     def close(self, thing: Any) -> None:
         thing.close()
@@ -96,8 +104,10 @@ class Transactions(Objects):
         return _is_open(thing) and _read(thing, "in_transaction") and getattr(thing, "autocommit", True) is not False
 
     def told(self, thing: Any) -> tuple[str, str]:
-        key, name = _database(thing, self.surroundings)
-        return key, f"a transaction on the database {name} was neither committed nor rolled back"
+        return type(thing).__qualname__, "a transaction was neither committed nor rolled back"
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return _described(leftover, self._made(), self.surroundings)
 
     def close(self, thing: Any) -> None:
         thing.rollback()

@@ -225,7 +225,8 @@ def name_of(thing: object, noun: str) -> str:
 
 def owner(thing: object) -> str | None:
     """Return the best name for ``thing`` among those its visible holders have, None if there is none."""
-    return min(_names(thing, "", _DEPTH, {id(thing)}), default=(0, 0, None))[2]
+    ours = map(id, (at_once.found or {}).values())
+    return min(_names(thing, "", _DEPTH, {id(thing), *ours}), default=(0, 0, None))[2]
 
 
 def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple[int, int, str]]:

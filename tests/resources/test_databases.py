@@ -42,13 +42,15 @@ def older() -> Iterator[sqlite3.Connection]:
 def test_an_open_connection_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path, make: type[sqlite3.Connection]
 ) -> None:
-    """Under the name of its file; repair closes it."""
+    """At last under the name of its file; repair closes it."""
     kind = Connections(surroundings)
     compare = watch(kind)
     connection = sqlite3.connect(tmp_path / "a.db", factory=make)
     (leftover,) = compare()
-    assert leftover.key == "<tmp_path>/a.db"
-    assert leftover.detail == f"a connection to the database {tmp_path}/a.db was not closed"
+    assert (leftover.key, leftover.detail) == (make.__name__, "a connection to a database was not closed")
+    described = kind.describe(leftover)
+    assert described.key == "<tmp_path>/a.db"
+    assert described.detail == f"a connection to a database was not closed: {tmp_path}/a.db"
     assert kind.repair(leftover)
     assert compare() == []
     with pytest.raises(sqlite3.ProgrammingError):
@@ -73,7 +75,7 @@ def test_connections_of_other_threads_are_seen(surroundings: Surroundings, watch
     thread.start()
     opened.wait()
     (leftover,) = compare()
-    assert leftover.key == "?"
+    assert kind.describe(leftover) == leftover
     assert not kind.repair(leftover)
     done.set()
     thread.join()
@@ -103,8 +105,9 @@ def test_a_transaction_on_an_older_connection_is_a_leftover(
         before = kind.snapshot()
         older.execute("insert into t values (1)")
         (leftover,) = kind.compare(before)
-        assert leftover.key == ":memory:"
-        assert leftover.detail == "a transaction on the database :memory: was neither committed nor rolled back"
+        described = kind.describe(leftover)
+        assert described.key == ":memory:"
+        assert described.detail == "a transaction was neither committed nor rolled back: :memory:"
         assert kind.repair(leftover)
         assert not older.in_transaction
         assert kind.compare(before) == []
