@@ -115,6 +115,16 @@ class ItemTarget:
                 places["tmp_path"] = str(arguments[name])
         return places
 
+    def forget(self) -> None:
+        """Turn the log records that pytest keeps into texts: what they tell of an exception keeps its frames alive."""
+        plugin: Any = self._item.config.pluginmanager.get_plugin("logging-plugin")
+        for handler in (plugin.caplog_handler, plugin.report_handler) if plugin is not None else ():
+            for record in handler.records:
+                with suppress(Exception):  # arguments that do not fit their message
+                    handler.format(record)  # the text of the traceback stays
+                    record.msg = record.getMessage()
+                record.args = record.exc_info = None
+
 
 @contextmanager
 def _same_finalizers(item: pytest.Function) -> Iterator[None]:

@@ -63,6 +63,10 @@ class Target(Protocol):
         """Return directories that differ from run to run, by name; asked during a run."""
         ...
 
+    def forget(self) -> None:
+        """Let go of what the harness noted of the run and what keeps frames alive, such as tracebacks in captured logs."""
+        ...
+
 
 class Guarantees(Protocol):
     """What must hold after a run; see :class:`pytest_maskcheck.guarantees.Ledger`."""
@@ -294,6 +298,7 @@ class Runner:
         first, made = self._checked(ran, befores, first, returned=returned)
         if not first:
             return
+        self.target.forget()
         gc.collect()
         second = [found for found in self._settled(befores) if found.identity not in made]
         del test

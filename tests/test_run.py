@@ -40,6 +40,9 @@ def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str]
         def places(self) -> dict[str, str]:
             return places or {}
 
+        def forget(self) -> None:
+            pass
+
     surroundings = Surroundings()
     kinds = default_kinds(surroundings)
     for kind in kinds:

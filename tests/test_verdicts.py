@@ -33,6 +33,22 @@ PROGRAMS = {
             file.read()  # implicit@call
             file.close()
         """,
+    "implicit_and_logged": """
+        import logging
+
+        def use(file):  # (implicit@entry)
+            os.fstat(file.fileno())  # (implicit@call)
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            try:
+                file = open(os.devnull)  # (implicit@call)
+                use(file)
+                file.close()
+            except BaseException as error:
+                logging.exception("failed: %s", error)
+                raise
+        """,
     "implicit_not": """
         @pytest.mark.interrupt_safe(strict=True)
         def test_it():
