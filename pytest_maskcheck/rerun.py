@@ -81,6 +81,7 @@ class ItemTarget:
         """Take the item, and directories that are the same in all runs."""
         self._item = item
         self._places = places or {}
+        self._warnings: list[warnings.WarningMessage] = []
 
     def __call__(self, around: Callable[[Body], None]) -> str:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
@@ -94,7 +95,7 @@ class ItemTarget:
 
         _fresh_instance(item)
         try:
-            with _unlogged(item.config), _same_finalizers(item), replaced_runtest(item, run):
+            with _unlogged(item.config) as self._warnings, _same_finalizers(item), replaced_runtest(item, run):
                 reports = _protocol(item)
         finally:
             del item._report_sections[sections:], item.user_properties[properties:]  # noqa: SLF001
@@ -116,7 +117,9 @@ class ItemTarget:
         return places
 
     def forget(self) -> None:
-        """Turn the log records that pytest keeps into texts: what they tell of an exception keeps its frames alive."""
+        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them."""
+        for warning in self._warnings:
+            warning.source = None
         plugin: Any = self._item.config.pluginmanager.get_plugin("logging-plugin")
         for handler in (plugin.caplog_handler, plugin.report_handler) if plugin is not None else ():
             for record in handler.records:
@@ -170,8 +173,12 @@ _LOGGED = ("pytest_runtest_logreport", "pytest_warning_recorded", "pytest_except
 
 
 @contextmanager
-def _unlogged(config: pytest.Config) -> Iterator[None]:
-    """Keep reports of subtests, and warnings, from the terminal, from xdist and from all other plugins."""
+def _unlogged(config: pytest.Config) -> Iterator[list[warnings.WarningMessage]]:
+    """Keep reports of subtests, and warnings, from the terminal, from xdist and from all other plugins.
+
+    Yields:
+        The warnings, as they come.
+    """
     callers: list[Any] = [getattr(config.hook, name) for name in _LOGGED]
     implementations = [caller._hookimpls for caller in callers]  # noqa: SLF001
     failed: dict[str, int] = {} if _FAILED_SUBTESTS is None else config.stash.get(_FAILED_SUBTESTS, {})
@@ -179,8 +186,8 @@ def _unlogged(config: pytest.Config) -> Iterator[None]:
     for caller in callers:
         caller._hookimpls = []  # noqa: SLF001
     try:
-        with warnings.catch_warnings(record=True):
-            yield
+        with warnings.catch_warnings(record=True) as kept_back:
+            yield kept_back
     finally:
         for caller, kept in zip(callers, implementations, strict=True):
             caller._hookimpls = kept  # noqa: SLF001

@@ -298,11 +298,10 @@ class Runner:
         first, made = self._checked(ran, befores, first, returned=returned)
         if not first:
             return
-        self.target.forget()
-        gc.collect()
+        self._let_go()
         second = [found for found in self._settled(befores) if found.identity not in made]
         del test
-        gc.collect()
+        self._let_go()
         last = [found for found in self._settled(befores) if found.identity not in made] if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
         kept = {leftover.identity for leftover in last}
@@ -358,6 +357,12 @@ class Runner:
             there = {found.identity for found in self._read(befores)}
             first = [found for found in first if found.identity in there]
         return first, made
+
+    def _let_go(self) -> None:
+        """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
+        gc.collect()
+        self.target.forget()
+        gc.collect()
 
     def _repair(self, leftovers: list[Leftover]) -> None:
         """Undo what is left; of what the process takes with it only where the process stays."""

@@ -49,6 +49,16 @@ PROGRAMS = {
                 logging.exception("failed: %s", error)
                 raise
         """,
+    "implicit_and_warned": """
+        async def work():
+            len("x")
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            coroutine = work()
+            len("x")  # (implicit@call)
+            coroutine.close()
+        """,
     "implicit_not": """
         @pytest.mark.interrupt_safe(strict=True)
         def test_it():
