@@ -31,7 +31,7 @@ from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.results import Finding, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
     from types import FrameType
 
@@ -281,7 +281,7 @@ class Runner:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
-        first = self._read(befores)
+        first = self._settled(befores, {kind.name for kind in self.kinds if kind.ends})
         returned = error is None
         if error is not None:
             ran.raised = self._raised(error, ran.strike)
@@ -299,10 +299,11 @@ class Runner:
         if not first:
             return
         self._let_go()
-        second = [found for found in self._settled(befores) if found.identity not in made]
+        settling = {kind.name for kind in self.kinds if kind.settles}
+        second = [found for found in self._settled(befores, settling) if found.identity not in made]
         del test
         self._let_go()
-        last = [found for found in self._settled(befores) if found.identity not in made] if second else []
+        last = [found for found in self._settled(befores, settling) if found.identity not in made] if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
         kept = {leftover.identity for leftover in last}
         kept |= {leftover.identity for leftover in second if leftover.kind in gone}
@@ -375,9 +376,8 @@ class Runner:
         with at_once:
             return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]
 
-    def _settled(self, befores: list[object]) -> list[Leftover]:
-        """Read again until nothing is left that may vanish by itself."""
-        settling = {kind.name for kind in self.kinds if kind.settles}
+    def _settled(self, befores: list[object], settling: Collection[str]) -> list[Leftover]:
+        """Read again until nothing is left of these kinds, which may vanish by itself."""
         found = self._read(befores)
         for pause in _PATIENCE:
             if not any(leftover.kind in settling for leftover in found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -118,6 +119,17 @@ def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> N
     assert ran.raised is not None
     assert ran.raised.text.endswith("'<tmp_path>/missing'")
     assert [leftover.detail.split()[1] for leftover in ran.leaked] == ["<tmp_path>/tmp12345678"]
+
+
+def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
+    """The first reading waits for it: no reference counting ended it."""
+
+    def body() -> None:
+        thread = threading.Thread(target=time.sleep, args=[0.03])
+        thread.start()
+        raise ValueError("no")
+
+    assert found(run(body)) == ([], [])
 
 
 def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:

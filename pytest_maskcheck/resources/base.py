@@ -60,6 +60,9 @@ class Kind(ABC):
     settles: ClassVar[bool] = False
     """True if a leftover may vanish by itself within milliseconds (threads, children): worth a second look."""
 
+    ends: ClassVar[bool] = False
+    """True if a leftover may vanish by itself whatever refers to it (threads): no reference counting is at work then."""
+
     dies_with_frames: ClassVar[bool] = False
     """True if a leftover that dies together with the frames of the interrupted code harmed nobody (locks)."""
 

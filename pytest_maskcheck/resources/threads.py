@@ -33,6 +33,7 @@ class Threads(Kind):
 
     name = "thread"
     settles = True
+    ends = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
