@@ -28,7 +28,7 @@ def thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str] | None = None) -> Ran:
+def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str] | None = None, only: str = "") -> Ran:
     """Run a body once, uninterrupted but for what it raises itself."""
 
     class Target:
@@ -45,7 +45,7 @@ def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str]
             pass
 
     surroundings = Surroundings()
-    kinds = default_kinds(surroundings)
+    kinds = tuple(kind for kind in default_kinds(surroundings) if only in {"", kind.name})
     for kind in kinds:
         kind.prepare()
     runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
@@ -129,7 +129,7 @@ def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
         thread.start()
         raise ValueError("no")
 
-    assert found(run(body)) == ([], [])
+    assert found(run(body, only="thread")) == ([], [])
 
 
 def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:

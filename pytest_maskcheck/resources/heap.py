@@ -129,6 +129,8 @@ _FAMILIES: list[tuple[str, str, Family]] = []
 class _AtOnce:
     """See :data:`at_once`."""
 
+    __slots__ = ("active", "found")
+
     def __init__(self) -> None:
         self.found: _Found | None = None
         self.active = False
@@ -245,8 +247,12 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
 
 
 def is_ours(holder: object) -> bool:
-    """Tell whether ``holder`` is a frame of this package, which looks at the thing."""
-    return type(holder) is types.FrameType and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
+    """Tell whether ``holder`` is a frame of this package, which looks at the thing, or what it found."""
+    return (
+        holder is at_once
+        or type(holder) is types.FrameType
+        and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
+    )
 
 
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
