@@ -66,10 +66,10 @@ class DoubleCloses(Objects):
 
     def _open(self) -> list[object]:
         found = super()._open()
-        if self._poll is not None:
-            for fd, events in self._poll.poll(0):
-                if events & _INVALID:
-                    found += self._stale(fd)
+        for fd, events in self._poll.poll(0) if self._poll is not None else ():
+            if events & _INVALID:
+                known = set(map(id, found))
+                found += [thing for thing in self._stale(fd) if id(thing) not in known]
         return found
 
     def _stale(self, fd: int) -> list[object]:

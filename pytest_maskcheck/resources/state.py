@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
@@ -86,6 +87,8 @@ def described(thing: object) -> str:
     """Return a name for ``thing``: its own if it has one, else that of its type. Runs no code of its class."""
     if thing is None:
         return "None"
+    if type(thing) is types.MethodType:
+        thing = thing.__func__
     try:
         name, module = (object.__getattribute__(thing, attribute) for attribute in ("__qualname__", "__module__"))
     except AttributeError:
