@@ -21,6 +21,7 @@ from pytest_maskcheck.resources.state import State
 _TERMINAL = "/dev/tty"
 _STANDARD = (0, 1, 2)
 _OUTPUT = (1, 2)
+_UNINTERRUPTED = 2  # runs after ``prepare``
 _SEQUENCE = re.compile(rb"\x1b\[\?([\d;]+)([hl])|\x1b(c)")
 _MODES = {
     **dict.fromkeys((b"47", b"1047", b"1049"), "alternate screen"),
@@ -52,20 +53,24 @@ _Reading = tuple[_Blocking, "dict[str, Any] | None", bool, "_Output | None"]
 class Terminal(State[_Reading]):
     """Settings of the terminal, modes switched on by what was written, curses, standard descriptors that do not block.
 
-    Output is looked at if the uninterrupted test switches modes.
+    Output is looked at if one of the first runs, which are not interrupted, switches modes.
     """
 
     name = "terminal"
 
     def __init__(self) -> None:
         self.switches = False
+        self._unsure = 0
 
-    @contextmanager
-    def learning(self) -> Iterator[None]:
-        """See whether the body switches modes."""
-        output = _output()
-        yield
-        self.switches = self.switches or any(map(_SEQUENCE.search, _texts(output)))
+    def prepare(self) -> None:
+        self._unsure = _UNINTERRUPTED
+
+    def compare(self, before: object) -> list[Leftover]:
+        if self._unsure:
+            self._unsure -= 1
+            output = cast("_Reading", before)[3]
+            self.switches = self.switches or (output is not None and any(map(_SEQUENCE.search, _texts(output))))
+        return super().compare(before)
 
     def read(self) -> _Reading:
         try:
@@ -73,7 +78,12 @@ class Terminal(State[_Reading]):
         except OSError:
             blocking = tuple(map(_blocking, _STANDARD))
         settings = None if _module("termios") is None else _settings()
-        return blocking, settings, _module("_curses") is None or _ended(), _output() if self.switches else None
+        return (
+            blocking,
+            settings,
+            _module("_curses") is None or _ended(),
+            _output() if self.switches or self._unsure else None,
+        )
 
     def differences(self, before: _Reading, now: _Reading) -> Iterator[Leftover]:
         for fd, was, blocks in zip(_STANDARD, before[0], now[0], strict=True):

@@ -77,12 +77,13 @@ def test_the_terminal_that_controls_the_process_is_looked_at() -> None:
     program = """
         import os, tty
         from pytest_maskcheck.resources.terminal import Terminal
+        terminal = os.open("/dev/tty", os.O_RDWR)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
         kind = Terminal()
         before = kind.snapshot()
-        tty.setraw(os.open("/dev/tty", os.O_RDWR))
+        tty.setraw(terminal)
         found = kind.compare(before)
         named = [leftover.detail for leftover in found] == ["the settings of the terminal (/dev/tty) changed"]
         os._exit(0 if named and kind.repair(found[0]) and not kind.compare(before) else 7)
@@ -97,8 +98,9 @@ def test_the_terminal_that_controls_the_process_is_looked_at() -> None:
 def test_modes_switched_on_and_not_off_are_altered_state(watch: Watch, output: int) -> None:
     """Seen in what was written, if the uninterrupted test is known to switch modes."""
     kind = Terminal()
-    with kind.learning():
-        os.write(output, HIDE.encode() + SHOW.encode())
+    first = watch(kind)
+    os.write(output, HIDE.encode() + SHOW.encode())
+    assert first() == []
     compare = watch(kind)
     os.write(output, f"{HIDE}some text\x1b[?1049h\x1b[?2004h\x1b[?1000;1006h\x1b[?2004l".encode())
     found = compare()
@@ -124,9 +126,9 @@ def test_output_kept_in_memory_is_looked_at_too(watch: Watch, monkeypatch: pytes
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, write_through=True))
     kind = Terminal()
-    with kind.learning():
-        sys.stdout.write(HIDE + SHOW)
     compare = watch(kind)
+    sys.stdout.write(HIDE + SHOW)
+    assert compare() == []
     sys.stdout.write(HIDE)
     assert [leftover.key for leftover in compare()] == ["hidden cursor"]
     sys.stdout.write(SHOW)
@@ -137,12 +139,17 @@ def test_output_kept_in_memory_is_looked_at_too(watch: Watch, monkeypatch: pytes
     assert [leftover.key for leftover in compare()] == ["hidden cursor"]
 
 
-def test_output_of_a_test_that_switches_no_modes_is_not_read(watch: Watch, output: int) -> None:
+def test_output_of_a_test_that_switches_no_modes_is_not_read(output: int) -> None:
     """An interrupt does not make it do so."""
     kind = Terminal()
-    with kind.learning():
+    kind.prepare()
+    for _ in range(2):
+        before = kind.snapshot()
         os.write(output, b"\x1b[31mred\x1b[0m")
-    assert kind.switches is False
+        assert kind.compare(before) == []
+    before = kind.snapshot()
+    os.write(output, HIDE.encode())
+    assert kind.compare(before) == []
 
 
 def test_a_standard_descriptor_that_no_longer_blocks_is_altered_state(watch: Watch, output: int) -> None:
