@@ -1,0 +1,33 @@
+"""The documentation lists the kinds that there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pytest_maskcheck.resources import Surroundings, default_kinds
+
+_PAGE = Path(__file__).parents[1] / "docs" / "kinds.md"
+
+
+def _rows() -> dict[str, list[str]]:
+    """Return the rows of the table, by the name of the kind."""
+    lines = _PAGE.read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return {name.strip("`"): others for name, *others in cells}
+
+
+def test_every_kind_has_its_row_and_no_other_has_one() -> None:
+    """On Linux, which has them all; elsewhere some are missing."""
+    names = [kind.name for kind in default_kinds(Surroundings())]
+    documented = list(_rows())
+    assert sorted(name for name in documented if name in names or sys.platform == "linux") == sorted(names)
+
+
+def test_the_table_tells_which_are_on() -> None:
+    """The column begins with on or off, and each row has six cells."""
+    rows = _rows()
+    for kind in default_kinds(Surroundings()):
+        _, _, _, default, since = rows[kind.name]
+        assert default.partition(":")[0] == ("on" if kind.default else "off")
+        assert since.startswith("3.")
