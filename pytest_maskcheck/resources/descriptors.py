@@ -26,6 +26,30 @@ def _count() -> int:
     return os.stat(_LISTING).st_size if _LISTING == "/proc/self/fd" else 0
 
 
+class _Table:
+    """The open descriptors, what they refer to, and of anonymous inodes, which are all one, of which sort they are."""
+
+    def __init__(self) -> None:
+        self.identities, anonymous = _open()
+        self.files = list(self.identities.values())
+        self.anonymous = tuple(anonymous)
+        self.sorts = tuple(map(_target, anonymous))
+
+    def holds(self) -> bool:
+        """Tell whether these are the open descriptors, as the system counts them, and refer to what they did."""
+        if _count() != len(self.files):
+            return False
+        try:
+            files = list(map(_identity, map(os.fstat, self.identities)))
+        except OSError:
+            return False
+        return files == self.files and (not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts)
+
+    def sort(self, fd: int) -> str:
+        """Return the sort of an anonymous inode, nothing for other files."""
+        return self.sorts[self.anonymous.index(fd)] if fd in self.anonymous else ""
+
+
 class Descriptors(Kind):
     """Descriptors opened, closed, or pointed elsewhere. The token is (descriptor, device, inode)."""
 
@@ -35,27 +59,30 @@ class Descriptors(Kind):
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._counts = HAS_LISTING and _count() > 0
+        self._last: _Table | None = None
 
     def snapshot(self) -> object:
-        return _open()
+        if self._last is None or not self._counts or not self._last.holds():
+            self._last = _Table()
+        return self._last
 
     def compare(self, before: object) -> list[Leftover]:
-        known = cast("dict[int, Identity]", before)
-        if self._counts and _count() == len(known):
-            with suppress(OSError):
-                if list(map(_identity, map(os.fstat, known))) == list(known.values()):
-                    return []
-        now = _open()
-        found = [self._opened(fd, now[fd]) for fd in now if fd not in known]
-        return found + [self._changed(fd, now.get(fd)) for fd in known if now.get(fd) != known[fd]]
+        known = cast("_Table", before)
+        if self._counts and known.holds():
+            return []
+        now = _Table()
+        old, new = known.identities, now.identities
+        changed = [fd for fd in old if new.get(fd) != old[fd] or known.sort(fd) != now.sort(fd)]
+        found = [self._opened(fd, new[fd]) for fd in new if fd not in old]
+        return found + [self._changed(fd, new.get(fd)) for fd in changed]
 
-    def _opened(self, fd: int, identity: Identity) -> Leftover:
+    def _opened(self, fd: int, file: Identity) -> Leftover:
         target = _target(fd)
-        return Leftover(self.name, self._key(target), f"descriptor {fd} is still open: {target}", (fd, *identity))
+        return Leftover(self.name, self._key(target), f"descriptor {fd} is still open: {target}", (fd, *file))
 
-    def _changed(self, fd: int, identity: Identity | None) -> Leftover:
-        detail = "was closed" if identity is None else f"now refers to {_target(fd)}"
-        return Leftover(self.name, str(fd), f"descriptor {fd} {detail}", (fd, identity), altered=True)
+    def _changed(self, fd: int, file: Identity | None) -> Leftover:
+        detail = "was closed" if file is None else f"now refers to {_target(fd)}"
+        return Leftover(self.name, str(fd), f"descriptor {fd} {detail}", (fd, file), altered=True)
 
     def _key(self, target: str) -> str:
         name, number, _ = target.partition(":[")
@@ -71,9 +98,9 @@ class Descriptors(Kind):
         """Close a new descriptor; what was closed cannot be opened again."""
         if leftover.altered:
             return False
-        fd, *identity = cast("tuple[int, int, int]", leftover.token)
+        fd, *file = cast("tuple[int, int, int]", leftover.token)
         with suppress(OSError):
-            if _identity(os.fstat(fd)) == tuple(identity):
+            if _identity(os.fstat(fd)) == tuple(file):
                 os.close(fd)
         return True
 
@@ -94,15 +121,17 @@ def _has(thing: object, fd: int) -> bool:
         return False
 
 
-def _open() -> dict[int, Identity]:
-    """Return the open descriptors. The one that listing them takes is closed again by the time it is asked."""
+def _open() -> tuple[dict[int, Identity], list[int]]:
+    """Return the open descriptors, and which of them are anonymous. The one that listing them takes is closed by then."""
     found: dict[int, Identity] = {}
+    anonymous = []
     for fd in map(int, os.listdir(_LISTING)):
-        try:
-            found[fd] = _identity(os.fstat(fd))
-        except OSError:
-            continue
-    return found
+        with suppress(OSError):
+            status = os.fstat(fd)
+            found[fd] = _identity(status)
+            if not stat.S_IFMT(status.st_mode):
+                anonymous.append(fd)
+    return found, anonymous
 
 
 def _target(fd: int) -> str:

@@ -121,6 +121,34 @@ def test_a_number_given_to_another_file_is_altered(kind: Descriptors, watch: Wat
     assert leftover.detail.startswith(f"descriptor {fd} now refers to pipe")
 
 
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventfd")
+def test_a_number_given_to_an_anonymous_inode_of_another_sort_is_altered(
+    kind: Descriptors, watch: Watch, closing: list[int]
+) -> None:
+    """All anonymous inodes are one; what tells them apart is the name of their sort."""
+    closing += [*_epoll(), os.eventfd(0)]
+    compare = watch(kind)
+    assert compare() == []
+    os.dup2(closing[1], closing[0])
+    (leftover,) = compare()
+    assert leftover.detail == f"descriptor {closing[0]} now refers to anon_inode:[eventfd]"
+
+
+def test_what_changes_between_two_runs_is_no_leftover(kind: Descriptors, closing: list[int]) -> None:
+    """A fixture may open another file under the same number; the snapshot knows the new one."""
+    fd = os.open(os.devnull, os.O_RDONLY)
+    closing.append(fd)
+    before = kind.snapshot()
+    assert kind.compare(before) == []
+    reader, writer = os.pipe()
+    closing += [reader, writer]
+    before = kind.snapshot()
+    os.dup2(reader, fd)
+    assert [leftover.key for leftover in kind.compare(before)] == [str(fd)]
+    before = kind.snapshot()
+    assert kind.compare(before) == []
+
+
 def test_one_closed_and_another_opened_are_both_seen(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
     """A count that comes out even does not hide a leak."""
     closing += [os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)]
