@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "path", list(dict.fromkeys(sys.path)))
     monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
     monkeypatch.setitem(sys.modules, "module_of_a_test", types.ModuleType("module_of_a_test"))
 
