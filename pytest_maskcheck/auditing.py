@@ -31,12 +31,15 @@ from pytest_maskcheck.run import Runner
 from pytest_maskcheck.settings import switched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from pytest_maskcheck.audit import Executor
+    from pytest_maskcheck.audit import Executor, Last
+    from pytest_maskcheck.extensions import Extensions
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
+    from pytest_maskcheck.origins import Request
     from pytest_maskcheck.reach import Reach
+    from pytest_maskcheck.run import Ran
     from pytest_maskcheck.settings import Settings
 
     Tell = Callable[[object], None]
@@ -57,6 +60,7 @@ class Order:
         isolation: ``fork`` or ``none``, and ``why``.
         only: the id of the one point wanted, or ``""``.
         seeing: the kinds that were shown their canary -> why they did not see it, or ``""``.
+        extensions: what other plugins add.
     """
 
     item: pytest.Item
@@ -67,6 +71,7 @@ class Order:
     why: str
     only: str = ""
     seeing: dict[str, str] = field(default_factory=dict)
+    extensions: Extensions | None = None
 
 
 @dataclass(slots=True)
@@ -171,7 +176,8 @@ class _Collected:
 def audit_item(order: Order) -> Outcome:
     """Audit one test that passed."""
     started = time.perf_counter()
-    collected = _Collected(refused=refusal(order.item))
+    complaints = order.extensions.complaints() if order.extensions else ()
+    collected = _Collected(refused=refusal(order.item), notes=[*complaints])
     exception = None
     broken = ""
     if not collected.refused:
@@ -257,7 +263,8 @@ class _Work:
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
         surroundings = Surroundings(in_scope=order.reach.covers)
-        kinds = default_kinds(surroundings)
+        self._own = order.extensions.kinds() if order.extensions else ()
+        kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
@@ -270,6 +277,7 @@ class _Work:
         self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
         self._auditor.watch = self._ledger.watch
         self._recording = Recording()
+        self._failed: set[str] = set()
 
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
@@ -290,6 +298,7 @@ class _Work:
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         try:
             plan = self._auditor.find(self._choose, *own_files(self.item))
+            self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
             tell(points.Plan(shown, {}, plan.left_out))
@@ -302,6 +311,7 @@ class _Work:
             tell(refused)
             return
         self._tell_about_kinds(tell)
+        self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
         tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline))))
@@ -309,7 +319,8 @@ class _Work:
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, settings.allow)
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
-        judge = Judge(executor(), points.Plan(shown), rules, baseline, tell, traced, self._looking)
+        hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
+        judge = Judge(hearing, points.Plan(shown), rules, baseline, tell, traced, self._looking)
         self._judge(judge)
         if pair or (settings.interrupts == 2 and not self._only):
             judge.plan = self._follow(plan, judge.results, tell)
@@ -328,6 +339,26 @@ class _Work:
         for kind, key in judge.baseline:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
         tell(_Allows(used))
+
+    def _remove(self, plan: points.Plan, tell: Tell) -> None:
+        """Take out of a plan what other plugins do not want; one point that was asked for stays."""
+        if self._only or self._order.extensions is None:
+            return
+        plan.points, removed, complaints = self._order.extensions.remove(self.item, plan.points)
+        for reason, number in removed.items():
+            plan.leave_out(reason, number)
+        for complaint in complaints:
+            tell(complaint)
+
+    def _hear(self, complaints: dict[str, str], tell: Tell) -> None:
+        """Tell once of each kind that cannot be asked any more, and ask it no more in later processes."""
+        for name, complaint in complaints.items():
+            if name not in self._failed:
+                self._failed.add(name)
+                tell(complaint)
+            for kind in self._own:
+                if kind.name == name:
+                    kind.complaint = complaint
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
@@ -374,6 +405,7 @@ class _Work:
                 continue
             pairs.take(point, plan.aims[point.id], tail)
         chosen = pairs.plan()
+        self._remove(chosen, tell)
         tell(points.Plan(chosen.points, {}, chosen.left_out))
         tell(_Following(0))
         self._auditor.aims |= chosen.aims
@@ -406,6 +438,21 @@ class _Work:
             signums=self.signums,
             only=self._only["first"] if self._only else "",
         )
+
+
+@dataclass(slots=True)
+class _Hearing:
+    """An executor that shows each run to ``hear`` before it is judged."""
+
+    executor: Executor
+    hear: Callable[[Ran], None]
+
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+        """See :class:`pytest_maskcheck.audit.Executor`."""
+        with closing(self.executor.runs(requests, last)) as runs:
+            for ran in runs:
+                self.hear(ran)
+                yield ran
 
 
 @contextmanager

@@ -1,18 +1,23 @@
-"""pytest's hooks that are there without ``--maskcheck``: options, marker and fixture. The rest is registered on demand."""
+"""pytest's hooks that are there without ``--maskcheck``: options, marker, fixture and hooks. The rest is registered on demand."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_maskcheck import settings
+from pytest_maskcheck import hooks, settings
 from pytest_maskcheck.guarantees import maskcheck
 
-__all__ = ["maskcheck", "pytest_addoption", "pytest_configure"]
+__all__ = ["maskcheck", "pytest_addhooks", "pytest_addoption", "pytest_configure"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register options and ini keys."""
     settings.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let other plugins implement our hooks."""
+    pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -128,6 +128,7 @@ class Ran:
         trouble: what went wrong outside the body.
         seconds: duration of the body.
         died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
+        complaints: kinds that cannot be asked any more, each with the reason.
         state: what modules kept afterwards, if the runner was to look.
     """
 
@@ -146,6 +147,7 @@ class Ran:
     died: str = ""
     detail: str = ""
     stack: tuple[Frame, ...] = ()
+    complaints: dict[str, str] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -207,6 +209,7 @@ class Runner:
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
+        ran.complaints = {kind.name: kind.complaint for kind in self.kinds if kind.complaint}
         ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
@@ -329,13 +332,14 @@ class Runner:
     def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
         """Undo what may own other leftovers, one after the other; return what vanished with each."""
         owners = {kind.name: kind for kind in self.kinds if kind.owns}
+        settling = {kind.name for kind in self.kinds if kind.settles}
         remaining = {leftover.identity for leftover in last}
         parts: dict[Identity, set[Identity]] = {}
         for leftover in last:
             if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
                 owners[leftover.kind].repair(leftover)
                 gc.collect()
-                vanished = remaining - {other.identity for other in self._settled(befores)}
+                vanished = remaining - {other.identity for other in self._settled(befores, settling)}
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
         return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,12 @@ import pytest
 from pytest_maskcheck import points, settings
 from pytest_maskcheck.auditing import Order, Outcome, audit_item
 from pytest_maskcheck.errors import InterruptUnsafe
+from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
-from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AuditingSession:
             self._engine, self._engine_why = choose()
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
+        self._extensions = Extensions(config)
         self._audits: list[Audit] = []
         self._usage = ""
         self._settings: dict[str, Settings] = {}
@@ -76,7 +78,7 @@ class AuditingSession:
                 chosen = settings.for_item(item, self._common)
                 try:
                     self._reach(chosen)
-                    settings.switched(chosen.kinds, kind_defaults())
+                    settings.switched(chosen.kinds, self._kinds())
                 except UnknownScopeError as error:
                     message = f"{item.nodeid}: maskcheck include or exclude: {error}"
                     raise pytest.UsageError(message) from None
@@ -84,6 +86,10 @@ class AuditingSession:
                     message = f"{item.nodeid}: maskcheck {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
+
+    def _kinds(self) -> dict[str, bool]:
+        """Return the names of all kinds, those of other plugins included, and whether each is looked for by default."""
+        return kind_defaults() | {kind.name: kind.default for kind in self._extensions.kinds()}
 
     def _reach(self, chosen: Settings) -> Reach:
         """Return the scope for these settings; tests that share it share what was read of coverage's configuration."""
@@ -121,9 +127,13 @@ class AuditingSession:
         """Audit one test that passed."""
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
-        order = Order(item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._seeing)
+        order = Order(
+            item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._seeing, self._extensions
+        )
         outcome = audit_item(order)
         self._seeing = outcome.seeing
+        if complaints := self._extensions.tell(item, outcome.audit):
+            outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:

@@ -17,6 +17,7 @@ LAYERS = (
     "plugin",
     "session",
     "auditing",
+    "extensions",
     "rerun",
     "isolation",
     "audit",
@@ -42,8 +43,8 @@ LAYERS = (
 KNOWS = {
     "coverage": {"reach"},
     "_pytest": {"rerun"},
-    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "hooks", "guarantees"},
-    "pluggy": {"hooks"},
+    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "hooks", "guarantees", "extensions"},
+    "pluggy": {"hooks", "extensions"},
 }
 """What is not of the standard library, and who may import it."""
 
@@ -57,7 +58,9 @@ ONLY = {
     "masking": set(),
     "interrupts": set(),
     "fingerprint": set(),
-    "resources": {"results"},
+    "hooks": {"results"},
+    "guarantees": {"results"},
+    "resources": {"hooks", "results"},
     "reach": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
@@ -65,6 +68,7 @@ ONLY = {
 ENGINE = {
     "session",
     "auditing",
+    "extensions",
     "rerun",
     "isolation",
     "audit",
@@ -128,7 +132,7 @@ def test_few_modules_know_others(path):
 
 
 @pytest.mark.parametrize(
-    "path", ["plugin.py", "settings.py", "guarantees.py", "results.py", "errors.py", "__init__.py"]
+    "path", ["plugin.py", "settings.py", "hooks.py", "guarantees.py", "results.py", "errors.py", "__init__.py"]
 )
 def test_what_is_always_imported_imports_no_engine(path):
     """At module level, what pytest imports without ``--maskcheck`` imports nothing of the engine."""

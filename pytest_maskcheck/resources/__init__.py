@@ -31,6 +31,7 @@ from pytest_maskcheck.resources.locales import HAS_LOCALE, Locale
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.loggers import Loggers
 from pytest_maskcheck.resources.mappings import Mappings
+from pytest_maskcheck.resources.own import RESERVED, Own
 from pytest_maskcheck.resources.paths import Paths
 from pytest_maskcheck.resources.popen import Popens
 from pytest_maskcheck.resources.process_locks import ProcessLocks, ProcessSemaphores
@@ -50,7 +51,17 @@ from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
 from pytest_maskcheck.resources.warning_filters import WarningFilters
 
-__all__ = ["Kind", "Leftover", "Surroundings", "default_kinds", "kind_defaults", "kind_names", "self_test"]
+__all__ = [
+    "RESERVED",
+    "Kind",
+    "Leftover",
+    "Own",
+    "Surroundings",
+    "default_kinds",
+    "kind_defaults",
+    "kind_names",
+    "self_test",
+]
 
 
 def default_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
@@ -135,10 +146,14 @@ def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
     if freezes:  # canaries are new: nobody need look through the whole heap for them
         gc.freeze()
     try:
-        return {kind.name: reason for kind in kinds if (reason := _blindness(kind))}
+        return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind))}
     finally:
         if freezes:
             gc.unfreeze()
+
+
+def _has_canary(kind: Kind) -> bool:
+    return not isinstance(kind, Own) or kind.has_canary
 
 
 def _blindness(kind: Kind) -> str:

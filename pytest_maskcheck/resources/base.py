@@ -82,6 +82,9 @@ class Kind(ABC):
     traced: ClassVar[bool] = True
     """False if nothing can be learned by comparing while the body runs."""
 
+    complaint: str = ""
+    """Why this kind cannot be asked any more, as a sentence; only those of other plugins can fail so."""
+
     def prepare(self) -> None:  # noqa: B027  (most kinds need none)
         """Get ready once in the audited process, before the heap is frozen."""
 

@@ -248,10 +248,8 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
 
 def is_ours(holder: object) -> bool:
     """Tell whether ``holder`` is a frame of this package, which looks at the thing, or what it found."""
-    return (
-        holder is at_once
-        or type(holder) is types.FrameType
-        and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
+    return holder is at_once or (
+        type(holder) is types.FrameType and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
     )
 
 
