@@ -17,6 +17,7 @@ from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
+from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 
 if TYPE_CHECKING:

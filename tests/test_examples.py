@@ -29,6 +29,8 @@ EXPECTED: dict[str, set[str]] = {
         "leak lock RWLockFair.c_lock_write",
         "leak lock RWLockFair.c_lock_read_count",
     },
+    "test_sqlalchemy_pool.py::test_query": {"leak connection of QueuePool", "replaced exception AssertionError"},
+    "test_sqlalchemy_pool.py::test_shielded_query": set(),
     "test_stdlib.py::test_condition": {
         "leak lock Condition._lock",
         "leak lock Condition._waiters*",
@@ -44,6 +46,12 @@ EXPECTED: dict[str, set[str]] = {
         "leak lock TqdmDefaultWriteLock.th_lock",
         "leak process_lock TqdmDefaultWriteLock.mp_lock",
     },
+    "test_urllib3_pool.py::test_request": {
+        "leak connection of HTTPConnectionPool",
+        "replaced exception FullPoolError",
+        "swallowed exception ",
+    },
+    "test_urllib3_pool.py::test_request_alone": set(),
     "test_wurlitzer.py::test_pipes": {
         "altered fd 1",
         "altered fd 2",

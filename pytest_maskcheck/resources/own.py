@@ -81,7 +81,9 @@ class Own(Kind):
             key = self._key(thing)
             numbers[key] += 1
             found.append(
-                Leftover(self.name, key, f"{key} is still there", _Token(key, numbers[key], _reference(thing)))
+                Leftover(
+                    self.name, key, f"{self.name} {key} is still there", _Token(key, numbers[key], _reference(thing))
+                )
             )
         return found
 

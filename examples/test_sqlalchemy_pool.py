@@ -1,0 +1,35 @@
+"""SQLAlchemy: an interrupt while a connection is handed out takes a place in the pool for ever.
+
+Expected: ``QueuePool`` counts the connection as handed out before anybody could give it back, from the end of ``_do_get`` until the
+record knows of the connection (the kind ``connection`` is our own, see ``conftest.py``); and interrupts as ``Connection.close`` ends a transaction
+make an ``AssertionError`` of it. Interrupts between the two are undone by a weak reference: listed. With ``shield`` around
+``engine.connect`` the connection is there or not, and nothing is lost.
+"""
+
+import pytest
+import sqlalchemy
+from sqlalchemy.pool import QueuePool
+
+from pytest_maskcheck.masking import shield
+
+
+@pytest.fixture
+def engine(watch):
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0)
+    with engine.connect() as connection:  # the pool is warm
+        connection.execute(sqlalchemy.text("select 1"))
+    watch(engine.pool, QueuePool.checkedout)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.interrupt_safe(include=["sqlalchemy"], hits=1)
+def test_query(engine):
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
+
+
+@pytest.mark.interrupt_safe(include=["sqlalchemy"], hits=1)
+def test_shielded_query(engine):
+    with shield(engine.connect) as connection:
+        assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
