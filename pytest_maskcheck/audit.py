@@ -242,7 +242,7 @@ class Judge:
             if not sighting.exact:
                 closer = self._alone(Trace(point, frozenset({of[0]}), sighting.stretch))[-1].sightings
                 sighting = closer.get(of, sighting)
-            waiting = places.get(ran.sightings[of].identity) or places.get(of, ())
+            waiting = places.get(ran.sightings[of].name) or places.get(of, ())
             origins[of] = replace(sighting.origin, waiting=waiting)
         return origins
 

@@ -68,9 +68,9 @@ Request: TypeAlias = "Point | Trace | None"
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """How one leftover came to be, and its identity."""
+    """How the leftover of this name came to be."""
 
-    identity: Identity
+    name: str
     stretch: Stretch
     origin: Origin
 
@@ -97,7 +97,7 @@ class Watch:
 
     Attributes:
         seen: what is there at the last look.
-        places: identity, and kind and key -> all places where it came to be in the run.
+        places: name, and kind and key -> all places where it came to be in the run.
     """
 
     names: Names
@@ -106,7 +106,7 @@ class Watch:
     ahead: bool = False
     stretch: Stretch | None = None
     seen: dict[Identity, Sighting] = field(default_factory=dict)
-    places: dict[Identity, dict[Frame, None]] = field(default_factory=dict)
+    places: dict[str | tuple[str, str], dict[Frame, None]] = field(default_factory=dict)
     _asked: list[tuple[Kind, object]] = field(default_factory=list)
     _count: int = 0
     _looked: int = 0
@@ -143,7 +143,7 @@ class Watch:
         """Return how ``leftover``, which is there at the end of the run, came to be."""
         seen = self.seen.get(leftover.identity)
         if seen is None and self.ahead and self._last is not None:
-            return Sighting(leftover.identity, (self._count, self._count), self._last)
+            return Sighting(_name(leftover), (self._count, self._count), self._last)
         return seen
 
     def _event(self, frame: FrameType, event: str, _: object) -> None:
@@ -162,8 +162,8 @@ class Watch:
         origin = self._origin(frame) if new else None
         for leftover in new:
             assert origin is not None
-            self.seen[leftover.identity] = Sighting(leftover.identity, (self._looked, self._count), origin)
-            for name in (leftover.identity, (leftover.kind, leftover.key)):
+            self.seen[leftover.identity] = Sighting(_name(leftover), (self._looked, self._count), origin)
+            for name in (_name(leftover), (leftover.kind, leftover.key)):
                 self.places.setdefault(name, {})[origin.place] = None
         self._looked = self._count
         self._spent += time.perf_counter() - begun
@@ -186,6 +186,11 @@ class Watch:
         if top and self._before[0] is code and self._count - self._looked == 1:
             now = max((at for at in _calls(code) if self._before[1] < at < now), default=now)
         return line_of(code, now)
+
+
+def _name(leftover: Leftover) -> str:
+    """Return what identifies a leftover within the process, as text."""
+    return f"{leftover.kind} {leftover.token!r}"
 
 
 @lru_cache(maxsize=1024)

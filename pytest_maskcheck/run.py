@@ -121,7 +121,7 @@ class Ran:
         dropped: there only at the first reading.
         folded: a resource was undone to see which others are parts of it: the process is not to be used further.
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
-        places: identity, and kind and key -> where it came to be in the run, each time, if the run was watched.
+        places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
         broken: guarantees that do not hold.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
@@ -138,7 +138,7 @@ class Ran:
     dropped: tuple[Leftover, ...] = ()
     folded: bool = False
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
-    places: dict[Identity, tuple[Frame, ...]] = field(default_factory=dict)
+    places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     lost: tuple[str, ...] = ()
     late: bool = False

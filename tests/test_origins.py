@@ -351,7 +351,7 @@ def test_a_watch_ends_and_leaves_no_profile_function(watched):
 
     watch, _ = watched(interrupted)
     assert sys.getprofile() is None
-    assert [leftover[1] for leftover in watch.seen] == ["before"]
+    assert [token for _, token in watch.seen] == ["before"]
 
 
 def test_a_profile_function_of_the_test_is_left_alone(watched):

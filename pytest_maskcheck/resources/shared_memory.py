@@ -34,7 +34,7 @@ class SharedMemories(Objects):
     name = "shared_memory"
     owns = True
     outlives = True
-    settles = True
+    settles = ends = True
     family = Family("multiprocessing.shared_memory:SharedMemory")
 
     def __init__(self, surroundings: Surroundings) -> None:
