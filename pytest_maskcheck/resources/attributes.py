@@ -29,6 +29,10 @@ _OFTEN = {
 """What of the standard library is replaced most often by those who replace anything."""
 
 _UNWATCHED = frozenset({"__builtins__", "__annotate__", "__annotate_func__", "__loader__", "__spec__"})
+_OF_OTHERS = {  # kinds
+    "threading": {"excepthook", "_trace_hook", "_profile_hook"},
+    "warnings": {"showwarning", "formatwarning", "_showwarnmsg_impl"},
+}
 _MEMBERS = (staticmethod, classmethod, property)
 _CANARY = types.SimpleNamespace(call=len, other=len)
 
@@ -120,7 +124,8 @@ def _places(name: str, module: types.ModuleType, namespace: dict[str, Any]) -> I
             if issubclass(type(thing), type) and thing.__module__ == name
         ),
     ):
-        names = [each for each, value in list(contents.items()) if each not in _UNWATCHED and _is_code(value)]
+        unwatched = _UNWATCHED.union(_OF_OTHERS.get(label, ()))
+        names = [each for each, value in list(contents.items()) if each not in unwatched and _is_code(value)]
         if names:
             yield _Place(label, owner, contents, names)
 

@@ -5,30 +5,34 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.implicit import filters_in_force, put_filters
-from pytest_maskcheck.resources.state import State, described
+from pytest_maskcheck.resources.state import State, described, same
 
-_SHOWING: Any = getattr(warnings, "_showwarning_orig", None)
+_SHOWING = (
+    "showwarning",
+    "formatwarning",
+    "_showwarnmsg_impl",
+)  # the last is what ``catch_warnings(record=True)`` replaces
+_showing = attrgetter(*(name for name in _SHOWING if hasattr(warnings, name)))
 
-Warnings = tuple[list[Any], object, object]
+Warnings = tuple[list[Any], tuple[object, ...]]
 
 
 class WarningFilters(State[Warnings]):
-    """The filters, by content and order, and ``warnings.showwarning``."""
+    """The filters, by content and order, and the functions that show a warning."""
 
     name = "warnings"
 
     def read(self) -> Warnings:
-        return filters_in_force(), warnings.showwarning, warnings.formatwarning
+        return filters_in_force(), _showing(warnings)
 
     def compare(self, before: object) -> list[Leftover]:
         old, now = cast("Warnings", before), self.read()
-        if old[1] is now[1] and old[2] is now[2] and old[0] == now[0]:
-            return []
-        return list(self.differences(old, now))
+        return [] if same(old, now) else list(self.differences(old, now))
 
     def differences(self, before: Warnings, now: Warnings) -> Iterator[Leftover]:
         old, new = before[0], now[0]
@@ -38,7 +42,7 @@ class WarningFilters(State[Warnings]):
             yield self.altered(_told(item), f"a warning filter is gone: {_told(item)}", "filters", old)
         if old != new and all(item in old for item in new) and all(item in new for item in old):
             yield self.altered("order", "the order of the warning filters changed", "filters", old)
-        for name, former, function in zip(("showwarning", "formatwarning"), before[1:], now[1:], strict=True):
+        for name, former, function in zip(_SHOWING, before[1], now[1], strict=False):
             if former is not function:
                 yield self.altered(name, f"warnings.{name} is now {described(function)}", name, former)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -81,6 +82,22 @@ def test_what_shows_warnings_counts_too(watch: Watch, monkeypatch: pytest.Monkey
     assert leftover.key == "showwarning"
     assert kind.repair(leftover) is True
     assert compare() == []
+
+
+def test_recording_that_was_not_ended_is_seen(watch: Watch, watched: bool) -> None:
+    """Nobody would be shown a warning again. What is recorded meanwhile makes no difference."""
+    warnings.simplefilter("always", UserWarning)
+    compare = _start(WarningFilters(), watch, watched)
+    manager = warnings.catch_warnings(record=True)
+    recorded = manager.__enter__()
+    warnings.warn("some text", UserWarning, stacklevel=1)
+    found = compare()  # type: ignore[operator]
+    assert compare() == found  # type: ignore[operator]
+    manager.__exit__(None, None, None)
+    assert recorded is not None
+    assert {leftover.key for leftover in found} <= {"_showwarnmsg_impl", "showwarning"}
+    assert found or getattr(sys.flags, "context_aware_warnings", False)
+    assert compare() == []  # type: ignore[operator]
 
 
 def test_a_context_manager_that_was_not_left_is_seen(watch: Watch, watched: bool) -> None:
