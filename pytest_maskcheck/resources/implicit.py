@@ -45,16 +45,20 @@ class Filters(list[Any]):
         super().insert(int(index) or 1, item)
 
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return Filters(self.watcher, found) if isinstance(index, slice) else found
+        return Filters(self.watcher, self.others()[index]) if isinstance(index, slice) else super().__getitem__(index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         super().__setitem__(index, value)
         self._keep()
 
     def __delitem__(self, index: Any) -> None:
-        super().__delitem__(index)
+        super().__delitem__(index + 1 if isinstance(index, int) and index >= 0 else index)
         self._keep()
+
+    def pop(self, index: SupportsIndex = -1) -> Any:
+        found = self.others().pop(index)
+        self.remove(found)
+        return found
 
     def clear(self) -> None:
         del self[:]

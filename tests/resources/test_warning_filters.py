@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +71,32 @@ def test_filters_put_back_are_no_difference(watch: Watch, watched: bool) -> None
     saved = warnings.filters[:]
     warnings.filters[:] = saved  # type: ignore[index]
     assert compare() == []  # type: ignore[operator]
+
+
+@pytest.mark.skipif(
+    getattr(sys.flags, "context_aware_warnings", False), reason="warnings.filters are not those in force"
+)
+@pytest.mark.parametrize(
+    "undo",
+    [
+        pytest.param(lambda filters: filters.pop(0), id="pop"),
+        pytest.param(lambda filters: filters.__delitem__(0), id="del"),
+        pytest.param(lambda filters: filters.__setitem__(slice(None), filters[1:]), id="slice"),
+        pytest.param(lambda filters: filters.remove(next(_named(filters))), id="remove"),
+    ],
+)
+def test_a_filter_taken_away_by_hand_is_no_difference(
+    watch: Watch, watched: bool, undo: Callable[[list[object]], object]
+) -> None:
+    """The first filter is the one put there last."""
+    compare = _start(WarningFilters(), watch, watched)
+    warnings.simplefilter("ignore", BytesWarning)
+    undo(warnings.filters)  # type: ignore[arg-type]
+    assert compare() == []  # type: ignore[operator]
+
+
+def _named(filters: list[object]) -> Iterator[object]:
+    return (item for item in filters if item[0] == "ignore" and item[2] is BytesWarning)  # type: ignore[index]
 
 
 def test_what_shows_warnings_counts_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
