@@ -17,13 +17,10 @@ _OFTEN = {
     "time": "time sleep monotonic perf_counter",
     "datetime": "datetime date",
     "os": "open remove unlink rename replace listdir getcwd kill environ",
-    "sys": "exit",
     "random": "random",
     "socket": "socket create_connection getaddrinfo",
     "subprocess": "Popen run",
     "threading": "Thread Lock",
-    "signal": "signal",
-    "asyncio": "sleep",
     "urllib.request": "urlopen",
 }
 """What of the standard library is replaced most often by those who replace anything."""
