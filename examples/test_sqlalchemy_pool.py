@@ -23,13 +23,13 @@ def engine(watch):
     engine.dispose()
 
 
-@pytest.mark.interrupt_safe(include=["sqlalchemy"], hits=1)
+@pytest.mark.interrupt_safe(include=["sqlalchemy.pool", "sqlalchemy.util.queue", "sqlalchemy.engine.base"], hits=1)
 def test_query(engine):
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
 
 
-@pytest.mark.interrupt_safe(include=["sqlalchemy"], hits=1)
+@pytest.mark.interrupt_safe(include=["sqlalchemy.pool", "sqlalchemy.util.queue"], hits=1)
 def test_shielded_query(engine):
     with shield(engine.connect) as connection:
         assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1

@@ -353,9 +353,10 @@ class Ledger:
         if self._watched is not None:
             self._watched.aside.append(range(self._since, len(self._watched.hits)))
 
-    def forget_pauses(self) -> None:
-        """Begin a run of which nothing is paused yet."""
+    def start(self) -> None:
+        """Begin a run: nothing is paused and no interrupt sent yet."""
         self._depth = 0
+        self.struck = _never
 
     # What has to hold
 
@@ -496,7 +497,7 @@ def maskcheck(request: pytest.FixtureRequest) -> Iterator[Maskcheck]:
     """What must hold after an interrupt: ``invariant``, ``unchanged``, ``atomic``; and ``paused``, ``allow``."""
     ledger = request.node.stash.get(LEDGER, None)
     if ledger is not None:
-        ledger.forget_pauses()
+        ledger.start()
     request.node.stash[_FIXTURE] = fixture = Maskcheck(ledger)
     yield fixture
     fixture.guarantees.clear()

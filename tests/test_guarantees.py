@@ -208,6 +208,40 @@ BROKEN = {
             table["done"] = True
         """,
     ),
+    "unchanged_of_fixture": (
+        "",
+        """
+        @pytest.fixture
+        def table(maskcheck):
+            table = []
+            maskcheck.unchanged(table)
+            return table
+
+        def test_it(table):
+            len("x")
+            len("x")
+            table.append(1)  # invariant@call
+            table.pop()
+            len("x")
+        """,
+    ),
+    "unchanged_twice": (
+        "",
+        """
+        @pytest.mark.interrupt_safe(interrupts=2)
+        def test_it(maskcheck):
+            table = []
+            maskcheck.unchanged(table)
+            try:
+                table += [1]
+                len("x")
+                table.remove(1)
+            except BaseException:
+                len("x")  # invariant@call
+                table[:] = []
+                raise
+        """,
+    ),
     # Atomic
     "atomic": (
         "",
