@@ -23,7 +23,7 @@ LOOK = """
 import sys
 
 def pytest_sessionfinish(session):
-    engine = {"session", "auditing", "rerun", "isolation", "audit", "run", "reach", "points", "interrupts", "resources"}
+    engine = {"session", "auditing", "extensions", "fingerprint", "rerun", "isolation", "audit", "run", "reach", "points", "interrupts", "resources"}
     names = {"coverage", *(f"pytest_maskcheck.{name}" for name in engine)}
     print("imported:", sorted(names & sys.modules.keys()))
     print("registered:", session.config.pluginmanager.has_plugin("maskcheck-session"))
