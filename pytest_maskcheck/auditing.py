@@ -7,10 +7,11 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 import traceback
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ class Order:
         only: the id of the one point wanted, or ``""``.
         seeing: the kinds that were shown their canary -> why they did not see it, or ``""``.
         extensions: what other plugins add.
+        seconds: how long the test took.
     """
 
     item: pytest.Item
@@ -72,6 +74,7 @@ class Order:
     only: str = ""
     seeing: dict[str, str] = field(default_factory=dict)
     extensions: Extensions | None = None
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -185,6 +188,9 @@ def audit_item(order: Order) -> Outcome:
         with _directory() as directory:
             work = _Work(order, order.item, directory)
             try:
+                if lost := _lost_by_fork(work, order):
+                    order = replace(order, isolation="none", why=lost)
+                    work = _Work(order, order.item, directory)
                 if order.isolation == "fork":
                     _in_auditor(work, collected.take)
                 else:
@@ -214,6 +220,34 @@ def audit_item(order: Order) -> Outcome:
         seconds=time.perf_counter() - started,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
+
+
+def _lost_by_fork(work: _Work, order: Order) -> str:
+    """Return why a test is not to be forked though nobody asked for that: it does not end without threads that run here.
+
+    Such are those of a pool that a module keeps. Where no other thread runs there is nothing to lose, and no attempt is made.
+    """
+    others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+    if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
+        return ""
+    page = Page()
+    measurement = running()
+
+    def attempt(_: Tell) -> None:
+        own_output(work.item.config)
+        own_directory(work.item.config, work.directory)
+        with paused(*([measurement] if measurement else [])):
+            work.runner.target(lambda body: body())
+
+    limit = order.settings.timeout + 10 * order.seconds
+    try:
+        with closing(in_child(attempt, page, lambda: limit, leader=True)) as said:
+            death = _take_all(said, lambda _: None)
+    finally:
+        page.close()
+    if death is None or death.how != "hang":
+        return ""
+    return f"a fork loses running threads, and the test does not end without them: {', '.join(others)}; hangs and crashes are not caught"
 
 
 def _in_auditor(work: _Work, take: Tell) -> None:

@@ -113,7 +113,7 @@ class AuditingSession:
         call = None
         if completed and all(report.passed or report.when == "call" for report in reports):
             stop_timer(item)
-            call = self._remake(item, reports, self._audit(item))
+            call = self._remake(item, reports, self._audit(item, sum(report.duration for report in reports)))
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -124,12 +124,21 @@ class AuditingSession:
 
     # How it is audited
 
-    def _audit(self, item: pytest.Item) -> Outcome:
-        """Audit one test that passed."""
+    def _audit(self, item: pytest.Item, seconds: float) -> Outcome:
+        """Audit one test that passed, and took so long."""
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
         order = Order(
-            item, chosen, self._engine, self._reach(chosen), isolation, why, self._only, self._seeing, self._extensions
+            item,
+            chosen,
+            self._engine,
+            self._reach(chosen),
+            isolation,
+            why,
+            self._only,
+            self._seeing,
+            self._extensions,
+            seconds,
         )
         outcome = audit_item(order)
         self._seeing = outcome.seeing

@@ -75,6 +75,31 @@ def test_a_test_that_uses_a_thread_of_a_fixture_is_not_forked(audit):
     assert without.isolation.startswith("fork: ")
 
 
+POOL = """
+import pytest
+from concurrent.futures import ThreadPoolExecutor
+
+POOL = ThreadPoolExecutor(1)
+
+@pytest.mark.interrupt_safe(timeout=1)
+def test_with_pool():
+    assert POOL.submit(len, "x").result() == 1
+
+@pytest.mark.interrupt_safe
+def test_without():
+    len("x")
+"""
+
+
+def test_a_test_that_waits_for_a_thread_of_a_module_is_not_forked(audit):
+    """A pool does not start its threads again in a fork; a test that does not need them is forked as ever."""
+    with_pool, without = audit(POOL).audits
+    assert with_pool.isolation.startswith("none: a fork loses running threads")
+    assert "ThreadPoolExecutor-0_0" in with_pool.isolation
+    assert with_pool.audited == len(with_pool.points) > 0
+    assert without.isolation.startswith("fork: ")
+
+
 def _codes(code: CodeType) -> list[CodeType]:
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return [code, *(found for const in inner for found in _codes(const))]
