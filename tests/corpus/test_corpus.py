@@ -1,0 +1,95 @@
+"""No false alarms: correct bodies over the standard library and popular packages, audited all together.
+
+A body (``bodies/*.py``) says in comments what an interrupt on a line leads to, as programs in other tests do: ``leak@call``
+fails, ``(implicit@call)`` is listed; ``?`` behind it says that some interpreters do not check for signals there. ``on 3.11``
+behind it names the interpreters. All that no comment names must not be found. Whatever is announced as failing is real:
+``tests/real_signals`` shows it with signals that come at random.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Verdict
+
+BODIES = {path.stem: path for path in sorted(Path(__file__).with_name("bodies").glob("*.py"))}
+PLACES = [
+    f"{name}::{node.name}"
+    for name, path in BODIES.items()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+]
+_COMMENT = re.compile(r"(\()?\b(\w+@(?:entry|resume|call|jump))\b\)?(\?)?(?: on (3\.\d+)(?: and (earlier|later))?)?")
+
+Told = set[tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def audits(audit_folder) -> dict[str, Audit]:
+    """The audits of all bodies, by file and name."""
+    files = {f"test_{name}.py": path.read_text(encoding="utf-8") for name, path in BODIES.items()}
+    folder = audit_folder(files, "--maskcheck-all", "--maskcheck-hits=1")
+    return {audit.test.removeprefix("test_").replace(".py::", "::"): audit for audit in folder.audits}
+
+
+def announced(name: str) -> tuple[Told, Told]:
+    """Return what the comments of a file announce, and which of it need not be found."""
+    told, uncertain = set(), set()
+    for number, text in enumerate(BODIES[name].read_text(encoding="utf-8").splitlines(), 1):
+        for listed, word, perhaps, version, others in _COMMENT.findall(text.partition("#")[2]):
+            if _applies(version, others):
+                told.add((number, f"({word})" if listed else word))
+            if perhaps:
+                uncertain.add((number, f"({word})" if listed else word))
+    return told, uncertain
+
+
+def _applies(version: str, others: str) -> bool:
+    if not version:
+        return True
+    named, ours = int(version.partition(".")[2]), sys.version_info.minor
+    return ours == named or (ours < named if others == "earlier" else others == "later" and ours > named)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_found_is_what_the_comments_announce(audits, place):
+    """At the lines that the body reaches; every point of it was audited."""
+    if place not in audits:
+        pytest.skip("a package is not installed")
+    audit = audits[place]
+    assert not audit.refused
+    assert audit.audited == len(audit.points)
+    file = f"test_{place.partition('::')[0]}.py"
+    told, uncertain = announced(place.partition("::")[0])
+    reached = {point.line for point in audit.points if Path(point.file).name == file}
+    found = {
+        (point.line if Path(point.file).name == file else point.id, word if defect.fails else f"({word})")
+        for defect in audit.defects
+        for point in defect.points
+        for word in [f"{defect.verdict}@{point.kind}"]
+        if defect.verdict is not Verdict.INTERPRETER
+    }
+    due = {(line, word) for line, word in told if line in reached}
+    assert found - due == set(), [
+        f"{defect.verdict} {defect.kind} {defect.key}: {defect.detail}" for defect in audit.defects
+    ]
+    assert due - found - uncertain == set()
+
+
+def test_there_are_many_bodies():
+    assert len(PLACES) >= 110
+
+
+def test_every_comment_announces_for_a_line_that_is_reached(audits):
+    """A comment on a line that no body reaches would hide nothing, and say nothing."""
+    for name in BODIES:
+        reached = {
+            point.line for place, audit in audits.items() if place.startswith(f"{name}::") for point in audit.points
+        }
+        told, uncertain = announced(name)
+        assert {line for line, word in told - uncertain} <= reached
