@@ -167,7 +167,7 @@ def test_temporary_directory():
 def test_mkdtemp_in_tmp_path(tmp_path):
     made = None
     try:
-        made = tempfile.mkdtemp(dir=tmp_path)  # leak@call: the name is lost
+        made = tempfile.mkdtemp(dir=tmp_path)
         assert os.path.isdir(made)
     finally:
         if made:

@@ -141,7 +141,7 @@ def test_async_subprocess():
 
 
 def test_streams():
-    async def answer(reader, writer):
+    async def answer(reader, writer):  # (implicit@entry)?
         writer.write(await reader.readline())
         await writer.drain()
         writer.close()
