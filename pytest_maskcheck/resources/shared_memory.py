@@ -2,7 +2,7 @@
 
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
 somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
-looks like those that were seen or like those that ``multiprocessing`` makes up, and no process but this one and its
+looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment, and no process but this one and its
 children has it mapped. A semaphore has its name for as long as its object lives, which is in order.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ _DIRECTORY = "/dev/shm"
 _LISTED = os.path.isdir(_DIRECTORY)
 _CANARY = "maskcheck_canary_"
 _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
+_SEMAPHORE = "sem.mp-"
+_PAUSE = 0.005
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
 
 
@@ -88,16 +91,17 @@ class SharedMemories(Objects):
         for semaphore in _SEMAPHORES.made():
             used.add(f"sem.{getattr(getattr(semaphore, '_semlock', None), 'name', '')}".replace("/", "", 1))
         names = [name for name in names if name not in used and self._may_be_ours(name)]
-        if names:
+        if names:  # others create and unlink such too, and have them unmapped for a moment
+            time.sleep(_PAUSE)
             others = _mapped_by_others()
-            names = [name for name in names if f"{_DIRECTORY}/{name}" not in others]
+            names = [name for name in names if self._may_be_ours(name) and _inode(name) not in others]
         return [
             Leftover(self.name, self._key(name), f"{_DIRECTORY}/{name} was created and not unlinked", name)
             for name in sorted(names)
         ]
 
     def _may_be_ours(self, name: str) -> bool:
-        if not _MADE_UP.fullmatch(name) and self._key(name) not in self._learned:
+        if not name.startswith(_SEMAPHORE) and self._key(name) not in self._learned:
             return False
         with suppress(OSError):
             return os.lstat(f"{_DIRECTORY}/{name}").st_uid == os.getuid()
@@ -154,15 +158,22 @@ class SharedMemories(Objects):
                 _posixshmem.shm_unlink(name)
 
 
-def _mapped_by_others() -> set[str]:
-    """Return the segments that are mapped by processes other than this one and those it started."""
-    found: set[str] = set()
+def _inode(name: str) -> int:
+    """Return the inode of a segment: a semaphore is mapped under another name before it gets its own."""
+    with suppress(OSError):
+        return os.lstat(f"{_DIRECTORY}/{name}").st_ino
+    return 0
+
+
+def _mapped_by_others() -> set[int]:
+    """Return the inodes of the segments that are mapped by processes other than this one and those it started."""
+    found = {0}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             with open(f"/proc/{pid}/maps", "rb") as file:
-                maps = os.fsdecode(file.read())
-            if _DIRECTORY in maps and not _is_family(int(pid)):
-                found.update(line[line.index(_DIRECTORY) :] for line in maps.splitlines() if _DIRECTORY in line)
+                lines = [line for line in os.fsdecode(file.read()).splitlines() if _DIRECTORY in line]
+            if lines and not _is_family(int(pid)):
+                found.update(int(line.split()[4]) for line in lines)
     return found
 
 
