@@ -184,13 +184,14 @@ def audit_item(order: Order) -> Outcome:
     exception = None
     broken = ""
     if not collected.refused:
-        assert isinstance(order.item, pytest.Function)
+        item = order.item
+        assert isinstance(item, pytest.Function)
         with _directory() as directory:
-            work = _Work(order, order.item, directory)
+            work = _Work(order, item, directory)
             try:
                 if lost := _lost_by_fork(work, order):
                     order = replace(order, isolation="none", why=lost)
-                    work = _Work(order, order.item, directory)
+                    work = _Work(order, item, directory)
                 if order.isolation == "fork":
                     _in_auditor(work, collected.take)
                 else:
@@ -237,7 +238,7 @@ def _lost_by_fork(work: _Work, order: Order) -> str:
         own_output(work.item.config)
         own_directory(work.item.config, work.directory)
         with paused(*([measurement] if measurement else [])):
-            work.runner.target(lambda body: body())
+            work.runner.target(_just)
 
     limit = order.settings.timeout + 10 * order.seconds
     try:
@@ -248,6 +249,10 @@ def _lost_by_fork(work: _Work, order: Order) -> str:
     if death is None or death.how != "hang":
         return ""
     return f"a fork loses running threads, and the test does not end without them: {', '.join(others)}; hangs and crashes are not caught"
+
+
+def _just(body: Callable[[], object]) -> None:
+    body()
 
 
 def _in_auditor(work: _Work, take: Tell) -> None:
@@ -351,7 +356,7 @@ class _Work:
         tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline))))
         self.limit += 10 * seconds
         settings = self._order.settings
-        rules = Rules(settings.strict, settings.may_swallow, settings.allow)
+        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
         judge = Judge(hearing, points.Plan(shown), rules, baseline, tell, traced, self._looking)

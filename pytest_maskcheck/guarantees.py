@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_maskcheck.results import Finding, Verdict
+from pytest_maskcheck.settings import Allow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,12 +55,12 @@ class Maskcheck:
     """What the fixture ``maskcheck`` is.
 
     Attributes:
-        allowed: globs and reasons given to :meth:`allow`.
+        allowed: what was given to :meth:`allow`.
     """
 
     def __init__(self, ledger: Ledger | None = None) -> None:
         """Take the ledger of the audit under way, if there is one."""
-        self.allowed: list[tuple[str, str]] = []
+        self.allowed: list[Allow] = []
         self._ledger = ledger
         self.guarantees: list[_Guarantee] = []
 
@@ -119,21 +120,26 @@ class Maskcheck:
         return _Paused(self._ledger)
 
     def allow(self, glob: str, reason: str = "") -> None:
-        """Accept leftovers that a glob on ``kind:key`` matches.
+        """Accept leftovers, besides those that the mark, the command line and the configuration file allow.
+
+        It holds for the whole test, wherever the interrupt comes.
 
         Parameters:
-            glob: such as ``thread:pool-*``.
+            glob: matches ``kind:key``, such as ``thread:pool-*``.
             reason: why that is right.
 
         Raises:
-            pytest.UsageError: ``glob`` is no text.
+            pytest.UsageError: ``glob`` is no such glob.
         """
+        _require_text("allow", "reason", reason)
         _require_text("allow", "glob", glob)
-        if not glob:
+        if ":" not in glob:
             message = f"maskcheck.allow() takes a glob on kind:key such as 'thread:pool-*', not {glob!r}"
             raise pytest.UsageError(message)
-        _require_text("allow", "reason", reason)
-        self.allowed.append((glob, reason))
+        allow = Allow(glob, reason, "the fixture maskcheck")
+        self.allowed.append(allow)
+        if self._ledger is not None:
+            self._ledger.allowed[allow] = None
 
     def _watch(self, sort: str, value: object, name: str) -> None:
         _require_text(sort, "name", name)
@@ -328,6 +334,7 @@ class Ledger:
         self._ends: deque[dict[_Identity, object]] = deque(maxlen=2)
         self._completed: dict[_Identity, object] = {}
         self._settled = False
+        self.allowed: dict[Allow, None] = {}
         self.struck: Callable[[], bool] = _never
 
     # Where interrupts go
