@@ -24,11 +24,30 @@ _STACK = 6
 _LABEL = 12
 
 
-def headline(defect: Defect) -> str:
+_TITLES = 3
+"""Resources named of those that were released together."""
+
+
+def together(defects: Iterable[Defect]) -> list[list[Defect]]:
+    """Return the defects; those that reference counting alone released at the same points, as parts of one thing are, in one group."""
+    groups: dict[object, list[Defect]] = {}
+    for number, defect in enumerate(defects):
+        alone = defect.fails or defect.verdict is not Verdict.IMPLICIT
+        groups.setdefault(number if alone else tuple(point.id for point in defect.points), []).append(defect)
+    return [sorted(group, key=lambda defect: defect.kind == defect.verdict) for group in groups.values()]
+
+
+def headline(defect: Defect, *others: Defect) -> str:
     """Return a defect on one line, such as ``leak: lock Store._lock [2 points, src/store.py:12-15]``."""
     firsts = dict.fromkeys(f"{point.first.path}:{point.first.line}" for point in defect.points if point.first)
     before = f"{', '.join(firsts)} \N{RIGHTWARDS ARROW} " if firsts else ""
-    return f"{defect.verdict}: {title(defect)} [{count(defect.points, 'point')}, {before}{defect.lines}]"
+    return f"{defect.verdict}: {titles(defect, *others)} [{count(defect.points, 'point')}, {before}{defect.lines}]"
+
+
+def titles(*defects: Defect) -> str:
+    """Return what several defects are about."""
+    more = len(defects) - _TITLES
+    return ", ".join(map(title, defects[:_TITLES])) + (f" and {more} more" if more > 0 else "")
 
 
 def title(defect: Defect) -> str:
@@ -65,8 +84,8 @@ def section(audit: Audit, command: Sequence[str]) -> str:
         return f"not audited: {audit.refused}\n"
     lines = [totals(audit)]
     lines += [f"note: {note}" for note in audit.notes]
-    for defect in audit.defects:
-        lines += ["", *_defect(defect, audit, command)]
+    for group in together(audit.defects):
+        lines += ["", *_defect(audit, command, *group)]
     if audit.not_audited:
         lines += ["", "not audited:"]
         lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
@@ -75,7 +94,7 @@ def section(audit: Audit, command: Sequence[str]) -> str:
 
 def totals(audit: Audit) -> str:
     """Return the numbers of an audit on one line."""
-    listed = len(audit.defects) - len(audit.failures)
+    listed = sum(1 for defect, *_ in together(audit.defects) if not defect.fails)
     text = (
         f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s, "
         f"{count(audit.failures, 'defect')}"
@@ -83,12 +102,14 @@ def totals(audit: Audit) -> str:
     return text + (f", {listed} listed only" if listed else "")
 
 
-def _defect(defect: Defect, audit: Audit, command: Sequence[str]) -> Iterator[str]:
+def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defect) -> Iterator[str]:
     point = defect.points[0]
     listed = "" if defect.fails else "  (listed, does not fail the test)"
     yield f"{defect.verdict}: {title(defect)}{listed}"
     if defect.detail and defect.detail != title(defect):
         yield _labelled("what", defect.detail)
+    for other in others:
+        yield _labelled("with it", title(other))
     yield from _excerpt(point)
     yield _labelled("interrupted", _points(defect.points))
     if len(defect.points) > 1:
@@ -97,7 +118,7 @@ def _defect(defect: Defect, audit: Audit, command: Sequence[str]) -> Iterator[st
         yield from _origin(defect, defect.origin)
     for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):
         yield _labelled("note", note)
-    yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, _node(audit)]))
+    yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, audit.test]))
     yield _labelled("cure", cure(defect))
 
 
@@ -118,10 +139,6 @@ def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
 
 def _frame(frame: Frame) -> str:
     return f"{frame.path}:{frame.line} in {frame.function}"
-
-
-def _node(audit: Audit) -> str:
-    return audit.test
 
 
 def _about(name: str, defect: Defect) -> bool:
@@ -161,9 +178,9 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         if audit.refused:
             yield f"not audited: {audit.test}: {audit.refused}"
     for audit in done:
-        for defect in audit.defects:
-            if not defect.fails:
-                yield f"listed: {audit.test}: {headline(defect)}"
+        for group in together(audit.defects):
+            if not group[0].fails:
+                yield f"listed: {audit.test}: {headline(*group)}"
     reasons: Counter[str] = Counter()
     for audit in done:
         reasons.update(audit.not_audited)

@@ -65,6 +65,7 @@ class Pools(Objects):
     def close(self, thing: Any) -> None:
         if not _within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
             _kill([worker for worker in thing._pool if hasattr(worker, "kill")])  # noqa: SLF001
+        thing._change_notifier.close()  # noqa: SLF001  (a pipe that would stay as long as the object)
 
     @contextmanager
     def canary(self) -> Iterator[None]:
