@@ -25,6 +25,7 @@ from pytest_maskcheck import fingerprint
 from pytest_maskcheck.interrupts import Recording, Strike
 from pytest_maskcheck.interrupts.base import arming, nothing
 from pytest_maskcheck.origins import Trace, Watch
+from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.signals import default_action
 
@@ -506,8 +507,9 @@ class Auditor:
 
     def _freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
-        for kind in self.runner.kinds:
-            kind.prepare()
+        with at_once:
+            for kind in self.runner.kinds:
+                kind.prepare()
         gc.collect()
         gc.freeze()
 
