@@ -107,7 +107,13 @@ SEEDS = {
     "process_semaphore": Seed(
         "process_semaphore", "LOCK.acquire()", "LOCK.release()", f"{FORK}\nLOCK = FORK.Semaphore(2)"
     ),
-    "async_lock": Seed("async_lock", "await LOCK.acquire()", "LOCK.release()", "LOCK = asyncio.Lock()", is_async=True),
+    "async_lock": Seed(
+        "async_lock",
+        "await LOCK.acquire()",
+        "await asyncio.sleep(0); LOCK.release()",
+        "LOCK = asyncio.Lock()",
+        is_async=True,
+    ),
     # What runs
     "thread": Seed(
         "thread",
@@ -240,12 +246,7 @@ SEEDS = {
         "resource.setrlimit(resource.RLIMIT_CORE, old)",
         "import resource",
     ),
-    "terminal": state(
-        "terminal",
-        "old = termios.tcgetattr(TTY); tty.setraw(TTY)",
-        "termios.tcsetattr(TTY, termios.TCSANOW, old)",
-        "import pty, termios, tty\nMASTER, TTY = pty.openpty()",
-    ),
+    "terminal": state("terminal", "os.set_blocking(0, False)", "os.set_blocking(0, True)"),
     "scheduling": state(
         "scheduling",
         "old = os.sched_getaffinity(0); os.sched_setaffinity(0, {min(old)})",

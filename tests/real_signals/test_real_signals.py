@@ -19,6 +19,9 @@ pytestmark = pytest.mark.skipif(
         ("clean_lock", "threading", "timer", False),
         ("temporary_directory", "tempfile", "timer", True),
         ("readers_writers", "readerwriterlock", "timer", True),
+        ("swapped_umask", "os", "timer", True),
+        ("renamed_file", "os", "timer", True),
+        ("named_memory", "multiprocessing.shared_memory", "timer", True),
     ],
 )
 def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str, source: str, *, leaks: bool) -> None:

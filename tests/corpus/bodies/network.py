@@ -52,7 +52,7 @@ def test_socketpair():
 
 def test_tcp():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
+        with socket.create_connection(server.getsockname()) as client:  # (implicit@call)?
             connection, _ = server.accept()
             with connection:
                 client.sendall(b"a")
@@ -85,7 +85,7 @@ def test_selectors():
 
 def test_socketserver():
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?
-        with socket.create_connection(server.server_address) as client:
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?
             client.sendall(b"a\n")
             server.handle_request()
             assert client.recv(2) == b"a\n"
@@ -95,7 +95,7 @@ def test_server_in_a_thread():
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        with socket.create_connection(server.server_address) as client:
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?
             client.sendall(b"a\n")
             assert client.recv(2) == b"a\n"
         thread.join()

@@ -1,0 +1,34 @@
+"""A ``Popen`` that is dropped is kept by ``subprocess``, with the pipe from which the program waits to read: it never ends."""
+
+import contextlib
+import os
+import subprocess
+import time
+
+INCLUDE = ["subprocess"]
+
+
+def body(place: str) -> None:
+    """Run a program that reads its input."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        process.communicate(b"")
+
+
+def left(place: str) -> list[str]:
+    """Return what is left behind."""
+    for _ in range(20):
+        subprocess._cleanup()
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return []
+        time.sleep(0.01)
+    return ["child"]
+
+
+def repair(place: str) -> None:
+    """End what was dropped."""
+    for process in subprocess._active or []:
+        process.kill()
+        with contextlib.suppress(ChildProcessError):
+            process.wait()
