@@ -1,7 +1,7 @@
 """The audit of one callable: warm up, baseline, points, interrupt, judge. Knows neither pytest nor coverage.
 
-How runs are made is somebody else's (:class:`Executor`): in this process, in forked ones, or in whatever way comes
-later. What an executor returns is judged here, by these rules:
+How runs are made is somebody else's (:class:`~pytest_maskcheck.runs.Executor`): in this process, in forked ones, or in
+whatever way comes later. What an executor returns is judged here, by these rules:
 
 1. A point passes only if its interrupt was delivered there and nothing was wrong afterwards.
 2. What makes a test fail was seen twice, the second time in a clean process; or the same thing was confirmed at
@@ -13,75 +13,29 @@ later. What an executor returns is judged here, by these rules:
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck import fingerprint
-from pytest_maskcheck.interrupts import Recording, Strike
-from pytest_maskcheck.interrupts.base import arming, nothing
-from pytest_maskcheck.origins import Trace, Watch
-from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.results import Finding, PointResult, Verdict
+from pytest_maskcheck.runs import Trace
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Engine, Mode, Trigger
-    from pytest_maskcheck.origins import Request
-    from pytest_maskcheck.points import Aim, Plan
-    from pytest_maskcheck.results import Origin, Point
-    from pytest_maskcheck.run import Ran, Runner
+    from pytest_maskcheck.points import Plan
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.runs import Executor, Ran, Request
     from pytest_maskcheck.settings import Allow
-
-_ENOUGH = 8
-"""Points at which something of one origin was left behind, after which further ones are taken to have the same."""
 
 _TRIES = 3
 """How often a point that gives a different result each time is run before it counts as not audited."""
-
-
-class Scope(Protocol):
-    """What the audit asks of ``reach``."""
-
-    def measuring(self, *files: str) -> AbstractContextManager[None]:
-        """Measure which lines the run in the body of the ``with`` statement reaches."""
-        ...
-
-    def in_scope(self, filename: str) -> bool:
-        """Tell whether code with this ``co_filename`` is in scope and was reached."""
-        ...
-
-    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
-        """Return why a point on this line is not audited, or ``""``."""
-        ...
-
-
-Last = Callable[["Request", "Ran"], bool]
-
-
-class Executor(Protocol):
-    """A way to make runs."""
-
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
-        """Make one run for each request, in order, all in one process that is clean at the start.
-
-        Parameters:
-            requests: a point to interrupt at; ``None`` for an uninterrupted run; a trace for one that is watched.
-            last: tells, in the process that made a run, that it is to be the last one. The process ends of itself
-                then: one that is killed from outside could take a lock with it that other processes share.
-
-        Returns:
-            The runs. The process may die: the run in which it does says so and is the last. Closing the generator
-            ends the process.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +86,11 @@ class Judge:
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
-    _origins: dict[tuple[str, str], list[Origin]] = field(default_factory=dict)
+    _attribution: Attribution = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Trace with the same executor."""
+        self._attribution = Attribution(self.executor, self.traced)
 
     def audit(self) -> tuple[PointResult, ...]:
         """Audit every point of the plan; each result is also given to ``report`` as soon as it is final."""
@@ -140,7 +98,10 @@ class Judge:
         position = 0
         while position < len(points):
             position = self._sequence(position)
-        self._trace_listed()
+        for point in points:
+            result = self.results[point.id]
+            if self._attribution.is_news(result) and not _failing(result):
+                self._final(self._attribution.with_origins(point, result))
         return tuple(self.results[point.id] for point in points)
 
     def _sequence(self, start: int) -> int:
@@ -172,7 +133,7 @@ class Judge:
             return position  # another way than before: try it in a clean process
         if _failing(result):
             result = self._confirm(points[position], result, fresh=fresh)
-            result = self._traced(points[position], result)
+            result = self._attribution.with_origins(points[position], result)
         self._final(result)
         return position + 1
 
@@ -215,47 +176,6 @@ class Judge:
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
 
-    def _traced(self, point: Point, result: PointResult) -> PointResult:
-        """Return the result with the origins of what was left behind."""
-        wanted = {(finding.kind, finding.key) for finding in result.findings if finding.kind in self.traced}
-        unknown = {of for of in wanted if not self._is_known(of)}
-        found = self._trace(point, unknown) if unknown else {}
-        for of, origin in found.items():
-            self._origins.setdefault(of, []).append(origin)
-        found |= {of: self._origins[of][0] for of in wanted - unknown}
-        findings = tuple(replace(each, origin=found.get((each.kind, each.key))) for each in result.findings)
-        return replace(result, findings=findings)
-
-    def _is_known(self, of: tuple[str, str]) -> bool:
-        """Tell whether this was left behind so often, and came from the same place each time, that it is not looked for again."""
-        known = self._origins.get(of, ())
-        return len(known) >= _ENOUGH and len({origin.place for origin in known}) == 1
-
-    def _trace(self, point: Point, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Origin]:
-        """Run the point again, watched; before it, if a lock was left, the uninterrupted test, to learn who takes it."""
-        kinds = frozenset(kind for kind, _ in wanted)
-        blocking = frozenset(kind for kind in kinds if self.traced[kind])
-        *uninterrupted, ran = self._alone(*([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
-        places = uninterrupted[0].places if uninterrupted else {}
-        origins = {}
-        for of in wanted & ran.sightings.keys():
-            sighting = ran.sightings[of]
-            if not sighting.exact:
-                closer = self._alone(Trace(point, frozenset({of[0]}), sighting.stretch))[-1].sightings
-                sighting = closer.get(of, sighting)
-            waiting = places.get(ran.sightings[of].name) or places.get(of, ())
-            origins[of] = replace(sighting.origin, waiting=waiting)
-        return origins
-
-    def _trace_listed(self) -> None:
-        """Find out the origin of what is only listed, at its first point."""
-        for point in self.plan.points:
-            result = self.results[point.id]
-            listed = {(each.kind, each.key) for each in result.findings if not each.fails and each.kind in self.traced}
-            if listed - self._origins.keys() and not _failing(result):
-                self._origins |= {of: self._origins.get(of, []) for of in listed}
-                self._final(self._traced(point, result))
-
     def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
         """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
         with self.looking():
@@ -263,13 +183,13 @@ class Judge:
         last = runs[-1]
         if len(runs) > 1 and not last.passed:
             identity = last.died or (last.raised.type if last.raised else "fixture")
-            detail = f"the next run of the test {_trouble(last)}{_where(last)}{self._differs(runs[0])}"
+            detail = f"the next run of the test {trouble(last)}{_where(last)}{self._differs(runs[0])}"
             finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
             result = PointResult(
                 point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback
             )
         elif len(runs) > 1:
-            note = f"once, the next run in the same process {_trouble(after)}; not so in a clean process"
+            note = f"once, the next run in the same process {trouble(after)}; not so in a clean process"
             result = PointResult(point.id, result.findings, result.reason, note, result.exception, result.traceback)
         self._final(result)
 
@@ -395,7 +315,7 @@ def _unreached(ran: Ran) -> str:
     """Return why a run did not come to its point."""
     if ran.strike.in_turn()[0].fired:
         return "not reached again after the first interrupt"
-    return "not reached again" if ran.passed else f"the run {_trouble(ran)} before it came to the point"
+    return "not reached again" if ran.passed else f"the run {trouble(ran)} before it came to the point"
 
 
 def _unproven(point: Point, ran: Ran) -> str:
@@ -415,7 +335,7 @@ def _unproven(point: Point, ran: Ran) -> str:
     return ""
 
 
-def _trouble(ran: Ran) -> str:
+def trouble(ran: Ran) -> str:
     """Return in words how a run failed."""
     if ran.died == "hang":
         return f"hung ({ran.detail})"
@@ -437,139 +357,3 @@ def _where(ran: Ran) -> str:
 def leftovers(ran: Ran) -> frozenset[tuple[str, str]]:
     """Return what an uninterrupted run leaves behind, as (kind, key)."""
     return frozenset((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
-
-
-class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
-    """The test cannot be audited; the message says why."""
-
-
-@dataclass(slots=True)
-class Auditor:
-    """Finds the points of a test and makes runs; what they mean is for :class:`Judge`.
-
-    Parameters:
-        runner: runs the test and looks at what it leaves behind.
-        engine: finds and hits places.
-        scope: which code and which lines.
-        mode: ``checkpoint``, ``line`` or ``raise``.
-        signums: the signals to send.
-        watch: called with each recording as it begins.
-    """
-
-    runner: Runner
-    engine: Engine
-    scope: Scope
-    mode: Mode
-    signums: tuple[int, ...]
-    watch: Callable[[Recording], object] = lambda _: None
-    aims: dict[str, Aim] = field(default_factory=dict)
-
-    def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
-        """Warm the test up and return its points.
-
-        Parameters:
-            choose: makes a plan of a recording.
-            files: files in scope whatever the settings say.
-
-        Raises:
-            Refused: the test does not pass when it is run again.
-        """
-        kinds, self.runner.kinds = self.runner.kinds, ()
-        with ExitStack() as watching:
-            for kind in kinds:
-                watching.enter_context(kind.learning())
-            self._uninterrupted(self.scope.measuring(*files))
-        recording = Recording()
-        self._uninterrupted(self._recording(recording))
-        self.runner.kinds = kinds
-        plan = choose(recording)
-        self.aims = plan.aims
-        return plan
-
-    @arming
-    def _recording(self, recording: Recording) -> Iterator[None]:
-        with self.engine.record(self.scope.in_scope, self.mode, self.signums) as found:
-            self.watch(found)
-            yield
-        recording.hits, recording.other_threads, recording.aside = found.hits, found.other_threads, found.aside
-
-    def baseline(self) -> tuple[frozenset[tuple[str, str]], float]:
-        """Run the test twice as it is; return what it leaves behind by itself, and seconds a run takes.
-
-        Raises:
-            Refused: the test does not pass when it is run again.
-        """
-        self._freeze()
-        started = time.perf_counter()
-        runs = [self._uninterrupted(nullcontext()) for _ in range(2)]
-        seconds = (time.perf_counter() - started) / len(runs)
-        return frozenset(identity for ran in runs for identity in leftovers(ran)), seconds
-
-    def _freeze(self) -> None:
-        """Make later looks at the heap see new objects only."""
-        with at_once:
-            for kind in self.runner.kinds:
-                kind.prepare()
-        gc.collect()
-        gc.freeze()
-
-    def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
-        ran = self.runner.run(_watched(watching))
-        if ran.broken:
-            broken = ran.broken[0]
-            message = f"{broken.kind} {broken.key} does not hold after the uninterrupted test: {broken.detail}"
-            raise Refused(message)
-        if not ran.passed:
-            message = f"run again, the test {_trouble(ran)}"
-            raise Refused(message)
-        return ran
-
-    def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
-        """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
-        if isinstance(point, Trace):
-            return self._watched_run(point, struck)
-        if point is None:
-            return self.runner.run(_watched(nullcontext()))
-        aim = self.aims[point.id]
-        return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), *aim.hits)
-
-    def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
-        """Make a run that is watched to learn where leftovers come from."""
-        watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, self.engine.ahead, trace.stretch)
-        if trace.point is None:
-            return self.runner.run(_watched(nullcontext()), watch=watch)
-
-        def about_to_strike() -> None:
-            watch.interrupt()
-            struck()
-
-        aim = self.aims[trace.point.id]
-        then = aim.second.trigger if aim.second else None
-        striking = self._strike(aim, about_to_strike, then, watch.interrupt)
-        try:
-            return self.runner.run(striking, *aim.hits, watch=watch)
-        finally:
-            self._freeze()  # looking for holders has thawed the heap
-
-    def follow(self, aim: Aim) -> tuple[Ran, Recording]:
-        """Make a run that is interrupted once; return also what it reached from there on."""
-        tail = Recording()
-        self.watch(tail)
-        return self.runner.run(self._strike(aim, lambda: None, tail), aim.first), tail
-
-    def _strike(
-        self,
-        aim: Aim,
-        struck: Callable[[], None],
-        then: Trigger | Recording | None,
-        begins: Callable[[], None] = nothing,
-    ) -> AbstractContextManager[Strike]:
-        in_scope = self.scope.in_scope
-        return self.engine.strike(aim.first.trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins)
-
-
-@arming
-def _watched(watching: AbstractContextManager[object]) -> Iterator[Strike]:
-    """Enter ``watching`` around a run that is not interrupted."""
-    with watching:
-        yield Strike()

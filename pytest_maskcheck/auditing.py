@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck import fingerprint, points, signals
-from pytest_maskcheck.audit import Auditor, Judge, Refused, Rules
+from pytest_maskcheck.audit import Judge, Rules
+from pytest_maskcheck.auditor import Auditor, Refused
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.outside import Outside
@@ -34,13 +35,11 @@ from pytest_maskcheck.settings import switched
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from pytest_maskcheck.audit import Executor, Last
     from pytest_maskcheck.extensions import Extensions
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
-    from pytest_maskcheck.origins import Request
     from pytest_maskcheck.reach import Reach
-    from pytest_maskcheck.run import Ran
+    from pytest_maskcheck.runs import Executor, Last, Ran, Request
     from pytest_maskcheck.settings import Settings
 
     Tell = Callable[[object], None]
@@ -487,7 +486,7 @@ class _Hearing:
     hear: Callable[[Ran], None]
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
-        """See :class:`pytest_maskcheck.audit.Executor`."""
+        """See :class:`pytest_maskcheck.runs.Executor`."""
         with closing(self.executor.runs(requests, last)) as runs:
             for ran in runs:
                 self.hear(ran)

@@ -38,14 +38,12 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
-from pytest_maskcheck.run import Ran
+from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from pytest_maskcheck.origins import Request
-
-    Last = Callable[[Request, Ran], bool]
+    from pytest_maskcheck.runs import Last, Request
 
 CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
@@ -351,7 +349,7 @@ class Forked:
     name: Callable[[str], str] = str
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
-        """See :class:`pytest_maskcheck.audit.Executor`."""
+        """See :class:`pytest_maskcheck.runs.Executor`."""
         page = Page()
 
         def work(say: Callable[[object], None]) -> None:
@@ -389,7 +387,7 @@ class InProcess:
     run: MakesRuns
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
-        """See :class:`pytest_maskcheck.audit.Executor`."""
+        """See :class:`pytest_maskcheck.runs.Executor`."""
         for request in requests:
             ran = self.run(request, lambda: None)
             yield ran

@@ -23,7 +23,7 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import line_of, stack
 from pytest_maskcheck.results import Frame, Origin
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover
     from pytest_maskcheck.resources.base import Identity
-    from pytest_maskcheck.results import Point
 
 BUDGET = 0.25
 """Seconds of looking after which only every second call is looked at."""
@@ -45,25 +44,6 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 Stretch = tuple[int, int]
 """A leftover appeared after the first of these calls and by the last; calls of a run are counted from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A request for a run that is watched.
-
-    Parameters:
-        point: where it is to be interrupted; ``None``: nowhere.
-        kinds: names of the kinds to watch.
-        stretch: calls to look at, if they are known.
-    """
-
-    point: Point | None
-    kinds: frozenset[str]
-    stretch: Stretch | None = None
-
-
-Request: TypeAlias = "Point | Trace | None"
-"""What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,32 +20,44 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.interrupts import delivery
-from pytest_maskcheck.interrupts.base import Strike, line_of
+from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.raised import (
+    Raised,
+    begins_handler,
+    chain,
+    count_interrupts,
+    drop,
+    entry_line,
+    finalizer_of,
+    is_harness,
+    is_interrupt,
+    last_line,
+    may_interrupt,
+    traceback_of,
+    walk,
+)
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
-from pytest_maskcheck.results import Finding, Frame
+from pytest_maskcheck.results import Finding
+from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
-    from types import FrameType
 
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.outside import Outside
-    from pytest_maskcheck.origins import Sighting, Watch
+    from pytest_maskcheck.origins import Watch
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
 """Seconds between looks at what may vanish by itself: 50 ms in all."""
-
-_HARNESS = __name__.partition(".")[0] + "."
 
 
 class Target(Protocol):
@@ -87,73 +99,6 @@ class Guarantees(Protocol):
     def forget(self) -> None:
         """Let go of what was registered for the run."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An exception that came out of a run, as plain data.
-
-    Parameters:
-        type: its qualified name.
-        text: as the last line of a traceback would show it.
-        interrupt: it is an interrupt: ``KeyboardInterrupt``, what the signal's handler raised, or a group of nothing else.
-        over: it was raised while an interrupt was being handled.
-        frames: from the test's body to where it was raised, harness left out.
-        late: it was raised only after the body had ended.
-    """
-
-    type: str
-    text: str
-    interrupt: bool
-    frames: tuple[Frame, ...]
-    late: bool
-    over: bool = False
-
-
-@dataclass(slots=True)
-class Ran:
-    """What one run did, as plain data.
-
-    Attributes:
-        strike: what became of the interrupt; code objects are left out.
-        raised: what came out, ``None`` if the body returned.
-        leaked: there at the last reading, or a lock held by nobody's frame.
-        dropped: there only at the first reading.
-        folded: a resource was undone to see which others are parts of it: the process is not to be used further.
-        sightings: kind and key -> how it came to be, of what is left, if the run was watched.
-        places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
-        broken: guarantees that do not hold.
-        lost: finalizers in which CPython printed and dropped the interrupt.
-        late: the interrupt came out of a fixture, after the body.
-        trouble: what went wrong outside the body.
-        seconds: duration of the body.
-        died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
-        complaints: kinds that cannot be asked any more, each with the reason.
-        state: what modules kept afterwards, if the runner was to look.
-    """
-
-    strike: Strike
-    raised: Raised | None = None
-    leaked: tuple[Leftover, ...] = ()
-    dropped: tuple[Leftover, ...] = ()
-    folded: bool = False
-    sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
-    places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
-    broken: tuple[Finding, ...] = ()
-    lost: tuple[str, ...] = ()
-    late: bool = False
-    trouble: str = ""
-    seconds: float = 0.0
-    died: str = ""
-    detail: str = ""
-    stack: tuple[Frame, ...] = ()
-    complaints: dict[str, str] = field(default_factory=dict)
-    state: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """The test did what it does uninterrupted."""
-        return not (self.died or self.raised or self.late or self.trouble or self.broken)
 
 
 @dataclass(slots=True)
@@ -263,7 +208,7 @@ class Runner:
         """Tell whether somebody else than the strike interrupted the run."""
         came = self.outside is not None and self.outside.came()
         strikes = [one for one in strike.in_turn() if one.fired]
-        if error is not None and _interrupts(error) > sum(map(_may_interrupt, strikes)):
+        if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
             return True
         if came and error is None and not strikes:
             self._sends_itself = True  # part of the test
@@ -274,8 +219,8 @@ class Runner:
         """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
         if not isinstance(error, KeyboardInterrupt):
             return KeyboardInterrupt()
-        for item in list(_chain(error)):
-            item.__traceback__ = _traceback(self._entries(item, strike))
+        for item in list(chain(error)):
+            item.__traceback__ = traceback_of(self._entries(item, strike))
         return error
 
     def _readings(
@@ -291,9 +236,9 @@ class Runner:
             entries = self._entries(error, ran.strike)
             test = entries[0].tb_frame if entries else None
             if self.keep:
-                self.exception = error.with_traceback(_traceback(entries))
+                self.exception = error.with_traceback(traceback_of(entries))
             else:
-                _drop(error)
+                drop(error)
             del entries
             error = None
         else:
@@ -392,22 +337,22 @@ class Runner:
 
     def _raised(self, error: BaseException, strike: Strike) -> Raised:
         entries = self._entries(error, strike)
-        frames = tuple(self.names.frame(entry.tb_frame.f_code, _line(entry)) for entry in entries)
+        frames = tuple(self.names.frame(entry.tb_frame.f_code, entry_line(entry)) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
-            text=self.surroundings.named(_last_line(error)),
+            text=self.surroundings.named(last_line(error)),
             interrupt=is_interrupt(error, strike),
-            over=any(is_interrupt(item, strike) for item in _chain(error) if item is not error),
+            over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,
             late=not frames,
         )
 
     def _entries(self, error: BaseException, strike: Strike) -> list[TracebackType]:
         """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
-        entries = list(_walk(error.__traceback__))
-        handlers = [at for at, entry in enumerate(entries) if _begins_handler(entry, strike)]
+        entries = list(walk(error.__traceback__))
+        handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, strike)]
         entries = entries[: handlers[-1]] if handlers else entries
-        entries = [entry for entry in entries if not _is_harness(entry.tb_frame)]
+        entries = [entry for entry in entries if not is_harness(entry.tb_frame)]
         scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]
         return entries[scoped.index(True) :] if any(scoped) else entries
 
@@ -419,103 +364,6 @@ def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
     return replace(owner, detail=f"{owner.detail}; with it {told}") if told else owner
 
 
-def _traceback(entries: list[TracebackType]) -> TracebackType | None:
-    """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
-    traceback = None
-    for entry in reversed(entries):
-        traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, _line(entry))
-    return traceback
-
-
-def _begins_handler(entry: TracebackType, strike: Strike) -> bool:
-    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    if entry.tb_frame.f_globals.get("__name__") == delivery.__name__:
-        return True
-    return entry.tb_frame.f_code in {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
-
-
-def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
-    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
-
-    Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
-    out of that handler.
-    """
-    if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike):
-        return all(is_interrupt(part, strike) for part in error.exceptions)
-    return isinstance(error, KeyboardInterrupt) or _from_handler(error, strike)
-
-
-def _from_handler(error: BaseException, strike: Strike | None) -> bool:
-    """Tell whether a handler that was sent a signal raised ``error``, or another exception of its type."""
-    for one in strike.in_turn() if strike else ():
-        if one.error is not None and type(error) is one.error:
-            return True
-        if one.fired and not one.landed and one.handler_code is not None:
-            codes = (entry.tb_frame.f_code for entry in _walk(error.__traceback__))
-            if any(code is one.handler_code for code in codes):
-                return True
-    return False
-
-
-def _may_interrupt(strike: Strike) -> bool:
-    """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
-    return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
-
-
-def _interrupts(error: BaseException) -> int:
-    """Return how many interrupts the exception and what it was raised from are."""
-    return sum(type(item) is KeyboardInterrupt for item in _chain(error))
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, what it was raised from, and the parts of groups, each once."""
-    seen: set[int] = set()
-    queue = [error]
-    while queue:
-        item = queue.pop()
-        if id(item) not in seen:
-            seen.add(id(item))
-            queue += [other for other in (item.__cause__, item.__context__) if other is not None]
-            queue += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
-            yield item
-
-
-def _last_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return type(error).__qualname__ + (f": {text[0]}" if text else "")
-
-
-def _walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
-
-
-def _line(entry: TracebackType) -> int:
-    """Return the line of an entry; its own ``tb_lineno`` is None at a jump for which the compiler noted none."""
-    return line_of(entry.tb_frame.f_code, entry.tb_lasti)
-
-
-def _is_harness(frame: FrameType) -> bool:
-    """Tell whether the frame is this package's or pytest's way to the test."""
-    module = frame.f_globals.get("__name__", "")
-    harness = isinstance(module, str) and module.startswith((_HARNESS, "_pytest.", "pluggy."))
-    return harness and module != _HARNESS + "masking"
-
-
-def _drop(error: BaseException) -> None:
-    """Let go of the frames that ``error`` and all that it was raised from keep alive."""
-    for item in list(_chain(error)):
-        item.__traceback__ = item.__cause__ = item.__context__ = None
-
-
-def _finalizer(unraisable: sys.UnraisableHookArgs) -> str:
-    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
-    if unraisable.object is None and unraisable.exc_traceback is not None:
-        return unraisable.exc_traceback.tb_frame.f_code.co_qualname
-    return str(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))
-
-
 @contextmanager
 def _quiet(ran: Ran) -> Iterator[None]:
     """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal."""
@@ -523,7 +371,7 @@ def _quiet(ran: Ran) -> Iterator[None]:
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
-            lost.append(_finalizer(unraisable))
+            lost.append(finalizer_of(unraisable))
 
     before = sys.unraisablehook
     sys.unraisablehook = hook

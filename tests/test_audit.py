@@ -9,9 +9,10 @@ import pytest
 from pytest_maskcheck.audit import Judge, Rules
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points import Plan
+from pytest_maskcheck.raised import Raised
 from pytest_maskcheck.resources import Leftover
 from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
-from pytest_maskcheck.run import Raised, Ran
+from pytest_maskcheck.runs import Ran
 from pytest_maskcheck.settings import Allow
 
 FRAME = Frame("a.py", 1, "f", "/a.py")

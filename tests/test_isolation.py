@@ -16,7 +16,7 @@ import pytest
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.isolation import AuditBrokeError, Death, Forked, InProcess, Page, in_child
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.run import Ran
+from pytest_maskcheck.runs import Ran
 
 Say = Callable[[object], None]
 

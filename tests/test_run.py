@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.audit import _watched
+from pytest_maskcheck.auditor import _watched
 from pytest_maskcheck.points import Names
+from pytest_maskcheck.raised import is_interrupt
 from pytest_maskcheck.resources import Surroundings, default_kinds
-from pytest_maskcheck.run import Ran, Runner, is_interrupt
+from pytest_maskcheck.run import Runner
+from pytest_maskcheck.runs import Ran
 
 LOCK = threading.Lock()
 

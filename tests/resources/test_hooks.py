@@ -10,7 +10,8 @@ import pytest
 
 from pytest_maskcheck.interrupts.base import Strike
 from pytest_maskcheck.resources.hooks import Hooks
-from pytest_maskcheck.run import Ran, _quiet
+from pytest_maskcheck.run import _quiet
+from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch

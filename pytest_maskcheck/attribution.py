@@ -1,0 +1,81 @@
+"""Where what was left behind came from: which runs are made to learn it, and what they tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.runs import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_maskcheck.results import Finding, Origin, Point, PointResult
+    from pytest_maskcheck.runs import Executor, Ran, Request
+
+_ENOUGH = 8
+"""Points at which something of one origin was left behind, after which further ones are taken to have the same."""
+
+_Name = tuple[str, str]
+"""Kind and key."""
+
+
+@dataclass(slots=True)
+class Attribution:
+    """Adds origins to results.
+
+    Parameters:
+        executor: makes the runs.
+        traced: the kinds of which something can be learned, and whether one that is left blocks others.
+    """
+
+    executor: Executor
+    traced: Mapping[str, bool]
+    _known: dict[_Name, list[Origin | None]] = field(default_factory=dict)
+
+    def is_news(self, result: PointResult) -> bool:
+        """Tell whether the result has something that was not traced yet."""
+        return bool(self._named(result) - self._known.keys())
+
+    def with_origins(self, point: Point, result: PointResult) -> PointResult:
+        """Return the result with the origins of what was left behind."""
+        wanted = self._named(result)
+        unknown = {name for name in wanted if not self._is_settled(name)}
+        found = self._trace(point, unknown) if unknown else {}
+        for name in unknown:
+            self._known.setdefault(name, []).append(found.get(name))
+        origins = found | {name: self._known[name][0] for name in wanted - unknown}
+        findings = tuple(replace(each, origin=origins.get(_name(each))) for each in result.findings)
+        return replace(result, findings=findings)
+
+    def _named(self, result: PointResult) -> set[_Name]:
+        return {_name(finding) for finding in result.findings if finding.kind in self.traced}
+
+    def _is_settled(self, name: _Name) -> bool:
+        """Tell whether this was left behind so often, and came from the same place each time, that it is not looked for again."""
+        known = self._known.get(name, ())
+        return len(known) >= _ENOUGH and len({origin and origin.place for origin in known}) == 1
+
+    def _trace(self, point: Point, wanted: set[_Name]) -> dict[_Name, Origin | None]:
+        """Run the point again, watched; before it, if a lock was left, the uninterrupted test, to learn who takes it."""
+        kinds = frozenset(kind for kind, _ in wanted)
+        blocking = frozenset(kind for kind in kinds if self.traced[kind])
+        *uninterrupted, ran = self._alone(*([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
+        places = uninterrupted[0].places if uninterrupted else {}
+        origins: dict[_Name, Origin | None] = {}
+        for name in wanted & ran.sightings.keys():
+            sighting = ran.sightings[name]
+            waiting = places.get(sighting.name) or places.get(name, ())
+            if not sighting.exact:
+                (closer,) = self._alone(Trace(point, frozenset({name[0]}), sighting.stretch))
+                sighting = closer.sightings.get(name, sighting)
+            origins[name] = replace(sighting.origin, waiting=waiting)
+        return origins
+
+    def _alone(self, *requests: Request) -> list[Ran]:
+        """Make these runs in a clean process."""
+        return list(self.executor.runs(requests, lambda _, __: False))
+
+
+def _name(finding: Finding) -> _Name:
+    return finding.kind, finding.key

@@ -1,0 +1,139 @@
+"""Exceptions that come out of a run: whether they are interrupts, where they came from, and how to let go of them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts import delivery
+from pytest_maskcheck.interrupts.base import Strike, line_of
+from pytest_maskcheck.results import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_HARNESS = __name__.partition(".")[0] + "."
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An exception that came out of a run, as plain data.
+
+    Parameters:
+        type: its qualified name.
+        text: as the last line of a traceback would show it.
+        interrupt: it is an interrupt: ``KeyboardInterrupt``, what the signal's handler raised, or a group of nothing else.
+        over: it was raised while an interrupt was being handled.
+        frames: from the test's body to where it was raised, harness left out.
+        late: it was raised only after the body had ended.
+    """
+
+    type: str
+    text: str
+    interrupt: bool
+    frames: tuple[Frame, ...]
+    late: bool
+    over: bool = False
+
+
+def traceback_of(entries: list[TracebackType]) -> TracebackType | None:
+    """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
+    traceback = None
+    for entry in reversed(entries):
+        traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, entry_line(entry))
+    return traceback
+
+
+def begins_handler(entry: TracebackType, strike: Strike) -> bool:
+    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
+    if entry.tb_frame.f_globals.get("__name__") == delivery.__name__:
+        return True
+    return entry.tb_frame.f_code in {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
+
+
+def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
+    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
+
+    Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
+    out of that handler.
+    """
+    if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike):
+        return all(is_interrupt(part, strike) for part in error.exceptions)
+    return isinstance(error, KeyboardInterrupt) or _from_handler(error, strike)
+
+
+def _from_handler(error: BaseException, strike: Strike | None) -> bool:
+    """Tell whether a handler that was sent a signal raised ``error``, or another exception of its type."""
+    for one in strike.in_turn() if strike else ():
+        if one.error is not None and type(error) is one.error:
+            return True
+        if one.fired and not one.landed and one.handler_code is not None:
+            codes = (entry.tb_frame.f_code for entry in walk(error.__traceback__))
+            if any(code is one.handler_code for code in codes):
+                return True
+    return False
+
+
+def may_interrupt(strike: Strike) -> bool:
+    """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
+    return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
+
+
+def count_interrupts(error: BaseException) -> int:
+    """Return how many interrupts the exception and what it was raised from are."""
+    return sum(type(item) is KeyboardInterrupt for item in chain(error))
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, what it was raised from, and the parts of groups, each once."""
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        item = queue.pop()
+        if id(item) not in seen:
+            seen.add(id(item))
+            queue += [other for other in (item.__cause__, item.__context__) if other is not None]
+            queue += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
+            yield item
+
+
+def last_line(error: BaseException) -> str:
+    """Return an exception as the last line of a traceback would show it."""
+    text = str(error).strip().splitlines()
+    return type(error).__qualname__ + (f": {text[0]}" if text else "")
+
+
+def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the entries of a traceback, outermost first."""
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def entry_line(entry: TracebackType) -> int:
+    """Return the line of an entry; its own ``tb_lineno`` is None at a jump for which the compiler noted none."""
+    return line_of(entry.tb_frame.f_code, entry.tb_lasti)
+
+
+def is_harness(frame: FrameType) -> bool:
+    """Tell whether the frame is this package's or pytest's way to the test."""
+    module = frame.f_globals.get("__name__", "")
+    harness = isinstance(module, str) and module.startswith((_HARNESS, "_pytest.", "pluggy."))
+    return harness and module != _HARNESS + "masking"
+
+
+def drop(error: BaseException) -> None:
+    """Let go of the frames that ``error`` and all that it was raised from keep alive."""
+    for item in list(chain(error)):
+        item.__traceback__ = item.__cause__ = item.__context__ = None
+
+
+def finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:
+    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
+    if unraisable.object is None and unraisable.exc_traceback is not None:
+        return unraisable.exc_traceback.tb_frame.f_code.co_qualname
+    return str(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))

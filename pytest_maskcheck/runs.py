@@ -1,0 +1,102 @@
+"""What runs are asked for, who makes them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_maskcheck.interrupts import Strike
+    from pytest_maskcheck.origins import Sighting, Stretch
+    from pytest_maskcheck.raised import Raised
+    from pytest_maskcheck.resources import Leftover
+    from pytest_maskcheck.results import Finding, Frame, Point
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A request for a run that is watched.
+
+    Parameters:
+        point: where it is to be interrupted; ``None``: nowhere.
+        kinds: names of the kinds to watch.
+        stretch: calls to look at, if they are known.
+    """
+
+    point: Point | None
+    kinds: frozenset[str]
+    stretch: Stretch | None = None
+
+
+Request: TypeAlias = "Point | Trace | None"
+"""What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What one run did, as plain data.
+
+    Attributes:
+        strike: what became of the interrupt; code objects are left out.
+        raised: what came out, ``None`` if the body returned.
+        leaked: there at the last reading, or a lock held by nobody's frame.
+        dropped: there only at the first reading.
+        folded: a resource was undone to see which others are parts of it: the process is not to be used further.
+        sightings: kind and key -> how it came to be, of what is left, if the run was watched.
+        places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
+        broken: guarantees that do not hold.
+        lost: finalizers in which CPython printed and dropped the interrupt.
+        late: the interrupt came out of a fixture, after the body.
+        trouble: what went wrong outside the body.
+        seconds: duration of the body.
+        died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
+        complaints: kinds that cannot be asked any more, each with the reason.
+        state: what modules kept afterwards, if the runner was to look.
+    """
+
+    strike: Strike
+    raised: Raised | None = None
+    leaked: tuple[Leftover, ...] = ()
+    dropped: tuple[Leftover, ...] = ()
+    folded: bool = False
+    sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
+    places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
+    broken: tuple[Finding, ...] = ()
+    lost: tuple[str, ...] = ()
+    late: bool = False
+    trouble: str = ""
+    seconds: float = 0.0
+    died: str = ""
+    detail: str = ""
+    stack: tuple[Frame, ...] = ()
+    complaints: dict[str, str] = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """The test did what it does uninterrupted."""
+        return not (self.died or self.raised or self.late or self.trouble or self.broken)
+
+
+Last = Callable[["Request", "Ran"], bool]
+
+
+class Executor(Protocol):
+    """A way to make runs."""
+
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+        """Make one run for each request, in order, all in one process that is clean at the start.
+
+        Parameters:
+            requests: a point to interrupt at; ``None`` for an uninterrupted run; a trace for one that is watched.
+            last: tells, in the process that made a run, that it is to be the last one. The process ends of itself
+                then: one that is killed from outside could take a lock with it that other processes share.
+
+        Returns:
+            The runs. The process may die: the run in which it does says so and is the last. Closing the generator
+            ends the process.
+        """
+        ...
