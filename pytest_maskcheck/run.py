@@ -272,7 +272,7 @@ class Runner:
             described[owner] = _with(described[owner], [described[part] for part in described if part in some])
             kept -= some
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept)
-        self._repair(last)
+        self._repair(last, interrupted=ran.strike.in_turn()[0].fired)
 
     def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
         """Undo what may own other leftovers, one after the other; return what vanished with each."""
@@ -314,9 +314,14 @@ class Runner:
         self.target.forget()
         gc.collect()
 
-    def _repair(self, leftovers: list[Leftover]) -> None:
-        """Undo what is left; of what the process takes with it only where the process stays."""
+    def _repair(self, leftovers: list[Leftover], *, interrupted: bool) -> None:
+        """Undo what is left; of what the process takes with it only where the process stays.
+
+        What serves later runs stays if nothing was interrupted: it was started for the first time in this process.
+        """
         kinds = {kind.name: kind for kind in self.kinds if self.here or kind.outlives}
+        if not interrupted:
+            kinds = {name: kind for name, kind in kinds.items() if not kind.serves}
         for leftover in leftovers:
             if leftover.kind in kinds:
                 kinds[leftover.kind].repair(leftover)

@@ -100,6 +100,30 @@ def test_a_test_that_waits_for_a_thread_of_a_module_is_not_forked(audit):
     assert without.isolation.startswith("fork: ")
 
 
+TRACKER = """
+import pytest
+from multiprocessing.shared_memory import SharedMemory
+
+@pytest.mark.interrupt_safe
+def test_it():
+    memory = None
+    try:
+        memory = SharedMemory(create=True, size=10)
+    finally:
+        if memory is not None:
+            memory.close()
+            memory.unlink()
+    len("x")
+"""
+
+
+def test_a_process_that_serves_all_runs_is_left_alone(audit):
+    """From CPython 3.14 on a forked process starts a resource tracker of its own when it first needs one."""
+    audited = audit(TRACKER).audit
+    assert {defect.kind for defect in audited.defects} <= {"shared_memory", "mmap", "fd", "path"}
+    assert "altered" not in {defect.verdict for defect in audited.defects}
+
+
 def _codes(code: CodeType) -> list[CodeType]:
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return [code, *(found for const in inner for found in _codes(const))]

@@ -69,6 +69,9 @@ class Kind(ABC):
     outlives: ClassVar[bool] = False
     """True if a leftover stays when the process ends (children, files): to be repaired even then."""
 
+    serves: ClassVar[bool] = False
+    """True if what one run leaves may be there for all later ones (children, such as a resource tracker)."""
+
     owns: ClassVar[bool] = False
     """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is: what
     vanishes when ``repair`` undoes this one is told with it and not by itself. ``repair`` must not block then."""

@@ -26,6 +26,7 @@ class Children(Kind):
     name = "child"
     settles = True
     outlives = True
+    serves = True
 
     tasks: ClassVar[str] = "/proc/self/task"
     """Where Linux lists the children of each thread."""
