@@ -17,6 +17,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
@@ -229,7 +230,9 @@ class Runner:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
-        first = self._settled(befores, {kind.name for kind in self.kinds if kind.ends})
+        others = threading.active_count() > 1  # which may be about to close what is theirs
+        ending = {kind.name for kind in self.kinds if kind.ends or (others and (kind.settles or kind.owns))}
+        first = self._settled(befores, ending)
         returned = error is None
         if error is not None:
             ran.raised = self._raised(error, ran.strike)
