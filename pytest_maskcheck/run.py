@@ -47,7 +47,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Hit, InScope
@@ -266,16 +266,32 @@ class Runner:
                 if sighting := watch.sighting(leftover):
                     held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
                     ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
-        parts = self._parts(befores, last) if ran.strike.in_turn()[0].fired else {}
+        interrupted = ran.strike.in_turn()[0].fired
+        parts = self._parts(befores, last) if interrupted else {}
         ran.folded = bool(parts)
-        ran.dropped = tuple(
-            leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
-        )
         for owner, some in parts.items():
             described[owner] = _with(described[owner], [described[part] for part in described if part in some])
             kept -= some
-        ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept)
-        self._repair(last, interrupted=ran.strike.in_turn()[0].fired)
+        dropped = [
+            leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
+        ]
+        dropped = [leftover for leftover in dropped if not any(leftover.identity in some for some in parts.values())]
+        told = self._told_with(dropped, described.values())
+        ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
+        ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
+        self._repair(last, interrupted=interrupted)
+
+    def _told_with(self, dropped: list[Leftover], others: Iterable[Leftover]) -> set[Identity]:
+        """Return what need not be told besides what reference counting released: its descriptors, and the warnings about it."""
+        warns = {kind.name: kind.warns for kind in self.kinds if kind.warns}
+        texts = [warns[leftover.kind] for leftover in dropped if leftover.kind in warns]
+        descriptors = {descriptor for leftover in dropped for descriptor in leftover.descriptors}
+        return {
+            other.identity
+            for other in others
+            if (other.kind == "fd" and isinstance(other.token, tuple) and other.token[0] in descriptors)
+            or (other.kind == "implicit" and any(text in str(other.token) for text in texts))
+        }
 
     def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
         """Undo what may own other leftovers, one after the other; return what vanished with each."""

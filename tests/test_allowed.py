@@ -78,7 +78,7 @@ def test_it():
 """,
 }
 
-INI = "[pytest]\nmaskcheck_allow =\n    fd:/dev/zero -- never there\n    lock:*by_mark.LOCK -- known, to be mended\n"
+INI = "[pytest]\nmaskcheck_timeout = 0.5\nmaskcheck_allow =\n    fd:/dev/zero -- never there\n    lock:*by_mark.LOCK -- known, to be mended\n"
 
 
 @pytest.fixture(scope="module")

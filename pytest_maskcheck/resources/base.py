@@ -37,6 +37,7 @@ class Leftover:
         detail: one line for people: what exactly was found this time.
         token: identifies the thing within this process, to tell whether two readings saw the same one.
         altered: true for process state that changed, false for a resource that is still held.
+        descriptors: those that it is known to have: they are told with it.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Leftover:
     detail: str
     token: Hashable
     altered: bool = False
+    descriptors: tuple[int, ...] = ()
 
     @property
     def identity(self) -> Identity:
@@ -75,6 +77,9 @@ class Kind(ABC):
     owns: ClassVar[bool] = False
     """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is: what
     vanishes when ``repair`` undoes this one is told with it and not by itself. ``repair`` must not block then."""
+
+    warns: ClassVar[str] = ""
+    """What the ResourceWarning about a leftover that reference counting releases has in its text: it says nothing more then."""
 
     default: ClassVar[bool] = True
     """False if it is looked for only where the setting ``kinds`` names it: it costs too much, or is no defect for most."""

@@ -53,6 +53,7 @@ class Connections(Objects):
 
     name = "sqlite"
     owns = True
+    warns = "unclosed database"
     family = _CONNECTIONS
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -53,6 +53,7 @@ class Pools(Objects):
 
     name = "pool"
     owns = True
+    warns = "unclosed running multiprocessing pool"
     family = Family("multiprocessing.pool:Pool")
 
     def is_open(self, thing: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, ClassVar, cast
 
@@ -64,9 +64,16 @@ class Objects(Kind):
         known = cast("_Known", before)
         return [thing for thing in things if self.is_open(thing) and not _is_known(thing, known)]
 
+    def descriptors(self, thing: Any) -> Iterable[Any]:  # noqa: ARG002  (most have none that can be asked for)
+        """Return what has a descriptor of ``thing``, or is one. May raise."""
+        return ()
+
     def _leftover(self, thing: object) -> Leftover:
         key, detail = self.told(thing)
-        return Leftover(self.name, key, detail, id(thing))
+        descriptors: list[int] = []
+        with suppress(Exception):
+            descriptors += [each if isinstance(each, int) else each.fileno() for each in self.descriptors(thing)]
+        return Leftover(self.name, key, detail, id(thing), descriptors=tuple(descriptors))
 
     def thing(self, leftover: Leftover) -> object | None:
         return next((thing for thing in self._open() if id(thing) == leftover.token), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,6 +19,7 @@ class Popens(Objects):
 
     name = "popen"
     owns = True
+    warns = "is still running"
     outlives = True
     family = Family("subprocess:Popen")
 
@@ -41,6 +42,9 @@ class Popens(Objects):
         program = os.path.basename(words[0].split()[0] if words[0].split() else "?")
         detail = f"process {thing.pid} ({' '.join(words)}) was not waited for"
         return self.surroundings.text(program), detail
+
+    def descriptors(self, thing: Any) -> Iterable[Any]:
+        return [pipe for pipe in (thing.stdin, thing.stdout, thing.stderr) if pipe is not None and not pipe.closed]
 
     def close(self, thing: Any) -> None:
         thing.kill()

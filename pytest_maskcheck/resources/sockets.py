@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ class Sockets(Objects):
 
     name = "socket"
     owns = True
+    warns = "unclosed <socket"
     family = Family("_socket:socket")
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -38,6 +39,9 @@ class Sockets(Objects):
         if isinstance(address, tuple) and len(address) >= 2:
             return f"{address[0]}:#"
         return self.surroundings.key(_plain(address))
+
+    def descriptors(self, thing: Any) -> Iterable[Any]:
+        return (thing,)
 
     def close(self, thing: Any) -> None:
         import _socket

@@ -6,7 +6,7 @@ A task of a closed loop will never be done. It is left as long as its coroutine 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ class Loops(Objects):
 
     name = "loop"
     owns = True
+    warns = "unclosed event loop"
     family = Family("asyncio.base_events:BaseEventLoop")
 
     def is_open(self, thing: Any) -> bool:
@@ -31,6 +32,9 @@ class Loops(Objects):
     def told(self, thing: Any) -> tuple[str, str]:
         name = type(thing).__qualname__
         return name, f"event loop {name} is not closed"
+
+    def descriptors(self, thing: Any) -> Iterable[Any]:
+        return (thing._selector, thing._ssock, thing._csock)  # noqa: SLF001
 
     def close(self, thing: Any) -> None:
         if thing.is_running():  # in another thread

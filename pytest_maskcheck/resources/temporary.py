@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ class TemporaryDirectories(Objects):
 
     name = "tempdir"
     owns = True
+    warns = "Implicitly cleaning up <TemporaryDirectory"
     outlives = True
     family = Family("tempfile:TemporaryDirectory")
 
@@ -49,6 +50,7 @@ class TemporaryFiles(Objects):
 
     name = "tempfile"
     owns = True
+    warns = "<_TemporaryFileWrapper"
     outlives = True
     family = Family("tempfile:_TemporaryFileWrapper", "tempfile:SpooledTemporaryFile")
 
@@ -72,6 +74,9 @@ class TemporaryFiles(Objects):
         name = os.fsdecode(closer.name)
         left = "deleted" if closer.file.closed else "closed"
         return self.surroundings.key(name), f"temporary file {name} was not {left}"
+
+    def descriptors(self, thing: Any) -> Iterable[Any]:
+        return (thing,)
 
     def close(self, thing: Any) -> None:
         thing.close()

@@ -29,7 +29,7 @@ def test_a_kind_sees_its_canary(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
-def test_a_canary_is_undone(kind: Kind) -> None:
+def test_a_canary_is_undone(kind: Kind, frozen_heap: None) -> None:
     """What the canary leaves behind is gone at its end, and so is what the snapshot installed."""
     outer = kind.snapshot()
     try:
@@ -59,7 +59,7 @@ def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
-def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind) -> None:
+def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind, frozen_heap: None) -> None:
     """A snapshot that was never finished harms no later one."""
     first = kind.snapshot()
     for _ in range(100):
@@ -68,7 +68,7 @@ def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
-def test_a_canary_is_repaired_or_honestly_not(kind: Kind) -> None:
+def test_a_canary_is_repaired_or_honestly_not(kind: Kind, frozen_heap: None) -> None:
     """Where ``repair`` says that it has repaired the canary, it is no longer seen."""
     if kind.name == "implicit":
         pytest.skip("a warning cannot be taken back")
