@@ -163,12 +163,12 @@ class Defect:
     origin: Origin | None = None
 
     @property
-    def lines(self) -> str:
-        """The lines of its points, function by function, such as ``store.py:12-18, 30``; of two interrupts, those of the last."""
-        files: dict[str, dict[str, list[int]]] = {}
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Path and lines of its points, function by function, such as ``("store.py", "12-18")``; of two interrupts, of the last."""
+        functions: dict[tuple[str, str], list[int]] = {}
         for point in self.points:
-            files.setdefault(point.path, {}).setdefault(point.function, []).append(point.line)
-        return ", ".join(f"{path}:{', '.join(map(_range, functions.values()))}" for path, functions in files.items())
+            functions.setdefault((point.path, point.function), []).append(point.line)
+        return tuple(dict.fromkeys((path, _range(lines)) for (path, _), lines in functions.items()))
 
 
 @dataclass(frozen=True, slots=True)

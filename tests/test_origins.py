@@ -247,7 +247,7 @@ def test_one_resource_of_two_origins_is_two_defects(audit):
     assert [(defect.kind, defect.origin.place.line) for defect in defects] == [("fd", 5), ("fd", 8)]
     assert len({defect.key for defect in defects}) == 1
     assert [[point.line for point in defect.points] for defect in defects] == [[5, 6], [8]]
-    assert [defect.lines.partition(":")[2] for defect in defects] == ["5-6", "8"]
+    assert [lines for defect in defects for _, lines in defect.lines] == ["5-6", "8"]
 
 
 def test_the_report_tells_all_of_it(audit):

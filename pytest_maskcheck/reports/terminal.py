@@ -24,6 +24,9 @@ _STACK = 6
 _LABEL = 12
 
 
+_LINES = 5
+"""Functions whose lines are shown of those in which one resource is lost."""
+
 _TITLES = 3
 """Resources named of those that were released together."""
 
@@ -41,7 +44,17 @@ def headline(defect: Defect, *others: Defect) -> str:
     """Return a defect on one line, such as ``leak: lock Store._lock [2 points, src/store.py:12-15]``."""
     firsts = dict.fromkeys(f"{point.first.path}:{point.first.line}" for point in defect.points if point.first)
     before = f"{', '.join(firsts)} \N{RIGHTWARDS ARROW} " if firsts else ""
-    return f"{defect.verdict}: {titles(defect, *others)} [{count(defect.points, 'point')}, {before}{defect.lines}]"
+    return f"{defect.verdict}: {titles(defect, *others)} [{count(defect.points, 'point')}, {before}{where(defect)}]"
+
+
+def where(defect: Defect) -> str:
+    """Return the lines at which something is lost, such as ``store.py:12-18, 30``; the first few, if they are many."""
+    files: dict[str, list[str]] = {}
+    for path, numbers in defect.lines[:_LINES]:
+        files.setdefault(path, []).append(numbers)
+    shown = ", ".join(f"{path}:{', '.join(numbers)}" for path, numbers in files.items())
+    more = len(defect.lines) - _LINES
+    return f"{shown} and in {count(more, 'more function')}" if more > 0 else shown
 
 
 def titles(*defects: Defect) -> str:
@@ -113,7 +126,7 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
     yield from _excerpt(point)
     yield _labelled("interrupted", _points(defect.points))
     if len(defect.points) > 1:
-        yield _labelled("lost at", f"{defect.lines} ({count(defect.points, 'point')})")
+        yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)
     for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):
