@@ -2,8 +2,8 @@
 
 A body (``bodies/*.py``) says in comments what an interrupt on a line leads to, as programs in other tests do: ``leak@call``
 fails, ``(implicit@call)`` is listed; ``?`` behind it says that some interpreters do not check for signals there. ``on 3.11``
-behind it names the interpreters. All that no comment names must not be found. Whatever is announced as failing is real:
-``tests/real_signals`` shows it with signals that come at random.
+behind it names the interpreters. All that no comment names must not be found. What is announced as failing is real: see
+``test_real_signals.py`` beside this file.
 """
 
 from __future__ import annotations
