@@ -12,6 +12,7 @@ from pytest_maskcheck.resources.heap import Census, Family, name_of
 
 _LOCKS = Family("asyncio.locks:Lock", "asyncio.locks:Semaphore")
 _Values = dict[int, tuple["weakref.ref[object]", int]]
+_NONE: _Values = {}
 
 
 def _held(lock: Any) -> int:
@@ -31,21 +32,25 @@ class AsyncLocks(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_LOCKS)
+        self._census = Census(_LOCKS.made)
 
     def prepare(self) -> None:
         self._census.take()
 
     def snapshot(self) -> object:
-        return {id(lock): (weakref.ref(lock), _held(lock)) for lock in self._alive()}
+        alive = self._alive()
+        return {id(lock): (weakref.ref(lock), _held(lock)) for lock in alive} if alive else _NONE
 
     def _alive(self) -> list[object]:
         return self._census.alive()
 
     def compare(self, before: object) -> list[Leftover]:
+        alive = self._alive()
+        if not alive:
+            return []
         return [
             self._leftover(lock, times)
-            for lock in self._alive()
+            for lock in alive
             if (times := _held(lock) - _former(lock, cast("_Values", before))) > 0
         ]
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from pytest_maskcheck.resources.base import Surroundings
-from pytest_maskcheck.resources.heap import Census
+from pytest_maskcheck.resources.heap import Census, made
 from pytest_maskcheck.resources.objects import Objects
 
 HAS_POLL = hasattr(select, "poll")
@@ -31,7 +31,7 @@ class DoubleCloses(Objects):
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
-        self._census = Census(lambda: frozenset(self.types()))
+        self._census = Census(lambda: made(self.types()))
         self._poll: Any = None
         self._old: dict[int, list[Any]] = {}
         self._types: tuple[type, ...] = ()

@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
 
@@ -65,10 +65,11 @@ def _walk() -> _Found:
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
     wanted = kinds & _WANTED
+    if not wanted:
+        return {}
     found: _Found = {kind: [] for kind in wanted}
-    if wanted:
-        for thing in [thing for thing in things if type(thing) in wanted]:
-            found[type(thing)].append(thing)
+    for thing in [thing for thing in things if type(thing) in wanted]:
+        found[type(thing)].append(thing)
     return found
 
 
@@ -118,9 +119,10 @@ class Family:
         found = at_once.found
         if found is None:
             found = _look()
-        if not self.members or found.keys().isdisjoint(self.members):
+        members = self.members
+        if members.isdisjoint(found):
             return ()
-        return [thing for kind in self.members if kind in found for thing in found[kind]]
+        return [thing for kind in members if kind in found for thing in found[kind]]
 
 
 _FAMILIES: list[tuple[str, str, Family]] = []
@@ -158,23 +160,32 @@ def _look(types: Collection[type] = ()) -> _Found:
     return found
 
 
-def made(types: Collection[type]) -> list[object]:
+def made(types: Collection[type]) -> Collection[object]:
     """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
-    found = _look(types)
+    found = at_once.found
+    if found is None or not _WANTED.issuperset(types):
+        found = _look(types)
+    if found.keys().isdisjoint(types):
+        return ()
     return [thing for kind in types if kind in found for thing in found[kind]]
 
 
 class Census:
-    """All live objects of a family, or whose exact type is one of ``wanted()``: the old by census, the new by looking."""
+    """All live objects of some types: the old by census, the new by looking, for which there is the function ``made``."""
 
-    def __init__(self, wanted: Callable[[], frozenset[type]] | Family) -> None:
-        self._made = wanted.made if isinstance(wanted, Family) else lambda: made(wanted())
+    _all: ClassVar[weakref.WeakSet[Census]] = weakref.WeakSet()
+    _thawed: ClassVar[bool] = False
+
+    def __init__(self, made: Callable[[], Collection[object]]) -> None:
+        self._made = made
         self._old: list[weakref.ref[object]] = []
-        self._thawed = False
+        self._ids: set[int] = set()
+        Census._all.add(self)
 
     def take(self) -> None:
         """Remember what is alive, before the heap is frozen."""
-        self._old = [weakref.ref(thing) for thing in self.alive()]
+        things = self.alive()
+        self._old, self._ids = list(map(weakref.ref, things)), set(map(id, things))
 
     def references(self) -> list[weakref.ref[object]]:
         """Return references to what was alive when the census was taken."""
@@ -182,11 +193,15 @@ class Census:
 
     def alive(self) -> list[object]:
         """Return what is alive, each once."""
-        found = [thing for ref in self._old if (thing := ref()) is not None]
         new = self._made()
+        if not self._old:
+            return [*new]
+        found = [thing for ref in self._old if (thing := ref()) is not None]
         if new:
-            known = set(map(id, found))
-            found += [thing for thing in new if id(thing) not in known]
+            if not self._ids.isdisjoint(map(id, new)):  # the heap was thawed, or an address was used again
+                known = set(map(id, found))
+                new = [thing for thing in new if id(thing) not in known]
+            found += new
         return found
 
     def renamed(self, leftover: Leftover) -> Leftover:
@@ -196,7 +211,7 @@ class Census:
             return leftover
         if _CAN_FREEZE and gc.get_freeze_count():
             gc.unfreeze()
-            self._thawed = True
+            Census._thawed = True
         name = owner(thing)
         return (
             leftover
@@ -211,9 +226,10 @@ class Census:
 
     def settle(self) -> None:
         """Freeze the heap again if naming something has thawed it."""
-        if self._thawed:
-            self._thawed = False
-            self.take()
+        if Census._thawed:
+            Census._thawed = False
+            for census in list(Census._all):
+                census.take()
             gc.freeze()
 
 

@@ -15,14 +15,14 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, name_of
+from pytest_maskcheck.resources.heap import Census, made, name_of
 
 _LOCK = type(_thread.allocate_lock())
 _RLOCK = type(_thread.RLock())
-_TYPES = frozenset({_LOCK, _RLOCK})
 _PAUSES = (0.0005, 0.001, 0.002, 0.004)
 
 _locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
@@ -33,10 +33,7 @@ _DEPTH = "_recursion_count" if hasattr(_RLOCK, "_recursion_count") else "_is_own
 _depth: Callable[[object], int] = getattr(_RLOCK, _DEPTH)
 
 _Held = dict[int, tuple["weakref.ref[object]", int]]
-
-
-def _types() -> frozenset[type]:
-    return _TYPES
+_NONE: _Held = {}
 
 
 class Locks(Kind):
@@ -48,26 +45,34 @@ class Locks(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_types)
+        self._locks, self._rlocks = (Census(partial(made, (kind,))) for kind in (_LOCK, _RLOCK))
 
     def prepare(self) -> None:
-        self._census.take()
+        self._locks.take()
+        self._rlocks.take()
 
     def _held(self) -> list[tuple[object, int]]:
         """Return the held locks, each with how often it was acquired."""
+        locks, rlocks = self._locks.alive(), self._rlocks.alive()
+        if not any(map(_locked, locks)) and not any(map(_depth, rlocks)):
+            return []
         return [
             (lock, depth)
-            for lock in self._census.alive()
+            for lock in locks + rlocks
             if (depth := _locked(lock) if type(lock) is _LOCK else _depth(lock))
         ]
 
     def snapshot(self) -> object:
-        return {id(lock): (weakref.ref(lock), depth) for lock, depth in self._held()}
+        held = self._held()
+        return {id(lock): (weakref.ref(lock), depth) for lock, depth in held} if held else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
+        held = self._held()
+        if not held:
+            return []
         known = cast("_Held", before)
         found = []
-        for lock, depth in self._held():
+        for lock, depth in held:
             ref, former = known.get(id(lock), (None, 0))
             if ref is None or ref() is not lock or depth > former:
                 found.append(lock)
@@ -82,16 +87,16 @@ class Locks(Kind):
         return Leftover(self.name, key, f"{what} is still held: {key}", id(lock))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover)
+        return self._rlocks.renamed(self._locks.renamed(leftover))
 
     def thing(self, leftover: Leftover) -> object | None:
-        return self._census.of(leftover)
+        return self._locks.of(leftover) or self._rlocks.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
-        self._census.settle()
+        self._locks.settle()
 
     def repair(self, leftover: Leftover) -> bool:
-        for lock in self._census.alive():
+        for lock in self._locks.alive() + self._rlocks.alive():
             if id(lock) == leftover.token:
                 with suppress(RuntimeError):
                     while _locked(lock) if type(lock) is _LOCK else _depth(lock):

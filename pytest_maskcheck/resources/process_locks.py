@@ -6,7 +6,6 @@ others. They are released before the process is thrown away.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,13 +14,8 @@ from typing import Any, cast
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Family, name_of
 
-_MODULE = "multiprocessing.synchronize"
-
-
-def _types() -> frozenset[type]:
-    """Return the types of locks, of which there are none before somebody imports them."""
-    module = sys.modules.get(_MODULE)
-    return frozenset({module.Lock, module.RLock}) if module is not None else frozenset()
+_LOCKS = Family("multiprocessing.synchronize:Lock", "multiprocessing.synchronize:RLock")
+_NONE: dict[int, Any] = {}
 
 
 class ProcessLocks(Kind):
@@ -33,26 +27,30 @@ class ProcessLocks(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_types)
+        self._census = Census(_LOCKS.made)
 
     def prepare(self) -> None:
         self._census.take()
 
     def _held(self) -> dict[int, tuple[Any, int]]:
         """Return the locks held, each with how often it was acquired."""
-        if _MODULE not in sys.modules:
-            return {}
         locks = cast("list[Any]", self._census.alive())
+        if not locks:
+            return _NONE
         return {id(lock): (lock, lock._semlock._count()) for lock in locks if lock._semlock._is_mine()}  # noqa: SLF001
 
     def snapshot(self) -> object:
-        return {ident: depth for ident, (_, depth) in self._held().items()}
+        held = self._held()
+        return {ident: depth for ident, (_, depth) in held.items()} if held else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
+        held = self._held()
+        if not held:
+            return []
         known = cast("dict[int, int]", before)
         return [
             self._leftover(lock, depth - known.get(ident, 0))
-            for ident, (lock, depth) in self._held().items()
+            for ident, (lock, depth) in held.items()
             if depth > known.get(ident, 0)
         ]
 
@@ -117,7 +115,7 @@ class ProcessSemaphores(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_SEMAPHORES)
+        self._census = Census(_SEMAPHORES.made)
 
     def prepare(self) -> None:
         self._census.take()
@@ -131,12 +129,16 @@ class ProcessSemaphores(Kind):
         return [thing for thing in alive if hasattr(thing, "_semlock") and id(thing) not in parts]
 
     def snapshot(self) -> object:
-        return {id(thing): (weakref.ref(thing), *_taken(thing)) for thing in self._alive()}
+        alive = self._alive()
+        return {id(thing): (weakref.ref(thing), *_taken(thing)) for thing in alive} if alive else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
+        alive = self._alive()
+        if not alive:
+            return []
         return [
             self._leftover(thing, times)
-            for thing in self._alive()
+            for thing in alive
             if (times := _more(thing, cast("_Taken", before))) > 0
         ]
 

@@ -12,6 +12,7 @@ from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Family, name_of
 
 _Values = dict[int, tuple["weakref.ref[object]", int]]
+_NONE: _Values = {}
 
 
 _SEMAPHORES = Family("threading:Semaphore")
@@ -26,7 +27,7 @@ class Semaphores(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._census = Census(_SEMAPHORES)
+        self._census = Census(_SEMAPHORES.made)
 
     def prepare(self) -> None:
         self._census.take()
@@ -35,12 +36,16 @@ class Semaphores(Kind):
         return cast("list[threading.Semaphore]", self._census.alive())
 
     def snapshot(self) -> object:
-        return {id(semaphore): (weakref.ref(semaphore), semaphore._value) for semaphore in self._alive()}  # noqa: SLF001
+        alive = self._alive()
+        return {id(each): (weakref.ref(each), each._value) for each in alive} if alive else _NONE  # noqa: SLF001
 
     def compare(self, before: object) -> list[Leftover]:
+        alive = self._alive()
+        if not alive:
+            return []
         return [
             self._leftover(semaphore, missing)
-            for semaphore in self._alive()
+            for semaphore in alive
             if (missing := _missing(semaphore, cast("_Values", before))) > 0
         ]
 

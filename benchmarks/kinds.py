@@ -1,0 +1,172 @@
+"""What the default kinds of leftovers cost in a run that leaves nothing behind.
+
+Run ``python benchmarks/kinds.py``. The kinds are driven as the runner drives them: one snapshot of each, one compare, one
+finish, on a frozen heap with a hundred new objects. Each line is a kind with the sum of its three calls; *walk* is what looking
+through the new objects costs for all of them; *all* is a run with all kinds less a run without any, which also counts the loops
+over the kinds. The median of the rounds counts; ``+`` is how far its quartile above lies. The baseline is ``os.stat("/")``,
+measured in turns with the others: ratios to it hold on other machines, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import decimal
+import gc
+import importlib
+import logging
+import multiprocessing.synchronize
+import os
+import sqlite3
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.points import Names
+from pytest_maskcheck.resources import Surroundings, default_kinds, heap
+from pytest_maskcheck.run import Ran, Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = int(os.environ.get("ROUNDS", "2000"))
+NEW = 100
+OPEN = 12
+USED = (asyncio, concurrent.futures, decimal, logging, multiprocessing.synchronize, sqlite3, ssl, subprocess)
+LOGGERS = ("asyncio", "concurrent.futures", "one", "one.two", "one.two.three", "four")
+
+
+class Thing:
+    """A new object."""
+
+
+class Target:
+    """A test that does nothing, in an empty directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
+        around(body)
+        return ""
+
+    def places(self) -> dict[str, str]:
+        """Return the directory."""
+        return {"tmp": self.directory}
+
+    def forget(self) -> None:
+        """Let go of nothing."""
+
+
+def body() -> None:
+    pass
+
+
+def seconds(function: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def drive(kinds: tuple[Any, ...], times: dict[str, list[float]]) -> None:
+    """Do what the runner does, and note how long each kind takes."""
+    clock = time.perf_counter
+    took = defaultdict(float)
+    befores = []
+    with heap.at_once:
+        took["walk"] += seconds(heap._look)
+        for kind in kinds:
+            begin = clock()
+            before = kind.snapshot()
+            took[kind.name] += clock() - begin
+            befores.append(before)
+    body()
+    with heap.at_once:
+        took["walk"] += seconds(heap._look)
+        for kind, before in zip(kinds, befores, strict=True):
+            begin = clock()
+            found = kind.compare(before)
+            took[kind.name] += clock() - begin
+            if found:
+                raise AssertionError(found)
+    for kind, before in zip(kinds, befores, strict=True):
+        begin = clock()
+        kind.finish(before)
+        took[kind.name] += clock() - begin
+    for name, one in took.items():
+        times[name].append(one)
+
+
+def overhead(times: dict[str, list[float]]) -> None:
+    """Note how long the clock takes."""
+    clock = time.perf_counter
+    took = 0.0
+    for _ in range(3):
+        begin = clock()
+        took += clock() - begin
+    times["clock"].append(took)
+
+
+def measure(directory: str) -> dict[str, list[float]]:
+    """Return the times of each kind, of runs with all and without any, and of the baseline."""
+    target = Target(directory)
+    surroundings = Surroundings(target.places(), lambda file: file == __file__)
+    kinds = tuple(kind for kind in default_kinds(surroundings) if kind.default)
+    runners = [
+        Runner(target, some, surroundings, Names(os.getcwd()), lambda _: False, here=False) for some in (kinds, ())
+    ]
+    for kind in kinds:
+        kind.prepare()
+    gc.collect()
+    gc.freeze()
+    new = [Thing() if at % 2 else [at] for at in range(NEW)]
+    times: dict[str, list[float]] = defaultdict(list)
+    for _ in range(ROUNDS):
+        drive(kinds, times)
+        full, empty = [
+            seconds(lambda runner=runner: runner._body(Ran(Strike()), body, nullcontext(Strike()), None))  # type: ignore[misc]
+            for runner in runners
+        ]
+        times["all"].append(full - empty)
+        times["stat"].append(seconds(lambda: os.stat("/")))
+        overhead(times)
+    gc.unfreeze()
+    del new
+    return times
+
+
+def main() -> None:
+    """Measure and print."""
+    for name in LOGGERS:
+        logging.getLogger(name)
+    for name in USED:
+        importlib.import_module(name.__name__)
+    decimal.getcontext()
+    used = len(os.listdir("/proc/self/fd")) - 1 if os.path.isdir("/proc/self/fd") else 3
+    files = [os.open(__file__, os.O_RDONLY) for _ in range(max(0, OPEN - used))]
+    with tempfile.TemporaryDirectory() as directory:
+        times = measure(directory)
+    for file in files:
+        os.close(file)
+    baseline = statistics.median(times.pop("stat"))
+    clock = statistics.median(times.pop("clock"))
+    rows = {}
+    for name, found in times.items():
+        own = 0 if name == "all" else clock
+        middle, above = statistics.quantiles(found, n=4)[1:]
+        rows[name] = (middle - own, above - middle)
+    everything = rows.pop("all")
+    print(f"CPython {sys.version.split()[0]}, {ROUNDS} rounds, baseline os.stat {baseline * 1e6:.2f} us")
+    for name, row in (*sorted(rows.items(), key=lambda item: -item[1][0]), ("all", everything)):
+        print(f"{name:20} {row[0] * 1e6:7.2f} us  +{row[1] * 1e6:5.2f}  {row[0] / baseline:7.2f} x stat")
+
+
+if __name__ == "__main__":
+    main()
