@@ -41,8 +41,8 @@ from pytest_maskcheck.raised import (
     traceback_of,
     walk,
 )
-from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
 
@@ -131,6 +131,7 @@ class Runner:
     keep: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
+    _together: Together | None = None
 
     def run(self, striking: AbstractContextManager[Strike], *hits: Hit, watch: Watch | None = None) -> Ran:
         """Run the target once with ``striking`` entered around its body.
@@ -178,8 +179,8 @@ class Runner:
         owner = os.getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
-        with at_once:
-            befores = [kind.snapshot() for kind in self.kinds]
+        together = self._driven()
+        befores = together.snapshot()
         if watch is not None:
             watch.ask(self.kinds, befores)
         with _quiet(ran):
@@ -202,8 +203,7 @@ class Runner:
                     raise self._presentable(error, ran.strike)
                 self._readings(ran, befores, error, watch)
             finally:
-                for kind, before in zip(self.kinds, befores, strict=True):
-                    kind.finish(before)
+                together.finish(befores)
 
     def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""
@@ -346,8 +346,13 @@ class Runner:
                 kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
-        with at_once:
-            return [found for kind, before in zip(self.kinds, befores, strict=True) for found in kind.compare(before)]
+        return self._driven().compare(befores)
+
+    def _driven(self) -> Together:
+        """Return what drives the kinds."""
+        if self._together is None or self._together.kinds is not self.kinds:
+            self._together = Together(self.kinds)
+        return self._together
 
     def _settled(self, befores: list[object], settling: Collection[str]) -> list[Leftover]:
         """Read again until nothing is left of these kinds, which may vanish by itself."""

@@ -27,6 +27,7 @@ class AsyncLocks(Kind):
     """Locks held, and semaphores lower than before; new ones that are not bounded cannot be told. The token is the id."""
 
     name = "async_lock"
+    repeatable = True
     dies_with_frames = True
 
     blocks = True

@@ -90,6 +90,9 @@ class Kind(ABC):
     traced: ClassVar[bool] = True
     """False if nothing can be learned by comparing while the body runs."""
 
+    repeatable: ClassVar[bool] = False
+    """True if nothing is left wherever a second snapshot, taken in place of ``compare``, is equal to the first."""
+
     complaint: str = ""
     """Why this kind cannot be asked any more, as a sentence; only those of other plugins can fail so."""
 

@@ -19,7 +19,7 @@ class BuiltinNames(State["dict[str, Any]"]):
     """Names added to ``builtins``, removed from it, or bound to something else."""
 
     name = "builtins"
-    default = False
+    default = repeatable = False
 
     def read(self) -> dict[str, Any]:
         return _NAMESPACE.copy()

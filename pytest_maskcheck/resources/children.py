@@ -24,6 +24,7 @@ class Children(Kind):
     """Children of this process. The token is the process id."""
 
     name = "child"
+    repeatable = True
     settles = True
     outlives = True
     serves = True

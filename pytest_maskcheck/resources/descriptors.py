@@ -54,6 +54,7 @@ class Descriptors(Kind):
     """Descriptors opened, closed, or pointed elsewhere. The token is (descriptor, device, inode)."""
 
     name = "fd"
+    repeatable = True
     settles = True
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -28,6 +28,7 @@ class DoubleCloses(Objects):
     """
 
     name = "double_close"
+    repeatable = False
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -22,8 +22,11 @@ class Environ(State["dict[Any, Any]"]):
 
     def read(self) -> dict[Any, Any]:
         # Decoding every variable takes twenty times as long as copying the mapping underneath.
-        encoded: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
-        return dict(encoded)
+        return dict(getattr(os.environ, "_data", os.environ))
+
+    def compare(self, before: object) -> list[Leftover]:
+        encoded = getattr(os.environ, "_data", os.environ)
+        return [] if encoded == before else list(self.differences(cast("dict[Any, Any]", before), dict(encoded)))
 
     def differences(self, before: dict[Any, Any], now: dict[Any, Any]) -> Iterator[Leftover]:
         for encoded in sorted(before.keys() | now.keys()):

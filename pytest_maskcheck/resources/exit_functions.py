@@ -39,6 +39,7 @@ class ExitFunctions(Kind):
     """Functions registered with ``atexit`` and not unregistered: they and their arguments live as long as the process."""
 
     name = "atexit"
+    repeatable = True
 
     def __init__(self) -> None:
         self._known: tuple[int, list[Any]] = (-1, [])

@@ -38,6 +38,7 @@ class FileLocks(Kind):
     """
 
     name = "file_lock"
+    repeatable = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings

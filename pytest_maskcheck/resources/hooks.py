@@ -29,6 +29,7 @@ class Hooks(State[_Hooks]):
     """``sys.excepthook`` and its like, ``threading.excepthook``, and the hooks of asynchronous generators."""
 
     name = "excepthook"
+    repeatable = False
 
     def read(self) -> _Hooks:
         return sys.unraisablehook, (

@@ -101,7 +101,7 @@ class Modules(State["dict[str, Any]"]):
     """Modules that were replaced in ``sys.modules`` or removed from it. New ones do not count."""
 
     name = "modules"
-    default = False
+    default = repeatable = False
 
     def read(self) -> dict[str, Any]:
         return sys.modules.copy()

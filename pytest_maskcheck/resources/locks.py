@@ -40,6 +40,7 @@ class Locks(Kind):
     """Locks held now and not before. The token is the lock's id."""
 
     name = "lock"
+    repeatable = True
     dies_with_frames = True
 
     blocks = True

@@ -23,6 +23,8 @@ class Objects(Kind):
     Of types without weak references, a new object at the address of one that was known is not told apart from it.
     """
 
+    repeatable = True
+
     family: ClassVar[Family | None] = None
     """The types, with all that are derived of them; or else ``types`` says which."""
 

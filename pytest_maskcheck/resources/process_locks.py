@@ -22,6 +22,7 @@ class ProcessLocks(Kind):
     """``multiprocessing.Lock`` and ``RLock`` held by the main thread now and not before. The token is the lock's id."""
 
     name = "process_lock"
+    repeatable = True
     outlives = True
 
     blocks = True
@@ -110,6 +111,7 @@ class ProcessSemaphores(Kind):
     """
 
     name = "process_semaphore"
+    repeatable = True
     outlives = True
 
     blocks = True

@@ -22,6 +22,7 @@ class Semaphores(Kind):
     """Semaphores whose value is lower than before; new bounded ones lower than they began. The token is the id."""
 
     name = "semaphore"
+    repeatable = True
     dies_with_frames = True
 
     blocks = True

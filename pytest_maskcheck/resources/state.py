@@ -25,6 +25,8 @@ class Former:
 class State(Kind, Generic[T]):
     """A kind that reads process state; ``T`` is what a reading looks like."""
 
+    repeatable = True
+
     @abstractmethod
     def read(self) -> T:
         """Return the state as it is now."""
@@ -36,6 +38,10 @@ class State(Kind, Generic[T]):
     @abstractmethod
     def put_back(self, of: Hashable, value: object) -> None:
         """Set the part of the state called ``of`` to ``value`` again."""
+
+    def __init_subclass__(cls) -> None:
+        if "read" in vars(cls) and "snapshot" not in vars(cls):
+            cls.snapshot = vars(cls)["read"]  # type: ignore[method-assign]  # one call less
 
     def snapshot(self) -> object:
         return self.read()
@@ -61,8 +67,10 @@ class Identities(State["tuple[object, ...]"]):
     """A kind whose state is a row of objects that may be the user's."""
 
     def compare(self, before: object) -> list[Leftover]:
-        old, now = cast("tuple[object, ...]", before), self.read()
-        return [] if same(old, now) else list(self.differences(old, now))
+        now = self.read()
+        if same(before, now):
+            return []
+        return list(self.differences(cast("tuple[object, ...]", before), now))
 
 
 def same(old: object, now: object) -> bool:

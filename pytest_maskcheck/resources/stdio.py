@@ -20,6 +20,7 @@ class StandardStreams(State["tuple[object, ...]"]):
     """The six stream variables of ``sys``, by identity."""
 
     name = "stdio"
+    repeatable = False
 
     def read(self) -> tuple[object, ...]:
         return cast("tuple[object, ...]", _STREAMS(sys))

@@ -73,7 +73,7 @@ class Generators(_Suspended):
     prefix = "gi"
 
     def is_open(self, thing: Any) -> bool:
-        return bool(thing.gi_suspended)
+        return thing.gi_suspended and not _is_audits(thing.gi_code)
 
     def close(self, thing: Any) -> None:
         thing.close()

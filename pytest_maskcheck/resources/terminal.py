@@ -57,6 +57,7 @@ class Terminal(State[_Reading]):
     """
 
     name = "terminal"
+    repeatable = False
 
     def __init__(self) -> None:
         self.switches = False

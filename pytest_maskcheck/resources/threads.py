@@ -32,6 +32,7 @@ class Threads(Kind):
     """Python threads besides the main one, whoever started them. The token is the object's id, or the identifier."""
 
     name = "thread"
+    repeatable = True
     settles = True
     ends = True
 

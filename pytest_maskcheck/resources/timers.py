@@ -22,6 +22,7 @@ class IntervalTimers(State[Timers]):
     """The three timers of ``setitimer``; ``signal.alarm`` arms the first. The time left is no difference."""
 
     name = "itimer"
+    repeatable = False
 
     def read(self) -> Timers:
         return tuple(map(signal.getitimer, _NUMBERS))

@@ -40,6 +40,7 @@ class WakeupDescriptor(State[int]):
     """The descriptor set by ``signal.set_wakeup_fd``. It can only be read by taking it away for an instant."""
 
     name = "wakeup_fd"
+    repeatable = False
 
     def read(self) -> int:
         try:

@@ -1,0 +1,46 @@
+"""All kinds asked in one go: that nothing is left, as after most runs, is found out at little cost.
+
+Of most kinds two equal snapshots say that there is nothing to tell. After a run theirs are taken once more and compared all
+at once; only if they differ is each of them asked what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+
+from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources.state import same
+
+
+class Together:
+    """Drives ``kinds`` through a run. Their snapshots are given back in the same order."""
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self.kinds = kinds
+        self._snapshots = [kind.snapshot for kind in kinds]
+        self._compares = [kind.compare for kind in kinds]
+        self._repeatable = [kind.repeatable for kind in kinds]
+        self._repeated = list(compress(self._snapshots, self._repeatable))
+        self._others = [(at, kind.compare) for at, kind in enumerate(kinds) if not kind.repeatable]
+        self._finishing = [(at, kind.finish) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
+
+    def snapshot(self) -> list[object]:
+        """Return the snapshots of all kinds."""
+        with at_once:
+            return [snapshot() for snapshot in self._snapshots]
+
+    def compare(self, befores: list[object]) -> list[Leftover]:
+        """Return what all kinds tell."""
+        with at_once:
+            if same([snapshot() for snapshot in self._repeated], list(compress(befores, self._repeatable))):
+                asked = [(befores[at], compare) for at, compare in self._others]
+            else:
+                asked = list(zip(befores, self._compares, strict=True))
+            return [found for before, compare in asked for found in compare(before)]
+
+    def finish(self, befores: list[object]) -> None:
+        """Give back what the snapshots took."""
+        for at, finish in self._finishing:
+            finish(befores[at])
