@@ -1,10 +1,10 @@
 """What the default kinds of leftovers cost in a run that leaves nothing behind.
 
-Run ``python benchmarks/kinds.py``. The kinds are driven as the runner drives them: one snapshot of each, one compare, one
-finish, on a frozen heap with a hundred new objects. Each line is a kind with the sum of its three calls; *walk* is what looking
+Run ``python benchmarks/kinds.py``. The kinds are driven as the runner drives them: one snapshot of each, a second one or a
+compare, a finish where there is one, on a frozen heap with a hundred new objects. Each line is a kind with the sum of its calls; *walk* is what looking
 through the new objects costs for all of them; *all* is a run with all kinds less a run without any, which also counts the loops
-over the kinds. The median of the rounds counts; ``+`` is how far its quartile above lies. The baseline is ``os.stat("/")``,
-measured in turns with the others: ratios to it hold on other machines, too.
+over the kinds. The median of the rounds counts; ``+`` is how far its quartile above lies. The baseline is a call
+of ``os.stat("/")``, measured in turns with the others: ratios to it hold on other machines, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts.base import Strike
 from pytest_maskcheck.points import Names
-from pytest_maskcheck.resources import Surroundings, default_kinds, heap
+from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, heap
 from pytest_maskcheck.run import Ran, Runner
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ def body() -> None:
     pass
 
 
+def stat() -> None:
+    os.stat("/")
+
+
 def seconds(function: Callable[[], object]) -> float:
     begin = time.perf_counter()
     function()
@@ -78,28 +82,31 @@ def seconds(function: Callable[[], object]) -> float:
 def drive(kinds: tuple[Any, ...], times: dict[str, list[float]]) -> None:
     """Do what the runner does, and note how long each kind takes."""
     clock = time.perf_counter
-    took = defaultdict(float)
-    befores = []
+    took: dict[str, float] = defaultdict(float)
+
+    def timed(name: str, function: Callable[..., Any], *arguments: object) -> Any:
+        begin = clock()
+        found = function(*arguments)
+        took[name] += clock() - begin
+        return found
+
     with heap.at_once:
-        took["walk"] += seconds(heap._look)
-        for kind in kinds:
-            begin = clock()
-            before = kind.snapshot()
-            took[kind.name] += clock() - begin
-            befores.append(before)
+        timed("walk", heap.look)
+        befores = [timed(kind.name, kind.snapshot) for kind in kinds]
     body()
     with heap.at_once:
-        took["walk"] += seconds(heap._look)
+        timed("walk", heap.look)
         for kind, before in zip(kinds, befores, strict=True):
-            begin = clock()
-            found = kind.compare(before)
-            took[kind.name] += clock() - begin
-            if found:
-                raise AssertionError(found)
+            if kind.repeatable:
+                left = timed(kind.name, kind.snapshot) != before
+            else:
+                left = timed(kind.name, kind.compare, before)
+            if left:
+                message = f"{kind.name} sees something where nothing was left"
+                raise AssertionError(message)
     for kind, before in zip(kinds, befores, strict=True):
-        begin = clock()
-        kind.finish(before)
-        took[kind.name] += clock() - begin
+        if type(kind).finish is not Kind.finish:
+            timed(kind.name, kind.finish, before)
     for name, one in took.items():
         times[name].append(one)
 
@@ -107,11 +114,10 @@ def drive(kinds: tuple[Any, ...], times: dict[str, list[float]]) -> None:
 def overhead(times: dict[str, list[float]]) -> None:
     """Note how long the clock takes."""
     clock = time.perf_counter
-    took = 0.0
-    for _ in range(3):
-        begin = clock()
-        took += clock() - begin
-    times["clock"].append(took)
+    begin = clock()
+    clock()
+    clock()
+    times["clock"].append(clock() - begin)
 
 
 def measure(directory: str) -> dict[str, list[float]]:
@@ -124,6 +130,8 @@ def measure(directory: str) -> dict[str, list[float]]:
     ]
     for kind in kinds:
         kind.prepare()
+    for runner in runners:
+        runner.together()
     gc.collect()
     gc.freeze()
     new = [Thing() if at % 2 else [at] for at in range(NEW)]
@@ -135,7 +143,7 @@ def measure(directory: str) -> dict[str, list[float]]:
             for runner in runners
         ]
         times["all"].append(full - empty)
-        times["stat"].append(seconds(lambda: os.stat("/")))
+        times["stat"].append(seconds(stat))
         overhead(times)
     gc.unfreeze()
     del new

@@ -111,7 +111,7 @@ class Auditor:
     def _freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
         with at_once:
-            for kind in self.runner.kinds:
+            for kind in self.runner.together().kinds:
                 kind.prepare()
         gc.collect()
         gc.freeze()

@@ -179,7 +179,7 @@ class Runner:
         owner = os.getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
-        together = self._driven()
+        together = self.together()
         befores = together.snapshot()
         if watch is not None:
             watch.ask(self.kinds, befores)
@@ -346,10 +346,10 @@ class Runner:
                 kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
-        return self._driven().compare(befores)
+        return self.together().compare(befores)
 
-    def _driven(self) -> Together:
-        """Return what drives the kinds."""
+    def together(self) -> Together:
+        """Return what drives the kinds; best made before the heap is frozen, or it would be looked at in every run."""
         if self._together is None or self._together.kinds is not self.kinds:
             self._together = Together(self.kinds)
         return self._together

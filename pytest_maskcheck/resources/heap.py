@@ -50,6 +50,9 @@ _WANTED: set[type] = set()
 _SEEN: set[type] = set()
 """Types that are known to belong to a family or to none, of those that stay."""
 
+_IGNORED: set[type] = set()
+"""Those of them that were not asked for."""
+
 _PASSING: list[tuple[set[type], type]] = []
 """Classes that may go when nobody else needs them, and the families they were put in until the next look."""
 
@@ -57,19 +60,20 @@ _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLET
 
 
 def _walk() -> _Found:
-    things = gc.get_objects()
-    kinds = set(map(type, things))
+    things = [thing for thing in gc.get_objects() if type(thing) not in _IGNORED]
     while _PASSING:
         family, kind = _PASSING.pop()
         family.discard(kind)
+    if not things:
+        return {}
+    kinds = set(map(type, things))
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
-    wanted = kinds & _WANTED
-    if not wanted:
-        return {}
-    found: _Found = {kind: [] for kind in wanted}
-    for thing in [thing for thing in things if type(thing) in wanted]:
-        found[type(thing)].append(thing)
+        _IGNORED.update(kinds & _SEEN - _WANTED)
+    found: _Found = {kind: [] for kind in kinds & _WANTED}
+    for thing in things:
+        if type(thing) in found:
+            found[type(thing)].append(thing)
     return found
 
 
@@ -108,17 +112,18 @@ class Family:
             module, _, word = name.partition(":")
             _FAMILIES.append((module, word, self))
         _SEEN.clear()
+        _IGNORED.clear()
 
     def __call__(self) -> frozenset[type]:
         """Return those of its types that there are objects of."""
-        _look()
+        look()
         return frozenset(self.members)
 
     def made(self) -> Collection[object]:
         """Return what was made since the heap was frozen."""
         found = at_once.found
         if found is None:
-            found = _look()
+            found = look()
         members = self.members
         if members.isdisjoint(found):
             return ()
@@ -149,11 +154,12 @@ at_once = _AtOnce()
 """Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
 
 
-def _look(types: Collection[type] = ()) -> _Found:
+def look(types: Collection[type] = ()) -> _Found:
     """Return what there is; within ``at_once`` what there was, if these types were looked for."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         _WANTED.update(types)
+        _IGNORED.difference_update(types)
         found = _walk()
         if at_once.active:
             at_once.found = found
@@ -164,7 +170,7 @@ def made(types: Collection[type]) -> Collection[object]:
     """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
-        found = _look(types)
+        found = look(types)
     if found.keys().isdisjoint(types):
         return ()
     return [thing for kind in types if kind in found for thing in found[kind]]
