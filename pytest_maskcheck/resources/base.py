@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -92,6 +92,9 @@ class Kind(ABC):
 
     repeatable: ClassVar[bool] = False
     """True if nothing is left wherever a second snapshot, taken in place of ``compare``, is equal to the first."""
+
+    absent: Callable[[Collection[type]], bool] | None = None
+    """Tells of the types of new objects that none is of this kind: its snapshot then is an empty dict, and need not be taken."""
 
     complaint: str = ""
     """Why this kind cannot be asked any more, as a sentence; only those of other plugins can fail so."""

@@ -7,14 +7,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, cast
+from functools import partial
+from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
 HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
+_look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID else lambda: None
+_NONE: frozenset[int] = frozenset()
 _PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
 _SECONDS = 0.5  # that a dropped child gets to end
 _SOME = -1  # a running child whose number the system does not tell
@@ -36,11 +39,15 @@ class Children(Kind):
         self.surroundings = surroundings
         self._hopeless: set[int] = set()  # dropped children that have had their time
 
-    def snapshot(self) -> object:
-        return self._pids()
+    def snapshot(self) -> frozenset[int]:
+        try:
+            ended = _look()  # looks and does not reap
+        except ChildProcessError:
+            return _NONE
+        return self._pids(ended)
 
     def compare(self, before: object) -> list[Leftover]:
-        left = self._pids() - cast("frozenset[int]", before)
+        left = self.snapshot() - cast("frozenset[int]", before)
         if left:
             left -= self._waited_for(left)
         return [self._leftover(pid) for pid in sorted(left)]
@@ -63,11 +70,7 @@ class Children(Kind):
                 return dropped - running
             time.sleep(0.001)
 
-    def _pids(self) -> frozenset[int]:
-        try:
-            ended = os.waitid(os.P_ALL, 0, _LOOK)  # looks and does not reap
-        except ChildProcessError:
-            return frozenset()
+    def _pids(self, ended: Any) -> frozenset[int]:
         if not os.path.exists(f"{self.tasks}/{threading.get_native_id()}/children"):
             return frozenset({_SOME if ended is None else ended.si_pid})
         return frozenset(pid for thread in os.listdir(self.tasks) for pid in self._of_thread(thread))

@@ -23,8 +23,7 @@ class ContextVariables(State[contextvars.Context]):
 
     name = "contextvar"
 
-    def read(self) -> contextvars.Context:
-        return contextvars.copy_context()
+    read = staticmethod(contextvars.copy_context)
 
     def compare(self, before: object) -> list[Leftover]:
         old, now = cast("contextvars.Context", before), self.read()

@@ -94,6 +94,8 @@ class Transactions(Objects):
         self.surroundings = surroundings
         self._old: dict[int, object] = {}  # there are no weak references to them
 
+    absent = None  # older ones count
+
     def prepare(self) -> None:
         self._old = {id(thing): thing for thing in self._made() if _is_open(thing)}
 

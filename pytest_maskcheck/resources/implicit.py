@@ -23,6 +23,7 @@ from typing import Any, SupportsIndex, cast
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
+_get_context = getattr(warnings, "_get_context", None)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 
@@ -31,10 +32,10 @@ _SHOWN = ("always", None, ResourceWarning, None, 0)
 
 
 class Filters(list[Any]):
-    """A list of warning filters that keeps its first item first."""
+    """A list of warning filters that keeps its first item first; ``others`` are without it."""
 
     def __init__(self, watcher: object, others: Iterable[object]) -> None:
-        super().__init__((watcher, *(item for item in others if item is not watcher)))
+        super().__init__((watcher, *others))
         self.watcher = watcher
 
     def others(self) -> list[Any]:
@@ -100,10 +101,10 @@ class _Former:
 
 def _place() -> tuple[Any, str]:
     """Return where the filters in force are kept: in the module, or in the context where those are context-aware."""
-    context = getattr(warnings, "_get_context", lambda: None)()
-    if "_filters" in getattr(context, "__dict__", ()):
-        return context, "_filters"
-    return warnings, "filters"
+    if _get_context is None:
+        return warnings, "filters"
+    context = _get_context()
+    return (context, "_filters") if "_filters" in getattr(context, "__dict__", ()) else (warnings, "filters")
 
 
 def _install(place: Any, attribute: str, filters: object) -> None:
@@ -143,9 +144,9 @@ class ImplicitCloses(Kind):
         self._watcher.clear()
         place, attribute = _place()
         filters = getattr(place, attribute)
-        if isinstance(filters, Filters):  # of a snapshot that was not finished
+        if type(filters) is Filters:  # of a snapshot that was not finished
             filters = filters.others()
-        _install(place, attribute, Filters(self._watcher.filter, [_SHOWN, *filters]))
+        _install(place, attribute, Filters(self._watcher.filter, (_SHOWN, *filters)))
         return _Former(place, attribute, filters)
 
     def compare(self, before: object) -> list[Leftover]:  # noqa: ARG002

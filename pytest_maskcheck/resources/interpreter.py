@@ -12,6 +12,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
 
+_NAMES = vars(sys)
 _module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it
 
 
@@ -25,7 +26,7 @@ def _read() -> tuple[object, ...]:
         threading.stack_size(),
         sys.dont_write_bytecode,
         sys.pycache_prefix,
-        getattr(sys, "tracebacklimit", None),
+        _NAMES.get("tracebacklimit"),
         faulthandler is not None and faulthandler.is_enabled(),
         sockets and sockets.getdefaulttimeout(),
         tracemalloc is not None and tracemalloc.is_tracing(),

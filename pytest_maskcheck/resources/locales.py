@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
@@ -17,6 +18,7 @@ except ImportError:
 HAS_LOCALE = hasattr(_c, "setlocale")
 _locale: Any = _c
 _CATEGORIES = ("LC_CTYPE", "LC_COLLATE", "LC_TIME", "LC_MONETARY", "LC_MESSAGES", "LC_NUMERIC")
+_read: Callable[[], str] = partial(_locale.setlocale, _locale.LC_ALL) if HAS_LOCALE else str
 
 
 def _each() -> dict[str, str]:
@@ -29,8 +31,7 @@ class Locale(State[str]):
 
     name = "locale"
 
-    def read(self) -> str:
-        return cast("str", _locale.setlocale(_locale.LC_ALL))
+    read = staticmethod(_read)
 
     def differences(self, before: str, now: str) -> Iterator[Leftover]:
         there = _each()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Family, at_once, made
+from pytest_maskcheck.resources.heap import Family, made
 
 _Known = dict[int, "weakref.ref[object] | None"]
 _NOTHING: _Known = {}
@@ -44,13 +44,10 @@ class Objects(Kind):
     def close(self, thing: Any) -> None:
         """Close ``thing`` without waiting for anything. May raise."""
 
-    _absent: Callable[[Collection[type]], bool] = staticmethod(lambda _found: False)
-    """Tells that none of the types found is one of the family: then nothing need be asked."""
-
     def __init_subclass__(cls) -> None:
         if cls.family is not None:
             cls._made = staticmethod(cls.family.made)  # type: ignore[method-assign, assignment]
-            cls._absent = staticmethod(cls.family.members.isdisjoint)
+            cls.absent = staticmethod(cls.family.members.isdisjoint) if cls.snapshot is Objects.snapshot else None
 
     def _made(self) -> Collection[object]:
         return made(self.types())
@@ -59,14 +56,10 @@ class Objects(Kind):
         return [thing for thing in self._made() if self.is_open(thing)]
 
     def snapshot(self) -> object:
-        if at_once.found is not None and self._absent(at_once.found):
-            return _NOTHING
         things = self._made()
         return {id(thing): _ref(thing) for thing in things if self.is_open(thing)} if things else _NOTHING
 
     def compare(self, before: object) -> list[Leftover]:
-        if at_once.found is not None and self._absent(at_once.found):
-            return []
         things = self._made()
         return [self._leftover(thing) for thing in self._new(things, before)] if things else []
 

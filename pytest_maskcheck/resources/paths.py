@@ -66,6 +66,7 @@ class Paths(Kind):
         self.unlisted: set[str] = set()
         """Places with more than ``LIMIT`` entries, whose deeper directories are not all watched."""
         self._learned: dict[str, set[str]] = {}
+        self._last: _Listing = {}
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -102,9 +103,12 @@ class Paths(Kind):
         return self.surroundings.places.get(word[1:], "") + rest if end and word[0] == "<" else directory
 
     def snapshot(self) -> object:
-        listing: _Listing = {}
+        last = self._last
+        listing = self._last = {}
         for word, place in self.surroundings.places.items():
-            if not _list_all(place, listing):
+            if place in last and not last[place] and _is_empty(place):
+                listing[place] = last[place]
+            elif not _list_all(place, listing):
                 self.unlisted.add(word)
         for learned in self._learned:
             _list(self._absolute(learned), listing)
@@ -175,6 +179,13 @@ class Paths(Kind):
         finally:
             self.surroundings.places.pop(_CANARY, None)
             shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_empty(directory: str) -> bool:
+    try:
+        return not os.listdir(directory)
+    except OSError:
+        return False
 
 
 def _list(directory: str, listing: _Listing) -> None:

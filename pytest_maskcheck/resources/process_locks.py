@@ -138,11 +138,7 @@ class ProcessSemaphores(Kind):
         alive = self._alive()
         if not alive:
             return []
-        return [
-            self._leftover(thing, times)
-            for thing in alive
-            if (times := _more(thing, cast("_Taken", before))) > 0
-        ]
+        return [self._leftover(thing, times) for thing in alive if (times := _more(thing, cast("_Taken", before))) > 0]
 
     def _leftover(self, semaphore: object, times: int) -> Leftover:
         key = name_of(semaphore, "process semaphore")

@@ -1,7 +1,7 @@
 """Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
 
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
-somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
+if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
 looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment, and no process but this one and its
 children has it mapped. A semaphore has its name for as long as its object lives, which is in order.
 """
@@ -28,6 +28,7 @@ _CANARY = "maskcheck_canary_"
 _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
 _SEMAPHORE = "sem.mp-"
 _PAUSE = 0.005
+_TICK = 0.1  # more than times of files lag behind
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
 
 
@@ -43,6 +44,7 @@ class SharedMemories(Objects):
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._learned: set[str] = set()
+        self._semaphores = False
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -59,10 +61,13 @@ class SharedMemories(Objects):
             return create(path, *args, **details)
 
         _posixshmem.shm_open = noting
+        began = time.time()
         try:
             yield
         finally:
             _posixshmem.shm_open = create
+            if "multiprocessing.synchronize" in sys.modules and os.stat(_DIRECTORY).st_mtime > began - _TICK:
+                self._semaphores = True
 
     def is_open(self, thing: Any) -> bool:
         return getattr(thing, "_mmap", None) is not None or getattr(thing, "_fd", -1) >= 0
@@ -72,7 +77,7 @@ class SharedMemories(Objects):
 
     def _names(self) -> frozenset[str] | None:
         """Return the names in use; None while there is nothing to look for."""
-        if _LISTED and (self._learned or "multiprocessing.synchronize" in sys.modules):
+        if self._semaphores or (self._learned and _LISTED):
             return frozenset(os.listdir(_DIRECTORY))
         return None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 import signal
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
@@ -17,13 +18,15 @@ HAS_SIGMASK = hasattr(signal, "pthread_sigmask")
 _CAN_TAKE_PENDING = hasattr(signal, "sigtimedwait")  # not on macOS
 
 
+_read: Callable[[], set[int]] = partial(_signal.pthread_sigmask, _signal.SIG_BLOCK, ()) if HAS_SIGMASK else set
+
+
 class SignalMask(State["set[int]"]):
     """The set of signals blocked in the calling thread."""
 
     name = "sigmask"
 
-    def read(self) -> set[int]:
-        return cast("set[int]", _signal.pthread_sigmask(_signal.SIG_BLOCK, ()))
+    read = staticmethod(_read)
 
     def differences(self, before: set[int], now: set[int]) -> Iterator[Leftover]:
         for number in sorted(before ^ now):

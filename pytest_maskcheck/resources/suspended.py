@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover, Surroundings
-from pytest_maskcheck.resources.heap import Census, Family, at_once
+from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
 
@@ -49,8 +49,6 @@ class _Suspended(Objects):
         return not getattr(thing, self._running) and getattr(thing, self._frame) is not None
 
     def compare(self, before: object) -> list[Leftover]:
-        if at_once.found is not None and self._absent(at_once.found):
-            return []
         return [self._leftover(thing) for thing in self._new(self._made(), before) if self.matters(thing)]
 
     def matters(self, thing: object) -> bool:
@@ -128,8 +126,6 @@ class Coroutines(_Suspended):
         self._tasks.take()
 
     def compare(self, before: object) -> list[Leftover]:
-        if at_once.found is not None and self._absent(at_once.found):
-            return []
         new = self._new(self._made(), before)
         if not new:
             return []

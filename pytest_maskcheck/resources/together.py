@@ -6,12 +6,22 @@ at once; only if they differ is each of them asked what is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources.heap import at_once, look
 from pytest_maskcheck.resources.state import same
+
+
+_NOTHING: dict[int, object] = {}
+
+_Snapshots = list[tuple[Callable[[Collection[type]], bool] | None, Callable[[], object]]]
+
+
+def _taken(snapshots: _Snapshots) -> list[object]:
+    found = look()
+    return [_NOTHING if absent and absent(found) else snapshot() for absent, snapshot in snapshots]
 
 
 class Together:
@@ -19,22 +29,22 @@ class Together:
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.kinds = kinds
-        self._snapshots = [kind.snapshot for kind in kinds]
+        self._snapshots: _Snapshots = [(kind.absent, kind.snapshot) for kind in kinds]
         self._compares = [kind.compare for kind in kinds]
         self._repeatable = [kind.repeatable for kind in kinds]
-        self._repeated = list(compress(self._snapshots, self._repeatable))
+        self._repeated: _Snapshots = list(compress(self._snapshots, self._repeatable))
         self._others = [(at, kind.compare) for at, kind in enumerate(kinds) if not kind.repeatable]
         self._finishing = [(at, kind.finish) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
 
     def snapshot(self) -> list[object]:
         """Return the snapshots of all kinds."""
         with at_once:
-            return [snapshot() for snapshot in self._snapshots]
+            return _taken(self._snapshots)
 
     def compare(self, befores: list[object]) -> list[Leftover]:
         """Return what all kinds tell."""
         with at_once:
-            if same([snapshot() for snapshot in self._repeated], list(compress(befores, self._repeatable))):
+            if same(_taken(self._repeated), list(compress(befores, self._repeatable))):
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
                 asked = list(zip(befores, self._compares, strict=True))
