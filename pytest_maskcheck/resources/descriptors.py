@@ -7,10 +7,13 @@ import gc
 import io
 import os
 import stat
-from collections.abc import Iterator
+import struct
+import sys
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from operator import itemgetter
-from typing import cast
+from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
@@ -19,11 +22,49 @@ Identity = tuple[int, int]
 _identity = itemgetter(2, 1)  # device and inode of a ``stat_result``
 _LISTING = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 HAS_LISTING = _LISTING is not None
+_PAIR = struct.Struct("=QQ")
+_STRUCTURE = 512  # more than the C library's is long
+_LARGE = 1 << 32
 
 
 def _count() -> int:
     """Return the number of open descriptors as the system counts them (Linux 6.2 and later), else 0."""
     return os.stat(_LISTING).st_size if _LISTING == "/proc/self/fd" else 0
+
+
+@cache
+def _raw_fstat() -> Callable[[int, Any], int] | None:
+    """Return the C library's ``fstat``, where devices and inodes have 64 bits."""
+    if sys.platform != "linux" or sys.maxsize < _LARGE:
+        return None
+    try:
+        from ctypes import PyDLL
+
+        return cast("Callable[[int, Any], int]", PyDLL(None).fstat)
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+class _Raw:
+    """Devices and inodes of descriptors as the C library writes them, without a ``stat_result`` of twenty fields for each.
+
+    They come first in its structure, so each but the last is overwritten behind them by the next.
+    """
+
+    def __init__(self, fstat: Callable[[int, Any], int], fds: Collection[int]) -> None:
+        from ctypes import byref, c_char
+
+        self._fstat = fstat
+        self._fds = tuple(fds)
+        size = _PAIR.size * len(self._fds)
+        buffer = bytearray(size + _STRUCTURE)
+        start = c_char.from_buffer(buffer)
+        self._places = [byref(start, _PAIR.size * at) for at in range(len(self._fds))]
+        self._part = memoryview(buffer)[:size]
+
+    def read(self) -> bytes:
+        """Return them; nothing if one of the descriptors is closed."""
+        return b"" if any(map(self._fstat, self._fds, self._places)) else self._part.tobytes()
 
 
 class _Table:
@@ -34,16 +75,28 @@ class _Table:
         self.files = list(self.identities.values())
         self.anonymous = tuple(anonymous)
         self.sorts = tuple(map(_target, anonymous))
+        self._raw: _Raw | None = None
+        self._read = b""
+        fstat = _raw_fstat()
+        if fstat is not None:
+            raw, known = _Raw(fstat, self.identities), b"".join(_PAIR.pack(*file) for file in self.files)
+            if raw.read() == known:  # the structure is as expected
+                self._raw, self._read = raw, known
 
     def holds(self) -> bool:
         """Tell whether these are the open descriptors, as the system counts them, and refer to what they did."""
         if _count() != len(self.files):
             return False
-        try:
-            files = list(map(_identity, map(os.fstat, self.identities)))
-        except OSError:
-            return False
-        return files == self.files and (not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts)
+        if self._raw is not None:
+            if self._raw.read() != self._read:
+                return False
+        else:
+            try:
+                if list(map(_identity, map(os.fstat, self.identities))) != self.files:
+                    return False
+            except OSError:
+                return False
+        return not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts
 
     def sort(self, fd: int) -> str:
         """Return the sort of an anonymous inode, nothing for other files."""
@@ -61,6 +114,9 @@ class Descriptors(Kind):
         self.surroundings = surroundings
         self._counts = HAS_LISTING and _count() > 0
         self._last: _Table | None = None
+
+    def prepare(self) -> None:
+        self.snapshot()  # what is imported for it is no new object then
 
     def snapshot(self) -> object:
         if self._last is None or not self._counts or not self._last.holds():

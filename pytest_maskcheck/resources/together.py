@@ -13,14 +13,13 @@ from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import at_once, look
 from pytest_maskcheck.resources.state import same
 
-
 _NOTHING: dict[int, object] = {}
 
 _Snapshots = list[tuple[Callable[[Collection[type]], bool] | None, Callable[[], object]]]
 
 
 def _taken(snapshots: _Snapshots) -> list[object]:
-    found = look()
+    found = look() if snapshots else {}
     return [_NOTHING if absent and absent(found) else snapshot() for absent, snapshot in snapshots]
 
 
