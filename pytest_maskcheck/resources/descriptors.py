@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from operator import itemgetter
@@ -22,6 +22,7 @@ Identity = tuple[int, int]
 _identity = itemgetter(2, 1)  # device and inode of a ``stat_result``
 _LISTING = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 HAS_LISTING = _LISTING is not None
+_COUNTED = b"/proc/self/fd"
 _PAIR = struct.Struct("=QQ")
 _STRUCTURE = 512  # more than the C library's is long
 _LARGE = 1 << 32
@@ -33,38 +34,43 @@ def _count() -> int:
 
 
 @cache
-def _raw_fstat() -> Callable[[int, Any], int] | None:
-    """Return the C library's ``fstat``, where devices and inodes have 64 bits."""
+def _library() -> Any:
+    """Return the C library, where devices and inodes have 64 bits."""
     if sys.platform != "linux" or sys.maxsize < _LARGE:
         return None
     try:
         from ctypes import PyDLL
 
-        return cast("Callable[[int, Any], int]", PyDLL(None).fstat)
+        library: Any = PyDLL(None)
+        return library if library.fstat and library.stat else None
     except (ImportError, OSError, AttributeError):
         return None
 
 
 class _Raw:
-    """Devices and inodes of descriptors as the C library writes them, without a ``stat_result`` of twenty fields for each.
+    """The count, devices and inodes of descriptors as the C library writes them, without a ``stat_result`` for each.
 
-    They come first in its structure, so each but the last is overwritten behind them by the next.
+    Device and inode come first in its structure, so that of each descriptor is overwritten behind them by the next, and at last
+    by that of the listing, with the count.
     """
 
-    def __init__(self, fstat: Callable[[int, Any], int], fds: Collection[int]) -> None:
+    def __init__(self, library: Any, files: dict[int, Identity]) -> None:
         from ctypes import byref, c_char
 
-        self._fstat = fstat
-        self._fds = tuple(fds)
-        size = _PAIR.size * len(self._fds)
-        buffer = bytearray(size + _STRUCTURE)
-        start = c_char.from_buffer(buffer)
-        self._places = [byref(start, _PAIR.size * at) for at in range(len(self._fds))]
-        self._part = memoryview(buffer)[:size]
+        self._fstat, self._stat = library.fstat, library.stat
+        self._fds = tuple(files)
+        self._buffer = bytearray(_PAIR.size * len(files) + _STRUCTURE)
+        start = c_char.from_buffer(self._buffer)
+        *self._places, self._last = [byref(start, _PAIR.size * at) for at in range(len(files) + 1)]
+        self.known = self.read()
+        self.works = self.known.startswith(b"".join(_PAIR.pack(*file) for file in files.values()))
+        """Whether the structure is as expected."""
 
     def read(self) -> bytes:
         """Return them; nothing if one of the descriptors is closed."""
-        return b"" if any(map(self._fstat, self._fds, self._places)) else self._part.tobytes()
+        if any(map(self._fstat, self._fds, self._places)) or self._stat(_COUNTED, self._last):
+            return b""
+        return bytes(self._buffer)
 
 
 class _Table:
@@ -75,22 +81,15 @@ class _Table:
         self.files = list(self.identities.values())
         self.anonymous = tuple(anonymous)
         self.sorts = tuple(map(_target, anonymous))
-        self._raw: _Raw | None = None
-        self._read = b""
-        fstat = _raw_fstat()
-        if fstat is not None:
-            raw, known = _Raw(fstat, self.identities), b"".join(_PAIR.pack(*file) for file in self.files)
-            if raw.read() == known:  # the structure is as expected
-                self._raw, self._read = raw, known
+        raw = _Raw(_library(), self.identities) if _library() else None
+        self._raw = raw if raw and raw.works and _count() == len(self.files) else None
 
     def holds(self) -> bool:
         """Tell whether these are the open descriptors, as the system counts them, and refer to what they did."""
-        if _count() != len(self.files):
-            return False
-        if self._raw is not None:
-            if self._raw.read() != self._read:
+        raw = self._raw
+        if raw is None or raw.read() != raw.known:  # what else of the listing may change says nothing
+            if _count() != len(self.files):
                 return False
-        else:
             try:
                 if list(map(_identity, map(os.fstat, self.identities))) != self.files:
                     return False

@@ -18,6 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from operator import call
 from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
@@ -176,6 +177,22 @@ def made(types: Collection[type]) -> Collection[object]:
     return [thing for kind in types if kind in found for thing in found[kind]]
 
 
+class Exactly:
+    """One type, without those derived of it."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        _WANTED.add(kind)
+        _IGNORED.discard(kind)
+
+    def made(self) -> Collection[object]:
+        """Return what was made since the heap was frozen."""
+        found = at_once.found
+        if found is None:
+            found = look()
+        return found.get(self.kind, ())
+
+
 class Census:
     """All live objects of some types: the old by census, the new by looking, for which there is the function ``made``."""
 
@@ -202,7 +219,7 @@ class Census:
         new = self._made()
         if not self._old:
             return [*new]
-        found = [thing for ref in self._old if (thing := ref()) is not None]
+        found = [thing for thing in map(call, self._old) if thing is not None]
         if new:
             if not self._ids.isdisjoint(map(id, new)):  # the heap was thawed, or an address was used again
                 known = set(map(id, found))

@@ -15,11 +15,10 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, made, name_of
+from pytest_maskcheck.resources.heap import Census, Exactly, name_of
 
 _LOCK = type(_thread.allocate_lock())
 _RLOCK = type(_thread.RLock())
@@ -46,7 +45,7 @@ class Locks(Kind):
     blocks = True
 
     def __init__(self) -> None:
-        self._locks, self._rlocks = (Census(partial(made, (kind,))) for kind in (_LOCK, _RLOCK))
+        self._locks, self._rlocks = (Census(Exactly(kind).made) for kind in (_LOCK, _RLOCK))
 
     def prepare(self) -> None:
         self._locks.take()
