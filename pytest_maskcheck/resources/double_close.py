@@ -28,7 +28,6 @@ class DoubleCloses(Objects):
     """
 
     name = "double_close"
-    repeatable = False
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
@@ -65,12 +64,13 @@ class DoubleCloses(Objects):
             return True
         return type(thing).__name__.endswith("ocket") and not stat.S_ISSOCK(mode)
 
-    def _open(self) -> list[object]:
-        found = super()._open()
+    def _made(self) -> Collection[object]:
+        """Return what was made since the heap was frozen, and what is older and takes a closed descriptor for open."""
+        found = made(self.types())
         for fd, events in self._poll.poll(0) if self._poll is not None else ():
             if events & _INVALID:
                 known = set(map(id, found))
-                found += [thing for thing in self._stale(fd) if id(thing) not in known]
+                found = [*found, *(thing for thing in self._stale(fd) if id(thing) not in known)]
         return found
 
     def _stale(self, fd: int) -> list[object]:

@@ -62,6 +62,22 @@ def test_a_file_whose_descriptor_is_closed_is_a_leftover(kind: DoubleCloses, wat
         file.close()
 
 
+def test_an_older_file_is_seen_on_a_frozen_heap(
+    kind: DoubleCloses, request: pytest.FixtureRequest, tmp_path: Path, closing: list[Any]
+) -> None:
+    """It is known by the census, and that its descriptor is closed by ``poll``."""
+    file = (tmp_path / "a.txt").open("w")
+    closing.append(file)
+    kind.prepare()
+    request.getfixturevalue("frozen_heap")
+    before = kind.snapshot()
+    assert kind.compare(before) == []
+    os.close(file.fileno())
+    (leftover,) = kind.compare(before)
+    assert leftover.key == "<tmp_path>/a.txt"
+    assert kind.repair(leftover) is True
+
+
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_socket_whose_number_is_a_file_by_now_is_a_leftover(
     kind: DoubleCloses, watch: Watch, closing: list[Any]
