@@ -7,13 +7,10 @@ import gc
 import io
 import os
 import stat
-import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from operator import itemgetter
-from typing import Any, cast
+from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 
@@ -22,55 +19,11 @@ Identity = tuple[int, int]
 _identity = itemgetter(2, 1)  # device and inode of a ``stat_result``
 _LISTING = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 HAS_LISTING = _LISTING is not None
-_COUNTED = b"/proc/self/fd"
-_PAIR = struct.Struct("=QQ")
-_STRUCTURE = 512  # more than the C library's is long
-_LARGE = 1 << 32
 
 
 def _count() -> int:
     """Return the number of open descriptors as the system counts them (Linux 6.2 and later), else 0."""
     return os.stat(_LISTING).st_size if _LISTING == "/proc/self/fd" else 0
-
-
-@cache
-def _library() -> Any:
-    """Return the C library, where devices and inodes have 64 bits."""
-    if sys.platform != "linux" or sys.maxsize < _LARGE:
-        return None
-    try:
-        from ctypes import PyDLL
-
-        library: Any = PyDLL(None)
-        return library if library.fstat and library.stat else None
-    except (ImportError, OSError, AttributeError):
-        return None
-
-
-class _Raw:
-    """The count, devices and inodes of descriptors as the C library writes them, without a ``stat_result`` for each.
-
-    Device and inode come first in its structure, so that of each descriptor is overwritten behind them by the next, and at last
-    by that of the listing, with the count.
-    """
-
-    def __init__(self, library: Any, files: dict[int, Identity]) -> None:
-        from ctypes import byref, c_char
-
-        self._fstat, self._stat = library.fstat, library.stat
-        self._fds = tuple(files)
-        self._buffer = bytearray(_PAIR.size * len(files) + _STRUCTURE)
-        start = c_char.from_buffer(self._buffer)
-        *self._places, self._last = [byref(start, _PAIR.size * at) for at in range(len(files) + 1)]
-        self.known = self.read()
-        self.works = self.known.startswith(b"".join(_PAIR.pack(*file) for file in files.values()))
-        """Whether the structure is as expected."""
-
-    def read(self) -> bytes:
-        """Return them; nothing if one of the descriptors is closed."""
-        if any(map(self._fstat, self._fds, self._places)) or self._stat(_COUNTED, self._last):
-            return b""
-        return bytes(self._buffer)
 
 
 class _Table:
@@ -81,21 +34,16 @@ class _Table:
         self.files = list(self.identities.values())
         self.anonymous = tuple(anonymous)
         self.sorts = tuple(map(_target, anonymous))
-        raw = _Raw(_library(), self.identities) if _library() else None
-        self._raw = raw if raw and raw.works and _count() == len(self.files) else None
 
     def holds(self) -> bool:
         """Tell whether these are the open descriptors, as the system counts them, and refer to what they did."""
-        raw = self._raw
-        if raw is None or raw.read() != raw.known:  # what else of the listing may change says nothing
-            if _count() != len(self.files):
-                return False
-            try:
-                if list(map(_identity, map(os.fstat, self.identities))) != self.files:
-                    return False
-            except OSError:
-                return False
-        return not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts
+        if _count() != len(self.files):
+            return False
+        try:
+            files = list(map(_identity, map(os.fstat, self.identities)))
+        except OSError:
+            return False
+        return files == self.files and (not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts)
 
     def sort(self, fd: int) -> str:
         """Return the sort of an anonymous inode, nothing for other files."""
@@ -113,9 +61,6 @@ class Descriptors(Kind):
         self.surroundings = surroundings
         self._counts = HAS_LISTING and _count() > 0
         self._last: _Table | None = None
-
-    def prepare(self) -> None:
-        self.snapshot()  # what is imported for it is no new object then
 
     def snapshot(self) -> object:
         if self._last is None or not self._counts or not self._last.holds():

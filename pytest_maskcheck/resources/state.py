@@ -40,6 +40,7 @@ class State(Kind, Generic[T]):
         """Set the part of the state called ``of`` to ``value`` again."""
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "read" in vars(cls) and "snapshot" not in vars(cls):
             cls.snapshot = vars(cls)["read"]  # type: ignore[method-assign]  # one call less
 
