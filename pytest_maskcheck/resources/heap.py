@@ -200,7 +200,7 @@ class Census:
     _thawed: ClassVar[bool] = False
 
     def __init__(self, made: Callable[[], Collection[object]]) -> None:
-        self._made = made
+        self.made = made
         self._old: list[weakref.ref[object]] = []
         self._ids: set[int] = set()
         Census._all.add(self)
@@ -214,9 +214,13 @@ class Census:
         """Return references to what was alive when the census was taken."""
         return self._old
 
+    def any(self, test: Callable[[object], object]) -> bool:
+        """Tell whether ``test`` holds for any, at little cost; for types whose objects are all true, such as locks."""
+        return any(map(test, filter(None, map(call, self._old)))) or any(map(test, self.made()))
+
     def alive(self) -> list[object]:
         """Return what is alive, each once."""
-        new = self._made()
+        new = self.made()
         if not self._old:
             return [*new]
         found = [thing for thing in map(call, self._old) if thing is not None]

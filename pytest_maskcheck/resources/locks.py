@@ -53,12 +53,11 @@ class Locks(Kind):
 
     def _held(self) -> list[tuple[object, int]]:
         """Return the held locks, each with how often it was acquired."""
-        locks, rlocks = self._locks.alive(), self._rlocks.alive()
-        if not any(map(_locked, locks)) and not any(map(_depth, rlocks)):
+        if not self._locks.any(_locked) and not self._rlocks.any(_depth):
             return []
         return [
             (lock, depth)
-            for lock in locks + rlocks
+            for lock in self._locks.alive() + self._rlocks.alive()
             if (depth := _locked(lock) if type(lock) is _LOCK else _depth(lock))
         ]
 
