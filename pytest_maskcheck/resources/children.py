@@ -102,12 +102,19 @@ class Children(Kind):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        pid = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
+        reader, writer = os.pipe()
+        waits = [(os.POSIX_SPAWN_DUP2, reader, 0)]  # it ends with this process, in whatever way that ends
+        silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
         try:
-            yield
+            pid = os.posix_spawnp("cat", ["cat"], os.environ, file_actions=[*waits, *silent])
+            try:
+                yield
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         finally:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            os.close(reader)
+            os.close(writer)
 
 
 def _ended(pid: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -106,13 +108,18 @@ class Managers(Objects):
         from multiprocessing.managers import BaseManager
 
         manager = BaseManager(ctx=_context())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about a fork beside threads
-            manager.start()
+        ends = os.pipe()
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about a fork beside threads
+                manager.start(_end_with, ends) if hasattr(os, "fork") else manager.start()
+            try:
+                yield
+            finally:
+                manager.shutdown()
         finally:
-            manager.shutdown()
+            for end in ends:
+                os.close(end)
 
 
 def _context() -> Any:
@@ -120,6 +127,17 @@ def _context() -> Any:
     from multiprocessing import get_all_start_methods, get_context
 
     return get_context("fork" if "fork" in get_all_start_methods() else None)
+
+
+def _end_with(reader: int, writer: int) -> None:
+    """End this process when the other one, which has the pipe open, ends in whatever way."""
+    os.close(writer)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _kill(processes: list[Any]) -> None:

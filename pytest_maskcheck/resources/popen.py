@@ -59,7 +59,9 @@ class Popens(Objects):
     def canary(self) -> Iterator[None]:
         import subprocess
 
-        with subprocess.Popen(["sleep", "60"]) as process:
+        null = subprocess.DEVNULL
+        # It waits for the end of its input, and so ends with this process, in whatever way that ends.
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=null, stderr=null) as process:
             try:
                 yield
             finally:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
-from contextlib import nullcontext
+import time
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -153,3 +155,36 @@ def test_canaries_leave_no_process_behind() -> None:
         "assert open(f'/proc/self/task/{os.getpid()}/children').read() == ''"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+SHOWN = """
+import sys
+from pytest_maskcheck.resources import Surroundings, default_kinds
+(kind,) = (kind for kind in default_kinds(Surroundings()) if kind.name == sys.argv[1])
+with kind.canary():
+    print("shown", flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize("name", ["child", "popen", "manager"])
+def test_the_process_of_a_canary_ends_with_the_one_that_shows_it(name: str) -> None:
+    """Also if that is killed: what it made has its output open, and whoever reads that would wait for ever."""
+    shown = subprocess.Popen(
+        [sys.executable, "-c", SHOWN, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert shown.stdout.readline() == b"shown\n"
+        shown.kill()
+        shown.communicate(timeout=10)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            try:
+                os.killpg(shown.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.01)
+        pytest.fail("a process is left")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shown.pid, signal.SIGKILL)
