@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts.base import Strike
 from pytest_maskcheck.points import Names
 from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, heap
-from pytest_maskcheck.run import Ran, Runner
+from pytest_maskcheck.run import Runner
+from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable
