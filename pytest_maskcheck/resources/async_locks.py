@@ -2,81 +2,36 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, Family, name_of
-
-_LOCKS = Family("asyncio.locks:Lock", "asyncio.locks:Semaphore")
-_Values = dict[int, tuple["weakref.ref[object]", int]]
-_NONE: _Values = {}
+from pytest_maskcheck.resources.acquired import Acquired
+from pytest_maskcheck.resources.heap import Family
 
 
-def _held(lock: Any) -> int:
-    """Return how much is taken of a lock or semaphore, of an unbounded one against an arbitrary number."""
-    value = getattr(lock, "_value", None)
-    if value is None:
-        return int(getattr(lock, "_locked", False))
-    return cast("int", getattr(lock, "_bound_value", 0) - value)
-
-
-class AsyncLocks(Kind):
-    """Locks held, and semaphores lower than before; new ones that are not bounded cannot be told. The token is the id."""
+class AsyncLocks(Acquired):
+    """Locks held, and semaphores lower than before; new ones that are not bounded cannot be told."""
 
     name = "async_lock"
-    repeatable = True
+    noun = "asyncio lock"
     dies_with_frames = True
+    family = Family("asyncio.locks:Lock", "asyncio.locks:Semaphore")
 
-    blocks = True
+    def count(self, thing: Any) -> int:
+        """Return how much is taken of a lock or semaphore, of an unbounded one against an arbitrary number."""
+        value = getattr(thing, "_value", None)
+        if value is None:
+            return int(getattr(thing, "_locked", False))
+        return cast("int", getattr(thing, "_bound_value", 0) - value)
 
-    def __init__(self) -> None:
-        self._census = Census(_LOCKS.made)
+    def more(self, thing: Any, former: Any) -> int:
+        if former is None and not (hasattr(thing, "_bound_value") or hasattr(thing, "_locked")):
+            return 0
+        return self.count(thing) - (former or 0)
 
-    def prepare(self) -> None:
-        self._census.take()
-
-    def snapshot(self) -> object:
-        alive = self._alive()
-        return {id(lock): (weakref.ref(lock), _held(lock)) for lock in alive} if alive else _NONE
-
-    def _alive(self) -> list[object]:
-        return self._census.alive()
-
-    def compare(self, before: object) -> list[Leftover]:
-        alive = self._alive()
-        if not alive:
-            return []
-        return [
-            self._leftover(lock, times)
-            for lock in alive
-            if (times := _held(lock) - _former(lock, cast("_Values", before))) > 0
-        ]
-
-    def _leftover(self, lock: object, times: int) -> Leftover:
-        key = name_of(lock, "asyncio lock")
-        detail = f"an asyncio {type(lock).__qualname__} is still held: {key}"
-        return Leftover(self.name, key, detail, (id(lock), times))
-
-    def describe(self, leftover: Leftover) -> Leftover:
-        return self._census.renamed(leftover)
-
-    def thing(self, leftover: Leftover) -> object | None:
-        return self._census.of(leftover)
-
-    def finish(self, before: object) -> None:  # noqa: ARG002
-        self._census.settle()
-
-    def repair(self, leftover: Leftover) -> bool:
-        ident, times = cast("tuple[int, int]", leftover.token)
-        for lock in cast("list[Any]", self._alive()):
-            if id(lock) == ident:
-                with suppress(RuntimeError, ValueError):  # somebody else has released it; its loop is closed
-                    for _ in range(times):
-                        lock.release()
-        return True
+    def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
+        return f"an asyncio {type(thing).__qualname__} is still held"
 
     @contextmanager
     def canary(self) -> Iterator[None]:
@@ -89,11 +44,3 @@ class AsyncLocks(Kind):
             yield
         finally:
             lock.release()
-
-
-def _former(lock: object, before: _Values) -> int:
-    """Return how much was taken before; of a new semaphore that is not bounded, what is now."""
-    ref, held = before.get(id(lock), (None, 0))
-    if ref is not None and ref() is lock:
-        return held
-    return 0 if hasattr(lock, "_bound_value") or hasattr(lock, "_locked") else _held(lock)

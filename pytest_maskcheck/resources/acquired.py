@@ -1,0 +1,84 @@
+"""What the kinds for locks and semaphores share: objects, new and old, of which somebody takes and gives back."""
+
+from __future__ import annotations
+
+import weakref
+from abc import abstractmethod
+from typing import Any, ClassVar, cast
+
+from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.resources.heap import Census, Family, name_of
+
+_Counts = dict[int, tuple["weakref.ref[object]", Any]]
+_NONE: _Counts = {}
+
+
+class Acquired(Kind):
+    """A kind that counts how often objects were acquired. The token is the object's id, and how often more than before."""
+
+    repeatable = True
+    blocks = True
+    noun: ClassVar[str]
+    """What an object without a name is called."""
+
+    family: ClassVar[Family]
+
+    def __init__(self) -> None:
+        self._census = Census(self.family.made)
+
+    @abstractmethod
+    def count(self, thing: Any) -> Any:
+        """Return what tells how much is taken of ``thing`` now."""
+
+    @abstractmethod
+    def more(self, thing: Any, former: Any) -> int:
+        """Return how often ``thing`` was acquired since ``former`` was counted; ``None`` stands for a new one."""
+
+    @abstractmethod
+    def told(self, thing: Any, times: int) -> str:
+        """Return what to say of ``thing``, which was acquired so often."""
+
+    def release(self, thing: Any) -> None:
+        """Give back once; may raise ``ValueError``, ``RuntimeError`` or ``AssertionError``."""
+        thing.release()
+
+    def alive(self) -> list[Any]:
+        """Return the objects to look at."""
+        return self._census.alive()
+
+    def prepare(self) -> None:
+        self._census.take()
+
+    def snapshot(self) -> object:
+        alive = self.alive()
+        return {id(thing): (weakref.ref(thing), self.count(thing)) for thing in alive} if alive else _NONE
+
+    def compare(self, before: object) -> list[Leftover]:
+        found = []
+        for thing in self.alive():
+            ref, former = cast("_Counts", before).get(id(thing), (None, None))
+            times = self.more(thing, former if ref is not None and ref() is thing else None)
+            if times > 0:
+                key = name_of(thing, self.noun)
+                detail = f"{self.told(thing, times)}: {key}"
+                found.append(Leftover(self.name, key, detail, (id(thing), times)))
+        return found
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        return self._census.renamed(leftover)
+
+    def thing(self, leftover: Leftover) -> object | None:
+        return self._census.of(leftover)
+
+    def finish(self, before: object) -> None:  # noqa: ARG002
+        self._census.settle()
+
+    def repair(self, leftover: Leftover) -> bool:
+        ident, times = cast("tuple[int, int]", leftover.token)
+        thing = next((thing for thing in self.alive() if id(thing) == ident), None)
+        try:
+            for _ in range(times if thing is not None else 0):
+                self.release(thing)
+        except (ValueError, RuntimeError, AssertionError):  # somebody else has released it since
+            return False
+        return True
