@@ -11,11 +11,35 @@ if TYPE_CHECKING:
 
 _BY_KIND = {
     "lock": "take the lock with `with lock:`; where `acquire()` is needed, mask signals from before it to inside the `try`",
-    "semaphore": "take it with `with semaphore:`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+    **dict.fromkeys(
+        ("semaphore", "process_lock", "process_semaphore", "async_lock"),
+        "take it with `with`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+    ),
+    **dict.fromkeys(
+        (
+            "socket",
+            "sqlite",
+            "executor",
+            "pool",
+            "manager",
+            "popen",
+            "tempdir",
+            "tempfile",
+            "mmap",
+            "generator",
+            "asyncgen",
+        ),
+        "enter it with `with shield(make, ...)` of pytest_maskcheck.masking: signals are masked until the block that closes it has begun",
+    ),
     "fd": "no Python code runs between the system call and the `with` or `try` that owns its result if signals are masked there",
     "thread": "start the thread inside the `try` whose `finally` stops and joins it, with signals masked until the `try` is entered",
     "child": "use `with subprocess.Popen(...)`, with signals masked from the call to the inside of the block",
     "path": "remove it in a `finally` that is entered before the file exists, under a name chosen beforehand",
+    "transaction": "run it in `with connection:`, which commits or rolls back",
+    **dict.fromkeys(
+        ("task", "coroutine", "timer", "loop"),
+        "let `asyncio.run()` or a `TaskGroup` own it: they cancel and close what is left",
+    ),
 }
 _BY_VERDICT = {
     Verdict.LEAK: "mask signals from before the acquisition until the code that releases it is certain to run",
