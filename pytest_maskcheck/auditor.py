@@ -138,15 +138,17 @@ class Auditor:
 
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
         """Make a run that is watched to learn where leftovers come from."""
-        watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, self.engine.ahead, trace.stretch)
-        if trace.point is None:
+        point = trace.point
+        ahead = self.engine.ahead and point is not None and point.kind == "call" and point.first is None
+        watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, ahead, trace.stretch)
+        if point is None:
             return self.runner.run(_watched(nullcontext()), watch=watch)
 
         def about_to_strike() -> None:
             watch.interrupt()
             struck()
 
-        aim = self.aims[trace.point.id]
+        aim = self.aims[point.id]
         then = aim.second.trigger if aim.second else None
         striking = self._strike(aim, about_to_strike, then, watch.interrupt)
         try:

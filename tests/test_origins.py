@@ -150,6 +150,14 @@ PROGRAMS = {
             len("x")
             epoll.close()
         """,
+    # Pending from one line on, the interrupt arrives after a call of the next one
+    "by_line": """
+        @pytest.mark.interrupt_safe(points="line")
+        def test_it():
+            number = 1
+            LOCK.acquire()
+            LOCK.release()
+        """,
     # After the interrupt there is nothing to trace
     "afterwards": """
         @pytest.mark.interrupt_safe
@@ -190,6 +198,13 @@ def test_what_is_made_after_the_interrupt_has_no_origin(audits):
     (defect,) = audits["afterwards"].defects
     assert defect.kind == "fd"
     assert defect.origin is None or audits["afterwards"].engine == "sys.settrace"
+
+
+def test_what_is_made_while_the_interrupt_is_pending_has_no_origin(audits):
+    """Sent as a line begins, it arrives after a call of that line or of a later one, which is not watched."""
+    (defect,) = audits["by_line"].defects
+    assert (defect.kind, len(defect.points)) == ("lock", 2)
+    assert defect.origin is None
 
 
 def test_the_stack_goes_from_the_test_to_the_call(audits):
