@@ -28,7 +28,7 @@ def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str
     """Where a real signal leaked the audit has a finding; where it has none, no real signal leaked."""
     pytest.importorskip(needs)
     found = experiment.compare(name, source=source, seconds=1.0)
-    if sum(found.hits.values()) < 10:  # a slow machine
+    if sum(found.hits.values()) < 10 or (leaks and not found.leaks):  # a slow machine
         found = experiment.compare(name, source=source, seconds=10.0)
     table = "\n".join([found.summary(), *found.table()])
     assert sum(found.hits.values()) >= 10, table
