@@ -17,7 +17,7 @@ from pytest_maskcheck.results import Audit, Verdict
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
-WITH_IS_OPEN = {"(interpreter fd <tmp_path>/file)"} if facts.WITH_ENTERS_BY_CHECKED_CALL else set()
+WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if facts.WITH_ENTERS_BY_CHECKED_CALL else set()
 """On CPython 3.14 ``with`` itself loses what it entered (gh-148874)."""
 
 EXPECTED: dict[str, set[str]] = {
