@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.runs import Trace
+from pytest_maskcheck.runs import Trace, alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_maskcheck.results import Finding, Origin, Point, PointResult
-    from pytest_maskcheck.runs import Executor, Ran, Request
+    from pytest_maskcheck.runs import Executor
 
 _ENOUGH = 8
 """Points at which something of one origin was left behind, after which further ones are taken to have the same."""
@@ -60,21 +60,17 @@ class Attribution:
         """Run the point again, watched; before it, if a lock was left, the uninterrupted test, to learn who takes it."""
         kinds = frozenset(kind for kind, _ in wanted)
         blocking = frozenset(kind for kind in kinds if self.traced[kind])
-        *uninterrupted, ran = self._alone(*([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
+        *uninterrupted, ran = alone(self.executor, *([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
         places = uninterrupted[0].places if uninterrupted else {}
         origins: dict[_Name, Origin | None] = {}
         for name in wanted & ran.sightings.keys():
             sighting = ran.sightings[name]
             waiting = places.get(sighting.name) or places.get(name, ())
             if not sighting.exact:
-                (closer,) = self._alone(Trace(point, frozenset({name[0]}), sighting.stretch))
+                (closer,) = alone(self.executor, Trace(point, frozenset({name[0]}), sighting.stretch))
                 sighting = closer.sightings.get(name, sighting)
             origins[name] = replace(sighting.origin, waiting=waiting)
         return origins
-
-    def _alone(self, *requests: Request) -> list[Ran]:
-        """Make these runs in a clean process."""
-        return list(self.executor.runs(requests, lambda _, __: False))
 
 
 def _name(finding: Finding) -> _Name:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.results import Finding, PointResult, Verdict
-from pytest_maskcheck.runs import Trace
+from pytest_maskcheck.runs import Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Judge:
             return first
         seen = {_alike(finding) for finding in first.findings if finding.fails}
         for _ in range(_TRIES - 1):
-            again = self.judge(point, self._alone(point)[0])
+            again = self.judge(point, alone(self.executor, point)[0])
             twice = tuple(finding for finding in again.findings if finding.fails and _alike(finding) in seen)
             if twice:
                 self._confirmed |= {finding.identity for finding in twice}
@@ -179,7 +179,7 @@ class Judge:
     def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
         """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
         with self.looking():
-            runs = self._alone(point, None)
+            runs = alone(self.executor, point, None)
         last = runs[-1]
         if len(runs) > 1 and not last.passed:
             identity = last.died or (last.raised.type if last.raised else "fixture")
@@ -199,16 +199,12 @@ class Judge:
             return ""
         if self._ordinary is None:
             with self.looking():
-                runs = self._alone(None, None)
+                runs = alone(self.executor, None, None)
             self._ordinary = tuple(run.state for run in runs if run.passed)
         if len(self._ordinary) < 2:
             return ""
         text = fingerprint.differences(ran.state, *self._ordinary)
         return f"; differs: {text}" if text else ""
-
-    def _alone(self, *requests: Request) -> list[Ran]:
-        """Make these runs in a clean process."""
-        return list(self.executor.runs(requests, lambda _, __: False))
 
     def judge(self, point: Point, ran: Ran) -> PointResult:
         """Return what one run says about its point, confirmed or not."""

@@ -26,6 +26,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import line_of, stack
+from pytest_maskcheck.raised import is_harness
 from pytest_maskcheck.results import Frame, Origin
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Watch:
             self._due = sys.maxsize
 
     def _origin(self, frame: FrameType) -> Origin:
-        frames = [caller for caller in stack(frame) if not _is_harness(caller)]
+        frames = [caller for caller in stack(frame) if not is_harness(caller)]
         scoped = [at for at, caller in enumerate(frames) if self.in_scope(caller.f_code.co_filename)]
         frames = frames[: scoped[-1] + 1] if scoped else frames[:1]
         told = [self.names.frame(caller.f_code, self._line(caller, top=caller is frame)) for caller in frames]
@@ -187,8 +188,3 @@ def _is_ours(frame: FrameType) -> bool:
     """Tell whether a frame is of this package, its masks left out: they are code under test."""
     name = frame.f_globals.get("__name__", "")
     return isinstance(name, str) and name.startswith(_PACKAGE) and name != _PACKAGE + "masking"
-
-
-def _is_harness(frame: FrameType) -> bool:
-    name = frame.f_globals.get("__name__", "")
-    return _is_ours(frame) or (isinstance(name, str) and name.startswith(("_pytest.", "pluggy.")))

@@ -230,9 +230,11 @@ class Runner:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
-        others = threading.active_count() > 1  # which may be about to close what is theirs
-        ending = {kind.name for kind in self.kinds if kind.ends or (others and (kind.settles or kind.owns))}
-        first = self._settled(befores, ending)
+        first = self._read(befores)
+        if first:
+            others = threading.active_count() > 1  # which may be about to close what is theirs
+            ending = {kind.name for kind in self.kinds if kind.ends or (others and (kind.settles or kind.owns))}
+            first = self._settled(befores, ending)
         returned = error is None
         if error is not None:
             ran.raised = self._raised(error, ran.strike)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.resources.process_locks import fork_context
 
 _SECONDS = 1.0
 _KILLED = 0.5  # that a process which was killed gets to end
@@ -75,7 +76,7 @@ class Pools(Objects):
         from multiprocessing.pool import Pool, ThreadPool
 
         pool = ThreadPool.__new__(ThreadPool)
-        Pool.__init__(pool, 1, context=_context())
+        Pool.__init__(pool, 1, context=fork_context())
         try:
             yield
         finally:
@@ -107,7 +108,7 @@ class Managers(Objects):
     def canary(self) -> Iterator[None]:
         from multiprocessing.managers import BaseManager
 
-        manager = BaseManager(ctx=_context())
+        manager = BaseManager(ctx=fork_context())
         ends = os.pipe()
         try:
             with warnings.catch_warnings():
@@ -120,13 +121,6 @@ class Managers(Objects):
         finally:
             for end in ends:
                 os.close(end)
-
-
-def _context() -> Any:
-    """Return a way to start processes; others than this one would start some that stay."""
-    from multiprocessing import get_all_start_methods, get_context
-
-    return get_context("fork" if "fork" in get_all_start_methods() else None)
 
 
 def _end_with(reader: int, writer: int) -> None:

@@ -43,7 +43,7 @@ class ProcessLocks(Acquired):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        with _context().Lock():
+        with fork_context().Lock():
             yield
 
 
@@ -89,12 +89,12 @@ class ProcessSemaphores(Acquired):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        with _context().BoundedSemaphore(1):
+        with fork_context().BoundedSemaphore(1):
             yield
 
 
-def _context() -> Any:
-    """Return a way to make locks; others than this one would start the resource tracker, a process that stays."""
+def fork_context() -> Any:
+    """Return a way to make locks and start processes; others than this one would start some that stay, such as the resource tracker."""
     from multiprocessing import get_all_start_methods, get_context
 
     return get_context("fork" if "fork" in get_all_start_methods() else None)
