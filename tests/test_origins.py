@@ -220,7 +220,7 @@ def test_the_stack_goes_from_the_test_to_the_call(audits):
     ("name", "path"),
     [
         ("file", "test_file.KEPT['store']._files[0]"),
-        ("socket", "test_socket.KEPT['pair'][1]"),
+        ("socket", "test_socket.KEPT['pair'][_]"),
         ("lock", "test_lock.LOCK"),
         ("rlock", "test_rlock.RLOCK"),
         ("semaphore", "test_semaphore.SLOTS"),
@@ -228,12 +228,14 @@ def test_the_stack_goes_from_the_test_to_the_call(audits):
     ],
 )
 def test_who_holds_it(audits, name, path):
-    """The path by which what was lost can still be reached; of a bare number there is none."""
+    """The path by which what was lost can still be reached; of a bare number there is none; of two that are alike, any."""
     defects = [defect for defect in audits[name].defects if defect.fails]
     found = [
         re.sub(r"^local variable .*", "", defect.origin.held_by).replace(".raw", "").replace(".buffer", "")
         for defect in defects
     ]
+    if name == "socket":
+        found = [re.sub(r"\[\d\]$", "[_]", each) for each in found]
     assert path in found
 
 
