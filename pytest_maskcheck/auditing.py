@@ -26,7 +26,7 @@ from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.reach import paused, running
-from pytest_maskcheck.rerun import ItemTarget, own_directory, own_files, own_output, refusal
+from pytest_maskcheck.rerun import ItemTarget, muted, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult, count
 from pytest_maskcheck.run import Runner
@@ -194,7 +194,7 @@ def audit_item(order: Order) -> Outcome:
                 if order.isolation == "fork":
                     _in_auditor(work, collected.take)
                 else:
-                    with paused():
+                    with paused(), muted(item.config):
                         work.here(collected.take)
                     exception = work.runner.exception
             except AuditBrokeError as error:
@@ -305,8 +305,9 @@ class _Work:
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
-        target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
-        self.runner = Runner(target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self.runner.still = self._target.bare
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
         self.runner.guarantees = item.stash[LEDGER] = self._ledger
         self._only = points.ID.fullmatch(order.only)
@@ -331,6 +332,7 @@ class _Work:
             try:
                 self._audit(tell, lambda: InProcess(self._auditor.make_run))
             finally:
+                self._target.close()
                 gc.unfreeze()
 
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:

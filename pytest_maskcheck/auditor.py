@@ -113,6 +113,7 @@ class Auditor:
         with at_once:
             for kind in self.runner.together().kinds:
                 kind.prepare()
+        self.runner.together().forget()
         gc.collect()
         gc.freeze()
 
@@ -132,7 +133,9 @@ class Auditor:
         if isinstance(point, Trace):
             return self._watched_run(point, struck)
         if point is None:
-            return self.runner.run(_watched(nullcontext()))
+            ran = self.runner.run(_watched(nullcontext()))
+            self._freeze()  # what the first run of a process makes for all later ones is nothing new
+            return ran
         aim = self.aims[point.id]
         return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), *aim.hits)
 

@@ -98,6 +98,7 @@ class Names:
         """Take the root directory, which needs not exist."""
         self._roots = [root, *sorted((p for p in map(os.path.abspath, sys.path)), key=len, reverse=True)]
         self.short = lru_cache(maxsize=None)(self._short)
+        self.frame = lru_cache(maxsize=None)(self._frame)
 
     def _short(self, filename: str) -> str:
         path = os.path.abspath(filename)
@@ -106,7 +107,7 @@ class Names:
                 return os.path.relpath(path, root)
         return path
 
-    def frame(self, code: CodeType, line: int) -> Frame:
+    def _frame(self, code: CodeType, line: int) -> Frame:
         """Return the frame of a report for a line of ``code``."""
         return Frame(self.short(code.co_filename), line, code.co_qualname, os.path.abspath(code.co_filename))
 

@@ -14,7 +14,7 @@ from pytest_maskcheck.results import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
+    from types import CodeType, FrameType
 
 _HARNESS = __name__.partition(".")[0] + "."
 
@@ -48,11 +48,15 @@ def traceback_of(entries: list[TracebackType]) -> TracebackType | None:
     return traceback
 
 
-def begins_handler(entry: TracebackType, strike: Strike) -> bool:
+def handler_codes(strike: Strike) -> set[CodeType | None]:
+    """Return the code of the handlers that CPython itself called."""
+    return {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
+
+
+def begins_handler(entry: TracebackType, codes: set[CodeType | None]) -> bool:
     """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    if entry.tb_frame.f_globals.get("__name__") == delivery.__name__:
-        return True
-    return entry.tb_frame.f_code in {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
+    frame = entry.tb_frame
+    return frame.f_code in codes or frame.f_globals.get("__name__") == delivery.__name__
 
 
 def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:

@@ -3,7 +3,9 @@
 Theory of operation. ``runtestprotocol(item, nextitem=item.parent)`` sets an item up, calls it and tears it down, with fresh
 function-scoped fixtures; those of class, module, package and session scope stay, as the item's parent is named
 as the next thing to run. The audit happens inside ``item.runtest``, replaced on the instance: within the wrappers of
-all other plugins, and around functions and asynchronous tests alike. ``unittest`` runs ``setUp``, ``tearDown`` and clean-ups
+all other plugins, and around functions and asynchronous tests alike. Most of the cost of that is pytest's: reports, captured
+output, log records, hooks. So where no other plugin has to do with each run (:func:`why_whole`), only fixtures are set up and
+torn down, by the same ``SetupState``; and of an item that has no function-scoped ones, the body alone is run again. ``unittest`` runs ``setUp``, ``tearDown`` and clean-ups
 within the call; there the audit happens around the test method alone, as these are fixtures: new for each run, and not
 interrupted. An interrupt never leaves it: pytest's fixture machinery catches only ``Exception`` and would skip finalizers
 (pytest#15067), and ``unittest`` skips ``tearDown`` and clean-ups after a ``KeyboardInterrupt``.
@@ -15,9 +17,12 @@ Rules:
 2. Nothing is logged, no subtest and no warning: a test has one outcome, however often it runs.
 3. The directory that ``tmp_path`` made for a repeated run is removed.
 
+4. A run without the protocol finds what code under test can see of it: warnings recorded, a handler on the root logger that
+   formats, the name of the test in the environment.
+
 What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
 nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
-runs (pytest#14779), the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
+runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash key of ``tmp_path``, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
 ``_callTestMethod`` of ``unittest``. ``tests/test_rerun.py`` breaks when one of them changes.
 """
 
@@ -25,19 +30,24 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import logging
 import os
 import re
 import shutil
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprEntry, ReprFileLocation, ReprTraceback
+from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
+from _pytest.tmpdir import tmppath_result_key
+
+from pytest_maskcheck.raised import last_line
 
 try:
     from _pytest.subtests import failed_subtests_key
@@ -74,6 +84,43 @@ def own_files(item: pytest.Function) -> frozenset[str]:
     return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
 
 
+_RUN_HOOKS = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown")
+
+_INDIFFERENT = ("_pytest", "pytest_timeout")
+"""Packages whose part in each run is made up for, or not wanted: the audit watches the time itself."""
+
+_NEED_PROTOCOL = {"caplog", "subtests"}
+"""Fixtures that work only between the hooks of pytest itself."""
+
+_OUTPUT = 256
+"""Runs after which captured output is thrown away."""
+
+
+def why_whole(item: pytest.Function) -> str:
+    """Return why pytest's whole protocol is needed for each run of an item, or ``""``."""
+    if _is_unittest(item):
+        return "unittest has a protocol of its own"
+    for name in _RUN_HOOKS:
+        for implementation in getattr(item.ihook, name).get_hookimpls():
+            if implementation.function.__module__.partition(".")[0] not in _INDIFFERENT:
+                return f"the plugin {implementation.plugin_name} takes part in each run"
+    needed = _NEED_PROTOCOL.intersection(item.fixturenames)
+    if needed:
+        return f"the fixture {min(needed)} needs it"
+    plugin: Any = item.config.pluginmanager.get_plugin("logging-plugin")
+    if plugin is not None and (plugin.log_level is not None or plugin.log_cli_level is not None):
+        return "log_level is set for each run"
+    return ""
+
+
+def _has_fresh(item: pytest.Function) -> bool:
+    """Tell whether an item has, or may ask for, fixtures that are made anew for each run."""
+    return "request" in item.fixturenames or any(
+        definition.scope == "function" and definition.func is not get_direct_param_fixture_func
+        for definition in fixtures(item)
+    )
+
+
 class ItemTarget:
     """A test item that can be run again and again; see :class:`pytest_maskcheck.run.Target`."""
 
@@ -82,9 +129,73 @@ class ItemTarget:
         self._item = item
         self._places = places or {}
         self._warnings: list[warnings.WarningMessage] = []
+        self._kept = ExitStack()
+        self.whole = bool(why_whole(item))
+        self.bare = not self.whole and not _has_fresh(item)
+        """Nothing is set up for a run or torn down after it."""
+        self._handler = _Formatting()
+        self._is_set_up = False
+        self._runs = 0
 
     def __call__(self, around: Callable[[Body], None]) -> str:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
+        return self._with_protocol(around) if self.whole else self._with_fixtures(around)
+
+    def close(self) -> None:
+        """Tear down what was kept for further runs."""
+        if self._is_set_up:
+            self._tear_down()
+
+    def _with_fixtures(self, around: Callable[[Body], None]) -> str:
+        """Run once without pytest's protocol."""
+        item = self._item
+        trouble = ""
+        self._runs += 1
+        if self._runs % _OUTPUT == 0:
+            _forget_output(item.config)
+        self._warnings.clear()
+        try:
+            _fresh_instance(item)
+            trouble = "" if self._is_set_up else self._set_up()
+            if not trouble:
+                around(item.runtest)
+        finally:
+            if not self.bare or trouble:
+                trouble = self._tear_down() or trouble
+        return trouble
+
+    def _set_up(self) -> str:
+        """Set the item up; return what went wrong."""
+        item = self._item
+        self._is_set_up = True
+        self._kept = ExitStack()
+        self._kept.enter_context(_same_finalizers(item))
+        self._warnings = self._kept.enter_context(warnings.catch_warnings(record=True))
+        os.environ["PYTEST_CURRENT_TEST"] = f"{item.nodeid} (call)"
+        logging.root.addHandler(self._handler)
+        item._initrequest()  # noqa: SLF001
+        item.stash[tmppath_result_key] = {}
+        return _outcome("setup", lambda: item.session._setupstate.setup(item))  # noqa: SLF001
+
+    def _tear_down(self) -> str:
+        """Tear down what is of function scope; return what went wrong."""
+        item = self._item
+        directory = self.places().get("tmp_path", "")
+        state: Any = item.session._setupstate  # noqa: SLF001
+        try:
+            return _outcome("teardown", lambda: state.teardown_exact(item.parent))
+        finally:
+            self._is_set_up = False
+            self._kept.close()
+            item._request = False  # type: ignore[assignment]  # noqa: SLF001
+            item.funcargs = None  # type: ignore[assignment]
+            logging.root.removeHandler(self._handler)
+            os.environ.pop("PYTEST_CURRENT_TEST", None)
+            if directory:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _with_protocol(self, around: Callable[[Body], None]) -> str:
+        """Run once by pytest's protocol."""
         item = self._item
         sections, properties = len(item._report_sections), len(item.user_properties)  # noqa: SLF001
         directories: list[str] = []  # one for each time that the body ran: once
@@ -127,6 +238,34 @@ class ItemTarget:
                     handler.format(record)  # the text of the traceback stays
                     record.msg = record.getMessage()
                 record.args = record.exc_info = None
+
+
+class _Formatting(logging.Handler):
+    """Formats records as the handlers of pytest do, and keeps nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format."""
+        self.format(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  (named by logging)
+        """Let the exception out, as pytest does."""
+        raise  # noqa: PLE0704  (called from an except block)
+
+
+def _outcome(when: str, work: Callable[[], object]) -> str:
+    """Return in words what went wrong in a setup or teardown."""
+    try:
+        work()
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (whatever fixtures raise)
+        outcome = "skipped" if isinstance(error, pytest.skip.Exception) else "failed"
+        return f"{when} of the test {outcome}: {last_line(error)}"
+    return ""
+
+
+def _forget_output(config: pytest.Config) -> None:
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if capture.is_globally_capturing():
+        capture.read_global_capture()
 
 
 @contextmanager
@@ -285,6 +424,21 @@ def own_output(config: pytest.Config) -> None:
         os.dup2(null, 1)
         os.dup2(null, 2)
         os.close(null)
+
+
+@contextmanager
+def muted(config: pytest.Config) -> Iterator[None]:
+    """Capture what runs in this process print, and throw it away."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if not capture.is_globally_capturing():
+        yield
+        return
+    capture.resume_global_capture()
+    try:
+        yield
+    finally:
+        capture.suspend_global_capture()
+        capture.read_global_capture()
 
 
 def drawn(frames: Sequence[Frame], message: str) -> Any:

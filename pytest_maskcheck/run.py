@@ -34,6 +34,7 @@ from pytest_maskcheck.raised import (
     drop,
     entry_line,
     finalizer_of,
+    handler_codes,
     is_harness,
     is_interrupt,
     last_line,
@@ -117,6 +118,7 @@ class Runner:
         guarantees: what must hold after a run.
         look: returns what modules keep, for the state of each run.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
+        still: between two runs nothing happens but what the harness does: what was found as before needs not be looked at again.
     """
 
     target: Target
@@ -129,6 +131,7 @@ class Runner:
     guarantees: Guarantees | None = None
     look: Callable[[], dict[str, str]] = dict
     keep: bool = False
+    still: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
     _together: Together | None = None
@@ -180,7 +183,7 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        befores = together.snapshot()
+        befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)
         with _quiet(ran):
@@ -237,8 +240,8 @@ class Runner:
             first = self._settled(befores, ending)
         returned = error is None
         if error is not None:
-            ran.raised = self._raised(error, ran.strike)
             entries = self._entries(error, ran.strike)
+            ran.raised = self._raised(error, entries, ran.strike)
             test = entries[0].tb_frame if entries else None
             if self.keep:
                 self.exception = error.with_traceback(traceback_of(entries))
@@ -366,8 +369,7 @@ class Runner:
             found = self._read(befores)
         return found
 
-    def _raised(self, error: BaseException, strike: Strike) -> Raised:
-        entries = self._entries(error, strike)
+    def _raised(self, error: BaseException, entries: list[TracebackType], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.tb_frame.f_code, entry_line(entry)) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
@@ -381,7 +383,8 @@ class Runner:
     def _entries(self, error: BaseException, strike: Strike) -> list[TracebackType]:
         """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
         entries = list(walk(error.__traceback__))
-        handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, strike)]
+        codes = handler_codes(strike)
+        handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
         entries = entries[: handlers[-1]] if handlers else entries
         entries = [entry for entry in entries if not is_harness(entry.tb_frame)]
         scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]

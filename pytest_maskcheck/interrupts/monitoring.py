@@ -52,7 +52,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import (
@@ -202,12 +202,17 @@ class _Striker:
         self._mode = mode
         self._delivery = delivery
         self._watched = trigger.callee or trigger.code
+        self._callee = trigger.callee
+        self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
         self._main = threading.main_thread().ident
 
     def start(self, _: FrameType | None) -> None:
-        local = _events.CALL if self._event == _events.C_RETURN else self._event
+        local = self._event
+        if self._event == _events.C_RETURN:
+            local = _events.CALL
+            _monitoring.register_callback(self._tool, local, self._elsewhere)
         _monitoring.register_callback(self._tool, self._event, self._callback)
         _monitoring.set_local_events(self._tool, self._watched, local)
 
@@ -215,10 +220,23 @@ class _Striker:
         if self._tool in _armed:
             _monitoring.set_local_events(self._tool, self._watched, 0)
 
+    def _elsewhere(self, _: CodeType, at: int, *__: object) -> object:
+        """Switch off the events of calls that are not the awaited one."""
+        return None if at == self._at else _monitoring.DISABLE
+
     def _callback(self, _: CodeType, at: int, *about: object) -> object:
-        frame = self._hit(caller_frame(), at)
-        if frame is None:
+        if self._at not in {at, None}:
+            return None if self._event == _events.C_RETURN else _monitoring.DISABLE
+        if threading.get_ident() != self._main or self._tool not in _armed:
+            return None  # the last: in a child, after the very call that forked
+        if self._callee is not None and not self._returns_there(caller_frame()):
             return None
+        self._left -= 1
+        if self._left:
+            return None
+        frame = caller_frame()
+        if self._callee is not None:
+            frame = cast("FrameType", frame.f_back)
         delivery = self._delivery
         _monitoring.set_local_events(self._tool, self._watched, 0)
         delivery.fires(frame, self._in_scope)
@@ -235,20 +253,10 @@ class _Striker:
         trip = delivery.pending()
         return trip.now
 
-    def _hit(self, frame: FrameType, at: int) -> FrameType | None:
-        """Return the frame to strike in if this is the event awaited."""
-        trigger = self._trigger
-        if threading.get_ident() != self._main or not self._left or self._tool not in _armed:
-            return None  # the last: in a child, after the very call that forked
-        place: FrameType | None = frame
-        if trigger.callee is not None:
-            place = frame.f_back
-            if place is None or place.f_code is not trigger.code or place.f_lasti != trigger.offset:
-                return None
-        elif at != trigger.offset:  # of LINE events this is the line
-            return None
-        self._left -= 1
-        return None if self._left else place
+    def _returns_there(self, frame: FrameType) -> bool:
+        """Tell whether a function returns to the place to strike at."""
+        place, trigger = frame.f_back, self._trigger
+        return place is not None and place.f_code is trigger.code and place.f_lasti == trigger.offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,17 +33,33 @@ class Together:
         self._repeatable = [kind.repeatable for kind in kinds]
         self._repeated: _Snapshots = list(compress(self._snapshots, self._repeatable))
         self._others = [(at, kind.compare) for at, kind in enumerate(kinds) if not kind.repeatable]
+        self._equal: list[object] | None = None
         self._finishing = [(at, kind.finish) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
 
-    def snapshot(self) -> list[object]:
-        """Return the snapshots of all kinds."""
+    def snapshot(self, *, still: bool = False) -> list[object]:
+        """Return the snapshots of all kinds.
+
+        Parameters:
+            still: nothing but the harness has run since the last comparison; if it found no difference, those snapshots hold.
+        """
         with at_once:
-            return _taken(self._snapshots)
+            if not still or self._equal is None:
+                return _taken(self._snapshots)
+            return [
+                before if repeatable else kind.snapshot()
+                for before, repeatable, kind in zip(self._equal, self._repeatable, self.kinds, strict=True)
+            ]
+
+    def forget(self) -> None:
+        """Take all snapshots anew next time."""
+        self._equal = None
 
     def compare(self, befores: list[object]) -> list[Leftover]:
         """Return what all kinds tell."""
         with at_once:
-            if same(_taken(self._repeated), list(compress(befores, self._repeatable))):
+            equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
+            self._equal = befores if equal else None
+            if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
                 asked = list(zip(befores, self._compares, strict=True))
