@@ -93,21 +93,37 @@ class Judge:
         self._attribution = Attribution(self.executor, self.traced)
 
     def audit(self) -> tuple[PointResult, ...]:
-        """Audit every point of the plan; each result is also given to ``report`` as soon as it is final."""
+        """Audit every point of the plan that has no result yet; each is given to ``report`` as soon as it is final."""
         points = self.plan.points
+        todo = [point for point in points if point.id not in self.results]
         position = 0
-        while position < len(points):
-            position = self._sequence(position)
+        while position < len(todo):
+            position = self._sequence(todo, position)
         for point in points:
             result = self.results[point.id]
             if self._attribution.is_news(result) and not _failing(result):
                 self._final(self._attribution.with_origins(point, result))
         return tuple(self.results[point.id] for point in points)
 
-    def _sequence(self, start: int) -> int:
+    def take(self, point: Point, ran: Ran, again: Ran | None = None) -> None:
+        """Judge a run that was made in a process of its own.
+
+        Parameters:
+            point: where it was interrupted.
+            ran: the run.
+            again: the run after it, if one was made.
+        """
+        result = self.judge(point, ran)
+        if _failing(result):
+            result = self._attribution.with_origins(point, self._confirm(point, result, fresh=True))
+        elif again is not None and not again.passed:
+            self._suspect(point, result, again)
+            return
+        self._final(result)
+
+    def _sequence(self, points: list[Point], start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
-        points = self.plan.points
-        runs = self.executor.runs([*points[start:], None], self._stops)
+        runs = self.executor.runs([*points[start:], None], self.stops)
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -117,7 +133,7 @@ class Judge:
                 if position >= len(points) or (strayed and position > start):
                     break
                 result = waiting = self.judge(points[position], ran)
-                if self._stops(points[position], ran):
+                if self.stops(points[position], ran):
                     break
         finally:
             runs.close()  # no two processes at a time
@@ -137,7 +153,7 @@ class Judge:
         self._final(result)
         return position + 1
 
-    def _stops(self, point: Request, ran: Ran) -> bool:
+    def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
         if point is None or isinstance(point, Trace):
             return True

@@ -10,18 +10,18 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck import fingerprint, points, signals
+from pytest_maskcheck import fingerprint, points, signals, strategy
 from pytest_maskcheck.audit import Judge, Rules
 from pytest_maskcheck.auditor import Auditor, Refused
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
+from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
 from pytest_maskcheck.pairs import Pairs, reason_against_more
@@ -31,10 +31,12 @@ from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import Audit, PointResult, count
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.settings import switched
+from pytest_maskcheck.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from pytest_maskcheck.auditor import Baseline
     from pytest_maskcheck.extensions import Extensions
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
@@ -62,6 +64,7 @@ class Order:
         seeing: the kinds that were shown their canary -> why they did not see it, or ``""``.
         extensions: what other plugins add.
         seconds: how long the test took.
+        descriptors: those that were open when the session began.
     """
 
     item: pytest.Item
@@ -74,6 +77,7 @@ class Order:
     seeing: dict[str, str] = field(default_factory=dict)
     extensions: Extensions | None = None
     seconds: float = 0.0
+    descriptors: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -115,6 +119,13 @@ class _Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class _Strategy:
+    """Message: how runs are made, and why so."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Allows:
     """Message: what is allowed, and whether it was found."""
 
@@ -139,6 +150,7 @@ class _Collected:
     allows: dict[str, bool] = field(default_factory=dict)
     baseline: tuple[str, ...] = ()
     seeing: dict[str, str] = field(default_factory=dict)
+    strategy: str = ""
     following: int = 0
     refused: str = ""
 
@@ -159,6 +171,8 @@ class _Collected:
                 self.allows = message.used
             case _Baseline():
                 self.baseline = message.leftovers
+            case _Strategy():
+                self.strategy = message.text
             case _Seeing():
                 self.seeing = message.kinds
             case _Following():
@@ -208,6 +222,7 @@ def audit_item(order: Order) -> Outcome:
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
+        strategy=collected.strategy,
         mode=order.settings.points,
         points=tuple(collected.plan.points),
         results=results,
@@ -317,6 +332,10 @@ class _Work:
         self._auditor.watch = self._ledger.watch
         self._recording = Recording()
         self._failed: set[str] = set()
+        asked = "rerun" if self._only else order.settings.strategy
+        self._why_rerun = strategy.why_rerun(
+            asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
+        )
 
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
@@ -346,7 +365,9 @@ class _Work:
             tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
             if not plan.points:
                 return
-            baseline, seconds = self._auditor.baseline()
+            rehearsed = shown if not self._why_rerun else []
+            with self._looking() if rehearsed else nullcontext():
+                baseline = self._auditor.baseline(rehearsed)
         except Refused as refused:
             tell(refused)
             return
@@ -354,18 +375,46 @@ class _Work:
         self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
-        tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline))))
-        self.limit += 10 * seconds
+        tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))))
+        self.limit += 10 * baseline.seconds
         settings = self._order.settings
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
-        judge = Judge(hearing, points.Plan(shown), rules, baseline, tell, traced, self._looking)
+        judge = Judge(hearing, points.Plan(shown), rules, baseline.left, tell, traced, self._looking)
+        self._by_snapshots(judge, baseline, tell)
         self._judge(judge)
         if pair or (settings.interrupts == 2 and not self._only):
             judge.plan = self._follow(plan, judge.results, tell)
             self._judge(judge)
         self._tell_about_allowed(judge, tell)
+
+    def _by_snapshots(self, judge: Judge, baseline: Baseline, tell: Tell) -> None:
+        """Audit the points that can be audited by snapshots, and say why not all of them were, or are to be."""
+        if self._why_rerun:
+            tell(_Strategy(f"rerun: {self._why_rerun}"))
+            return
+        chosen = strategy.choose(self._order.settings.strategy, judge.plan.points, baseline)
+        if not chosen.snapshots:
+            tell(_Strategy(chosen.text))
+            return
+        snapshots = Snapshots(
+            self._auditor.go_forward,
+            lambda: self._auditor.make_run(None, nothing),
+            lambda: not fingerprint.differences(self._state(), *baseline.states),
+            self.limit,
+            self._names.short,
+        )
+        taken = []
+        for snapshot in snapshots.take(chosen.snapshots, judge.stops):
+            self._hear(snapshot.ran.complaints, tell)
+            taken.append(snapshot)
+        if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
+            snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
+            taken.clear()
+        tell(_Strategy(chosen.ended(snapshots.ended, len(chosen.snapshots) - len(taken))))
+        for snapshot in taken:
+            judge.take(chosen.snapshots[snapshot.position], snapshot.ran, snapshot.again)
 
     @staticmethod
     def _tell_about_allowed(judge: Judge, tell: Tell) -> None:
@@ -403,11 +452,14 @@ class _Work:
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Let runs note what the modules in scope keep."""
-        self.runner.look = partial(fingerprint.take, self._order.reach.covers, self.runner.surroundings.named)
+        self.runner.look = self._state
         try:
             yield
         finally:
             self.runner.look = dict
+
+    def _state(self) -> dict[str, str]:
+        return fingerprint.take(self._order.reach.covers, self.runner.surroundings.named)
 
     def _judge(self, judge: Judge) -> None:
         self.runner.keep = bool(self._only)  # for a debugger

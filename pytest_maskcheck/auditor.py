@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_maskcheck import effects
 from pytest_maskcheck.audit import leftovers, trouble
 from pytest_maskcheck.interrupts import Recording, Strike
 from pytest_maskcheck.interrupts.base import arming, nothing
+from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.runs import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Engine, Mode, Trigger
+    from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
     from pytest_maskcheck.points import Aim, Plan
+    from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Runner
     from pytest_maskcheck.runs import Ran, Request
 
@@ -44,6 +48,49 @@ class Scope(Protocol):
 
 class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
     """The test cannot be audited; the message says why."""
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """Which points come before the first effect outside the process.
+
+    Attributes:
+        reached: positions of the points that came before it.
+        effect: what it was, or ``""``.
+        fixture: it came outside the body of the test.
+    """
+
+    reached: set[int] = field(default_factory=set)
+    effect: str = ""
+    fixture: bool = False
+    inside: bool = False
+
+    def hear(self, effect: str) -> None:
+        """Take an effect."""
+        if not self.effect:
+            self.effect, self.fixture = effect, not self.inside
+
+    def reach(self, position: int) -> None:
+        """Take a point."""
+        if not self.effect:
+            self.reached.add(position)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the uninterrupted test does.
+
+    Parameters:
+        left: kind and key of what it leaves behind by itself.
+        seconds: that a run takes.
+        rehearsal: what it does outside the process.
+        states: what modules keep after two runs, if the runner was to look.
+    """
+
+    left: frozenset[tuple[str, str]]
+    seconds: float
+    rehearsal: Rehearsal
+    states: tuple[dict[str, str], dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -96,17 +143,34 @@ class Auditor:
             yield
         recording.hits, recording.other_threads, recording.aside = found.hits, found.other_threads, found.aside
 
-    def baseline(self) -> tuple[frozenset[tuple[str, str]], float]:
-        """Run the test twice as it is; return what it leaves behind by itself, and seconds a run takes.
+    def baseline(self, points: Sequence[Point] = ()) -> Baseline:
+        """Run the test twice as it is.
+
+        Parameters:
+            points: of these it is found out which of them come before the first effect outside the process.
 
         Raises:
             Refused: the test does not pass when it is run again.
         """
         self._freeze()
+        rehearsal = Rehearsal()
+        with effects.watching(rehearsal.hear) if points else nullcontext():
+            first = self._uninterrupted(self._rehearsing(points, rehearsal) if points else nullcontext())
         started = time.perf_counter()
-        runs = [self._uninterrupted(nullcontext()) for _ in range(2)]
-        seconds = (time.perf_counter() - started) / len(runs)
-        return frozenset(identity for ran in runs for identity in leftovers(ran)), seconds
+        second = self._uninterrupted(nullcontext())
+        seconds = time.perf_counter() - started
+        left = frozenset(identity for ran in (first, second) for identity in leftovers(ran))
+        return Baseline(left, seconds, rehearsal, (first.state, second.state))
+
+    @arming
+    def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:
+        triggers = [self.aims[point.id].first.trigger for point in points]
+        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), rehearsal.reach):
+            rehearsal.inside = True
+            try:
+                yield
+            finally:
+                rehearsal.inside = False
 
     def _freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
@@ -137,7 +201,7 @@ class Auditor:
             self._freeze()  # what the first run of a process makes for all later ones is nothing new
             return ran
         aim = self.aims[point.id]
-        return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), *aim.hits)
+        return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), aim.hits)
 
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
         """Make a run that is watched to learn where leftovers come from."""
@@ -155,15 +219,31 @@ class Auditor:
         then = aim.second.trigger if aim.second else None
         striking = self._strike(aim, about_to_strike, then, watch.interrupt)
         try:
-            return self.runner.run(striking, *aim.hits, watch=watch)
+            return self.runner.run(striking, aim.hits, watch=watch)
         finally:
             self._freeze()  # looking for holders has thawed the heap
+
+    def go_forward(self, points: Sequence[Point], forks: Callable[[int], bool], struck: Callable[[], None]) -> Ran:
+        """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
+        aims = [self.aims[point.id] for point in points]
+        strike = Strike()
+        hits: list[Hit] = []
+
+        def reached(position: int) -> Delivery | None:
+            if not forks(position):
+                return None
+            self.runner.owner = os.getpid()
+            hits.append(aims[position].first)
+            return Delivery(aims[position].signum, struck, strike=strike)
+
+        triggers = [aim.first.trigger for aim in aims]
+        return self.runner.run(self.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits)
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
         tail = Recording()
         self.watch(tail)
-        return self.runner.run(self._strike(aim, lambda: None, tail), aim.first), tail
+        return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
 
     def _strike(
         self,

@@ -49,7 +49,7 @@ CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
 
 _LENGTH = struct.Struct("=Q")
-_TURN, _SINCE, _STRUCK = range(3)
+_TURN, _SINCE, _STRUCK, _DONE = range(4)
 _GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
 
@@ -70,12 +70,16 @@ class Page:
     def begin(self, turn: int) -> None:
         """Note that run number ``turn`` begins."""
         self._cells[_SINCE] = time.monotonic()
-        self._cells[_STRUCK] = 0.0
+        self._cells[_STRUCK] = self._cells[_DONE] = 0.0
         self._cells[_TURN] = turn
 
     def strike(self) -> None:
         """Note that the interrupt was sent."""
         self._cells[_STRUCK] = 1.0
+
+    def finish(self) -> None:
+        """Note that what was to be done is done, and is only told now."""
+        self._cells[_DONE] = 1.0
 
     @property
     def turn(self) -> int:
@@ -91,6 +95,11 @@ class Page:
     def struck(self) -> bool:
         """Whether its interrupt was sent."""
         return bool(self._cells[_STRUCK])
+
+    @property
+    def done(self) -> bool:
+        """Whether all is done."""
+        return bool(self._cells[_DONE])
 
     def close(self) -> None:
         """Unmap the page."""
@@ -183,7 +192,7 @@ class _Child:
             try:
                 if self._leader:
                     os.setpgid(0, 0)
-                _die_with(parent)
+                die_with(parent)
                 os.close(self._reader)
                 faulthandler.enable(self._report, all_threads=True)
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -248,29 +257,19 @@ class _Child:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
             self._wait(_GRACE)
-            return Death("hang", f"no end after {self._hung:.1f} s", self._stack(name))
+            return Death("hang", f"no end after {self._hung:.1f} s", stack_of(self._report, name))
         self._wait(_GRACE)
         status = os.waitstatus_to_exitcode(self._status) if self._status is not None else 0
         if status >= 0:
             return Death("crash", f"the process exited with status {status}", ())
         with suppress(ValueError):
-            return Death("crash", f"killed by {signal.Signals(-status).name}", self._stack(name))
-        return Death("crash", f"killed by signal {-status}", self._stack(name))
+            return Death("crash", f"killed by {signal.Signals(-status).name}", stack_of(self._report, name))
+        return Death("crash", f"killed by signal {-status}", stack_of(self._report, name))
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self._gone() and time.monotonic() < until:
             time.sleep(0.005)
-
-    def _stack(self, name: Callable[[str], str]) -> tuple[Frame, ...]:
-        """Return the stack of the main thread that faulthandler wrote down."""
-        self._report.seek(0)
-        text = self._report.read().decode(errors="replace")
-        stacks = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)
-        if len(stacks) < 2:
-            return ()
-        lines = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', stacks[-1], re.MULTILINE)
-        return tuple(Frame(name(path), int(line), function, path) for path, line, function in reversed(lines))
 
     def kill(self) -> None:
         """End the child and all that it made, whatever state it is in."""
@@ -290,6 +289,17 @@ class _Child:
             self._reader = self._writer = -1
             self._report.close()
             self.pid = 0
+
+
+def stack_of(report: IO[bytes], name: Callable[[str], str]) -> tuple[Frame, ...]:
+    """Return the stack of the main thread that faulthandler wrote down."""
+    report.seek(0)
+    text = report.read().decode(errors="replace")
+    stacks = re.split(r"^(?:Current thread|Thread) .*$", text, flags=re.MULTILINE)
+    if len(stacks) < 2:
+        return ()
+    lines = re.findall(r'^  File "(.*)", line (\d+) in (.*)$', stacks[-1], re.MULTILINE)
+    return tuple(Frame(name(path), int(line), function, path) for path, line, function in reversed(lines))
 
 
 class _End:
@@ -317,7 +327,7 @@ def _libc() -> Any:
     return ctypes.CDLL(None)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when ``parent`` ends (prctl(2); Linux only)."""
     if sys.platform == "linux":
         with suppress(Exception):

@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the auditing session if it is asked for."""
     config.addinivalue_line(
         "markers",
-        f"{settings.MARKER}(points, interrupts, signals, hits, max_points, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation): "
+        f"{settings.MARKER}(points, interrupts, signals, hits, max_points, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation, strategy): "
         "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
     )
     if settings.reports(config) and not settings.wanted(config):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -177,7 +177,7 @@ class Audit:
 
     Parameters:
         test: the test's node id.
-        engine, isolation: how it was done, with the reason.
+        engine, isolation, strategy: how it was done, with the reason.
         mode: ``checkpoint``, ``line`` or ``raise``.
         points: every point that was to be audited.
         results: one for each of them, in order.
@@ -193,6 +193,7 @@ class Audit:
     test: str
     engine: str = ""
     isolation: str = ""
+    strategy: str = ""
     mode: str = ""
     points: tuple[Point, ...] = ()
     results: tuple[PointResult, ...] = ()

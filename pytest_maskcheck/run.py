@@ -48,7 +48,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Hit, InScope
@@ -118,6 +118,7 @@ class Runner:
         guarantees: what must hold after a run.
         look: returns what modules keep, for the state of each run.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
+        owner: the process that makes the run; one that is forked in its course on purpose takes over.
         still: between two runs nothing happens but what the harness does: what was found as before needs not be looked at again.
     """
 
@@ -131,17 +132,20 @@ class Runner:
     guarantees: Guarantees | None = None
     look: Callable[[], dict[str, str]] = dict
     keep: bool = False
+    owner: int = 0
     still: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
     _together: Together | None = None
 
-    def run(self, striking: AbstractContextManager[Strike], *hits: Hit, watch: Watch | None = None) -> Ran:
+    def run(
+        self, striking: AbstractContextManager[Strike], hits: Sequence[Hit] = (), *, watch: Watch | None = None
+    ) -> Ran:
         """Run the target once with ``striking`` entered around its body.
 
         Parameters:
             striking: sends the interrupts.
-            hits: those that are to be struck.
+            hits: those that are to be struck; asked when the run is over.
             watch: watches the run to learn where leftovers come from.
         """
         ran = Ran(Strike())
@@ -179,7 +183,7 @@ class Runner:
         self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike], watch: Watch | None
     ) -> None:
         error: BaseException | None = None
-        owner = os.getpid()
+        self.owner = os.getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
@@ -198,7 +202,9 @@ class Runner:
                             body()
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
-            if os.getpid() != owner:  # a child forked by the code under test and lost: it would go on with the session
+            if (
+                os.getpid() != self.owner
+            ):  # a child forked by the code under test and lost: it would go on with the session
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             try:

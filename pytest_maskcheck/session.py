@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import points, settings
+from pytest_maskcheck import effects, points, settings
 from pytest_maskcheck.auditing import Order, Outcome, audit_item
 from pytest_maskcheck.errors import InterruptUnsafe
 from pytest_maskcheck.extensions import Extensions
@@ -49,10 +49,16 @@ class AuditingSession:
             raise pytest.UsageError(str(error)) from None
         self._extensions = Extensions(config)
         self._audits: list[Audit] = []
+        self._descriptors: frozenset[int] = frozenset()
         self._usage = ""
         self._settings: dict[str, Settings] = {}
         self._seeing: dict[str, str] = {}
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Note what is open before there are fixtures."""
+        self._descriptors = effects.descriptors()
 
     # What is audited
 
@@ -139,6 +145,7 @@ class AuditingSession:
             self._seeing,
             self._extensions,
             seconds,
+            self._descriptors,
         )
         outcome = audit_item(order)
         self._seeing = outcome.seeing

@@ -262,6 +262,16 @@ TABLE = (
         "where audited runs happen: in forked processes, in this one (none), or as fits (auto, default)",
         "{auto,fork,none}",
     ),
+    Row(
+        "strategy",
+        _one_of("auto", "rerun", "snapshot"),
+        "one of auto, rerun, snapshot",
+        "auto",
+        "string",
+        "how a test comes to its points: by running it again for each (rerun), by forking at each point of one run that goes "
+        "forward (snapshot; only up to the first effect outside the process), or by what is faster (auto, default)",
+        "{auto,rerun,snapshot}",
+    ),
 )
 _ROWS = {row.name: row for row in TABLE}
 
@@ -283,6 +293,7 @@ class Settings:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     isolation: Literal["auto", "fork", "none"]
+    strategy: Literal["auto", "rerun", "snapshot"]
 
 
 def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[str]:

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar
 from pytest_maskcheck.interrupts import facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator, Sequence
     from types import CodeType, FrameType, TracebackType
+
+    from pytest_maskcheck.interrupts.delivery import Delivery
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -195,9 +197,61 @@ class Engine(Protocol):
         """
         ...
 
+    def forward(
+        self,
+        triggers: Sequence[Trigger],
+        in_scope: InScope,
+        mode: Mode,
+        strike: Strike,
+        reached: Callable[[int], Delivery | None],
+    ) -> AbstractContextManager[Strike]:
+        """Go by all triggers in the body of the ``with`` statement, which runs to its end.
+
+        Parameters:
+            triggers: each counted from the beginning of the run.
+            in_scope: tells which calling frames make up a context.
+            mode: where interrupts go.
+            strike: what is returned: in a process that is interrupted it tells what became of the interrupt.
+            reached: called with the position of each trigger that comes. It may fork, and returns what to deliver there in the
+                process that is to be interrupted, ``None`` in the one that goes on.
+        """
+        ...
+
     def reason_against_second(self, mode: Mode, /) -> str:
         """Return why nothing can begin when an interrupt has landed, or ``""``."""
         ...
+
+
+Awaited = tuple[str, "CodeType", int, "CodeType | None"]
+"""Event, code, offset and callee."""
+
+
+class Wait:
+    """The times at which one event is awaited.
+
+    Attributes:
+        due: how-manieth event -> positions of the triggers that await it.
+    """
+
+    __slots__ = ("_count", "due")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.due: dict[int, list[int]] = {}
+
+    def come(self) -> Sequence[int]:
+        """Count an event; return the positions of the triggers that awaited it."""
+        self._count += 1
+        return self.due.pop(self._count, ())
+
+
+def waits_for(triggers: Sequence[Trigger]) -> dict[Awaited, Wait]:
+    """Return what is to be counted to come by all triggers."""
+    waits: dict[Awaited, Wait] = {}
+    for position, trigger in enumerate(triggers):
+        wait = waits.setdefault((trigger.event, trigger.code, trigger.offset, trigger.callee), Wait())
+        wait.due.setdefault(trigger.count, []).append(position)
+    return waits
 
 
 class Phase(Protocol):

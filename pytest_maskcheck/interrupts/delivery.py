@@ -56,6 +56,10 @@ class Unsent(int):
     now = None
 
 
+Pending = Trip | Kill | Unsent
+"""What a callback returns the ``now`` of, as its last act."""
+
+
 class Delivery:
     """One signal to deliver, and what becomes of it.
 
@@ -63,13 +67,19 @@ class Delivery:
         signum: the signal.
         struck: called just before it is sent.
         begin: called with the interrupted frame when it has landed, just before the handler runs.
+        strike: what becomes of it.
     """
 
     def __init__(
-        self, signum: int, struck: Callable[[], None], begin: Callable[[FrameType], object] | None = None
+        self,
+        signum: int,
+        struck: Callable[[], None],
+        begin: Callable[[FrameType], object] | None = None,
+        strike: Strike | None = None,
     ) -> None:
         """Wait."""
-        self.strike = Strike(signum)
+        self.strike = strike or Strike()
+        self.strike.signum = signum
         self._struck = struck
         self._begin = begin
         self._stand_in: Probe | None = None
@@ -106,7 +116,7 @@ class Delivery:
             # Within a callback nothing is watched but what call_tracing runs.
             self._run(frame, _call if self._begin is None else sys.call_tracing)
 
-    def pending(self) -> Trip | Kill | Unsent:
+    def pending(self) -> Pending:
         """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
         strike = self.strike
         handler = self._look()

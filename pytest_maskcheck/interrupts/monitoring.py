@@ -64,15 +64,17 @@ from pytest_maskcheck.interrupts.base import (
     line_of,
     nothing,
     stack,
+    waits_for,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, Strike
+    from pytest_maskcheck.interrupts.delivery import Pending
 
 _monitoring = sys.monitoring
 _events = _monitoring.events
@@ -187,9 +189,52 @@ class MonitoringEngine:
                 if phase is not None:
                     phase.stop()
 
+    @arming
+    def forward(
+        self,
+        triggers: Sequence[Trigger],
+        in_scope: InScope,
+        mode: Mode,
+        strike: Strike,
+        reached: Callable[[int], Delivery | None],
+    ) -> Iterator[Strike]:
+        """Go by all triggers; see :class:`~.base.Engine`."""
+        with _tool() as tool, ExitStack() as ending:
+            passing = _Passing(tool, triggers, in_scope, mode, reached=reached, ending=ending)
+            passing.start()
+            try:
+                yield strike
+            finally:
+                passing.stop()
+
     def reason_against_second(self, _: Mode) -> str:
         """Return ``""``: nothing stops the watching; see :class:`~.base.Engine`."""
         return ""
+
+
+def _deliver(
+    delivery: Delivery, trigger: Trigger, frame: FrameType, in_scope: InScope, mode: Mode, *, late: bool
+) -> Pending | None:
+    """Send the signal from the callback of an event in ``frame``; or return what to leave pending as the callback's last act.
+
+    Parameters:
+        delivery: the signal.
+        trigger: the event.
+        frame: where it came.
+        in_scope: tells which calling frames make up a context.
+        mode: where interrupts go.
+        late: the signal arrived before what was called blocked it.
+    """
+    if trigger.callee is not None:
+        frame = cast("FrameType", frame.f_back)
+    delivery.fires(frame, in_scope)
+    if mode == "raise":
+        delivery.by_force(frame)
+        return None
+    if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
+        delivery.at_once(frame, before=late)
+        return None
+    return delivery.pending()
 
 
 class _Striker:
@@ -202,7 +247,6 @@ class _Striker:
         self._mode = mode
         self._delivery = delivery
         self._watched = trigger.callee or trigger.code
-        self._callee = trigger.callee
         self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
@@ -229,34 +273,102 @@ class _Striker:
             return None if self._event == _events.C_RETURN else _monitoring.DISABLE
         if threading.get_ident() != self._main or self._tool not in _armed:
             return None  # the last: in a child, after the very call that forked
-        if self._callee is not None and not self._returns_there(caller_frame()):
+        if self._at is None and not self._returns_there(caller_frame()):
             return None
         self._left -= 1
         if self._left:
             return None
-        frame = caller_frame()
-        if self._callee is not None:
-            frame = cast("FrameType", frame.f_back)
-        delivery = self._delivery
         _monitoring.set_local_events(self._tool, self._watched, 0)
-        delivery.fires(frame, self._in_scope)
-        if self._mode == "raise":
-            delivery.by_force(frame)
-            return None
-        if self._mode == "checkpoint" and self._trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
-            before = bool(about) and facts.handles_signals_late(about[0])
-            del (
-                about
-            )  # the traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks
-            delivery.at_once(frame, before=before)
-            return None
-        trip = delivery.pending()
-        return trip.now
+        late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
+        del (
+            about
+        )  # the traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks
+        trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
+        return trip and trip.now
 
     def _returns_there(self, frame: FrameType) -> bool:
         """Tell whether a function returns to the place to strike at."""
         place, trigger = frame.f_back, self._trigger
         return place is not None and place.f_code is trigger.code and place.f_lasti == trigger.offset
+
+
+class _Passing:
+    """Goes by many triggers in one run; at each of them somebody decides whether to strike, in a process of its own."""
+
+    def __init__(
+        self,
+        tool: int,
+        triggers: Sequence[Trigger],
+        in_scope: InScope,
+        mode: Mode,
+        *,
+        reached: Callable[[int], Delivery | None],
+        ending: ExitStack,
+    ) -> None:
+        self._tool = tool
+        self._triggers = triggers
+        self._in_scope = in_scope
+        self._mode = mode
+        self._reached = reached
+        self._ending = ending
+        self._main = threading.main_thread().ident
+        self._waits = waits_for(triggers)
+        self._watched: dict[CodeType, int] = {}
+        for trigger in triggers:
+            event = _events.CALL if trigger.event == "C_RETURN" else getattr(_events, trigger.event)
+            code = trigger.callee or trigger.code
+            self._watched[code] = self._watched.get(code, 0) | event
+
+    def start(self) -> None:
+        for event in {"CALL", *(trigger.event for trigger in self._triggers)}:
+            callback = self._return if event == "PY_RETURN" else self._callback(event)
+            _monitoring.register_callback(self._tool, getattr(_events, event), callback)
+        for code, events in self._watched.items():
+            _monitoring.set_local_events(self._tool, code, events)
+
+    def stop(self) -> None:
+        if self._tool in _armed:
+            for code in self._watched:
+                _monitoring.set_local_events(self._tool, code, 0)
+
+    def _callback(self, event: str) -> Callable[..., object]:
+        """Return the callback for an event."""
+        waits, returns = self._waits, event == "C_RETURN"
+
+        def callback(code: CodeType, at: int, *about: object) -> object:
+            wait = waits.get((event, code, at, None))
+            if wait is None:
+                needed = returns or (event == "CALL" and ("C_RETURN", code, at, None) in waits)
+                return None if needed else _monitoring.DISABLE
+            if not wait.due or threading.get_ident() != self._main or self._tool not in _armed:
+                return None
+            positions = wait.come()
+            late = bool(positions) and returns and facts.handles_signals_late(about[0])
+            del about  # see ``_Striker``
+            trip = self._strike(positions, caller_frame(), late=late) if positions else None
+            return trip and trip.now
+
+        return callback
+
+    def _return(self, code: CodeType, _: int, __: object) -> object:
+        frame = caller_frame()
+        place = frame.f_back
+        if place is None or threading.get_ident() != self._main or self._tool not in _armed:
+            return None
+        wait = self._waits.get(("PY_RETURN", place.f_code, place.f_lasti, code))
+        trip = self._strike(wait.come(), frame, late=False) if wait is not None else None
+        return trip and trip.now
+
+    def _strike(self, positions: Sequence[int], frame: FrameType, *, late: bool) -> Pending | None:
+        for position in positions:
+            _armed.discard(self._tool)  # a child that is forked now keeps its tool
+            delivery = self._reached(position)
+            _armed.add(self._tool)
+            if delivery is not None:
+                self.stop()
+                self._ending.callback(delivery.close)
+                return _deliver(delivery, self._triggers[position], frame, self._in_scope, self._mode, late=late)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

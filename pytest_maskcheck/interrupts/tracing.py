@@ -41,12 +41,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, nothing, stack
+from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, nothing, stack, waits_for
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind, Strike
@@ -120,6 +120,19 @@ class TracingEngine:
                 last.strike.earlier = first.strike
             with _tracing(_Striker(trigger, in_scope, mode, first, at_once=phase is None)):
                 yield (last or first).strike
+
+    @arming
+    def forward(
+        self,
+        triggers: Sequence[Trigger],
+        in_scope: InScope,
+        mode: Mode,
+        strike: Strike,
+        reached: Callable[[int], Delivery | None],
+    ) -> Iterator[Strike]:
+        """Go by all triggers; see :class:`~.base.Engine`."""
+        with ExitStack() as ending, _tracing(_Passing(triggers, in_scope, mode, reached, ending)):
+            yield strike
 
     def reason_against_second(self, mode: Mode) -> str:
         """Raising in a trace function ends tracing for good; see :class:`~.base.Engine`."""
@@ -290,4 +303,57 @@ class _Striker(_Tracer):
             self._delivery.by_force(place)
             return None
         trip = self._delivery.pending()
+        return trip.now
+
+
+class _Passing(_Tracer):
+    """Goes by many triggers in one run; at each of them somebody decides whether to strike, in a process of its own."""
+
+    def __init__(
+        self,
+        triggers: Sequence[Trigger],
+        in_scope: InScope,
+        mode: Mode,
+        reached: Callable[[int], Delivery | None],
+        ending: ExitStack,
+    ) -> None:
+        super().__init__(in_scope, mode)
+        self._codes = {trigger.code for trigger in triggers}
+        self._waits = waits_for(triggers)
+        self._reached = reached
+        self._ending = ending
+
+    def watches(self, code: CodeType) -> bool:
+        return code in self._codes
+
+    def _strike(self, event: str, place: FrameType, where: int) -> Delivery | None:
+        """Return what to deliver if this process is to be interrupted here."""
+        wait = self._waits.get((event, place.f_code, where, None))
+        for position in wait.come() if wait is not None else ():
+            delivery = self._reached(position)
+            if delivery is not None:
+                sys.settrace(None)
+                self._ending.callback(delivery.close)
+                delivery.fires(place, self.in_scope)
+                return delivery
+        return None
+
+    def entered(self, frame: FrameType) -> TraceFunction | None:
+        delivery = self._strike("call", frame, frame.f_lasti)
+        if delivery is None:
+            return self.local
+        delivery.at_once(frame)
+        return None
+
+    def local(self, frame: FrameType, event: str, _: object) -> Any:
+        place: FrameType | None = frame.f_back if event == "return" else frame
+        if place is None:
+            return self.local
+        delivery = self._strike(event, place, place.f_lineno if event == "line" else place.f_lasti)
+        if delivery is None:
+            return self.local
+        if self.mode == "raise":
+            delivery.by_force(place)
+            return None
+        trip = delivery.pending()
         return trip.now

@@ -6,6 +6,7 @@ at once; only if they differ is each of them asked what is left.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 
@@ -34,6 +35,7 @@ class Together:
         self._repeated: _Snapshots = list(compress(self._snapshots, self._repeatable))
         self._others = [(at, kind.compare) for at, kind in enumerate(kinds) if not kind.repeatable]
         self._equal: list[object] | None = None
+        self._pid = 0
         self._finishing = [(at, kind.finish) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
 
     def snapshot(self, *, still: bool = False) -> list[object]:
@@ -41,9 +43,10 @@ class Together:
 
         Parameters:
             still: nothing but the harness has run since the last comparison; if it found no difference, those snapshots hold.
+                They do not in a process that was forked since.
         """
         with at_once:
-            if not still or self._equal is None:
+            if not still or self._equal is None or self._pid != os.getpid():
                 return _taken(self._snapshots)
             return [
                 before if repeatable else kind.snapshot()
@@ -58,7 +61,7 @@ class Together:
         """Return what all kinds tell."""
         with at_once:
             equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
-            self._equal = befores if equal else None
+            self._equal, self._pid = befores if equal else None, os.getpid()
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:

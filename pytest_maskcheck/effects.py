@@ -1,0 +1,161 @@
+"""What a run does outside its own process: such runs cannot share their beginning, as snapshots do.
+
+Two ways to see it. While an uninterrupted run is watched, CPython's audit events tell of files that are written, created or
+removed, of sockets, children, threads and mappings. What no event tells (pipes, timers, shared semaphores) is looked for at each
+point before the process forks there. Files that are only read do no harm: a child gets a position of its own in them.
+"""
+
+from __future__ import annotations
+
+import _thread
+import fcntl
+import os
+import reprlib
+import signal
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.resources.audit_events import listening
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_FDS = "/proc/self/fd"
+HAS_PROC = os.path.isdir(_FDS) and os.path.exists("/proc/self/maps")
+"""Whether this system tells what a process has open."""
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_EVENTS = (
+    "fcntl.fcntl",
+    "fcntl.flock",
+    "fcntl.ioctl",
+    "fcntl.lockf",
+    "mmap.__new__",
+    "os.chflags",
+    "os.chmod",
+    "os.chown",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.killpg",
+    "os.link",
+    "os.lockf",
+    "os.mkdir",
+    "os.posix_spawn",
+    "os.remove",
+    "os.removexattr",
+    "os.rename",
+    "os.rmdir",
+    "os.setxattr",
+    "os.spawn",
+    "os.symlink",
+    "os.system",
+    "os.truncate",
+    "os.utime",
+    "pty.spawn",
+    "_posixshmem.shm_open",
+    "_posixshmem.shm_unlink",
+    "_thread.start_joinable_thread",
+    "_thread.start_new_thread",
+    "socket.__new__",
+    "socket.connect",
+    "socket.sendmsg",
+    "socket.sendto",
+    "sqlite3.connect",
+    "subprocess.Popen",
+    "syslog.openlog",
+    "syslog.syslog",
+)
+
+
+def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
+    """Call ``heard`` with what is done outside this process, in words."""
+
+    def hear(event: str, args: tuple[Any, ...]) -> None:
+        heard(event + (f"({reprlib.repr(args[0])})" if args else ""))
+
+    def hear_open(_: str, args: tuple[Any, ...]) -> None:
+        path, _mode, flags = args
+        if flags & _WRITES and path != os.devnull:
+            heard(f"open({reprlib.repr(path)}) for writing")
+
+    def hear_kill(event: str, args: tuple[Any, ...]) -> None:
+        if args[0] != os.getpid():
+            hear(event, args)
+
+    return listening({**dict.fromkeys(_EVENTS, hear), "open": hear_open, "os.kill": hear_kill})
+
+
+def descriptors() -> frozenset[int]:
+    """Return the open descriptors, and perhaps one that is closed by now."""
+    return frozenset(map(int, os.listdir(_FDS))) if HAS_PROC else frozenset()
+
+
+class Outside:
+    """What a process shares with others, compared with what it shared at the beginning."""
+
+    def __init__(self) -> None:
+        """Look for the first time."""
+        self._before = descriptors()
+        self._count = os.stat(_FDS).st_size
+        self._threads = _thread._count()  # noqa: SLF001
+        self._shared = _shared_mappings()
+
+    def reason(self) -> str:
+        """Return what a fork would share, or lose, that was not there at the beginning; ``""`` if there is nothing."""
+        if _thread._count() != self._threads:  # noqa: SLF001
+            return "another thread is running"
+        if any(signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS):
+            return "a timer is running"
+        if signal.sigpending():
+            return "a signal is pending"
+        if _shared_mappings() != self._shared:
+            return "memory is shared"
+        return next(filter(None, map(shared, self.new())), "")
+
+    def new(self) -> list[int]:
+        """Return the descriptors that were opened since the beginning."""
+        if self._count and os.stat(_FDS).st_size == self._count:
+            return []
+        return [fd for fd in descriptors() - self._before if _is_open(fd)]
+
+    def own_positions(self) -> None:
+        """Give this process, a child, a position of its own in each file that it shares with its parent."""
+        for fd in self.new():
+            with suppress(OSError):
+                own = os.open(f"{_FDS}/{fd}", os.O_RDONLY)
+                os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
+                os.dup2(own, fd, inheritable=os.get_inheritable(fd))
+                os.close(own)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def shared(fd: int) -> str:
+    """Return what is shared by way of a descriptor in words; ``""`` if it is a file that is only read, or closed."""
+    try:
+        mode, flags = os.fstat(fd).st_mode, fcntl.fcntl(fd, fcntl.F_GETFL)
+    except OSError:
+        return ""
+    if stat.S_ISREG(mode) and flags & os.O_ACCMODE == os.O_RDONLY:
+        return ""
+    target = os.readlink(f"{_FDS}/{fd}")
+    return "" if target == os.devnull else f"descriptor {fd} is open: {target}"
+
+
+def _shared_mappings() -> int:
+    """Return how many mappings are shared; semaphores of ``multiprocessing`` are."""
+    if "_multiprocessing" not in sys.modules:
+        return 0
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+        return sum(line.split(maxsplit=2)[1].endswith("s") for line in lines)
