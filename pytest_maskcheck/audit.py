@@ -111,12 +111,12 @@ class Judge:
         Parameters:
             point: where it was interrupted.
             ran: the run.
-            again: the run after it, if one was made.
+            again: the run after it in the same process, interrupted at the next point, if one was made.
         """
         result = self.judge(point, ran)
         if _failing(result):
             result = self._attribution.with_origins(point, self._confirm(point, result, fresh=True))
-        elif again is not None and not again.passed:
+        elif again is not None and _strayed(again):
             self._suspect(point, result, again)
             return
         self._final(result)
@@ -127,7 +127,7 @@ class Judge:
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
-                strayed = not ran.strike.in_turn()[0].fired and not ran.passed
+                strayed = _strayed(ran)
                 if waiting is not None and not strayed:
                     self._final(waiting)
                 if position >= len(points) or (strayed and position > start):
@@ -296,6 +296,11 @@ class Judge:
         elif due and not self.rules.may_swallow:
             detail = "the interrupt was raised but did not come out of the test"
             yield Finding(Verdict.SWALLOWED, "exception", "", detail)
+
+
+def _strayed(ran: Ran) -> bool:
+    """Tell whether a run did not come to its own point, and did not pass either."""
+    return not ran.strike.in_turn()[0].fired and not ran.passed
 
 
 def _alike(finding: Finding) -> object:

@@ -12,6 +12,7 @@ import time
 import traceback
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -332,6 +333,7 @@ class _Work:
         self._auditor.watch = self._ledger.watch
         self._recording = Recording()
         self._failed: set[str] = set()
+        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named)
         asked = "rerun" if self._only else order.settings.strategy
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
@@ -398,10 +400,11 @@ class _Work:
         if not chosen.snapshots:
             tell(_Strategy(chosen.text))
             return
+        following = {point.id: after for point, after in pairwise([*judge.plan.points, None]) if point}
         snapshots = Snapshots(
             self._auditor.go_forward,
-            lambda: self._auditor.make_run(None, nothing),
-            lambda: not fingerprint.differences(self._state(), *baseline.states),
+            lambda point: self._auditor.make_run(following[point.id], nothing),
+            lambda: not fingerprint.differences(self._state.take(), *baseline.states),
             self.limit,
             self._names.short,
         )
@@ -452,14 +455,11 @@ class _Work:
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Let runs note what the modules in scope keep."""
-        self.runner.look = self._state
+        self.runner.look = self._state.take
         try:
             yield
         finally:
             self.runner.look = dict
-
-    def _state(self) -> dict[str, str]:
-        return fingerprint.take(self._order.reach.covers, self.runner.surroundings.named)
 
     def _judge(self, judge: Judge) -> None:
         self.runner.keep = bool(self._only)  # for a debugger

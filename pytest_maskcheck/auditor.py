@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from os import getpid
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
@@ -63,15 +63,17 @@ class Rehearsal:
     reached: set[int] = field(default_factory=set)
     effect: str = ""
     fixture: bool = False
-    inside: bool = False
+    inside: effects.Outside | None = None
 
     def hear(self, effect: str) -> None:
         """Take an effect."""
         if not self.effect:
-            self.effect, self.fixture = effect, not self.inside
+            self.effect, self.fixture = effect, self.inside is None
 
     def reach(self, position: int) -> None:
         """Take a point."""
+        if self.inside is not None and not self.effect:
+            self.effect = self.inside.reason()
         if not self.effect:
             self.reached.add(position)
 
@@ -166,11 +168,11 @@ class Auditor:
     def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:
         triggers = [self.aims[point.id].first.trigger for point in points]
         with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), rehearsal.reach):
-            rehearsal.inside = True
+            rehearsal.inside = effects.Outside()
             try:
                 yield
             finally:
-                rehearsal.inside = False
+                rehearsal.inside = None
 
     def _freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
@@ -225,6 +227,7 @@ class Auditor:
 
     def go_forward(self, points: Sequence[Point], forks: Callable[[int], bool], struck: Callable[[], None]) -> Ran:
         """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
+        self._freeze()  # children would copy every object that they look at
         aims = [self.aims[point.id] for point in points]
         strike = Strike()
         hits: list[Hit] = []
@@ -232,10 +235,11 @@ class Auditor:
         def reached(position: int) -> Delivery | None:
             if not forks(position):
                 return None
-            self.runner.owner = os.getpid()
+            self.runner.owner = getpid()
             hits.append(aims[position].first)
             return Delivery(aims[position].signum, struck, strike=strike)
 
+        _ = Delivery(0, struck)  # the first one: types that nobody has seen yet take time in every child
         triggers = [aim.first.trigger for aim in aims]
         return self.runner.run(self.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits)
 

@@ -14,8 +14,12 @@ import reprlib
 import signal
 import stat
 import sys
+import termios
 from collections.abc import Callable
 from contextlib import suppress
+from os import close, dup2, fstat, get_inheritable, isatty, listdir, lseek, readlink
+from os import open as open_file
+from os import stat as status
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.resources.audit_events import listening
@@ -92,7 +96,7 @@ def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
 
 def descriptors() -> frozenset[int]:
     """Return the open descriptors, and perhaps one that is closed by now."""
-    return frozenset(map(int, os.listdir(_FDS))) if HAS_PROC else frozenset()
+    return frozenset(map(int, listdir(_FDS))) if HAS_PROC else frozenset()
 
 
 class Outside:
@@ -101,9 +105,9 @@ class Outside:
     def __init__(self) -> None:
         """Look for the first time."""
         self._before = descriptors()
-        self._count = os.stat(_FDS).st_size
+        self._count = status(_FDS).st_size
         self._threads = _thread._count()  # noqa: SLF001
-        self._shared = _shared_mappings()
+        self._terminal = _terminal()
 
     def reason(self) -> str:
         """Return what a fork would share, or lose, that was not there at the beginning; ``""`` if there is nothing."""
@@ -113,13 +117,15 @@ class Outside:
             return "a timer is running"
         if signal.sigpending():
             return "a signal is pending"
-        if _shared_mappings() != self._shared:
-            return "memory is shared"
+        if self._terminal != _terminal():
+            return "the mode of a standard stream differs"
+        if memory := shared_memory():
+            return memory
         return next(filter(None, map(shared, self.new())), "")
 
     def new(self) -> list[int]:
         """Return the descriptors that were opened since the beginning."""
-        if self._count and os.stat(_FDS).st_size == self._count:
+        if self._count and status(_FDS).st_size == self._count:
             return []
         return [fd for fd in descriptors() - self._before if _is_open(fd)]
 
@@ -127,15 +133,15 @@ class Outside:
         """Give this process, a child, a position of its own in each file that it shares with its parent."""
         for fd in self.new():
             with suppress(OSError):
-                own = os.open(f"{_FDS}/{fd}", os.O_RDONLY)
-                os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
-                os.dup2(own, fd, inheritable=os.get_inheritable(fd))
-                os.close(own)
+                own = open_file(f"{_FDS}/{fd}", os.O_RDONLY)
+                lseek(own, lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
+                dup2(own, fd, inheritable=get_inheritable(fd))
+                close(own)
 
 
 def _is_open(fd: int) -> bool:
     try:
-        os.fstat(fd)
+        fstat(fd)
     except OSError:
         return False
     return True
@@ -144,18 +150,29 @@ def _is_open(fd: int) -> bool:
 def shared(fd: int) -> str:
     """Return what is shared by way of a descriptor in words; ``""`` if it is a file that is only read, or closed."""
     try:
-        mode, flags = os.fstat(fd).st_mode, fcntl.fcntl(fd, fcntl.F_GETFL)
+        mode, flags = fstat(fd).st_mode, fcntl.fcntl(fd, fcntl.F_GETFL)
     except OSError:
         return ""
     if stat.S_ISREG(mode) and flags & os.O_ACCMODE == os.O_RDONLY:
         return ""
-    target = os.readlink(f"{_FDS}/{fd}")
+    target = readlink(f"{_FDS}/{fd}")
     return "" if target == os.devnull else f"descriptor {fd} is open: {target}"
 
 
-def _shared_mappings() -> int:
-    """Return how many mappings are shared; semaphores of ``multiprocessing`` are."""
+def _terminal() -> list[tuple[int, object]]:
+    """Return the state of standard input and output, which all processes share."""
+    found: list[tuple[int, object]] = []
+    for fd in (0, 1, 2):
+        with suppress(OSError):
+            found.append((fcntl.fcntl(fd, fcntl.F_GETFL), termios.tcgetattr(fd) if isatty(fd) else None))
+    return found
+
+
+def shared_memory() -> str:
+    """Return what memory is shared by name, as semaphores of ``multiprocessing`` are, in words; ``""`` if there is none."""
     if "_multiprocessing" not in sys.modules:
-        return 0
+        return ""
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
-        return sum(line.split(maxsplit=2)[1].endswith("s") for line in lines)
+        shared = [line.split(maxsplit=5) for line in lines if " rw-s " in line]
+    names = [words[5].strip() for words in shared if len(words) > 5 and not words[5].startswith("/dev/zero")]
+    return f"memory is shared: {names[0]}" if names else ""

@@ -38,27 +38,41 @@ Fingerprint = dict[str, str]
 """Name, such as ``store.STATE['open']`` -> value, such as ``1``."""
 
 
-def take(in_scope: Callable[[str], bool], named: Callable[[str], str] = str) -> Fingerprint:
-    """Return what the modules in scope keep.
+class Fingerprints:
+    """Takes fingerprints of the modules in scope.
 
     Parameters:
         in_scope: tells whether the file of a module is.
         named: puts names in place of directories that differ from run to run.
     """
-    found: Fingerprint = {}
-    seen: set[int] = set()
-    queue: collections.deque[tuple[str, object, int]] = collections.deque(
-        (name, module, 0) for name, module in list(sys.modules.items()) if _is_wanted(module, in_scope)
-    )
-    while queue and len(found) < _MOST:
-        name, thing, depth = queue.popleft()
-        value = _value(thing)
-        if value:
-            found[name] = named(_ADDRESS.sub("0x...", value))
-        if depth < _DEPTH and id(thing) not in seen:
-            seen.add(id(thing))
-            queue += [(name + step, part, depth + 1) for step, part in _parts(thing)]
-    return found
+
+    def __init__(self, in_scope: Callable[[str], bool], named: Callable[[str], str] = str) -> None:
+        self._in_scope = in_scope
+        self._named = named
+        self._modules: list[tuple[str, object]] = []
+        self._of = 0
+
+    def take(self) -> Fingerprint:
+        """Return what the modules keep now."""
+        if self._of != len(sys.modules):
+            self._modules = [
+                (name, module) for name, module in list(sys.modules.items()) if _is_wanted(module, self._in_scope)
+            ]
+            self._of = len(sys.modules)
+        found: Fingerprint = {}
+        seen: set[int] = set()
+        queue: collections.deque[tuple[str, object, int]] = collections.deque(
+            (name, module, 0) for name, module in self._modules
+        )
+        while queue and len(found) < _MOST:
+            name, thing, depth = queue.popleft()
+            value = _value(thing)
+            if value:
+                found[name] = self._named(_ADDRESS.sub("0x...", value))
+            if depth < _DEPTH and id(thing) not in seen:
+                seen.add(id(thing))
+                queue += [(name + step, part, depth + 1) for step, part in _parts(thing)]
+        return found
 
 
 def _is_wanted(module: object, in_scope: Callable[[str], bool]) -> bool:

@@ -34,6 +34,8 @@ import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from os import getpid, kill
+from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.interrupts import Strike
@@ -69,7 +71,7 @@ class Page:
 
     def begin(self, turn: int) -> None:
         """Note that run number ``turn`` begins."""
-        self._cells[_SINCE] = time.monotonic()
+        self._cells[_SINCE] = monotonic()
         self._cells[_STRUCK] = self._cells[_DONE] = 0.0
         self._cells[_TURN] = turn
 
@@ -186,7 +188,7 @@ class _Child:
         self._reader, self._writer = os.pipe()
 
     def fork(self, work: Callable[[Callable[[object], None]], None], mask: set[int]) -> None:
-        parent = os.getpid()
+        parent = getpid()
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -204,7 +206,7 @@ class _Child:
 
                     self._say(_Broken("".join(traceback.format_exception(error))))
             finally:
-                os.kill(os.getpid(), signal.SIGKILL)
+                kill(getpid(), signal.SIGKILL)
         if self._leader:
             with suppress(OSError):  # the child did it first, or is gone
                 os.setpgid(self.pid, self.pid)
@@ -232,9 +234,9 @@ class _Child:
                 if isinstance(message, _Broken):
                     raise AuditBrokeError(message.traceback)
                 yield message
-            remaining = page.since + limit() - time.monotonic()
+            remaining = page.since + limit() - monotonic()
             if remaining <= 0 and not self._gone():
-                self._hung = time.monotonic() - page.since
+                self._hung = monotonic() - page.since
                 return False
             readable, _, _ = select.select([self._reader], [], [], min(max(remaining, 0.01), 0.25))
             if readable:
@@ -255,7 +257,7 @@ class _Child:
     def death(self, name: Callable[[str], str]) -> Death:
         if self._hung:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
+                kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
             self._wait(_GRACE)
             return Death("hang", f"no end after {self._hung:.1f} s", stack_of(self._report, name))
         self._wait(_GRACE)
@@ -267,8 +269,8 @@ class _Child:
         return Death("crash", f"killed by signal {-status}", stack_of(self._report, name))
 
     def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._gone() and time.monotonic() < until:
+        until = monotonic() + seconds
+        while not self._gone() and monotonic() < until:
             time.sleep(0.005)
 
     def kill(self) -> None:
@@ -280,7 +282,7 @@ class _Child:
                         os.killpg(self.pid, signal.SIGKILL)
                 if self._status is None:
                     with suppress(OSError):
-                        os.kill(self.pid, signal.SIGKILL)
+                        kill(self.pid, signal.SIGKILL)
                     with suppress(OSError):
                         os.waitpid(self.pid, 0)
             for descriptor in (self._reader, self._writer):
@@ -333,7 +335,7 @@ def die_with(parent: int) -> None:
         with suppress(Exception):
             _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill(getpid(), signal.SIGKILL)
 
 
 class MakesRuns(Protocol):
@@ -363,14 +365,14 @@ class Forked:
         page = Page()
 
         def work(say: Callable[[object], None]) -> None:
-            owner = os.getpid()
+            owner = getpid()
             page.begin(-1)
             self.run(None, lambda: None)  # what a process does the first time only
             for turn, request in enumerate(requests):
                 page.begin(turn)
                 ran = self.run(request, page.strike)
-                if os.getpid() != owner:  # a child that the code under test forked and lost
-                    os.kill(os.getpid(), signal.SIGKILL)
+                if getpid() != owner:  # a child that the code under test forked and lost
+                    kill(getpid(), signal.SIGKILL)
                 say(ran)
                 if last(request, ran):
                     break

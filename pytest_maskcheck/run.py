@@ -14,7 +14,6 @@ reading those that own others are undone first, and what vanishes with one of th
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from os import getpid, kill
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -183,7 +183,7 @@ class Runner:
         self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike], watch: Watch | None
     ) -> None:
         error: BaseException | None = None
-        self.owner = os.getpid()
+        self.owner = getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
@@ -203,9 +203,9 @@ class Runner:
             except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
                 error = caught
             if (
-                os.getpid() != self.owner
+                getpid() != self.owner
             ):  # a child forked by the code under test and lost: it would go on with the session
-                os.kill(os.getpid(), signal.SIGKILL)
+                kill(getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             try:
                 if self.here and self._is_users_own(ran.strike, error):

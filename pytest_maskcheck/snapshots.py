@@ -2,14 +2,15 @@
 
 Whatever the way to the points costs, it is gone once. Rules:
 
-1. A child is not to disturb the run that goes on. Where that run has an effect outside its process (:mod:`.effects`),
-   snapshots end; what comes after it is run again from the beginning. A child that has one betrays itself: then nothing that was
-   found counts, as others ran beside it.
+1. A child is not to disturb the run that goes on, nor the other way round. Where that run has an effect outside its process
+   (:mod:`.effects`), snapshots end; what comes after it is run again from the beginning. The run ends at the last point, as effects
+   may follow. A child that has one betrays itself: then nothing that was found counts, as others ran beside it.
 2. The next run is the retry, as in every way to make runs. But it takes the whole way once more, so a child first looks at what the
    modules in scope keep. If that is as after an uninterrupted run, the next run would be one; if not, the child makes it.
 3. As many children run side by side as there are cores. One that finds no room makes the run that goes forward wait.
 4. All descriptors that are needed are open before the run begins: what appears later would be a leftover of the test.
 5. A child ends by SIGKILL from its own hand, and so does the process that goes forward, when it is through or cannot go on.
+6. What is called while the test runs was looked up before: the test may have patched ``os`` or ``time``.
 
 What does not work: a process-wide random generator is seeded anew in each child (CPython does so after a fork), locks that
 libraries reset after a fork are free, timers and pending signals are gone (looked for before the fork), and what modules out of
@@ -20,19 +21,21 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import select
 import signal
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from os import WNOHANG, fork, getpid, kill, lockf, read, waitpid, write
+from select import select
+from time import monotonic
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.isolation import Death, Page, die_with, in_child, stack_of
+from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
 
 if TYPE_CHECKING:
@@ -87,7 +90,7 @@ class Snapshots:
 
     Parameters:
         forward: makes the run that goes forward, and, in children, those that are interrupted.
-        again: makes an uninterrupted run.
+        again: makes the run after the one that was interrupted at a point.
         is_usual: tells whether modules keep what they keep after an uninterrupted run.
         limit: seconds that one run may take.
         name: shortens file names.
@@ -98,7 +101,7 @@ class Snapshots:
     """
 
     forward: GoesForward
-    again: Callable[[], Ran]
+    again: Callable[[Point], Ran]
     is_usual: Callable[[], bool]
     limit: float
     name: Callable[[str], str] = str
@@ -163,10 +166,11 @@ class _Forward:
         self._last = last
         self._page = page
         self._say = say
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._slots = [_Slot(Page(), tempfile.TemporaryFile()) for _ in range(snapshots.cores)]  # noqa: SIM115
         self._turn = tempfile.TemporaryFile()  # noqa: SIM115
         self._reader, self._writer = os.pipe()
+        self._left = len(points)
         self._mine: _Slot | None = None
         self._effects: list[str] = []
         self._outside: effects.Outside | None = None
@@ -175,12 +179,13 @@ class _Forward:
     def go(self) -> None:
         """Go forward; return only in the process that does, when all children have ended."""
         self._page.begin(0)
+        self._snapshots.is_usual()  # what it does the first time only
         self._outside = effects.Outside()
         ran = self._snapshots.forward(self._points, self._forks, self._struck)
         if self._mine is not None:
             self._tell(ran)
-            os.kill(os.getpid(), signal.SIGKILL)
-        self._end("" if ran.passed else "the run that went forward did not pass")
+            kill(getpid(), signal.SIGKILL)
+        self._end("not all of them were reached again")
 
     def _end(self, reason: str) -> None:
         """Wait for all children and say why there will be no more."""
@@ -194,6 +199,8 @@ class _Forward:
         """Fork; tell whether this is the child."""
         assert self._outside is not None
         self._page.begin(position)
+        if self._left == len(self._points):
+            rehearse()
         if reason := self._outside.reason():
             self._leave(reason)
         while not (free := [slot for slot in self._slots if not slot.pid]):
@@ -205,8 +212,11 @@ class _Forward:
         slot.report.truncate()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # no other thread is running
-            slot.pid = os.fork()
+            slot.pid = fork()
         if slot.pid:
+            self._left -= 1
+            if not self._left:
+                self._leave("")
             return False
         die_with(self._pid)
         self._mine = slot
@@ -216,26 +226,26 @@ class _Forward:
         return True
 
     def _leave(self, reason: str) -> None:
-        """End here: what comes next would be shared with children."""
+        """End here: children are not to see what comes next, nor to share it."""
         self._end(reason)
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill(getpid(), signal.SIGKILL)
 
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
         self._page.begin(self._page.turn)  # a sign of life
-        ready, _, _ = select.select([self._reader], [], [], _PAUSE)
+        ready, _, _ = select([self._reader], [], [], _PAUSE)
         if ready:
-            os.read(self._reader, 64)
+            read(self._reader, 64)
         for slot in self._slots:
             if slot.pid and not self._ended(slot):
-                hung = time.monotonic() - slot.page.since
+                hung = monotonic() - slot.page.since
                 if hung > self._snapshots.limit and not slot.page.done:
-                    os.kill(slot.pid, signal.SIGABRT)  # faulthandler writes where it hangs
-                    os.waitpid(slot.pid, 0)
+                    kill(slot.pid, signal.SIGABRT)  # faulthandler writes where it hangs
+                    waitpid(slot.pid, 0)
                     self._died(slot, "hang", f"no end after {hung:.1f} s")
 
     def _ended(self, slot: _Slot) -> bool:
-        pid, status = os.waitpid(slot.pid, 0 if slot.page.done else os.WNOHANG)
+        pid, status = waitpid(slot.pid, 0 if slot.page.done else WNOHANG)
         if not pid:
             return False
         if slot.page.done:
@@ -268,13 +278,13 @@ class _Forward:
         again = None
         if not self._last(self._points[slot.position], ran) and not self._snapshots.is_usual():
             slot.page.begin(_RETRY)
-            again = self._snapshots.again()
+            again = self._snapshots.again(self._points[slot.position])
         slot.page.finish()
         self._locked(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
-        os.write(self._writer, b".")
+        write(self._writer, b".")
 
     def _locked(self, message: Snapshot) -> None:
         """Say something while nobody else does."""
-        os.lockf(self._turn.fileno(), os.F_LOCK, 0)
+        lockf(self._turn.fileno(), os.F_LOCK, 0)
         self._say(message)
-        os.lockf(self._turn.fileno(), os.F_ULOCK, 0)
+        lockf(self._turn.fileno(), os.F_ULOCK, 0)

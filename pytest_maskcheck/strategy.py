@@ -67,7 +67,8 @@ def why_rerun(asked: str, isolation: str, fixtures: Collection[str], seconds: fl
     }
     if reason := next((reason for reason, holds in reasons.items() if holds), ""):
         return reason
-    return next(filter(None, map(effects.shared, sorted(effects.descriptors() - known))), "")
+    open_files = map(effects.shared, sorted(effects.descriptors() - known))
+    return next(filter(None, open_files), "") or effects.shared_memory()
 
 
 def choose(asked: str, points: Sequence[Point], baseline: Baseline) -> Strategy:

@@ -78,6 +78,16 @@ def _walk() -> _Found:
     return found
 
 
+def rehearse() -> None:
+    """Look once as after an interrupt, so that the types that there are then are known to all processes forked from here."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as interrupt:
+        kept = [interrupt]
+        look()
+        del kept
+
+
 def _classify(kinds: set[type]) -> None:
     """Put types into the families they belong to."""
     bases: dict[object, list[Family]] = {}

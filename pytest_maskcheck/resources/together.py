@@ -6,9 +6,9 @@ at once; only if they differ is each of them asked what is left.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
+from os import getpid
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import at_once, look
@@ -46,7 +46,7 @@ class Together:
                 They do not in a process that was forked since.
         """
         with at_once:
-            if not still or self._equal is None or self._pid != os.getpid():
+            if not still or self._equal is None or self._pid != getpid():
                 return _taken(self._snapshots)
             return [
                 before if repeatable else kind.snapshot()
@@ -61,7 +61,7 @@ class Together:
         """Return what all kinds tell."""
         with at_once:
             equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
-            self._equal, self._pid = befores if equal else None, os.getpid()
+            self._equal, self._pid = befores if equal else None, getpid()
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
