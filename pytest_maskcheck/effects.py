@@ -8,7 +8,6 @@ point before the process forks there. Files that are only read do no harm: a chi
 from __future__ import annotations
 
 import _thread
-import fcntl
 import os
 import reprlib
 import signal
@@ -17,7 +16,7 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from os import close, dup2, fstat, get_inheritable, isatty, listdir, lseek, readlink
+from os import close, dup2, fstat, get_blocking, get_inheritable, isatty, listdir, lseek, readlink
 from os import open as open_file
 from os import stat as status
 from typing import TYPE_CHECKING, Any
@@ -150,21 +149,26 @@ def _is_open(fd: int) -> bool:
 def shared(fd: int) -> str:
     """Return what is shared by way of a descriptor in words; ``""`` if it is a file that is only read, or closed."""
     try:
-        mode, flags = fstat(fd).st_mode, fcntl.fcntl(fd, fcntl.F_GETFL)
+        if stat.S_ISREG(fstat(fd).st_mode) and _flags(fd) & os.O_ACCMODE == os.O_RDONLY:
+            return ""
     except OSError:
-        return ""
-    if stat.S_ISREG(mode) and flags & os.O_ACCMODE == os.O_RDONLY:
         return ""
     target = readlink(f"{_FDS}/{fd}")
     return "" if target == os.devnull else f"descriptor {fd} is open: {target}"
 
 
-def _terminal() -> list[tuple[int, object]]:
+def _flags(fd: int) -> int:
+    """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+        return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
+
+
+def _terminal() -> list[tuple[bool, object]]:
     """Return the state of standard input and output, which all processes share."""
-    found: list[tuple[int, object]] = []
+    found: list[tuple[bool, object]] = []
     for fd in (0, 1, 2):
         with suppress(OSError):
-            found.append((fcntl.fcntl(fd, fcntl.F_GETFL), termios.tcgetattr(fd) if isatty(fd) else None))
+            found.append((get_blocking(fd), termios.tcgetattr(fd) if isatty(fd) else None))
     return found
 
 
