@@ -499,13 +499,12 @@ LEDGER = pytest.StashKey[Ledger]()
 """Where an item keeps the ledger while it is audited."""
 
 
-@pytest.fixture
-def maskcheck(request: pytest.FixtureRequest) -> Iterator[Maskcheck]:
-    """What must hold after an interrupt: ``invariant``, ``unchanged``, ``atomic``; and ``paused``, ``allow``."""
-    ledger = request.node.stash.get(LEDGER, None)
+def provide(node: pytest.Item) -> Iterator[Maskcheck]:
+    """Yield what the fixture is for one run of a test."""
+    ledger = node.stash.get(LEDGER, None)
     if ledger is not None:
         ledger.start()
-    request.node.stash[_FIXTURE] = fixture = Maskcheck(ledger)
+    node.stash[_FIXTURE] = fixture = Maskcheck(ledger)
     yield fixture
     fixture.guarantees.clear()
-    del request.node.stash[_FIXTURE]
+    del node.stash[_FIXTURE]

@@ -1,18 +1,11 @@
-"""Hooks that plugins and ``conftest.py`` files may implement, and what a resource of their own is.
-
-A hook that raises, or returns what it must not, is named in the report, and the audit goes on without it.
-"""
+"""What a resource is that the hook ``pytest_maskcheck_resources`` returns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
-
-    from pytest_maskcheck.results import Audit, Point
 
 
 class Resource(Protocol):
@@ -44,35 +37,3 @@ class Resource(Protocol):
     def repair(self, thing: Any) -> None:
         """Undo one thing that was left, so that later runs do not meet it."""
         ...
-
-
-@pytest.hookspec
-def pytest_maskcheck_resources(config: pytest.Config) -> list[Resource]:  # type: ignore[empty-body]
-    """Return resources of your own; asked once in a session, before the first audit.
-
-    Parameters:
-        config: pytest's configuration.
-    """
-
-
-@pytest.hookspec
-def pytest_maskcheck_points(item: pytest.Item, points: list[Point]) -> None:
-    """Remove points that are not to be audited, in place; called in the auditing process.
-
-    It is called once for the points with one interrupt and, with ``interrupts=2``, once for those with two. What is removed is counted
-    in the report, with the name of the plugin. Nothing can be added.
-
-    Parameters:
-        item: the test.
-        points: where it will be interrupted, in the order in which it comes by.
-    """
-
-
-@pytest.hookspec
-def pytest_maskcheck_audited(item: pytest.Item, audit: Audit) -> None:
-    """Learn what an audit found; called after each audit, in the process of the session (with xdist: of the worker).
-
-    Parameters:
-        item: the test.
-        audit: the results; they cannot be changed.
-    """

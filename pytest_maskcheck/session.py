@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import effects, points, settings
+from pytest_maskcheck import InterruptUnsafe, effects, points, settings
 from pytest_maskcheck.auditing import Order, Outcome, audit_item
-from pytest_maskcheck.errors import InterruptUnsafe
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK

@@ -1,7 +1,7 @@
-"""Options, ini keys and marker arguments, made one frozen :class:`Settings`; wrong values become usage errors.
+"""What options, ini keys and marker arguments mean: one frozen :class:`Settings`; wrong values become usage errors.
 
-Each setting is one row of :data:`TABLE`. A marker argument wins over the command line, which wins over the ini file; settings
-that come in layers add up instead.
+Each setting is one row of :data:`TABLE`; :mod:`pytest_maskcheck.plugin` declares it to pytest, with its default. A marker argument
+wins over the command line, which wins over the ini file; settings that come in layers add up instead.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ MARKER = "interrupt_safe"
 
 PREFIX = "maskcheck_"
 """What all ini keys begin with."""
-
-Ini = Literal["string", "args", "linelist", "bool", "int", "float"]
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -135,20 +133,12 @@ class Row:
         name: its name in Python and in the marker; the option is ``--maskcheck-name``, the ini key ``maskcheck_name``.
         parse: turns a raw value into the setting, or raises :class:`ValueError`.
         must: what a value must be.
-        default: the raw value where nobody says anything.
-        ini: type of the ini key.
-        help: for ``--help``.
-        metavar: for ``--help``.
         layers: what the configuration file, the command line and the marks say adds up, in this order.
     """
 
     name: str
     parse: Callable[[object], Any]
     must: str
-    default: Any
-    ini: Ini
-    help: str
-    metavar: str | None = None
     layers: bool = False
 
     @property
@@ -173,105 +163,35 @@ _TRUTH = "true or false"
 _LIST = "a list of strings"
 
 TABLE = (
-    Row(
-        "points",
-        _one_of("checkpoint", "line", "raise"),
-        "one of checkpoint, line, raise",
-        "checkpoint",
-        "string",
-        "where to interrupt: every checkpoint of every line reached (default); once per line, the signal pending as the "
-        "line begins; or KeyboardInterrupt raised at the start of every line, even where CPython could not",
-        "{checkpoint,line,raise}",
-    ),
-    Row(
-        "interrupts",
-        _interrupts,
-        "1 or 2",
-        1,
-        "int",
-        "interrupts in one run: 1 (default), or 2: a second one at every point that is reached after the first",
-        "{1,2}",
-    ),
+    Row("points", _one_of("checkpoint", "line", "raise"), "one of checkpoint, line, raise"),
+    Row("interrupts", _interrupts, "1 or 2"),
     Row(
         "signals",
         _signals,
         "a signal that can be handled, by name such as SIGTERM or by number, or a list of such signals; SIGKILL and SIGSTOP "
         "cannot be caught, and SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT stand for faults of the process itself",
-        ("SIGINT",),
-        "args",
-        "signals to interrupt with, by name or number (default SIGINT); each point is audited once for each of them",
-        "SIGNAL",
     ),
-    Row(
-        "hits",
-        _hits,
-        "1, 2, 3 or all",
-        "3",
-        "string",
-        "hits of a place in one calling context to audit: 1, 2, 3 (default) or all",
-        "N",
-    ),
-    Row(
-        "max_points",
-        _count,
-        "a whole number, 1 or more",
-        2000,
-        "int",
-        "audit at most this many points of a test, evenly spread (default 2000)",
-        "N",
-    ),
-    Row(
-        "timeout",
-        _seconds,
-        "a number of seconds above 0",
-        5.0,
-        "float",
-        "seconds by which a run may outlast the uninterrupted one (default 5)",
-        "SECONDS",
-    ),
-    Row("strict", _flag, _TRUTH, False, "bool", "resources released only by reference counting fail too"),
-    Row("may_swallow", _flag, _TRUTH, False, "bool", "the interrupt need not come out of the test"),
+    Row("hits", _hits, "1, 2, 3 or all"),
+    Row("max_points", _count, "a whole number, 1 or more"),
+    Row("timeout", _seconds, "a number of seconds above 0"),
+    Row("strict", _flag, _TRUTH),
+    Row("may_swallow", _flag, _TRUTH),
     Row(
         "allow",
         _allow,
         "a list of globs on kind:key, each alone or as 'GLOB -- REASON'; or, in the marker, a dict of glob and reason",
-        (),
-        "linelist",
-        "leftovers that are accepted: globs on kind:key, such as 'thread:pool-* -- ends with the process'; adds up",
-        "GLOB",
         layers=True,
     ),
     Row(
         "kinds",
         _kinds,
         "a list of names of kinds, each alone to switch it on or with - in front to switch it off; all stands for all of them",
-        (),
-        "args",
-        "kinds of leftovers to look for besides the default ones (NAME), or not to look for (-NAME); adds up",
-        "NAME",
         layers=True,
     ),
-    Row("include", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib to interrupt in", "WHAT"),
-    Row("exclude", _words, _LIST, (), "args", "files (globs), modules, packages or stdlib not to interrupt in", "WHAT"),
-    Row(
-        "isolation",
-        _one_of("auto", "fork", "none"),
-        "one of auto, fork, none",
-        "auto",
-        "string",
-        "where audited runs happen: in forked processes, in this one (none), or as fits (auto, default)",
-        "{auto,fork,none}",
-    ),
-    Row(
-        "strategy",
-        _one_of("auto", "rerun", "snapshot"),
-        "one of auto, rerun, snapshot",
-        "auto",
-        "string",
-        "how a test comes to its points: by running it again for each (rerun), by forking at each point of one run that goes "
-        "forward (snapshot; only up to the first effect outside the process), or by what is faster (auto, default)",
-        "{auto,rerun,snapshot}",
-    ),
+    Row("include", _words, _LIST),
+    Row("exclude", _words, _LIST),
+    Row("isolation", _one_of("auto", "fork", "none"), "one of auto, fork, none"),
+    Row("strategy", _one_of("auto", "rerun", "snapshot"), "one of auto, rerun, snapshot"),
 )
 _ROWS = {row.name: row for row in TABLE}
 
@@ -315,34 +235,6 @@ def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[s
         meant = set(default) if name == "all" else {name}
         chosen = chosen - meant if word != name else chosen | meant
     return frozenset(chosen)
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Register options and ini keys."""
-    group = parser.getgroup("maskcheck", "interrupt-safety auditing")
-    group.addoption("--maskcheck", action="store_true", help=f"audit the tests marked {MARKER}")
-    group.addoption("--maskcheck-all", action="store_true", help="audit every test")
-    group.addoption(
-        "--maskcheck-point",
-        metavar="ID",
-        help="audit just this point, in this process (works with --pdb); ID as printed in reports",
-    )
-    group.addoption(
-        "--maskcheck-report",
-        metavar="FORMAT:PATH",
-        action="append",
-        default=[],
-        help="write the results to a file; FORMAT is json; may be given several times",
-    )
-    for row in TABLE:
-        keywords: dict[str, Any] = {"help": row.help, "default": None}
-        if row.ini == "bool":
-            keywords["action"] = "store_true"
-        else:
-            keywords["metavar"] = row.metavar
-            keywords["action"] = "append" if row.ini in {"args", "linelist"} else "store"
-        group.addoption(row.option, **keywords)
-        parser.addini(PREFIX + row.name, row.help, type=row.ini, default=row.default)
 
 
 def from_config(config: pytest.Config) -> dict[str, Any]:
@@ -420,10 +312,3 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
             raise pytest.UsageError(message)
         asked.append((form, path))
     return asked
-
-
-def wanted(config: pytest.Config) -> bool:
-    """Tell whether anything is to be audited."""
-    return bool(
-        config.getoption("--maskcheck") or config.getoption("--maskcheck-all") or config.getoption("--maskcheck-point")
-    )

@@ -23,21 +23,52 @@ LOOK = """
 import sys
 
 def pytest_sessionfinish(session):
-    engine = {"session", "auditing", "extensions", "fingerprint", "rerun", "isolation", "audit", "run", "reach", "points", "interrupts", "resources"}
-    names = {"coverage", *(f"pytest_maskcheck.{name}" for name in engine)}
-    print("imported:", sorted(names & sys.modules.keys()))
-    print("registered:", session.config.pluginmanager.has_plugin("maskcheck-session"))
+    plugins = session.config.pluginmanager
+    names = {name for name in sys.modules if name.partition(".")[0] in {"coverage", "pytest_maskcheck"}}
+    print("imported:", *sorted(names), "end")
+    print("registered:", plugins.has_plugin("maskcheck-session"))
+    callers = plugins.get_hookcallers(plugins.get_plugin("pytest_maskcheck.plugin"))
+    print("called by:", *sorted(caller.name for caller in callers), "end")
 """
+
+ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
+"""All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
+
+ON_DEMAND = "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plugin pytest_maskcheck.results pytest_maskcheck.settings pytest_maskcheck.signals"
+"""All that it may import where a test uses the fixture."""
 
 
 def test_off_imports_and_registers_nothing(pytester, run):
-    """Neither coverage nor any part of the engine is imported, and no session plugin is registered."""
+    """Of the package, the plugin alone is imported, coverage is not, and no session plugin is registered."""
     pytester.makepyfile(TEST)
     pytester.makeconftest(LOOK)
     result = run("-s", "--strict-markers", "--strict-config")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*imported: []", "registered: False"])
+    result.stdout.fnmatch_lines([f"*imported: {ALWAYS} end", "registered: False"])
     result.stdout.no_fnmatch_line("*maskcheck:*")
+
+
+def test_off_is_called_at_the_start_only(pytester, run):
+    """The plugin implements no hook that is called for a test, a file or a report."""
+    pytester.makepyfile(TEST)
+    pytester.makeconftest(LOOK)
+    run("-s").stdout.fnmatch_lines(["called by: pytest_addhooks pytest_addoption pytest_configure end"])
+
+
+def test_the_fixture_imports_no_engine(pytester, run):
+    """Where a test uses the fixture without ``--maskcheck``, what it needs is imported then, and nothing of the engine."""
+    pytester.makepyfile("def test_it(maskcheck): maskcheck.unchanged([])")
+    pytester.makeconftest(LOOK)
+    result = run("-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*imported: {ON_DEMAND} end", "registered: False"])
+
+
+def test_the_plugin_brings_in_no_other_module():
+    """Once pytest is imported, the plugin imports nothing else, not even of the standard library."""
+    look = "import sys, pytest; before = {*sys.modules}; import pytest_maskcheck.plugin; print(*sorted({*sys.modules} - before))"
+    result = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert result.stdout == f"{ALWAYS}\n"
 
 
 @pytest.mark.parametrize("option", ["--maskcheck-all", "--maskcheck-point=test_x.py:1:call#1"])
@@ -45,7 +76,7 @@ def test_on_imports_and_registers_the_session(pytester, run, option):
     """The look at ``sys.modules`` is no dummy: with any option that audits, all of it is there."""
     pytester.makepyfile("")
     pytester.makeconftest(LOOK)
-    run("-s", option).stdout.fnmatch_lines(["*imported: *'coverage'*'pytest_maskcheck.session'*", "registered: True"])
+    run("-s", option).stdout.fnmatch_lines(["*imported: coverage *pytest_maskcheck.session *", "registered: True"])
 
 
 def test_the_marker_is_described(run):

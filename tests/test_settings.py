@@ -23,6 +23,7 @@ DEFAULTS = Settings(
     include=(),
     exclude=(),
     isolation="auto",
+    strategy="auto",
 )
 
 ROWS = {row.name: row for row in settings.TABLE}
@@ -49,6 +50,7 @@ RIGHT = {
     "include": [("pkg/*", ("pkg/*",))],
     "exclude": [("stdlib", ("stdlib",))],
     "isolation": [("fork", "fork"), ("none", "none"), ("auto", "auto")],
+    "strategy": [("rerun", "rerun"), ("snapshot", "snapshot"), ("auto", "auto")],
 }
 """What may be given as text or as a switch, and what it becomes."""
 
@@ -69,6 +71,7 @@ WRONG = {
     "include": [[""], [None], 1],
     "exclude": [[""], [1], {}],
     "isolation": ["yes", None],
+    "strategy": ["fork", None],
 }
 """What cannot be used."""
 
@@ -101,6 +104,12 @@ def marked(pytester, config):
 def test_defaults(config):
     """Where nobody says anything, the documented defaults hold."""
     assert Settings(**settings.from_config(config())) == DEFAULTS
+
+
+def test_options_and_settings_are_the_same(config):
+    """No option and no ini key is declared that means nothing; those that switch audits on are no settings."""
+    given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
+    assert given - {"maskcheck", "all", "point", "report"} == ROWS.keys()
 
 
 @pytest.mark.parametrize(("name", "entry"), cases(RIGHT))
@@ -139,6 +148,7 @@ def test_pyproject(pytester, config, table):
         maskcheck_include = ["pkg/*"]
         maskcheck_exclude = ["stdlib"]
         maskcheck_isolation = "none"
+        maskcheck_strategy = "rerun"
         """)
     assert Settings(**settings.from_config(config())) == Settings(
         points="line",
@@ -154,6 +164,7 @@ def test_pyproject(pytester, config, table):
         include=("pkg/*",),
         exclude=("stdlib",),
         isolation="none",
+        strategy="rerun",
     )
 
 
@@ -274,7 +285,7 @@ def test_a_wrong_marker_argument_is_told_with_the_remedy(marked, name, value):
 )
 def test_a_wrong_ini_value_is_told_with_the_remedy(pytester, config, name, value):
     """The message names the key and says what it must be, whether pytest or this plugin refuses the value."""
-    if ROWS[name].ini == "bool":
+    if isinstance(getattr(DEFAULTS, name), bool):
         value = "perhaps"
     pytester.makeini(f"[pytest]\nmaskcheck_{name} = {value}\n")
     with pytest.raises(pytest.UsageError) as error:
