@@ -135,6 +135,19 @@ def audit_together(audit_folder: AuditFolder) -> AuditTogether:
 
 
 @pytest.fixture(scope="session")
+def results_of() -> Callable[[Audit], dict[str, tuple[object, str]]]:
+    """What an audit found at each point, in a form that does not depend on the run."""
+
+    def results_of(audit: Audit) -> dict[str, tuple[object, str]]:
+        return {
+            result.point: (sorted((*finding.identity, finding.fails) for finding in result.findings), result.reason)
+            for result in audit.results
+        }
+
+    return results_of
+
+
+@pytest.fixture(scope="session")
 def announced() -> Callable[[Audit], set[tuple[int, str]]]:
     """What the comments of an audited program announce.
 

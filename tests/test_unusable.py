@@ -141,7 +141,7 @@ def kept(monkeypatch):
 
 def look() -> dict[str, str]:
     """Return the fingerprint of the module."""
-    return fingerprint.take(lambda name: name == "kept.py")
+    return fingerprint.Fingerprints(lambda name: name == "kept.py").take()
 
 
 @pytest.mark.parametrize(
