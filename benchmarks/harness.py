@@ -1,0 +1,55 @@
+"""What one writes to interrupt a test at each line: ``sys.settrace``, and a run of the function for each line reached.
+
+Run ``python benchmarks/harness.py FILE FUNCTION [EVERY]``. It judges nothing: that is left out to its advantage. Of the lines it takes
+every EVERYth, and it prints how many it reached, how many runs it made, and the seconds that these took.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+def run(function: Callable[[], object], file: str, at: Callable[[int], None]) -> None:
+    """Call the function, and ``at`` with each line of the file as it begins."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != file:
+            return None
+        if event == "line":
+            at(frame.f_lineno)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+
+
+def raise_at(line: int, reached: int) -> None:
+    if reached == line:
+        raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Interrupt at each line."""
+    file, name, every = sys.argv[1], sys.argv[2], int((*sys.argv, "1")[3])
+    function = runpy.run_path(file)[name]
+    lines: dict[int, None] = {}
+    run(function, file, lines.setdefault)
+    chosen = list(lines)[every // 2 :: every]
+    begin = time.perf_counter()
+    for line in chosen:
+        run(function, file, lambda reached, line=line: raise_at(line, reached))
+    print(len(lines), len(chosen), time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main()
