@@ -511,6 +511,7 @@ class _Work:
         untested = [kind for kind in self._kinds if kind.name not in seeing]
         if untested:
             blind = self_test(untested)
+            self.runner.together().forget()  # canaries import what they need
             seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
             tell(_Seeing(seeing))
         for kind in self._kinds:
