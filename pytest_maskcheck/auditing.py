@@ -479,6 +479,7 @@ class _Work:
             hits=settings.hits,
             room=settings.max_points - len(results),
             max_points=settings.max_points,
+            seed=settings.seed,
             body=own_files(self.item),
             only=self._order.only,
         )
@@ -527,6 +528,7 @@ class _Work:
             self._order.reach.reason_against,
             hits=settings.hits,
             max_points=settings.max_points,
+            seed=settings.seed,
             body=own_files(self.item),
             signums=self.signums,
             only=self._only["first"] if self._only else "",

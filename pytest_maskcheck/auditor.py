@@ -245,7 +245,7 @@ class Auditor:
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
-        tail = Recording()
+        tail = Recording(signums=(aim.signum,))
         self.watch(tail)
         return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
 

@@ -5,7 +5,7 @@ moment at which the first interrupt has landed. Everything that the main thread 
 is a second point: handlers, ``except`` and ``finally`` blocks, ``__exit__``, and what a test does that goes on.
 
 How many there will be is known only when all runs have been recorded, and they are many: roughly half the square of the number
-of single points. An even sample is kept on the way.
+of single points. An even sample is kept on the way; where it begins depends on a seed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pytest_maskcheck.points import Aim, Plan, evenly, few, ordinals_of, own_hits, point_of, reasonable, unpaused
+from pytest_maskcheck.points import (
+    Aim,
+    Plan,
+    beyond,
+    evenly,
+    few,
+    ordinals_of,
+    own_hits,
+    point_of,
+    reasonable,
+    unpaused,
+)
 from pytest_maskcheck.results import Point, PointResult, Verdict
 
 if TYPE_CHECKING:
@@ -45,6 +56,7 @@ class Pairs:
         hits: how many hits of a place in one context are audited; see :func:`pytest_maskcheck.points.plan`.
         room: for how many points there is room.
         max_points: the setting that leaves so much room.
+        seed: another one takes another sample.
         body: files of the test's own code; what is reached after the last hit in them or called from them, is not the test's.
         only: the id of the one point wanted; the other limits do not apply to it.
     """
@@ -58,6 +70,7 @@ class Pairs:
         hits: int | None,
         room: int,
         max_points: int,
+        seed: int = 0,
         body: frozenset[str] = frozenset(),
         only: str = "",
     ) -> None:
@@ -65,11 +78,11 @@ class Pairs:
         self._names = names
         self._reason_against = partial(reason_against, reached=True)
         self._hits = hits
-        self._max_points = max_points
+        self._beyond = beyond(max_points, seed)
         self._body = body
         self._only = only
         self._plan = Plan()
-        self._sample: _Sample[tuple[Point, Aim]] = _Sample(max(room, 0))
+        self._sample: _Sample[tuple[Point, Aim]] = _Sample(max(room, 0), seed)
 
     def without(self, reason: str) -> None:
         """Count a first point after which there is no second one."""
@@ -105,31 +118,37 @@ class Pairs:
     def plan(self) -> Plan:
         """Return what is to be audited, and what is not."""
         chosen = self._sample.items()
-        reason = f"{_SECOND}beyond max_points={self._max_points}: an even sample was taken"
-        self._plan.leave_out(reason, self._sample.seen - len(chosen))
+        self._plan.leave_out(_SECOND + self._beyond, self._sample.seen - len(chosen))
         for point, aim in chosen:
             self._plan.add(point, aim)
         return self._plan
 
 
 class _Sample(Generic[T]):
-    """An even sample of all that is added, without knowing how much that will be."""
+    """An even sample of all that is added, without knowing how much that will be.
 
-    def __init__(self, size: int) -> None:
+    Every ``step``-th item is kept, from the ``start``-th on; when they are too many, every second one of them. The bits of the seed
+    tell which.
+    """
+
+    def __init__(self, size: int, seed: int = 0) -> None:
         self.seen = 0
         self._size = size
-        self._step = 1
+        self._seed = seed
+        self._step, self._start = 1, 0
         self._kept: list[T] = []
 
     def add(self, item: T) -> None:
         """Take an item in, perhaps."""
-        if self._size and self.seen % self._step == 0:
+        if self._size and self.seen % self._step == self._start:
             self._kept.append(item)
             if len(self._kept) > 2 * self._size:
-                self._kept = self._kept[::2]
+                odd = bool(self._seed & self._step)
+                self._kept = self._kept[odd::2]
+                self._start += odd * self._step
                 self._step *= 2
         self.seen += 1
 
     def items(self) -> list[T]:
         """Return the sample."""
-        return evenly(self._kept, self._size)
+        return evenly(self._kept, self._size, self._seed)

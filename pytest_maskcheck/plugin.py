@@ -85,7 +85,20 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "signals to interrupt with, by name or number (default SIGINT); each point is audited once for each of them",
     ),
     ("hits", "3", "string", "N", "hits of a place in one calling context to audit: 1, 2, 3 (default) or all"),
-    ("max_points", 2000, "int", "N", "audit at most this many points of a test, evenly spread (default 2000)"),
+    (
+        "max_points",
+        2000,
+        "int",
+        "N",
+        "audit at most this many points of a test, every line first, the rest evenly spread (default 2000)",
+    ),
+    (
+        "seed",
+        0,
+        "int",
+        "N",
+        "another one takes another sample where max_points or the time budget leave points out (default 0)",
+    ),
     ("timeout", 5.0, "float", "SECONDS", "seconds by which a run may outlast the uninterrupted one (default 5)"),
     ("strict", False, "bool", None, "resources released only by reference counting fail too"),
     ("may_swallow", False, "bool", None, "the interrupt need not come out of the test"),
@@ -167,7 +180,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the auditing session if it is asked for."""
     config.addinivalue_line(
         "markers",
-        "interrupt_safe(points, interrupts, signals, hits, max_points, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation, strategy): "
+        "interrupt_safe(points, interrupts, signals, hits, max_points, seed, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation, strategy): "
         "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
     )
     given = config.option

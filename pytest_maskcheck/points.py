@@ -30,6 +30,14 @@ T = TypeVar("T")
 PAUSED = "within maskcheck.paused()"
 """The reason why hits are left out at which the test asked not to be interrupted."""
 
+INNERMOST = 4
+"""So many callers, innermost first, make up the calling context of a hit as far as ``hits`` is concerned.
+
+What code does about an interrupt is decided near the place: by the ``with`` and ``try`` blocks around it and around the calls that
+led there. A caller further out is interrupted at its own places, and in the functions it calls, which have it among their innermost
+callers. Of whole contexts there can be as many as there are hits: in a recursion each level is another one.
+"""
+
 _PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
@@ -119,6 +127,7 @@ def plan(
     *,
     hits: int | None,
     max_points: int,
+    seed: int = 0,
     body: frozenset[str] = frozenset(),
     signums: tuple[int, ...] = (int(signal.SIGINT),),
     only: str = "",
@@ -131,7 +140,8 @@ def plan(
         reason_against: tells why a line is not audited.
         hits: how many hits of a place in one context are audited: 1 the first, 2 first and last, 3 first,
             second and last; ``None`` for all.
-        max_points: upper bound; an even sample that keeps at least one point of every line is taken.
+        max_points: upper bound; the sample of :func:`layered` is taken.
+        seed: another one takes another sample.
         body: files of the test's own code; what was reached before the first hit in them or called from them, or after
             the last one, belongs to those who run the test.
         signums: the signals; each hit is a point for each of them.
@@ -150,9 +160,8 @@ def plan(
     if only:
         aims = [(point, aim) for point, aim in aims if point.id == only]
     elif len(aims) > max_points:
-        reason = f"beyond max_points={max_points}: an even sample was taken"
-        chosen.leave_out(reason, len(aims) - max_points)
-        aims = [aims[position] for position in _sample([point for point, _ in aims], max_points)]
+        chosen.leave_out(beyond(max_points, seed), len(aims) - max_points)
+        aims = layered(aims, max_points, seed)
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen
@@ -200,11 +209,16 @@ def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
     ]
 
 
+def _surroundings(hit: Hit) -> tuple[object, ...]:
+    """Return what is equal for hits of a place that are taken for the same."""
+    return (hit.context[:INNERMOST], hit.state)
+
+
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
-    """Keep the first, the last and, for 3, the second hit of each place in each context."""
+    """Keep the first, the last and, for 3, the second hit of each place in the same surroundings."""
     groups: dict[object, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault((hit.code, hit.offset, hit.kind, hit.context), []).append(hit)
+        groups.setdefault((hit.code, hit.offset, hit.kind, *_surroundings(hit)), []).append(hit)
     wanted = set()
     for group in groups.values():
         positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
@@ -212,24 +226,46 @@ def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
     return [hit for hit in hits if id(hit) in wanted]
 
 
-def _sample(points: list[Point], size: int) -> list[int]:
-    """Take ``size`` positions: as many lines as possible, the rest evenly spread."""
-    first_of_line: dict[tuple[str, int, str], int] = {}
-    for position, point in enumerate(points):
-        first_of_line.setdefault((point.path, point.line, point.signal), position)
-    order = list(first_of_line.values())
-    covered = set(order)
-    rest = [position for position in range(len(points)) if position not in covered]
-    chosen = evenly(order, size)
-    chosen += evenly(rest, size - len(chosen))
-    return sorted(chosen)
+def beyond(max_points: int, seed: int) -> str:
+    """Return the reason for what a sample leaves out."""
+    return f"beyond max_points={max_points}: an even sample was taken (seed={seed})"
 
 
-def evenly(items: list[T], size: int) -> list[T]:
-    """Take ``size`` items, evenly spread."""
-    if size >= len(items):
+def layered(aims: list[tuple[Point, Aim]], size: int, seed: int) -> list[tuple[Point, Aim]]:
+    """Take a sample of ``size`` points, in their order.
+
+    First each line is taken once; then each line with each signal; then each place; then each place in each calling context
+    under each handler and mask; then further hits. The layer that does not fit as a whole is taken evenly spread.
+
+    Parameters:
+        aims: the points, each with what it stands for.
+        size: how many are taken.
+        seed: which of the points stands for a line, a place or a context, and where an even grid begins.
+    """
+    taken: set[int] = set()
+    for depth in range(1, len(_layers(*aims[0])) + 1 if aims else 0):
+        groups: dict[object, list[int]] = {}
+        for position, (point, aim) in enumerate(aims):
+            groups.setdefault(_layers(point, aim)[:depth], []).append(position)
+        fresh = [group[seed % len(group)] for group in groups.values() if taken.isdisjoint(group)]
+        taken.update(evenly(fresh, size - len(taken), seed))
+        if len(taken) >= size:
+            break
+    return [aims[position] for position in sorted(taken)]
+
+
+def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
+    """Return what a point is one of, from the coarse to the fine."""
+    hit = aim.first
+    return ((point.path, point.line), aim.signum, (hit.code, hit.offset, hit.kind), _surroundings(hit), hit.number)
+
+
+def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
+    """Take ``size`` items, evenly spread; each seed begins one item further than the one before."""
+    number = len(items)
+    if size >= number:
         return items
-    return [items[index * len(items) // size] for index in range(size)]
+    return [items[(index * number + seed * size % number) // size] for index in range(size)]
 
 
 Ordinals = dict[tuple["CodeType", int, str], int]

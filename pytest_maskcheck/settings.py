@@ -43,6 +43,10 @@ def _hits(value: object) -> int | None:
     return number
 
 
+def _whole(value: object) -> int:
+    return int(str(value))
+
+
 def _count(value: object) -> int:
     number = int(str(value))
     if number < 1:
@@ -173,6 +177,7 @@ TABLE = (
     ),
     Row("hits", _hits, "1, 2, 3 or all"),
     Row("max_points", _count, "a whole number, 1 or more"),
+    Row("seed", _whole, "a whole number"),
     Row("timeout", _seconds, "a number of seconds above 0"),
     Row("strict", _flag, _TRUTH),
     Row("may_swallow", _flag, _TRUTH),
@@ -205,6 +210,7 @@ class Settings:
     signals: tuple[int, ...]
     hits: int | None
     max_points: int
+    seed: int
     timeout: float
     strict: bool
     may_swallow: bool

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from types import CodeType
 
 import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
-from pytest_maskcheck.points import ID, Names, plan
+from pytest_maskcheck.pairs import _Sample
+from pytest_maskcheck.points import ID, INNERMOST, Names, plan
 
 SOURCE = """
 def work(n):
@@ -28,13 +30,20 @@ def codes() -> dict[str, CodeType]:
     return {code.co_name: code for code in module.co_consts if isinstance(code, CodeType)}
 
 
-def hits_on(line: int, *, number: int, places: int = 1, context: tuple[tuple[CodeType, int], ...] = ()) -> list[Hit]:
+def hits_on(
+    line: int,
+    *,
+    number: int,
+    places: int = 1,
+    context: tuple[tuple[CodeType, int], ...] = (),
+    state: tuple[object, ...] = (),
+) -> list[Hit]:
     """Return ``number`` hits of each of the first ``places`` instructions of a line of the sample."""
     code = codes()["work"]
     offsets = [start for start, _, at in code.co_lines() if at == line and start is not None]
     offsets = [offsets[0] + 2 * index for index in range(places)]
     return [
-        Hit(code, offset, "call", count, context, Trigger("t", code, offset, count))
+        Hit(code, offset, "call", count, context, Trigger("t", code, offset, count), state)
         for count in range(1, number + 1)
         for offset in offsets
     ]
@@ -76,6 +85,113 @@ def test_hits_counts_each_calling_context_by_itself() -> None:
     code = codes()["f"]
     first, second = hits_on(4, number=1), hits_on(4, number=2, context=((code, 0),))[1:]
     assert len(planned([*first, *second], hits=1)) == 2
+
+
+def in_contexts(*contexts: tuple[tuple[CodeType, int], ...]) -> list[Hit]:
+    """Return one hit of a place in each of several calling contexts."""
+    return [hits_on(4, number=number, context=context)[-1] for number, context in enumerate(contexts, 1)]
+
+
+def test_hits_looks_at_the_innermost_callers_only() -> None:
+    """In a deep tree of calls each path is another context; those that end alike are taken for the same."""
+    code = codes()["f"]
+    inner = tuple((code, line) for line in range(INNERMOST))
+    alike = in_contexts(*((*inner, (code, 100 + path)) for path in range(9)))
+    assert len(planned(alike, hits=2)) == 2
+    different = in_contexts(*((*inner[:-1], (code, 100 + path)) for path in range(9)))
+    assert len(planned(different, hits=2)) == 9
+
+
+def test_hits_tells_handlers_and_masks_apart() -> None:
+    """A hit with another handler in force is not taken for the same; one with the same handler is."""
+    usual, other = hits_on(4, number=6), hits_on(4, number=6, state=((2, "deferred"),))
+    mixed = [*usual[:2], *other[2:4], *usual[4:]]
+    assert [int(name.partition("#")[2]) for name in planned(mixed, hits=1)] == [1, 3]
+    assert [int(name.partition("#")[2]) for name in planned(usual, hits=1)] == [1]
+
+
+def test_a_sample_takes_lines_then_places_then_contexts_then_further_hits() -> None:
+    """Each layer is full before the next one begins."""
+    code = codes()["f"]
+    hits = [
+        *hits_on(4, number=10, places=2),
+        *(hits_on(4, number=number, context=((code, number),))[-1] for number in (11, 12, 13)),
+        *hits_on(3, number=4),
+    ]
+
+    def counted(max_points: int) -> tuple[int, int, int]:
+        names = planned(hits, max_points=max_points)
+        places = {name.partition("#")[0] for name in names}
+        contexts = {int(name.partition("#")[2]) for name in names if ":4:call#" in name and name[-2:] > "10"}
+        return len({name.split(":")[1] for name in names}), len(places), len(contexts & {11, 12, 13})
+
+    assert counted(1) == (1, 1, 0)
+    assert counted(2) == (2, 2, 0)
+    assert counted(3) == (2, 3, 0)
+    assert counted(4) == (2, 3, 1)
+    assert counted(6) == (2, 3, 3)
+    assert len(planned(hits, max_points=7)) == 7
+
+
+def test_the_layer_that_does_not_fit_is_spread_evenly() -> None:
+    """Of a hundred further hits, ten are taken from the whole way."""
+    numbers = [int(name.partition("#")[2]) for name in planned(hits_on(4, number=101), max_points=11)]
+    assert numbers[0] == 1
+    assert {later - earlier for earlier, later in pairwise(numbers[1:])} == {10}
+
+
+def test_each_line_comes_before_the_second_signal() -> None:
+    """With two signals, a small sample still has every line."""
+    hits = [*hits_on(3, number=2), *hits_on(4, number=2), *hits_on(5, number=2)]
+    chosen = plan(Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15))
+    assert {point.line for point in chosen.points} == {3, 4, 5}
+    assert {point.signal for point in chosen.points} == {"SIGINT", "SIGTERM"}
+
+
+def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
+    """Seeds in a row go through all points; every one covers the lines."""
+    hits = [*hits_on(3, number=30), *hits_on(4, number=30)]
+    samples = [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
+    assert samples == [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
+    assert all(len(set(sample)) == 12 for sample in samples)
+    assert all({name.split(":")[1] for name in sample} == {"3", "4"} for sample in samples)
+    assert samples[0] != samples[1] != samples[2]
+    assert len(set().union(*samples)) == 60
+
+
+def test_the_reason_tells_size_and_seed() -> None:
+    """So that the same sample can be taken again."""
+    chosen = plan(
+        Recording(hits_on(4, number=9)), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, seed=3
+    )
+    assert chosen.left_out == {"beyond max_points=4: an even sample was taken (seed=3)": 5}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, -1])
+@pytest.mark.parametrize("number", [3, 10, 11, 50, 1000])
+def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
+    """It is of its size, in order, without repetition, and from the whole way."""
+    sample: _Sample[int] = _Sample(10, seed)
+    for item in range(number):
+        sample.add(item)
+    kept = sample.items()
+    assert kept == sorted(set(kept))
+    assert len(kept) == min(number, 10)
+    if number > 50:
+        assert max(later - earlier for earlier, later in pairwise(kept)) <= 2 * number / 10
+
+
+def test_samples_on_the_way_differ_by_seed() -> None:
+    """Equal seeds take the same, different ones begin elsewhere."""
+
+    def sampled(seed: int) -> list[int]:
+        sample: _Sample[int] = _Sample(10, seed)
+        for item in range(100):
+            sample.add(item)
+        return sample.items()
+
+    assert sampled(5) == sampled(5)
+    assert len({tuple(sampled(seed)) for seed in range(4)}) == 4
 
 
 def test_a_sample_keeps_every_line_before_second_hits() -> None:

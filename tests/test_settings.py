@@ -15,6 +15,7 @@ DEFAULTS = Settings(
     signals=(signal.SIGINT,),
     hits=3,
     max_points=2000,
+    seed=0,
     timeout=5.0,
     strict=False,
     may_swallow=False,
@@ -39,6 +40,7 @@ RIGHT = {
     ],
     "hits": [("1", 1), ("2", 2), ("3", 3), ("all", None)],
     "max_points": [("7", 7)],
+    "seed": [("7", 7), ("-1", -1)],
     "timeout": [("2", 2.0), ("0.5", 0.5)],
     "strict": [(True, True)],
     "may_swallow": [(True, True)],
@@ -63,6 +65,7 @@ WRONG = {
     ],
     "hits": ["0", "4", "most", 1.5, True],
     "max_points": ["0", "-1", "2.5", "many", True],
+    "seed": ["2.5", "", "lucky", True, None],
     "timeout": ["0", "-1", "inf", "nan", "soon", True],
     "strict": ["yes", 1],
     "may_swallow": ["no", 0],
@@ -140,6 +143,7 @@ def test_pyproject(pytester, config, table):
         maskcheck_signals = ["SIGINT", "SIGTERM"]
         maskcheck_hits = "all"
         maskcheck_max_points = 7
+        maskcheck_seed = 9
         maskcheck_timeout = 0.5
         maskcheck_strict = true
         maskcheck_may_swallow = true
@@ -156,6 +160,7 @@ def test_pyproject(pytester, config, table):
         signals=(signal.SIGINT, signal.SIGTERM),
         hits=None,
         max_points=7,
+        seed=9,
         timeout=0.5,
         strict=True,
         may_swallow=True,

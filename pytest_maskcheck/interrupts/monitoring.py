@@ -145,7 +145,7 @@ class MonitoringEngine:
     def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         with _tool() as tool:
-            recorder = _Recorder(tool, in_scope, mode, Recording())
+            recorder = _Recorder(tool, in_scope, mode, Recording(signums=tuple(avoid)))
             with Probe(recorder.heard, avoid) as recorder.probe:
                 recorder.start(None)
                 try:
@@ -464,6 +464,7 @@ class _Recorder:
     def _start(self, code: CodeType, offset: int) -> None:
         if code is HANDLER:
             return
+        self.recording.begins(code)
         in_scope = self._enter(code)
         frame = caller_frame()
         if self._lines:

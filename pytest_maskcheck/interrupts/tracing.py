@@ -82,7 +82,7 @@ class TracingEngine:
     @arming
     def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
-        recorder = _Recorder(in_scope, mode, Recording())
+        recorder = _Recorder(in_scope, mode, Recording(signums=tuple(avoid)))
         before = threading.gettrace()
         threading.settrace(recorder.elsewhere)
         try:
@@ -204,6 +204,10 @@ class _Recorder(_Tracer):
         self.recording = recording
         self._counts: dict[tuple[str, CodeType, int], int] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
+
+    def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
+        self.recording.begins(frame.f_code)
+        return super().enter(frame, event, value)
 
     def _count(self, event: str, code: CodeType, offset: int) -> Trigger:
         key = (event, code, offset)
