@@ -69,6 +69,7 @@ class Judge:
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
+        late: tells whether the time is up: no further point is audited then.
 
     Attributes:
         results: id of a point -> its result.
@@ -82,6 +83,7 @@ class Judge:
     report: Callable[[PointResult], object] = lambda _: None
     traced: Mapping[str, bool] = field(default_factory=dict)
     looking: Callable[[], AbstractContextManager[None]] = nullcontext
+    late: Callable[[], bool] = lambda: False
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _ordinary: tuple[dict[str, str], ...] | None = None
@@ -93,17 +95,18 @@ class Judge:
         self._attribution = Attribution(self.executor, self.traced)
 
     def audit(self) -> tuple[PointResult, ...]:
-        """Audit every point of the plan that has no result yet; each is given to ``report`` as soon as it is final."""
+        """Audit every point of the plan that has no result yet, while there is time; each is given to ``report`` as soon as it is final."""
         points = self.plan.points
         todo = [point for point in points if point.id not in self.results]
         position = 0
-        while position < len(todo):
+        while position < len(todo) and not self.late():
             position = self._sequence(todo, position)
-        for point in points:
+        audited = [point for point in points if point.id in self.results]
+        for point in audited:
             result = self.results[point.id]
-            if self._attribution.is_news(result) and not _failing(result):
+            if self._attribution.is_news(result) and not _failing(result) and not self.late():
                 self._final(self._attribution.with_origins(point, result))
-        return tuple(self.results[point.id] for point in points)
+        return tuple(self.results[point.id] for point in audited)
 
     def take(self, point: Point, ran: Ran, again: Ran | None = None) -> None:
         """Judge a run that was made in a process of its own.
@@ -132,6 +135,8 @@ class Judge:
                     self._final(waiting)
                 if position >= len(points) or (strayed and position > start):
                     break
+                if self.late():
+                    return position
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
                     break

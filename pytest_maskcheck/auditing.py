@@ -12,6 +12,7 @@ import time
 import traceback
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pytest_maskcheck.auditor import Baseline
+    from pytest_maskcheck.budget import Share
     from pytest_maskcheck.extensions import Extensions
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
     from pytest_maskcheck.reach import Reach
+    from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs import Executor, Last, Ran, Request
     from pytest_maskcheck.settings import Settings
 
@@ -66,6 +69,7 @@ class Order:
         extensions: what other plugins add.
         seconds: how long the test took.
         descriptors: those that were open when the session began.
+        share: what it may take of the time budget, if there is one.
     """
 
     item: pytest.Item
@@ -79,6 +83,7 @@ class Order:
     extensions: Extensions | None = None
     seconds: float = 0.0
     descriptors: frozenset[int] = frozenset()
+    share: Share | None = None
 
 
 @dataclass(slots=True)
@@ -195,6 +200,8 @@ def audit_item(order: Order) -> Outcome:
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
     collected = _Collected(refused=refusal(order.item), notes=[*complaints])
+    if order.share and not order.share.has_room(order.seconds):
+        collected.refused = collected.refused or order.share.reason
     exception = None
     broken = ""
     if not collected.refused:
@@ -335,6 +342,7 @@ class _Work:
         self._failed: set[str] = set()
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named)
         asked = "rerun" if self._only else order.settings.strategy
+        self._betrayed = ""
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
         )
@@ -383,22 +391,28 @@ class _Work:
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
-        judge = Judge(hearing, points.Plan(shown), rules, baseline.left, tell, traced, self._looking)
-        self._by_snapshots(judge, baseline, tell)
-        self._judge(judge)
+        share = self._order.share
+        late = share.over if share else (lambda: False)
+        judge = Judge(hearing, points.Plan(), rules, baseline.left, tell, traced, self._looking, late)
+        snapshots = partial(self._by_snapshots, judge, self._chosen(shown, baseline), baseline, tell)
+        self._judge(judge, points.Plan(shown, plan.aims), baseline.seconds, snapshots)
         if pair or (settings.interrupts == 2 and not self._only):
-            judge.plan = self._follow(plan, judge.results, tell)
-            self._judge(judge)
+            following = self._follow(plan, judge.results, tell, baseline.seconds)
+            self._judge(judge, following, baseline.seconds)
         self._tell_about_allowed(judge, tell)
 
-    def _by_snapshots(self, judge: Judge, baseline: Baseline, tell: Tell) -> None:
-        """Audit the points that can be audited by snapshots, and say why not all of them were, or are to be."""
+    def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
+        """Choose the points to audit by snapshots."""
         if self._why_rerun:
-            tell(_Strategy(f"rerun: {self._why_rerun}"))
-            return
-        chosen = strategy.choose(self._order.settings.strategy, judge.plan.points, baseline)
-        if not chosen.snapshots:
-            tell(_Strategy(chosen.text))
+            return strategy.Strategy((), f"rerun: {self._why_rerun}")
+        return strategy.choose(self._order.settings.strategy, shown, baseline)
+
+    def _by_snapshots(self, judge: Judge, chosen: strategy.Strategy, baseline: Baseline, tell: Tell) -> None:
+        """Audit those points of the plan that can be audited by snapshots, and say why not all of them were, or are to be."""
+        planned = {point.id for point in judge.plan.points}
+        wanted = [point for point in chosen.snapshots if point.id in planned]
+        if not wanted or self._betrayed:
+            tell(_Strategy(self._betrayed or chosen.text))
             return
         following = {point.id: after for point, after in pairwise([*judge.plan.points, None]) if point}
         snapshots = Snapshots(
@@ -409,15 +423,20 @@ class _Work:
             self._names.short,
         )
         taken = []
-        for snapshot in snapshots.take(chosen.snapshots, judge.stops):
+        for snapshot in snapshots.take(wanted, judge.stops):
             self._hear(snapshot.ran.complaints, tell)
             taken.append(snapshot)
+            if judge.late():
+                break
         if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
             snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
             taken.clear()
-        tell(_Strategy(chosen.ended(snapshots.ended, len(chosen.snapshots) - len(taken))))
+        text = chosen.ended(snapshots.ended, len(wanted) - len(taken)) if snapshots.ended else chosen.text
+        if effect:
+            self._betrayed = text
+        tell(_Strategy(text))
         for snapshot in taken:
-            judge.take(chosen.snapshots[snapshot.position], snapshot.ran, snapshot.again)
+            judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
 
     @staticmethod
     def _tell_about_allowed(judge: Judge, tell: Tell) -> None:
@@ -461,17 +480,56 @@ class _Work:
         finally:
             self.runner.look = dict
 
-    def _judge(self, judge: Judge) -> None:
-        self.runner.keep = bool(self._only)  # for a debugger
-        judge.audit()
-        self.runner.keep = False
+    def _judge(
+        self, judge: Judge, plan: points.Plan, seconds: float, snapshots: Callable[[], object] = nothing
+    ) -> None:
+        """Audit the points of a plan, or as many as there is time for.
 
-    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell) -> points.Plan:
-        """Return the points with a second interrupt.
+        Parameters:
+            judge: who audits.
+            plan: the points.
+            seconds: what an uninterrupted run takes.
+            snapshots: another way to audit some of them, which goes first.
+        """
+        self.runner.keep = bool(self._only)  # for a debugger
+        for judge.plan in self._batches(plan, seconds):
+            snapshots()
+            judge.audit()
+        self.runner.keep = False
+        if self._order.share:
+            for point in plan.points:
+                if point.id not in judge.results:
+                    judge.report(PointResult(point.id, reason=self._order.share.reason))
+
+    def _batches(self, plan: points.Plan, seconds: float) -> Iterator[points.Plan]:
+        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them."""
+        share = self._order.share
+        if share is None:
+            yield plan
+            return
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        taken: set[int] = set()
+        while (room := share.room(seconds)) and len(taken) < len(aims):
+            batch = points.layered(aims, room, self._order.settings.seed, taken)
+            taken.update(batch)
+            began = time.monotonic()
+            yield points.Plan([plan.points[position] for position in batch])
+            seconds = (time.monotonic() - began) / len(batch)
+
+    def _to_follow(self, plan: points.Plan, share: Share, seconds: float) -> frozenset[str]:
+        """Return the points for which there is time to find out what a run reaches after them."""
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        room = share.room_for_recordings(seconds)
+        return frozenset(aims[position][0].id for position in points.layered(aims, room, self._order.settings.seed))
+
+    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell, seconds: float) -> points.Plan:
+        """Return the points with a second interrupt; an uninterrupted run takes so many seconds.
 
         The runs are made in this process: after a first interrupt that alone leaves something behind there is no second.
         """
         settings = self._order.settings
+        share = self._order.share and self._order.share.half()
+        timely = self._to_follow(plan, share, seconds) if share else frozenset()
         pairs = Pairs(
             self._recording,
             self._names,
@@ -488,6 +546,8 @@ class _Work:
         for point in plan.points:
             result = results.get(point.id)
             reason = reason_against_more(result) if result else ""
+            if share and not reason and (point.id not in timely or share.over()):
+                reason = share.reason
             if reason := reason or self._order.engine.reason_against_second(settings.points):
                 pairs.without(reason)
                 continue

@@ -138,6 +138,15 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
 )
 """Name in Python and in the marker, raw value where nobody says anything, type of the ini key, placeholder and text for ``--help``."""
 
+_BUDGET: tuple[str, Any, Ini, str | None, str] = (
+    "budget",
+    None,
+    "float",
+    "SECONDS",
+    "seconds that all audits of the session may take together; each test gets its part, every line first (default: no limit)",
+)
+"""The setting that is the session's, and not to be set for one test."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register options and ini keys."""
@@ -162,7 +171,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="FORMAT:PATH",
     )
-    for name, default, ini, metavar, text in _SETTINGS:
+    for name, default, ini, metavar, text in (*_SETTINGS, _BUDGET):
         key = f"maskcheck_{name}"
         if ini == "bool":
             add(key, text, action="store_true", default=None)

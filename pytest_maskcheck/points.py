@@ -21,6 +21,7 @@ from pytest_maskcheck.interrupts import known_defect
 from pytest_maskcheck.results import Frame, Point
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import CodeType
 
     from pytest_maskcheck.interrupts import Hit, Recording
@@ -161,7 +162,7 @@ def plan(
         aims = [(point, aim) for point, aim in aims if point.id == only]
     elif len(aims) > max_points:
         chosen.leave_out(beyond(max_points, seed), len(aims) - max_points)
-        aims = layered(aims, max_points, seed)
+        aims = [aims[position] for position in layered(aims, max_points, seed)]
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen
@@ -231,8 +232,8 @@ def beyond(max_points: int, seed: int) -> str:
     return f"beyond max_points={max_points}: an even sample was taken (seed={seed})"
 
 
-def layered(aims: list[tuple[Point, Aim]], size: int, seed: int) -> list[tuple[Point, Aim]]:
-    """Take a sample of ``size`` points, in their order.
+def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collection[int] = frozenset()) -> list[int]:
+    """Return the positions of a sample of ``size`` points, in their order.
 
     First each line is taken once; then each line with each signal; then each place; then each place in each calling context
     under each handler and mask; then further hits. The layer that does not fit as a whole is taken evenly spread.
@@ -241,8 +242,10 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int) -> list[tuple[P
         aims: the points, each with what it stands for.
         size: how many are taken.
         seed: which of the points stands for a line, a place or a context, and where an even grid begins.
+        before: positions that were taken before: where they end, the sample goes on.
     """
-    taken: set[int] = set()
+    taken = set(before)
+    size += len(taken)
     for depth in range(1, len(_layers(*aims[0])) + 1 if aims else 0):
         groups: dict[object, list[int]] = {}
         for position, (point, aim) in enumerate(aims):
@@ -251,13 +254,13 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int) -> list[tuple[P
         taken.update(evenly(fresh, size - len(taken), seed))
         if len(taken) >= size:
             break
-    return [aims[position] for position in sorted(taken)]
+    return sorted(taken.difference(before))
 
 
 def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
     """Return what a point is one of, from the coarse to the fine."""
-    hit = aim.first
-    return ((point.path, point.line), aim.signum, (hit.code, hit.offset, hit.kind), _surroundings(hit), hit.number)
+    hit = aim.second or aim.first
+    return ((point.path, point.line), aim.signum, (hit.code, hit.offset, hit.kind), _surroundings(hit), point.id)
 
 
 def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:

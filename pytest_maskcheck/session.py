@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings
 from pytest_maskcheck.auditing import Order, Outcome, audit_item
+from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
@@ -37,6 +39,8 @@ class AuditingSession:
         self._config = config
         self._common = settings.from_config(config)
         self._reports = settings.reports(config)
+        seconds = settings.budget(config)
+        self._budget = None if seconds is None else Budget(seconds)
         self._only = config.getoption("--maskcheck-point") or ""
         if self._only and not points.is_id(self._only):
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
@@ -92,6 +96,8 @@ class AuditingSession:
                     message = f"{item.nodeid}: maskcheck {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
+        if self._budget:
+            self._budget.expect(len(self._settings), getattr(self._config, "workerinput", {}).get("workercount", 1))
 
     def _kinds(self) -> dict[str, bool]:
         """Return the names of all kinds, those of other plugins included, and whether each is looked for by default."""
@@ -113,12 +119,15 @@ class AuditingSession:
         """Run a test that is to be audited as usual, audit it, and report once."""
         if item.nodeid not in self._settings:
             return None
+        if self._budget:
+            self._budget.begins()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reports, completed = ordinary_run(item)
         call = None
         if completed and all(report.passed or report.when == "call" for report in reports):
             stop_timer(item)
-            call = self._remake(item, reports, self._audit(item, sum(report.duration for report in reports)))
+            seconds = sum(report.duration for report in reports)
+            call = self._remake(item, reports, self._audit(item, seconds, more=nextitem is not None))
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -129,8 +138,8 @@ class AuditingSession:
 
     # How it is audited
 
-    def _audit(self, item: pytest.Item, seconds: float) -> Outcome:
-        """Audit one test that passed, and took so long."""
+    def _audit(self, item: pytest.Item, seconds: float, *, more: bool) -> Outcome:
+        """Audit one test that passed, and took so long; there are more to come."""
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
         order = Order(
@@ -145,8 +154,12 @@ class AuditingSession:
             self._extensions,
             seconds,
             self._descriptors,
+            self._budget.share(more=more) if self._budget and not self._only else None,
         )
+        began = time.monotonic()
         outcome = audit_item(order)
+        if self._budget:
+            self._budget.spend(time.monotonic() - began)
         self._seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))

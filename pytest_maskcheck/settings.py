@@ -198,6 +198,13 @@ TABLE = (
     Row("isolation", _one_of("auto", "fork", "none"), "one of auto, fork, none"),
     Row("strategy", _one_of("auto", "rerun", "snapshot"), "one of auto, rerun, snapshot"),
 )
+BUDGET = Row(
+    "budget",
+    lambda value: None if value is None else _seconds(value),
+    "a number of seconds above 0",
+)
+"""The only setting that is the session's, and not to be set for one test."""
+
 _ROWS = {row.name: row for row in TABLE}
 
 
@@ -250,6 +257,16 @@ def from_config(config: pytest.Config) -> dict[str, Any]:
         pytest.UsageError: a value cannot be used.
     """
     return {row.name: _from_config(config, row) for row in TABLE}
+
+
+def budget(config: pytest.Config) -> float | None:
+    """Return the seconds that all audits may take together, ``None`` if there is no limit.
+
+    Raises:
+        pytest.UsageError: the value cannot be used.
+    """
+    seconds: float | None = _from_config(config, BUDGET)
+    return seconds
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:
