@@ -27,6 +27,7 @@ from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import AuditBrokeError, Forked, InProcess, Page, all_blocked, in_child
 from pytest_maskcheck.pairs import Pairs, reason_against_more
+from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, muted, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.extensions import Extensions
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.isolation import Death
+    from pytest_maskcheck.progress import Progress
     from pytest_maskcheck.reach import Reach
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs import Executor, Last, Ran, Request
@@ -70,6 +72,7 @@ class Order:
         seconds: how long the test took.
         descriptors: those that were open when the session began.
         share: what it may take of the time budget, if there is one.
+        progress: is told how far the audit is.
     """
 
     item: pytest.Item
@@ -84,6 +87,7 @@ class Order:
     seconds: float = 0.0
     descriptors: frozenset[int] = frozenset()
     share: Share | None = None
+    progress: Progress | None = None
 
 
 @dataclass(slots=True)
@@ -213,12 +217,13 @@ def audit_item(order: Order) -> Outcome:
                 if lost := _lost_by_fork(work, order):
                     order = replace(order, isolation="none", why=lost)
                     work = _Work(order, item, directory)
-                if order.isolation == "fork":
-                    _in_auditor(work, collected.take)
-                else:
-                    with paused(), muted(item.config):
-                        work.here(collected.take)
-                    exception = work.runner.exception
+                with _watched(order, collected.take) as take:
+                    if order.isolation == "fork":
+                        _in_auditor(work, take)
+                    else:
+                        with paused(), muted(item.config):
+                            work.here(take)
+                        exception = work.runner.exception
             except AuditBrokeError as error:
                 broken = str(error)
             except Exception:  # noqa: BLE001  (a defect of ours: reported as such, and the session goes on)
@@ -243,6 +248,26 @@ def audit_item(order: Order) -> Outcome:
         seconds=time.perf_counter() - started,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
+
+
+@contextmanager
+def _watched(order: Order, take: Tell) -> Iterator[Tell]:
+    """Yield what tells each message to the progress, too."""
+    progress = order.progress
+    if progress is None:
+        yield take
+        return
+
+    def tell(message: object) -> None:
+        take(message)
+        progress.take(message)
+
+    deadline = order.share.deadline if order.share else float("inf")
+    progress.begin(order.item.nodeid, forked=order.isolation == "fork", deadline=deadline)
+    try:
+        yield tell
+    finally:
+        progress.end()
 
 
 def _lost_by_fork(work: _Work, order: Order) -> str:
@@ -426,6 +451,7 @@ class _Work:
         for snapshot in snapshots.take(wanted, judge.stops):
             self._hear(snapshot.ran.complaints, tell)
             taken.append(snapshot)
+            tell(Struck(wanted[snapshot.position].id))
             if judge.late():
                 break
         if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):

@@ -15,6 +15,7 @@ from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
+from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
@@ -53,6 +54,7 @@ class AuditingSession:
         self._extensions = Extensions(config)
         self._audits: list[Audit] = []
         self._descriptors: frozenset[int] = frozenset()
+        self._progress = Progress(config)
         self._usage = ""
         self._settings: dict[str, Settings] = {}
         self._seeing: dict[str, str] = {}
@@ -155,6 +157,7 @@ class AuditingSession:
             seconds,
             self._descriptors,
             self._budget.share(more=more) if self._budget and not self._only else None,
+            self._progress,
         )
         began = time.monotonic()
         outcome = audit_item(order)

@@ -17,6 +17,7 @@ LAYERS = (
     "plugin",
     "session",
     "auditing",
+    "progress",
     "extensions",
     "rerun",
     "strategy",
@@ -50,7 +51,7 @@ LAYERS = (
 KNOWS = {
     "coverage": {"reach"},
     "_pytest": {"rerun"},
-    "pytest": {"plugin", "session", "auditing", "rerun", "settings", "guarantees", "extensions"},
+    "pytest": {"plugin", "session", "auditing", "progress", "rerun", "settings", "guarantees", "extensions"},
     "pluggy": {"extensions"},
 }
 """What is not of the standard library, and who may import it."""
@@ -75,6 +76,7 @@ ONLY = {
 ENGINE = {
     "session",
     "auditing",
+    "progress",
     "extensions",
     "rerun",
     "isolation",

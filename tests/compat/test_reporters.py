@@ -1,0 +1,64 @@
+"""Beside reporters that draw the terminal themselves: their output is left alone."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+TESTS = """
+import time
+import pytest
+
+def test_first():
+    pass
+
+@pytest.mark.interrupt_safe(hits="all")
+def test_it():
+    time.sleep(0.02)
+    for _ in range(20):
+        len("a")
+"""
+
+REPORTERS = {
+    "pytest_sugar": (["-p", "pytest_sugar"], r"2 passed"),
+    "pytest_rich": (["-p", "pytest_rich.plugin", "--rich"], r"2\W+Passed|2 passed"),
+}
+
+
+@pytest.mark.parametrize("name", REPORTERS)
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
+def test_other_reporters_have_the_terminal_to_themselves(tmp_path, monkeypatch, name, terminal):
+    """No line of ours gets between theirs, and the audit happens."""
+    if find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    for variable in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "")
+    monkeypatch.setenv("TERM", "xterm")
+    (tmp_path / "test_it.py").write_text(TESTS, encoding="utf-8")
+    args, passed = REPORTERS[name]
+    plugins = ["-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider", *args]
+    command = [sys.executable, "-m", "pytest", *plugins, "--maskcheck", "--maskcheck-report=json:report.json"]
+    outer, inner = pty.openpty() if terminal else os.pipe()
+    child = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner)
+    os.close(inner)
+    text = b""
+    try:
+        while chunk := os.read(outer, 1 << 16):
+            text += chunk
+    except OSError:  # Linux says so when the last process has closed its end of a terminal
+        pass
+    os.close(outer)
+    assert child.wait(timeout=60) == 0
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode())
+    assert re.search(passed, shown)
+    assert "points/s" not in shown
+    assert b"\x1b7" not in text
+    assert '"points": [{' in (tmp_path / "report.json").read_text(encoding="utf-8").replace("\n", "").replace("  ", "")
