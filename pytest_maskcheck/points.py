@@ -210,16 +210,34 @@ def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
     ]
 
 
-def _surroundings(hit: Hit) -> tuple[object, ...]:
-    """Return what is equal for hits of a place that are taken for the same."""
-    return (hit.context[:INNERMOST], hit.state)
+class _Alike:
+    """Tells which hits are alike. Code objects get numbers: their hash is computed anew, from all that they contain, each time."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[CodeType, int] = {}
+        self._known: dict[int, int] = {}
+
+    def _number(self, code: CodeType) -> int:
+        number = self._known.get(id(code))
+        if number is None:
+            number = self._known[id(code)] = self._numbers.setdefault(code, len(self._numbers))
+        return number
+
+    def place(self, hit: Hit) -> tuple[object, ...]:
+        """Return what is equal for hits of one place."""
+        return (self._number(hit.code), hit.offset, hit.kind)
+
+    def surroundings(self, hit: Hit) -> tuple[object, ...]:
+        """Return what is equal for hits of a place that are taken for the same."""
+        return (tuple((self._number(code), line) for code, line in hit.context[:INNERMOST]), hit.state)
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
     """Keep the first, the last and, for 3, the second hit of each place in the same surroundings."""
+    alike = _Alike()
     groups: dict[object, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault((hit.code, hit.offset, hit.kind, *_surroundings(hit)), []).append(hit)
+        groups.setdefault((alike.place(hit), alike.surroundings(hit)), []).append(hit)
     wanted = set()
     for group in groups.values():
         positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
@@ -246,10 +264,14 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
     """
     taken = set(before)
     size += len(taken)
-    for depth in range(1, len(_layers(*aims[0])) + 1 if aims else 0):
-        groups: dict[object, list[int]] = {}
-        for position, (point, aim) in enumerate(aims):
-            groups.setdefault(_layers(point, aim)[:depth], []).append(position)
+    layers: list[dict[object, list[int]]] = [{} for _ in range(_LAYERS)]
+    alike = _Alike()
+    for position, (point, aim) in enumerate(aims):
+        key: tuple[object, ...] = ()
+        for groups, part in zip(layers, _layers(point, aim, alike), strict=True):
+            key = (key, part)
+            groups.setdefault(key, []).append(position)
+    for groups in layers:
         fresh = [group[seed % len(group)] for group in groups.values() if taken.isdisjoint(group)]
         taken.update(evenly(fresh, size - len(taken), seed))
         if len(taken) >= size:
@@ -257,10 +279,13 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
     return sorted(taken.difference(before))
 
 
-def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
+_LAYERS = 5
+
+
+def _layers(point: Point, aim: Aim, alike: _Alike) -> tuple[object, ...]:
     """Return what a point is one of, from the coarse to the fine."""
     hit = aim.second or aim.first
-    return ((point.path, point.line), aim.signum, (hit.code, hit.offset, hit.kind), _surroundings(hit), point.id)
+    return ((point.path, point.line), aim.signum, alike.place(hit), alike.surroundings(hit), point.id)
 
 
 def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
