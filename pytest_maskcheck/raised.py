@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
-from pytest_maskcheck.results import Frame
+from pytest_maskcheck.results import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, FrameType
 
+    from pytest_maskcheck.results import Frame
+
 _HARNESS = __name__.partition(".")[0] + "."
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Packed):
     """An exception that came out of a run, as plain data.
 
     Parameters:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sized
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 SCHEMA = 4
@@ -15,6 +17,22 @@ def count(items: Sized | int, word: str) -> str:
     """Return a number with its noun in the right form."""
     number = items if isinstance(items, int) else len(items)
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+class Packed:
+    """A dataclass that is pickled as a row of values: thousands of them go from process to process."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Return the class and the values of its fields, in order."""
+        kind: Any = type(self)
+        return kind, _values_of(kind)(self)
+
+
+@cache
+def _values_of(kind: Any) -> Callable[[object], tuple[object, ...]]:
+    return attrgetter(*(each.name for each in fields(kind)))  # each has two fields or more
 
 
 class Verdict(StrEnum):
@@ -33,7 +51,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Packed):
     """One line of a traceback or of a calling context; ``path`` as shown in reports, ``file`` absolute."""
 
     path: str
@@ -43,7 +61,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Point(Packed):
     """A place, in one calling context, at one hit, where an interrupt was delivered or should have been.
 
     Of two interrupts in one run it is the second that is described here; ``first`` describes the other.
@@ -86,7 +104,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Packed):
     """Where something that was left behind came from, and what follows from it.
 
     Parameters:
@@ -103,7 +121,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Packed):
     """One thing wrong after one interrupt.
 
     Parameters:
@@ -129,7 +147,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class PointResult:
+class PointResult(Packed):
     """What one interrupt did.
 
     Parameters:

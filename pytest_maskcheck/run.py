@@ -389,12 +389,12 @@ class Runner:
     def _entries(self, error: BaseException, strike: Strike) -> list[TracebackType]:
         """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
         entries = list(walk(error.__traceback__))
+        scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.tb_frame.f_code.co_filename))
+        entries = entries[next(scoped, 0) :]
         codes = handler_codes(strike)
         handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
         entries = entries[: handlers[-1]] if handlers else entries
-        entries = [entry for entry in entries if not is_harness(entry.tb_frame)]
-        scoped = [self.in_scope(entry.tb_frame.f_code.co_filename) for entry in entries]
-        return entries[scoped.index(True) :] if any(scoped) else entries
+        return [entry for entry in entries if not is_harness(entry.tb_frame)]
 
 
 def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:

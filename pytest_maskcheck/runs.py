@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from pytest_maskcheck.results import Packed
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -36,7 +38,7 @@ Request: TypeAlias = "Point | Trace | None"
 
 
 @dataclass(slots=True)
-class Ran:
+class Ran(Packed):
     """What one run did, as plain data.
 
     Attributes:
