@@ -13,6 +13,7 @@ import traceback
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import ItemTarget, muted, own_directory, own_files, own_output, refusal
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
-from pytest_maskcheck.results import Audit, PointResult, count
+from pytest_maskcheck.results import NO_SECOND, SECOND, Audit, PointResult, count, elsewhere
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reach import Reach
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs import Executor, Last, Ran, Request
-    from pytest_maskcheck.settings import Settings
+    from pytest_maskcheck.settings import Settings, Shard
 
     Tell = Callable[[object], None]
 
@@ -73,6 +74,7 @@ class Order:
         descriptors: those that were open when the session began.
         share: what it may take of the time budget, if there is one.
         progress: is told how far the audit is.
+        shard: the part of the points that is wanted; ``None``: all of them.
     """
 
     item: pytest.Item
@@ -88,6 +90,7 @@ class Order:
     descriptors: frozenset[int] = frozenset()
     share: Share | None = None
     progress: Progress | None = None
+    shard: Shard | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +146,13 @@ class _Allows:
 
 
 @dataclass(frozen=True, slots=True)
+class _Dealt:
+    """Message: a digest of the plan before its points were dealt out to shards."""
+
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Following:
     """Message: points with a second interrupt are being looked for after so many points, or, if 0, have been found."""
 
@@ -162,6 +172,7 @@ class _Collected:
     seeing: dict[str, str] = field(default_factory=dict)
     strategy: str = ""
     following: int = 0
+    dealt: str = ""
     refused: str = ""
 
     def take(self, message: object) -> None:
@@ -185,6 +196,8 @@ class _Collected:
                 self.strategy = message.text
             case _Seeing():
                 self.seeing = message.kinds
+            case _Dealt():
+                self.dealt = message.plan
             case _Following():
                 self.following = message.firsts
             case str():
@@ -192,7 +205,7 @@ class _Collected:
 
     def complete(self) -> tuple[PointResult, ...]:
         """Return a result for every point; those without one were not audited."""
-        self.plan.leave_out("no second interrupt after it: the audit ended early", self.following)
+        self.plan.leave_out(f"{NO_SECOND}the audit ended early", self.following)
         return tuple(
             self.results.get(point.id) or PointResult(point.id, reason=self.refused or "the audit ended early")
             for point in self.plan.points
@@ -246,6 +259,8 @@ def audit_item(order: Order) -> Outcome:
         baseline=collected.baseline,
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
+        shard=str(order.shard or ""),
+        plan=collected.dealt,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 
@@ -371,6 +386,7 @@ class _Work:
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
         )
+        self._room = 0
 
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
@@ -390,13 +406,17 @@ class _Work:
                 gc.unfreeze()
 
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
+        order = self._order
         try:
             plan = self._auditor.find(self._choose, *own_files(self.item))
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
+            self._room = order.settings.max_points - (0 if pair else len(plan.points))
+            if order.shard:
+                self._deal(plan, order.shard, tell)
             shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
             tell(points.Plan(shown, {}, plan.left_out))
-            places = self._order.reach.ignores().items()
+            places = order.reach.ignores().items()
             tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
             if not plan.points:
                 return
@@ -412,7 +432,7 @@ class _Work:
             tell(note)
         tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))))
         self.limit += 10 * baseline.seconds
-        settings = self._order.settings
+        settings = order.settings
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
@@ -477,13 +497,21 @@ class _Work:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
         tell(_Allows(used))
 
-    def _remove(self, plan: points.Plan, tell: Tell) -> None:
+    def _deal(self, plan: points.Plan, shard: Shard, tell: Tell) -> None:
+        """Keep the points of one shard; it follows those with a second interrupt, too, and no others."""
+        whole = plan.points
+        tell(_Dealt(sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]))
+        plan.points = shard.deal(whole)
+        plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
+        self._room = len(shard.deal(range(self._room)))
+
+    def _remove(self, plan: points.Plan, tell: Tell, what: str = "") -> None:
         """Take out of a plan what other plugins do not want; one point that was asked for stays."""
         if self._only or self._order.extensions is None:
             return
         plan.points, removed, complaints = self._order.extensions.remove(self.item, plan.points)
         for reason, number in removed.items():
-            plan.leave_out(reason, number)
+            plan.leave_out(what + reason, number)
         for complaint in complaints:
             tell(complaint)
 
@@ -561,7 +589,7 @@ class _Work:
             self._names,
             self._order.reach.reason_against,
             hits=settings.hits,
-            room=settings.max_points - len(results),
+            room=self._room,
             max_points=settings.max_points,
             seed=settings.seed,
             body=own_files(self.item),
@@ -584,7 +612,7 @@ class _Work:
                 continue
             pairs.take(point, plan.aims[point.id], tail)
         chosen = pairs.plan()
-        self._remove(chosen, tell)
+        self._remove(chosen, tell, SECOND)
         tell(points.Plan(chosen.points, {}, chosen.left_out))
         tell(_Following(0))
         self._auditor.aims |= chosen.aims

@@ -26,15 +26,13 @@ from pytest_maskcheck.points import (
     reasonable,
     unpaused,
 )
-from pytest_maskcheck.results import Point, PointResult, Verdict
+from pytest_maskcheck.results import NO_SECOND, SECOND, Point, PointResult, Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, Recording
     from pytest_maskcheck.points import Names, Ordinals, ReasonAgainst
 
 T = TypeVar("T")
-
-_SECOND = "second interrupt: "
 
 
 def reason_against_more(result: PointResult) -> str:
@@ -86,7 +84,7 @@ class Pairs:
 
     def without(self, reason: str) -> None:
         """Count a first point after which there is no second one."""
-        self._plan.leave_out(f"no second interrupt after it: {reason}")
+        self._plan.leave_out(f"{NO_SECOND}{reason}")
 
     def take(self, first: Point, aim: Aim, tail: Recording) -> None:
         """Take in the points after one first interrupt.
@@ -98,12 +96,12 @@ class Pairs:
         """
         own = own_hits(tail.hits, self._body)
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
-        reason = f"{_SECOND}outside the test: pytest or a plugin was running"
+        reason = f"{SECOND}outside the test: pytest or a plugin was running"
         self._plan.leave_out(reason, len(tail.hits) - len(within))
-        kept = unpaused(within, tail, self._plan, _SECOND)
-        kept = reasonable(kept, self._reason_against, self._plan, _SECOND)
+        kept = unpaused(within, tail, self._plan, SECOND)
+        kept = reasonable(kept, self._reason_against, self._plan, SECOND)
         if not self._only:
-            kept = few(kept, self._hits, self._plan, _SECOND)
+            kept = few(kept, self._hits, self._plan, SECOND)
         ordinals = ordinals_of([*self._places.values(), *tail.hits])
         for hit in kept:
             point = self._point(first, aim, hit, ordinals)
@@ -118,7 +116,7 @@ class Pairs:
     def plan(self) -> Plan:
         """Return what is to be audited, and what is not."""
         chosen = self._sample.items()
-        self._plan.leave_out(_SECOND + self._beyond, self._sample.seen - len(chosen))
+        self._plan.leave_out(SECOND + self._beyond, self._sample.seen - len(chosen))
         for point, aim in chosen:
             self._plan.add(point, aim)
         return self._plan

@@ -171,6 +171,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="FORMAT:PATH",
     )
+    add(
+        "maskcheck_shard",
+        "audit only the K-th of N parts of the points of each test; `python -m pytest_maskcheck merge` makes one report of "
+        "the JSON reports of all parts",
+        metavar="K/N",
+    )
     for name, default, ini, metavar, text in (*_SETTINGS, _BUDGET):
         key = f"maskcheck_{name}"
         if ini == "bool":
@@ -199,6 +205,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(AuditingSession(config), "maskcheck-session")
     elif given.maskcheck_report:
         message = "--maskcheck-report reports an audit: add --maskcheck"
+        raise pytest.UsageError(message)
+    elif given.maskcheck_shard is not None:
+        message = "--maskcheck-shard divides an audit: add --maskcheck"
         raise pytest.UsageError(message)
 
 

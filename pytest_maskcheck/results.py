@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cache
@@ -11,6 +11,26 @@ from typing import Any
 
 SCHEMA = 4
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
+
+
+SECOND = "second interrupt: "
+"""What reasons begin with for which a second interrupt, rather than a first one, was left out."""
+
+NO_SECOND = "no second interrupt after it: "
+"""What reasons begin with for which a first interrupt was not followed by a second one."""
+
+
+def elsewhere(shard: str) -> str:
+    """Return the reason why the points of other shards than ``shard`` are left out."""
+    return f"in another shard (--maskcheck-shard {shard})"
+
+
+def used_in_any(uses: Iterable[Mapping[str, bool]]) -> dict[str, bool]:
+    """Return for each name whether it was used in any of several audits."""
+    used: dict[str, bool] = {}
+    for each in uses:
+        used |= {name: used.get(name, False) or use for name, use in each.items()}
+    return used
 
 
 def count(items: Sized | int, word: str) -> str:
@@ -206,6 +226,8 @@ class Audit:
         baseline: what the uninterrupted test leaves behind too (``kind:key``), and so is no finding.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
+        shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
+        plan: of a shard, a digest of the ids of all points before they were dealt out.
     """
 
     test: str
@@ -222,6 +244,8 @@ class Audit:
     baseline: tuple[str, ...] = ()
     refused: str = ""
     seconds: float = 0.0
+    shard: str = ""
+    plan: str = ""
 
     @property
     def audited(self) -> int:

@@ -46,6 +46,7 @@ class AuditingSession:
         if self._only and not points.is_id(self._only):
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
             raise pytest.UsageError(message)
+        self._shard = settings.shard(config)
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         try:
             self._engine, self._engine_why = choose()
@@ -70,7 +71,8 @@ class AuditingSession:
     def pytest_report_header(self) -> str:
         """Say how audits are made, and why so."""
         isolation, why = self._isolation(self._common["isolation"])
-        return f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation} ({why})"
+        shard = f"; shard {self._shard}" if self._shard else ""
+        return f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation} ({why}){shard}"
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -158,6 +160,7 @@ class AuditingSession:
             self._descriptors,
             self._budget.share(more=more) if self._budget and not self._only else None,
             self._progress,
+            self._shard,
         )
         began = time.monotonic()
         outcome = audit_item(order)
@@ -274,7 +277,7 @@ class AuditingSession:
             )
         for _, path in self._reports:
             try:
-                jsonfile.write(path, self._audits)
+                jsonfile.write(path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self._usage = f"the report cannot be written: {error}"
         if self._usage:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
 from pytest_maskcheck import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MARKER = "interrupt_safe"
 """The marker of tests to audit."""
 
 PREFIX = "maskcheck_"
 """What all ini keys begin with."""
+
+T = TypeVar("T")
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
@@ -229,6 +231,27 @@ class Settings:
     strategy: Literal["auto", "rerun", "snapshot"]
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several parts of each audit.
+
+    Parameters:
+        number: which one, from 1.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        """Return what the option says."""
+        return f"{self.number}/{self.of}"
+
+    def deal(self, items: Sequence[T]) -> list[T]:
+        """Return every item that falls to this shard as they are dealt out in turn."""
+        return list(items[self.number - 1 :: self.of])
+
+
 def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[str]:
     """Return the names of the kinds to look for.
 
@@ -335,3 +358,24 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
             raise pytest.UsageError(message)
         asked.append((form, path))
     return asked
+
+
+def shard(config: pytest.Config) -> Shard | None:
+    """Return the part of each audit that is asked for; ``None``: all of it.
+
+    Raises:
+        pytest.UsageError: there is no such part, or one point is asked for.
+    """
+    text = config.getoption("--maskcheck-shard")
+    if text is None:
+        return None
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        message = f"--maskcheck-shard is {text!r}; it must be K/N with K from 1 to N, such as 1/3 for the first of three parts"
+        raise pytest.UsageError(message)
+    if config.getoption("--maskcheck-point"):
+        message = (
+            "--maskcheck-shard divides the points of a test, and --maskcheck-point asks for one: leave one of them out"
+        )
+        raise pytest.UsageError(message)
+    return Shard(int(number), int(of))

@@ -14,6 +14,7 @@ import pytest_maskcheck
 PACKAGE = Path(pytest_maskcheck.__file__).parent
 
 LAYERS = (
+    "__main__",
     "plugin",
     "session",
     "auditing",

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 
-def write(path: str, audits: Iterable[Audit]) -> None:
-    """Write the audits of a session to ``path``.
+TOOL = "pytest-maskcheck"
+"""What a report says that it was written by."""
+
+
+def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
+    """Write the audits of a session, or of one shard of it, to ``path``.
 
     Raises:
         OSError: the file cannot be written.
     """
-    data = {"schema": SCHEMA, "tool": "pytest-maskcheck", "audits": [audit.to_json() for audit in audits]}
+    data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
     Path(path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.results import Verdict, count
+from pytest_maskcheck.results import Verdict, count, used_in_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,7 +210,4 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
 
 def _unused(uses: Iterable[dict[str, bool]]) -> list[str]:
     """Return what is not used in any of several audits."""
-    used: dict[str, bool] = {}
-    for each in uses:
-        used |= {name: used.get(name, False) or use for name, use in each.items()}
-    return sorted(name for name, use in used.items() if not use)
+    return sorted(name for name, use in used_in_any(uses).items() if not use)

@@ -1,0 +1,49 @@
+"""``python -m pytest_maskcheck merge``: makes one report of those of several shards or sessions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pytest_maskcheck.reports import jsonfile, merge, terminal
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters:
+        arguments: the words behind the name of the program; ``None``: those of this process.
+
+    Returns:
+        0; 1 if a test is not interrupt-safe.
+
+    Raises:
+        SystemExit: with 2: something cannot be merged or written; why is said on standard error.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pytest_maskcheck", description="Works with reports of audits.")
+    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "merge",
+        help="make one JSON report of several",
+        description="Make one JSON report of those of the shards of a session, or of several sessions with different tests, "
+        "and print its summary. Exits with 1 if a defect makes a test fail.",
+    )
+    command.add_argument(
+        "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
+    )
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the merged report")
+    options = parser.parse_args(arguments)
+    try:
+        audits = merge.merge([merge.read(path) for path in options.reports])
+    except merge.MergeError as error:
+        command.error(str(error))
+    try:
+        jsonfile.write(options.output, audits)
+    except OSError as error:
+        command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
+    for line in terminal.summary(audits):
+        print(line)  # noqa: T201  (a command)
+    return int(any(audit.failures for audit in audits))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

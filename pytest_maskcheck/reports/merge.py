@@ -1,0 +1,253 @@
+"""Makes one report of several: of the shards of a session, or of sessions with different tests.
+
+The points of a shard were dealt out in turn, so that their places in the whole plan are known from its number. What holds for
+the whole plan was counted by every shard, what holds for pairs of interrupts by the shard that followed the first of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reports.jsonfile import TOOL
+from pytest_maskcheck.results import NO_SECOND, SCHEMA, SECOND, Audit, count, elsewhere, used_in_any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_maskcheck.results import Point
+
+_ALLOWED = re.compile(r"allowed at (\d+) points?: (.*)", re.DOTALL)
+"""The note of an audit on what was allowed, and at how many of its points."""
+
+
+class MergeError(ValueError):
+    """The reports do not fit together; the message says why, and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One JSON report.
+
+    Parameters:
+        path: where it is.
+        shard: which part of a session it is, such as ``1/3``; ``""``: all of it.
+        audits: what is in it.
+    """
+
+    path: str
+    shard: str
+    audits: tuple[Audit, ...]
+
+
+def read(path: str) -> Report:
+    """Return the report in a file.
+
+    Raises:
+        MergeError: there is none that this version reads.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"the report cannot be read: {error}; name a file that --maskcheck-report=json:PATH wrote"
+        raise MergeError(message) from None
+    except ValueError:  # no JSON, or no text
+        data = None
+    if not isinstance(data, dict) or data.get("tool") != TOOL:
+        message = f"{path} is no report of {TOOL}; name a file that --maskcheck-report=json:PATH wrote"
+        raise MergeError(message)
+    if data.get("schema") != SCHEMA:
+        message = (
+            f"{path} has the result schema {data.get('schema')}, and this version reads schema {SCHEMA}; "
+            f"make and merge all reports with one version of {TOOL}"
+        )
+        raise MergeError(message)
+    try:
+        audits = tuple(Audit.from_json(audit) for audit in data["audits"])
+        shard = data["shard"]
+        if not re.fullmatch(r"(\d+/\d+)?", shard) or any(audit.shard != shard for audit in audits):
+            raise ValueError(shard)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        message = f"{path} is a damaged report; write it anew with --maskcheck-report=json:PATH"
+        raise MergeError(message) from None
+    return Report(path, shard, audits)
+
+
+def merge(reports: Sequence[Report]) -> list[Audit]:
+    """Return the audits of several reports, those of the shards of one test made one.
+
+    Raises:
+        MergeError: a shard is missing or there twice, shards planned different points, or a test is there twice.
+    """
+    shards, number = _shards([report for report in reports if report.shard])
+    tests = dict.fromkeys(audit.test for report in shards.values() for audit in report.audits)
+    merged = []
+    for test in tests:
+        parts = {k: audit for k, report in shards.items() for audit in report.audits if audit.test == test}
+        merged.append(_Parts(parts, number).whole())
+    merged += [audit for report in reports if not report.shard for audit in report.audits]
+    _check_tests(reports)
+    return merged
+
+
+def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
+    """Return the reports of all shards by their number, in order, and how many there are."""
+    found: dict[int, Report] = {}
+    number = 0
+    for report in reports:
+        k, of = map(int, report.shard.split("/"))
+        if number and of != number:
+            message = (
+                f"{reports[0].path} is shard {reports[0].shard} and {report.path} is shard {report.shard}; "
+                "merge the shards of one session first, and the results of that afterwards"
+            )
+            raise MergeError(message)
+        if k in found:
+            message = (
+                f"shard {report.shard} is there twice, as {found[k].path} and {report.path}; leave one of them out"
+            )
+            raise MergeError(message)
+        number = of
+        found[k] = report
+    if missing := [f"{k}/{number}" for k in range(1, number + 1) if k not in found]:
+        message = (
+            f"the report of {'shard' if len(missing) == 1 else 'shards'} {', '.join(missing)} is missing; "
+            f"name the reports of all {number} shards"
+        )
+        raise MergeError(message)
+    return dict(sorted(found.items())), number
+
+
+def _check_tests(reports: Iterable[Report]) -> None:
+    """Make sure that no test is in two reports, or two times in one, unless as parts."""
+    seen: dict[str, Report] = {}
+    for report in reports:
+        for audit in report.audits:
+            other = seen.get(audit.test)
+            if other is report or (other is not None and not (other.shard and report.shard)):
+                where = report.path if other is report else f"{other.path} and {report.path}"
+                message = f"{audit.test} is there twice, in {where}; merge reports of different tests, or of shards"
+                raise MergeError(message)
+            seen[audit.test] = report
+
+
+class _Parts:
+    """The audits of one test by different shards.
+
+    Parameters:
+        parts: number of the shard -> its audit.
+        number: how many shards there are.
+    """
+
+    def __init__(self, parts: dict[int, Audit], number: int) -> None:
+        self._all = parts
+        self._parts = {k: audit for k, audit in parts.items() if not audit.refused}
+        self._number = number
+
+    def whole(self) -> Audit:
+        """Return the audit that they make up."""
+        first, *_ = self._all.values()
+        if not self._parts:
+            return replace(first, shard="", plan="", seconds=self._seconds())
+        first, *_ = audits = list(self._parts.values())
+        results = {result.point: result for audit in audits for result in audit.results}
+        total = self._total()
+        points = self._points(total)
+        return Audit(
+            test=first.test,
+            engine=self._told(lambda audit: audit.engine),
+            isolation=self._told(lambda audit: audit.isolation),
+            strategy=self._told(lambda audit: audit.strategy),
+            mode=first.mode,
+            points=points,
+            results=tuple(results[point.id] for point in points),
+            left_out=self._left_out(total),
+            notes=self._notes(),
+            ignores=used_in_any(audit.ignores for audit in audits),
+            allows=used_in_any(audit.allows for audit in audits),
+            baseline=tuple(sorted({leftover for audit in audits for leftover in audit.baseline})),
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self) -> float:
+        return sum(audit.seconds for audit in self._all.values())
+
+    def _told(self, word: Callable[[Audit], str]) -> str:
+        """Return what the shards say alike, or what each of them says."""
+        words = {f"{k}/{self._number}": word(audit) for k, audit in self._parts.items()}
+        if len(set(words.values())) == 1:
+            return next(iter(words.values()))
+        return "; ".join(f"shard {shard}: {text}" for shard, text in words.items())
+
+    def _total(self) -> int:
+        """Return how many points there are with one interrupt.
+
+        Raises:
+            MergeError: the shards disagree.
+        """
+        totals = set()
+        fits = len({(audit.plan, audit.mode) for audit in self._parts.values()}) == 1
+        for k, audit in self._parts.items():
+            own = len(_singles(audit))
+            total = own + audit.left_out.get(elsewhere(audit.shard), 0)
+            totals.add(total)
+            fits = fits and own == self._dealt(k, total)
+        if not fits or len(totals) > 1:
+            (test,) = {audit.test for audit in self._parts.values()}
+            message = (
+                f"the shards planned different points for {test}: run all of them with the same code, settings and "
+                "interpreter, and leave out a test that takes another way each time"
+            )
+            raise MergeError(message)
+        return totals.pop()
+
+    def _dealt(self, k: int, total: int) -> int:
+        return len(range(k - 1, total, self._number))
+
+    def _points(self, total: int) -> tuple[Point, ...]:
+        """Return the points as they would have been planned together: those with one interrupt, then those with two."""
+        singles = {k: _singles(audit) for k, audit in self._parts.items()}
+        order = [
+            singles[position % self._number + 1][position // self._number]
+            for position in range(total)
+            if position % self._number + 1 in singles
+        ]
+        pairs: dict[str, list[Point]] = {}
+        for audit in self._parts.values():
+            for point in audit.points:
+                if point.first:
+                    pairs.setdefault(point.first.id, []).append(point)
+        return (*order, *(pair for point in order for pair in pairs.get(point.id, ())))
+
+    def _left_out(self, total: int) -> dict[str, int]:
+        left: dict[str, int] = {}
+        for audit in self._parts.values():
+            for reason, number in audit.left_out.items():
+                if reason.startswith((SECOND, NO_SECOND)):
+                    left[reason] = left.get(reason, 0) + number
+                elif reason != elsewhere(audit.shard):
+                    left[reason] = max(left.get(reason, 0), number)
+        for k in range(1, self._number + 1):
+            if k not in self._parts and (number := self._dealt(k, total)):
+                refused = self._all[k].refused if k in self._all else "the test did not run there, or did not pass"
+                left[f"shard {k}/{self._number} was not audited: {refused}"] = number
+        return left
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return the notes, equal ones once, and the numbers of points of those that have some together."""
+        notes: dict[str, int] = {}
+        for audit in self._parts.values():
+            for note in audit.notes:
+                match = _ALLOWED.fullmatch(note)
+                text, number = (match[2], int(match[1])) if match else (note, 0)
+                notes[text] = notes.get(text, 0) + number
+        return tuple(
+            f"allowed at {count(number, 'point')}: {note}" if number else note for note, number in notes.items()
+        )
+
+
+def _singles(audit: Audit) -> list[Point]:
+    return [point for point in audit.points if point.first is None]

@@ -1,0 +1,286 @@
+"""Parts of an audit: ``--maskcheck-shard`` deals its points out, ``merge`` puts the results together."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_maskcheck.reports import jsonfile
+from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere
+
+SOURCE = """
+    import threading
+    import pytest
+
+    LOCK = threading.Lock()
+    OTHER = threading.Lock()
+
+    def careful(lock):
+        lock.acquire()
+        try:
+            for number in range(6):
+                abs(number)
+        finally:
+            lock.release()
+
+    @pytest.mark.interrupt_safe(allow={"lock:*OTHER": "of no account"})
+    def test_unsafe(tmp_path):
+        careful(LOCK)
+        careful(OTHER)
+        try:
+            len("x")
+        except BaseException:
+            pass
+        len("y")  # maskcheck: ignore
+
+    @pytest.mark.interrupt_safe
+    def test_safe():
+        with LOCK:
+            pass
+
+    @pytest.mark.interrupt_safe(interrupts=2)
+    def test_twice():
+        try:
+            len("x")
+        finally:
+            LOCK.acquire()
+            LOCK.release()
+
+    @pytest.mark.interrupt_safe(max_points=3)
+    def test_sample():
+        len("x"), len("y"), len("z")
+        len("x"), len("y"), len("z")
+"""
+
+OPTION = "--maskcheck-shard"
+
+
+def merge(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, "-m", "pytest_maskcheck", "merge", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def read(path: Path) -> list[Audit]:
+    """Return the audits of a report."""
+    return [Audit.from_json(audit) for audit in json.loads(path.read_text(encoding="utf-8"))["audits"]]
+
+
+def alike(audit: Audit) -> Audit:
+    """Return an audit without what no two audits have in common."""
+    return replace(audit, seconds=0.0, strategy="")
+
+
+def test_merged_shards_are_the_audit_without_shards(pytester, audit):
+    """Points, results, defects and all else of three shards together are those of one audit, but for the seconds."""
+    whole = audit(SOURCE)
+    parts = []
+    for shard in ("1/3", "2/3", "3/3"):
+        part = audit(SOURCE, OPTION, shard)
+        assert {one.shard for one in part.audits} == {shard}
+        assert all(one.left_out[elsewhere(shard)] for one in part.audits)
+        parts.append(pytester.path / f"{shard[0]}.json")
+        (pytester.path / "report.json").rename(parts[-1])
+    done = merge(parts[2], *parts[:2], "-o", "out.json", cwd=pytester.path)
+    assert done.returncode == 1, done
+    assert "4 tests audited at" in done.stdout
+    merged = {one.test: one for one in read(pytester.path / "out.json")}
+    assert [one.test for one in whole.audits] == list(merged)
+    for one in whole.audits:
+        assert alike(merged[one.test]) == alike(one)
+        assert merged[one.test].defects == one.defects
+    assert any(point.first for point in whole.audits[2].points)
+
+
+def test_no_shard_audits_all(audit):
+    """Without the option nothing is left out for it."""
+    audited = audit("""
+        import pytest
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            len("x")
+        """)
+    assert audited.audit.shard == ""
+    assert audited.audit.not_audited == {}
+
+
+def test_more_shards_than_points(audit):
+    """A shard to which no point falls audits none, and says so."""
+    audited = audit(
+        """
+        import pytest
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            len("x")
+        """,
+        OPTION,
+        "9/9",
+    )
+    audited.result.assert_outcomes(passed=1)
+    assert audited.audit.points == ()
+    assert list(audited.audit.not_audited) == ["in another shard (--maskcheck-shard 9/9)"]
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5", "½/2"])
+def test_a_shard_that_does_not_exist_is_told_in_one_sentence(run, text):
+    """What is no K/N is a usage error that says what it must be."""
+    result = run("--maskcheck", f"{OPTION}={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {OPTION} is '{text}'; it must be K/N with K from 1 to N, *"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [((), "add --maskcheck"), (("--maskcheck-point=a.py:1:call#1",), "leave one of them out")],
+)
+def test_a_shard_of_nothing_is_told_in_one_sentence(run, options, words):
+    """A shard needs an audit of more than one point."""
+    result = run(f"{OPTION}=1/3", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {OPTION} divides *{words}"])
+
+
+def point(number: int) -> Point:
+    """Return one of the points of a plan."""
+    return Point(f"a.py:{number}:call#1", "a.py", "/a.py", number, "call", 1, "f")
+
+
+LEAK = Finding(Verdict.LEAK, "lock", "L", "still locked")
+
+
+def part(k: int, n: int, total: int = 4, **changes: object) -> Audit:
+    """Return the audit of one shard."""
+    points = tuple(point(number) for number in range(1, total + 1))[k - 1 :: n]
+    audit = Audit(
+        test="a.py::test",
+        points=points,
+        results=tuple(PointResult(one.id) for one in points),
+        left_out={elsewhere(f"{k}/{n}"): total - len(points), "elsewhere": 2},
+        notes=(f"allowed at {k} point{'s' * (k > 1)}: lock:M (because)", "a note"),
+        shard=f"{k}/{n}",
+        plan=f"of {total}",
+    )
+    return replace(audit, **changes)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a report of some audits, and return its path."""
+
+    def write(name: str, *audits: Audit, shard: str = "") -> Path:
+        path = tmp_path / name
+        jsonfile.write(str(path), audits, shard or (audits[0].shard if audits else ""))
+        return path
+
+    return write
+
+
+def test_nothing_is_counted_twice(write, tmp_path):
+    """What every shard counted for the whole plan counts once; what each allowed is added up."""
+    paths = [write(f"{k}.json", part(k, 2)) for k in (1, 2)]
+    assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
+    (audit,) = read(tmp_path / "out.json")
+    assert [one.line for one in audit.points] == [1, 2, 3, 4]
+    assert audit.left_out == {"elsewhere": 2}
+    assert audit.notes == ("allowed at 3 points: lock:M (because)", "a note")
+    assert (audit.shard, audit.plan) == ("", "")
+
+
+def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
+    """Points of a shard that refused the test, or has no audit of it, are counted with the reason."""
+    refused = part(2, 3, points=(), results=(), left_out={}, plan="", refused="run again, the test hung")
+    paths = [write("1.json", part(1, 3)), write("2.json", refused), write("3.json", shard="3/3")]
+    assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
+    (audit,) = read(tmp_path / "out.json")
+    assert [one.line for one in audit.points] == [1, 4]
+    assert audit.not_audited == {
+        "elsewhere": 2,
+        "shard 2/3 was not audited: run again, the test hung": 1,
+        "shard 3/3 was not audited: the test did not run there, or did not pass": 1,
+    }
+
+
+def test_reports_of_different_tests_are_joined(write, tmp_path):
+    """Several sessions without shards make one report, and a defect in any makes the exit code 1."""
+    unsafe = Audit("b.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),))
+    one, other = write("a.json", Audit("a.py::test")), write("b.json", unsafe)
+    done = merge(one, other, "-o", "out.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "2 tests audited at 1 point: 1 defect\n"
+    assert [audit.test for audit in read(tmp_path / "out.json")] == ["a.py::test", "b.py::test"]
+
+
+NOT_ALIKE = {
+    "missing": ([part(1, 3), part(3, 3)], "the report of shard 2/3 is missing; name the reports of all 3 shards"),
+    "twice": ([part(1, 2), part(1, 2)], "shard 1/2 is there twice, as 0.json and 1.json; leave one of them out"),
+    "numbers": (
+        [part(1, 2), part(2, 3)],
+        "0.json is shard 1/2 and 1.json is shard 2/3; merge the shards of one session first, and the results of that afterwards",
+    ),
+    "plans": (
+        [part(1, 2), part(2, 2, 6)],
+        "the shards planned different points for a.py::test: run all of them with the same code, settings and interpreter, and leave out",
+    ),
+    "tests": (
+        [Audit("a.py::test"), Audit("a.py::test")],
+        "a.py::test is there twice, in 0.json and 1.json; merge reports of different tests, or of shards",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOT_ALIKE)
+def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case):
+    """They end the command with exit code 2 and the remedy, and nothing is written."""
+    audits, words = NOT_ALIKE[case]
+    names = [write(f"{number}.json", audit).name for number, audit in enumerate(audits)]
+    refused(merge(*names, "-o", "out.json", cwd=tmp_path), words, tmp_path)
+
+
+TEXTS = {
+    "no JSON": ("{", "0.json is no report of pytest-maskcheck; name a file that --maskcheck-report=json:PATH wrote"),
+    "other JSON": (
+        "[1]",
+        "0.json is no report of pytest-maskcheck; name a file that --maskcheck-report=json:PATH wrote",
+    ),
+    "schema": (
+        '{"tool": "pytest-maskcheck", "schema": 3}',
+        "0.json has the result schema 3, and this version reads schema 4; make and merge all reports with one version of ",
+    ),
+    "damaged": (
+        '{"tool": "pytest-maskcheck", "schema": 4, "shard": "", "audits": [{"schema": 4}]}',
+        "0.json is a damaged report; write it anew with --maskcheck-report=json:PATH",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_file_that_is_no_report_is_told_in_one_sentence(tmp_path, case):
+    """So are files of other programs, of other versions, and damaged ones."""
+    text, words = TEXTS[case]
+    (tmp_path / "0.json").write_text(text)
+    refused(merge("0.json", "-o", "out.json", cwd=tmp_path), words, tmp_path)
+
+
+def test_a_file_that_cannot_be_read_or_written_is_told_in_one_sentence(write, tmp_path):
+    """The sentence names it, and what helps."""
+    refused(merge("gone.json", "-o", "out.json", cwd=tmp_path), "the report cannot be read: ", tmp_path)
+    path = write("a.json", Audit("a.py::test"))
+    words = "the merged report cannot be written: "
+    refused(merge(path, "-o", "no/such/out.json", cwd=tmp_path), words, tmp_path)
+    refused(merge(path, "-o", str(tmp_path), cwd=tmp_path), words, tmp_path)
+
+
+def refused(done: subprocess.CompletedProcess[str], words: str, place: Path) -> None:
+    """Assert that the command ended without having done anything, and that it said why."""
+    assert done.returncode == 2
+    assert f"error: {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (place / "out.json").exists()
