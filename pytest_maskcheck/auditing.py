@@ -6,16 +6,17 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
 import traceback
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +37,7 @@ from pytest_maskcheck.results import NO_SECOND, SECOND, Audit, PointResult, coun
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
+from pytest_maskcheck.spread import Done, Helper, Lead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -72,9 +74,10 @@ class Order:
         extensions: what other plugins add.
         seconds: how long the test took.
         descriptors: those that were open when the session began.
-        share: what it may take of the time budget, if there is one.
+        budget: what it may take of the time budget, if there is one.
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
+        share: who else audits it; ``None``: nobody.
     """
 
     item: pytest.Item
@@ -88,9 +91,10 @@ class Order:
     extensions: Extensions | None = None
     seconds: float = 0.0
     descriptors: frozenset[int] = frozenset()
-    share: Share | None = None
+    budget: Share | None = None
     progress: Progress | None = None
     shard: Shard | None = None
+    share: Lead | Helper | None = None
 
 
 @dataclass(slots=True)
@@ -217,8 +221,8 @@ def audit_item(order: Order) -> Outcome:
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
     collected = _Collected(refused=refusal(order.item), notes=[*complaints])
-    if order.share and not order.share.has_room(order.seconds):
-        collected.refused = collected.refused or order.share.reason
+    if order.budget and not order.budget.has_room(order.seconds):
+        collected.refused = collected.refused or order.budget.reason
     exception = None
     broken = ""
     if not collected.refused:
@@ -228,11 +232,11 @@ def audit_item(order: Order) -> Outcome:
             work = _Work(order, item, directory)
             try:
                 if lost := _lost_by_fork(work, order):
-                    order = replace(order, isolation="none", why=lost)
+                    order = replace(order, isolation="none", why=lost, share=None)
                     work = _Work(order, item, directory)
                 with _watched(order, collected.take) as take:
                     if order.isolation == "fork":
-                        _in_auditor(work, take)
+                        _in_auditor(work, take, partial(_limit, work))
                     else:
                         with paused(), muted(item.config):
                             work.here(take)
@@ -243,13 +247,12 @@ def audit_item(order: Order) -> Outcome:
                 broken = traceback.format_exc()
             finally:
                 del order.item.stash[LEDGER]
+    if isinstance(order.share, Lead):  # the auditing process may have ended before it told what others did
+        collected.results = order.share.found() | collected.results
     results = collected.complete()
-    audit = Audit(
-        test=order.item.nodeid,
-        engine=order.engine.name,
-        isolation=f"{order.isolation}: {order.why}",
+    audit = _outline(
+        order,
         strategy=collected.strategy,
-        mode=order.settings.points,
         points=tuple(collected.plan.points),
         results=results,
         left_out=collected.plan.left_out,
@@ -259,7 +262,6 @@ def audit_item(order: Order) -> Outcome:
         baseline=collected.baseline,
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
-        shard=str(order.shard or ""),
         plan=collected.dealt,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
@@ -277,12 +279,54 @@ def _watched(order: Order, take: Tell) -> Iterator[Tell]:
         take(message)
         progress.take(message)
 
-    deadline = order.share.deadline if order.share else float("inf")
+    deadline = order.budget.deadline if order.budget else float("inf")
     progress.begin(order.item.nodeid, forked=order.isolation == "fork", deadline=deadline)
     try:
         yield tell
     finally:
         progress.end()
+
+
+def _outline(order: Order, **rest: Any) -> Audit:
+    """Return an audit with what the order alone says of it, and the rest."""
+    return Audit(
+        test=order.item.nodeid,
+        engine=order.engine.name,
+        isolation=f"{order.isolation}: {order.why}",
+        mode=order.settings.points,
+        shard=str(order.shard or ""),
+        **rest,
+    )
+
+
+def assist(order: Order) -> dict[str, str]:
+    """Help with the audit of one test that passed in this process, too: ``order.share`` is a helper.
+
+    What cannot be done here is left to the owner, without a word.
+
+    Returns:
+        Which kinds saw their canary; see :class:`Order`.
+    """
+    item = order.item
+    assert isinstance(item, pytest.Function)
+    assert isinstance(order.share, Helper)
+    helper = order.share
+    collected = _Collected()
+
+    def limit() -> float:
+        if not helper.is_wanted():
+            raise AuditBrokeError
+        return _limit(work)
+
+    with closing(helper), _directory() as directory:
+        work = _Work(order, item, directory)
+        try:
+            if not _lost_by_fork(work, order):
+                with suppress(AuditBrokeError):  # the owner will meet what broke it
+                    _in_auditor(work, collected.take, limit)
+        finally:
+            del item.stash[LEDGER]
+    return collected.seeing or order.seeing
 
 
 def _lost_by_fork(work: _Work, order: Order) -> str:
@@ -317,8 +361,13 @@ def _just(body: Callable[[], object]) -> None:
     body()
 
 
-def _in_auditor(work: _Work, take: Tell) -> None:
-    """Audit in a forked process and give all that it says to ``take``."""
+def _limit(work: _Work) -> float:
+    """Return the seconds without a word from the auditing process after which it counts as hung."""
+    return _SILENCE + 10 * work.limit
+
+
+def _in_auditor(work: _Work, take: Tell, limit: Callable[[], float]) -> None:
+    """Audit in a forked process, which may be silent for so long, and give all that it says to ``take``."""
     page = Page()
     measurement = running()
 
@@ -337,7 +386,7 @@ def _in_auditor(work: _Work, take: Tell) -> None:
             work.isolated(tell)
 
     try:
-        with closing(in_child(auditor, page, lambda: _SILENCE + 10 * work.limit, leader=True)) as said:
+        with closing(in_child(auditor, page, limit, leader=True)) as said:
             death = _take_all(said, take)
         if death is not None:
             take(Refused(f"the auditing process ended: {death.detail}"))
@@ -381,16 +430,26 @@ class _Work:
         self._recording = Recording()
         self._failed: set[str] = set()
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named)
-        asked = "rerun" if self._only else order.settings.strategy
+        asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
         self._betrayed = ""
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
         )
         self._room = 0
+        self._seconds = 0.0
+        self._notes: list[str] = []
+        self._written = 0
+        self._outline = _outline(order)
 
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
-        self._audit(tell, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
+
+        def noting(message: object) -> None:
+            if isinstance(message, str):
+                self._notes.append(message)
+            tell(message)
+
+        self._audit(noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
@@ -412,12 +471,12 @@ class _Work:
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))
-            if order.shard:
-                self._deal(plan, order.shard, tell)
+            dealt = self._deal(plan, order.shard, tell) if order.shard else ""
             shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
             tell(points.Plan(shown, {}, plan.left_out))
             places = order.reach.ignores().items()
-            tell(_Ignores({f"{self._names.short(path)}:{line}": used for (path, line), used in places}))
+            ignores = {f"{self._names.short(path)}:{line}": used for (path, line), used in places}
+            tell(_Ignores(ignores))
             if not plan.points:
                 return
             rehearsed = shown if not self._why_rerun else []
@@ -430,20 +489,27 @@ class _Work:
         self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
-        tell(_Baseline(tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))))
-        self.limit += 10 * baseline.seconds
+        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))
+        tell(_Baseline(left_behind))
+        self._outline = _outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
+        self._seconds = baseline.seconds
+        self.limit += 10 * self._seconds
         settings = order.settings
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
-        share = self._order.share
-        late = share.over if share else (lambda: False)
+        late = order.budget.over if order.budget else (lambda: False)
         judge = Judge(hearing, points.Plan(), rules, baseline.left, tell, traced, self._looking, late)
+        if isinstance(order.share, Helper):
+            self._help(order.share, judge, plan, tell)
+            return
         snapshots = partial(self._by_snapshots, judge, self._chosen(shown, baseline), baseline, tell)
-        self._judge(judge, points.Plan(shown, plan.aims), baseline.seconds, snapshots)
+        self._judge(judge, points.Plan(shown, plan.aims), tell, snapshots)
         if pair or (settings.interrupts == 2 and not self._only):
-            following = self._follow(plan, judge.results, tell, baseline.seconds)
-            self._judge(judge, following, baseline.seconds)
+            following = self._follow(plan, judge.results, tell)
+            self._judge(judge, following, tell)
+        if order.share and (note := order.share.note()):
+            tell(note)
         self._tell_about_allowed(judge, tell)
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
@@ -497,13 +563,15 @@ class _Work:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
         tell(_Allows(used))
 
-    def _deal(self, plan: points.Plan, shard: Shard, tell: Tell) -> None:
-        """Keep the points of one shard; it follows those with a second interrupt, too, and no others."""
+    def _deal(self, plan: points.Plan, shard: Shard, tell: Tell) -> str:
+        """Keep the points of one shard; it follows them with second interrupts, and no others. Return a digest of all points."""
         whole = plan.points
-        tell(_Dealt(sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]))
+        digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
+        tell(_Dealt(digest))
         plan.points = shard.deal(whole)
         plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
         self._room = len(shard.deal(range(self._room)))
+        return digest
 
     def _remove(self, plan: points.Plan, tell: Tell, what: str = "") -> None:
         """Take out of a plan what other plugins do not want; one point that was asked for stays."""
@@ -534,30 +602,86 @@ class _Work:
         finally:
             self.runner.look = dict
 
-    def _judge(
-        self, judge: Judge, plan: points.Plan, seconds: float, snapshots: Callable[[], object] = nothing
-    ) -> None:
-        """Audit the points of a plan, or as many as there is time for.
+    def _judge_with_others(self, judge: Judge, lead: Lead, tell: Tell) -> None:
+        """Audit the points of the judge's plan that have no result yet, with those that help."""
+
+        def take(done: Done) -> None:
+            for result in done.results:
+                judge.results[result.point] = result
+                tell(result)
+            for note in done.notes:
+                if note not in self._notes:
+                    tell(note)
+            for name, places in done.allowed.items():
+                judge.allowed.setdefault(name, set()).update(places)
+
+        firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
+        done = [point for point in judge.plan.points if point.id in judge.results]
+        audit = replace(self._outline, points=tuple(each for each in judge.plan.points if each.id not in judge.results))
+        do = partial(self._do, judge)
+        do(done)
+        lead.work(audit, self._seconds, do=do, take=take, wait=lambda: tell(None), firsts=firsts)
+
+    def _do(self, judge: Judge, chosen: Sequence[Point]) -> Done:
+        """Audit some points; what came of earlier ones is not forgotten."""
+        judge.plan = points.Plan([*chosen])
+        results = judge.audit()
+        notes, self._written = self._notes[self._written :], len(self._notes)
+        return Done("", results, tuple(notes), judge.allowed)
+
+    def _help(self, helper: Helper, judge: Judge, plan: points.Plan, tell: Tell) -> None:
+        """Audit what is on offer, as far as it is planned here, too."""
+        offer = helper.offer
+        planned = {point.id: point for point in plan.points}
+        judge.results |= offer.firsts
+        names = (name.partition(":") for name in offer.audit.baseline)
+        judge.baseline = frozenset((kind, key) for kind, _, key in names)
+        known = partial(self._paired, planned, tell) if offer.firsts else lambda _: planned
+        helper.work(self._outline.baseline, known, partial(self._do, judge))
+
+    def _paired(self, planned: dict[str, Point], tell: Tell, wanted: Sequence[Point]) -> dict[str, Point]:
+        """Return the points with a second interrupt after the first ones of those that are wanted."""
+        firsts = dict.fromkeys(point.first.id for point in wanted if point.first)
+        pairs = self._pairs(sys.maxsize)
+        for name in firsts:
+            if name in planned:
+                ran, tail = self._auditor.follow(self._auditor.aims[name])
+                tell(None)
+                if ran.strike.landed:
+                    pairs.take(planned[name], self._auditor.aims[name], tail)
+        chosen = pairs.plan()
+        self._auditor.aims |= chosen.aims
+        gc.collect()
+        gc.freeze()
+        return {point.id: point for point in chosen.points}
+
+    def _judge(self, judge: Judge, plan: points.Plan, tell: Tell, snapshots: Callable[[], object] = nothing) -> None:
+        """Audit the points of a plan, alone or with others, or as many as there is time for.
 
         Parameters:
             judge: who audits.
             plan: the points.
-            seconds: what an uninterrupted run takes.
+            tell: takes what is found.
             snapshots: another way to audit some of them, which goes first.
         """
+        if isinstance(self._order.share, Lead):
+            judge.plan = plan
+            snapshots()
+            self._judge_with_others(judge, self._order.share, tell)
+            return
         self.runner.keep = bool(self._only)  # for a debugger
-        for judge.plan in self._batches(plan, seconds):
+        for judge.plan in self._batches(plan):
             snapshots()
             judge.audit()
         self.runner.keep = False
-        if self._order.share:
+        if self._order.budget:
             for point in plan.points:
                 if point.id not in judge.results:
-                    judge.report(PointResult(point.id, reason=self._order.share.reason))
+                    judge.report(PointResult(point.id, reason=self._order.budget.reason))
 
-    def _batches(self, plan: points.Plan, seconds: float) -> Iterator[points.Plan]:
+    def _batches(self, plan: points.Plan) -> Iterator[points.Plan]:
         """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them."""
-        share = self._order.share
+        share, seconds = self._order.budget, self._seconds
         if share is None:
             yield plan
             return
@@ -570,33 +694,22 @@ class _Work:
             yield points.Plan([plan.points[position] for position in batch])
             seconds = (time.monotonic() - began) / len(batch)
 
-    def _to_follow(self, plan: points.Plan, share: Share, seconds: float) -> frozenset[str]:
+    def _to_follow(self, plan: points.Plan, share: Share) -> frozenset[str]:
         """Return the points for which there is time to find out what a run reaches after them."""
         aims = [(point, plan.aims[point.id]) for point in plan.points]
-        room = share.room_for_recordings(seconds)
+        room = share.room_for_recordings(self._seconds)
         return frozenset(aims[position][0].id for position in points.layered(aims, room, self._order.settings.seed))
 
-    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell, seconds: float) -> points.Plan:
-        """Return the points with a second interrupt; an uninterrupted run takes so many seconds.
+    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell) -> points.Plan:
+        """Return the points with a second interrupt.
 
         The runs are made in this process: after a first interrupt that alone leaves something behind there is no second.
         """
         settings = self._order.settings
-        share = self._order.share and self._order.share.half()
-        timely = self._to_follow(plan, share, seconds) if share else frozenset()
-        pairs = Pairs(
-            self._recording,
-            self._names,
-            self._order.reach.reason_against,
-            hits=settings.hits,
-            room=self._room,
-            max_points=settings.max_points,
-            seed=settings.seed,
-            body=own_files(self.item),
-            only=self._order.only,
-        )
+        share = self._order.budget and self._order.budget.half()
+        timely = self._to_follow(plan, share) if share else frozenset()
+        pairs = self._pairs(self._room)
         tell(_Following(len(plan.points)))
-        self._order.reach.open_up(*own_files(self.item))
         for point in plan.points:
             result = results.get(point.id)
             reason = reason_against_more(result) if result else ""
@@ -619,6 +732,21 @@ class _Work:
         gc.collect()
         gc.freeze()  # what was recorded is nothing new to look at
         return chosen
+
+    def _pairs(self, room: int) -> Pairs:
+        """Return what collects points with a second interrupt."""
+        own = own_files(self.item)
+        self._order.reach.open_up(*own)
+        return Pairs(
+            self._recording,
+            self._names,
+            self._order.reach.reason_against,
+            hits=self._order.settings.hits,
+            room=room,
+            max_points=self._order.settings.max_points,
+            body=own,
+            only=self._order.only,
+        )
 
     def _tell_about_kinds(self, tell: Tell) -> None:
         """Say which kinds cannot be relied on here; found out once a session for each kind."""

@@ -380,6 +380,13 @@ def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
     return reports, completed if begun else passed
 
 
+@contextmanager
+def unlogged(item: pytest.Item) -> Iterator[None]:
+    """Let nobody hear of what the item does in the body of the ``with`` statement."""
+    with _unlogged(item.config):
+        yield
+
+
 def stop_timer(item: pytest.Item) -> None:
     """Stop the timer that pytest-timeout armed for the ordinary run: the audit watches each of its runs itself."""
     cancel = getattr(item.ihook, "pytest_timeout_cancel_timer", None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings
-from pytest_maskcheck.auditing import Order, Outcome, audit_item
+from pytest_maskcheck.auditing import Order, Outcome, assist, audit_item
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
@@ -18,9 +19,10 @@ from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer
+from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer, unlogged
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -47,6 +49,9 @@ class AuditingSession:
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
             raise pytest.UsageError(message)
         self._shard = settings.shard(config)
+        self._is_worker = hasattr(config, "workerinput")  # of xdist
+        self._board: Board | None = None
+        self._helper: Helper | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         try:
             self._engine, self._engine_why = choose()
@@ -63,7 +68,8 @@ class AuditingSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Note what is open before there are fixtures."""
+        """Be there for other workers before the first of them runs a test; note what is open before there are fixtures."""
+        self._attend()
         self._descriptors = effects.descriptors()
 
     # What is audited
@@ -80,7 +86,7 @@ class AuditingSession:
         try:
             self._check(items)
         except pytest.UsageError as error:
-            if not hasattr(self._config, "workerinput"):
+            if not self._is_worker:
                 raise
             # xdist would make an internal error of the exception.
             self._config.workeroutput["maskcheck_usage"] = str(error)  # type: ignore[attr-defined]
@@ -121,6 +127,9 @@ class AuditingSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run a test that is to be audited as usual, audit it, and report once."""
+        if self._helper is not None:
+            self._assist(item, self._helper)
+            return True
         if item.nodeid not in self._settings:
             return None
         if self._budget:
@@ -144,9 +153,26 @@ class AuditingSession:
 
     def _audit(self, item: pytest.Item, seconds: float, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
+        order = self._order(item, seconds)
+        if self._budget and not self._only:
+            order = replace(order, budget=self._budget.share(more=more))
+        alone = order.isolation != "fork" or order.budget is not None
+        lead = self._board.lead() if self._board and not alone else None
+        began = time.monotonic()
+        with closing(lead) if lead else nullcontext():
+            outcome = audit_item(replace(order, share=lead))
+        if self._budget:
+            self._budget.spend(time.monotonic() - began)
+        self._seeing = outcome.seeing
+        if complaints := self._extensions.tell(item, outcome.audit):
+            outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
+        return outcome
+
+    def _order(self, item: pytest.Item, seconds: float) -> Order:
+        """Return what is to be done with a test that took so long."""
         chosen = self._settings[item.nodeid]
         isolation, why = self._isolation(chosen.isolation, item)
-        order = Order(
+        return Order(
             item,
             chosen,
             self._engine,
@@ -158,18 +184,9 @@ class AuditingSession:
             self._extensions,
             seconds,
             self._descriptors,
-            self._budget.share(more=more) if self._budget and not self._only else None,
-            self._progress,
-            self._shard,
+            progress=self._progress,
+            shard=self._shard,
         )
-        began = time.monotonic()
-        outcome = audit_item(order)
-        if self._budget:
-            self._budget.spend(time.monotonic() - began)
-        self._seeing = outcome.seeing
-        if complaints := self._extensions.tell(item, outcome.audit):
-            outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
-        return outcome
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
         """Return how audited runs are isolated, and why so.
@@ -207,6 +224,85 @@ class AuditingSession:
         """Return the running threads of the fixtures that an item uses."""
         used = fixtures(item) if item is not None else []
         return {thread for fixture in used for thread in self._threads.get(fixture, ()) if thread.is_alive()}
+
+    # Who helps whom, where several workers of xdist run tests
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker on this machine where points are offered to others, if there are others."""
+        alone = self._only or node.workerinput["workercount"] < 2
+        if alone or not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
+            return
+        with suppress(OSError):  # no room for a board: every worker for itself
+            self._board = self._board or Board.make()
+            node.workerinput["maskcheck_board"] = self._board.path
+
+    def _attend(self) -> None:
+        given = getattr(self._config, "workerinput", {})
+        if "maskcheck_board" in given:
+            board = Board(given["maskcheck_board"], given["workerid"], given["workercount"])
+            with suppress(OSError):
+                board.attend()
+                self._board = board
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Help other workers when this one has run out of tests."""
+        try:
+            result = yield
+            if self._board and self._is_worker and not (session.shouldfail or session.shouldstop):
+                self._help(session, self._board)
+            return result
+        finally:
+            if self._board and self._is_worker:
+                self._board.leave()
+
+    def _help(self, session: pytest.Session, board: Board) -> None:
+        """Help with one long audit after another, until nobody runs tests any more."""
+        board.rest()
+        items = {item.nodeid: item for item in reversed(session.items) if item.nodeid in self._settings}
+        known: set[str] = set()
+        while board.is_open():
+            helper = board.look(known)
+            if helper is None:
+                if not board.others_run():
+                    return
+                time.sleep(POLL)
+                continue
+            known.add(helper.name)
+            if item := items.get(helper.offer.audit.test):
+                self._helper = helper
+                try:
+                    item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+                finally:
+                    self._helper = None
+
+    def _assist(self, item: pytest.Item, helper: Helper) -> None:
+        """Help to audit a test, which is run here first: its fixtures of longer life are torn down afterwards. Report nothing."""
+        with unlogged(item):
+            reports, completed = ordinary_run(item)
+        try:
+            if completed and all(report.passed for report in reports):
+                stop_timer(item)
+                order = self._order(item, sum(report.duration for report in reports))
+                if order.isolation == "fork":
+                    self._seeing = assist(replace(order, share=helper))
+        finally:
+            with unlogged(item):
+                leave(item, None, reports)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """Attach to the report of a worker's death what is known of the audit that it made."""
+        audit = self._board.left_behind(crashitem, report.node.gateway.id) if self._board else None
+        if audit is not None:
+            report.sections.append(("maskcheck", terminal.section(audit, self._command())))
+            report.maskcheck = audit.to_json()
+
+    def pytest_unconfigure(self) -> None:
+        """Remove the board when all workers are gone."""
+        if self._board and not self._is_worker:
+            self._board.remove()
 
     # What is reported
 
@@ -268,8 +364,10 @@ class AuditingSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports that were asked for."""
-        if hasattr(self._config, "workerinput"):
+        if self._is_worker:
             return
+        if self._board:
+            self._board.close()
         if self._only and not any(audit.results for audit in self._audits):
             self._usage = self._usage or (
                 f"no test that ran comes to the point {self._only}; the code may have changed since: "

@@ -88,6 +88,21 @@ HANG = """
         stubborn()
 """
 
+ONE = """
+    import threading, time
+    import pytest
+
+    open("started", "w").close()
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    def test_long():
+        for step in range(200):
+            with LOCK:
+                abs(step)
+        time.sleep(0.1)
+"""
+
 CONFTEST = """
     import gc, json, signal, sys, tempfile
 
@@ -146,6 +161,9 @@ SCENARIOS = {
     ),
     "hang": Scenario(HANG, ("--maskcheck-isolation=fork", "--maskcheck-timeout=300"), 1.0, moments=2),
     "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, alone=False, moments=2),
+    "spread": Scenario(
+        ONE, ("--maskcheck-strategy=rerun", "-p", "xdist.plugin", "-n2"), 5.0, limit=2.5, alone=False, moments=3
+    ),
 }
 
 MARKER = "MASKCHECK_EXPERIMENT"
@@ -284,7 +302,7 @@ def moments(scenario: str, number: int, seed: int) -> list[tuple[float, bool]]:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
     """It ends within a second, as it ends without audits; no process, file or altered state is left."""
-    if scenario == "xdist":
+    if SCENARIOS[scenario].options[-1] == "-n2":
         pytest.importorskip("xdist")
     seed = random.randrange(1 << 32)
     number = int(os.environ.get("MASKCHECK_MOMENTS", SCENARIOS[scenario].moments))
