@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings
-from pytest_maskcheck.auditing import Order, Outcome, assist, audit_item
+from pytest_maskcheck.auditing import Outcome, assist, audit_item
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
@@ -23,6 +23,7 @@ from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_ti
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
+from pytest_maskcheck.work import Order
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -18,6 +18,8 @@ LAYERS = (
     "plugin",
     "session",
     "auditing",
+    "work",
+    "messages",
     "progress",
     "extensions",
     "spread",
@@ -53,7 +55,7 @@ LAYERS = (
 KNOWS = {
     "coverage": {"reach"},
     "_pytest": {"rerun"},
-    "pytest": {"plugin", "session", "auditing", "progress", "rerun", "settings", "guarantees", "extensions"},
+    "pytest": {"plugin", "session", "auditing", "work", "progress", "rerun", "settings", "guarantees", "extensions"},
     "pluggy": {"extensions"},
 }
 """What is not of the standard library, and who may import it."""
@@ -79,6 +81,12 @@ ONLY = {
 ENGINE = {
     "session",
     "auditing",
+    "work",
+    "messages",
+    "strategy",
+    "snapshots",
+    "effects",
+    "budget",
     "progress",
     "extensions",
     "spread",

@@ -1,0 +1,490 @@
+"""What the audit of one pytest item takes: scope, engine, kinds, judge and executor put together, wherever it happens."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck import fingerprint, points, signals, strategy
+from pytest_maskcheck.audit import Judge, Rules
+from pytest_maskcheck.auditor import Auditor, Refused
+from pytest_maskcheck.guarantees import LEDGER, Ledger
+from pytest_maskcheck.interrupts import Recording
+from pytest_maskcheck.interrupts.base import nothing
+from pytest_maskcheck.interrupts.outside import Outside
+from pytest_maskcheck.isolation import Forked, InProcess
+from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, Seeing
+from pytest_maskcheck.pairs import Pairs, reason_against_more
+from pytest_maskcheck.progress import Struck
+from pytest_maskcheck.rerun import ItemTarget, own_files
+from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
+from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere
+from pytest_maskcheck.run import Runner
+from pytest_maskcheck.settings import switched
+from pytest_maskcheck.snapshots import Snapshots
+from pytest_maskcheck.spread import Done, Helper, Lead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from pytest_maskcheck.auditor import Baseline
+    from pytest_maskcheck.budget import Share
+    from pytest_maskcheck.extensions import Extensions
+    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.progress import Progress
+    from pytest_maskcheck.reach import Reach
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.runs import Executor, Last, Ran, Request
+    from pytest_maskcheck.settings import Settings, Shard
+
+    Tell = Callable[[object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be audited, and how.
+
+    Parameters:
+        item: a test that passed.
+        settings: those of the test.
+        engine: finds and hits places.
+        reach: the scope.
+        isolation: ``fork`` or ``none``, and ``why``.
+        only: the id of the one point wanted, or ``""``.
+        seeing: the kinds that were shown their canary -> why they did not see it, or ``""``.
+        extensions: what other plugins add.
+        seconds: how long the test took.
+        descriptors: those that were open when the session began.
+        budget: what it may take of the time budget, if there is one.
+        progress: is told how far the audit is.
+        shard: the part of the points that is wanted; ``None``: all of them.
+        share: who else audits it; ``None``: nobody.
+    """
+
+    item: pytest.Item
+    settings: Settings
+    engine: Engine
+    reach: Reach
+    isolation: str
+    why: str
+    only: str = ""
+    seeing: dict[str, str] = field(default_factory=dict)
+    extensions: Extensions | None = None
+    seconds: float = 0.0
+    descriptors: frozenset[int] = frozenset()
+    budget: Share | None = None
+    progress: Progress | None = None
+    shard: Shard | None = None
+    share: Lead | Helper | None = None
+
+
+def outline(order: Order, **rest: Any) -> Audit:
+    """Return an audit with what the order alone says of it, and the rest."""
+    return Audit(
+        test=order.item.nodeid,
+        engine=order.engine.name,
+        isolation=f"{order.isolation}: {order.why}",
+        mode=order.settings.points,
+        shard=str(order.shard or ""),
+        **rest,
+    )
+
+
+class Work:
+    """The audit of one item, wherever it happens."""
+
+    def __init__(self, order: Order, item: pytest.Function, directory: str) -> None:
+        self.item = item
+        self.limit = order.settings.timeout
+        self.directory = os.path.join(directory, "p")
+        self._order = order
+        self._names = points.Names(str(item.config.rootpath))
+        surroundings = Surroundings(in_scope=order.reach.covers)
+        self._own = order.extensions.kinds() if order.extensions else ()
+        kinds = (*self._own, *default_kinds(surroundings))
+        chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
+        self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
+        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self.runner.still = self._target.bare
+        self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
+        self.runner.guarantees = item.stash[LEDGER] = self._ledger
+        self._only = points.ID.fullmatch(order.only)
+        asked = self._only and self._only["signal"]
+        self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
+        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
+        self._auditor.watch = self._ledger.watch
+        self._recording = Recording()
+        self._failed: set[str] = set()
+        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named)
+        asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
+        self._betrayed = ""
+        self._why_rerun = strategy.why_rerun(
+            asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
+        )
+        self._room = 0
+        self._seconds = 0.0
+        self._notes: list[str] = []
+        self._written = 0
+        self._outline = outline(order)
+
+    def isolated(self, tell: Tell) -> None:
+        """Audit in forked workers; called in the auditing process."""
+
+        def noting(message: object) -> None:
+            if isinstance(message, str):
+                self._notes.append(message)
+            tell(message)
+
+        self._audit(noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
+
+    def here(self, tell: Tell) -> None:
+        """Audit in this process."""
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in self.signums:
+            tell(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
+            return
+        self.runner.here = True
+        with closing(Outside(signal.SIGINT)) as self.runner.outside:
+            try:
+                self._audit(tell, lambda: InProcess(self._auditor.make_run))
+            finally:
+                self._target.close()
+                gc.unfreeze()
+
+    def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
+        order = self._order
+        try:
+            plan = self._auditor.find(self._choose, *own_files(self.item))
+            self._remove(plan, tell)
+            pair = bool(self._only and self._only["second"])
+            self._room = order.settings.max_points - (0 if pair else len(plan.points))
+            dealt = self._deal(plan, order.shard, tell) if order.shard else ""
+            shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
+            tell(points.Plan(shown, {}, plan.left_out))
+            places = order.reach.ignores().items()
+            ignores = {f"{self._names.short(path)}:{line}": used for (path, line), used in places}
+            tell(Ignores(ignores))
+            if not plan.points:
+                return
+            rehearsed = shown if not self._why_rerun else []
+            with self._looking() if rehearsed else nullcontext():
+                baseline = self._auditor.baseline(rehearsed)
+        except Refused as refused:
+            tell(refused)
+            return
+        self._tell_about_kinds(tell)
+        self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
+        for note in self._ledger.settle():
+            tell(note)
+        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))
+        tell(LeftBehind(left_behind))
+        self._outline = outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
+        self._seconds = baseline.seconds
+        self.limit += 10 * self._seconds
+        settings = order.settings
+        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
+        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
+        hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
+        late = order.budget.over if order.budget else (lambda: False)
+        judge = Judge(hearing, points.Plan(), rules, baseline.left, tell, traced, self._looking, late)
+        if isinstance(order.share, Helper):
+            self._help(order.share, judge, plan, tell)
+            return
+        snapshots = partial(self._by_snapshots, judge, self._chosen(shown, baseline), baseline, tell)
+        self._judge(judge, points.Plan(shown, plan.aims), tell, snapshots)
+        if pair or (settings.interrupts == 2 and not self._only):
+            following = self._follow(plan, judge.results, tell)
+            self._judge(judge, following, tell)
+        if order.share and (note := order.share.note()):
+            tell(note)
+        self._tell_about_allowed(judge, tell)
+
+    def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
+        """Choose the points to audit by snapshots."""
+        if self._why_rerun:
+            return strategy.Strategy((), f"rerun: {self._why_rerun}")
+        return strategy.choose(self._order.settings.strategy, shown, baseline)
+
+    def _by_snapshots(self, judge: Judge, chosen: strategy.Strategy, baseline: Baseline, tell: Tell) -> None:
+        """Audit those points of the plan that can be audited by snapshots, and say why not all of them were, or are to be."""
+        planned = {point.id for point in judge.plan.points}
+        wanted = [point for point in chosen.snapshots if point.id in planned]
+        if not wanted or self._betrayed:
+            tell(Made(self._betrayed or chosen.text))
+            return
+        following = {point.id: after for point, after in pairwise([*judge.plan.points, None]) if point}
+        snapshots = Snapshots(
+            self._auditor.go_forward,
+            lambda point: self._auditor.make_run(following[point.id], nothing),
+            lambda: not fingerprint.differences(self._state.take(), *baseline.states),
+            self.limit,
+            self._names.short,
+        )
+        taken = []
+        for snapshot in snapshots.take(wanted, judge.stops):
+            self._hear(snapshot.ran.complaints, tell)
+            taken.append(snapshot)
+            tell(Struck(wanted[snapshot.position].id))
+            if judge.late():
+                break
+        if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
+            snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
+            taken.clear()
+        text = chosen.ended(snapshots.ended, len(wanted) - len(taken)) if snapshots.ended else chosen.text
+        if effect:
+            self._betrayed = text
+        tell(Made(text))
+        for snapshot in taken:
+            judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
+
+    @staticmethod
+    def _tell_about_allowed(judge: Judge, tell: Tell) -> None:
+        """Say what was found and allowed, and what each entry of the allow-list was good for."""
+        rules = judge.rules
+        used = dict.fromkeys(map(str, rules.allow), False)
+        for (kind, key), places in sorted(judge.allowed.items()):
+            allowing = list(map(str, rules.allowing(kind, key)))
+            used |= dict.fromkeys(allowing, True)
+            tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
+        for kind, key in judge.baseline:
+            used |= {str(allow): True for allow in rules.allowing(kind, key)}
+        tell(Allows(used))
+
+    def _deal(self, plan: points.Plan, shard: Shard, tell: Tell) -> str:
+        """Keep the points of one shard; it follows them with second interrupts, and no others. Return a digest of all points."""
+        whole = plan.points
+        digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
+        tell(Dealt(digest))
+        plan.points = shard.deal(whole)
+        plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
+        self._room = len(shard.deal(range(self._room)))
+        return digest
+
+    def _remove(self, plan: points.Plan, tell: Tell, what: str = "") -> None:
+        """Take out of a plan what other plugins do not want; one point that was asked for stays."""
+        if self._only or self._order.extensions is None:
+            return
+        plan.points, removed, complaints = self._order.extensions.remove(self.item, plan.points)
+        for reason, number in removed.items():
+            plan.leave_out(what + reason, number)
+        for complaint in complaints:
+            tell(complaint)
+
+    def _hear(self, complaints: dict[str, str], tell: Tell) -> None:
+        """Tell once of each kind that cannot be asked any more, and ask it no more in later processes."""
+        for name, complaint in complaints.items():
+            if name not in self._failed:
+                self._failed.add(name)
+                tell(complaint)
+            for kind in self._own:
+                if kind.name == name:
+                    kind.complaint = complaint
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Let runs note what the modules in scope keep."""
+        self.runner.look = self._state.take
+        try:
+            yield
+        finally:
+            self.runner.look = dict
+
+    def _judge_with_others(self, judge: Judge, lead: Lead, tell: Tell) -> None:
+        """Audit the points of the judge's plan that have no result yet, with those that help."""
+
+        def take(done: Done) -> None:
+            for result in done.results:
+                judge.results[result.point] = result
+                tell(result)
+            for note in done.notes:
+                if note not in self._notes:
+                    tell(note)
+            for name, places in done.allowed.items():
+                judge.allowed.setdefault(name, set()).update(places)
+
+        firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
+        done = [point for point in judge.plan.points if point.id in judge.results]
+        audit = replace(self._outline, points=tuple(each for each in judge.plan.points if each.id not in judge.results))
+        do = partial(self._do, judge)
+        do(done)
+        lead.work(audit, self._seconds, do=do, take=take, wait=lambda: tell(None), firsts=firsts)
+
+    def _do(self, judge: Judge, chosen: Sequence[Point]) -> Done:
+        """Audit some points; what came of earlier ones is not forgotten."""
+        judge.plan = points.Plan([*chosen])
+        results = judge.audit()
+        notes, self._written = self._notes[self._written :], len(self._notes)
+        return Done("", results, tuple(notes), judge.allowed)
+
+    def _help(self, helper: Helper, judge: Judge, plan: points.Plan, tell: Tell) -> None:
+        """Audit what is on offer, as far as it is planned here, too."""
+        offer = helper.offer
+        planned = {point.id: point for point in plan.points}
+        judge.results |= offer.firsts
+        names = (name.partition(":") for name in offer.audit.baseline)
+        judge.baseline = frozenset((kind, key) for kind, _, key in names)
+        known = partial(self._paired, planned, tell) if offer.firsts else lambda _: planned
+        helper.work(self._outline.baseline, known, partial(self._do, judge))
+
+    def _paired(self, planned: dict[str, Point], tell: Tell, wanted: Sequence[Point]) -> dict[str, Point]:
+        """Return the points with a second interrupt after the first ones of those that are wanted."""
+        firsts = dict.fromkeys(point.first.id for point in wanted if point.first)
+        pairs = self._pairs(sys.maxsize)
+        for name in firsts:
+            if name in planned:
+                ran, tail = self._auditor.follow(self._auditor.aims[name])
+                tell(None)
+                if ran.strike.landed:
+                    pairs.take(planned[name], self._auditor.aims[name], tail)
+        chosen = pairs.plan()
+        self._auditor.aims |= chosen.aims
+        gc.collect()
+        gc.freeze()
+        return {point.id: point for point in chosen.points}
+
+    def _judge(self, judge: Judge, plan: points.Plan, tell: Tell, snapshots: Callable[[], object] = nothing) -> None:
+        """Audit the points of a plan, alone or with others, or as many as there is time for.
+
+        Parameters:
+            judge: who audits.
+            plan: the points.
+            tell: takes what is found.
+            snapshots: another way to audit some of them, which goes first.
+        """
+        if isinstance(self._order.share, Lead):
+            judge.plan = plan
+            snapshots()
+            self._judge_with_others(judge, self._order.share, tell)
+            return
+        self.runner.keep = bool(self._only)  # for a debugger
+        for judge.plan in self._batches(plan):
+            snapshots()
+            judge.audit()
+        self.runner.keep = False
+        if self._order.budget:
+            for point in plan.points:
+                if point.id not in judge.results:
+                    judge.report(PointResult(point.id, reason=self._order.budget.reason))
+
+    def _batches(self, plan: points.Plan) -> Iterator[points.Plan]:
+        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them."""
+        share, seconds = self._order.budget, self._seconds
+        if share is None:
+            yield plan
+            return
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        taken: set[int] = set()
+        while (room := share.room(seconds)) and len(taken) < len(aims):
+            batch = points.layered(aims, room, self._order.settings.seed, taken)
+            taken.update(batch)
+            began = time.monotonic()
+            yield points.Plan([plan.points[position] for position in batch])
+            seconds = (time.monotonic() - began) / len(batch)
+
+    def _to_follow(self, plan: points.Plan, share: Share) -> frozenset[str]:
+        """Return the points for which there is time to find out what a run reaches after them."""
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        room = share.room_for_recordings(self._seconds)
+        return frozenset(aims[position][0].id for position in points.layered(aims, room, self._order.settings.seed))
+
+    def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell) -> points.Plan:
+        """Return the points with a second interrupt.
+
+        The runs are made in this process: after a first interrupt that alone leaves something behind there is no second.
+        """
+        settings = self._order.settings
+        share = self._order.budget and self._order.budget.half()
+        timely = self._to_follow(plan, share) if share else frozenset()
+        pairs = self._pairs(self._room)
+        tell(Following(len(plan.points)))
+        for point in plan.points:
+            result = results.get(point.id)
+            reason = reason_against_more(result) if result else ""
+            if share and not reason and (point.id not in timely or share.over()):
+                reason = share.reason
+            if reason := reason or self._order.engine.reason_against_second(settings.points):
+                pairs.without(reason)
+                continue
+            ran, tail = self._auditor.follow(plan.aims[point.id])
+            tell(Following(len(plan.points)))  # a sign of life
+            if not ran.strike.landed:
+                pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
+                continue
+            pairs.take(point, plan.aims[point.id], tail)
+        chosen = pairs.plan()
+        self._remove(chosen, tell, SECOND)
+        tell(points.Plan(chosen.points, {}, chosen.left_out))
+        tell(Following(0))
+        self._auditor.aims |= chosen.aims
+        gc.collect()
+        gc.freeze()  # what was recorded is nothing new to look at
+        return chosen
+
+    def _pairs(self, room: int) -> Pairs:
+        """Return what collects points with a second interrupt."""
+        own = own_files(self.item)
+        self._order.reach.open_up(*own)
+        return Pairs(
+            self._recording,
+            self._names,
+            self._order.reach.reason_against,
+            hits=self._order.settings.hits,
+            room=room,
+            max_points=self._order.settings.max_points,
+            body=own,
+            only=self._order.only,
+        )
+
+    def _tell_about_kinds(self, tell: Tell) -> None:
+        """Say which kinds cannot be relied on here; found out once a session for each kind."""
+        seeing = dict(self._order.seeing)
+        untested = [kind for kind in self._kinds if kind.name not in seeing]
+        if untested:
+            blind = self_test(untested)
+            self.runner.together().forget()  # canaries import what they need
+            seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
+            tell(Seeing(seeing))
+        for kind in self._kinds:
+            if seeing[kind.name]:
+                tell(f"kind {kind.name} is blind here: {seeing[kind.name]}")
+
+    def _choose(self, recording: Recording) -> points.Plan:
+        settings = self._order.settings
+        self._recording = recording
+        return points.plan(
+            recording,
+            self._names,
+            self._order.reach.reason_against,
+            hits=settings.hits,
+            max_points=settings.max_points,
+            seed=settings.seed,
+            body=own_files(self.item),
+            signums=self.signums,
+            only=self._only["first"] if self._only else "",
+        )
+
+
+@dataclass(slots=True)
+class _Hearing:
+    """An executor that shows each run to ``hear`` before it is judged."""
+
+    executor: Executor
+    hear: Callable[[Ran], None]
+
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+        """See :class:`pytest_maskcheck.runs.Executor`."""
+        with closing(self.executor.runs(requests, last)) as runs:
+            for ran in runs:
+                self.hear(ran)
+                yield ran
