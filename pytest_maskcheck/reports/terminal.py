@@ -95,7 +95,7 @@ def section(audit: Audit, command: Sequence[str]) -> str:
     """
     if audit.refused:
         return f"not audited: {audit.refused}\n"
-    lines = [totals(audit)]
+    lines = [totals(audit), *([f"strategy: {audit.strategy}"] if audit.strategy else [])]
     lines += [f"note: {note}" for note in audit.notes]
     for group in together(audit.defects):
         lines += ["", *_defect(audit, command, *group)]
@@ -190,6 +190,9 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     for audit in audits:
         if audit.refused:
             yield f"not audited: {audit.test}: {audit.refused}"
+    for audit in done:
+        if audit.strategy.startswith("snapshot"):
+            yield f"strategy: {audit.test}: {audit.strategy}"
     for audit in done:
         for group in together(audit.defects):
             if not group[0].fails:
