@@ -33,7 +33,7 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from os import getpid, kill
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -52,6 +52,9 @@ CAN_FORK = hasattr(os, "fork")
 
 _LENGTH = struct.Struct("=Q")
 _TURN, _SINCE, _STRUCK, _DONE = range(4)
+_HOLD = 0.02
+"""Seconds for which a worker keeps what it has to say: each message wakes up the process that waits for it."""
+
 _GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
 
@@ -346,6 +349,15 @@ class MakesRuns(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _LastRun:
+    """The run in which a worker died: its number, whether its interrupt was sent, and how it died."""
+
+    turn: int
+    struck: bool
+    death: Death
+
+
 @dataclass(slots=True)
 class Forked:
     """An executor that gives every sequence of runs a forked worker.
@@ -362,34 +374,58 @@ class Forked:
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
+        told, end = yield from self._in_worker(requests, last, _HOLD)
+        if end is not None and told < end.turn:  # what the dead worker had not said yet is run again, and said at once
+            again, other = yield from self._in_worker(requests[told : end.turn], last, 0.0)
+            if other is not None or told + again < end.turn:
+                end = other
+        if end is not None:
+            yield Ran(Strike(fired=end.struck), died=end.death.how, detail=end.death.detail, stack=end.death.stack)
+
+    def _in_worker(
+        self, requests: Sequence[Request], last: Last, hold: float
+    ) -> Generator[Ran, None, tuple[int, _LastRun | None]]:
+        """Make runs in one worker; return how many it told of, and in which it died, if it did."""
         page = Page()
-
-        def work(say: Callable[[object], None]) -> None:
-            owner = getpid()
-            page.begin(-1)
-            self.run(None, lambda: None)  # what a process does the first time only
-            for turn, request in enumerate(requests):
-                page.begin(turn)
-                ran = self.run(request, page.strike)
-                if getpid() != owner:  # a child that the code under test forked and lost
-                    kill(getpid(), signal.SIGKILL)
-                say(ran)
-                if last(request, ran):
-                    break
-
+        work = partial(self._work, requests, last, page, hold)
         children = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
+        told = 0
         try:
-            death = yield from children
-            if death is not None:
-                yield _last_run(page, death)
+            while True:
+                try:
+                    several = next(children)
+                except StopIteration as end:
+                    death: Death | None = end.value
+                    return told, _LastRun(page.turn, page.struck, death) if death is not None else None
+                told += len(several)
+                yield from several
         finally:
             children.close()
             page.close()
 
-
-def _last_run(page: Page, death: Death) -> Ran:
-    """Return the run in which a worker died."""
-    return Ran(Strike(fired=page.struck), died=death.how, detail=death.detail, stack=death.stack)
+    def _work(
+        self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
+    ) -> None:
+        """Make the runs, in the worker; what came of them is said in lists, each after so many seconds."""
+        owner = getpid()
+        page.begin(-1)
+        self.run(None, lambda: None)  # what a process does the first time only
+        held: list[Ran] = []
+        since = monotonic()
+        for turn, request in enumerate(requests):
+            page.begin(turn)
+            ran = self.run(request, page.strike)
+            if getpid() != owner:  # a child that the code under test forked and lost
+                kill(getpid(), signal.SIGKILL)
+            held.append(ran)
+            ended = last(request, ran)
+            if ended or monotonic() - since >= hold:
+                say(held)
+                held, since = [], monotonic()
+            if ended:
+                break
+        if held:
+            say(held)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from os import getpid, kill
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.interrupts.base import OUTERMOST, Strike
 from pytest_maskcheck.raised import (
     Raised,
     begins_handler,
@@ -395,6 +395,9 @@ class Runner:
         handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
         entries = entries[: handlers[-1]] if handlers else entries
         return [entry for entry in entries if not is_harness(entry.tb_frame)]
+
+
+OUTERMOST.add(Runner._body.__code__)  # noqa: SLF001  (the frame above which there is only the harness)
 
 
 def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:

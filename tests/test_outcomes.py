@@ -306,7 +306,7 @@ def test_a_timeout_holds_for_one_run(audit):
 @pytest.mark.interrupt_safe
 @pytest.mark.timeout(1.5)
 def test_it():
-    time.sleep(0.1)
+    time.sleep(0.3)
     for _ in range(6):
         len("x")
 """

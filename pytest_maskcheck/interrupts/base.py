@@ -355,12 +355,18 @@ def line_of(code: CodeType, offset: int) -> int:
     return found
 
 
+OUTERMOST: set[CodeType] = set()
+"""Code of the harness that calls the test: who calls it is no context."""
+
+
 def context_of(frame: FrameType, in_scope: InScope) -> Context:
     """Return the call sites within scope that led to ``frame``."""
     sites: list[tuple[CodeType, int]] = []
     caller = frame.f_back
     while caller is not None:
         code = caller.f_code
+        if code in OUTERMOST:
+            break
         if in_scope(code.co_filename):
             site = (code, line_of(code, caller.f_lasti))
             if not sites or sites[-1] != site:

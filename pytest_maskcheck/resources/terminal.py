@@ -62,9 +62,11 @@ class Terminal(State[_Reading]):
     def __init__(self) -> None:
         self.switches = False
         self._unsure = 0
+        self._terminals: tuple[str, ...] = _NAMES
 
     def prepare(self) -> None:
         self._unsure = _UNINTERRUPTED
+        self._terminals = _NAMES if _module("termios") is None else tuple(_settings(_NAMES))
 
     def compare(self, before: object) -> list[Leftover]:
         if self._unsure:
@@ -78,7 +80,7 @@ class Terminal(State[_Reading]):
             blocking: _Blocking = (get_blocking(0), get_blocking(1), get_blocking(2))
         except OSError:
             blocking = tuple(map(_blocking, _STANDARD))
-        settings = None if _module("termios") is None else _settings()
+        settings = None if _module("termios") is None else _settings(self._terminals)
         return (
             blocking,
             settings,
@@ -131,11 +133,14 @@ def _blocking(fd: int) -> bool | None:
         return None
 
 
-def _settings() -> dict[str, Any]:
-    """Return the settings of the terminals among the standard descriptors, and of the one that controls the process."""
+_NAMES = (_TERMINAL, *map(str, _STANDARD))
+
+
+def _settings(names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings of those of the standard descriptors, and of what controls the process, that are terminals."""
     termios: Any = _module("termios")
     found: dict[str, Any] = {}
-    for name in (_TERMINAL, *map(str, _STANDARD)):
+    for name in names:
         with suppress(OSError, termios.error), _opened(name) as fd:
             if os.isatty(fd):
                 found[name] = termios.tcgetattr(fd)
