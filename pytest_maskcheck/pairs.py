@@ -22,6 +22,7 @@ from pytest_maskcheck.points import (
     few,
     ordinals_of,
     own_hits,
+    place_of,
     point_of,
     reasonable,
     unpaused,
@@ -72,7 +73,7 @@ class Pairs:
         body: frozenset[str] = frozenset(),
         only: str = "",
     ) -> None:
-        self._places = {(hit.code, hit.offset, hit.kind): hit for hit in recording.hits}
+        self._places = {place_of(hit): hit for hit in recording.hits}
         self._names = names
         self._reason_against = partial(reason_against, reached=True)
         self._hits = hits

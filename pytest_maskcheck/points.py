@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_maskcheck import signals
 from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.results import Frame, Point
 
 if TYPE_CHECKING:
@@ -210,34 +211,25 @@ def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
     ]
 
 
-class _Alike:
-    """Tells which hits are alike. Code objects get numbers: their hash is computed anew, from all that they contain, each time."""
+Place = tuple[int, int, str]
+"""Number of a code object, offset and kind."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[CodeType, int] = {}
-        self._known: dict[int, int] = {}
 
-    def _number(self, code: CodeType) -> int:
-        number = self._known.get(id(code))
-        if number is None:
-            number = self._known[id(code)] = self._numbers.setdefault(code, len(self._numbers))
-        return number
+def place_of(hit: Hit) -> Place:
+    """Return what is equal for hits of one place."""
+    return (number_of(hit.code), hit.offset, hit.kind)
 
-    def place(self, hit: Hit) -> tuple[object, ...]:
-        """Return what is equal for hits of one place."""
-        return (self._number(hit.code), hit.offset, hit.kind)
 
-    def surroundings(self, hit: Hit) -> tuple[object, ...]:
-        """Return what is equal for hits of a place that are taken for the same."""
-        return (tuple((self._number(code), line) for code, line in hit.context[:INNERMOST]), hit.state)
+def _surroundings(hit: Hit) -> tuple[object, ...]:
+    """Return what is equal for hits of a place that are taken for the same."""
+    return (tuple((number_of(code), line) for code, line in hit.context[:INNERMOST]), hit.state)
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
     """Keep the first, the last and, for 3, the second hit of each place in the same surroundings."""
-    alike = _Alike()
     groups: dict[object, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault((alike.place(hit), alike.surroundings(hit)), []).append(hit)
+        groups.setdefault((place_of(hit), _surroundings(hit)), []).append(hit)
     wanted = set()
     for group in groups.values():
         positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
@@ -265,10 +257,9 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
     taken = set(before)
     size += len(taken)
     layers: list[dict[object, list[int]]] = [{} for _ in range(_LAYERS)]
-    alike = _Alike()
     for position, (point, aim) in enumerate(aims):
         key: tuple[object, ...] = ()
-        for groups, part in zip(layers, _layers(point, aim, alike), strict=True):
+        for groups, part in zip(layers, _layers(point, aim), strict=True):
             key = (key, part)
             groups.setdefault(key, []).append(position)
     for groups in layers:
@@ -282,10 +273,10 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
 _LAYERS = 5
 
 
-def _layers(point: Point, aim: Aim, alike: _Alike) -> tuple[object, ...]:
+def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
     """Return what a point is one of, from the coarse to the fine."""
     hit = aim.second or aim.first
-    return ((point.path, point.line), aim.signum, alike.place(hit), alike.surroundings(hit), point.id)
+    return ((point.path, point.line), aim.signum, place_of(hit), _surroundings(hit), point.id)
 
 
 def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
@@ -296,15 +287,15 @@ def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
     return [items[(index * number + seed * size % number) // size] for index in range(size)]
 
 
-Ordinals = dict[tuple["CodeType", int, str], int]
-"""Code object, offset and kind of a place -> which of the places of its kind on its line it is."""
+Ordinals = dict[Place, int]
+"""Place -> which of the places of its kind on its line it is."""
 
 
 def ordinals_of(hits: list[Hit]) -> Ordinals:
     """Number the places of one kind on one line, in the order of the source."""
-    lines: dict[tuple[str, int, str], dict[tuple[CodeType, int, str], tuple[int, ...]]] = {}
+    lines: dict[tuple[str, int, str], dict[Place, tuple[int, ...]]] = {}
     for hit in hits:
-        place = (hit.code, hit.offset, hit.kind)
+        place = place_of(hit)
         places = lines.setdefault((hit.code.co_filename, hit.line, hit.kind), {})
         if place not in places:
             places[place] = _position(hit)
@@ -315,7 +306,7 @@ def ordinals_of(hits: list[Hit]) -> Ordinals:
     }
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
     return list(code.co_positions())
 
@@ -328,7 +319,7 @@ def _position(hit: Hit) -> tuple[int, ...]:
 
 def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
     """Return the point for one interrupt at ``hit``."""
-    ordinal = ordinals[hit.code, hit.offset, hit.kind]
+    ordinal = ordinals[place_of(hit)]
     path = names.short(hit.code.co_filename)
     place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
     return Point(

@@ -397,7 +397,7 @@ class Runner:
         return [entry for entry in entries if not is_harness(entry.tb_frame)]
 
 
-OUTERMOST.add(Runner._body.__code__)  # noqa: SLF001  (the frame above which there is only the harness)
+OUTERMOST.add(id(Runner._body.__code__))  # noqa: SLF001  (the frame above which there is only the harness)
 
 
 def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import wraps
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.codes import number_of, per_code
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -58,7 +59,7 @@ class EngineUnavailableError(RuntimeError):
     """Something that the engine needs is taken; the message says what, and what helps."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Trigger:
     """The event at which an engine acts, and the how-manieth such event of the run it is.
 
@@ -77,7 +78,7 @@ class Trigger:
     callee: CodeType | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Hit:
     """One time that the main thread came by a place where a signal handler can run."""
 
@@ -102,7 +103,7 @@ class Recording:
 
     hits: list[Hit] = field(default_factory=list)
     other_threads: set[tuple[str, int]] = field(default_factory=set)
-    numbers: dict[tuple[CodeType, int, PlaceKind], int] = field(default_factory=dict)
+    numbers: dict[tuple[int, int, PlaceKind], int] = field(default_factory=dict)
     aside: list[range] = field(default_factory=list)
     """Positions of hits that are not to be interrupted because the test asked for that."""
     signums: tuple[int, ...] = ()
@@ -110,17 +111,24 @@ class Recording:
     masking: bool = False
     """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
 
+    running: int = 0
+    """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
+    _context: Context = ()
+
     def begins(self, code: CodeType) -> None:
         """Learn that a function begins, in scope or not."""
+        self.running = 0
         if not self.masking and "pthread_sigmask" in code.co_names:
             self.masking = True
 
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the main thread came by ``offset`` of ``frame``."""
         code = frame.f_code
-        number = self.numbers[code, offset, kind] = self.numbers.get((code, offset, kind), 0) + 1
-        context = context_of(frame, in_scope)
-        self.hits.append(Hit(code, offset, kind, number, context, trigger, self._state()))
+        place = (number_of(code), offset, kind)
+        number = self.numbers[place] = self.numbers.get(place, 0) + 1
+        if self.running != id(frame):
+            self.running, self._context = id(frame), context_of(frame, in_scope)
+        self.hits.append(Hit(code, offset, kind, number, self._context, trigger, self._state()))
 
     def _state(self) -> tuple[object, ...]:
         state: tuple[object, ...] = ()
@@ -263,8 +271,8 @@ class Engine(Protocol):
         ...
 
 
-Awaited = tuple[str, "CodeType", int, "CodeType | None"]
-"""Event, code, offset and callee."""
+Awaited = tuple[str, int, int, int]
+"""Event, code, offset and callee; code objects by ``id``."""
 
 
 class Wait:
@@ -290,7 +298,8 @@ def waits_for(triggers: Sequence[Trigger]) -> dict[Awaited, Wait]:
     """Return what is to be counted to come by all triggers."""
     waits: dict[Awaited, Wait] = {}
     for position, trigger in enumerate(triggers):
-        wait = waits.setdefault((trigger.event, trigger.code, trigger.offset, trigger.callee), Wait())
+        key = (trigger.event, id(trigger.code), trigger.offset, id(trigger.callee))
+        wait = waits.setdefault(key, Wait())
         wait.due.setdefault(trigger.count, []).append(position)
     return waits
 
@@ -341,7 +350,7 @@ def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextMan
     return make
 
 
-@cache
+@per_code
 def line_of(code: CodeType, offset: int) -> int:
     """Return the line of an instruction; of the loop, for a jump back to its head for which the compiler noted none."""
     found = code.co_firstlineno
@@ -355,8 +364,8 @@ def line_of(code: CodeType, offset: int) -> int:
     return found
 
 
-OUTERMOST: set[CodeType] = set()
-"""Code of the harness that calls the test: who calls it is no context."""
+OUTERMOST: set[int] = set()
+"""Code of the harness that calls the test, by ``id``: who calls it is no context."""
 
 
 def context_of(frame: FrameType, in_scope: InScope) -> Context:
@@ -365,7 +374,7 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
     caller = frame.f_back
     while caller is not None:
         code = caller.f_code
-        if code in OUTERMOST:
+        if id(code) in OUTERMOST:
             break
         if in_scope(code.co_filename):
             site = (code, line_of(code, caller.f_lasti))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import dis
 import sys
-from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts.codes import per_code
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -55,7 +56,7 @@ _AFTER_YIELD = 1
 _LOCATION = 3
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def bytecode(code: CodeType) -> bytes:
     """Return the instructions of ``code`` as compiled (``co_code`` builds a new object each time)."""
     return code.co_code
@@ -91,7 +92,7 @@ def _makes_text(operation: int, argument: int) -> bool:
     return operation in _FORMATS or (operation == _BINARY_OP and argument in _REMAINDER)
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def silent(code: CodeType) -> frozenset[int]:
     """Return the instructions that may check for signals without an event of ``sys.monitoring`` that says so."""
     star_call = _STAR_CALL if STAR_CALL_OF_METHOD_IS_SILENT else -1
@@ -175,7 +176,7 @@ def landing(code: CodeType, offset: int) -> int:
     return offset
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def resume_of(code: CodeType) -> int:
     """Return the offset of the ``RESUME`` at function entry."""
     instructions = bytecode(code)

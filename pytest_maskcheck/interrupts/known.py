@@ -6,11 +6,11 @@ A finding at such a point is the interpreter's: no Python code can be written th
 from __future__ import annotations
 
 import dis
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import line_of
+from pytest_maskcheck.interrupts.codes import per_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def _escapes(code: CodeType, offset: int) -> bool:
     return _handler(code, offset) != _handler(code, _destination(code, offset))
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def _destination(code: CodeType, offset: int) -> int:
     for instruction in dis.get_instructions(code):
         if instruction.offset == offset:
@@ -55,7 +55,7 @@ def _handler(code: CodeType, offset: int) -> int:
     return next((target for start, end, target in _exception_table(code) if start <= offset < end), -1)
 
 
-@lru_cache(maxsize=4096)
+@per_code
 def _exception_table(code: CodeType) -> tuple[tuple[int, int, int], ...]:
     """Return (start, end, target) in bytes; the format is that of CPython's Objects/exception_handling_notes.txt."""
     numbers = _varints(code.co_exceptiontable)

@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, Strike
+    from pytest_maskcheck.interrupts.base import Awaited, InScope, Mode, Phase, Strike
     from pytest_maskcheck.interrupts.delivery import Pending
 
 _monitoring = sys.monitoring
@@ -94,6 +94,7 @@ _USED = (
     *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
 )
 _armed: set[int] = set()
+_NOBODY = id(None)
 
 
 def _disarm_in_child() -> None:
@@ -336,9 +337,9 @@ class _Passing:
         waits, returns = self._waits, event == "C_RETURN"
 
         def callback(code: CodeType, at: int, *about: object) -> object:
-            wait = waits.get((event, code, at, None))
+            wait = waits.get((event, id(code), at, _NOBODY))
             if wait is None:
-                needed = returns or (event == "CALL" and ("C_RETURN", code, at, None) in waits)
+                needed = returns or (event == "CALL" and ("C_RETURN", id(code), at, _NOBODY) in waits)
                 return None if needed else _monitoring.DISABLE
             if not wait.due or threading.get_ident() != self._main or self._tool not in _armed:
                 return None
@@ -355,7 +356,7 @@ class _Passing:
         place = frame.f_back
         if place is None or threading.get_ident() != self._main or self._tool not in _armed:
             return None
-        wait = self._waits.get(("PY_RETURN", place.f_code, place.f_lasti, code))
+        wait = self._waits.get(("PY_RETURN", id(place.f_code), place.f_lasti, id(code)))
         trip = self._strike(wait.come(), frame, late=False) if wait is not None else None
         return trip and trip.now
 
@@ -399,14 +400,14 @@ class _Recorder:
         self._in_scope = in_scope
         self._local = _LOCAL[mode]
         self._lines = mode != "checkpoint"
-        self._codes: dict[CodeType, int] = {}  # code in scope that was entered, and its local events
-        self._counts: dict[tuple[str, CodeType, int, CodeType | None], int] = {}
+        self._codes: dict[int, tuple[CodeType, int]] = {}  # code in scope that was entered, and its local events
+        self._counts: dict[Awaited, int] = {}
         self._main = threading.main_thread().ident
         self._asked: _Question | None = None
         self._inside: _Question | None = None
         self._methods: dict[int, int] = {}
         self._under_way: dict[int, int] = {}  # frames that had called something before the start, and where
-        self._returning: set[CodeType] = set()
+        self._returning: dict[int, CodeType] = {}
         self._begun = 0
 
     def start(self, frame: FrameType | None) -> None:
@@ -432,14 +433,14 @@ class _Recorder:
     def stop(self) -> None:
         if self._tool in _armed:
             _monitoring.set_events(self._tool, 0)
-            for code in {*self._codes, *self._returning}:
+            for code in (*(code for code, _ in self._codes.values()), *self._returning.values()):
                 _monitoring.set_local_events(self._tool, code, 0)
         self._asked = self._inside = None
         self._begun = 0
         self._methods.clear()
 
     def _count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
-        key = (event, code, offset, callee)
+        key = (event, id(code), offset, id(callee))
         self._counts[key] = self._counts.get(key, 0) + 1
         return Trigger(event, code, offset, self._counts[key], callee)
 
@@ -452,13 +453,14 @@ class _Recorder:
 
     def _enter(self, code: CodeType) -> bool:
         """Arm a code object in scope when it is first entered; tell whether it is in scope."""
-        if code in self._codes:
+        if id(code) in self._codes:
             return True
         if not self._in_scope(code.co_filename):
             return False
         silent = not self._lines and facts.silent(code)
-        self._codes[code] = self._local | (_events.INSTRUCTION if silent else 0)
-        _monitoring.set_local_events(self._tool, code, self._codes[code])
+        events = self._local | (_events.INSTRUCTION if silent else 0)
+        self._codes[id(code)] = (code, events)
+        _monitoring.set_local_events(self._tool, code, events)
         return True
 
     def _start(self, code: CodeType, offset: int) -> None:
@@ -478,10 +480,12 @@ class _Recorder:
         self._watch_return(frame)
 
     def _resume(self, code: CodeType, offset: int) -> None:
+        self.recording.running = 0
         if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
             self.recording.add("resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset))
 
     def _throw(self, code: CodeType, _: int, __: object) -> None:
+        self.recording.running = 0
         self._enter(code)  # of a generator that was suspended when the recording began, this may be the first event
 
     def _watch_return(self, frame: FrameType) -> None:
@@ -491,13 +495,13 @@ class _Recorder:
         called before the start.
         """
         caller = frame.f_back
-        if self._lines or caller is None or caller.f_code not in self._codes:
+        if self._lines or caller is None or id(caller.f_code) not in self._codes:
             return
         code, offset = caller.f_code, caller.f_lasti
         if facts.is_star_call(code, offset) or (self._is_under_way(caller) and facts.is_call(code, offset)):
-            known = self._codes.get(frame.f_code, 0)
+            _, known = self._codes.get(id(frame.f_code), (None, 0))
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
-            self._returning.add(frame.f_code)
+            self._returning[id(frame.f_code)] = frame.f_code
 
     def _is_under_way(self, frame: FrameType) -> bool:
         return self._under_way.get(id(frame)) == frame.f_lasti
@@ -508,7 +512,7 @@ class _Recorder:
             return None
         caller, offset = frame.f_code, frame.f_lasti
         under_way = self._is_under_way(frame)
-        if caller not in self._codes or not (under_way or facts.is_star_call(caller, offset)):
+        if id(caller) not in self._codes or not (under_way or facts.is_star_call(caller, offset)):
             return None
         trigger = self._count("PY_RETURN", caller, offset, code)
         if facts.STAR_CALL_OF_METHOD_IS_SILENT or under_way:

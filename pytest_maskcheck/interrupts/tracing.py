@@ -202,7 +202,8 @@ class _Recorder(_Tracer):
     def __init__(self, in_scope: InScope, mode: Mode, recording: Recording) -> None:
         super().__init__(in_scope, mode)
         self.recording = recording
-        self._counts: dict[tuple[str, CodeType, int], int] = {}
+        self._counts: dict[tuple[str, int, int], int] = {}
+        self._kept: dict[int, CodeType] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
@@ -210,7 +211,8 @@ class _Recorder(_Tracer):
         return super().enter(frame, event, value)
 
     def _count(self, event: str, code: CodeType, offset: int) -> Trigger:
-        key = (event, code, offset)
+        self._kept[id(code)] = code
+        key = (event, id(code), offset)
         self._counts[key] = self._counts.get(key, 0) + 1
         return Trigger(event, code, offset, self._counts[key])
 
@@ -231,6 +233,7 @@ class _Recorder(_Tracer):
                 self._asked = (id(frame), at, self._count("opcode", code, offset))
                 return self.probe.trip.now
         elif event == "return":
+            self.recording.running = 0
             caller = frame.f_back
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
                 self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
@@ -322,17 +325,17 @@ class _Passing(_Tracer):
         ending: ExitStack,
     ) -> None:
         super().__init__(in_scope, mode)
-        self._codes = {trigger.code for trigger in triggers}
+        self._codes = {id(trigger.code) for trigger in triggers}
         self._waits = waits_for(triggers)
         self._reached = reached
         self._ending = ending
 
     def watches(self, code: CodeType) -> bool:
-        return code in self._codes
+        return id(code) in self._codes
 
     def _strike(self, event: str, place: FrameType, where: int) -> Delivery | None:
         """Return what to deliver if this process is to be interrupted here."""
-        wait = self._waits.get((event, place.f_code, where, None))
+        wait = self._waits.get((event, id(place.f_code), where, id(None)))
         for position in wait.come() if wait is not None else ():
             delivery = self._reached(position)
             if delivery is not None:
