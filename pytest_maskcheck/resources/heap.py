@@ -81,11 +81,13 @@ def _walk() -> _Found:
 def rehearse() -> None:
     """Look once as after an interrupt, so that the types that there are then are known to all processes forked from here."""
     try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt as interrupt:
-        kept = [interrupt]
+        _interrupted()
+    except KeyboardInterrupt:  # with the frame of a call that has ended
         look()
-        del kept
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
 
 
 def _classify(kinds: set[type]) -> None:
