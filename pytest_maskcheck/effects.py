@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _FDS = "/proc/self/fd"
-HAS_PROC = os.path.isdir(_FDS) and os.path.exists("/proc/self/maps")
+HAS_PROC = sys.platform == "linux" and os.path.isdir(_FDS) and os.path.exists("/proc/self/maps")
 """Whether this system tells what a process has open."""
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

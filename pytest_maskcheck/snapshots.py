@@ -29,7 +29,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from os import WNOHANG, fork, getpid, kill, lockf, read, waitpid, write
 from select import select
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 _PAUSE = 0.05
 """Seconds after which a process that waits for its children looks whether they are alive."""
 
+_GRACE = 1.0
+"""Seconds that a hung child gets to write down where it hangs."""
 
 _RETRY = -2
 """The number of the run after the interrupted one."""
@@ -105,7 +107,7 @@ class Snapshots:
     is_usual: Callable[[], bool]
     limit: float
     name: Callable[[str], str] = str
-    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     ended: str = ""
 
     def take(self, points: Sequence[Point], last: Last) -> Generator[Snapshot, None, None]:
@@ -240,9 +242,20 @@ class _Forward:
             if slot.pid and not self._ended(slot):
                 hung = monotonic() - slot.page.since
                 if hung > self._snapshots.limit and not slot.page.done:
-                    kill(slot.pid, signal.SIGABRT)  # faulthandler writes where it hangs
-                    waitpid(slot.pid, 0)
+                    self._abort(slot.pid)
                     self._died(slot, "hang", f"no end after {hung:.1f} s")
+
+    @staticmethod
+    def _abort(pid: int) -> None:
+        """End a child that hangs; give it time to write down where."""
+        kill(pid, signal.SIGABRT)
+        until = monotonic() + _GRACE
+        while monotonic() < until:
+            if waitpid(pid, WNOHANG)[0]:
+                return
+            sleep(0.005)
+        kill(pid, signal.SIGKILL)
+        waitpid(pid, 0)
 
     def _ended(self, slot: _Slot) -> bool:
         pid, status = waitpid(slot.pid, 0 if slot.page.done else WNOHANG)
