@@ -55,27 +55,35 @@ class Rehearsal:
     """Which points come before the first effect outside the process.
 
     Attributes:
+        ahead: interrupts are sent before the call at whose end they arrive: the effect may be that of the last call before it.
         reached: positions of the points that came before it.
         effect: what it was, or ``""``.
         fixture: it came outside the body of the test.
     """
 
+    ahead: bool = False
     reached: set[int] = field(default_factory=set)
     effect: str = ""
     fixture: bool = False
     inside: effects.Outside | None = None
+    _latest: set[int] = field(default_factory=set)
+    _trigger: Trigger | None = None
 
     def hear(self, effect: str) -> None:
         """Take an effect."""
         if not self.effect:
             self.effect, self.fixture = effect, self.inside is None
+            if self.ahead:
+                self.reached -= self._latest
 
-    def reach(self, position: int) -> None:
+    def reach(self, position: int, trigger: Trigger) -> None:
         """Take a point."""
-        if self.inside is not None and not self.effect:
-            self.effect = self.inside.reason()
+        if self.inside is not None and not self.effect and (reason := self.inside.reason()):
+            self.hear(reason)
         if not self.effect:
             self.reached.add(position)
+            self._latest = {*self._latest, position} if trigger is self._trigger else {position}
+            self._trigger = trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,7 @@ class Auditor:
             Refused: the test does not pass when it is run again.
         """
         self._freeze()
-        rehearsal = Rehearsal()
+        rehearsal = Rehearsal(self.engine.ahead)
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._uninterrupted(self._rehearsing(points, rehearsal) if points else nullcontext())
         started = time.perf_counter()
@@ -167,7 +175,11 @@ class Auditor:
     @arming
     def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:
         triggers = [self.aims[point.id].first.trigger for point in points]
-        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), rehearsal.reach):
+
+        def reached(position: int) -> None:
+            rehearsal.reach(position, triggers[position])
+
+        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
             rehearsal.inside = effects.Outside()
             try:
                 yield
@@ -225,7 +237,13 @@ class Auditor:
         finally:
             self._freeze()  # looking for holders has thawed the heap
 
-    def go_forward(self, points: Sequence[Point], forks: Callable[[int], bool], struck: Callable[[], None]) -> Ran:
+    def go_forward(
+        self,
+        points: Sequence[Point],
+        forks: Callable[[int], bool],
+        struck: Callable[[], None],
+        landed: Callable[[], object],
+    ) -> Ran:
         """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
         self._freeze()  # children would copy every object that they look at
         aims = [self.aims[point.id] for point in points]
@@ -237,7 +255,10 @@ class Auditor:
                 return None
             self.runner.owner = getpid()
             hits.append(aims[position].first)
-            return Delivery(aims[position].signum, struck, strike=strike)
+            delivery = Delivery(aims[position].signum, struck, lambda _: landed(), strike)
+            if not delivery.lands_at_once():
+                landed()
+            return delivery
 
         _ = Delivery(0, struck)  # the first one: types that nobody has seen yet take time in every child
         triggers = [aim.first.trigger for aim in aims]

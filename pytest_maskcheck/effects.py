@@ -1,7 +1,7 @@
 """What a run does outside its own process: such runs cannot share their beginning, as snapshots do.
 
 Two ways to see it. While an uninterrupted run is watched, CPython's audit events tell of files that are written, created or
-removed, of sockets, children, threads and mappings. What no event tells (pipes, timers, shared semaphores) is looked for at each
+removed, of sockets, children, threads and mappings. What no event tells (pipes, timers, shared semaphores, threads up to 3.11) is looked for at each
 point before the process forks there. Files that are only read do no harm: a child gets a position of its own in them.
 """
 

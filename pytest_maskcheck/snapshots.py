@@ -57,8 +57,18 @@ _RETRY = -2
 class GoesForward(Protocol):
     """Makes a run that is not interrupted but in children."""
 
-    def __call__(self, points: Sequence[Point], forks: Callable[[int], bool], struck: Callable[[], None], /) -> Ran:
-        """Call ``forks`` with the position of each point as it comes, and interrupt the run there if it returns true."""
+    def __call__(
+        self,
+        points: Sequence[Point],
+        forks: Callable[[int], bool],
+        struck: Callable[[], None],
+        landed: Callable[[], object],
+        /,
+    ) -> Ran:
+        """Call ``forks`` with the position of each point as it comes, and interrupt the run there if it returns true.
+
+        ``struck`` is called as the interrupt is sent, ``landed`` when it arrives, or earlier if it may not.
+        """
         ...
 
 
@@ -177,13 +187,14 @@ class _Forward:
         self._effects: list[str] = []
         self._outside: effects.Outside | None = None
         self._listening = effects.watching(self._effects.append)
+        self._listens = False
 
     def go(self) -> None:
         """Go forward; return only in the process that does, when all children have ended."""
         self._page.begin(0)
         self._snapshots.is_usual()  # what it does the first time only
         self._outside = effects.Outside()
-        ran = self._snapshots.forward(self._points, self._forks, self._struck)
+        ran = self._snapshots.forward(self._points, self._forks, self._struck, self._listen)
         if self._mine is not None:
             self._tell(ran)
             kill(getpid(), signal.SIGKILL)
@@ -224,7 +235,6 @@ class _Forward:
         self._mine = slot
         faulthandler.enable(slot.report, all_threads=True)
         self._outside.own_positions()
-        self._listening.__enter__()
         return True
 
     def _leave(self, reason: str) -> None:
@@ -279,6 +289,12 @@ class _Forward:
         )
 
     # In children
+
+    def _listen(self) -> None:
+        """Listen to what this process does outside; a hook in Python would catch an interrupt that is still to arrive."""
+        if not self._listens:
+            self._listens = True
+            self._listening.__enter__()
 
     def _struck(self) -> None:
         if self._mine is not None:

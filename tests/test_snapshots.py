@@ -92,7 +92,10 @@ PARTLY = {
     "removes": ("with contextlib.suppress(OSError): os.remove('absent')", "os.remove('absent')"),
     "socket": ("socket.socket().close()", "socket.__new__"),
     "child": ("subprocess.run(['true'])", "subprocess.Popen"),
-    "thread": ("thread = threading.Thread(target=len, args=('x',)); thread.start(); thread.join()", "_thread.start"),
+    "thread": (
+        "end = threading.Event(); thread = threading.Thread(target=end.wait); thread.start(); len('x'); end.set(); thread.join()",
+        "thread",
+    ),
     "memory": ("mmap.mmap(-1, 10).close()", "mmap.__new__"),
     "pipe": ("ends = os.pipe(); len('x'); os.close(ends[0]); os.close(ends[1])", "is open: pipe:"),
     "timer": ("signal.setitimer(signal.ITIMER_REAL, 9); len('x'); signal.setitimer(signal.ITIMER_REAL, 0)", "a timer"),

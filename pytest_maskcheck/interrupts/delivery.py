@@ -84,6 +84,10 @@ class Delivery:
         self._begin = begin
         self._stand_in: Probe | None = None
 
+    def lands_at_once(self) -> bool:
+        """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
+        return callable(signal.getsignal(self.strike.signum)) and not self._is_masked()
+
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
         """Note that the place was reached; the signal is sent next."""
         self.strike.fires(frame, in_scope)
@@ -156,13 +160,14 @@ class Delivery:
         return handler
 
     def _blocked(self) -> bool:
-        blocked = hasattr(signal, "pthread_sigmask") and self.strike.signum in signal.pthread_sigmask(
-            signal.SIG_BLOCK, ()
-        )
+        blocked = self._is_masked()
         if blocked:
             self.strike.held = "signal mask"
             self.strike.sent = True
         return blocked
+
+    def _is_masked(self) -> bool:
+        return hasattr(signal, "pthread_sigmask") and self.strike.signum in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def _land(self, frame: FrameType) -> None:
         self.strike.landed = True
