@@ -159,7 +159,7 @@ def test_one_long_test_is_audited_by_all_workers(session):
     assert all(divided.values())
     assert sum(divided.values()) == len(alone.points)
     assert alike(together.audit) == alike(alone)
-    assert {defect.verdict for defect in alone.defects} == {Verdict.ALTERED, Verdict.SWALLOWED}
+    assert {defect.verdict for defect in alone.failures} == {Verdict.ALTERED, Verdict.SWALLOWED}
     assert re.search(r"^=+ 1 failed in ", together.output, re.MULTILINE)
 
 
