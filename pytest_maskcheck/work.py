@@ -347,10 +347,7 @@ class Work:
                 tell(None)
                 if ran.strike.landed:
                     pairs.take(planned[name], self._auditor.aims[name], tail)
-        chosen = pairs.plan()
-        self._auditor.aims |= chosen.aims
-        gc.collect()
-        gc.freeze()
+        chosen = self._aimed(pairs)
         return {point.id: point for point in chosen.points}
 
     def _judge(self, judge: Judge, plan: points.Plan, tell: Tell, snapshots: Callable[[], object] = nothing) -> None:
@@ -422,10 +419,15 @@ class Work:
                 pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
                 continue
             pairs.take(point, plan.aims[point.id], tail)
-        chosen = pairs.plan()
+        chosen = self._aimed(pairs)
         self._remove(chosen, tell, SECOND)
         tell(points.Plan(chosen.points, {}, chosen.left_out))
         tell(Following(0))
+        return chosen
+
+    def _aimed(self, pairs: Pairs) -> points.Plan:
+        """Return the points with a second interrupt, ready to be run."""
+        chosen = pairs.plan()
         self._auditor.aims |= chosen.aims
         gc.collect()
         gc.freeze()  # what was recorded is nothing new to look at
@@ -442,6 +444,7 @@ class Work:
             hits=self._order.settings.hits,
             room=room,
             max_points=self._order.settings.max_points,
+            seed=self._order.settings.seed,
             body=own,
             only=self._order.only,
         )
