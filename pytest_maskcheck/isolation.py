@@ -55,7 +55,7 @@ _TURN, _SINCE, _STRUCK, _DONE = range(4)
 _HOLD = 0.02
 """Seconds for which a worker keeps what it has to say: each message wakes up the process that waits for it."""
 
-_GRACE = 1.0
+GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
 
 
@@ -261,15 +261,11 @@ class _Child:
         if self._hung:
             with suppress(ProcessLookupError):
                 kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
-            self._wait(_GRACE)
+            self._wait(GRACE)
             return Death("hang", f"no end after {self._hung:.1f} s", stack_of(self._report, name))
-        self._wait(_GRACE)
+        self._wait(GRACE)
         status = os.waitstatus_to_exitcode(self._status) if self._status is not None else 0
-        if status >= 0:
-            return Death("crash", f"the process exited with status {status}", ())
-        with suppress(ValueError):
-            return Death("crash", f"killed by {signal.Signals(-status).name}", stack_of(self._report, name))
-        return Death("crash", f"killed by signal {-status}", stack_of(self._report, name))
+        return Death("crash", ending(status), stack_of(self._report, name) if status < 0 else ())
 
     def _wait(self, seconds: float) -> None:
         until = monotonic() + seconds
@@ -294,6 +290,15 @@ class _Child:
             self._reader = self._writer = -1
             self._report.close()
             self.pid = 0
+
+
+def ending(status: int) -> str:
+    """Return in words how a process ended: by an exit status or, below 0, by a signal."""
+    if status >= 0:
+        return f"the process exited with status {status}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"
 
 
 def stack_of(report: IO[bytes], name: Callable[[str], str]) -> tuple[Frame, ...]:

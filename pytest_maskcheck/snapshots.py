@@ -34,7 +34,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.interrupts import Strike
-from pytest_maskcheck.isolation import Death, Page, die_with, in_child, stack_of
+from pytest_maskcheck.isolation import GRACE, Death, Page, die_with, ending, in_child, stack_of
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
 
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.05
 """Seconds after which a process that waits for its children looks whether they are alive."""
-
-_GRACE = 1.0
-"""Seconds that a hung child gets to write down where it hangs."""
 
 _RETRY = -2
 """The number of the run after the interrupted one."""
@@ -259,7 +256,7 @@ class _Forward:
     def _abort(pid: int) -> None:
         """End a child that hangs; give it time to write down where."""
         kill(pid, signal.SIGABRT)
-        until = monotonic() + _GRACE
+        until = monotonic() + GRACE
         while monotonic() < until:
             if waitpid(pid, WNOHANG)[0]:
                 return
@@ -274,9 +271,7 @@ class _Forward:
         if slot.page.done:
             slot.pid = 0
         else:
-            code = os.waitstatus_to_exitcode(status)
-            name = signal.Signals(-code).name if code < 0 else ""
-            self._died(slot, "crash", f"killed by {name}" if name else f"the process exited with status {code}")
+            self._died(slot, "crash", ending(os.waitstatus_to_exitcode(status)))
         return True
 
     def _died(self, slot: _Slot, how: str, detail: str) -> None:

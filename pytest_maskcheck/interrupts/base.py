@@ -145,10 +145,16 @@ class Recording:
         return any(hit is self.hits[position] for positions in self.aside for position in positions)
 
 
-def _sort(handler: object) -> object:
-    """Return what handlers have in common that treat a signal alike: their code. The handler itself may live no longer for it."""
+def called_by(handler: object) -> object:
+    """Return what a handler calls in the end: the function in partials and methods."""
     while isinstance(handler, (functools.partial, MethodType)):
         handler = handler.func if isinstance(handler, functools.partial) else handler.__func__
+    return handler
+
+
+def _sort(handler: object) -> object:
+    """Return what handlers have in common that treat a signal alike: their code. The handler itself may live no longer for it."""
+    handler = called_by(handler)
     if isinstance(handler, FunctionType):
         return handler.__code__
     if handler is None or isinstance(handler, int):

@@ -22,14 +22,12 @@ there too. The signal itself is left pending then, and neither its landing nor w
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
-from types import MethodType
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.interrupts.base import Strike, called_by
 from pytest_maskcheck.interrupts.probe import Probe, Trip
 
 if TYPE_CHECKING:
@@ -207,8 +205,7 @@ def _name(handler: object) -> str:
 
 def _code(handler: object) -> CodeType | None:
     """Return the code of the Python function that a handler is or calls, ``None`` if there is none."""
-    while isinstance(handler, (functools.partial, MethodType)):
-        handler = handler.func if isinstance(handler, functools.partial) else handler.__func__
+    handler = called_by(handler)
     function = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
     return getattr(function, "__code__", None)
 

@@ -281,9 +281,8 @@ class _Striker:
             return None
         _monitoring.set_local_events(self._tool, self._watched, 0)
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
-        del (
-            about
-        )  # the traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks
+        # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
+        del about
         trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
         return trip and trip.now
 
@@ -314,22 +313,23 @@ class _Passing:
         self._ending = ending
         self._main = threading.main_thread().ident
         self._waits = waits_for(triggers)
-        self._watched: dict[CodeType, int] = {}
+        self._watched: dict[int, tuple[CodeType, int]] = {}  # code by ``id``, and its local events
         for trigger in triggers:
             event = _events.CALL if trigger.event == "C_RETURN" else getattr(_events, trigger.event)
             code = trigger.callee or trigger.code
-            self._watched[code] = self._watched.get(code, 0) | event
+            _, events = self._watched.get(id(code), (code, 0))
+            self._watched[id(code)] = (code, events | event)
 
     def start(self) -> None:
         for event in {"CALL", *(trigger.event for trigger in self._triggers)}:
             callback = self._return if event == "PY_RETURN" else self._callback(event)
             _monitoring.register_callback(self._tool, getattr(_events, event), callback)
-        for code, events in self._watched.items():
+        for code, events in self._watched.values():
             _monitoring.set_local_events(self._tool, code, events)
 
     def stop(self) -> None:
         if self._tool in _armed:
-            for code in self._watched:
+            for code, _ in self._watched.values():
                 _monitoring.set_local_events(self._tool, code, 0)
 
     def _callback(self, event: str) -> Callable[..., object]:
