@@ -4,7 +4,7 @@ Theory of operation. ``runtestprotocol(item, nextitem=item.parent)`` sets an ite
 function-scoped fixtures; those of class, module, package and session scope stay, as the item's parent is named
 as the next thing to run. The audit happens inside ``item.runtest``, replaced on the instance: within the wrappers of
 all other plugins, and around functions and asynchronous tests alike. Most of the cost of that is pytest's: reports, captured
-output, log records, hooks. So where no other plugin has to do with each run (:func:`why_whole`), only fixtures are set up and
+output, log records, hooks. So where no other plugin has to do with each run (:func:`_needs_protocol`), only fixtures are set up and
 torn down, by the same ``SetupState``; and of an item that has no function-scoped ones, the body alone is run again. ``unittest`` runs ``setUp``, ``tearDown`` and clean-ups
 within the call; there the audit happens around the test method alone, as these are fixtures: new for each run, and not
 interrupted. An interrupt never leaves it: pytest's fixture machinery catches only ``Exception`` and would skip finalizers
@@ -96,21 +96,15 @@ _OUTPUT = 256
 """Runs after which captured output is thrown away."""
 
 
-def why_whole(item: pytest.Function) -> str:
-    """Return why pytest's whole protocol is needed for each run of an item, or ``""``."""
-    if _is_unittest(item):
-        return "unittest has a protocol of its own"
-    for name in _RUN_HOOKS:
-        for implementation in getattr(item.ihook, name).get_hookimpls():
-            if implementation.function.__module__.partition(".")[0] not in _INDIFFERENT:
-                return f"the plugin {implementation.plugin_name} takes part in each run"
-    needed = _NEED_PROTOCOL.intersection(item.fixturenames)
-    if needed:
-        return f"the fixture {min(needed)} needs it"
+def _needs_protocol(item: pytest.Function) -> bool:
+    """Tell whether pytest's whole protocol is needed for each run of an item: somebody else takes part in it."""
+    if _is_unittest(item) or not _NEED_PROTOCOL.isdisjoint(item.fixturenames):
+        return True
+    implementations = [each for name in _RUN_HOOKS for each in getattr(item.ihook, name).get_hookimpls()]
+    if any(each.function.__module__.partition(".")[0] not in _INDIFFERENT for each in implementations):
+        return True
     plugin: Any = item.config.pluginmanager.get_plugin("logging-plugin")
-    if plugin is not None and (plugin.log_level is not None or plugin.log_cli_level is not None):
-        return "log_level is set for each run"
-    return ""
+    return plugin is not None and (plugin.log_level is not None or plugin.log_cli_level is not None)
 
 
 def _has_fresh(item: pytest.Function) -> bool:
@@ -130,7 +124,7 @@ class ItemTarget:
         self._places = places or {}
         self._warnings: list[warnings.WarningMessage] = []
         self._kept = ExitStack()
-        self.whole = bool(why_whole(item))
+        self.whole = _needs_protocol(item)
         self.bare = not self.whole and not _has_fresh(item)
         """Nothing is set up for a run or torn down after it."""
         self._handler = _Formatting()

@@ -53,6 +53,12 @@ PRELUDE = """
         time.sleep(0.02)
 """
 
+BOARD = """
+    @pytest.fixture
+    def board(request):
+        return getattr(request.config, "workerinput", {}).get("maskcheck_board", "")
+"""
+
 LONG = (
     PRELUDE
     + """
@@ -265,11 +271,8 @@ def test_a_helper_that_dies_loses_no_result(session, place):
 
 OWNER_DIES = (
     PRELUDE
+    + BOARD
     + """
-    @pytest.fixture
-    def board(request):
-        return getattr(request.config, "workerinput", {}).get("maskcheck_board", "")
-
     @pytest.mark.interrupt_safe(hits="all", timeout=60)
     def test_long(board):
         lazy()
@@ -305,11 +308,8 @@ def test_what_was_found_before_the_owner_died_is_reported(session):
 
 AUDIT_DIES = (
     PRELUDE
+    + BOARD
     + """
-    @pytest.fixture
-    def board(request):
-        return getattr(request.config, "workerinput", {}).get("maskcheck_board", "")
-
     @pytest.mark.interrupt_safe(hits="all", timeout=60)
     def test_long(board):
         lazy()
