@@ -101,7 +101,8 @@ def command(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
     monkeypatch.setenv("TERM", "xterm")
-    return [sys.executable, "-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider", "--maskcheck"]
+    options = ["-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider", "--maskcheck", "--maskcheck-strategy=rerun"]
+    return [sys.executable, "-m", "pytest", *options]
 
 
 @pytest.fixture
@@ -185,8 +186,9 @@ def test_a_line_appears_and_vanishes(on_terminal, to_file, args, size):
     assert shown == screen(to_file(*args, columns=size.get("columns", 80)).replace("\n", "\r\n"), **size)
 
 
-def test_the_line_grows_with_snapshots(on_terminal):
+def test_the_line_grows_with_snapshots(pytester, on_terminal):
     """Their results come when all have been taken; the line tells how many have been."""
+    pytester.makepyfile(test_sample=TESTS.replace("range(20)", "range(150)"))
     sent = on_terminal("--maskcheck-strategy=snapshot")
     shown = [int(number) for number in re.findall(r"\x1b\[Kmaskcheck: (\d+)/", sent)]
     assert len(set(shown)) > 3
