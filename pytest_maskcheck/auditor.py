@@ -124,12 +124,13 @@ class Auditor:
     watch: Callable[[Recording], object] = lambda _: None
     aims: dict[str, Aim] = field(default_factory=dict)
 
-    def find(self, choose: Callable[[Recording], Plan], *files: str) -> Plan:
+    def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
         """Warm the test up and return its points.
 
         Parameters:
             choose: makes a plan of a recording.
-            files: files in scope whatever the settings say.
+            files: the test's own, which are in scope whatever the settings say.
+            thin: of many hits of one place few are wanted; see :attr:`.Recording.own`.
 
         Raises:
             Refused: the test does not pass when it is run again.
@@ -139,19 +140,21 @@ class Auditor:
             for kind in kinds:
                 watching.enter_context(kind.learning())
             self._uninterrupted(self.scope.measuring(*files))
-        recording = Recording()
-        self._uninterrupted(self._recording(recording))
+        recorded: list[Recording] = []
+        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None))
         self.runner.kinds = kinds
-        plan = choose(recording)
+        plan = choose(recorded[0])
         self.aims = plan.aims
         return plan
 
     @arming
-    def _recording(self, recording: Recording) -> Iterator[None]:
+    def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
         with self.engine.record(self.scope.in_scope, self.mode, self.signums) as found:
+            found.own = own
             self.watch(found)
+            recorded.append(found)
             yield
-        recording.hits, recording.other_threads, recording.aside = found.hits, found.other_threads, found.aside
+        found.settle()
 
     def baseline(self, points: Sequence[Point] = ()) -> Baseline:
         """Run the test twice as it is.

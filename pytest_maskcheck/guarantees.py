@@ -303,12 +303,7 @@ class _Paused:
 class Watched(Protocol):
     """The recording of a run; see :class:`pytest_maskcheck.interrupts.Recording`."""
 
-    aside: list[range]
-
-    @property
-    def hits(self) -> list[Any]:
-        """What was recorded so far."""
-        ...
+    paused: bool
 
 
 _Identity = tuple[str, str, int]
@@ -330,7 +325,6 @@ class Ledger:
         self._here = here
         self._watched: Watched | None = None
         self._depth = 0
-        self._since = 0
         self._ends: deque[dict[_Identity, object]] = deque(maxlen=2)
         self._completed: dict[_Identity, object] = {}
         self._settled = False
@@ -342,27 +336,26 @@ class Ledger:
     def watch(self, recording: Watched | None) -> None:
         """Note in this recording, from here on, which hits come while interrupts are paused."""
         self._watched = recording
-        self._since = 0
+        self._note()
 
     def pause(self) -> None:
         """Begin to pause."""
         self._depth += 1
-        if self._depth == 1:
-            self._since = len(self._watched.hits) if self._watched is not None else 0
+        self._note()
 
     def resume(self) -> None:
         """Pause no longer."""
         self._depth -= 1
-        if self._depth == 0:
-            self._set_aside()
+        self._note()
 
-    def _set_aside(self) -> None:
+    def _note(self) -> None:
         if self._watched is not None:
-            self._watched.aside.append(range(self._since, len(self._watched.hits)))
+            self._watched.paused = self._depth > 0
 
     def start(self) -> None:
         """Begin a run: nothing is paused and no interrupt sent yet."""
         self._depth = 0
+        self._note()
         self.struck = _never
 
     # What has to hold
@@ -386,8 +379,6 @@ class Ledger:
         Parameters:
             returned: nothing came out of the body.
         """
-        if self._depth:
-            self._set_aside()
         struck = self.struck()
         ends: dict[_Identity, object] = {}
         found: list[Finding] = []

@@ -20,6 +20,7 @@ from pytest_maskcheck.points import (
     beyond,
     evenly,
     few,
+    number_in,
     ordinals_of,
     own_hits,
     place_of,
@@ -98,8 +99,8 @@ class Pairs:
         own = own_hits(tail.hits, self._body)
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
         reason = f"{SECOND}outside the test: pytest or a plugin was running"
-        self._plan.leave_out(reason, len(tail.hits) - len(within))
-        kept = unpaused(within, tail, self._plan, SECOND)
+        self._plan.leave_out(reason, number_in(tail.hits) - number_in(within))
+        kept = unpaused(within, self._plan, SECOND)
         kept = reasonable(kept, self._reason_against, self._plan, SECOND)
         if not self._only:
             kept = few(kept, self._hits, self._plan, SECOND)

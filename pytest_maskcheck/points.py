@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_maskcheck import signals
 from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts.base import is_own, near
 from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.results import Frame, Point
 
@@ -31,14 +32,6 @@ T = TypeVar("T")
 
 PAUSED = "within maskcheck.paused()"
 """The reason why hits are left out at which the test asked not to be interrupted."""
-
-INNERMOST = 4
-"""So many callers, innermost first, make up the calling context of a hit as far as ``hits`` is concerned.
-
-What code does about an interrupt is decided near the place: by the ``with`` and ``try`` blocks around it and around the calls that
-led there. A caller further out is interrupted at its own places, and in the functions it calls, which have it among their innermost
-callers. Of whole contexts there can be as many as there are hits: in a recursion each level is another one.
-"""
 
 _PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
@@ -108,7 +101,7 @@ class Names:
         """Take the root directory, which needs not exist."""
         self._roots = [root, *sorted((p for p in map(os.path.abspath, sys.path)), key=len, reverse=True)]
         self.short = lru_cache(maxsize=None)(self._short)
-        self.frame = lru_cache(maxsize=None)(self._frame)
+        self.frame = per_code(self._frame)
 
     def _short(self, filename: str) -> str:
         path = os.path.abspath(filename)
@@ -151,8 +144,8 @@ def plan(
     """
     chosen = Plan()
     within = _within(recording.hits, body)
-    chosen.leave_out("outside the test: pytest or a plugin was running", len(recording.hits) - len(within))
-    kept = reasonable(unpaused(within, recording, chosen), reason_against, chosen)
+    chosen.leave_out("outside the test: pytest or a plugin was running", number_in(recording.hits) - number_in(within))
+    kept = reasonable(unpaused(within, chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
     chosen.leave_out("line reached on another thread: only the main thread is interrupted", elsewhere)
     if not only:
@@ -169,10 +162,15 @@ def plan(
     return chosen
 
 
-def unpaused(hits: list[Hit], recording: Recording, chosen: Plan, what: str = "") -> list[Hit]:
+def number_in(hits: list[Hit]) -> int:
+    """Return how many hits there were, those that were not kept included."""
+    return sum(hit.stands_for for hit in hits)
+
+
+def unpaused(hits: list[Hit], chosen: Plan, what: str = "") -> list[Hit]:
     """Return the hits at which the test wants to be interrupted; the others are counted in ``chosen``, as what they are."""
-    kept = [hit for hit in hits if not recording.is_aside(hit)] if recording.aside else hits
-    chosen.leave_out(what + PAUSED, len(hits) - len(kept))
+    kept = [hit for hit in hits if not hit.aside]
+    chosen.leave_out(what + PAUSED, number_in(hits) - number_in(kept))
     return kept
 
 
@@ -181,7 +179,7 @@ def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, wha
     kept: list[Hit] = []
     for hit in hits:
         if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
-            chosen.leave_out(what + reason)
+            chosen.leave_out(what + reason, hit.stands_for)
         else:
             kept.append(hit)
     return kept
@@ -192,7 +190,9 @@ def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> li
     if number is None:
         return hits
     kept = _first_and_last(hits, number)
-    chosen.leave_out(f"{what}further hit of a place in one calling context (hits={number})", len(hits) - len(kept))
+    chosen.leave_out(
+        f"{what}further hit of a place in one calling context (hits={number})", number_in(hits) - len(kept)
+    )
     return kept
 
 
@@ -204,11 +204,7 @@ def _within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
 
 def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
     """Return the positions of the hits that are in the test's own files or were called from them."""
-    return [
-        position
-        for position, hit in enumerate(hits)
-        if hit.code.co_filename in body or any(code.co_filename in body for code, _ in hit.context)
-    ]
+    return [position for position, hit in enumerate(hits) if is_own(hit.code, hit.context, body)]
 
 
 Place = tuple[int, int, str]
@@ -222,7 +218,7 @@ def place_of(hit: Hit) -> Place:
 
 def _surroundings(hit: Hit) -> tuple[object, ...]:
     """Return what is equal for hits of a place that are taken for the same."""
-    return (tuple((number_of(code), line) for code, line in hit.context[:INNERMOST]), hit.state)
+    return (near(hit.context), hit.state)
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:

@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
@@ -42,23 +42,40 @@ class Raised(Packed):
     over: bool = False
 
 
-def traceback_of(entries: list[TracebackType]) -> TracebackType | None:
+class Entry(NamedTuple):
+    """An entry of a traceback, taken apart once: each reading of ``tb_frame`` and of ``f_code`` raises an audit event."""
+
+    traceback: TracebackType
+    frame: FrameType
+    code: CodeType
+
+    @property
+    def line(self) -> int:
+        """Its line; ``tb_lineno`` is None at a jump for which the compiler noted none."""
+        return line_of(self.code, self.traceback.tb_lasti)
+
+
+def entries_of(error: BaseException) -> list[Entry]:
+    """Return the entries of the traceback of ``error``, outermost first."""
+    return [Entry(traceback, frame := traceback.tb_frame, frame.f_code) for traceback in walk(error.__traceback__)]
+
+
+def traceback_of(entries: list[Entry]) -> TracebackType | None:
     """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
     traceback = None
     for entry in reversed(entries):
-        traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, entry_line(entry))
+        traceback = TracebackType(traceback, entry.frame, entry.traceback.tb_lasti, entry.line)
     return traceback
 
 
-def handler_codes(strike: Strike) -> set[CodeType | None]:
-    """Return the code of the handlers that CPython itself called."""
-    return {one.handler_code for one in strike.in_turn() if one.fired and not one.landed}
+def handler_codes(strike: Strike) -> set[int]:
+    """Return the code, by ``id``, of the handlers that CPython itself called."""
+    return {id(one.handler_code) for one in strike.in_turn() if one.fired and not one.landed}
 
 
-def begins_handler(entry: TracebackType, codes: set[CodeType | None]) -> bool:
+def begins_handler(entry: Entry, codes: set[int]) -> bool:
     """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    frame = entry.tb_frame
-    return frame.f_code in codes or frame.f_globals.get("__name__") == delivery.__name__
+    return id(entry.code) in codes or entry.frame.f_globals.get("__name__") == delivery.__name__
 
 
 def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
@@ -118,11 +135,6 @@ def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
-
-
-def entry_line(entry: TracebackType) -> int:
-    """Return the line of an entry; its own ``tb_lineno`` is None at a jump for which the compiler noted none."""
-    return line_of(entry.tb_frame.f_code, entry.tb_lasti)
 
 
 def is_harness(frame: FrameType) -> bool:

@@ -22,17 +22,17 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from os import getpid, kill
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike
 from pytest_maskcheck.raised import (
+    Entry,
     Raised,
     begins_handler,
     chain,
     count_interrupts,
     drop,
-    entry_line,
+    entries_of,
     finalizer_of,
     handler_codes,
     is_harness,
@@ -40,7 +40,6 @@ from pytest_maskcheck.raised import (
     last_line,
     may_interrupt,
     traceback_of,
-    walk,
 )
 from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.together import Together
@@ -248,7 +247,7 @@ class Runner:
         if error is not None:
             entries = self._entries(error, ran.strike)
             ran.raised = self._raised(error, entries, ran.strike)
-            test = entries[0].tb_frame if entries else None
+            test = entries[0].frame if entries else None
             if self.keep:
                 self.exception = error.with_traceback(traceback_of(entries))
             else:
@@ -375,8 +374,8 @@ class Runner:
             found = self._read(befores)
         return found
 
-    def _raised(self, error: BaseException, entries: list[TracebackType], strike: Strike) -> Raised:
-        frames = tuple(self.names.frame(entry.tb_frame.f_code, entry_line(entry)) for entry in entries)
+    def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
+        frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
         return Raised(
             type=type(error).__qualname__,
             text=self.surroundings.named(last_line(error)),
@@ -386,15 +385,15 @@ class Runner:
             late=not frames,
         )
 
-    def _entries(self, error: BaseException, strike: Strike) -> list[TracebackType]:
+    def _entries(self, error: BaseException, strike: Strike) -> list[Entry]:
         """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
-        entries = list(walk(error.__traceback__))
-        scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.tb_frame.f_code.co_filename))
+        entries = entries_of(error)
+        scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.code.co_filename))
         entries = entries[next(scoped, 0) :]
         codes = handler_codes(strike)
         handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
         entries = entries[: handlers[-1]] if handlers else entries
-        return [entry for entry in entries if not is_harness(entry.tb_frame)]
+        return [entry for entry in entries if not is_harness(entry.frame)]
 
 
 OUTERMOST.add(id(Runner._body.__code__))  # noqa: SLF001  (the frame above which there is only the harness)

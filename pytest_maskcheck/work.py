@@ -165,7 +165,8 @@ class Work:
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         order = self._order
         try:
-            plan = self._auditor.find(self._choose, *own_files(self.item))
+            thin = order.settings.hits is not None and not self._only
+            plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))

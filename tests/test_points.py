@@ -9,8 +9,9 @@ from types import CodeType
 import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
+from pytest_maskcheck.interrupts.base import INNERMOST
 from pytest_maskcheck.pairs import _Sample
-from pytest_maskcheck.points import ID, INNERMOST, Names, plan
+from pytest_maskcheck.points import ID, Names, plan
 
 SOURCE = """
 def work(n):

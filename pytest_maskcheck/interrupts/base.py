@@ -12,6 +12,7 @@ import _signal  # type: ignore[import-not-found]
 import functools
 import signal
 import sys
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -51,8 +52,8 @@ Lines, not instructions: ``f_lasti`` of a calling frame depends on how the call 
 
 
 _USUAL = signal.default_int_handler
-_handler_of = _signal.getsignal  # that of ``signal`` makes members of an enum, and takes a hundred times as long
-_change_mask = getattr(_signal, "pthread_sigmask", None)
+handler_of = _signal.getsignal  # that of ``signal`` makes members of an enum, and takes a hundred times as long
+change_mask = getattr(_signal, "pthread_sigmask", None)
 
 
 class EngineUnavailableError(RuntimeError):
@@ -90,11 +91,36 @@ class Hit:
     trigger: Trigger
     state: tuple[object, ...] = ()
     """What becomes of the signals there: the handlers in force, and the signals that are masked. Nothing: all as usual."""
+    aside: bool = False
+    """The test asked not to be interrupted there."""
+    stands_for: int = 1
+    """How many hits it is: itself, and those before it that were not kept; see :attr:`Recording.own`."""
 
     @property
     def line(self) -> int:
         """The line of the instruction."""
         return line_of(self.code, self.offset)
+
+
+INNERMOST = 4
+"""So many callers, innermost first, make up the calling context of a hit as far as ``hits`` is concerned.
+
+What code does about an interrupt is decided near the place: by the ``with`` and ``try`` blocks around it and around the calls that
+led there. A caller further out is interrupted at its own places, and in the functions it calls, which have it among their innermost
+callers. Of whole contexts there can be as many as there are hits: in a recursion each level is another one.
+"""
+
+
+def near(context: Context) -> tuple[tuple[int, int], ...]:
+    """Return what is equal for calling contexts that are taken for the same."""
+    return tuple((number_of(code), line) for code, line in context[:INNERMOST])
+
+
+_KEPT = 2
+"""So many hits are kept, besides the last one."""
+
+_NO_HIT = cast("Hit", None)
+"""In place of one that is not kept."""
 
 
 @dataclass(slots=True)
@@ -104,8 +130,13 @@ class Recording:
     hits: list[Hit] = field(default_factory=list)
     other_threads: set[tuple[str, int]] = field(default_factory=set)
     numbers: dict[tuple[int, int, PlaceKind], int] = field(default_factory=dict)
-    aside: list[range] = field(default_factory=list)
-    """Positions of hits that are not to be interrupted because the test asked for that."""
+    paused: bool = False
+    """The test asks not to be interrupted at present."""
+    own: frozenset[str] | None = None
+    """Files of the test's own code, if few hits are wanted: the first two and the last of each place near which all is the same.
+
+    Those of code that the test did not call are kept apart from those after the next hit of code that it called.
+    """
     signums: tuple[int, ...] = ()
     """The signals of which it is noted at each hit what would become of them."""
     masking: bool = False
@@ -114,6 +145,10 @@ class Recording:
     running: int = 0
     """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
     _context: Context = ()
+    _near: tuple[tuple[int, int], ...] = ()
+    _called: bool = False
+    _latest: dict[object, list[int]] = field(default_factory=dict)
+    _others: dict[object, list[int]] = field(default_factory=dict)
 
     def begins(self, code: CodeType) -> None:
         """Learn that a function begins, in scope or not."""
@@ -128,21 +163,45 @@ class Recording:
         number = self.numbers[place] = self.numbers.get(place, 0) + 1
         if self.running != id(frame):
             self.running, self._context = id(frame), context_of(frame, in_scope)
-        self.hits.append(Hit(code, offset, kind, number, self._context, trigger, self._state()))
+            if self.own is not None:
+                self._near, self._called = near(self._context), is_own(code, self._context, self.own)
+        hit = Hit(code, offset, kind, number, self._context, trigger, self._state(), self.paused)
+        self.hits.append(hit)
+        if self.own is not None:
+            self._thin((place, self._near, hit.state, hit.aside), hit)
+
+    def _thin(self, key: object, hit: Hit) -> None:
+        """Forget the hit before this one, if it is one of many: neither the first nor the second."""
+        groups = self._latest if self._called else self._others
+        if self._called:
+            self._others.clear()
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = [0, 0]
+        count, position = group
+        if count > _KEPT:
+            hit.stands_for += self.hits[position].stands_for
+            self.hits[position] = _NO_HIT
+        group[:] = count + 1, len(self.hits) - 1
+
+    def settle(self) -> None:
+        """Close the gaps that forgotten hits left; nothing is recorded any more."""
+        self.hits = [hit for hit in self.hits if hit is not _NO_HIT]
 
     def _state(self) -> tuple[object, ...]:
         state: tuple[object, ...] = ()
         for signum in self.signums:
-            handler = _handler_of(signum)
+            handler = handler_of(signum)
             if handler is not _USUAL:
                 state += ((signum, _sort(handler)),)
-        if self.masking and _change_mask is not None:
-            state += tuple(sorted(_change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
+        if self.masking and change_mask is not None:
+            state += tuple(sorted(change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
         return state
 
-    def is_aside(self, hit: Hit) -> bool:
-        """Tell whether the test asked not to be interrupted at a hit."""
-        return any(hit is self.hits[position] for positions in self.aside for position in positions)
+
+def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
+    """Tell whether code is in files of a test's own, or was called from there."""
+    return code.co_filename in files or any(caller.co_filename in files for caller, _ in context)
 
 
 def called_by(handler: object) -> object:
@@ -356,18 +415,25 @@ def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextMan
     return make
 
 
-@per_code
 def line_of(code: CodeType, offset: int) -> int:
     """Return the line of an instruction; of the loop, for a jump back to its head for which the compiler noted none."""
-    found = code.co_firstlineno
-    for start, end, line in code.co_lines():
-        if start > offset:
-            break
-        if line is not None:
-            found = line
-        elif offset < end and facts.is_backward_jump(code, offset):
-            return line_of(code, facts.target(code, offset))
-    return found
+    starts, lines, unnoted = _lines(code)
+    at = bisect_right(starts, offset) - 1
+    if at in unnoted and facts.is_backward_jump(code, offset):
+        return line_of(code, facts.target(code, offset))
+    return lines[at]
+
+
+@per_code
+def _lines(code: CodeType) -> tuple[list[int], list[int], set[int]]:
+    """Return where stretches of one line begin, the line of each or else that before it, and which have none noted."""
+    starts, lines, unnoted = [-1], [code.co_firstlineno], set()
+    for start, _, line in code.co_lines():
+        if line is None:
+            unnoted.add(len(starts))
+        starts.append(start)
+        lines.append(lines[-1] if line is None else line)
+    return starts, lines, unnoted
 
 
 OUTERMOST: set[int] = set()

@@ -27,7 +27,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.base import Strike, called_by
+from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of
 from pytest_maskcheck.interrupts.probe import Probe, Trip
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Delivery:
 
     def lands_at_once(self) -> bool:
         """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
-        return callable(signal.getsignal(self.strike.signum)) and not self._is_masked()
+        return callable(handler_of(self.strike.signum)) and not self._is_masked()
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
         """Note that the place was reached; the signal is sent next."""
@@ -152,7 +152,7 @@ class Delivery:
 
     def _look(self) -> object:
         """Note which handler is in force, and return it."""
-        handler = signal.getsignal(self.strike.signum)
+        handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
         return handler
@@ -165,7 +165,7 @@ class Delivery:
         return blocked
 
     def _is_masked(self) -> bool:
-        return hasattr(signal, "pthread_sigmask") and self.strike.signum in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return change_mask is not None and self.strike.signum in change_mask(signal.SIG_BLOCK, ())
 
     def _land(self, frame: FrameType) -> None:
         self.strike.landed = True
@@ -176,7 +176,7 @@ class Delivery:
         """Run the handler in force in ``frame``."""
         call = call or _call
         strike = self.strike
-        handler = signal.getsignal(strike.signum)
+        handler = handler_of(strike.signum)
         strike.sent = not callable(handler) or wakes_up()
         strike.raised = True
         self._land(frame)

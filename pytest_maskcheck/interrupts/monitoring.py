@@ -54,7 +54,7 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING, cast
 
-from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts import base, codes, facts, probe
 from pytest_maskcheck.interrupts.base import (
     EngineUnavailableError,
     Recording,
@@ -67,7 +67,7 @@ from pytest_maskcheck.interrupts.base import (
     waits_for,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
-from pytest_maskcheck.interrupts.probe import HANDLER, Probe
+from pytest_maskcheck.interrupts.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -95,6 +95,8 @@ _USED = (
 )
 _armed: set[int] = set()
 _NOBODY = id(None)
+_OURS = frozenset({codes.__file__, base.__file__, facts.__file__, probe.__file__, __file__})
+"""Files of what runs when CPython handles the probe: nobody under test called it."""
 
 
 def _disarm_in_child() -> None:
@@ -463,9 +465,9 @@ class _Recorder:
         _monitoring.set_local_events(self._tool, code, events)
         return True
 
-    def _start(self, code: CodeType, offset: int) -> None:
-        if code is HANDLER:
-            return
+    def _start(self, code: CodeType, offset: int) -> object:
+        if code.co_filename in _OURS:
+            return _monitoring.DISABLE
         self.recording.begins(code)
         in_scope = self._enter(code)
         frame = caller_frame()
@@ -474,10 +476,11 @@ class _Recorder:
                 self._begun = id(frame)
                 trigger = self._count("PY_START", code, offset)
                 self.recording.add("line", offset, frame, self._in_scope, trigger)
-            return
+            return None
         if in_scope and self._mine(code, offset):
             self.recording.add("entry", offset, frame, self._in_scope, self._count("PY_START", code, offset))
         self._watch_return(frame)
+        return None
 
     def _resume(self, code: CodeType, offset: int) -> None:
         self.recording.running = 0
@@ -523,7 +526,9 @@ class _Recorder:
         return None
 
     def _instruction(self, code: CodeType, offset: int) -> object:
-        if threading.get_ident() != self._main or offset not in facts.silent(code):
+        if offset not in facts.silent(code):
+            return _monitoring.DISABLE
+        if threading.get_ident() != self._main:
             return None
         trigger = self._count("INSTRUCTION", code, offset)
         if wakes_up():
