@@ -209,6 +209,16 @@ OTHERS = {
                 for _ in range(6):
                     len("y")
         """,
+    "bounded_otherwise": """
+        @pytest.mark.interrupt_safe(interrupts=2, max_points=40, seed=1, hits="all")
+        def test_it():
+            try:
+                for _ in range(4):
+                    len("x")
+            finally:
+                for _ in range(6):
+                    len("y")
+        """,
     "first_hits": """
         @pytest.mark.interrupt_safe(interrupts=2, hits=1)
         def test_it():
@@ -377,6 +387,14 @@ def test_max_points_bounds_both_sorts_together(audits):
     firsts = {point.first.id for point in audit.points if point.first}
     assert len(firsts) > 3
     assert len({point.line for point in audit.points if point.first}) > 1
+
+
+def test_another_seed_takes_other_pairs(audits):
+    """As many."""
+    samples = [[point for point in audits[name].points if point.first] for name in ("bounded", "bounded_otherwise")]
+    ids, others = ({point.id.replace("bounded_otherwise", "bounded") for point in sample} for sample in samples)
+    assert len(ids) == len(others)
+    assert ids != others
 
 
 def test_hits_hold_for_the_tail(audits):
