@@ -7,7 +7,8 @@ whatever way comes later. What an executor returns is judged here, by these rule
 2. What makes a test fail was seen twice, the second time in a clean process; or the same thing was confirmed at
    another point and this one was seen in a clean process.
 3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
-   one before it left the code unusable. That pair is run again in a clean process.
+   one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
+   After all points that passed there is a full run.
 4. What an uninterrupted run leaves behind too is not a finding.
 """
 
@@ -26,7 +27,7 @@ from pytest_maskcheck.runs import Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.points import Plan
@@ -88,6 +89,7 @@ class Judge:
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
+    _unproven: list[Point] = field(default_factory=list)  # clean themselves, but no full run came after them
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,8 @@ class Judge:
         position = 0
         while position < len(todo) and not self.late():
             position = self._sequence(todo, position)
+        unproven, self._unproven = self._unproven, []
+        self._blame(unproven)
         audited = [point for point in points if point.id in self.results]
         for point in audited:
             result = self.results[point.id]
@@ -114,13 +118,13 @@ class Judge:
         Parameters:
             point: where it was interrupted.
             ran: the run.
-            again: the run after it in the same process, interrupted at the next point, if one was made.
+            again: the run after it in the same process, if one was made.
         """
         result = self.judge(point, ran)
         if _failing(result):
             result = self._attribution.with_origins(point, self._confirm(point, result, fresh=True))
         elif again is not None and _strayed(again):
-            self._suspect(point, result, again)
+            self._suspect([point], result, again)
             return
         self._final(result)
 
@@ -145,10 +149,11 @@ class Judge:
         fresh = position == start
         if strayed and not fresh:
             assert waiting is not None
-            self._suspect(points[position - 1], waiting, ran)
+            self._suspect(points[start:position], waiting, ran)
             return position
         if position >= len(points):
             return position
+        self._unproven += points[start:position]
         assert result is waiting
         if result.reason and not fresh:
             return position  # another way than before: try it in a clean process
@@ -197,22 +202,52 @@ class Judge:
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
 
-    def _suspect(self, point: Point, result: PointResult, after: Ran) -> None:
-        """Find out whether ``point`` leaves the code unusable: the run after it did not get to its own point."""
+    def _suspect(self, points: Sequence[Point], result: PointResult, after: Ran) -> None:
+        """Find out which of the points leaves the code unusable: the run after the last one did not get to its own point.
+
+        Parameters:
+            points: those that were run in one process.
+            result: that of the last one; the others have theirs.
+            after: the run after it.
+        """
+        *earlier, point = points
+        finding, repeated = self._unusable(point)
+        if finding is not None:
+            self._unproven += earlier
+            result = replace(result, findings=(*result.findings, finding))
+        elif repeated and not self._blame(earlier):
+            result = replace(
+                result, note=f"once, the next run in the same process {trouble(after)}; not so in a clean process"
+            )
+        self._final(result)
+
+    def _unusable(self, point: Point) -> tuple[Finding | None, bool]:
+        """Return what is wrong with a full run after one that is interrupted at a point, and whether there could be one."""
         with self.looking():
             runs = alone(self.executor, point, None)
         last = runs[-1]
-        if len(runs) > 1 and not last.passed:
-            identity = last.died or (last.raised.type if last.raised else "fixture")
-            detail = f"the next run of the test {trouble(last)}{_where(last)}{self._differs(runs[0])}"
-            finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
-            result = PointResult(
-                point.id, (*result.findings, finding), "", result.note, result.exception, result.traceback
-            )
-        elif len(runs) > 1:
-            note = f"once, the next run in the same process {trouble(after)}; not so in a clean process"
-            result = PointResult(point.id, result.findings, result.reason, note, result.exception, result.traceback)
-        self._final(result)
+        if len(runs) < 2 or last.passed:
+            return None, len(runs) > 1
+        identity = last.died or (last.raised.type if last.raised else "fixture")
+        detail = f"the next run of the test {trouble(last)}{_where(last)}{self._differs(runs[0])}"
+        return Finding(Verdict.UNUSABLE, "test", identity, detail), True
+
+    def _blame(self, points: Sequence[Point]) -> bool:
+        """Find those of several points after which a full run fails, by halving; tell whether there are any."""
+        if len(points) > 1:
+            middle = len(points) // 2
+            return self._breaks(points) and any([self._blame(points[:middle]), self._blame(points[middle:])])
+        for point in points:
+            finding, _ = self._unusable(point)
+            if finding is not None:
+                result = self.results[point.id]
+                self._final(replace(result, findings=(*result.findings, finding)))
+                return True
+        return False
+
+    def _breaks(self, points: Sequence[Point]) -> bool:
+        """Tell whether a full run fails after runs that are interrupted at these points."""
+        return not self.late() and not alone(self.executor, *points, None)[-1].passed
 
     def _differs(self, ran: Ran) -> str:
         """Return in words what a run left otherwise than an uninterrupted one."""

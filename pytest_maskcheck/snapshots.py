@@ -6,7 +6,8 @@ Whatever the way to the points costs, it is gone once. Rules:
    (:mod:`.effects`), snapshots end; what comes after it is run again from the beginning. The run ends at the last point, as effects
    may follow. A child that has one betrays itself: then nothing that was found counts, as others ran beside it.
 2. The next run is the retry, as in every way to make runs. But it takes the whole way once more, so a child first looks at what the
-   modules in scope keep. If that is as after an uninterrupted run, the next run would be one; if not, the child makes it.
+   modules in scope keep. If that is as after an uninterrupted run, the next run would be one; if not, the child makes it: through,
+   or to the last point if effects may follow.
 3. As many children run side by side as there are cores. One that finds no room makes the run that goes forward wait.
 4. All descriptors that are needed are open before the run begins: what appears later would be a leftover of the test.
 5. A child ends by SIGKILL from its own hand, and so does the process that goes forward, when it is through or cannot go on.
@@ -99,7 +100,7 @@ class Snapshots:
 
     Parameters:
         forward: makes the run that goes forward, and, in children, those that are interrupted.
-        again: makes the run after the one that was interrupted at a point.
+        again: makes the run after one that was interrupted.
         is_usual: tells whether modules keep what they keep after an uninterrupted run.
         limit: seconds that one run may take.
         name: shortens file names.
@@ -110,7 +111,7 @@ class Snapshots:
     """
 
     forward: GoesForward
-    again: Callable[[Point], Ran]
+    again: Callable[[], Ran]
     is_usual: Callable[[], bool]
     limit: float
     name: Callable[[str], str] = str
@@ -302,7 +303,7 @@ class _Forward:
         again = None
         if not self._last(self._points[slot.position], ran) and not self._snapshots.is_usual():
             slot.page.begin(_RETRY)
-            again = self._snapshots.again(self._points[slot.position])
+            again = self._snapshots.again()
         slot.page.finish()
         self._locked(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
         write(self._writer, b".")

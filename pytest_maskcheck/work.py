@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,10 +223,9 @@ class Work:
         if not wanted or self._betrayed:
             tell(Made(self._betrayed or chosen.text))
             return
-        following = {point.id: after for point, after in pairwise([*judge.plan.points, None]) if point}
         snapshots = Snapshots(
             self._auditor.go_forward,
-            lambda point: self._auditor.make_run(following[point.id], nothing),
+            lambda: self._auditor.make_run(wanted[-1] if baseline.rehearsal.effect else None, nothing),
             lambda: not fingerprint.differences(self._state.take(), *baseline.states),
             self.limit,
             self._names.short,

@@ -67,8 +67,8 @@ def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResul
     plan = Plan([point(line) for line in range(1, number + 1)])
     said: list[PointResult] = []
     results = Judge(script, plan, Rules(**rules), report=said.append).audit()  # type: ignore[arg-type]
-    assert said == list(results)
-    return said, script
+    assert list({result.point: result for result in said}.values()) == list(results)
+    return list(results), script
 
 
 def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() -> None:
@@ -87,7 +87,7 @@ def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_on
 
     results, script = judged(run)
     assert [[finding.verdict for finding in result.findings] for result in results] == [[], [Verdict.LEAK], []]
-    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None]]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None], [1, None]]
 
 
 def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
@@ -161,7 +161,7 @@ def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not
 
     results, script = judged(run)
     assert [result.reason for result in results] == ["", "not reached again", ""]
-    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None]]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None], [1, None]]
 
 
 @pytest.mark.parametrize("verdict", ["hang", "crash"])
@@ -249,3 +249,60 @@ def test_notes_say_how_the_interrupt_arrived() -> None:
     assert judge.judge(point(7), held).note == "went to queue_it, held back by the signal mask, arrived at a.py:1"
     assert judge.judge(point(7), interrupted()).note == "arrived at a.py:1"
     assert judge.judge(point(1), interrupted()).note == ""
+
+
+def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
+    """All points that do, each in clean processes, and no others: the runs that stop at their points never fail."""
+
+    def run(history: list[Point | None]) -> Ran:
+        broken = any(point and point.line in {2, 7} for point in history)
+        return (
+            interrupted()
+            if history[-1]
+            else interrupted(text="ValueError: broken", fired=False)
+            if broken
+            else passed()
+        )
+
+    results, script = judged(run, number=9)
+    assert [len(result.findings) for result in results] == [0, 1, 0, 0, 0, 0, 1, 0, 0]
+    assert {finding.verdict for result in results for finding in result.findings} == {Verdict.UNUSABLE}
+    assert not any("not so in a clean process" in result.note for result in results)
+    assert script.processes[0] == [*(point(line) for line in range(1, 10)), None]
+
+
+def test_what_only_several_points_break_together_is_told() -> None:
+    """None of them alone is to blame."""
+
+    def run(history: list[Point | None]) -> Ran:
+        broken = len(history) > 3
+        return (
+            interrupted()
+            if history[-1]
+            else interrupted(text="ValueError: broken", fired=False)
+            if broken
+            else passed()
+        )
+
+    results, _ = judged(run, number=9)
+    assert not any(result.findings for result in results)
+    assert "the next run in the same process raised ValueError: broken; not so in a clean process" in results[-1].note
+
+
+def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
+    """What passed before the defect is run once more, with a full run behind it."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last is None:
+            broken = any(point and point.line == 1 for point in history)
+            return interrupted(text="ValueError: broken", fired=False) if broken else passed()
+        return interrupted(*([LOCK] if last.line == 3 else []))
+
+    results, _ = judged(run, number=4)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [
+        [Verdict.UNUSABLE],
+        [],
+        [Verdict.LEAK],
+        [],
+    ]

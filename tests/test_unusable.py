@@ -193,3 +193,70 @@ def test_five_differences_are_named(kept):
     told = fingerprint.differences(look(), before, before)
     assert told.count("; kept.NEW") == 4
     assert told.endswith("; and 2 more")
+
+
+LATER = """
+import pytest
+
+KEPT = []
+
+def first():
+    KEPT.append(1)
+    len("x")
+    KEPT.pop()
+
+def second():
+    for each in "abcdefgh":
+        len(each)
+
+def third():
+    assert not KEPT, "kept"
+
+@pytest.mark.interrupt_safe(strategy="{strategy}")
+def test_it():
+    first()
+    second()
+    {last}
+"""
+
+
+@pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
+@pytest.mark.parametrize("last", ["third()", "third(); len('y')"])
+def test_what_fails_only_later_is_found_where_it_was_caused(audit, strategy, last):
+    """The runs in between end at their own points, before they could fail; the first that could is not the one to blame."""
+    audited = audit(LATER.format(strategy=strategy, last=last)).audit
+    assert audited.strategy.startswith(strategy)
+    (defect,) = audited.failures
+    assert defect.verdict == "unusable"
+    assert {point.function for point in defect.points} == {"first"}
+    assert {point.line for point in defect.points} == {6, 7}
+    assert "the next run of the test raised AssertionError: kept" in defect.detail
+    assert not any("not so in a clean process" in result.note for result in audited.results)
+
+
+def test_code_that_stays_usable_is_not_blamed(audit):
+    """Nor any of many points, where state that nobody minds piles up."""
+    source = LATER.format(strategy="rerun", last="third()").replace("assert not KEPT", "assert len(KEPT) >= 0")
+    audited = audit(source).audit
+    assert not audited.failures
+    assert all(not result.note for result in audited.results if result.note)
+
+
+def test_what_fails_only_later_is_found_behind_other_defects(audit):
+    """A defect ends the process, and with it what the points before it had left."""
+    source = LATER.format(strategy="rerun", last="leak(); leak(); third()") + dedent(
+        """
+        def leak():
+            handle = open(__file__)
+            HANDLES.append(handle)
+            len("z")
+            HANDLES.pop()
+            handle.close()
+
+        HANDLES = []
+        """
+    )
+    audited = audit(source).audit
+    assert {defect.verdict for defect in audited.failures} == {"leak", "unusable"}
+    (unusable,) = (defect for defect in audited.failures if defect.verdict == "unusable")
+    assert {point.line for point in unusable.points} == {6, 7}
