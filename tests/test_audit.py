@@ -251,20 +251,22 @@ def test_notes_say_how_the_interrupt_arrived() -> None:
     assert judge.judge(point(1), interrupted()).note == ""
 
 
-def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
-    """All points that do, each in clean processes, and no others: the runs that stop at their points never fail."""
+def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
+    """Return a script in which full runs fail where ``broken`` says so, and interrupted ones leak on some lines only."""
 
     def run(history: list[Point | None]) -> Ran:
-        broken = any(point and point.line in {2, 7} for point in history)
-        return (
-            interrupted()
-            if history[-1]
-            else interrupted(text="ValueError: broken", fired=False)
-            if broken
-            else passed()
-        )
+        last = history[-1]
+        if last is not None:
+            return interrupted(*([LOCK] if last.line in leaking else []))
+        return interrupted(text="ValueError: broken", fired=False) if broken(history) else passed()
 
-    results, script = judged(run, number=9)
+    return run
+
+
+def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
+    """All points that do, each in clean processes, and no others: the runs that stop at their points never fail."""
+    breaks = breaking(lambda history: any(point and point.line in {2, 7} for point in history))
+    results, script = judged(breaks, number=9)
     assert [len(result.findings) for result in results] == [0, 1, 0, 0, 0, 0, 1, 0, 0]
     assert {finding.verdict for result in results for finding in result.findings} == {Verdict.UNUSABLE}
     assert not any("not so in a clean process" in result.note for result in results)
@@ -273,33 +275,14 @@ def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
 
 def test_what_only_several_points_break_together_is_told() -> None:
     """None of them alone is to blame."""
-
-    def run(history: list[Point | None]) -> Ran:
-        broken = len(history) > 3
-        return (
-            interrupted()
-            if history[-1]
-            else interrupted(text="ValueError: broken", fired=False)
-            if broken
-            else passed()
-        )
-
-    results, _ = judged(run, number=9)
+    results, _ = judged(breaking(lambda history: len(history) > 3), number=9)
     assert not any(result.findings for result in results)
     assert "the next run in the same process raised ValueError: broken; not so in a clean process" in results[-1].note
 
 
 def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
     """What passed before the defect is run once more, with a full run behind it."""
-
-    def run(history: list[Point | None]) -> Ran:
-        last = history[-1]
-        if last is None:
-            broken = any(point and point.line == 1 for point in history)
-            return interrupted(text="ValueError: broken", fired=False) if broken else passed()
-        return interrupted(*([LOCK] if last.line == 3 else []))
-
-    results, _ = judged(run, number=4)
+    results, _ = judged(breaking(lambda history: any(point and point.line == 1 for point in history), 3), number=4)
     assert [[finding.verdict for finding in result.findings] for result in results] == [
         [Verdict.UNUSABLE],
         [],

@@ -35,14 +35,9 @@ def way(target: ItemTarget) -> str:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep installed plugins out: each may take part in runs."""
+def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Function]:
+    """Collect the one test of a source, without installed plugins: each may take part in runs."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-
-@pytest.fixture
-def item_of(pytester: pytest.Pytester, alone: None) -> Callable[..., pytest.Function]:
-    """Collect the one test of a source."""
 
     def item_of(source: str, *args: str) -> pytest.Function:
         config = pytester.parseconfigure(pytester.makepyfile(f"import pytest, unittest\n\n{source}"), *args)

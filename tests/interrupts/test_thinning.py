@@ -68,7 +68,7 @@ def around(own, turns=30):
 
 @pytest.fixture
 def recorded(engine: Engine) -> Callable[..., Recording]:
-    """Record the sample in a process of its own state; the plugin is in scope but not the test's own."""
+    """Record the sample; the plugin is in scope but not the test's own."""
     place = os.path.join(os.getcwd(), "sample.py")
     other = os.path.join(os.getcwd(), "plugin.py")
     own: dict[str, object] = {}
