@@ -233,7 +233,9 @@ class Judge:
         return Finding(Verdict.UNUSABLE, "test", identity, detail), True
 
     def _blame(self, points: Sequence[Point]) -> bool:
-        """Find those of several points after which a full run fails, by halving; tell whether there are any."""
+        """Find those of several points after which a full run fails, by halving, while there is time; tell whether there are any."""
+        if self.late():
+            return False
         if len(points) > 1:
             middle = len(points) // 2
             return self._breaks(points) and any([self._blame(points[:middle]), self._blame(points[middle:])])
@@ -247,7 +249,7 @@ class Judge:
 
     def _breaks(self, points: Sequence[Point]) -> bool:
         """Tell whether a full run fails after runs that are interrupted at these points."""
-        return not self.late() and not alone(self.executor, *points, None)[-1].passed
+        return not alone(self.executor, *points, None)[-1].passed
 
     def _differs(self, ran: Ran) -> str:
         """Return in words what a run left otherwise than an uninterrupted one."""
