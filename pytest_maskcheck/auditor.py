@@ -149,7 +149,7 @@ class Auditor:
 
     @arming
     def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
-        with self.engine.record(self.scope.in_scope, self.mode, self.signums) as found:
+        with self.engine.record(self.scope.in_scope, self.mode, self.signums, outside=True) as found:
             found.own = own
             self.watch(found)
             recorded.append(found)
@@ -269,7 +269,7 @@ class Auditor:
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
-        tail = Recording(signums=(aim.signum,))
+        tail = Recording(signums=(aim.signum,), outside=True)
         self.watch(tail)
         return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
 

@@ -33,7 +33,7 @@ T = TypeVar("T")
 PAUSED = "within maskcheck.paused()"
 """The reason why hits are left out at which the test asked not to be interrupted."""
 
-_PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line)(?:\.\d+)?#\d+"
+_PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
@@ -218,7 +218,7 @@ def place_of(hit: Hit) -> Place:
 
 def _surroundings(hit: Hit) -> tuple[object, ...]:
     """Return what is equal for hits of a place that are taken for the same."""
-    return (near(hit.context), hit.state)
+    return (near(hit.context), hit.state, hit.after)
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:

@@ -166,7 +166,8 @@ class Runner:
         ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
-            strike.fired and strike.context != hit.context for strike, hit in zip(strikes, hits, strict=False)
+            strike.fired and not hit.is_suspended and strike.context != hit.context
+            for strike, hit in zip(strikes, hits, strict=False)
         )
         for strike in strikes:  # plain data from here on
             strike.code = strike.handler_code = strike.error = None

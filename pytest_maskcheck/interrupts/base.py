@@ -35,10 +35,11 @@ T = TypeVar("T")
 Mode = Literal["checkpoint", "line", "raise"]
 """Where interrupts go: every checkpoint; pending as a line begins; raised by force as a line begins."""
 
-PlaceKind = Literal["entry", "resume", "call", "jump", "line"]
+PlaceKind = Literal["entry", "resume", "call", "jump", "line", "into", "back"]
 """Function entry, after a ``yield``, at a call (after it, in it, or in the ``str`` of an f-string), backward jump.
 
-``line`` stands for itself in the two line modes.
+``line`` stands for itself in the two line modes. ``into`` and ``back`` are the first and the last checkpoint of a stretch of
+code out of scope, and belong to the instruction in scope that called it; see ``excursions.py``.
 """
 
 InScope = Callable[[str], bool]
@@ -69,7 +70,8 @@ class Trigger:
         code: the code object whose event is awaited.
         offset: the instruction, in bytes.
         count: 1 for the first such event on the main thread.
-        callee: the code object that returns into ``code`` at ``offset``, for events of that sort.
+        callee: the code object that ``code`` calls, or that returns into it, at ``offset``, for events of that sort.
+        since: the event from which on ``count`` is counted; ``None``: the beginning of the run.
     """
 
     event: str
@@ -77,6 +79,7 @@ class Trigger:
     offset: int
     count: int
     callee: CodeType | None = None
+    since: Trigger | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -95,11 +98,18 @@ class Hit:
     """The test asked not to be interrupted there."""
     stands_for: int = 1
     """How many hits it is: itself, and those before it that were not kept; see :attr:`Recording.own`."""
+    after: tuple[int, ...] = ()
+    """Of a stretch of code out of scope: what begins it. Stretches that differ in it are told apart as calling contexts are."""
 
     @property
     def line(self) -> int:
         """The line of the instruction."""
         return line_of(self.code, self.offset)
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the code is a coroutine that is suspended there: it is on nobody's stack, and the stack is no context of it."""
+        return self.trigger.since is not None and facts.suspends(self.code, self.offset)
 
 
 INNERMOST = 4
@@ -109,6 +119,20 @@ What code does about an interrupt is decided near the place: by the ``with`` and
 led there. A caller further out is interrupted at its own places, and in the functions it calls, which have it among their innermost
 callers. Of whole contexts there can be as many as there are hits: in a recursion each level is another one.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An instruction in scope that called code out of scope, in its calling context."""
+
+    code: CodeType
+    offset: int
+    context: Context
+
+    @property
+    def near(self) -> tuple[tuple[int, int], ...]:
+        """What is equal for calling contexts that are taken for the same."""
+        return near(self.context)
 
 
 def near(context: Context) -> tuple[tuple[int, int], ...]:
@@ -139,6 +163,8 @@ class Recording:
     """
     signums: tuple[int, ...] = ()
     """The signals of which it is noted at each hit what would become of them."""
+    outside: bool = False
+    """Stretches of code out of scope are wanted, too."""
     masking: bool = False
     """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
 
@@ -159,21 +185,40 @@ class Recording:
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the main thread came by ``offset`` of ``frame``."""
         code = frame.f_code
-        place = (number_of(code), offset, kind)
-        number = self.numbers[place] = self.numbers.get(place, 0) + 1
         if self.running != id(frame):
             self.running, self._context = id(frame), context_of(frame, in_scope)
             if self.own is not None:
                 self._near, self._called = near(self._context), is_own(code, self._context, self.own)
-        hit = Hit(code, offset, kind, number, self._context, trigger, self._state(), self.paused)
-        self.hits.append(hit)
+        hit = self._append(kind, code, offset, self._context, trigger)
         if self.own is not None:
-            self._thin((place, self._near, hit.state, hit.aside), hit)
+            self._thin(hit, self._near, called=self._called)
 
-    def _thin(self, key: object, hit: Hit) -> None:
+    def add_from(self, site: Site, kind: PlaceKind, trigger: Trigger, after: tuple[int, ...]) -> None:
+        """Note that the main thread came by a checkpoint out of scope, in code that ``site`` called."""
+        hit = self._append(kind, site.code, site.offset, site.context, trigger, after)
+        if self.own is not None:
+            self._thin(hit, site.near, called=is_own(site.code, site.context, self.own))
+
+    def _append(
+        self,
+        kind: PlaceKind,
+        code: CodeType,
+        offset: int,
+        context: Context,
+        trigger: Trigger,
+        after: tuple[int, ...] = (),
+    ) -> Hit:
+        place = (number_of(code), offset, kind)
+        number = self.numbers[place] = self.numbers.get(place, 0) + 1
+        hit = Hit(code, offset, kind, number, context, trigger, self._state(), self.paused, after=after)
+        self.hits.append(hit)
+        return hit
+
+    def _thin(self, hit: Hit, around: tuple[tuple[int, int], ...], *, called: bool) -> None:
         """Forget the hit before this one, if it is one of many: neither the first nor the second."""
-        groups = self._latest if self._called else self._others
-        if self._called:
+        key = (number_of(hit.code), hit.offset, hit.kind, around, hit.state, hit.aside, hit.after)
+        groups = self._latest if called else self._others
+        if called:
             self._others.clear()
         group = groups.get(key)
         if group is None:
@@ -262,7 +307,7 @@ class Strike:
         return (*(self.earlier.in_turn() if self.earlier else ()), self)
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
-        """Note that the place was reached."""
+        """Note that the place was reached: that of ``frame`` or, of a stretch of code out of scope, of the frame that called it."""
         self.fired = True
         self.code, self.offset = frame.f_code, frame.f_lasti
         self.context = context_of(frame, in_scope)
@@ -279,8 +324,17 @@ class Engine(Protocol):
     ahead: bool
     """Whether an interrupt is sent before the call at whose end it is to arrive."""
 
-    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> AbstractContextManager[Recording]:
-        """Watch the run in the body of the ``with`` statement; ``avoid`` names signals that the run uses itself."""
+    def record(
+        self, in_scope: InScope, mode: Mode, avoid: Collection[int] = (), *, outside: bool = False
+    ) -> AbstractContextManager[Recording]:
+        """Watch the run in the body of the ``with`` statement.
+
+        Parameters:
+            in_scope: tells which code is watched.
+            mode: where interrupts go.
+            avoid: signals that the run uses itself.
+            outside: stretches of code out of scope, called from code in scope, are places too.
+        """
         ...
 
     def strike(
@@ -359,14 +413,64 @@ class Wait:
         return self.due.pop(self._count, ())
 
 
-def waits_for(triggers: Sequence[Trigger]) -> dict[Awaited, Wait]:
-    """Return what is to be counted to come by all triggers."""
-    waits: dict[Awaited, Wait] = {}
-    for position, trigger in enumerate(triggers):
-        key = (trigger.event, id(trigger.code), trigger.offset, id(trigger.callee))
-        wait = waits.setdefault(key, Wait())
-        wait.due.setdefault(trigger.count, []).append(position)
-    return waits
+class Waits:
+    """What is to be counted to come by all of several triggers.
+
+    Parameters:
+        triggers: each counted from the beginning of the run, or from another event on.
+
+    Attributes:
+        following: triggers that are counted from the last of those events on.
+        changed: they are others than before.
+    """
+
+    def __init__(self, triggers: Sequence[Trigger]) -> None:
+        self._triggers = triggers
+        self._from_start: dict[Awaited, Wait] = {}
+        self._since: dict[Awaited, Wait] = {}
+        self._begins: dict[Awaited, Wait] = {}
+        self.following: list[Trigger] = []
+        self.changed = False
+        for position, trigger in enumerate(triggers):
+            if trigger.since is None:
+                _wait_for(self._from_start, trigger, position)
+            else:
+                _wait_for(self._begins, trigger.since, position)
+
+    def wants(self, event: str, code: CodeType, offset: int) -> bool:
+        """Tell whether such an event may be awaited at present."""
+        key = (event, id(code), offset, _NOBODY)
+        return key in self._from_start or key in self._since or key in self._begins
+
+    def come(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Sequence[int]:
+        """Count an event; return the positions of the triggers that awaited it.
+
+        Parameters:
+            event: what has come.
+            code: where.
+            offset: at which instruction.
+            callee: what ``code`` has called there, for events of that sort.
+        """
+        key = (event, id(code), offset if callee is None else facts.calling(code, offset), id(callee))
+        due = [position for waits in (self._from_start, self._since) if key in waits for position in waits[key].come()]
+        begin = self._begins[key].come() if key in self._begins else ()
+        if begin or (self.following and key in self._begins):  # a stretch of the same sort is another one
+            self.following = [self._triggers[position] for position in begin]
+            self._since = {}
+            for position in begin:
+                _wait_for(self._since, self._triggers[position], position)
+            self.changed = True
+        return due
+
+
+_NOBODY = id(None)
+
+
+def _wait_for(waits: dict[Awaited, Wait], trigger: Trigger, position: int) -> None:
+    callee = trigger.callee
+    offset = trigger.offset if callee is None else facts.calling(trigger.code, trigger.offset)
+    wait = waits.setdefault((trigger.event, id(trigger.code), offset, id(callee)), Wait())
+    wait.due.setdefault(trigger.count, []).append(position)
 
 
 class Phase(Protocol):
@@ -454,6 +558,17 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
                 sites.append(site)
         caller = caller.f_back
     return tuple(sites)
+
+
+def site_of(frame: FrameType | None, in_scope: InScope) -> FrameType | None:
+    """Return the innermost frame within scope among ``frame`` and those that called it; ``None`` if the harness comes first."""
+    for running in stack(frame):
+        code = running.f_code
+        if in_scope(code.co_filename):
+            return running
+        if id(code) in OUTERMOST:
+            return None
+    return None
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:

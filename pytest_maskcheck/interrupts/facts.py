@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import dis
+import inspect
 import sys
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ _CACHE = dis.opmap.get("CACHE", 0)
 _COMPARE_OP = dis.opmap["COMPARE_OP"]
 _COMPARE_AND_JUMP = frozenset(number for name, number in dis.opmap.items() if name.startswith("POP_JUMP_BACKWARD"))
 _ENTER = frozenset({0, 2})  # __enter__, __aenter__
+_YIELD_VALUE = dis.opmap["YIELD_VALUE"]
+_AWAITING = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 _AFTER_YIELD = 1
 _LOCATION = 3
 
@@ -142,6 +145,11 @@ def is_entry(code: CodeType, offset: int) -> bool:
     return bytecode(code)[offset + 1] & _LOCATION == 0
 
 
+def suspends(code: CodeType, offset: int) -> bool:
+    """Tell whether a coroutine or asynchronous generator that leaves its frame at ``offset`` is suspended there."""
+    return bool(code.co_flags & _AWAITING) and bytecode(code)[offset] == _YIELD_VALUE
+
+
 def loses_interrupts(function: object) -> bool:
     """Tell whether a failing call of ``function`` drops what a signal handler raised in it.
 
@@ -174,6 +182,17 @@ def landing(code: CodeType, offset: int) -> int:
         if instructions[following] in _COMPARE_AND_JUMP:
             return following
     return offset
+
+
+def calling(code: CodeType, offset: int) -> int:
+    """Return the offset of the instruction at which a frame stands that has called something.
+
+    Of an inlined call ``f_lasti`` may be that of one of its inline caches, or, on 3.11, of the preparation of the call.
+    """
+    instructions = bytecode(code)
+    while offset > 0 and instructions[offset] == _CACHE:
+        offset -= CODE_UNIT
+    return landing(code, offset)
 
 
 @per_code

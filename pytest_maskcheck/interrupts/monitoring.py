@@ -52,7 +52,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import base, codes, facts, probe
 from pytest_maskcheck.interrupts.base import (
@@ -62,11 +62,13 @@ from pytest_maskcheck.interrupts.base import (
     arming,
     caller_frame,
     line_of,
+    Waits,
     nothing,
+    site_of,
     stack,
-    waits_for,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
+from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.probe import Probe
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ _USED = (
         _events.PY_RESUME,
         _events.PY_THROW,
         _events.PY_RETURN,
+        _events.PY_YIELD,
+        _events.PY_UNWIND,
         _events.CALL,
         _events.C_RETURN,
         _events.C_RAISE,
@@ -94,7 +98,6 @@ _USED = (
     *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
 )
 _armed: set[int] = set()
-_NOBODY = id(None)
 _OURS = frozenset({codes.__file__, base.__file__, facts.__file__, probe.__file__, __file__})
 """Files of what runs when CPython handles the probe: nobody under test called it."""
 
@@ -131,6 +134,15 @@ def _tool() -> Iterator[int]:
             _monitoring.free_tool_id(tool)
 
 
+_EVERYWHERE = {"PY_THROW", "PY_UNWIND"}
+"""Events that cannot be asked for of one code object."""
+
+_GOES = _events.PY_RETURN | _events.PY_YIELD
+"""How a frame ends or is suspended, besides by an exception."""
+
+_FINE = _events.CALL | _events.JUMP
+"""What shows checkpoints out of scope, besides function entries."""
+
 _LOCAL = {
     "checkpoint": _events.CALL | _events.JUMP,  # C_RETURN and C_RAISE come with CALL
     "line": _events.LINE,
@@ -145,10 +157,12 @@ class MonitoringEngine:
     ahead = False
 
     @arming
-    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
+    def record(
+        self, in_scope: InScope, mode: Mode, avoid: Collection[int] = (), *, outside: bool = False
+    ) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
         with _tool() as tool:
-            recorder = _Recorder(tool, in_scope, mode, Recording(signums=tuple(avoid)))
+            recorder = _Recorder(tool, in_scope, mode, Recording(signums=tuple(avoid), outside=outside))
             with Probe(recorder.heard, avoid) as recorder.probe:
                 recorder.start(None)
                 try:
@@ -228,9 +242,12 @@ def _deliver(
         mode: where interrupts go.
         late: the signal arrived before what was called blocked it.
     """
-    if trigger.callee is not None:
-        frame = cast("FrameType", frame.f_back)
-    delivery.fires(frame, in_scope)
+    place: FrameType | None = frame
+    if trigger.since is not None:
+        place = site_of(frame, in_scope)
+    elif trigger.callee is not None:
+        place = frame.f_back
+    delivery.fires(place or frame, in_scope)
     if mode == "raise":
         delivery.by_force(frame)
         return None
@@ -241,7 +258,7 @@ def _deliver(
 
 
 class _Striker:
-    """Waits for one trigger and strikes."""
+    """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first."""
 
     def __init__(self, tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
         self._tool = tool
@@ -249,11 +266,15 @@ class _Striker:
         self._in_scope = in_scope
         self._mode = mode
         self._delivery = delivery
+        self._main = threading.main_thread().ident
+        self._await(trigger.since or trigger)
+
+    def _await(self, trigger: Trigger) -> None:
+        self._awaited = trigger
         self._watched = trigger.callee or trigger.code
         self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
-        self._main = threading.main_thread().ident
 
     def start(self, _: FrameType | None) -> None:
         local = self._event
@@ -261,37 +282,53 @@ class _Striker:
             local = _events.CALL
             _monitoring.register_callback(self._tool, local, self._elsewhere)
         _monitoring.register_callback(self._tool, self._event, self._callback)
-        _monitoring.set_local_events(self._tool, self._watched, local)
+        if self._awaited.event in _EVERYWHERE:
+            _monitoring.set_events(self._tool, local)
+        else:
+            _monitoring.set_local_events(self._tool, self._watched, local)
 
     def stop(self) -> None:
         if self._tool in _armed:
-            _monitoring.set_local_events(self._tool, self._watched, 0)
+            if self._awaited.event in _EVERYWHERE:
+                _monitoring.set_events(self._tool, 0)
+            else:
+                _monitoring.set_local_events(self._tool, self._watched, 0)
 
     def _elsewhere(self, _: CodeType, at: int, *__: object) -> object:
         """Switch off the events of calls that are not the awaited one."""
         return None if at == self._at else _monitoring.DISABLE
 
-    def _callback(self, _: CodeType, at: int, *about: object) -> object:
+    def _callback(self, code: CodeType, at: int, *about: object) -> object:
+        if self._awaited.event in _EVERYWHERE and code is not self._watched:
+            return None
         if self._at not in {at, None}:
-            return None if self._event == _events.C_RETURN else _monitoring.DISABLE
+            return None if self._event in {_events.C_RETURN, _events.PY_UNWIND} else _monitoring.DISABLE
         if threading.get_ident() != self._main or self._tool not in _armed:
             return None  # the last: in a child, after the very call that forked
-        if self._at is None and not self._returns_there(caller_frame()):
+        if self._at is None and not self._is_there(caller_frame()):
             return None
         self._left -= 1
         if self._left:
             return None
-        _monitoring.set_local_events(self._tool, self._watched, 0)
+        self.stop()
+        if self._awaited is not self._trigger:
+            self._await(self._trigger)
+            self.start(None)
+            return None
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
         # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
         del about
         trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
         return trip and trip.now
 
-    def _returns_there(self, frame: FrameType) -> bool:
-        """Tell whether a function returns to the place to strike at."""
-        place, trigger = frame.f_back, self._trigger
-        return place is not None and place.f_code is trigger.code and place.f_lasti == trigger.offset
+    def _is_there(self, frame: FrameType) -> bool:
+        """Tell whether a function that begins, goes on or returns was called where the trigger says."""
+        place, trigger = frame.f_back, self._awaited
+        return (
+            place is not None
+            and place.f_code is trigger.code
+            and facts.calling(trigger.code, place.f_lasti) == facts.calling(trigger.code, trigger.offset)
+        )
 
 
 class _Passing:
@@ -314,53 +351,72 @@ class _Passing:
         self._reached = reached
         self._ending = ending
         self._main = threading.main_thread().ident
-        self._waits = waits_for(triggers)
+        self._waits = Waits(triggers)
+        starts = [trigger.since for trigger in triggers if trigger.since is not None]
         self._watched: dict[int, tuple[CodeType, int]] = {}  # code by ``id``, and its local events
-        for trigger in triggers:
-            event = _events.CALL if trigger.event == "C_RETURN" else getattr(_events, trigger.event)
+        self._armed_since: list[CodeType] = []
+        self._everywhere = 0
+        for trigger in (*(trigger for trigger in triggers if trigger.since is None), *starts):
+            if trigger.event in _EVERYWHERE:
+                self._everywhere |= getattr(_events, trigger.event)
+                continue
             code = trigger.callee or trigger.code
             _, events = self._watched.get(id(code), (code, 0))
-            self._watched[id(code)] = (code, events | event)
+            self._watched[id(code)] = (code, events | _local_event(trigger))
+        self._names = {"CALL", *(trigger.event for trigger in (*triggers, *starts))}
 
     def start(self) -> None:
-        for event in {"CALL", *(trigger.event for trigger in self._triggers)}:
-            callback = self._return if event == "PY_RETURN" else self._callback(event)
-            _monitoring.register_callback(self._tool, getattr(_events, event), callback)
+        for event in self._names:
+            _monitoring.register_callback(self._tool, getattr(_events, event), self._callback(event))
         for code, events in self._watched.values():
             _monitoring.set_local_events(self._tool, code, events)
+        _monitoring.set_events(self._tool, self._everywhere)
 
     def stop(self) -> None:
         if self._tool in _armed:
-            for code, _ in self._watched.values():
+            _monitoring.set_events(self._tool, 0)
+            for code in (*(code for code, _ in self._watched.values()), *self._armed_since):
                 _monitoring.set_local_events(self._tool, code, 0)
 
     def _callback(self, event: str) -> Callable[..., object]:
         """Return the callback for an event."""
-        waits, returns = self._waits, event == "C_RETURN"
+        returns = event == "C_RETURN"
+        by_caller = event in {"PY_START", "PY_RESUME", "PY_RETURN", "PY_THROW"}
 
         def callback(code: CodeType, at: int, *about: object) -> object:
-            wait = waits.get((event, id(code), at, _NOBODY))
-            if wait is None:
-                needed = returns or (event == "CALL" and ("C_RETURN", id(code), at, _NOBODY) in waits)
+            waits = self._waits
+            wanted = waits.wants(event, code, at)
+            if not wanted and not by_caller:
+                needed = returns or event in _EVERYWHERE or (event == "CALL" and waits.wants("C_RETURN", code, at))
                 return None if needed else _monitoring.DISABLE
-            if not wait.due or threading.get_ident() != self._main or self._tool not in _armed:
+            if threading.get_ident() != self._main or self._tool not in _armed:
                 return None
-            positions = wait.come()
+            positions = waits.come(event, code, at) if wanted else ()
+            if by_caller and (place := caller_frame().f_back) is not None:
+                positions = (*positions, *waits.come(event, place.f_code, place.f_lasti, code))
             late = bool(positions) and returns and facts.handles_signals_late(about[0])
             del about  # see ``_Striker``
             trip = self._strike(positions, caller_frame(), late=late) if positions else None
+            if trip is None and waits.changed:
+                self._follow()
             return trip and trip.now
 
         return callback
 
-    def _return(self, code: CodeType, _: int, __: object) -> object:
-        frame = caller_frame()
-        place = frame.f_back
-        if place is None or threading.get_ident() != self._main or self._tool not in _armed:
-            return None
-        wait = self._waits.get(("PY_RETURN", id(place.f_code), place.f_lasti, id(code)))
-        trip = self._strike(wait.come(), frame, late=False) if wait is not None else None
-        return trip and trip.now
+    def _follow(self) -> None:
+        """Watch what is counted from the event that has just come on, and no more what was counted from another one."""
+        self._waits.changed = False
+        for code in self._armed_since:
+            _, events = self._watched.get(id(code), (code, 0))
+            _monitoring.set_local_events(self._tool, code, events)
+        self._armed_since = []
+        for trigger in self._waits.following:
+            _, events = self._watched.get(id(trigger.code), (trigger.code, 0))
+            self._armed_since.append(trigger.code)
+            others = [other for other in self._waits.following if other.code is trigger.code]
+            for other in others:
+                events |= _local_event(other)
+            _monitoring.set_local_events(self._tool, trigger.code, events)
 
     def _strike(self, positions: Sequence[int], frame: FrameType, *, late: bool) -> Pending | None:
         for position in positions:
@@ -372,6 +428,11 @@ class _Passing:
                 self._ending.callback(delivery.close)
                 return _deliver(delivery, self._triggers[position], frame, self._in_scope, self._mode, late=late)
         return None
+
+
+def _local_event(trigger: Trigger) -> int:
+    """Return what to ask for to see the event of a trigger."""
+    return int(_events.CALL if trigger.event == "C_RETURN" else getattr(_events, trigger.event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +472,10 @@ class _Recorder:
         self._under_way: dict[int, int] = {}  # frames that had called something before the start, and where
         self._returning: dict[int, CodeType] = {}
         self._begun = 0
+        self._excursions = Excursions(recording, in_scope) if recording.outside and not self._lines else None
+        self._outer: dict[int, tuple[CodeType, int]] = {}  # code out of scope, and its local events
+        if self._excursions is not None:
+            self._local |= _GOES
 
     def start(self, frame: FrameType | None) -> None:
         register = _monitoring.register_callback
@@ -422,6 +487,8 @@ class _Recorder:
         register(self._tool, _events.C_RAISE, self._c_raise)
         register(self._tool, _events.INSTRUCTION, self._instruction)
         register(self._tool, _events.PY_RETURN, self._return)
+        register(self._tool, _events.PY_YIELD, self._yield)
+        register(self._tool, _events.PY_UNWIND, self._unwind)
         register(self._tool, _events.JUMP, self._jump)
         register(self._tool, _events.LINE, self._line)
         for running in stack(frame):
@@ -430,12 +497,14 @@ class _Recorder:
             if running.f_back is not None:
                 self._under_way[id(running.f_back)] = running.f_back.f_lasti
             self._watch_return(running)
-        _monitoring.set_events(self._tool, _events.PY_START | _events.PY_RESUME | _events.PY_THROW)
+        everywhere = _events.PY_START | _events.PY_RESUME | _events.PY_THROW
+        _monitoring.set_events(self._tool, everywhere | (_events.PY_UNWIND if self._excursions else 0))
 
     def stop(self) -> None:
         if self._tool in _armed:
             _monitoring.set_events(self._tool, 0)
-            for code in (*(code for code, _ in self._codes.values()), *self._returning.values()):
+            watched = (*self._codes.values(), *self._outer.values())
+            for code in (*(code for code, _ in watched), *self._returning.values()):
                 _monitoring.set_local_events(self._tool, code, 0)
         self._asked = self._inside = None
         self._begun = 0
@@ -477,6 +546,8 @@ class _Recorder:
                 trigger = self._count("PY_START", code, offset)
                 self.recording.add("line", offset, frame, self._in_scope, trigger)
             return None
+        if self._excursions is not None and threading.get_ident() == self._main:
+            self._follow("PY_START", code, offset, frame, self._excursions, in_scope=in_scope, checks=True)
         if in_scope and self._mine(code, offset):
             self.recording.add("entry", offset, frame, self._in_scope, self._count("PY_START", code, offset))
         self._watch_return(frame)
@@ -484,12 +555,84 @@ class _Recorder:
 
     def _resume(self, code: CodeType, offset: int) -> None:
         self.recording.running = 0
-        if self._enter(code) and not self._lines and facts.checks_on_resume(code, offset) and self._mine(code, offset):
+        in_scope = self._enter(code)
+        if self._lines:
+            return
+        checks = facts.checks_on_resume(code, offset)
+        if self._excursions is not None and threading.get_ident() == self._main:
+            frame = caller_frame()
+            self._follow("PY_RESUME", code, offset, frame, self._excursions, in_scope=in_scope, checks=checks)
+        if in_scope and checks and self._mine(code, offset):
             self.recording.add("resume", offset, caller_frame(), self._in_scope, self._count("PY_RESUME", code, offset))
 
-    def _throw(self, code: CodeType, _: int, __: object) -> None:
+    def _throw(self, code: CodeType, offset: int, _: object) -> None:
         self.recording.running = 0
-        self._enter(code)  # of a generator that was suspended when the recording began, this may be the first event
+        in_scope = self._enter(code)  # of a generator suspended when the recording began, this may be the first event
+        if self._excursions is not None and threading.get_ident() == self._main:
+            frame = caller_frame()
+            self._follow("PY_THROW", code, offset, frame, self._excursions, in_scope=in_scope, checks=False)
+
+    # Stretches of code out of scope
+
+    def _follow(
+        self,
+        event: str,
+        code: CodeType,
+        offset: int,
+        frame: FrameType,
+        excursions: Excursions,
+        *,
+        in_scope: bool,
+        checks: bool,
+    ) -> None:
+        """Note that a function begins or goes on; ``checks``: which is a checkpoint."""
+        if in_scope:
+            excursions.ends()
+            return
+        caller = frame.f_back
+        if caller is not None and id(caller.f_code) in self._codes:
+            if is_ours(code.co_filename):
+                return
+            at = facts.calling(caller.f_code, caller.f_lasti)
+            excursions.calls(caller, frame, self._count(event, caller.f_code, at, code), checks=checks)
+            self._watch(code, _GOES | (_FINE if excursions.finely else 0))
+        elif excursions.follows:
+            if excursions.finely:
+                self._watch(code, _FINE)
+            if checks:
+                excursions.passes(event, code, offset)
+
+    def _watch(self, code: CodeType, events: int) -> None:
+        """Ask for events of code out of scope, besides those asked for already."""
+        _, known = self._outer.get(id(code), (code, 0))
+        if known | events != known:
+            self._outer[id(code)] = (code, known | events)
+            _monitoring.set_local_events(self._tool, code, known | events)
+
+    def _goes(self, event: str, code: CodeType, offset: int, frame: FrameType) -> None:
+        """Note that a frame ends or is suspended."""
+        excursions = self._excursions
+        if excursions is None or threading.get_ident() != self._main:
+            return
+        if id(code) not in self._codes:
+            excursions.left(frame)
+            return
+        caller = frame.f_back
+        if caller is None or id(caller.f_code) in self._codes:
+            return
+        if excursions.leaves(frame, offset, self._count(event, code, offset)):
+            for running in stack(caller):
+                if id(running.f_code) in self._codes or id(running.f_code) in base.OUTERMOST:
+                    break
+                self._watch(running.f_code, _FINE)
+
+    def _yield(self, code: CodeType, offset: int, _: object) -> None:
+        self._goes("PY_YIELD", code, offset, caller_frame())
+
+    def _unwind(self, code: CodeType, offset: int, _: object) -> None:
+        self._goes("PY_UNWIND", code, offset, caller_frame())
+
+    # Calls, and what they return
 
     def _watch_return(self, frame: FrameType) -> None:
         """Ask for the return of a function to code in scope if it may be checked without a ``C_RETURN``.
@@ -502,17 +645,19 @@ class _Recorder:
             return
         code, offset = caller.f_code, caller.f_lasti
         if facts.is_star_call(code, offset) or (self._is_under_way(caller) and facts.is_call(code, offset)):
-            _, known = self._codes.get(id(frame.f_code), (None, 0))
+            _, known = self._codes.get(id(frame.f_code)) or self._outer.get(id(frame.f_code), (None, 0))
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
             self._returning[id(frame.f_code)] = frame.f_code
 
     def _is_under_way(self, frame: FrameType) -> bool:
         return self._under_way.get(id(frame)) == frame.f_lasti
 
-    def _return(self, code: CodeType, _: int, __: object) -> object:
+    def _return(self, code: CodeType, at: int, _: object) -> object:
         frame = caller_frame().f_back
         if frame is None or threading.get_ident() != self._main:
             return None
+        if self._excursions is not None:
+            self._goes("PY_RETURN", code, at, caller_frame())
         caller, offset = frame.f_code, frame.f_lasti
         under_way = self._is_under_way(frame)
         if id(caller) not in self._codes or not (under_way or facts.is_star_call(caller, offset)):
@@ -537,7 +682,7 @@ class _Recorder:
         return self.probe.trip.now
 
     def _call(self, code: CodeType, offset: int, function: object, _: object) -> object:
-        if threading.get_ident() != self._main:
+        if threading.get_ident() != self._main or id(code) not in self._codes:
             return None
         frame = id(caller_frame())
         self._under_way.pop(frame, None)
@@ -567,13 +712,20 @@ class _Recorder:
         self.recording.add("call", asked.trigger.offset, frame, self._in_scope, asked.trigger)
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
-        if not facts.checks_on_return(code, offset):
+        if id(code) not in self._codes:
+            self._passes("C_RETURN", code, offset, checks=facts.checks_on_return(code, offset))
+        elif not facts.checks_on_return(code, offset):
             self._checked_inside(offset)
         elif self._mine(code, offset):
             self.recording.add("call", offset, caller_frame(), self._in_scope, self._count("C_RETURN", code, offset))
 
-    def _c_raise(self, _: CodeType, offset: int, function: object, __: object) -> None:
-        if not facts.loses_interrupts(function):
+    def _passes(self, event: str, code: CodeType, offset: int, *, checks: bool) -> None:
+        """Note a checkpoint out of scope, if it is one."""
+        if self._excursions is not None and checks and threading.get_ident() == self._main:
+            self._excursions.passes(event, code, offset)
+
+    def _c_raise(self, code: CodeType, offset: int, function: object, __: object) -> None:
+        if id(code) in self._codes and not facts.loses_interrupts(function):
             self._checked_inside(offset)
 
     def _checked_inside(self, offset: int) -> None:
@@ -584,7 +736,9 @@ class _Recorder:
 
     def _jump(self, code: CodeType, offset: int, destination: int) -> None:
         backward = destination <= offset and facts.is_backward_jump(code, offset)
-        if backward and self._mine(code, offset):
+        if id(code) not in self._codes:
+            self._passes("INSTRUCTION", code, offset, checks=backward)
+        elif backward and self._mine(code, offset):
             trigger = self._count("INSTRUCTION", code, offset)
             self.recording.add("jump", offset, caller_frame(), self._in_scope, trigger)
 

@@ -15,12 +15,15 @@ resume       ``call``, not after ``await``               at once, likewise
 call, jump   ``opcode`` of the call, text or jump, or    left pending
              ``return`` of a function that the call ran
 line         ``line``                                    ``line``: left pending; ``raise``: raised at once
+into, back   ``call`` of a function out of scope, or     at once; left pending
+             ``opcode`` of a call or jump there
 ===========  ==========================================  ================================================
 
 Rules:
 
 1. Only the main thread is traced: only it runs signal handlers. What other threads reach is noted.
-2. Frames out of scope are traced only if a call in scope ran them, and then only for their return.
+2. Frames out of scope are traced only if a call in scope ran them, and then only for their return; instruction by instruction in the
+   stretches that are followed (``excursions.py``). CPython is not asked there: calls are carried out unspecialised while they are traced.
 3. A strike switches tracing off before it sends the signal: the tracer's own entry would be the next checkpoint.
 4. A child process forked by the code under test is not traced.
 5. If something begins when the interrupt lands, the signal is left pending at function entries, too: raising in the trace function
@@ -41,8 +44,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, nothing, stack, waits_for
+from pytest_maskcheck.interrupts.base import OUTERMOST, Recording, Trigger, Waits, arming, nothing, site_of, stack
 from pytest_maskcheck.interrupts.delivery import Delivery
+from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -80,9 +84,11 @@ class TracingEngine:
     ahead = True
 
     @arming
-    def record(self, in_scope: InScope, mode: Mode, avoid: Collection[int] = ()) -> Iterator[Recording]:
+    def record(
+        self, in_scope: InScope, mode: Mode, avoid: Collection[int] = (), *, outside: bool = False
+    ) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
-        recorder = _Recorder(in_scope, mode, Recording(signums=tuple(avoid)))
+        recorder = _Recorder(in_scope, mode, Recording(signums=tuple(avoid), outside=outside))
         before = threading.gettrace()
         threading.settrace(recorder.elsewhere)
         try:
@@ -162,7 +168,7 @@ class _Tracer:
             frame.f_trace_opcodes, frame.f_trace_lines = opcodes, not opcodes
             if opcodes and facts.checks_on_resume(code, frame.f_lasti):
                 return self.entered(frame)
-            return self.local
+            return self.resumed(frame) if opcodes else self.local
         caller = frame.f_back
         if self.mode == "checkpoint" and code is not HANDLER and caller is not None and self.called(caller):
             frame.f_trace_lines = False
@@ -189,6 +195,10 @@ class _Tracer:
         """Act on a function entry or a resumption; return the trace function of the frame."""
         raise NotImplementedError
 
+    def resumed(self, _: FrameType) -> TraceFunction | None:
+        """Act on a resumption that is no checkpoint; return the trace function of the frame."""
+        return self.local
+
     def local(self, frame: FrameType, event: str, value: object) -> Any:
         """Trace function for the events within a frame."""
         raise NotImplementedError
@@ -205,16 +215,53 @@ class _Recorder(_Tracer):
         self._counts: dict[tuple[str, int, int], int] = {}
         self._kept: dict[int, CodeType] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
+        self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
         self.recording.begins(frame.f_code)
-        return super().enter(frame, event, value)
+        if self._excursions is None or frame.f_code is HANDLER:
+            return super().enter(frame, event, value)
+        return self._follow(frame, self._excursions) or super().enter(frame, event, value)
 
-    def _count(self, event: str, code: CodeType, offset: int) -> Trigger:
+    def _count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
         self._kept[id(code)] = code
-        key = (event, id(code), offset)
+        key = (event, id(code), offset, id(callee))
         self._counts[key] = self._counts.get(key, 0) + 1
-        return Trigger(event, code, offset, self._counts[key])
+        return Trigger(event, code, offset, self._counts[key], callee)
+
+    def _follow(self, frame: FrameType, excursions: Excursions) -> TraceFunction | None:
+        """Note that a function begins or goes on; return the trace function of one out of scope that is to be followed."""
+        code, caller = frame.f_code, frame.f_back
+        if self.watches(code):
+            excursions.ends()
+            return None
+        checks = facts.checks_on_resume(code, frame.f_lasti)
+        if caller is not None and self.watches(caller.f_code):
+            if is_ours(code.co_filename):
+                return None
+            at = facts.calling(caller.f_code, caller.f_lasti)
+            self._kept[id(code)] = code
+            excursions.calls(caller, frame, self._count("call", caller.f_code, at, code), checks=checks)
+        elif not excursions.follows:
+            return None
+        elif checks:
+            excursions.passes("call", code, frame.f_lasti)
+        frame.f_trace_opcodes, frame.f_trace_lines = excursions.finely, False
+        return self.beyond
+
+    def beyond(self, frame: FrameType, event: str, value: object) -> Any:
+        """Trace function for frames out of scope."""
+        excursions, code = self._excursions, frame.f_code
+        assert excursions is not None
+        if event == "opcode":
+            at = facts.operation(code, frame.f_lasti)
+            if facts.is_call(code, at) or facts.is_backward_jump(code, at):
+                excursions.passes("opcode", code, frame.f_lasti)
+        elif event == "return":
+            caller = frame.f_back
+            if excursions.left(frame) and caller is not None and self.called(caller):
+                return self.local(frame, event, value)  # asks whether the call checks now
+        return self.beyond
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
         code, offset = frame.f_code, frame.f_lasti
@@ -235,10 +282,22 @@ class _Recorder(_Tracer):
         elif event == "return":
             self.recording.running = 0
             caller = frame.f_back
+            if self._excursions is not None and self.watches(code) and caller is not None:
+                self._leaves(frame, caller, self._excursions)
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
                 self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
                 return self.probe.trip.now
         return self.local
+
+    def _leaves(self, frame: FrameType, caller: FrameType, excursions: Excursions) -> None:
+        """Note that a frame in scope goes back to its caller; watch that, if it is out of scope and to be followed."""
+        code, offset = frame.f_code, frame.f_lasti
+        if self.watches(caller.f_code) or not excursions.leaves(frame, offset, self._count("leave", code, offset)):
+            return
+        for running in stack(caller):
+            if self.watches(running.f_code) or id(running.f_code) in OUTERMOST:
+                break
+            running.f_trace, running.f_trace_opcodes, running.f_trace_lines = self.beyond, True, False
 
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
         """Trace function for other threads: note the lines that they reach."""
@@ -258,7 +317,7 @@ class _Recorder(_Tracer):
 
 
 class _Striker(_Tracer):
-    """Waits for one trigger and sends the signal.
+    """Waits for one trigger and sends the signal; if it is counted from another event on, waits for that one first.
 
     Parameters:
         at_once: a signal at a function entry is delivered by the tracer. Otherwise it is left pending: the ``RESUME`` checks
@@ -272,23 +331,39 @@ class _Striker(_Tracer):
         self._trigger = trigger
         self._delivery = delivery
         self._at_once = at_once
+        self._await(trigger.since or trigger)
+
+    def _await(self, trigger: Trigger) -> None:
+        self._awaited = trigger
         self._left = trigger.count
         self._returning = trigger.event == "return"
 
     def watches(self, code: CodeType) -> bool:
-        return code is self._trigger.code
+        return code is (self._awaited.callee or self._awaited.code)
 
-    def _fires(self, frame: FrameType) -> bool:
+    def _comes(self, frame: FrameType) -> bool:
+        """Count the awaited event; tell whether it is time to strike in ``frame``."""
         self._left -= 1
         if self._left:
             return False
+        if self._awaited is not self._trigger:
+            self._await(self._trigger)
+            self.start(frame)
+            return False
         sys.settrace(None)
-        self._delivery.fires(frame, self.in_scope)
+        place = site_of(frame, self.in_scope) if self._trigger.since else None
+        self._delivery.fires(place or frame, self.in_scope)
         return True
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
-        trigger = self._trigger
-        if trigger.event != "call" or frame.f_lasti != trigger.offset or not self._fires(frame):
+        trigger = self._awaited
+        if trigger.event != "call":
+            return self.local
+        if trigger.callee is not None:
+            place = frame.f_back
+            if place is None or not _calls(place, trigger) or not self._comes(place if trigger is self._trigger else frame):
+                return self.local
+        elif frame.f_lasti != trigger.offset or not self._comes(frame):
             return self.local
         if self._at_once:
             self._delivery.at_once(frame)
@@ -296,21 +371,34 @@ class _Striker(_Tracer):
         trip = self._delivery.pending()
         return trip.now
 
+    def resumed(self, frame: FrameType) -> TraceFunction | None:
+        trigger = self._awaited
+        if trigger.event == "call" and trigger.callee is not None and trigger is not self._trigger:
+            place = frame.f_back
+            if place is not None and _calls(place, trigger):
+                self._comes(frame)
+        return self.local
+
     def local(self, frame: FrameType, event: str, _: object) -> Any:
-        trigger = self._trigger
-        if event != trigger.event or self._left <= 0:
+        trigger = self._awaited
+        if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
         if place is None or place.f_code is not trigger.code:
             return self.local
         where = place.f_lineno if event == "line" else place.f_lasti
-        if where != trigger.offset or not self._fires(place):
+        if where != trigger.offset or not self._comes(frame.f_back if trigger.event == "leave" else place):
             return self.local
         if self.mode == "raise":
             self._delivery.by_force(place)
             return None
         trip = self._delivery.pending()
         return trip.now
+
+
+def _calls(place: FrameType, trigger: Trigger) -> bool:
+    """Tell whether a frame stands at the call that a trigger names."""
+    return place.f_code is trigger.code and facts.calling(place.f_code, place.f_lasti) == trigger.offset
 
 
 class _Passing(_Tracer):
@@ -325,38 +413,52 @@ class _Passing(_Tracer):
         ending: ExitStack,
     ) -> None:
         super().__init__(in_scope, mode)
-        self._codes = {id(trigger.code) for trigger in triggers}
-        self._waits = waits_for(triggers)
+        starts = [trigger.since for trigger in triggers if trigger.since is not None]
+        self._triggers = triggers
+        self._codes = {id(trigger.callee or trigger.code) for trigger in (*triggers, *starts)}
+        self._waits = Waits(triggers)
         self._reached = reached
         self._ending = ending
 
     def watches(self, code: CodeType) -> bool:
         return id(code) in self._codes
 
-    def _strike(self, event: str, place: FrameType, where: int) -> Delivery | None:
-        """Return what to deliver if this process is to be interrupted here."""
-        wait = self._waits.get((event, id(place.f_code), where, id(None)))
-        for position in wait.come() if wait is not None else ():
+    def _comes(
+        self, event: str, place: FrameType, where: int, callee: CodeType | None = None
+    ) -> Delivery | None:
+        """Count an event; return what to deliver if this process is to be interrupted here."""
+        for position in self._waits.come(event, place.f_code, where, callee):
             delivery = self._reached(position)
             if delivery is not None:
                 sys.settrace(None)
                 self._ending.callback(delivery.close)
-                delivery.fires(place, self.in_scope)
+                site = site_of(place, self.in_scope) if self._triggers[position].since else None
+                delivery.fires(site or place, self.in_scope)
                 return delivery
         return None
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
-        delivery = self._strike("call", frame, frame.f_lasti)
+        delivery = self._comes("call", frame, frame.f_lasti) or self._is_called(frame)
         if delivery is None:
             return self.local
         delivery.at_once(frame)
         return None
 
+    def resumed(self, frame: FrameType) -> TraceFunction | None:
+        self._is_called(frame)
+        return self.local
+
+    def _is_called(self, frame: FrameType) -> Delivery | None:
+        place = frame.f_back
+        return self._comes("call", place, place.f_lasti, frame.f_code) if place is not None else None
+
     def local(self, frame: FrameType, event: str, _: object) -> Any:
         place: FrameType | None = frame.f_back if event == "return" else frame
+        if event == "return":
+            self._comes("leave", frame, frame.f_lasti)
         if place is None:
             return self.local
-        delivery = self._strike(event, place, place.f_lineno if event == "line" else place.f_lasti)
+        delivery = self._comes(event, place, place.f_lineno if event == "line" else place.f_lasti)
         if delivery is None:
             return self.local
         if self.mode == "raise":
