@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
-from pytest_maskcheck.results import Finding, PointResult, Verdict
+from pytest_maskcheck.cleanup import package_of
+from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
 from pytest_maskcheck.runs import Trace, alone
 from pytest_maskcheck.signals import default_action
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.points import Plan
+    from pytest_maskcheck.raised import Raised
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs import Executor, Ran, Request
     from pytest_maskcheck.settings import Allow
@@ -267,11 +269,12 @@ class Judge:
     def judge(self, point: Point, ran: Ran) -> PointResult:
         """Return what one run says about its point, confirmed or not."""
         exception = ran.raised.text if ran.raised else ""
-        traceback = (ran.raised.frames if ran.raised else ()) or point.traceback
+        outside = point.kind in {"into", "back"}  # the way to the line that called is what the reader can change
+        traceback = (ran.raised.frames if ran.raised and not outside else ()) or point.traceback
         if reason := _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {finding.identity for finding in self._of_first(point)}
-        findings = [self._as_interpreters(point, finding) for finding in self._findings(ran)]
+        findings = [self._as_interpreters(point, finding) for finding in self._findings(point, ran)]
         findings = [each for each in findings if not self._allowed(point, each) and each.identity not in known]
         if ran.strike.strayed and not findings:
             return PointResult(point.id, reason="reached in another calling context than in the recorded run")
@@ -283,9 +286,17 @@ class Judge:
         return alone.findings if alone else ()
 
     def _allowed(self, point: Point, finding: Finding) -> bool:
-        allowed = bool(self.rules.allowing(finding.kind, finding.key))
+        return self._is_allowed(point.id, finding.kind, finding.key)
+
+    def allows_cleanup(self, point: str, finding: Finding) -> bool:
+        """Tell whether a finding is of the class that only a mask helps against, and allowed as such: ``cleanup:kind:key``."""
+        wanted = finding.category is Category.CLEANUP
+        return wanted and self._is_allowed(point, Category.CLEANUP, f"{finding.kind}:{finding.key}")
+
+    def _is_allowed(self, point: str, kind: str, key: str) -> bool:
+        allowed = bool(self.rules.allowing(kind, key))
         if allowed:
-            self.allowed.setdefault((finding.kind, finding.key), set()).add(point.id)
+            self.allowed.setdefault((kind, key), set()).add(point)
         return allowed
 
     def _as_interpreters(self, point: Point, finding: Finding) -> Finding:
@@ -294,7 +305,7 @@ class Judge:
             return finding
         return Finding(Verdict.INTERPRETER, finding.kind, finding.key, f"{point.defect}; {finding.detail}", fails=False)
 
-    def _findings(self, ran: Ran) -> Iterator[Finding]:
+    def _findings(self, point: Point, ran: Ran) -> Iterator[Finding]:
         if ran.died:
             where = f"{ran.stack[-1].path}:{ran.stack[-1].line}" if ran.stack else ""
             detail = f"{ran.detail}, at {where} in {ran.stack[-1].function}" if where else ran.detail
@@ -319,9 +330,9 @@ class Judge:
             if (leftover.kind, leftover.key) not in self.baseline:
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
         yield from ran.broken
-        yield from self._about_exception(ran, left=left)
+        yield from self._about_exception(point, ran, left=left)
 
-    def _about_exception(self, ran: Ran, *, left: bool) -> Iterator[Finding]:
+    def _about_exception(self, point: Point, ran: Ran, *, left: bool) -> Iterator[Finding]:
         """Judge whether the interrupt came out of the test."""
         raised = ran.raised
         if raised is not None and raised.interrupt:
@@ -330,7 +341,7 @@ class Judge:
         if raised is not None:
             if due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"
-                yield Finding(Verdict.REPLACED, "exception", raised.type, detail)
+                yield Finding(Verdict.REPLACED, "exception", raised.type, detail, package=_raised_inside(point, raised))
         elif ran.lost:
             where = ran.lost[0]
             detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
@@ -338,6 +349,15 @@ class Judge:
         elif due and not self.rules.may_swallow:
             detail = "the interrupt was raised but did not come out of the test"
             yield Finding(Verdict.SWALLOWED, "exception", "", detail)
+
+
+def _raised_inside(point: Point, raised: Raised) -> str:
+    """Return the package out of scope that raised an exception in place of the interrupt that came there, ``""`` if none did."""
+    if point.kind not in {"into", "back"}:
+        return ""
+    site = next((at for at, each in enumerate(raised.frames) if (each.path, each.line) == (point.path, point.line)), -1)
+    inner = raised.frames[site + 1 :] if site >= 0 else ()
+    return package_of(inner[0]) if inner else ""
 
 
 def _strayed(ran: Ran) -> bool:

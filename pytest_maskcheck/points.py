@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pytest_maskcheck import signals
+from pytest_maskcheck import cleanup, signals
 from pytest_maskcheck.interrupts import known_defect
 from pytest_maskcheck.interrupts.base import is_own, near
 from pytest_maskcheck.interrupts.codes import number_of, per_code
@@ -329,4 +329,5 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
         context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
         signal=signals.name(signum),
+        cleanup=cleanup.begins(hit),
     )

@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -70,6 +70,19 @@ class Verdict(StrEnum):
     INTERPRETER = "interpreter"
 
 
+class Category(StrEnum):
+    """Whose a finding is."""
+
+    OWN = "own"
+    """The code in scope can be written so that it does not have it."""
+
+    CLEANUP = "cleanup"
+    """The interrupt came as the very call began that would have released it: only a mask around that call helps."""
+
+    INSIDE = "inside"
+    """It was acquired by code out of scope and lost before that returned: a defect of that code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame(Packed):
     """One line of a traceback or of a calling context; ``path`` as shown in reports, ``file`` absolute."""
@@ -91,13 +104,15 @@ class Point(Packed):
         path: file as shown in reports; relative to the root directory where it lies below it.
         file: the absolute path.
         line: line number, from 1.
-        kind: ``entry``, ``resume``, ``call``, ``jump`` or ``line``.
+        kind: ``entry``, ``resume``, ``call``, ``jump`` or ``line``; ``into`` and ``back`` for the first and the last checkpoint of
+            code out of scope that the line calls.
         hit: 1 when the main thread comes by for the first time in a run, or after the first interrupt.
         function: qualified name of the function.
         context: call sites in scope that led there, innermost first.
         defect: the known CPython defect that an interrupt meets there, or ``""``.
         signal: the name of the signal.
         first: where the first of two interrupts is delivered, ``None`` if this is the only one.
+        cleanup: a call that clean-up code makes begins there: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
     """
 
     id: str
@@ -111,6 +126,7 @@ class Point(Packed):
     defect: str = ""
     signal: str = "SIGINT"
     first: Point | None = None
+    cleanup: bool = False
 
     @property
     def title(self) -> str:
@@ -151,6 +167,8 @@ class Finding(Packed):
         detail: in words, as it was this time.
         fails: it makes the test fail; else it is only listed.
         origin: where it came from; ``None`` if that is not known.
+        category: whose it is.
+        package: of what is lost inside of code out of scope, the package or module.
     """
 
     verdict: Verdict
@@ -159,6 +177,8 @@ class Finding(Packed):
     detail: str
     fails: bool = True
     origin: Origin | None = None
+    category: Category = Category.OWN
+    package: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -199,6 +219,8 @@ class Defect:
     points: tuple[Point, ...]
     traceback: tuple[Frame, ...]
     origin: Origin | None = None
+    category: Category = Category.OWN
+    package: str = ""
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
@@ -274,14 +296,14 @@ class Audit:
     def _group(self, finding: Finding) -> tuple[object, ...]:
         """Return what findings of one defect have in common; those of unknown origin belong to the only known one."""
         if finding.origin is not None:
-            return (*finding.identity, finding.origin.place)
+            return (*finding.identity, finding.category, finding.origin.place)
         places = {
             other.origin.place
             for result in self.results
             for other in result.findings
             if other.origin is not None and other.identity == finding.identity
         }
-        return (*finding.identity, places.pop() if len(places) == 1 else None)
+        return (*finding.identity, finding.category, places.pop() if len(places) == 1 else None)
 
     @property
     def failures(self) -> tuple[Defect, ...]:
@@ -335,6 +357,8 @@ def _defect(group: list[tuple[Finding, PointResult]], points: dict[str, Point]) 
         points=tuple(points[name] for name in dict.fromkeys(each.point for _, each in group)),
         traceback=group[0][1].traceback,
         origin=finding.origin,
+        category=finding.category,
+        package=finding.package,
     )
 
 
@@ -347,7 +371,8 @@ def _finding(data: dict[str, Any]) -> Finding:
             "waiting": _frames(data["origin"]["waiting"]),
         }
     )
-    return Finding(**{**data, "verdict": Verdict(data["verdict"]), "origin": origin})
+    named = {"verdict": Verdict(data["verdict"]), "category": Category(data["category"]), "origin": origin}
+    return Finding(**{**data, **named})
 
 
 def _point(data: dict[str, Any]) -> Point:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import fingerprint, points, signals, strategy
+from pytest_maskcheck import cleanup, fingerprint, points, signals, strategy
 from pytest_maskcheck.audit import Judge, Rules
 from pytest_maskcheck.auditor import Auditor, Refused
 from pytest_maskcheck.guarantees import LEDGER, Ledger
@@ -208,6 +208,7 @@ class Work:
             self._judge(judge, following, tell)
         if order.share and (note := order.share.note()):
             tell(note)
+        self._sort_out(judge, shown, tell)
         self._tell_about_allowed(judge, tell)
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
@@ -246,6 +247,16 @@ class Work:
         tell(Made(text))
         for snapshot in taken:
             judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
+
+    @staticmethod
+    def _sort_out(judge: Judge, shown: Sequence[Point], tell: Tell) -> None:
+        """Say whose each finding is, now that all of them are known."""
+        audited = [point for point in shown if point.id in judge.results]
+        results = cleanup.sort_out(audited, [judge.results[point.id] for point in audited], strict=judge.rules.strict)
+        for result in results:
+            kept = tuple(finding for finding in result.findings if not judge.allows_cleanup(result.point, finding))
+            if kept != judge.results[result.point].findings:
+                tell(replace(result, findings=kept))
 
     @staticmethod
     def _tell_about_allowed(judge: Judge, tell: Tell) -> None:

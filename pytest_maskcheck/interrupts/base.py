@@ -195,7 +195,7 @@ class Recording:
 
     def add_from(self, site: Site, kind: PlaceKind, trigger: Trigger, after: tuple[int, ...]) -> None:
         """Note that the main thread came by a checkpoint out of scope, in code that ``site`` called."""
-        hit = self._append(kind, site.code, site.offset, site.context, trigger, after)
+        hit = self._append(kind, site.code, site.offset, site.context, trigger, after=after)
         if self.own is not None:
             self._thin(hit, site.near, called=is_own(site.code, site.context, self.own))
 
@@ -206,6 +206,7 @@ class Recording:
         offset: int,
         context: Context,
         trigger: Trigger,
+        *,
         after: tuple[int, ...] = (),
     ) -> Hit:
         place = (number_of(code), offset, kind)

@@ -59,10 +59,10 @@ from pytest_maskcheck.interrupts.base import (
     EngineUnavailableError,
     Recording,
     Trigger,
+    Waits,
     arming,
     caller_frame,
     line_of,
-    Waits,
     nothing,
     site_of,
     stack,
@@ -299,13 +299,11 @@ class _Striker:
         return None if at == self._at else _monitoring.DISABLE
 
     def _callback(self, code: CodeType, at: int, *about: object) -> object:
-        if self._awaited.event in _EVERYWHERE and code is not self._watched:
-            return None
         if self._at not in {at, None}:
             return None if self._event in {_events.C_RETURN, _events.PY_UNWIND} else _monitoring.DISABLE
         if threading.get_ident() != self._main or self._tool not in _armed:
             return None  # the last: in a child, after the very call that forked
-        if self._at is None and not self._is_there(caller_frame()):
+        if not self._is_there(code, caller_frame()):
             return None
         self._left -= 1
         if self._left:
@@ -321,8 +319,12 @@ class _Striker:
         trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
         return trip and trip.now
 
-    def _is_there(self, frame: FrameType) -> bool:
-        """Tell whether a function that begins, goes on or returns was called where the trigger says."""
+    def _is_there(self, code: CodeType, frame: FrameType) -> bool:
+        """Tell whether the event is that of the code that is awaited, called where the trigger says."""
+        if self._awaited.event in _EVERYWHERE and code is not self._watched:
+            return False
+        if self._at is not None:
+            return True
         place, trigger = frame.f_back, self._awaited
         return (
             place is not None
@@ -645,7 +647,8 @@ class _Recorder:
             return
         code, offset = caller.f_code, caller.f_lasti
         if facts.is_star_call(code, offset) or (self._is_under_way(caller) and facts.is_call(code, offset)):
-            _, known = self._codes.get(id(frame.f_code)) or self._outer.get(id(frame.f_code), (None, 0))
+            callee = frame.f_code
+            _, known = self._codes.get(id(callee)) or self._outer.get(id(callee), (callee, 0))
             _monitoring.set_local_events(self._tool, frame.f_code, known | _events.PY_RETURN)
             self._returning[id(frame.f_code)] = frame.f_code
 

@@ -212,7 +212,7 @@ class _Recorder(_Tracer):
     def __init__(self, in_scope: InScope, mode: Mode, recording: Recording) -> None:
         super().__init__(in_scope, mode)
         self.recording = recording
-        self._counts: dict[tuple[str, int, int], int] = {}
+        self._counts: dict[tuple[str, int, int, int], int] = {}
         self._kept: dict[int, CodeType] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
         self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
@@ -341,7 +341,7 @@ class _Striker(_Tracer):
     def watches(self, code: CodeType) -> bool:
         return code is (self._awaited.callee or self._awaited.code)
 
-    def _comes(self, frame: FrameType) -> bool:
+    def _comes(self, frame: FrameType | None) -> bool:
         """Count the awaited event; tell whether it is time to strike in ``frame``."""
         self._left -= 1
         if self._left:
@@ -350,6 +350,7 @@ class _Striker(_Tracer):
             self._await(self._trigger)
             self.start(frame)
             return False
+        assert frame is not None  # only the caller of a frame that ends may be missing, and nothing is struck there
         sys.settrace(None)
         place = site_of(frame, self.in_scope) if self._trigger.since else None
         self._delivery.fires(place or frame, self.in_scope)
@@ -361,7 +362,11 @@ class _Striker(_Tracer):
             return self.local
         if trigger.callee is not None:
             place = frame.f_back
-            if place is None or not _calls(place, trigger) or not self._comes(place if trigger is self._trigger else frame):
+            if (
+                place is None
+                or not _calls(place, trigger)
+                or not self._comes(place if trigger is self._trigger else frame)
+            ):
                 return self.local
         elif frame.f_lasti != trigger.offset or not self._comes(frame):
             return self.local
@@ -423,9 +428,7 @@ class _Passing(_Tracer):
     def watches(self, code: CodeType) -> bool:
         return id(code) in self._codes
 
-    def _comes(
-        self, event: str, place: FrameType, where: int, callee: CodeType | None = None
-    ) -> Delivery | None:
+    def _comes(self, event: str, place: FrameType, where: int, callee: CodeType | None = None) -> Delivery | None:
         """Count an event; return what to deliver if this process is to be interrupted here."""
         for position in self._waits.come(event, place.f_code, where, callee):
             delivery = self._reached(position)

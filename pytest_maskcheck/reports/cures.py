@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.results import Verdict
+from pytest_maskcheck.results import Category, Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Defect
@@ -59,10 +59,20 @@ _BY_VERDICT = {
 _FINALIZER = (
     "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
 )
+_CLEANUP = (
+    "the call that releases it was just beginning: only signals masked from before that call to its end help; "
+    "those who can live with it allow the class as 'cleanup:*'"
+)
 
 
 def cure(defect: Defect) -> str:
     """Return the sentence for a defect."""
+    if defect.category is Category.CLEANUP:
+        return _CLEANUP
+    if defect.category is Category.INSIDE:
+        return (
+            f"a defect of {defect.package}, audited with include={defect.package}; here, mask signals around the call"
+        )
     if defect.verdict is Verdict.LEAK and defect.kind in _BY_KIND:
         return _BY_KIND[defect.kind]
     if defect.verdict is Verdict.SWALLOWED and defect.kind == "finalizer":

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.results import Verdict, count, used_in_any
+from pytest_maskcheck.results import Category, Verdict, count, used_in_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +44,15 @@ def headline(defect: Defect, *others: Defect) -> str:
     """Return a defect on one line, such as ``leak: lock Store._lock [2 points, src/store.py:12-15]``."""
     firsts = dict.fromkeys(f"{point.first.path}:{point.first.line}" for point in defect.points if point.first)
     before = f"{', '.join(firsts)} \N{RIGHTWARDS ARROW} " if firsts else ""
-    return f"{defect.verdict}: {titles(defect, *others)} [{count(defect.points, 'point')}, {before}{where(defect)}]"
+    about = titles(defect, *others) + category(defect)
+    return f"{defect.verdict}: {about} [{count(defect.points, 'point')}, {before}{where(defect)}]"
+
+
+def category(defect: Defect) -> str:
+    """Return whose a defect is, if it is not simply the code's own."""
+    if defect.category is Category.INSIDE:
+        return f", lost inside {defect.package}"
+    return ", in clean-up" if defect.category is Category.CLEANUP else ""
 
 
 def where(defect: Defect) -> str:
@@ -118,7 +126,7 @@ def totals(audit: Audit) -> str:
 def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defect) -> Iterator[str]:
     point = defect.points[0]
     listed = "" if defect.fails else "  (listed, does not fail the test)"
-    yield f"{defect.verdict}: {title(defect)}{listed}"
+    yield f"{defect.verdict}: {title(defect)}{category(defect)}{listed}"
     if defect.detail and defect.detail != title(defect):
         yield _labelled("what", defect.detail)
     for other in others:

@@ -12,6 +12,9 @@ Run it alone: ``python tests/soundness/experiment.py [--signals 100000] [--secon
 4. *constructs*: single constructs in a tight loop (warm) and written out many times (cold), each under a timer; here
    every place must be predicted, and every place predicted must be hit.
 5. *injection*: every predicted hit of the deterministic part is struck; the interrupt must surface exactly there.
+6. *anywhere*: scope is the workload alone, as it is for somebody who audits a package of their own. Wherever a signal lands during the
+   workload, in the standard library too, there must be a place that means the same for the code in scope: the very place, or, out of
+   scope, the stretch that the innermost line in scope has called.
 
 Scope is the workload and the whole standard library. Code that only other threads run cannot be hit. Two sorts of checks
 are known not to be predicted, and the workload has none of them (see ``monitoring.py``): C code that waits outside of a
@@ -205,9 +208,12 @@ class Storm:
 
     def _handle(self, _: int, frame: FrameType | None) -> None:
         if frame is not None:
-            self._noted.append((frame.f_code, frame.f_lasti))
+            self._note(frame)
         if self._blows:
             signal.setitimer(signal.ITIMER_REAL, next(self._intervals))
+
+    def _note(self, frame: FrameType) -> None:
+        self._noted.append((frame.f_code, frame.f_lasti))
 
     def _settle(self) -> None:
         self.signals += len(self._noted)
@@ -215,6 +221,62 @@ class Storm:
             if in_scope(code.co_filename):
                 self.landings[names(code), facts.landing(code, offset)] += 1
         self._noted.clear()
+
+
+class Everywhere(Storm):
+    """Notes of each signal the innermost place of the workload, and whether the signal landed there or in what it had called."""
+
+    def _note(self, frame: FrameType) -> None:
+        workload = sibling("workload").__file__
+        running: FrameType | None = frame
+        while running is not None and running.f_code.co_filename != workload:
+            running = running.f_back
+        if running is not None:
+            self._noted.append((running.f_code, running.f_lasti if running is frame else ~running.f_lasti))
+
+    def _settle(self) -> None:
+        self.signals += len(self._noted)
+        for code, offset in self._noted:
+            beyond = offset < 0
+            place = facts.calling(code, ~offset) if beyond else facts.landing(code, offset)
+            self.landings[names(code), ~place if beyond else place] += 1
+        self._noted.clear()
+
+
+def anywhere(tasks: Iterable[Task], signals: int, seconds: float = 600) -> Comparison:
+    """Compare where signals land anywhere with what is predicted for the workload alone."""
+    workload = sibling("workload").__file__
+    engine, _ = choose()
+    prediction = Prediction()
+    tasks = tuple(tasks)
+
+    def record() -> None:
+        for task in tasks:
+            with engine.record(lambda file: file == workload, "checkpoint", outside=True) as recording:
+                task()
+            for hit in recording.hits:
+                beyond = hit.kind in {"into", "back"}
+                offset = facts.calling(hit.code, hit.offset)
+                prediction.kinds[names(hit.code), ~offset if beyond else hit.offset] = hit.kind
+
+    record()
+    with cooling(code for code, _ in prediction.kinds) as cool:
+        for _ in range(3):
+            cool()
+            record()
+            record()
+        blow = Everywhere()
+        end = time.monotonic() + seconds
+        rounds = 0
+        while blow.signals < signals and time.monotonic() < end:
+            if rounds % 8 == 0:
+                cool()
+            with blow.blowing():
+                for task in tasks:
+                    task()
+            rounds += 1
+            names.forget()
+    return Comparison(prediction, blow.landings, blow.signals, rounds)
 
 
 @dataclass
@@ -464,7 +526,7 @@ def main() -> int:
     parser.add_argument(
         "--construct-seconds", type=float, default=0.25, help="so long for each construct, warm and cold"
     )
-    parser.add_argument("--only", choices=("storm", "constructs", "injection"))
+    parser.add_argument("--only", choices=("storm", "constructs", "injection", "anywhere"))
     options = parser.parse_args()
     workload = sibling("workload")
     tasks = (*workload.DETERMINISTIC * 5, *workload.BROAD)
@@ -490,6 +552,16 @@ def main() -> int:
         print(f"injections {exact} exact of {total}")
         for other in (other for each in injections for other in each.others):
             print(f"  {other}")
+    if options.only in {None, "anywhere"}:
+        comparison = anywhere(tasks, options.signals, options.seconds)
+        beyond = sum(count for (_, offset), count in comparison.landings.items() if offset < 0)
+        good &= comparison.reaches()
+        print(
+            f"anywhere: signals {comparison.signals}, out of scope {beyond}, "
+            f"with a place that means the same {comparison.share:.4%}"
+        )
+        for (code, offset), count in comparison.missed.most_common(25):
+            print(f"  missed {count:6} {'in a call at ' if offset < 0 else ''}{describe((code, max(offset, ~offset)))}")
     return 0 if good else 1
 
 

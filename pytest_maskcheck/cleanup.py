@@ -1,0 +1,116 @@
+"""Which findings are the code's own, which only a mask can avoid, and which are lost inside of code out of scope.
+
+Two sorts of findings are true, and yet not to be cured where they show:
+
+*cleanup*: the interrupt comes as the very call begins that releases: ``finally: path.unlink()``, a Python ``__exit__``. No code
+closes that gap but a mask around the call. Such a finding fails; it is a class of its own, which can be allowed as
+``cleanup:*``.
+
+*inside*: code out of scope acquired it, and the interrupt came before that code returned. A Python function can keep what it acquires
+from being lost to its last instruction, as there is no checkpoint between that and the next of the caller's; so the defect is that of the
+function called. It is listed, and fails with ``strict``.
+"""
+
+from __future__ import annotations
+
+import ast
+import tokenize
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.results import Category, Finding, Point, PointResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_maskcheck.interrupts import Hit
+    from pytest_maskcheck.results import Frame
+
+_EXITS = {"__exit__", "__aexit__"}
+
+_LASTING = {Verdict.LEAK, Verdict.ALTERED, Verdict.UNUSABLE, Verdict.INVARIANT, Verdict.IMPLICIT}
+"""Verdicts about what the call that was interrupted would have undone."""
+
+
+def begins(hit: Hit) -> bool:
+    """Tell whether a call that clean-up code makes begins at a hit."""
+    if hit.kind == "entry":
+        if hit.code.co_name in _EXITS:
+            return True
+        if not hit.context:
+            return False
+        caller, line = hit.context[0]
+        return line in _lines(caller.co_filename)
+    if hit.kind != "into":
+        return False
+    callee = hit.trigger.callee
+    return hit.line in _lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)
+
+
+@lru_cache(maxsize=256)
+def _lines(filename: str) -> frozenset[int]:
+    """Return the lines of a file that are within ``finally`` or ``except``."""
+    try:
+        with tokenize.open(filename) as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):  # generated, removed, not Python
+        return frozenset()
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Try, ast.TryStar)):
+            for statement in (*node.finalbody, *(each for handler in node.handlers for each in handler.body)):
+                found.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+    return frozenset(found)
+
+
+def sort_out(points: Sequence[Point], results: Iterable[PointResult], *, strict: bool) -> tuple[PointResult, ...]:
+    """Return the results with the category of each finding.
+
+    Parameters:
+        points: in the order in which they come.
+        results: of them.
+        strict: what is lost inside of code out of scope fails, too.
+    """
+    named = {point.id: point for point in points}
+    order = {point.id: position for position, point in enumerate(points)}
+    last: dict[object, int] = {}  # where each finding is met for the last time
+    results = tuple(results)
+    for result in results:
+        point = named[result.point]
+        for finding in result.findings:
+            if not point.first:
+                key = (finding.identity, point.signal)
+                last[key] = max(last.get(key, 0), order[point.id])
+
+    def sorted_out(result: PointResult, finding: Finding) -> Finding:
+        point = named[result.point]
+        if point.first is not None or finding.verdict is Verdict.INTERPRETER:
+            return finding
+        if package := finding.package or _lost_inside(point, finding):
+            return replace(finding, category=Category.INSIDE, package=package, fails=finding.fails and strict)
+        is_last = last[finding.identity, point.signal] == order[point.id]
+        if point.cleanup and is_last and finding.verdict in _LASTING:
+            return replace(finding, category=Category.CLEANUP)
+        return finding
+
+    return tuple(
+        replace(result, findings=tuple(sorted_out(result, each) for each in result.findings)) for result in results
+    )
+
+
+def _lost_inside(point: Point, finding: Finding) -> str:
+    """Return the package in which something was acquired and lost, ``""`` if it was the code in scope that had it."""
+    origin = finding.origin
+    if point.kind not in {"into", "back"} or origin is None or origin.place not in origin.stack:
+        return ""
+    if (origin.place.path, origin.place.line) != (point.path, point.line):
+        return ""
+    inner = origin.stack[origin.stack.index(origin.place) + 1 :]
+    return package_of(inner[0]) if inner else ""
+
+
+def package_of(frame: Frame) -> str:
+    """Return the package or module that a frame is of, from the name of its file below the entry of ``sys.path`` that has it."""
+    first, *rest = frame.path.strip("<>").replace("frozen ", "").split("/")
+    return first if rest else first.removesuffix(".py")
