@@ -338,7 +338,7 @@ class Judge:
         if raised is not None and raised.interrupt:
             return
         due = any(one.raised or (one.raised is None and one.fired and not one.handler) for one in ran.strike.in_turn())
-        if raised is not None:
+        if raised is not None and not (ran.lost and not raised.over):
             if due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"
                 yield Finding(Verdict.REPLACED, "exception", raised.type, detail, package=_raised_inside(point, raised))

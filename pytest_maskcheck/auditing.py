@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 import tempfile
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_maskcheck import effects
 from pytest_maskcheck.auditor import Refused
 from pytest_maskcheck.guarantees import LEDGER
 from pytest_maskcheck.isolation import AuditBrokeError, Page, all_blocked, in_child
 from pytest_maskcheck.messages import Collected
+from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
@@ -29,6 +32,7 @@ from pytest_maskcheck.work import Order, Work, outline
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from pytest_maskcheck.budget import Share
     from pytest_maskcheck.isolation import Death
 
     Tell = Callable[[object], None]
@@ -54,8 +58,107 @@ class Outcome:
     broken: str = ""
 
 
-def audit_item(order: Order) -> Outcome:
-    """Audit one test that passed."""
+@dataclass(frozen=True, slots=True)
+class _Go:
+    """What a process that waits is told when it is wanted.
+
+    Parameters:
+        order: what is to be audited; the item, the scope and the like are its own.
+        directory: room for files.
+        warm: what later runs reach.
+    """
+
+    seconds: float
+    seeing: dict[str, str]
+    budget: Share | None
+    directory: str
+    warm: frozenset[int]
+
+
+class FirstUse:
+    """A process in which the test has not run yet, and which waits for the audit of what only the first run reaches.
+
+    Parameters:
+        order: gives the order for a test whose ordinary run took so many seconds.
+        leave: lets go of what pytest has begun for the item; called in the process.
+    """
+
+    def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
+        self._order = order
+        self._leave = leave
+        self._page: Page | None = None
+        self._said: Generator[object, None, Death | None] | None = None
+        self._reader = self._writer = -1
+        self.descriptors: frozenset[int] = frozenset()
+        """What it takes to talk to the process."""
+
+    def fork(self) -> None:
+        """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
+        if self._said is not None:
+            return
+        before = effects.descriptors()
+        self._page = Page()
+        self._reader, self._writer = os.pipe()
+        self._said = in_child(self._wait, self._page, lambda: _SILENCE, leader=True, orphan=True)
+        next(self._said)
+        os.close(self._reader)
+        self._reader = -1
+        self.descriptors = effects.descriptors() - before
+
+    def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
+        """Audit, and give what the process says to ``take``."""
+        if self._said is None or self._page is None:
+            return
+        go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
+        self._page.begin(0)
+        while go:
+            go = go[os.write(self._writer, go) :]
+        os.close(self._writer)
+        self._writer = -1
+        if (death := _take_all(self._said, take)) is not None:
+            take(f"first use is not audited: the process for it ended: {death.detail}")
+
+    def _wait(self, say: Tell) -> None:
+        """Wait in the process, and audit when it is wanted; without a word if it is not."""
+        os.close(self._writer)
+        say(None)
+        told = bytearray()
+        while part := os.read(self._reader, 1 << 16):
+            told += part
+        if not told:
+            return
+        go: _Go = pickle.loads(bytes(told))
+        page = self._page
+        assert page is not None
+
+        def tell(message: object) -> None:
+            page.begin(0)
+            say(message)
+
+        self._leave()
+        order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
+        item = order.item
+        assert isinstance(item, pytest.Function)
+        tempfile.tempdir = os.path.join(go.directory, "t")
+        work = Work(order, item, go.directory)
+        with _in_its_own(work, tell):
+            work.first(tell, go.warm)
+
+    def close(self) -> None:
+        """End the process."""
+        for descriptor in (self._reader, self._writer):
+            if descriptor != -1:
+                os.close(descriptor)
+        self._reader = self._writer = -1
+        if self._said is not None:
+            self._said.close()
+        if self._page is not None:
+            self._page.close()
+            self._page = None
+
+
+def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
+    """Audit one test that passed; ``first_use``: the process for what only the first run reaches, if there is one."""
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
     collected = Collected(refused=refusal(order.item), notes=[*complaints])
@@ -74,7 +177,10 @@ def audit_item(order: Order) -> Outcome:
                     work = Work(order, item, directory)
                 with _watched(order, collected.take) as take:
                     if order.isolation == "fork":
-                        _in_auditor(work, take, partial(_limit, work))
+                        if not order.only or FIRST not in order.only:
+                            _in_auditor(work, take, partial(_limit, work))
+                        if first_use is not None and not collected.refused:
+                            first_use.audit(order, directory, collected.warm, take)
                     else:
                         with paused(), muted(item.config):
                             work.here(take)
@@ -101,6 +207,7 @@ def audit_item(order: Order) -> Outcome:
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
         plan=collected.dealt,
+        reached_first=collected.reached_first,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 
@@ -195,20 +302,13 @@ def _limit(work: Work) -> float:
 def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
     """Audit in a forked process, which may be silent for so long, and give all that it says to ``take``."""
     page = Page()
-    measurement = running()
 
     def auditor(say: Tell) -> None:
         def tell(message: object) -> None:
             page.begin(0)
             say(message)
 
-        own_output(work.item.config)
-        own_directory(work.item.config, work.directory)
-        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            tell("SIGINT is ignored in this process; audited as if it were not")
-        with paused(*([measurement] if measurement else [])):
+        with _in_its_own(work, tell):
             work.isolated(tell)
 
     try:
@@ -218,6 +318,20 @@ def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
             take(Refused(f"the auditing process ended: {death.detail}"))
     finally:
         page.close()
+
+
+@contextmanager
+def _in_its_own(work: Work, tell: Tell) -> Iterator[None]:
+    """Make a forked process the test's own: output, directories, handlers and measurement."""
+    measurement = running()
+    own_output(work.item.config)
+    own_directory(work.item.config, work.directory)
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        tell("SIGINT is ignored in this process; audited as if it were not")
+    with paused(*([measurement] if measurement else [])):
+        yield
 
 
 def _take_all(said: Generator[object, None, Death | None], take: Tell) -> Death | None:

@@ -147,6 +147,14 @@ class Auditor:
         self.aims = plan.aims
         return plan
 
+    def find_first(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
+        """Return the points of the first run in this process, which it makes; parameters and errors as for :meth:`find`."""
+        kinds, self.runner.kinds = self.runner.kinds, ()
+        recorded: list[Recording] = []
+        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None))
+        self.runner.kinds = kinds
+        return choose(recorded[0])
+
     @arming
     def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
         with self.engine.record(self.scope.in_scope, self.mode, self.signums, outside=True) as found:
@@ -165,7 +173,7 @@ class Auditor:
         Raises:
             Refused: the test does not pass when it is run again.
         """
-        self._freeze()
+        self.freeze()
         rehearsal = Rehearsal(self.engine.ahead)
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._uninterrupted(self._rehearsing(points, rehearsal) if points else nullcontext())
@@ -189,7 +197,7 @@ class Auditor:
             finally:
                 rehearsal.inside = None
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
         with at_once:
             for kind in self.runner.together().kinds:
@@ -215,7 +223,7 @@ class Auditor:
             return self._watched_run(point, struck)
         if point is None:
             ran = self.runner.run(_watched(nullcontext()))
-            self._freeze()  # what the first run of a process makes for all later ones is nothing new
+            self.freeze()  # what the first run of a process makes for all later ones is nothing new
             return ran
         aim = self.aims[point.id]
         return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), aim.hits)
@@ -238,7 +246,7 @@ class Auditor:
         try:
             return self.runner.run(striking, aim.hits, watch=watch)
         finally:
-            self._freeze()  # looking for holders has thawed the heap
+            self.freeze()  # looking for holders has thawed the heap
 
     def go_forward(
         self,
@@ -248,7 +256,7 @@ class Auditor:
         landed: Callable[[], object],
     ) -> Ran:
         """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
-        self._freeze()  # children would copy every object that they look at
+        self.freeze()  # children would copy every object that they look at
         aims = [self.aims[point.id] for point in points]
         strike = Strike()
         hits: list[Hit] = []

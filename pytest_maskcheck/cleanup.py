@@ -2,8 +2,8 @@
 
 Two sorts of findings are true, and yet not to be cured where they show:
 
-*cleanup*: the interrupt comes as the very call begins that releases: ``finally: path.unlink()``, a Python ``__exit__``. No code
-closes that gap but a mask around the call. Such a finding fails; it is a class of its own, which can be allowed as
+*cleanup*: the interrupt comes in the very call that releases, before it has: ``finally: path.unlink()``, a Python ``__exit__``. No code
+of the caller's closes that gap but a mask around the call. Such a finding fails; it is a class of its own, which can be allowed as
 ``cleanup:*``.
 
 *inside*: code out of scope acquired it, and the interrupt came before that code returned. A Python function can keep what it acquires
@@ -33,8 +33,8 @@ _LASTING = {Verdict.LEAK, Verdict.ALTERED, Verdict.UNUSABLE, Verdict.INVARIANT, 
 """Verdicts about what the call that was interrupted would have undone."""
 
 
-def begins(hit: Hit) -> bool:
-    """Tell whether a call that clean-up code makes begins at a hit."""
+def is_cleanup(hit: Hit) -> bool:
+    """Tell whether an interrupt at a hit comes in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
     if hit.kind == "entry":
         if hit.code.co_name in _EXITS:
             return True
@@ -42,9 +42,9 @@ def begins(hit: Hit) -> bool:
             return False
         caller, line = hit.context[0]
         return line in _lines(caller.co_filename)
-    if hit.kind != "into":
+    if hit.kind not in {"into", "back"}:
         return False
-    callee = hit.trigger.callee
+    callee = (hit.trigger.since or hit.trigger).callee
     return hit.line in _lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)
 
 
@@ -89,8 +89,9 @@ def sort_out(points: Sequence[Point], results: Iterable[PointResult], *, strict:
             return finding
         if package := finding.package or _lost_inside(point, finding):
             return replace(finding, category=Category.INSIDE, package=package, fails=finding.fails and strict)
-        is_last = last[finding.identity, point.signal] == order[point.id]
-        if point.cleanup and is_last and finding.verdict in _LASTING:
+        latest = points[last[finding.identity, point.signal]]
+        releases = (latest.path, latest.line) == (point.path, point.line)  # it is not there when the line is done
+        if point.cleanup and releases and finding.verdict in _LASTING:
             return replace(finding, category=Category.CLEANUP)
         return finding
 

@@ -147,6 +147,7 @@ def in_child(
     limit: Callable[[], float],
     *,
     leader: bool,
+    orphan: bool = False,
     name: Callable[[str], str] = str,
 ) -> Generator[Any, None, Death | None]:
     """Run ``work(say)`` in a forked child and yield what it says; return how it died, ``None`` if it ended well.
@@ -158,13 +159,14 @@ def in_child(
         page: where the child notes how far it is.
         limit: seconds that one turn of the page may take before the child counts as hung; asked anew each time.
         leader: the child leads a process group of its own.
+        orphan: it is no child of this process for others to wait for.
         name: shortens file names in the stack of a child that died.
     """
     child = None
     try:
         with all_blocked() as mask, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
-            child = _Child(leader=leader)
+            child = (_Orphan if orphan else _Child)(leader=leader)
             child.fork(work, mask)
         ended = yield from child.listen(page, limit)
         if ended:
@@ -194,27 +196,32 @@ class _Child:
         parent = getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            try:
-                if self._leader:
-                    os.setpgid(0, 0)
-                die_with(parent)
-                os.close(self._reader)
-                faulthandler.enable(self._report, all_threads=True)
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                work(self._say)
-                self._say(_End())
-            except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
-                with suppress(BaseException):
-                    import traceback
-
-                    self._say(_Broken("".join(traceback.format_exception(error))))
-            finally:
-                kill(getpid(), signal.SIGKILL)
+            self._run(work, mask, parent)
         if self._leader:
             with suppress(OSError):  # the child did it first, or is gone
                 os.setpgid(self.pid, self.pid)
         os.close(self._writer)
         self._writer = -1
+
+    def _run(self, work: Callable[[Callable[[object], None]], None], mask: set[int], parent: int) -> None:
+        """Do the work, in the child; never return."""
+        try:
+            if self._leader:
+                os.setpgid(0, 0)
+            if parent:
+                die_with(parent)
+            os.close(self._reader)
+            faulthandler.enable(self._report, all_threads=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            work(self._say)
+            self._say(_End())
+        except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
+            with suppress(BaseException):
+                import traceback
+
+                self._say(_Broken("".join(traceback.format_exception(error))))
+        finally:
+            kill(getpid(), signal.SIGKILL)
 
     def _say(self, message: object) -> None:
         data = pickle.dumps(message)
@@ -290,6 +297,40 @@ class _Child:
             self._reader = self._writer = -1
             self._report.close()
             self.pid = 0
+
+
+class _Orphan(_Child):
+    """A child of a child that has ended: code under test that waits for any child of its own must not meet it.
+
+    It learns from its pipe that the process that made it is gone.
+    """
+
+    def fork(self, work: Callable[[Callable[[object], None]], None], mask: set[int]) -> None:
+        reader, writer = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    os.close(reader)
+                    os.close(writer)
+                    self._run(work, mask, 0)
+                os.write(writer, str(pid).encode())
+            finally:
+                kill(getpid(), signal.SIGKILL)
+        os.waitpid(middle, 0)
+        os.close(writer)
+        self.pid = int(os.read(reader, 32) or 0)
+        os.close(reader)
+        os.close(self._writer)
+        self._writer = -1
+
+    def _gone(self) -> bool:
+        try:
+            kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        return self.pid == 0
 
 
 def ending(status: int) -> str:
@@ -371,11 +412,13 @@ class Forked:
         run: makes one run in the worker.
         limit: seconds that one run may take.
         name: shortens file names.
+        warm: each worker first makes an uninterrupted run of its own.
     """
 
     run: MakesRuns
     limit: float
     name: Callable[[str], str] = str
+    warm: bool = True
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
@@ -414,7 +457,8 @@ class Forked:
         """Make the runs, in the worker; what came of them is said in lists, each after so many seconds."""
         owner = getpid()
         page.begin(-1)
-        self.run(None, lambda: None)  # what a process does the first time only
+        if self.warm:
+            self.run(None, lambda: None)  # what a process does the first time only
         held: list[Ran] = []
         since = monotonic()
         for turn, request in enumerate(requests):

@@ -52,6 +52,20 @@ class Dealt:
 
 
 @dataclass(frozen=True, slots=True)
+class Warm:
+    """Message: what runs reach that are not the first in their process; see :func:`.first_use.keys_of`."""
+
+    keys: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedFirst:
+    """Message: lines, as ``path:line``, that only the first run in a process reaches, and which were not audited."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Following:
     """Message: points with a second interrupt are being looked for after so many points, or, if 0, have been found."""
 
@@ -73,6 +87,8 @@ class Collected:
     following: int = 0
     dealt: str = ""
     refused: str = ""
+    warm: frozenset[int] = frozenset()
+    reached_first: tuple[str, ...] = ()
 
     def take(self, message: object) -> None:
         """Take one message of the audit."""
@@ -97,6 +113,10 @@ class Collected:
                 self.seeing = message.kinds
             case Dealt():
                 self.dealt = message.plan
+            case Warm():
+                self.warm = message.keys
+            case ReachedFirst():
+                self.reached_first = message.lines
             case Following():
                 self.following = message.firsts
             case str():

@@ -2,7 +2,8 @@
 
 An id is ``path:line:kind#hit``: ``src/pkg/store.py:12:call#1`` is the first time that the main thread comes to the first call
 on line 12. Further calls of the line are ``call.2``, ``call.3`` …, in the order of the source. With another signal than
-SIGINT it ends with its name: ``src/pkg/store.py:12:call#1@SIGTERM``. Two interrupts in one run are ``first>second``, where the hits
+SIGINT it ends with its name: ``src/pkg/store.py:12:call#1@SIGTERM``. What only the first run in a process reaches is
+``src/pkg/store.py:12:call#1~first``. Two interrupts in one run are ``first>second``, where the hits
 of the second are counted from the first on; see ``pairs.py``.
 """
 
@@ -23,7 +24,7 @@ from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.results import Frame, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from types import CodeType
 
     from pytest_maskcheck.interrupts import Hit, Recording
@@ -33,7 +34,10 @@ T = TypeVar("T")
 PAUSED = "within maskcheck.paused()"
 """The reason why hits are left out at which the test asked not to be interrupted."""
 
-_PLACE = r"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+"
+FIRST = "~first"
+"""How the names of places end that only the first run in a process reaches; see ``first_use.py``."""
+
+_PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
@@ -126,6 +130,7 @@ def plan(
     body: frozenset[str] = frozenset(),
     signums: tuple[int, ...] = (int(signal.SIGINT),),
     only: str = "",
+    wanted: Callable[[Hit], bool] = lambda _: True,
 ) -> Plan:
     """Choose the points of a run.
 
@@ -141,11 +146,12 @@ def plan(
             the last one, belongs to those who run the test.
         signums: the signals; each hit is a point for each of them.
         only: the id of the one point wanted; the other limits do not apply to it.
+        wanted: tells which hits are looked at; the others are not counted as left out.
     """
     chosen = Plan()
     within = _within(recording.hits, body)
     chosen.leave_out("outside the test: pytest or a plugin was running", number_in(recording.hits) - number_in(within))
-    kept = reasonable(unpaused(within, chosen), reason_against, chosen)
+    kept = reasonable(unpaused([hit for hit in within if wanted(hit)], chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
     chosen.leave_out("line reached on another thread: only the main thread is interrupted", elsewhere)
     if not only:
@@ -329,5 +335,5 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
         context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
         signal=signals.name(signum),
-        cleanup=cleanup.begins(hit),
+        cleanup=cleanup.is_cleanup(hit),
     )

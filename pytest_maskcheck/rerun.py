@@ -354,8 +354,18 @@ def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
     return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
-def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
-    """Run the item as usual, without logging.
+def let_go(item: pytest.Item) -> None:
+    """Let go of what pytest has begun to set up for an item, so that it can be run from the start, in the midst of a set-up."""
+    item.session._setupstate.teardown_exact(item.parent)  # type: ignore[arg-type]  # noqa: SLF001
+    function: Any = item
+    function._request = False  # noqa: SLF001
+    function.funcargs = None
+
+
+def ordinary_run(
+    item: pytest.Item, begins: Callable[[], object] = lambda: None
+) -> tuple[list[pytest.TestReport], bool]:
+    """Run the item as usual, without logging; ``begins`` is called before its body.
 
     Returns:
         Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
@@ -365,6 +375,7 @@ def ordinary_run(item: pytest.Item) -> tuple[list[pytest.TestReport], bool]:
     def around(body: Body) -> None:
         nonlocal begun, completed
         begun = True
+        begins()
         body()
         completed = True
 

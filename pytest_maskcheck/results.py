@@ -77,7 +77,7 @@ class Category(StrEnum):
     """The code in scope can be written so that it does not have it."""
 
     CLEANUP = "cleanup"
-    """The interrupt came as the very call began that would have released it: only a mask around that call helps."""
+    """The interrupt came in the very call that would have released it, before it had: only a mask around that call helps."""
 
     INSIDE = "inside"
     """It was acquired by code out of scope and lost before that returned: a defect of that code."""
@@ -112,7 +112,7 @@ class Point(Packed):
         defect: the known CPython defect that an interrupt meets there, or ``""``.
         signal: the name of the signal.
         first: where the first of two interrupts is delivered, ``None`` if this is the only one.
-        cleanup: a call that clean-up code makes begins there: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
+        cleanup: it is in a call that clean-up code makes: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
     """
 
     id: str
@@ -250,6 +250,7 @@ class Audit:
         seconds: how long the audit took.
         shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
         plan: of a shard, a digest of the ids of all points before they were dealt out.
+        reached_first: lines (``path:line``) that only the first run in a process reaches, and that were not audited.
     """
 
     test: str
@@ -268,6 +269,7 @@ class Audit:
     seconds: float = 0.0
     shard: str = ""
     plan: str = ""
+    reached_first: tuple[str, ...] = ()
 
     @property
     def audited(self) -> int:
@@ -338,6 +340,7 @@ class Audit:
         )
         fields["notes"] = tuple(fields["notes"])
         fields["baseline"] = tuple(fields["baseline"])
+        fields["reached_first"] = tuple(fields["reached_first"])
         return cls(**fields)
 
 

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings
-from pytest_maskcheck.auditing import Outcome, assist, audit_item
+from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.isolation import CAN_FORK
+from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer, unlogged
+from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.work import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from pytest_maskcheck.settings import Settings
 
@@ -53,6 +55,7 @@ class AuditingSession:
         self._is_worker = hasattr(config, "workerinput")  # of xdist
         self._board: Board | None = None
         self._helper: Helper | None = None
+        self._first: FirstUse | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         try:
             self._engine, self._engine_why = choose()
@@ -136,12 +139,13 @@ class AuditingSession:
         if self._budget:
             self._budget.begins()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        reports, completed = ordinary_run(item)
-        call = None
-        if completed and all(report.passed or report.when == "call" for report in reports):
-            stop_timer(item)
-            seconds = sum(report.duration for report in reports)
-            call = self._remake(item, reports, self._audit(item, seconds, more=nextitem is not None))
+        with self._first_used(item) as first:
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None)
+            call = None
+            if completed and all(report.passed or report.when == "call" for report in reports):
+                stop_timer(item)
+                seconds = sum(report.duration for report in reports)
+                call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -152,7 +156,20 @@ class AuditingSession:
 
     # How it is audited
 
-    def _audit(self, item: pytest.Item, seconds: float, *, more: bool) -> Outcome:
+    @contextmanager
+    def _first_used(self, item: pytest.Item) -> Iterator[FirstUse | None]:
+        """Yield what audits the first use of things in a test, if that is possible for it; it forks when fixtures are there."""
+        self._first = None
+        if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only):
+            self._first = FirstUse(partial(self._order, item), partial(let_go, item))
+        try:
+            yield self._first
+        finally:
+            if self._first is not None:
+                self._first.close()
+            self._first = None
+
+    def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
         order = self._order(item, seconds)
         if self._budget and not self._only:
@@ -161,7 +178,7 @@ class AuditingSession:
         lead = self._board.lead() if self._board and not alone else None
         began = time.monotonic()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead))
+            outcome = audit_item(replace(order, share=lead), first)
         if self._budget:
             self._budget.spend(time.monotonic() - began)
         self._seeing = outcome.seeing
@@ -184,7 +201,7 @@ class AuditingSession:
             self._seeing,
             self._extensions,
             seconds,
-            self._descriptors,
+            self._descriptors | (self._first.descriptors if self._first else frozenset()),
             progress=self._progress,
             shard=self._shard,
         )
@@ -200,7 +217,7 @@ class AuditingSession:
             raise pytest.UsageError(message)
         if asked != "auto":
             return asked, "as asked"
-        if self._only:
+        if self._only and FIRST not in self._only:
             return "none", "one point, so that a debugger can look at it"
         if self._config.getoption("usepdb", False):
             return "none", "--pdb needs live frames"
@@ -214,6 +231,8 @@ class AuditingSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Note the threads that a longer-lived fixture starts: they do not survive a fork."""
+        if fixturedef.scope == "function" and self._first is not None:
+            self._first.fork()
         before = set(threading.enumerate())
         result = yield
         started = set(threading.enumerate()) - before

@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import cleanup, fingerprint, points, signals, strategy
-from pytest_maskcheck.audit import Judge, Rules
+from pytest_maskcheck.audit import Judge, Rules, leftovers
 from pytest_maskcheck.auditor import Auditor, Refused
+from pytest_maskcheck.first_use import FirstRuns, codes_of, first_points, key_of, keys_of
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
-from pytest_maskcheck.isolation import Forked, InProcess
-from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, Seeing
+from pytest_maskcheck.isolation import Forked, InProcess, Page, in_child
+from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, ReachedFirst, Seeing, Warm
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.rerun import ItemTarget, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere
 from pytest_maskcheck.run import Runner
+from pytest_maskcheck.runs import alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.auditor import Baseline
     from pytest_maskcheck.budget import Share
     from pytest_maskcheck.extensions import Extensions
+    from pytest_maskcheck.first_use import FirstPoint
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.progress import Progress
     from pytest_maskcheck.reach import Reach
@@ -161,11 +164,81 @@ class Work:
                 self._target.close()
                 gc.unfreeze()
 
+    def first(self, tell: Tell, warm: frozenset[int]) -> None:
+        """Audit what only the first run in a process reaches; called in a process in which the test has not run.
+
+        Parameters:
+            tell: takes what is found.
+            warm: what later runs reach; see :func:`.first_use.keys_of`.
+        """
+        auditor, order = self._auditor, self._order
+        planned = self._first_points(warm)
+        if not planned:
+            return
+        codes = codes_of({name for each in planned for name in each.names()})
+        there = [each for each in planned if each.names() <= codes.keys()]
+        shown = [each.point for each in there]
+        auditor.aims |= {each.point.id: each.aim(codes) for each in there}
+        tell(points.Plan([*shown], {}, {}))
+        auditor.freeze()
+        executor = FirstRuns(Forked(auditor.make_run, self.limit, self._names.short, warm=False))
+        ordinary = alone(executor, None)[0]
+        if not ordinary.passed:
+            shown = []
+        settings = order.settings
+        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
+        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
+        late = order.budget.over if order.budget else (lambda: False)
+        judge = Judge(executor, points.Plan(), rules, leftovers(ordinary), tell, traced, self._looking, late)
+        for point in shown:
+            if judge.late():
+                break
+            ran, *again = executor.runs([point, None], judge.stops)
+            judge.take(point, ran, again[0] if again else None)
+        self._sort_out(judge, shown, tell)
+        audited = {(point.path, point.line) for point in shown if point.id in judge.results}
+        missed = {(each.point.path, each.point.line) for each in planned} - audited
+        tell(ReachedFirst(tuple(f"{path}:{line}" for path, line in sorted(missed))))
+
+    def _first_points(self, warm: frozenset[int]) -> list[FirstPoint]:
+        """Return the points that only the first run in a process reaches, as a child of this one finds them."""
+        order, own = self._order, own_files(self.item)
+        order.reach.open_up(*own)
+
+        def choose(recording: Recording) -> points.Plan:
+            return points.plan(
+                recording,
+                self._names,
+                partial(order.reach.reason_against, reached=True),
+                hits=order.settings.hits,
+                max_points=order.settings.max_points,
+                seed=order.settings.seed,
+                body=own,
+                signums=self.signums,
+                wanted=lambda hit: key_of(hit) not in warm,
+            )
+
+        def find(say: Tell) -> None:
+            try:
+                say(first_points(self._auditor.find_first(choose, *own, thin=True)))
+            except Refused:  # what the ordinary run made is needed
+                say([])
+
+        page = Page()
+        try:
+            with closing(in_child(find, page, lambda: self.limit + 100 * order.seconds, leader=False)) as said:
+                planned: list[FirstPoint] = next(said, [])
+        finally:
+            page.close()
+        wanted = self._only.string if self._only else ""
+        return [each for each in planned if wanted in {"", each.point.id}]
+
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         order = self._order
         try:
             thin = order.settings.hits is not None and not self._only
             plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
+            tell(Warm(keys_of(self._recording)))
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))

@@ -61,6 +61,9 @@ class EngineUnavailableError(RuntimeError):
     """Something that the engine needs is taken; the message says what, and what helps."""
 
 
+_LEAVING = {"PY_RETURN", "PY_YIELD", "PY_UNWIND", "leave"}
+
+
 @dataclass(slots=True, eq=False)
 class Trigger:
     """The event at which an engine acts, and the how-manieth such event of the run it is.
@@ -80,6 +83,11 @@ class Trigger:
     count: int
     callee: CodeType | None = None
     since: Trigger | None = None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the event is that a frame in scope ends or is suspended; what is sent there arrives at the next checkpoint."""
+        return self.callee is None and self.event in _LEAVING
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +117,8 @@ class Hit:
     @property
     def is_suspended(self) -> bool:
         """Whether the code is a coroutine that is suspended there: it is on nobody's stack, and the stack is no context of it."""
-        return self.trigger.since is not None and facts.suspends(self.code, self.offset)
+        since = self.trigger.since or self.trigger
+        return since.leaves and facts.suspends(self.code, self.offset)
 
 
 INNERMOST = 4

@@ -11,8 +11,9 @@ Rules:
    out of scope (a callback, a generator, a coroutine) returns, yields or raises. It ends when code in scope begins, goes on, or gets
    control back.
 2. It belongs to the innermost instruction in scope on the stack; if a coroutine has just been suspended, to its ``await``.
-3. The first two of a sort (instruction, calling context, what was called or left) are followed checkpoint by checkpoint. Of later ones
-   the last checkpoint is taken to be where that of the one before was: a run in which it is not is not proven.
+3. Stretches are followed checkpoint by checkpoint; if there are many of them, only the first two of each sort (instruction, calling
+   context, what was called or left). The last checkpoint of later ones is taken to be where that of the one before was: a run in
+   which it is not is not proven.
 4. Checkpoints within a stretch are counted from its beginning: code out of scope may run any number of times before.
 5. Frames are known by ``id``, and only while they are on the stack.
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import facts
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.base import InScope, Recording
 
 _FOLLOWED = 2
-"""Stretches of one sort that are followed checkpoint by checkpoint."""
+"""Stretches of one sort that are followed checkpoint by checkpoint, however many there are."""
+
+_ALL = 20_000
+"""Checkpoints up to which all stretches are followed."""
 
 _MOST = 20_000
 """Checkpoints of one stretch that are looked at."""
@@ -49,9 +54,15 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _MASKING = _OURS + "masking.py"
 
 
+@cache
 def is_ours(filename: str) -> bool:
     """Tell whether a file is part of the audit itself; the masking primitives are code like any other."""
     return filename.startswith(_OURS) and filename != _MASKING
+
+
+def is_generated(code: CodeType) -> bool:
+    """Tell whether code was compiled from no file (``exec``): there may be another such code object in each run."""
+    return code.co_filename.startswith("<") and not code.co_filename.startswith("<frozen ")
 
 
 _Checkpoint = tuple[str, "CodeType", int, int]
@@ -105,6 +116,7 @@ class Excursions:
         self._open: list[tuple[int, Site]] = []  # frames out of scope that code in scope has called, by ``id``
         self._now: _Stretch | None = None
         self._shapes: dict[object, _Shape] = {}
+        self._total = 0
 
     @property
     def follows(self) -> bool:
@@ -143,7 +155,7 @@ class Excursions:
         self.ends()
         shape = self._shapes.setdefault(_sort(site, after), _Shape())
         shape.number += 1
-        self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED)
+        self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED or self._total < _ALL)
 
     def passes(self, event: str, code: CodeType, offset: int) -> None:
         """Note a checkpoint out of scope."""
@@ -153,11 +165,12 @@ class Excursions:
         key = (event, id(code), offset)
         count = now.counts[key] = now.counts.get(key, 0) + 1
         now.size += 1
+        self._total += 1
         now.last = (event, code, offset, count)
         if not now.begun:
             now.begun = True
             self._shapes[_sort(now.site, now.after)].first = now.last
-            self._add("into", now.last)
+            self._enter(now, now.last)
             now.last = None
 
     def ends(self) -> None:
@@ -169,9 +182,9 @@ class Excursions:
         if now.followed:
             shape.last = now.last
         elif not now.begun and shape.first is not None:
-            self._add("into", shape.first)
+            self._enter(now, shape.first)
         if shape.last is not None:
-            self._add("back", shape.last)
+            self._recording.add_from(now.site, "back", _trigger(shape.last, now.since), now.after)
         self._now = None
 
     def left(self, frame: FrameType) -> bool:
@@ -182,12 +195,15 @@ class Excursions:
         self._open.pop()
         return True
 
-    def _add(self, kind: str, checkpoint: _Checkpoint) -> None:
-        now = self._now
-        assert now is not None
-        event, code, offset, count = checkpoint
-        trigger = Trigger(event, code, offset, count, since=now.since)
-        self._recording.add_from(now.site, "into" if kind == "into" else "back", trigger, now.after)
+    def _enter(self, now: _Stretch, first: _Checkpoint) -> None:
+        """Note the first checkpoint; where code in scope was left, what is sent then arrives there."""
+        trigger = now.since if now.since.leaves else _trigger(first, now.since)
+        self._recording.add_from(now.site, "into", trigger, now.after)
+
+
+def _trigger(checkpoint: _Checkpoint, since: Trigger) -> Trigger:
+    event, code, offset, count = checkpoint
+    return Trigger(event, code, offset, count, since=since)
 
 
 def _sort(site: Site, after: tuple[int, ...]) -> object:

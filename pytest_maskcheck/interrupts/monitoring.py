@@ -50,7 +50,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ from pytest_maskcheck.interrupts.base import (
     stack,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
-from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
+from pytest_maskcheck.interrupts.excursions import Excursions, is_generated, is_ours
 from pytest_maskcheck.interrupts.probe import Probe
 
 if TYPE_CHECKING:
@@ -243,7 +243,9 @@ def _deliver(
         late: the signal arrived before what was called blocked it.
     """
     place: FrameType | None = frame
-    if trigger.since is not None:
+    if trigger.leaves:
+        place = site_of(frame.f_back, in_scope)
+    elif trigger.since is not None:
         place = site_of(frame, in_scope)
     elif trigger.callee is not None:
         place = frame.f_back
@@ -275,24 +277,32 @@ class _Striker:
         self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
+        # What generates its code in each run has another code object each time; so have functions made by exec.
+        self._generated = trigger.callee is not None and is_generated(trigger.callee)
+        self._everywhere = trigger.event in _EVERYWHERE or self._generated
 
     def start(self, _: FrameType | None) -> None:
-        local = self._event
-        if self._event == _events.C_RETURN:
-            local = _events.CALL
-            _monitoring.register_callback(self._tool, local, self._elsewhere)
         _monitoring.register_callback(self._tool, self._event, self._callback)
-        if self._awaited.event in _EVERYWHERE:
-            _monitoring.set_events(self._tool, local)
+        if self._event == _events.C_RETURN:
+            _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
+        if self._everywhere:
+            _monitoring.set_events(self._tool, self._event)
         else:
-            _monitoring.set_local_events(self._tool, self._watched, local)
+            _monitoring.set_local_events(self._tool, self._watched, _local_event(self._awaited))
+        trigger = self._trigger
+        if self._awaited is not trigger and trigger.event == "C_RETURN":
+            # A call that is under way when the count begins is seen to return only if it was watched when it began.
+            shared = self._watched is trigger.code and not self._everywhere
+            _monitoring.set_local_events(
+                self._tool, trigger.code, _events.CALL | (_local_event(self._awaited) if shared else 0)
+            )
 
     def stop(self) -> None:
         if self._tool in _armed:
-            if self._awaited.event in _EVERYWHERE:
+            if self._everywhere:
                 _monitoring.set_events(self._tool, 0)
-            else:
-                _monitoring.set_local_events(self._tool, self._watched, 0)
+            for code in (self._watched, self._trigger.code):
+                _monitoring.set_local_events(self._tool, code, 0)
 
     def _elsewhere(self, _: CodeType, at: int, *__: object) -> object:
         """Switch off the events of calls that are not the awaited one."""
@@ -300,7 +310,7 @@ class _Striker:
 
     def _callback(self, code: CodeType, at: int, *about: object) -> object:
         if self._at not in {at, None}:
-            return None if self._event in {_events.C_RETURN, _events.PY_UNWIND} else _monitoring.DISABLE
+            return None if self._everywhere or self._event == _events.C_RETURN else _monitoring.DISABLE
         if threading.get_ident() != self._main or self._tool not in _armed:
             return None  # the last: in a child, after the very call that forked
         if not self._is_there(code, caller_frame()):
@@ -308,20 +318,30 @@ class _Striker:
         self._left -= 1
         if self._left:
             return None
-        self.stop()
         if self._awaited is not self._trigger:
-            self._await(self._trigger)
-            self.start(None)
+            self._go_on(code)
             return None
+        self.stop()
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
         # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
         del about
         trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
         return trip and trip.now
 
+    def _go_on(self, code: CodeType) -> None:
+        """Wait for the trigger, now that what it is counted from has come, in ``code``."""
+        if self._everywhere:
+            _monitoring.set_events(self._tool, 0)
+        if self._watched is not self._trigger.code:
+            _monitoring.set_local_events(self._tool, self._watched, 0)
+        if self._generated and self._trigger.code == code:
+            self._trigger = replace(self._trigger, code=code)
+        self._await(self._trigger)
+        self.start(None)
+
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:
         """Tell whether the event is that of the code that is awaited, called where the trigger says."""
-        if self._awaited.event in _EVERYWHERE and code is not self._watched:
+        if self._everywhere and not (code is self._watched or (self._generated and code == self._watched)):
             return False
         if self._at is not None:
             return True
@@ -365,6 +385,10 @@ class _Passing:
             code = trigger.callee or trigger.code
             _, events = self._watched.get(id(code), (code, 0))
             self._watched[id(code)] = (code, events | _local_event(trigger))
+        for trigger in triggers:
+            if trigger.since is not None and trigger.event == "C_RETURN":  # see ``_Striker.start``
+                _, events = self._watched.get(id(trigger.code), (trigger.code, 0))
+                self._watched[id(trigger.code)] = (trigger.code, events | _events.CALL)
         self._names = {"CALL", *(trigger.event for trigger in (*triggers, *starts))}
 
     def start(self) -> None:
@@ -475,6 +499,7 @@ class _Recorder:
         self._returning: dict[int, CodeType] = {}
         self._begun = 0
         self._excursions = Excursions(recording, in_scope) if recording.outside and not self._lines else None
+        self._hears = False
         self._outer: dict[int, tuple[CodeType, int]] = {}  # code out of scope, and its local events
         if self._excursions is not None:
             self._local |= _GOES
@@ -588,13 +613,13 @@ class _Recorder:
         checks: bool,
     ) -> None:
         """Note that a function begins or goes on; ``checks``: which is a checkpoint."""
+        if self._hears or is_ours(code.co_filename):
+            return
         if in_scope:
             excursions.ends()
             return
         caller = frame.f_back
         if caller is not None and id(caller.f_code) in self._codes:
-            if is_ours(code.co_filename):
-                return
             at = facts.calling(caller.f_code, caller.f_lasti)
             excursions.calls(caller, frame, self._count(event, caller.f_code, at, code), checks=checks)
             self._watch(code, _GOES | (_FINE if excursions.finely else 0))
@@ -707,7 +732,9 @@ class _Recorder:
         if asked is None or id(frame) != asked.frame or frame.f_lasti != asked.trigger.offset:
             return
         if asked.answers:
+            self._hears = True  # what is called from here is seen, unlike what callbacks call
             self._found(asked, frame)
+            self._hears = False
         else:
             self._inside = asked
 

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import OUTERMOST, Recording, Trigger, Waits, arming, nothing, site_of, stack
 from pytest_maskcheck.interrupts.delivery import Delivery
-from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
+from pytest_maskcheck.interrupts.excursions import Excursions, is_generated, is_ours
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -215,11 +215,15 @@ class _Recorder(_Tracer):
         self._counts: dict[tuple[str, int, int, int], int] = {}
         self._kept: dict[int, CodeType] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
+        self._hears = False
+        self._left = False  # asked where the code out of scope that goes on now checks
         self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
         self.recording.begins(frame.f_code)
-        if self._excursions is None or frame.f_code is HANDLER:
+        if frame.f_code is HANDLER:
+            self._hears = True  # it is traced like any other function, and so is what it calls
+        if self._excursions is None or self._hears or is_ours(frame.f_code.co_filename):
             return super().enter(frame, event, value)
         return self._follow(frame, self._excursions) or super().enter(frame, event, value)
 
@@ -237,8 +241,6 @@ class _Recorder(_Tracer):
             return None
         checks = facts.checks_on_resume(code, frame.f_lasti)
         if caller is not None and self.watches(caller.f_code):
-            if is_ours(code.co_filename):
-                return None
             at = facts.calling(caller.f_code, caller.f_lasti)
             self._kept[id(code)] = code
             excursions.calls(caller, frame, self._count("call", caller.f_code, at, code), checks=checks)
@@ -282,22 +284,26 @@ class _Recorder(_Tracer):
         elif event == "return":
             self.recording.running = 0
             caller = frame.f_back
-            if self._excursions is not None and self.watches(code) and caller is not None:
-                self._leaves(frame, caller, self._excursions)
+            if caller is not None and self.watches(code) and self._leaves(frame, caller):
+                self._asked, self._left = None, True
+                return self.probe.trip.now
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
                 self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
                 return self.probe.trip.now
         return self.local
 
-    def _leaves(self, frame: FrameType, caller: FrameType, excursions: Excursions) -> None:
-        """Note that a frame in scope goes back to its caller; watch that, if it is out of scope and to be followed."""
-        code, offset = frame.f_code, frame.f_lasti
-        if self.watches(caller.f_code) or not excursions.leaves(frame, offset, self._count("leave", code, offset)):
-            return
+    def _leaves(self, frame: FrameType, caller: FrameType) -> bool:
+        """Note that a frame in scope goes back to its caller; tell whether that is out of scope, to be followed and watched now."""
+        code, offset, excursions = frame.f_code, frame.f_lasti, self._excursions
+        if excursions is None or self.watches(caller.f_code):
+            return False
+        if not excursions.leaves(frame, offset, self._count("leave", code, offset)):
+            return False
         for running in stack(caller):
             if self.watches(running.f_code) or id(running.f_code) in OUTERMOST:
                 break
             running.f_trace, running.f_trace_opcodes, running.f_trace_lines = self.beyond, True, False
+        return True
 
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
         """Trace function for other threads: note the lines that they reach."""
@@ -309,7 +315,18 @@ class _Recorder(_Tracer):
 
     def heard(self, frame: FrameType) -> None:
         """Learn that the probe was handled in ``frame``."""
+        self._hear(frame)
+        self._hears = False
+
+    def _hear(self, frame: FrameType) -> None:
         asked, self._asked = self._asked, None
+        left, self._left = self._left, False
+        if (
+            left
+            and self._excursions is not None
+            and not (self.watches(frame.f_code) or is_ours(frame.f_code.co_filename))
+        ):
+            self._excursions.passes("leave", frame.f_code, frame.f_lasti)
         if asked is None or id(frame) != asked[0] or frame.f_lasti != asked[1]:
             return
         kind: PlaceKind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
@@ -339,7 +356,8 @@ class _Striker(_Tracer):
         self._returning = trigger.event == "return"
 
     def watches(self, code: CodeType) -> bool:
-        return code is (self._awaited.callee or self._awaited.code)
+        wanted = self._awaited.callee or self._awaited.code
+        return code is wanted or (is_generated(wanted) and code == wanted)
 
     def _comes(self, frame: FrameType | None) -> bool:
         """Count the awaited event; tell whether it is time to strike in ``frame``."""
@@ -352,7 +370,7 @@ class _Striker(_Tracer):
             return False
         assert frame is not None  # only the caller of a frame that ends may be missing, and nothing is struck there
         sys.settrace(None)
-        place = site_of(frame, self.in_scope) if self._trigger.since else None
+        place = site_of(frame, self.in_scope) if self._trigger.since or self._trigger.leaves else None
         self._delivery.fires(place or frame, self.in_scope)
         return True
 
@@ -389,7 +407,9 @@ class _Striker(_Tracer):
         if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
-        if place is None or place.f_code is not trigger.code:
+        if place is None or not (
+            place.f_code is trigger.code or (is_generated(trigger.code) and self.watches(place.f_code))
+        ):
             return self.local
         where = place.f_lineno if event == "line" else place.f_lasti
         if where != trigger.offset or not self._comes(frame.f_back if trigger.event == "leave" else place):
@@ -435,8 +455,9 @@ class _Passing(_Tracer):
             if delivery is not None:
                 sys.settrace(None)
                 self._ending.callback(delivery.close)
-                site = site_of(place, self.in_scope) if self._triggers[position].since else None
-                delivery.fires(site or place, self.in_scope)
+                trigger = self._triggers[position]
+                beyond = place.f_back if trigger.leaves else place if trigger.since else None
+                delivery.fires(site_of(beyond, self.in_scope) or place, self.in_scope)
                 return delivery
         return None
 
@@ -457,11 +478,10 @@ class _Passing(_Tracer):
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:
         place: FrameType | None = frame.f_back if event == "return" else frame
-        if event == "return":
-            self._comes("leave", frame, frame.f_lasti)
+        delivery = self._comes("leave", frame, frame.f_lasti) if event == "return" else None
         if place is None:
             return self.local
-        delivery = self._comes(event, place, place.f_lineno if event == "line" else place.f_lasti)
+        delivery = delivery or self._comes(event, place, place.f_lineno if event == "line" else place.f_lasti)
         if delivery is None:
             return self.local
         if self.mode == "raise":

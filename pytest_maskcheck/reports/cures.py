@@ -60,7 +60,7 @@ _FINALIZER = (
     "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
 )
 _CLEANUP = (
-    "the call that releases it was just beginning: only signals masked from before that call to its end help; "
+    "the interrupt came in the very call that releases it: only signals masked from before that call to its end help; "
     "those who can live with it allow the class as 'cleanup:*'"
 )
 

@@ -46,16 +46,26 @@ class Acquired(Kind):
         """Return the objects to look at."""
         return self._census.alive()
 
+    def _counted(self) -> list[tuple[Any, Any]]:
+        """Return the objects to look at, each with its count; without those whose constructor was interrupted."""
+        counted = []
+        for thing in self.alive():
+            try:
+                counted.append((thing, self.count(thing)))
+            except AttributeError:  # half made: nothing of it can be taken
+                continue
+        return counted
+
     def prepare(self) -> None:
         self._census.take()
 
     def snapshot(self) -> object:
-        alive = self.alive()
-        return {id(thing): (weakref.ref(thing), self.count(thing)) for thing in alive} if alive else _NONE
+        counted = self._counted()
+        return {id(thing): (weakref.ref(thing), count) for thing, count in counted} if counted else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
         found = []
-        for thing in self.alive():
+        for thing, _ in self._counted():
             ref, former = cast("_Counts", before).get(id(thing), (None, None))
             times = self.more(thing, former if ref is not None and ref() is thing else None)
             if times > 0:
