@@ -21,7 +21,7 @@ from pytest_maskcheck import effects
 from pytest_maskcheck.auditor import Refused
 from pytest_maskcheck.guarantees import LEDGER
 from pytest_maskcheck.isolation import AuditBrokeError, Page, all_blocked, in_child
-from pytest_maskcheck.messages import Collected
+from pytest_maskcheck.messages import Collected, ReachedFirst
 from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
@@ -81,11 +81,15 @@ class FirstUse:
     Parameters:
         order: gives the order for a test whose ordinary run took so many seconds.
         leave: lets go of what pytest has begun for the item; called in the process.
+
+    Attributes:
+        reason: why there is no such process, or ``""``.
     """
 
     def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
         self._order = order
         self._leave = leave
+        self.reason = ""
         self._page: Page | None = None
         self._said: Generator[object, None, Death | None] | None = None
         self._reader = self._writer = -1
@@ -94,7 +98,10 @@ class FirstUse:
 
     def fork(self) -> None:
         """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
-        if self._said is not None:
+        if self._said is not None or self.reason:
+            return
+        self.reason = _against_fork(self._order(0.0))
+        if self.reason:
             return
         before = effects.descriptors()
         self._page = Page()
@@ -108,6 +115,7 @@ class FirstUse:
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
         if self._said is None or self._page is None:
+            take(ReachedFirst((), self.reason or "no process was kept for it"))
             return
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
@@ -116,7 +124,7 @@ class FirstUse:
         os.close(self._writer)
         self._writer = -1
         if (death := _take_all(self._said, take)) is not None:
-            take(f"first use is not audited: the process for it ended: {death.detail}")
+            take(ReachedFirst((), f"the process for it ended: {death.detail}"))
 
     def _wait(self, say: Tell) -> None:
         """Wait in the process, and audit when it is wanted; without a word if it is not."""
@@ -155,6 +163,16 @@ class FirstUse:
         if self._page is not None:
             self._page.close()
             self._page = None
+
+
+def _against_fork(order: Order) -> str:
+    """Return why no process can be kept cold beside an ordinary run, or ``""``."""
+    if order.isolation != "fork":
+        return f"runs share the process of the session: {order.why}"
+    if threading.active_count() > 1:
+        return "a fork would lose running threads"
+    shared = map(effects.shared, sorted(effects.descriptors() - order.descriptors))
+    return next(filter(None, shared), "")  # its other end would wait for this process, too, to close it
 
 
 def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
@@ -208,6 +226,7 @@ def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
         seconds=time.perf_counter() - started,
         plan=collected.dealt,
         reached_first=collected.reached_first,
+        no_first_use=collected.no_first_use,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 

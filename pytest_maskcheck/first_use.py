@@ -10,20 +10,24 @@ Rules:
 2. Points travel from child to child as names: code objects are known by file, name, first line and hash, which forked processes share.
 3. What an uninterrupted first run leaves behind is what first use is for, and no finding.
 
-What does not work: code that is not there before it runs (modules that the first run imports, functions that it generates) cannot be
-armed ahead; its lines are counted as reached only by the first run and not audited. What an earlier test has done already is not cold.
+Code that is not there before it runs (modules that the first run imports, functions that it generates) travels as ``marshal`` data,
+and its equal is recognised when it begins to run.
+
+What does not work: what an earlier test of the session has done already is not cold. Where a process cannot be kept cold, lines that only
+the first run reaches are not known; the report says so, with the reason.
 """
 
 from __future__ import annotations
 
 import gc
+import marshal
 from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.base import INNERMOST
-from pytest_maskcheck.interrupts.codes import per_code
+from pytest_maskcheck.interrupts.codes import per_code, stand_in
 from pytest_maskcheck.points import FIRST, Aim
 from pytest_maskcheck.runs import Trace
 
@@ -75,10 +79,6 @@ class Address:
         since = cls.of(trigger.since) if trigger.since is not None else None
         return cls(trigger.event, name_of(trigger.code), trigger.offset, trigger.count, callee, since)
 
-    def names(self) -> set[CodeName]:
-        """Return the code that has to be there to arm the trigger."""
-        return {self.code, *([self.callee] if self.callee else []), *(self.since.names() if self.since else ())}
-
     def trigger(self, codes: dict[CodeName, CodeType]) -> Trigger:
         """Return the trigger in this process."""
         callee = codes[self.callee] if self.callee else None
@@ -114,10 +114,6 @@ class FirstPoint:
         address = Address.of(hit.trigger)
         return cls(point, name_of(hit.code), hit.offset, hit.kind, context, address, aim.signum)
 
-    def names(self) -> set[CodeName]:
-        """Return the code that has to be there to strike at the point."""
-        return {self.code, *(name for name, _ in self.context), *self.address.names()}
-
     def aim(self, codes: dict[CodeName, CodeType]) -> Aim:
         """Return what the point stands for in this process."""
         context = tuple((codes[name], line) for name, line in self.context)
@@ -126,9 +122,33 @@ class FirstPoint:
         return Aim(hit, self.signum)
 
 
-def first_points(plan: Plan) -> list[FirstPoint]:
-    """Return the points of a plan of the first run, under names that tell them from those of later runs."""
-    return [FirstPoint.of(replace(point, id=named_first(point.id)), plan.aims[point.id]) for point in plan.points]
+@dataclass(frozen=True, slots=True)
+class FirstPlan:
+    """The points of a first run, for another process.
+
+    Parameters:
+        points: under names that tell them from those of later runs.
+        codes: the code that they need, as ``marshal`` data.
+    """
+
+    points: tuple[FirstPoint, ...]
+    codes: dict[CodeName, bytes]
+
+    @classmethod
+    def of(cls, plan: Plan) -> FirstPlan:
+        """Return a plan of a first run."""
+        codes = {
+            name_of(code): code
+            for aim in plan.aims.values()
+            for code in (aim.first.code, *(code for code, _ in aim.first.context), *aim.first.trigger.codes())
+        }
+        points = (FirstPoint.of(replace(each, id=named_first(each.id)), plan.aims[each.id]) for each in plan.points)
+        return cls(tuple(points), {name: marshal.dumps(code) for name, code in codes.items()})
+
+    def here(self) -> dict[CodeName, CodeType]:
+        """Return the code in this process; stand-ins for what is not there yet."""
+        found = codes_of(self.codes)
+        return {name: found.get(name) or stand_in(data) for name, data in self.codes.items()}
 
 
 def named_first(name: str) -> str:

@@ -60,9 +60,15 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class ReachedFirst:
-    """Message: lines, as ``path:line``, that only the first run in a process reaches, and which were not audited."""
+    """Message: lines, as ``path:line``, that only the first run in a process reaches, and which were not audited.
+
+    Parameters:
+        lines: as far as they are known.
+        reason: why nothing is known of them, or ``""``.
+    """
 
     lines: tuple[str, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +95,9 @@ class Collected:
     refused: str = ""
     warm: frozenset[int] = frozenset()
     reached_first: tuple[str, ...] = ()
+    no_first_use: str = ""
 
-    def take(self, message: object) -> None:
+    def take(self, message: object) -> None:  # noqa: PLR0912  (one branch for each sort of message)
         """Take one message of the audit."""
         match message:
             case points.Plan():
@@ -116,7 +123,7 @@ class Collected:
             case Warm():
                 self.warm = message.keys
             case ReachedFirst():
-                self.reached_first = message.lines
+                self.reached_first, self.no_first_use = message.lines, message.reason
             case Following():
                 self.following = message.firsts
             case str():

@@ -357,6 +357,10 @@ def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
 def let_go(item: pytest.Item) -> None:
     """Let go of what pytest has begun to set up for an item, so that it can be run from the start, in the midst of a set-up."""
     item.session._setupstate.teardown_exact(item.parent)  # type: ignore[arg-type]  # noqa: SLF001
+    for definition in fixtures(item):
+        if definition.scope == "function":  # it was about to be set up
+            definition.cached_result = None
+            definition._finalizers.clear()  # noqa: SLF001
     function: Any = item
     function._request = False  # noqa: SLF001
     function.funcargs = None

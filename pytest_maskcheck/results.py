@@ -251,6 +251,7 @@ class Audit:
         shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
         plan: of a shard, a digest of the ids of all points before they were dealt out.
         reached_first: lines (``path:line``) that only the first run in a process reaches, and that were not audited.
+        no_first_use: why it is not known what only the first run reaches, or ``""``.
     """
 
     test: str
@@ -270,6 +271,7 @@ class Audit:
     shard: str = ""
     plan: str = ""
     reached_first: tuple[str, ...] = ()
+    no_first_use: str = ""
 
     @property
     def audited(self) -> int:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import cleanup, fingerprint, points, signals, strategy
-from pytest_maskcheck.audit import Judge, Rules, leftovers
+from pytest_maskcheck.audit import Judge, Rules, leftovers, trouble
 from pytest_maskcheck.auditor import Auditor, Refused
-from pytest_maskcheck.first_use import FirstRuns, codes_of, first_points, key_of, keys_of
+from pytest_maskcheck.first_use import FirstPlan, FirstRuns, key_of, keys_of
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.base import nothing
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from pytest_maskcheck.auditor import Baseline
     from pytest_maskcheck.budget import Share
     from pytest_maskcheck.extensions import Extensions
-    from pytest_maskcheck.first_use import FirstPoint
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.progress import Progress
     from pytest_maskcheck.reach import Reach
@@ -172,19 +171,23 @@ class Work:
             warm: what later runs reach; see :func:`.first_use.keys_of`.
         """
         auditor, order = self._auditor, self._order
-        planned = self._first_points(warm)
-        if not planned:
+        planned = self._first_points(warm, tell)
+        if planned is None:
             return
-        codes = codes_of({name for each in planned for name in each.names()})
-        there = [each for each in planned if each.names() <= codes.keys()]
-        shown = [each.point for each in there]
-        auditor.aims |= {each.point.id: each.aim(codes) for each in there}
-        tell(points.Plan([*shown], {}, {}))
+        wanted = self._only.string if self._only else ""
+        chosen = [each for each in planned.points if wanted in {"", each.point.id}]
+        if not chosen:
+            return
+        codes = planned.here()
+        shown = [each.point for each in chosen]
+        auditor.aims |= {each.point.id: each.aim(codes) for each in chosen}
         auditor.freeze()
         executor = FirstRuns(Forked(auditor.make_run, self.limit, self._names.short, warm=False))
         ordinary = alone(executor, None)[0]
         if not ordinary.passed:
-            shown = []
+            tell(ReachedFirst((), f"run for the first time, the test {trouble(ordinary)}"))
+            return
+        tell(points.Plan([*shown], {}, {}))
         settings = order.settings
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
@@ -197,10 +200,10 @@ class Work:
             judge.take(point, ran, again[0] if again else None)
         self._sort_out(judge, shown, tell)
         audited = {(point.path, point.line) for point in shown if point.id in judge.results}
-        missed = {(each.point.path, each.point.line) for each in planned} - audited
+        missed = {(point.path, point.line) for point in shown} - audited
         tell(ReachedFirst(tuple(f"{path}:{line}" for path, line in sorted(missed))))
 
-    def _first_points(self, warm: frozenset[int]) -> list[FirstPoint]:
+    def _first_points(self, warm: frozenset[int], tell: Tell) -> FirstPlan | None:
         """Return the points that only the first run in a process reaches, as a child of this one finds them."""
         order, own = self._order, own_files(self.item)
         order.reach.open_up(*own)
@@ -220,18 +223,20 @@ class Work:
 
         def find(say: Tell) -> None:
             try:
-                say(first_points(self._auditor.find_first(choose, *own, thin=True)))
-            except Refused:  # what the ordinary run made is needed
-                say([])
+                say(FirstPlan.of(self._auditor.find_first(choose, *own, thin=True)))
+            except Refused as refused:
+                say(str(refused))
 
         page = Page()
         try:
             with closing(in_child(find, page, lambda: self.limit + 100 * order.seconds, leader=False)) as said:
-                planned: list[FirstPoint] = next(said, [])
+                planned: FirstPlan | str = next(said, "its process ended")
         finally:
             page.close()
-        wanted = self._only.string if self._only else ""
-        return [each for each in planned if wanted in {"", each.point.id}]
+        if isinstance(planned, str):
+            tell(ReachedFirst((), planned))
+            return None
+        return planned
 
     def _audit(self, tell: Tell, executor: Callable[[], Executor]) -> None:
         order = self._order

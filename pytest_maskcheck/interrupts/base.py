@@ -15,7 +15,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
@@ -83,6 +83,20 @@ class Trigger:
     count: int
     callee: CodeType | None = None
     since: Trigger | None = None
+
+    def codes(self) -> tuple[CodeType, ...]:
+        """Return the code that has to run for the trigger to come."""
+        since = self.since.codes() if self.since is not None else ()
+        return (self.code, *((self.callee,) if self.callee is not None else ()), *since)
+
+    def with_code(self, absent: CodeType, code: CodeType) -> Trigger:
+        """Return the trigger with ``code`` in place of what stands in for it."""
+        return replace(
+            self,
+            code=code if self.code is absent else self.code,
+            callee=code if self.callee is absent else self.callee,
+            since=self.since and self.since.with_code(absent, code),
+        )
 
     @property
     def leaves(self) -> bool:

@@ -60,11 +60,6 @@ def is_ours(filename: str) -> bool:
     return filename.startswith(_OURS) and filename != _MASKING
 
 
-def is_generated(code: CodeType) -> bool:
-    """Tell whether code was compiled from no file (``exec``): there may be another such code object in each run."""
-    return code.co_filename.startswith("<") and not code.co_filename.startswith("<frozen ")
-
-
 _Checkpoint = tuple[str, "CodeType", int, int]
 """Event, code and offset, and the how-manieth such event of the stretch it is."""
 

@@ -50,7 +50,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ from pytest_maskcheck.interrupts.base import (
     stack,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
-from pytest_maskcheck.interrupts.excursions import Excursions, is_generated, is_ours
+from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.probe import Probe
 
 if TYPE_CHECKING:
@@ -260,7 +260,10 @@ def _deliver(
 
 
 class _Striker:
-    """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first."""
+    """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first.
+
+    Code that is not there yet, as it is compiled in the run, has a stand-in: it is known by being equal when it begins to run.
+    """
 
     def __init__(self, tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
         self._tool = tool
@@ -269,6 +272,7 @@ class _Striker:
         self._mode = mode
         self._delivery = delivery
         self._main = threading.main_thread().ident
+        self._absent = {id(code): code for code in trigger.codes() if codes.is_stand_in(code)}
         self._await(trigger.since or trigger)
 
     def _await(self, trigger: Trigger) -> None:
@@ -277,71 +281,78 @@ class _Striker:
         self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
-        # What generates its code in each run has another code object each time; so have functions made by exec.
-        self._generated = trigger.callee is not None and is_generated(trigger.callee)
-        self._everywhere = trigger.event in _EVERYWHERE or self._generated
 
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
         if self._event == _events.C_RETURN:
             _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
-        if self._everywhere:
-            _monitoring.set_events(self._tool, self._event)
-        else:
-            _monitoring.set_local_events(self._tool, self._watched, _local_event(self._awaited))
+        everywhere = self._event if self._awaited.event in _EVERYWHERE else 0
+        if self._absent:
+            _monitoring.register_callback(self._tool, _events.PY_START, self._appears)
+            everywhere |= _events.PY_START
+        _monitoring.set_events(self._tool, everywhere)
+        local = {id(self._watched): (self._watched, _local_event(self._awaited))}
         trigger = self._trigger
         if self._awaited is not trigger and trigger.event == "C_RETURN":
             # A call that is under way when the count begins is seen to return only if it was watched when it began.
-            shared = self._watched is trigger.code and not self._everywhere
-            _monitoring.set_local_events(
-                self._tool, trigger.code, _events.CALL | (_local_event(self._awaited) if shared else 0)
-            )
+            _, known = local.get(id(trigger.code), (trigger.code, 0))
+            local[id(trigger.code)] = (trigger.code, known | _events.CALL)
+        for watched, events in local.values():
+            _monitoring.set_local_events(self._tool, watched, 0 if self._awaited.event in _EVERYWHERE else events)
 
     def stop(self) -> None:
         if self._tool in _armed:
-            if self._everywhere:
-                _monitoring.set_events(self._tool, 0)
+            _monitoring.set_events(self._tool, 0)
             for code in (self._watched, self._trigger.code):
                 _monitoring.set_local_events(self._tool, code, 0)
 
+    def _appears(self, code: CodeType, at: int) -> object:
+        """Take code that begins to run in place of its stand-in."""
+        for absent in [absent for absent in self._absent.values() if code == absent]:
+            del self._absent[id(absent)]
+            since, left = self._awaited is not self._trigger, self._left
+            self._trigger = self._trigger.with_code(absent, code)
+            self._await((since and self._trigger.since) or self._trigger)
+            self._left = left
+            self.start(None)
+        if self._event != _events.PY_START or code is not self._watched or self._at not in {at, None}:
+            return None
+        trip = self._come(code, caller_frame())
+        return trip and trip.now
+
     def _elsewhere(self, _: CodeType, at: int, *__: object) -> object:
         """Switch off the events of calls that are not the awaited one."""
-        return None if at == self._at else _monitoring.DISABLE
+        return None if at == self._trigger.offset else _monitoring.DISABLE
 
     def _callback(self, code: CodeType, at: int, *about: object) -> object:
         if self._at not in {at, None}:
-            return None if self._everywhere or self._event == _events.C_RETURN else _monitoring.DISABLE
+            can_disable = self._event not in {_events.C_RETURN, _events.PY_UNWIND}
+            return _monitoring.DISABLE if can_disable else None
+        late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
+        # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
+        del about
+        trip = self._come(code, caller_frame(), late=late)
+        return trip and trip.now
+
+    def _come(self, code: CodeType, frame: FrameType, *, late: bool = False) -> Pending | None:
+        """Count an event in ``frame``; strike if it is time, or return what to leave pending."""
         if threading.get_ident() != self._main or self._tool not in _armed:
             return None  # the last: in a child, after the very call that forked
-        if not self._is_there(code, caller_frame()):
+        if not self._is_there(code, frame):
             return None
         self._left -= 1
         if self._left:
             return None
-        if self._awaited is not self._trigger:
-            self._go_on(code)
-            return None
         self.stop()
-        late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
-        # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
-        del about
-        trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
-        return trip and trip.now
-
-    def _go_on(self, code: CodeType) -> None:
-        """Wait for the trigger, now that what it is counted from has come, in ``code``."""
-        if self._everywhere:
-            _monitoring.set_events(self._tool, 0)
-        if self._watched is not self._trigger.code:
-            _monitoring.set_local_events(self._tool, self._watched, 0)
-        if self._generated and self._trigger.code == code:
-            self._trigger = replace(self._trigger, code=code)
-        self._await(self._trigger)
-        self.start(None)
+        if self._awaited is not self._trigger:
+            self._await(self._trigger)
+            self.start(None)
+            return None
+        return _deliver(self._delivery, self._trigger, frame, self._in_scope, self._mode, late=late)
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:
         """Tell whether the event is that of the code that is awaited, called where the trigger says."""
-        if self._everywhere and not (code is self._watched or (self._generated and code == self._watched)):
+        if code is not self._watched:
             return False
         if self._at is not None:
             return True

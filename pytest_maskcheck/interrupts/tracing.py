@@ -45,8 +45,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import OUTERMOST, Recording, Trigger, Waits, arming, nothing, site_of, stack
+from pytest_maskcheck.interrupts.codes import is_stand_in
 from pytest_maskcheck.interrupts.delivery import Delivery
-from pytest_maskcheck.interrupts.excursions import Excursions, is_generated, is_ours
+from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 
 if TYPE_CHECKING:
@@ -356,8 +357,7 @@ class _Striker(_Tracer):
         self._returning = trigger.event == "return"
 
     def watches(self, code: CodeType) -> bool:
-        wanted = self._awaited.callee or self._awaited.code
-        return code is wanted or (is_generated(wanted) and code == wanted)
+        return _is_same(code, self._awaited.callee or self._awaited.code)
 
     def _comes(self, frame: FrameType | None) -> bool:
         """Count the awaited event; tell whether it is time to strike in ``frame``."""
@@ -407,9 +407,7 @@ class _Striker(_Tracer):
         if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
-        if place is None or not (
-            place.f_code is trigger.code or (is_generated(trigger.code) and self.watches(place.f_code))
-        ):
+        if place is None or not _is_same(place.f_code, trigger.code):
             return self.local
         where = place.f_lineno if event == "line" else place.f_lasti
         if where != trigger.offset or not self._comes(frame.f_back if trigger.event == "leave" else place):
@@ -421,9 +419,14 @@ class _Striker(_Tracer):
         return trip.now
 
 
+def _is_same(code: CodeType, wanted: CodeType) -> bool:
+    """Tell whether ``code`` is what is wanted, or what that stands in for."""
+    return code is wanted or (is_stand_in(wanted) and code == wanted)
+
+
 def _calls(place: FrameType, trigger: Trigger) -> bool:
     """Tell whether a frame stands at the call that a trigger names."""
-    return place.f_code is trigger.code and facts.calling(place.f_code, place.f_lasti) == trigger.offset
+    return _is_same(place.f_code, trigger.code) and facts.calling(place.f_code, place.f_lasti) == trigger.offset
 
 
 class _Passing(_Tracer):

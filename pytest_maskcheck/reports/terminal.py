@@ -210,6 +210,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         reasons.update(audit.not_audited)
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
+    yield from _first_use(done)
     left = Counter(leftover for audit in done for leftover in audit.baseline)
     for leftover, number in sorted(left.items()):
         yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
@@ -217,6 +218,18 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
     for allow in _unused(audit.allows for audit in done):
         yield f"unused: {allow}: nothing like it was left behind in this run"
+
+
+def _first_use(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield what only first runs reach and was not audited."""
+    lines = list(dict.fromkeys(line for audit in audits for line in audit.reached_first))
+    if lines:
+        more = len(lines) - _LINES
+        shown = ", ".join(lines[:_LINES]) + (f" and {more} more" if more > 0 else "")
+        yield f"reached only by the first run, not audited: {count(lines, 'line')}: {shown}"
+    reasons = Counter(audit.no_first_use for audit in audits if audit.no_first_use)
+    for reason, number in sorted(reasons.items()):
+        yield f"first use not audited in {count(number, 'test')}: {reason}"
 
 
 def _unused(uses: Iterable[dict[str, bool]]) -> list[str]:
