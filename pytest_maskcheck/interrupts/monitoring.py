@@ -295,7 +295,7 @@ class _Striker:
         trigger = self._trigger
         if self._awaited is not trigger and trigger.event == "C_RETURN":
             # A call that is under way when the count begins is seen to return only if it was watched when it began.
-            _, known = local.get(id(trigger.code), (trigger.code, 0))
+            known = local.get(id(trigger.code), (trigger.code, 0))[1]
             local[id(trigger.code)] = (trigger.code, known | _events.CALL)
         for watched, events in local.values():
             _monitoring.set_local_events(self._tool, watched, 0 if self._awaited.event in _EVERYWHERE else events)
