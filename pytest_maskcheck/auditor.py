@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.runs import Trace
+from pytest_maskcheck.unpatched import gc, time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import functools
-import signal
-import sys
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import wraps
+from sys import _getframe
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.codes import number_of, per_code
+from pytest_maskcheck.unpatched import signal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -141,6 +141,9 @@ class Recording:
     """The signals of which it is noted at each hit what would become of them."""
     masking: bool = False
     """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
+    waking: bool = False
+    """There may be a wakeup descriptor: one was set at the beginning, or code that can set one has run. Only then is it read
+    before CPython is asked: reading takes it away for an instant."""
 
     running: int = 0
     """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
@@ -155,6 +158,8 @@ class Recording:
         self.running = 0
         if not self.masking and "pthread_sigmask" in code.co_names:
             self.masking = True
+        if not self.waking and names_wakeup(code):
+            self.waking = True
 
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the main thread came by ``offset`` of ``frame``."""
@@ -197,6 +202,11 @@ class Recording:
         if self.masking and change_mask is not None:
             state += tuple(sorted(change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
         return state
+
+
+def names_wakeup(code: CodeType) -> bool:
+    """Tell whether code may set the wakeup descriptor."""
+    return "set_wakeup_fd" in code.co_names
 
 
 def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
@@ -465,4 +475,4 @@ def stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 def caller_frame(depth: int = 1) -> FrameType:
     """Return the frame ``depth`` levels above the caller of this function."""
-    return sys._getframe(depth + 1)  # noqa: SLF001  (documented, CPython only, as this package is)
+    return _getframe(depth + 1)

@@ -46,9 +46,7 @@ Of a recording that begins in the middle of a run: calls under way are asked abo
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
@@ -66,8 +64,10 @@ from pytest_maskcheck.interrupts.base import (
     stack,
     waits_for,
 )
-from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
+from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.probe import Probe
+from pytest_maskcheck.unpatched import os, threading
+from pytest_maskcheck.waking import NONE, set_wakeup_fd, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -424,7 +424,9 @@ class _Recorder:
         register(self._tool, _events.PY_RETURN, self._return)
         register(self._tool, _events.JUMP, self._jump)
         register(self._tool, _events.LINE, self._line)
+        self.recording.waking = wakeup_descriptor() != NONE
         for running in stack(frame):
+            self.recording.begins(running.f_code)
             self._enter(running.f_code)
         for running in stack(frame):
             if running.f_back is not None:
@@ -531,7 +533,7 @@ class _Recorder:
         if threading.get_ident() != self._main:
             return None
         trigger = self._count("INSTRUCTION", code, offset)
-        if wakes_up():
+        if self.recording.waking and wakeup_descriptor() != NONE:
             return None
         self._asked = _Question(id(caller_frame()), trigger)
         return self.probe.trip.now
@@ -548,7 +550,9 @@ class _Recorder:
             self._methods.pop(frame, None)
         self._inside = None
         trigger = self._count("CALL", code, offset)
-        if wakes_up():
+        if function is set_wakeup_fd:
+            self.recording.waking = True
+        if self.recording.waking and wakeup_descriptor() != NONE:
             return None
         self._asked = _Question(frame, trigger, answers=method)
         return self.probe.trip.now

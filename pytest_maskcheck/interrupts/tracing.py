@@ -29,21 +29,22 @@ Rules:
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
 ``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
 are not found, as in ``monitoring.py``; and ``int("x")``, which loses interrupts, cannot be told from other calls. Lines
-that a thread reaches which was started before the run are not noted.
+that a thread reaches which was started before the run are not noted. While a wakeup descriptor is set
+(``signal.set_wakeup_fd``) it is taken away for each question; code that names it is not asked then, and its calls have no place.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from contextlib import ExitStack
+from sys import gettrace, settrace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, nothing, stack, waits_for
+from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, names_wakeup, nothing, stack, waits_for
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
+from pytest_maskcheck.unpatched import os, threading
+from pytest_maskcheck.waking import NONE, put_back, set_wakeup_fd, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 
 
 def _untrace_in_child() -> None:
-    if isinstance(getattr(sys.gettrace(), "__self__", None), _Tracer):
-        sys.settrace(None)
+    if isinstance(getattr(gettrace(), "__self__", None), _Tracer):
+        settrace(None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -65,12 +66,12 @@ if hasattr(os, "register_at_fork"):
 
 @arming
 def _tracing(tracer: _Tracer) -> Iterator[None]:
-    before = sys.gettrace()
-    sys.settrace(tracer.enter)
+    before = gettrace()
+    settrace(tracer.enter)
     try:
         yield
     finally:
-        sys.settrace(before)
+        settrace(before)
 
 
 class TracingEngine:
@@ -86,6 +87,7 @@ class TracingEngine:
         before = threading.gettrace()
         threading.settrace(recorder.elsewhere)
         try:
+            recorder.recording.waking = wakeup_descriptor() != NONE
             with Probe(recorder.heard, avoid) as recorder.probe, _tracing(recorder):
                 yield recorder.recording
         finally:
@@ -183,7 +185,7 @@ class _Tracer:
             elif opcodes and running.f_back is not None and self.called(running.f_back):
                 running.f_trace_lines = False
                 running.f_trace = self.local
-        sys.settrace(self.enter)
+        settrace(self.enter)
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
         """Act on a function entry or a resumption; return the trace function of the frame."""
@@ -205,6 +207,13 @@ class _Recorder(_Tracer):
         self._counts: dict[tuple[str, int, int], int] = {}
         self._kept: dict[int, CodeType] = {}
         self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
+        self._taken = NONE  # the wakeup descriptor while CPython is asked
+
+    def start(self, frame: FrameType | None) -> None:
+        self.recording.waking = wakeup_descriptor() != NONE
+        for running in stack(frame):
+            self.recording.begins(running.f_code)
+        super().start(frame)
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
         self.recording.begins(frame.f_code)
@@ -230,15 +239,28 @@ class _Recorder(_Tracer):
         elif event == "opcode":
             at = facts.operation(code, offset)
             if facts.is_call(code, at) or facts.is_backward_jump(code, at) or facts.makes_text(code, at):
-                self._asked = (id(frame), at, self._count("opcode", code, offset))
+                trigger = self._count("opcode", code, offset)
+                if self.recording.waking and not self._take(code):
+                    return self.local
+                self._asked = (id(frame), at, trigger)
                 return self.probe.trip.now
         elif event == "return":
             self.recording.running = 0
             caller = frame.f_back
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
-                self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
+                trigger = self._count("return", caller.f_code, caller.f_lasti)
+                if self.recording.waking and not self._take(caller.f_code):
+                    return self.local
+                self._asked = (id(caller), caller.f_lasti, trigger)
                 return self.probe.trip.now
         return self.local
+
+    def _take(self, code: CodeType) -> bool:
+        """Take the wakeup descriptor away while CPython is asked in ``code``: the probe would be written there. Tell whether it may."""
+        if names_wakeup(code):  # the very next call may return the descriptor to its owner
+            return wakeup_descriptor() == NONE
+        self._taken = set_wakeup_fd(NONE)
+        return True
 
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
         """Trace function for other threads: note the lines that they reach."""
@@ -250,6 +272,9 @@ class _Recorder(_Tracer):
 
     def heard(self, frame: FrameType) -> None:
         """Learn that the probe was handled in ``frame``."""
+        if self._taken != NONE:
+            taken, self._taken = self._taken, NONE
+            put_back(taken)
         asked, self._asked = self._asked, None
         if asked is None or id(frame) != asked[0] or frame.f_lasti != asked[1]:
             return
@@ -282,7 +307,7 @@ class _Striker(_Tracer):
         self._left -= 1
         if self._left:
             return False
-        sys.settrace(None)
+        settrace(None)
         self._delivery.fires(frame, self.in_scope)
         return True
 
@@ -339,7 +364,7 @@ class _Passing(_Tracer):
         for position in wait.come() if wait is not None else ():
             delivery = self._reached(position)
             if delivery is not None:
-                sys.settrace(None)
+                settrace(None)
                 self._ending.callback(delivery.close)
                 delivery.fires(place, self.in_scope)
                 return delivery
