@@ -60,6 +60,20 @@ class EngineUnavailableError(RuntimeError):
     """Something that the engine needs is taken; the message says what, and what helps."""
 
 
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """Where to strike instead of at a trigger: next, in the same frame.
+
+    Parameters:
+        offset: the instruction.
+        raises: it begins a line, and the handler is called there, within the ``try`` of that instruction. Otherwise the signal is
+            left pending there, and arrives at the next checkpoint.
+    """
+
+    offset: int
+    raises: bool
+
+
 @dataclass(slots=True, eq=False)
 class Trigger:
     """The event at which an engine acts, and the how-manieth such event of the run it is.
@@ -70,6 +84,7 @@ class Trigger:
         offset: the instruction, in bytes.
         count: 1 for the first such event on the main thread.
         callee: the code object that returns into ``code`` at ``offset``, for events of that sort.
+        detour: where to strike instead; see ``known.py``.
     """
 
     event: str
@@ -77,6 +92,7 @@ class Trigger:
     offset: int
     count: int
     callee: CodeType | None = None
+    detour: Detour | None = None
 
 
 @dataclass(slots=True, eq=False)

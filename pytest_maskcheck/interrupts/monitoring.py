@@ -29,7 +29,7 @@ instruction, is a place. If a callback of ours is interrupted first, there was n
 
 Rules:
 
-1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback.
+1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback. A detour that raises waits for a ``LINE``.
 2. Only the main thread counts: only it runs signal handlers.
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
@@ -65,6 +65,7 @@ from pytest_maskcheck.interrupts.base import (
     waits_for,
 )
 from pytest_maskcheck.interrupts.delivery import Delivery
+from pytest_maskcheck.interrupts.known import is_within
 from pytest_maskcheck.interrupts.probe import Probe
 from pytest_maskcheck.unpatched import os, threading
 from pytest_maskcheck.waking import NONE, set_wakeup_fd, wakeup_descriptor
@@ -254,6 +255,7 @@ class _Striker:
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
         self._main = threading.main_thread().ident
+        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
 
     def start(self, _: FrameType | None) -> None:
         local = self._event
@@ -261,6 +263,10 @@ class _Striker:
             local = _events.CALL
             _monitoring.register_callback(self._tool, local, self._elsewhere)
         _monitoring.register_callback(self._tool, self._event, self._callback)
+        if detour := self._trigger.detour:
+            event = _events.LINE if detour.raises else _events.INSTRUCTION
+            _monitoring.register_callback(self._tool, event, self._past)
+            local |= event
         _monitoring.set_local_events(self._tool, self._watched, local)
 
     def stop(self) -> None:
@@ -281,12 +287,35 @@ class _Striker:
         self._left -= 1
         if self._left:
             return None
+        if self._trigger.detour is not None:
+            self._diverted = id(caller_frame())
+            return None
         _monitoring.set_local_events(self._tool, self._watched, 0)
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
         # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
         del about
         trip = _deliver(self._delivery, self._trigger, caller_frame(), self._in_scope, self._mode, late=late)
         return trip and trip.now
+
+    def _past(self, code: CodeType, _: int) -> object:
+        """Strike on the detour: events of lines and instructions."""
+        frame = caller_frame()
+        detour = self._trigger.detour
+        if detour is None or id(frame) != self._diverted or self._tool not in _armed:
+            return None
+        if detour.raises:
+            self._diverted = 0
+            if not is_within(code, frame.f_lasti, detour.offset):
+                return None
+        elif frame.f_lasti != detour.offset:
+            return None
+        _monitoring.set_local_events(self._tool, self._watched, 0)
+        self._delivery.fires(frame, self._in_scope)
+        if detour.raises:
+            self._delivery.at_once(frame)
+            return None
+        trip = self._delivery.pending()
+        return trip.now
 
     def _returns_there(self, frame: FrameType) -> bool:
         """Tell whether a function returns to the place to strike at."""
@@ -399,6 +428,7 @@ class _Recorder:
     def __init__(self, tool: int, in_scope: InScope, mode: Mode, recording: Recording) -> None:
         self.recording = recording
         self._tool = tool
+        facts.with_checks_on_entering()  # not for the first time in a callback
         self._in_scope = in_scope
         self._local = _LOCAL[mode]
         self._lines = mode != "checkpoint"

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import Recording, Trigger, arming, names_wakeup, nothing, stack, waits_for
 from pytest_maskcheck.interrupts.delivery import Delivery
+from pytest_maskcheck.interrupts.known import is_within
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
 from pytest_maskcheck.unpatched import os, threading
 from pytest_maskcheck.waking import NONE, put_back, set_wakeup_fd, wakeup_descriptor
@@ -299,6 +300,7 @@ class _Striker(_Tracer):
         self._at_once = at_once
         self._left = trigger.count
         self._returning = trigger.event == "return"
+        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
 
     def watches(self, code: CodeType) -> bool:
         return code is self._trigger.code
@@ -321,21 +323,39 @@ class _Striker(_Tracer):
         trip = self._delivery.pending()
         return trip.now
 
-    def local(self, frame: FrameType, event: str, _: object) -> Any:
+    def local(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: PLR0911
         trigger = self._trigger
+        if self._diverted and event == "line" and id(frame) == self._diverted:
+            return self._past(frame)
         if event != trigger.event or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
         if place is None or place.f_code is not trigger.code:
             return self.local
         where = place.f_lineno if event == "line" else place.f_lasti
-        if where != trigger.offset or not self._fires(place):
+        if where != trigger.offset:
+            return self.local
+        if trigger.detour is not None and self._left == 1:
+            self._left, self._diverted = 0, id(frame)
+            frame.f_trace_lines = True
+            return self.local
+        if not self._fires(place):
             return self.local
         if self.mode == "raise":
             self._delivery.by_force(place)
             return None
         trip = self._delivery.pending()
         return trip.now
+
+    def _past(self, frame: FrameType) -> Any:
+        """Strike on the detour: that of a jump, as no version watched by tracing needs another."""
+        detour, self._diverted = self._trigger.detour, 0
+        if detour is None or not is_within(frame.f_code, frame.f_lasti, detour.offset):
+            return self.local
+        settrace(None)
+        self._delivery.fires(frame, self.in_scope)
+        self._delivery.at_once(frame)
+        return None
 
 
 class _Passing(_Tracer):

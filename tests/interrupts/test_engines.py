@@ -136,7 +136,7 @@ def one_line(): return 1  # fmt: skip
 
 ENTRY = ("entry", 0)
 SUPER = [] if facts.HAS_MONITORING else [("call", 1)]  # 3.11 calls super(), later versions load the attribute at once
-ENTERED = [("call", 1)] if facts.WITH_ENTERS_BY_CHECKED_CALL else []
+ENTERED = [("call", 1)] if facts.with_checks_on_entering() else []
 
 
 @pytest.mark.parametrize(
