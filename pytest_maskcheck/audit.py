@@ -10,6 +10,8 @@ whatever way comes later. What an executor returns is judged here, by these rule
    one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
    After all points that passed there is a full run.
 4. What an uninterrupted run leaves behind too is not a finding.
+5. Of what is found at a point where CPython has a known defect, only that is CPython's which is not found when the interrupt goes
+   past the defect (:class:`~pytest_maskcheck.runs.Inside`). Where no such run can be made, nothing is excused.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.cleanup import package_of
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
-from pytest_maskcheck.runs import Trace, alone
+from pytest_maskcheck.runs import Inside, Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
@@ -123,9 +125,9 @@ class Judge:
             again: the run after it in the same process, if one was made.
         """
         result = self.judge(point, ran)
-        if _failing(result):
-            result = self._attribution.with_origins(point, self._confirm(point, result, fresh=True))
-        elif again is not None and _strayed(again):
+        failing = _failing(result)
+        result = self._settled(point, result, fresh=True)
+        if not failing and again is not None and _strayed(again):
             self._suspect([point], result, again)
             return
         self._final(result)
@@ -159,17 +161,34 @@ class Judge:
         assert result is waiting
         if result.reason and not fresh:
             return position  # another way than before: try it in a clean process
-        if _failing(result):
-            result = self._confirm(points[position], result, fresh=fresh)
-            result = self._attribution.with_origins(points[position], result)
-        self._final(result)
+        self._final(self._settled(points[position], result, fresh=fresh))
         return position + 1
+
+    def _settled(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
+        """Return what is certain of a result: confirmed, CPython's part told apart, and with origins."""
+        if _failing(result):
+            result = self._confirm(point, result, fresh=fresh)
+        result = self._told_apart(point, result)
+        return self._attribution.with_origins(point, result) if _failing(result) else result
+
+    def _told_apart(self, point: Point, result: PointResult) -> PointResult:
+        """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
+        if not (point.defect and result.findings):
+            return result
+        ran, *_ = alone(self.executor, Inside(point))
+        if not _went_past(point, ran):
+            return result
+        own = {_alike(finding) for finding in self._findings(ran)}
+        findings = (each if _alike(each) in own else _interpreters(point, each) for each in result.findings)
+        return replace(result, findings=tuple(findings))
 
     def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
-        if point is None or isinstance(point, Trace):
+        if point is None or isinstance(point, Trace | Inside):
             return True
         result = self.judge(point, ran)
+        if point.defect and result.findings:
+            return True  # a run past the defect comes next
         return bool(result.reason or ran.died or ran.folded or _failing(result) or self._dirty(ran))
 
     def _dirty(self, ran: Ran) -> bool:
@@ -232,7 +251,12 @@ class Judge:
             return None, len(runs) > 1
         identity = last.died or (last.raised.type if last.raised else "fixture")
         detail = f"the next run of the test {trouble(last)}{_where(last)}{self._differs(runs[0])}"
-        return Finding(Verdict.UNUSABLE, "test", identity, detail), True
+        finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
+        if point.defect:
+            ran, *then = alone(self.executor, Inside(point), None)
+            if _went_past(point, ran) and then and then[-1].passed:
+                finding = _interpreters(point, finding)
+        return finding, True
 
     def _blame(self, points: Sequence[Point]) -> bool:
         """Find those of several points after which a full run fails, by halving, while there is time; tell whether there are any."""
@@ -274,8 +298,9 @@ class Judge:
         if reason := _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {finding.identity for finding in self._of_first(point)}
-        findings = [self._as_interpreters(point, finding) for finding in self._findings(point, ran)]
-        findings = [each for each in findings if not self._allowed(point, each) and each.identity not in known]
+        findings = [
+            each for each in self._findings(point, ran) if not self._allowed(point, each) and each.identity not in known
+        ]
         if ran.strike.strayed and not findings:
             return PointResult(point.id, reason="reached in another calling context than in the recorded run")
         return PointResult(point.id, tuple(findings), "", _note(point, ran), exception, traceback)
@@ -298,12 +323,6 @@ class Judge:
         if allowed:
             self.allowed.setdefault((kind, key), set()).add(point)
         return allowed
-
-    def _as_interpreters(self, point: Point, finding: Finding) -> Finding:
-        """Blame CPython where no Python code could have done better."""
-        if not point.defect:
-            return finding
-        return Finding(Verdict.INTERPRETER, finding.kind, finding.key, f"{point.defect}; {finding.detail}", fails=False)
 
     def _findings(self, point: Point, ran: Ran) -> Iterator[Finding]:
         if ran.died:
@@ -363,6 +382,20 @@ def _raised_inside(point: Point, raised: Raised) -> str:
 def _strayed(ran: Ran) -> bool:
     """Tell whether a run did not come to its own point, and did not pass either."""
     return not ran.strike.in_turn()[0].fired and not ran.passed
+
+
+def _interpreters(point: Point, finding: Finding) -> Finding:
+    """Blame CPython, as no Python code could have done better."""
+    return Finding(Verdict.INTERPRETER, finding.kind, finding.key, f"{point.defect}; {finding.detail}", fails=False)
+
+
+def _went_past(point: Point, ran: Ran) -> bool:
+    """Tell whether a run shows what an interrupt does without the defect of CPython that is known at the point.
+
+    Of two interrupts the second may have no place once the first came to its handler: then there is nothing of it to be seen.
+    """
+    strikes = ran.strike.in_turn()
+    return strikes[0].fired and (strikes[-1].fired or bool(point.first and point.first.defect))
 
 
 def _alike(finding: Finding) -> object:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
-import signal
 import tempfile
-import threading
-import time
 import traceback
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +23,7 @@ from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.spread import Helper, Lead
+from pytest_maskcheck.unpatched import os, signal, threading, time
 from pytest_maskcheck.work import Order, Work, outline
 
 if TYPE_CHECKING:

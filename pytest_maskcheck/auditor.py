@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import getpid
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.audit import leftovers, trouble
-from pytest_maskcheck.interrupts import Recording, Strike
+from pytest_maskcheck.interrupts import Recording, Strike, past
 from pytest_maskcheck.interrupts.base import arming, nothing
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.origins import Watch
+from pytest_maskcheck.points import Aim
 from pytest_maskcheck.resources.heap import at_once
-from pytest_maskcheck.runs import Trace
+from pytest_maskcheck.runs import Inside, Trace
+from pytest_maskcheck.unpatched import gc, time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
-    from pytest_maskcheck.points import Aim, Plan
+    from pytest_maskcheck.points import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Runner
     from pytest_maskcheck.runs import Ran, Request
@@ -218,13 +218,17 @@ class Auditor:
         return ran
 
     def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
-        """Make one run: up to ``point``, interrupted there, or, for ``None``, through."""
+        """Make one run: up to ``point``, interrupted there or past a defect of CPython; or, for ``None``, through."""
         if isinstance(point, Trace):
             return self._watched_run(point, struck)
         if point is None:
             ran = self.runner.run(_watched(nullcontext()))
             self.freeze()  # what the first run of a process makes for all later ones is nothing new
             return ran
+        if isinstance(point, Inside):
+            aim = self.aims[point.point.id]
+            around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
+            return self.runner.run(self._strike(around, struck, past(aim.second) if aim.second else None), aim.hits)
         aim = self.aims[point.id]
         return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), aim.hits)
 

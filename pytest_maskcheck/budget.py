@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
+
+from pytest_maskcheck.unpatched import time
 
 _MARGIN = 0.001
 """Seconds that an interrupted run may take longer than an uninterrupted one: the interrupt, and telling its result."""
@@ -21,7 +22,7 @@ class Share:
     """What one test may take of the budget.
 
     Parameters:
-        deadline: when it has to end, in seconds of ``time.monotonic``.
+        deadline: when it has to end, in seconds of ``time.perf_counter``.
         budget: seconds for the session, for the report.
     """
 
@@ -35,7 +36,7 @@ class Share:
 
     def left(self) -> float:
         """Return the seconds that are left, below 0 when the time is up."""
-        return self.deadline - time.monotonic()
+        return self.deadline - time.perf_counter()
 
     def over(self) -> bool:
         """Tell whether the time is up."""
@@ -88,7 +89,7 @@ class Budget:
             more: other tests follow.
         """
         others = max(self._tests, 1 if more else 0)
-        return Share(time.monotonic() + self._left / (1 + others), self.seconds)
+        return Share(time.perf_counter() + self._left / (1 + others), self.seconds)
 
     def spend(self, seconds: float) -> None:
         """Take off what an audit took."""

@@ -8,9 +8,7 @@ point before the process forks there. Files that are only read do no harm: a chi
 from __future__ import annotations
 
 import _thread
-import os
 import reprlib
-import signal
 import stat
 import sys
 import termios
@@ -22,6 +20,7 @@ from os import stat as status
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.resources.audit_events import listening
+from pytest_maskcheck.unpatched import builtin_open, os, signal
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -159,7 +158,7 @@ def shared(fd: int) -> str:
 
 def _flags(fd: int) -> int:
     """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+    with builtin_open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
 
 
@@ -176,7 +175,7 @@ def shared_memory() -> str:
     """Return what memory is shared by name, as semaphores of ``multiprocessing`` are, in words; ``""`` if there is none."""
     if "_multiprocessing" not in sys.modules:
         return ""
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+    with builtin_open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
         shared = [line.split(maxsplit=5) for line in lines if " rw-s " in line]
     names = [words[5].strip() for words in shared if len(words) > 5 and not words[5].startswith("/dev/zero")]
     return f"memory is shared: {names[0]}" if names else ""

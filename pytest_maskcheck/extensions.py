@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck.resources import RESERVED, Own, kind_names
+from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

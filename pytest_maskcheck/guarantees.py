@@ -10,10 +10,8 @@ from __future__ import annotations
 import copy
 import dis
 import inspect
-import os
 import reprlib
 import sys
-import threading
 from collections import Counter, deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import pytest
 
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.settings import Allow
+from pytest_maskcheck.unpatched import builtin_open, os, threading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -249,7 +248,7 @@ def _contents(path: str) -> object:
             return f"<link to {os.path.basename(os.readlink(path))}>"
         if not os.path.isfile(path):
             return "<special file>" if os.path.lexists(path) else _Nothing()
-        with open(path, "rb") as file:
+        with builtin_open(path, "rb") as file:
             return file.read()
     except OSError as error:
         return f"<{error.strerror}>"

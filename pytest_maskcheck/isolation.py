@@ -21,26 +21,23 @@ from __future__ import annotations
 
 import faulthandler
 import mmap
-import os
 import pickle
 import re
-import select
-import signal
 import struct
 import sys
 import tempfile
-import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from os import getpid, kill
-from time import monotonic
+from traceback import format_exception
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -62,7 +59,7 @@ GRACE = 1.0
 class Page:
     """A page of memory that a child and its parent share: how far the child is.
 
-    Times are those of ``time.monotonic``; the number of the run is -1 before the first.
+    Times are those of ``time.perf_counter``; the number of the run is -1 before the first.
     """
 
     def __init__(self) -> None:
@@ -74,7 +71,7 @@ class Page:
 
     def begin(self, turn: int) -> None:
         """Note that run number ``turn`` begins."""
-        self._cells[_SINCE] = monotonic()
+        self._cells[_SINCE] = time.perf_counter()
         self._cells[_STRUCK] = self._cells[_DONE] = 0.0
         self._cells[_TURN] = turn
 
@@ -216,10 +213,8 @@ class _Child:
             work(self._say)
             self._say(_End())
         except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
-            with suppress(BaseException):
-                import traceback
-
-                self._say(_Broken("".join(traceback.format_exception(error))))
+            with suppress(BaseException), unpatched():
+                self._say(_Broken("".join(format_exception(error))))
         finally:
             kill(getpid(), signal.SIGKILL)
 
@@ -244,9 +239,9 @@ class _Child:
                 if isinstance(message, _Broken):
                     raise AuditBrokeError(message.traceback)
                 yield message
-            remaining = page.since + limit() - monotonic()
+            remaining = page.since + limit() - time.perf_counter()
             if remaining <= 0 and not self._gone():
-                self._hung = monotonic() - page.since
+                self._hung = time.perf_counter() - page.since
                 return False
             readable, _, _ = select.select([self._reader], [], [], min(max(remaining, 0.01), 0.25))
             if readable:
@@ -275,8 +270,8 @@ class _Child:
         return Death("crash", ending(status), stack_of(self._report, name) if status < 0 else ())
 
     def _wait(self, seconds: float) -> None:
-        until = monotonic() + seconds
-        while not self._gone() and monotonic() < until:
+        until = time.perf_counter() + seconds
+        while not self._gone() and time.perf_counter() < until:
             time.sleep(0.005)
 
     def kill(self) -> None:
@@ -460,7 +455,7 @@ class Forked:
         if self.warm:
             self.run(None, lambda: None)  # what a process does the first time only
         held: list[Ran] = []
-        since = monotonic()
+        since = time.perf_counter()
         for turn, request in enumerate(requests):
             page.begin(turn)
             ran = self.run(request, page.strike)
@@ -468,9 +463,9 @@ class Forked:
                 kill(getpid(), signal.SIGKILL)
             held.append(ran)
             ended = last(request, ran)
-            if ended or monotonic() - since >= hold:
+            if ended or time.perf_counter() - since >= hold:
                 say(held)
-                held, since = [], monotonic()
+                held, since = [], time.perf_counter()
             if ended:
                 break
         if held:

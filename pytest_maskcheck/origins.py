@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dis
 import sys
-import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts.base import line_of, stack
 from pytest_maskcheck.raised import is_harness
 from pytest_maskcheck.results import Frame, Origin
+from pytest_maskcheck.unpatched import time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -191,6 +191,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(HookSpecifications)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Keep the functions of the standard library that a ``conftest.py`` may replace."""
+    given = early_config.known_args_namespace
+    if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
+        import pytest_maskcheck.unpatched  # noqa: F401
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the auditing session if it is asked for."""
     config.addinivalue_line(

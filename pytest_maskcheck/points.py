@@ -9,9 +9,7 @@ of the second are counted from the first on; see ``pairs.py``.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +20,7 @@ from pytest_maskcheck.interrupts import known_defect
 from pytest_maskcheck.interrupts.base import is_own, near
 from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.results import Frame, Point
+from pytest_maskcheck.unpatched import os, signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -8,9 +8,7 @@ reporter is not pytest's own, or the output of a test may get there, nothing is 
 from __future__ import annotations
 
 import math
-import os
 import sys
-import time
 from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import pytest
 
 from pytest_maskcheck.points import Plan
 from pytest_maskcheck.results import PointResult, count
+from pytest_maskcheck.unpatched import os, time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +58,7 @@ class Progress:
         clock: gives the time in seconds.
     """
 
-    def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.perf_counter) -> None:
         self._config = config
         self._clock = clock
         self._logged = clock()

@@ -8,7 +8,6 @@ contexts would act on the process.
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import sysconfig
 from bisect import bisect_right
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import coverage
 from coverage.files import GlobMatcher, prep_patterns
+
+from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

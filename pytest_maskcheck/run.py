@@ -13,11 +13,7 @@ reading those that own others are undone first, and what vanishes with one of th
 
 from __future__ import annotations
 
-import gc
-import signal
 import sys
-import threading
-import time
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -45,6 +41,7 @@ from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.unpatched import gc, signal, threading, time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -159,6 +156,10 @@ class Runner:
             if self.here:
                 raise
             ran.late = True
+        except Exception as error:
+            if self.here or not ran.strike.fired:
+                raise
+            ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)

@@ -33,7 +33,18 @@ class Trace:
     stretch: Stretch | None = None
 
 
-Request: TypeAlias = "Point | Trace | None"
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A request for a run in which the interrupt comes at a point as it would without the defect of CPython that is known there.
+
+    Parameters:
+        point: one with a ``defect``.
+    """
+
+    point: Point
+
+
+Request: TypeAlias = "Point | Trace | Inside | None"
 """What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,6 +23,7 @@ from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run,
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
+from pytest_maskcheck.unpatched import threading, time
 from pytest_maskcheck.work import Order
 
 if TYPE_CHECKING:
@@ -176,11 +175,11 @@ class AuditingSession:
             order = replace(order, budget=self._budget.share(more=more))
         alone = order.isolation != "fork" or order.budget is not None
         lead = self._board.lead() if self._board and not alone else None
-        began = time.monotonic()
+        began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first)
         if self._budget:
-            self._budget.spend(time.monotonic() - began)
+            self._budget.spend(time.perf_counter() - began)
         self._seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))

@@ -21,16 +21,12 @@ scope, or containers of more than 50 items, keep is not compared.
 from __future__ import annotations
 
 import faulthandler
-import os
-import signal
 import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from os import WNOHANG, fork, getpid, kill, lockf, read, waitpid, write
-from select import select
-from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
@@ -38,6 +34,7 @@ from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.isolation import GRACE, Death, Page, die_with, ending, in_child, stack_of
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.unpatched import os, select, signal, time
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -243,12 +240,12 @@ class _Forward:
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
         self._page.begin(self._page.turn)  # a sign of life
-        ready, _, _ = select([self._reader], [], [], _PAUSE)
+        ready, _, _ = select.select([self._reader], [], [], _PAUSE)
         if ready:
             read(self._reader, 64)
         for slot in self._slots:
             if slot.pid and not self._ended(slot):
-                hung = monotonic() - slot.page.since
+                hung = time.perf_counter() - slot.page.since
                 if hung > self._snapshots.limit and not slot.page.done:
                     self._abort(slot.pid)
                     self._died(slot, "hang", f"no end after {hung:.1f} s")
@@ -257,11 +254,11 @@ class _Forward:
     def _abort(pid: int) -> None:
         """End a child that hangs; give it time to write down where."""
         kill(pid, signal.SIGABRT)
-        until = monotonic() + GRACE
-        while monotonic() < until:
+        until = time.perf_counter() + GRACE
+        while time.perf_counter() < until:
             if waitpid(pid, WNOHANG)[0]:
                 return
-            sleep(0.005)
+            time.sleep(0.005)
         kill(pid, signal.SIGKILL)
         waitpid(pid, 0)
 

@@ -23,17 +23,16 @@ process, which costs two more runs; so short audits are not offered, and chunks 
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 import tempfile
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.results import Audit, PointResult, count
+from pytest_maskcheck.unpatched import builtin_open, os, time
 
 try:
     import fcntl
@@ -479,7 +478,7 @@ def _claim(place: str, left: Mapping[int, object], name: str) -> int | None:
 
 def _write(path: str, content: object) -> None:
     aside = f"{path}.{os.getpid()}"
-    with open(aside, "wb") as file:
+    with builtin_open(aside, "wb") as file:
         pickle.dump(content, file)
     os.replace(aside, path)
 
@@ -487,7 +486,7 @@ def _write(path: str, content: object) -> None:
 def _read(path: str) -> Any:
     """Return what was written, or ``None``."""
     try:
-        with open(path, "rb") as file:
+        with builtin_open(path, "rb") as file:
             return pickle.load(file)
     except Exception:  # noqa: BLE001  (not there, or by another version of this package: nobody can use it)
         return None

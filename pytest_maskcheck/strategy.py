@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.isolation import CAN_FORK
 from pytest_maskcheck.results import count
+from pytest_maskcheck.unpatched import os, signal, threading, time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import signal
 import sys
-import time
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,6 +31,7 @@ from pytest_maskcheck.runs import alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
+from pytest_maskcheck.unpatched import gc, os, signal, time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -473,9 +470,9 @@ class Work:
         while (room := share.room(seconds)) and len(taken) < len(aims):
             batch = points.layered(aims, room, self._order.settings.seed, taken)
             taken.update(batch)
-            began = time.monotonic()
+            began = time.perf_counter()
             yield points.Plan([plan.points[position] for position in batch])
-            seconds = (time.monotonic() - began) / len(batch)
+            seconds = (time.perf_counter() - began) / len(batch)
 
     def _to_follow(self, plan: points.Plan, share: Share) -> frozenset[str]:
         """Return the points for which there is time to find out what a run reaches after them."""

@@ -49,6 +49,8 @@ LAYERS = (
     "results",
     "signals",
     "masking",
+    "waking",
+    "unpatched",
 )
 """Modules and subpackages, from the top down: each may import those behind it only."""
 
@@ -64,17 +66,19 @@ ONLY = {
     "__init__": {"masking"},
     "reports": {"results"},
     "results": set(),
-    "spread": {"results"},
+    "spread": {"results", "unpatched"},
     "settings": {"signals"},
     "signals": set(),
     "masking": set(),
-    "interrupts": set(),
+    "interrupts": {"unpatched", "waking"},
     "fingerprint": set(),
-    "budget": set(),
+    "budget": {"unpatched"},
     "hooks": set(),
-    "guarantees": {"results", "settings"},
-    "resources": {"hooks", "results"},
-    "reach": set(),
+    "guarantees": {"results", "settings", "unpatched"},
+    "resources": {"hooks", "results", "unpatched", "waking"},
+    "reach": {"unpatched"},
+    "waking": {"unpatched"},
+    "unpatched": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
 

@@ -183,8 +183,28 @@ ANYIO = {
     if find_spec(backend)
 }
 
+TRIO = {
+    "trio_run": """
+        import trio
+
+        async def main():
+            with trio.CancelScope():
+                for number in range(2):
+                    await trio.sleep(0)
+                    f"{number}"
+            unsafe()
+
+        @pytest.mark.interrupt_safe
+        def test_it(capfd):
+            trio.run(main)
+            assert capfd.readouterr() == ("", "")
+        """,
+}
+
 if find_spec("pytest_asyncio"):
     PROGRAMS |= ASYNCIO
+if find_spec("trio"):
+    PROGRAMS |= TRIO
 if find_spec("anyio"):
     PROGRAMS |= ANYIO
 

@@ -34,7 +34,10 @@ def pytest_sessionfinish(session):
 ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 """All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
 
-ON_DEMAND = "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plugin pytest_maskcheck.results pytest_maskcheck.settings pytest_maskcheck.signals"
+ON_DEMAND = (
+    "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plugin pytest_maskcheck.results "
+    "pytest_maskcheck.settings pytest_maskcheck.signals pytest_maskcheck.unpatched"
+)
 """All that it may import where a test uses the fixture."""
 
 
@@ -52,7 +55,9 @@ def test_off_is_called_at_the_start_only(pytester, run):
     """The plugin implements no hook that is called for a test, a file or a report."""
     pytester.makepyfile(TEST)
     pytester.makeconftest(LOOK)
-    run("-s").stdout.fnmatch_lines(["called by: pytest_addhooks pytest_addoption pytest_configure end"])
+    run("-s").stdout.fnmatch_lines(
+        ["called by: pytest_addhooks pytest_addoption pytest_configure pytest_load_initial_conftests end"]
+    )
 
 
 def test_the_fixture_imports_no_engine(pytester, run):

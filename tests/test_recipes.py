@@ -17,7 +17,7 @@ from pytest_maskcheck.results import Audit, Verdict
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
-WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if facts.WITH_ENTERS_BY_CHECKED_CALL else set()
+WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if facts.with_checks_on_entering() else set()
 """On CPython 3.14 ``with`` itself loses what it entered (gh-148874)."""
 
 EXPECTED: dict[str, set[str]] = {
@@ -97,7 +97,7 @@ def test_every_interpreter_defect_is_gh_148874(audits: dict[str, Audit]) -> None
         if defect.verdict is Verdict.INTERPRETER
         for point in defect.points
     }
-    assert defects == ({"gh-148874"} if facts.WITH_ENTERS_BY_CHECKED_CALL else set())
+    assert defects == ({"gh-148874"} if facts.with_checks_on_entering() else set())
 
 
 def test_leaks_pile_up_and_with_bracket_they_do_not() -> None:

@@ -15,7 +15,7 @@ from pytest_maskcheck.interrupts.base import (
     Strike,
     Trigger,
 )
-from pytest_maskcheck.interrupts.known import known_defect
+from pytest_maskcheck.interrupts.known import known_defect, past
 
 __all__ = [
     "Engine",
@@ -28,6 +28,7 @@ __all__ = [
     "Trigger",
     "choose",
     "known_defect",
+    "past",
 ]
 
 

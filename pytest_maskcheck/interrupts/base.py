@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import functools
-import signal
-import sys
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from sys import _getframe
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.codes import number_of, per_code
+from pytest_maskcheck.unpatched import signal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -64,6 +64,20 @@ class EngineUnavailableError(RuntimeError):
 _LEAVING = {"PY_RETURN", "PY_YIELD", "PY_UNWIND", "leave"}
 
 
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """Where to strike instead of at a trigger: next, in the same frame.
+
+    Parameters:
+        offset: the instruction.
+        raises: it begins a line, and the handler is called there, within the ``try`` of that instruction. Otherwise the signal is
+            left pending there, and arrives at the next checkpoint.
+    """
+
+    offset: int
+    raises: bool
+
+
 @dataclass(slots=True, eq=False)
 class Trigger:
     """The event at which an engine acts, and the how-manieth such event of the run it is.
@@ -75,6 +89,7 @@ class Trigger:
         count: 1 for the first such event on the main thread.
         callee: the code object that ``code`` calls, or that returns into it, at ``offset``, for events of that sort.
         since: the event from which on ``count`` is counted; ``None``: the beginning of the run.
+        detour: where to strike instead; see ``known.py``.
     """
 
     event: str
@@ -83,6 +98,7 @@ class Trigger:
     count: int
     callee: CodeType | None = None
     since: Trigger | None = None
+    detour: Detour | None = None
 
     def codes(self) -> tuple[CodeType, ...]:
         """Return the code that has to run for the trigger to come."""
@@ -190,6 +206,9 @@ class Recording:
     """Stretches of code out of scope are wanted, too."""
     masking: bool = False
     """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
+    waking: bool = False
+    """There may be a wakeup descriptor: one was set at the beginning, or code that can set one has run. Only then is it read
+    before CPython is asked: reading takes it away for an instant."""
 
     running: int = 0
     """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
@@ -204,6 +223,8 @@ class Recording:
         self.running = 0
         if not self.masking and "pthread_sigmask" in code.co_names:
             self.masking = True
+        if not self.waking and names_wakeup(code):
+            self.waking = True
 
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the main thread came by ``offset`` of ``frame``."""
@@ -266,6 +287,11 @@ class Recording:
         if self.masking and change_mask is not None:
             state += tuple(sorted(change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
         return state
+
+
+def names_wakeup(code: CodeType) -> bool:
+    """Tell whether code may set the wakeup descriptor."""
+    return "set_wakeup_fd" in code.co_names
 
 
 def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
@@ -604,4 +630,4 @@ def stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 def caller_frame(depth: int = 1) -> FrameType:
     """Return the frame ``depth`` levels above the caller of this function."""
-    return sys._getframe(depth + 1)  # noqa: SLF001  (documented, CPython only, as this package is)
+    return _getframe(depth + 1)

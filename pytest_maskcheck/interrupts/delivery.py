@@ -18,17 +18,18 @@ checkpoints too; the engine switches its events off first.
 
 What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
 there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
+Whether there is one is read once a strike (``waking.py``).
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
+from sys import call_tracing
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of
 from pytest_maskcheck.interrupts.probe import Probe, Trip
+from pytest_maskcheck.unpatched import os, signal
+from pytest_maskcheck.waking import NONE, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,7 @@ class Delivery:
             os.kill(os.getpid(), self.strike.signum)
         else:
             # Within a callback nothing is watched but what call_tracing runs.
-            self._run(frame, _call if self._begin is None else sys.call_tracing)
+            self._run(frame, _call if self._begin is None else call_tracing)
 
     def pending(self) -> Pending:
         """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
@@ -135,7 +136,7 @@ class Delivery:
         strike.sent = not callable(handler)
         if strike.sent:
             return Kill(strike.signum)
-        if wakes_up() or (own and self._begin is None):
+        if (own and self._begin is None) or wakeup_descriptor() != NONE:
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.__enter__()
@@ -177,7 +178,7 @@ class Delivery:
         call = call or _call
         strike = self.strike
         handler = handler_of(strike.signum)
-        strike.sent = not callable(handler) or wakes_up()
+        strike.sent = not callable(handler) or wakeup_descriptor() != NONE
         strike.raised = True
         self._land(frame)
         try:
@@ -208,12 +209,3 @@ def _code(handler: object) -> CodeType | None:
     handler = called_by(handler)
     function = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
     return getattr(function, "__code__", None)
-
-
-def wakes_up() -> bool:
-    """Tell whether C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``)."""
-    descriptor = signal.set_wakeup_fd(-1)
-    if descriptor == -1:
-        return False
-    signal.set_wakeup_fd(descriptor)
-    return True

@@ -1,45 +1,75 @@
 """Defects of CPython itself that an audit meets, told from the bytecode.
 
-A finding at such a point is the interpreter's: no Python code can be written that would not have it.
+What is wrong after an interrupt at such a point may be the interpreter's doing: no Python code can be written that would
+not have it. Or it may be the code's own, which CPython had no part in: a state that no handler restores. To tell them apart
+the run is made once more with the interrupt on a *detour* (:func:`past`): where it would have come without the defect. What is found then,
+too, is the code's own.
+
+==========  ==========================================  ====================================================================
+defect      where the interrupt comes                   detour
+==========  ==========================================  ====================================================================
+gh-130279   at a backward jump outside of the ``try``   at the head of the loop, within the ``try``; nothing ran in between
+gh-148874   when ``__enter__`` has returned and         left pending when the ``with`` has been entered: it arrives at the next
+            ``__exit__`` is not due yet                 checkpoint, as in a version that does not check at ``__enter__``
+==========  ==========================================  ====================================================================
 """
 
 from __future__ import annotations
 
 import dis
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import line_of
+from pytest_maskcheck.interrupts.base import Detour, line_of
 from pytest_maskcheck.interrupts.codes import per_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
-    from pytest_maskcheck.interrupts.base import Hit
+    from pytest_maskcheck.interrupts.base import Hit, Trigger
 
 
 def known_defect(hit: Hit) -> str:
     """Return the issue of the CPython defect that an interrupt at ``hit`` meets, or ``""``."""
-    if facts.WITH_ENTERS_BY_CHECKED_CALL and _enters_with(hit):
-        return "gh-148874: on CPython 3.14 `with` checks for signals after __enter__ and before __exit__ is due"
-    if hit.kind == "jump" and _escapes(hit.code, hit.offset):
+    if _entered_at(hit) is not None:
+        return "gh-148874: on this CPython `with` checks for signals after __enter__ and before __exit__ is due"
+    if _escapes(hit):
         return "gh-130279: a backward jump compiled outside its `try` lets an interrupt escape `except` and `finally`"
     return ""
 
 
-def _enters_with(hit: Hit) -> bool:
-    """Tell whether the interrupt comes when ``with`` has called ``__enter__``: there, or at the first call of the line."""
+def past(hit: Hit) -> Trigger:
+    """Return the trigger of ``hit``, with a detour around the CPython defect that is known there."""
+    call = _entered_at(hit)
+    if call is not None:
+        return replace(hit.trigger, detour=Detour(_following(hit.code, call), raises=False))
+    if _escapes(hit):
+        return replace(hit.trigger, detour=Detour(_destination(hit.code, hit.offset), raises=True))
+    return hit.trigger
+
+
+def is_within(code: CodeType, offset: int, other: int) -> bool:
+    """Tell whether all handlers of what is raised at ``other`` are handlers of what is raised at ``offset``, too."""
+    return _handlers(code, other) <= _handlers(code, offset)
+
+
+def _entered_at(hit: Hit) -> int | None:
+    """Return the call of ``__enter__`` by which ``with`` lets the interrupt in: at the hit, or the first call of its line."""
     if hit.kind == "call":
-        return facts.enters_with(hit.code, hit.offset)
-    offsets = range(hit.offset, len(facts.bytecode(hit.code)), facts.CODE_UNIT) if hit.kind == "line" else ()
-    first = next((offset for offset in offsets if facts.is_call(hit.code, offset)), None)
-    return first is not None and facts.enters_with(hit.code, first) and line_of(hit.code, first) == hit.line
+        call: int | None = hit.offset
+    else:
+        offsets = range(hit.offset, len(facts.bytecode(hit.code)), facts.CODE_UNIT) if hit.kind == "line" else ()
+        call = next((offset for offset in offsets if facts.is_call(hit.code, offset)), None)
+    if call is None or not facts.enters_with(hit.code, call) or line_of(hit.code, call) != hit.line:
+        return None
+    return call if facts.with_checks_on_entering() else None
 
 
-def _escapes(code: CodeType, offset: int) -> bool:
-    """Tell whether the jump at ``offset`` has another exception handler than the loop that it continues."""
-    return _handler(code, offset) != _handler(code, _destination(code, offset))
+def _escapes(hit: Hit) -> bool:
+    """Tell whether the hit is a jump outside of a ``try`` around the loop that it continues."""
+    return hit.kind == "jump" and not is_within(hit.code, hit.offset, _destination(hit.code, hit.offset))
 
 
 @per_code
@@ -50,9 +80,23 @@ def _destination(code: CodeType, offset: int) -> int:
     return offset
 
 
-def _handler(code: CodeType, offset: int) -> int:
-    """Return where an exception raised at ``offset`` is handled, ``-1`` for nowhere."""
-    return next((target for start, end, target in _exception_table(code) if start <= offset < end), -1)
+@per_code
+def _following(code: CodeType, offset: int) -> int:
+    """Return the offset of the instruction after the one at ``offset``."""
+    return next(each.offset for each in dis.get_instructions(code) if each.offset > offset)
+
+
+@per_code
+def _handlers(code: CodeType, offset: int) -> frozenset[int]:
+    """Return where an exception raised at ``offset`` is handled, and where those are that the handlers let pass."""
+    table = _exception_table(code)
+    handlers: set[int] = set()
+    at: int | None = offset
+    while at is not None and at not in handlers:
+        if at != offset:
+            handlers.add(at)
+        at = next((target for start, end, target in table if start <= at < end), None)
+    return frozenset(handlers)
 
 
 @per_code

@@ -29,7 +29,7 @@ instruction, is a place. If a callback of ours is interrupted first, there was n
 
 Rules:
 
-1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback.
+1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback. A detour that raises waits for a ``LINE``.
 2. Only the main thread counts: only it runs signal handlers.
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
@@ -46,9 +46,7 @@ Of a recording that begins in the middle of a run: calls under way are asked abo
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MethodType
@@ -67,9 +65,12 @@ from pytest_maskcheck.interrupts.base import (
     site_of,
     stack,
 )
-from pytest_maskcheck.interrupts.delivery import Delivery, wakes_up
+from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
+from pytest_maskcheck.interrupts.known import is_within
 from pytest_maskcheck.interrupts.probe import Probe
+from pytest_maskcheck.unpatched import os, threading
+from pytest_maskcheck.waking import NONE, set_wakeup_fd, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -281,6 +282,7 @@ class _Striker:
         self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
+        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
 
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
@@ -297,6 +299,11 @@ class _Striker:
             # A call that is under way when the count begins is seen to return only if it was watched when it began.
             known = local.get(id(trigger.code), (trigger.code, 0))[1]
             local[id(trigger.code)] = (trigger.code, known | _events.CALL)
+        if detour := trigger.detour:
+            event = _events.LINE if detour.raises else _events.INSTRUCTION
+            _monitoring.register_callback(self._tool, event, self._past)
+            watched, known = local[id(self._watched)]
+            local[id(watched)] = (watched, known | event)
         for watched, events in local.values():
             _monitoring.set_local_events(self._tool, watched, 0 if self._awaited.event in _EVERYWHERE else events)
 
@@ -343,12 +350,35 @@ class _Striker:
         self._left -= 1
         if self._left:
             return None
+        if self._trigger.detour is not None and self._awaited is self._trigger:
+            self._diverted = id(frame)
+            return None
         self.stop()
         if self._awaited is not self._trigger:
             self._await(self._trigger)
             self.start(None)
             return None
         return _deliver(self._delivery, self._trigger, frame, self._in_scope, self._mode, late=late)
+
+    def _past(self, code: CodeType, _: int) -> object:
+        """Strike on the detour: events of lines and instructions."""
+        frame = caller_frame()
+        detour = self._trigger.detour
+        if detour is None or id(frame) != self._diverted or self._tool not in _armed:
+            return None
+        if detour.raises:
+            self._diverted = 0
+            if not is_within(code, frame.f_lasti, detour.offset):
+                return None
+        elif frame.f_lasti != detour.offset:
+            return None
+        self.stop()
+        self._delivery.fires(frame, self._in_scope)
+        if detour.raises:
+            self._delivery.at_once(frame)
+            return None
+        trip = self._delivery.pending()
+        return trip.now
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:
         """Tell whether the event is that of the code that is awaited, called where the trigger says."""
@@ -497,6 +527,7 @@ class _Recorder:
     def __init__(self, tool: int, in_scope: InScope, mode: Mode, recording: Recording) -> None:
         self.recording = recording
         self._tool = tool
+        facts.with_checks_on_entering()  # not for the first time in a callback
         self._in_scope = in_scope
         self._local = _LOCAL[mode]
         self._lines = mode != "checkpoint"
@@ -529,7 +560,9 @@ class _Recorder:
         register(self._tool, _events.PY_UNWIND, self._unwind)
         register(self._tool, _events.JUMP, self._jump)
         register(self._tool, _events.LINE, self._line)
+        self.recording.waking = wakeup_descriptor() != NONE
         for running in stack(frame):
+            self.recording.begins(running.f_code)
             self._enter(running.f_code)
         for running in stack(frame):
             if running.f_back is not None:
@@ -715,7 +748,7 @@ class _Recorder:
         if threading.get_ident() != self._main:
             return None
         trigger = self._count("INSTRUCTION", code, offset)
-        if wakes_up():
+        if self.recording.waking and wakeup_descriptor() != NONE:
             return None
         self._asked = _Question(id(caller_frame()), trigger)
         return self.probe.trip.now
@@ -732,7 +765,9 @@ class _Recorder:
             self._methods.pop(frame, None)
         self._inside = None
         trigger = self._count("CALL", code, offset)
-        if wakes_up():
+        if function is set_wakeup_fd:
+            self.recording.waking = True
+        if self.recording.waking and wakeup_descriptor() != NONE:
             return None
         self._asked = _Question(frame, trigger, answers=method)
         return self.probe.trip.now

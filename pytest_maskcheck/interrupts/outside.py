@@ -11,10 +11,11 @@ the end of the run. Windows has no ``faulthandler.register``.
 from __future__ import annotations
 
 import faulthandler
-import os
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ A frame of this package means that there was none before the next callback.
 from __future__ import annotations
 
 import _thread
-import signal
 from typing import TYPE_CHECKING, Self
 
 from pytest_maskcheck.interrupts.base import EngineUnavailableError
+from pytest_maskcheck.unpatched import signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -32,23 +32,35 @@ Rules:
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
 ``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
 are not found, as in ``monitoring.py``; and ``int("x")``, which loses interrupts, cannot be told from other calls. Lines
-that a thread reaches which was started before the run are not noted.
+that a thread reaches which was started before the run are not noted. While a wakeup descriptor is set
+(``signal.set_wakeup_fd``) it is taken away for each question; code that names it is not asked then, and its calls have no place.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from contextlib import ExitStack
+from sys import gettrace, settrace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import OUTERMOST, Recording, Trigger, Waits, arming, nothing, site_of, stack
+from pytest_maskcheck.interrupts.base import (
+    OUTERMOST,
+    Recording,
+    Trigger,
+    Waits,
+    arming,
+    names_wakeup,
+    nothing,
+    site_of,
+    stack,
+)
 from pytest_maskcheck.interrupts.codes import is_stand_in
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
+from pytest_maskcheck.interrupts.known import is_within
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
+from pytest_maskcheck.unpatched import os, threading
+from pytest_maskcheck.waking import NONE, put_back, set_wakeup_fd, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -60,8 +72,8 @@ if TYPE_CHECKING:
 
 
 def _untrace_in_child() -> None:
-    if isinstance(getattr(sys.gettrace(), "__self__", None), _Tracer):
-        sys.settrace(None)
+    if isinstance(getattr(gettrace(), "__self__", None), _Tracer):
+        settrace(None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -70,12 +82,12 @@ if hasattr(os, "register_at_fork"):
 
 @arming
 def _tracing(tracer: _Tracer) -> Iterator[None]:
-    before = sys.gettrace()
-    sys.settrace(tracer.enter)
+    before = gettrace()
+    settrace(tracer.enter)
     try:
         yield
     finally:
-        sys.settrace(before)
+        settrace(before)
 
 
 class TracingEngine:
@@ -93,6 +105,7 @@ class TracingEngine:
         before = threading.gettrace()
         threading.settrace(recorder.elsewhere)
         try:
+            recorder.recording.waking = wakeup_descriptor() != NONE
             with Probe(recorder.heard, avoid) as recorder.probe, _tracing(recorder):
                 yield recorder.recording
         finally:
@@ -190,7 +203,7 @@ class _Tracer:
             elif opcodes and running.f_back is not None and self.called(running.f_back):
                 running.f_trace_lines = False
                 running.f_trace = self.local
-        sys.settrace(self.enter)
+        settrace(self.enter)
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
         """Act on a function entry or a resumption; return the trace function of the frame."""
@@ -219,6 +232,13 @@ class _Recorder(_Tracer):
         self._hears = False
         self._left = False  # asked where the code out of scope that goes on now checks
         self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
+        self._taken = NONE  # the wakeup descriptor while CPython is asked
+
+    def start(self, frame: FrameType | None) -> None:
+        self.recording.waking = wakeup_descriptor() != NONE
+        for running in stack(frame):
+            self.recording.begins(running.f_code)
+        super().start(frame)
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
         self.recording.begins(frame.f_code)
@@ -280,7 +300,10 @@ class _Recorder(_Tracer):
         elif event == "opcode":
             at = facts.operation(code, offset)
             if facts.is_call(code, at) or facts.is_backward_jump(code, at) or facts.makes_text(code, at):
-                self._asked = (id(frame), at, self._count("opcode", code, offset))
+                trigger = self._count("opcode", code, offset)
+                if self.recording.waking and not self._take(code):
+                    return self.local
+                self._asked = (id(frame), at, trigger)
                 return self.probe.trip.now
         elif event == "return":
             self.recording.running = 0
@@ -289,7 +312,10 @@ class _Recorder(_Tracer):
                 self._asked, self._left = None, True
                 return self.probe.trip.now
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
-                self._asked = (id(caller), caller.f_lasti, self._count("return", caller.f_code, caller.f_lasti))
+                trigger = self._count("return", caller.f_code, caller.f_lasti)
+                if self.recording.waking and not self._take(caller.f_code):
+                    return self.local
+                self._asked = (id(caller), caller.f_lasti, trigger)
                 return self.probe.trip.now
         return self.local
 
@@ -306,6 +332,13 @@ class _Recorder(_Tracer):
             running.f_trace, running.f_trace_opcodes, running.f_trace_lines = self.beyond, True, False
         return True
 
+    def _take(self, code: CodeType) -> bool:
+        """Take the wakeup descriptor away while CPython is asked in ``code``: the probe would be written there. Tell whether it may."""
+        if names_wakeup(code):  # the very next call may return the descriptor to its owner
+            return wakeup_descriptor() == NONE
+        self._taken = set_wakeup_fd(NONE)
+        return True
+
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
         """Trace function for other threads: note the lines that they reach."""
         if not self.watches(frame.f_code):
@@ -320,6 +353,9 @@ class _Recorder(_Tracer):
         self._hears = False
 
     def _hear(self, frame: FrameType) -> None:
+        if self._taken != NONE:
+            taken, self._taken = self._taken, NONE
+            put_back(taken)
         asked, self._asked = self._asked, None
         left, self._left = self._left, False
         if (
@@ -355,6 +391,7 @@ class _Striker(_Tracer):
         self._awaited = trigger
         self._left = trigger.count
         self._returning = trigger.event == "return"
+        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
 
     def watches(self, code: CodeType) -> bool:
         return _is_same(code, self._awaited.callee or self._awaited.code)
@@ -369,7 +406,7 @@ class _Striker(_Tracer):
             self.start(frame)
             return False
         assert frame is not None  # only the caller of a frame that ends may be missing, and nothing is struck there
-        sys.settrace(None)
+        settrace(None)
         place = site_of(frame, self.in_scope) if self._trigger.since or self._trigger.leaves else None
         self._delivery.fires(place or frame, self.in_scope)
         return True
@@ -402,21 +439,39 @@ class _Striker(_Tracer):
                 self._comes(frame)
         return self.local
 
-    def local(self, frame: FrameType, event: str, _: object) -> Any:
+    def local(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: PLR0911
         trigger = self._awaited
+        if self._diverted and event == "line" and id(frame) == self._diverted:
+            return self._past(frame)
         if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
         if place is None or not _is_same(place.f_code, trigger.code):
             return self.local
         where = place.f_lineno if event == "line" else place.f_lasti
-        if where != trigger.offset or not self._comes(frame.f_back if trigger.event == "leave" else place):
+        if where != trigger.offset:
+            return self.local
+        if trigger.detour is not None and self._left == 1:
+            self._left, self._diverted = 0, id(frame)
+            frame.f_trace_lines = True
+            return self.local
+        if not self._comes(frame.f_back if trigger.event == "leave" else place):
             return self.local
         if self.mode == "raise":
             self._delivery.by_force(place)
             return None
         trip = self._delivery.pending()
         return trip.now
+
+    def _past(self, frame: FrameType) -> Any:
+        """Strike on the detour: that of a jump, as no version watched by tracing needs another."""
+        detour, self._diverted = self._trigger.detour, 0
+        if detour is None or not is_within(frame.f_code, frame.f_lasti, detour.offset):
+            return self.local
+        settrace(None)
+        self._delivery.fires(frame, self.in_scope)
+        self._delivery.at_once(frame)
+        return None
 
 
 def _is_same(code: CodeType, wanted: CodeType) -> bool:
@@ -456,7 +511,7 @@ class _Passing(_Tracer):
         for position in self._waits.come(event, place.f_code, where, callee):
             delivery = self._reached(position)
             if delivery is not None:
-                sys.settrace(None)
+                settrace(None)
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
                 beyond = place.f_back if trigger.leaves else place if trigger.since else None

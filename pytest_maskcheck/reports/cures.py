@@ -9,11 +9,13 @@ from pytest_maskcheck.results import Category, Verdict
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Defect
 
+_NOT_IN_GENERATOR = "not by a mask in your own `@contextmanager`, which ends too early: code of contextlib runs between its `yield` and the block"
+_BRACKET = f"`with bracket(acquire, release, ...)` of pytest_maskcheck.masking where it is used, {_NOT_IN_GENERATOR}"
 _BY_KIND = {
-    "lock": "take the lock with `with lock:`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+    "lock": f"take the lock with `with lock:`; where functions take and release it, {_BRACKET}",
     **dict.fromkeys(
         ("semaphore", "process_lock", "process_semaphore", "async_lock"),
-        "take it with `with`; where `acquire()` is needed, mask signals from before it to inside the `try`",
+        f"take it with `with`; where functions take and release it, {_BRACKET}",
     ),
     **dict.fromkeys(
         (
@@ -29,9 +31,10 @@ _BY_KIND = {
             "generator",
             "asyncgen",
         ),
-        "enter it with `with shield(make, ...)` of pytest_maskcheck.masking: signals are masked until the block that closes it has begun",
+        "enter it with `with shield(make, ...)` of pytest_maskcheck.masking: signals are masked until the block that closes it has begun; "
+        "what a pool lends, `with bracket(get, put, ...)`",
     ),
-    "fd": "no Python code runs between the system call and the `with` or `try` that owns its result if signals are masked there",
+    "fd": "open and close it by `with bracket(os.open, os.close, ...)` of pytest_maskcheck.masking: signals are masked until the block has begun",
     "thread": "start the thread inside the `try` whose `finally` stops and joins it, with signals masked until the `try` is entered",
     "child": "use `with subprocess.Popen(...)`, with signals masked from the call to the inside of the block",
     "path": "remove it in a `finally` that is entered before the file exists, under a name chosen beforehand",
@@ -42,7 +45,7 @@ _BY_KIND = {
     ),
 }
 _BY_VERDICT = {
-    Verdict.LEAK: "mask signals from before the acquisition until the code that releases it is certain to run",
+    Verdict.LEAK: f"mask signals from before the acquisition until the code that releases it is certain to run: {_BRACKET}",
     Verdict.IMPLICIT: "another interpreter would keep it until its next garbage collection: release it with `with` or `finally`",
     Verdict.ALTERED: "restore the old state in a `finally` that is entered before the state is changed, with signals masked in between",
     Verdict.SWALLOWED: "let KeyboardInterrupt, or what your handler raises, pass: `except Exception` instead of a bare `except:` or `except BaseException`, "

@@ -15,13 +15,14 @@ Detecting must be cheap and must not run the code under test; describing may be 
 
 from __future__ import annotations
 
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
+
+from pytest_maskcheck.unpatched import os
 
 Identity = tuple[str, Hashable]
 """Kind and token of a leftover."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import builtin_open, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
@@ -61,11 +58,11 @@ class Children(Kind):
         if subprocess is None:
             return frozenset()
         dropped = pids.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
-        until = time.monotonic() + _SECONDS
+        until = time.perf_counter() + _SECONDS
         while True:
             subprocess._cleanup()  # noqa: SLF001
             running = dropped.intersection(popen.pid for popen in subprocess._active or ())  # noqa: SLF001
-            if running <= self._hopeless or time.monotonic() > until:
+            if running <= self._hopeless or time.perf_counter() > until:
                 self._hopeless |= running
                 return dropped - running
             time.sleep(0.001)
@@ -126,7 +123,7 @@ def _ended(pid: int) -> bool:
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with builtin_open(path, "rb") as file:
             return os.fsdecode(file.read())
     except OSError:
         return ""

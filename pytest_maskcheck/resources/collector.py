@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, changes, described, same
+from pytest_maskcheck.unpatched import gc
 
 _get_threshold: Callable[[], object] = getattr(gc, "get_threshold", lambda: None)
 _get_debug: Callable[[], object] = getattr(gc, "get_debug", lambda: None)

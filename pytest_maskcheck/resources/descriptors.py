@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import _socket
-import gc
 import io
-import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +11,7 @@ from operator import itemgetter
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import gc, os
 
 Identity = tuple[int, int]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import select
 import stat
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Census, made
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.unpatched import os, select
 
 HAS_POLL = hasattr(select, "poll")
 _INVALID = getattr(select, "POLLNVAL", 0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +10,7 @@ from typing import Any
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.process_locks import fork_context
+from pytest_maskcheck.unpatched import os, signal, threading
 
 _SECONDS = 1.0
 _KILLED = 0.5  # that a process which was killed gets to end

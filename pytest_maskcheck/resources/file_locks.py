@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import builtin_open, os
 
 try:
     import fcntl as _fcntl_module
@@ -100,7 +100,7 @@ def _locked() -> _Locks:
     """Return the open descriptors, and the locks that each of them holds."""
     found: _Locks = {}
     for fd in os.listdir(_INFO):
-        with suppress(OSError), open(f"{_INFO}/{fd}", encoding="ascii", errors="replace") as file:
+        with suppress(OSError), builtin_open(f"{_INFO}/{fd}", encoding="ascii", errors="replace") as file:
             found[int(fd)] = tuple(_LOCK.findall(file.read()))
     return found
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import signal
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import signal
 
 # ``signal.getsignal`` turns every answer into an enum and is twenty times slower.
 _getsignal = _signal.getsignal

@@ -11,7 +11,6 @@ reading is over.
 
 from __future__ import annotations
 
-import gc
 import sys
 import types
 import weakref
@@ -22,6 +21,7 @@ from operator import call
 from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.unpatched import gc
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
 _DEPTH = 4  # containers between a thing and an object with a name for it

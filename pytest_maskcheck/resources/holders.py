@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import sys
 import types
@@ -10,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from pytest_maskcheck.resources.heap import attributes, frame_of, is_ours, namespace, variables
+from pytest_maskcheck.unpatched import gc
 
 _DEPTH = 8
 """References between a root and the thing."""

@@ -11,7 +11,6 @@ A suite that makes warnings errors would change what is looked at: a ``__del__``
 
 from __future__ import annotations
 
-import os
 import re
 import types
 import warnings
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import builtin_open, os
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)
@@ -165,6 +165,6 @@ class ImplicitCloses(Kind):
     def canary(self) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            file = open(os.devnull, "rb")  # noqa: SIM115
+            file = builtin_open(os.devnull, "rb")
             del file
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import threading
 
 _NAMES = vars(sys)
 _module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it

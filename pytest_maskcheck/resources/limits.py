@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import os
 
 try:
     import resource as _resource_module

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import _thread
 import sys
-import threading
-import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Exactly, name_of
+from pytest_maskcheck.unpatched import threading, time
 
 _LOCK = type(_thread.allocate_lock())
 _RLOCK = type(_thread.RLock())

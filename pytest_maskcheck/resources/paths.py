@@ -10,7 +10,6 @@ there may be somebody else's.
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import builtin_open, os
 
 LIMIT = 2000
 """Entries of one place that are listed before its deeper directories are left out."""
@@ -173,7 +173,7 @@ class Paths(Kind):
     @contextmanager
     def _canary(self, home: str) -> Iterator[None]:
         try:
-            with open(os.path.join(home, "canary"), "x", encoding="ascii"):
+            with builtin_open(os.path.join(home, "canary"), "x", encoding="ascii"):
                 pass
             yield
         finally:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.unpatched import threading
 
 
 class Semaphores(Acquired):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import os
-import signal
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +11,7 @@ from typing import cast
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.handlers import signal_name
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import os, signal
 
 HAS_SIGMASK = hasattr(signal, "pthread_sigmask")
 _CAN_TAKE_PENDING = hasattr(signal, "sigtimedwait")  # not on macOS

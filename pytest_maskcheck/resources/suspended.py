@@ -7,7 +7,6 @@ nothing. What a task awaits is the task's.
 
 from __future__ import annotations
 
-import os
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
+from pytest_maskcheck.unpatched import os
 
 _HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _USERS = os.path.join(_HERE, "masking.py")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.unpatched import os
 
 
 class TemporaryDirectories(Objects):

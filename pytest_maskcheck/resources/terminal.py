@@ -7,7 +7,6 @@ searched for the escape sequences by which programs switch a terminal to another
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
 from collections.abc import Hashable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import os
 
 _TERMINAL = "/dev/tty"
 _STANDARD = (0, 1, 2)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import _thread
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.unpatched import threading
 
 # Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})

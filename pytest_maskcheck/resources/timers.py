@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import signal
 
 HAS_TIMERS = hasattr(signal, "getitimer")
 _NAMES = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if HAS_TIMERS else ()

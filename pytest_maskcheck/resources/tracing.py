@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import Identities, described
+from pytest_maskcheck.unpatched import threading
 
 _MONITORING: Any = getattr(sys, "monitoring", None)
 _TOOLS = tuple(range(6)) if _MONITORING else ()

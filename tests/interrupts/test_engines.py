@@ -11,6 +11,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,7 @@ def one_line(): return 1  # fmt: skip
 
 ENTRY = ("entry", 0)
 SUPER = [] if facts.HAS_MONITORING else [("call", 1)]  # 3.11 calls super(), later versions load the attribute at once
-ENTERED = [("call", 1)] if facts.WITH_ENTERS_BY_CHECKED_CALL else []
+ENTERED = [("call", 1)] if facts.with_checks_on_entering() else []
 
 
 @pytest.mark.parametrize(
@@ -436,6 +437,46 @@ def test_the_wakeup_descriptor_is_written(record: Record, interrupt: Interrupt, 
         finally:
             signal.set_wakeup_fd(before)
     assert isinstance(result.error, KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("where", ["before", "directly", "by_another", "in_the_end_closed"])
+def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record, where: str) -> None:
+    """The engine's own questions do not wake event loops, whoever sets the descriptor, and leave it where it is."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    descriptor, seen = right.fileno(), []
+
+    def work():
+        if where == "directly":
+            seen.append(signal.set_wakeup_fd(descriptor))
+        elif where == "by_another":
+            asyncio_sets(descriptor)
+        work_within()
+        if where == "in_the_end_closed":
+            signal.set_wakeup_fd(descriptor)
+            right.close()
+        seen.append(signal.set_wakeup_fd(-1))
+
+    def work_within():
+        for _ in (1, 2):
+            os.getpid()
+
+    def asyncio_sets(number):  # named in code that runs, however it is called
+        getattr(signal, "set_wakeup_fd")(number, warn_on_full_buffer=False)  # noqa: B009
+        return signal.set_wakeup_fd
+
+    with left, right:
+        before = signal.set_wakeup_fd(descriptor if where == "before" else -1)
+        try:
+            hits = record(work).hits
+            with pytest.raises(BlockingIOError) if where != "in_the_end_closed" else nullcontext():
+                assert left.recv(1) == b""
+        finally:
+            signal.set_wakeup_fd(before)
+    assert seen[-1] == descriptor
+    kinds = [hit.kind for hit in hits if hit.code.co_name == "work_within"]
+    assert kinds == ["entry", "call", "jump", "call", "jump"]
 
 
 def test_struck_is_called_just_before(engine: Engine, record: Record) -> None:

@@ -70,11 +70,11 @@ def enter_lock(trip, lock):
 @both
 @pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["Lock", "RLock"])
 def test_with_checks_after_enter_on_one_version(lock: Any, warm: bool) -> None:
-    """``WITH_ENTERS_BY_CHECKED_CALL``: on 3.14 the call of ``__enter__`` checks, on others only that of ``__exit__``."""
+    """``with_checks_on_entering``: on 3.14 the call of ``__enter__`` checks, on others only that of ``__exit__``."""
     function = fresh(enter_lock)
     offset, _ = landing(function, lock, warm=warm)
     assert facts.is_call(function.__code__, offset)
-    assert facts.enters_with(function.__code__, offset) == facts.WITH_ENTERS_BY_CHECKED_CALL
+    assert facts.enters_with(function.__code__, offset) == facts.with_checks_on_entering()
     assert facts.checks_on_return(function.__code__, offset)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sys
 from types import MethodType
 from typing import TYPE_CHECKING
@@ -91,19 +89,3 @@ def test_star_calls_are_told_apart(record: Record, interrupt: Interrupt) -> None
         result = interrupt(hit, star_calls)
         assert isinstance(result.error, KeyboardInterrupt)
         assert result.place == (hit.code, hit.offset)
-
-
-def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record) -> None:
-    """The engine's own questions do not wake event loops."""
-    left, right = socket.socketpair()
-    with left, right:
-        left.setblocking(False)
-        right.setblocking(False)
-        before = signal.set_wakeup_fd(right.fileno())
-        try:
-            hits = record(work).hits
-            with pytest.raises(BlockingIOError):
-                left.recv(1)
-        finally:
-            signal.set_wakeup_fd(before)
-    assert [hit.kind for hit in hits] == ["entry", "call"]
