@@ -42,6 +42,7 @@ LAYERS = (
     "interrupts",
     "effects",
     "resources",
+    "patterns",
     "reports",
     "guarantees",
     "settings",
