@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
-from pytest_maskcheck.patterns import Patterns, are_alike, looks_random, place_and_stack
+from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs import Trace, alone
 from pytest_maskcheck.signals import default_action
@@ -305,7 +305,7 @@ class Judge:
             for origin in origins:
                 rows = [look[origin] for look in keys if origin in look]
                 if len(rows) > 1 and any(sorted(row) != sorted(rows[0]) for row in rows):
-                    self._patterns.learn(kind, [key for row in rows for key in row], origin)
+                    self._patterns.learn_from(kind, rows, origin)
             one, other = ([key for key in each[kind] if self._patterns.name(kind, key) == key] for each in samples)
             for key in (*one, *other):
                 self._patterns.fit(kind, key)
@@ -434,6 +434,18 @@ class Judge:
         if allowed:
             self.allowed.setdefault((finding.kind, name), set()).add(point.id)
         return allowed
+
+    def allowed_together(self) -> dict[_Name, set[str]]:
+        """Return what was found and dropped, with names that show by themselves that they differ from run to run made one."""
+        together: dict[_Name, set[str]] = {}
+        for kind, key in sorted(self.allowed):
+            other = next((name for name in together if name[0] == kind and are_alike(name[1], key)), None)
+            name = (kind, key)
+            if other is not None:
+                name = (kind, Pattern((other[1], key)).text)
+                together[name] = together.pop(other)
+            together.setdefault(name, set()).update(self.allowed[kind, key])
+        return together
 
     def _as_interpreters(self, point: Point, finding: Finding) -> Finding:
         """Blame CPython where no Python code could have done better."""

@@ -43,6 +43,9 @@ _SAMPLES = 8
 _ENOUGH = 3
 """Samples that hardly begin with the same three letters by chance."""
 
+_FILLING = re.compile(r"[_\-]*([a-f]*#[a-f#]*[_\-]*)*")
+"""What random parts may have in common by chance: separators, and few hexadecimal digits between them."""
+
 _SIGNED = re.compile("-#")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _PLACES = re.compile(r"<\w+>")
@@ -139,6 +142,7 @@ def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts
         return [part for column in zip(*rows, strict=True) for part in _common(column, level + 1, inside=inside)]
     if level < _FIXED:
         return [_Any(tuple(texts))]
+    rows = [re.split(r"([^\w#*]|_)", text) for text in texts]  # random text may have any of them
     before = _shared(rows)
     after = _shared([row[len(before) :][::-1] for row in rows])[::-1]
     middles = ["".join(row[len(before) : len(row) - len(after)]) for row in rows]
@@ -196,7 +200,7 @@ def _merged(parts: _Parts) -> _Parts:
         between = merged[-1] if merged else None
         if isinstance(between, _Any):
             merged[-1] = _joined(between, "", part)
-        elif len(merged) > 1 and isinstance(between, str) and re.fullmatch(r"[#_\-]*", between):
+        elif len(merged) > 1 and isinstance(between, str) and _FILLING.fullmatch(between):
             before = merged[-2]
             assert isinstance(before, _Any)
             merged[-2:] = [_joined(before, between, part)]
@@ -267,6 +271,22 @@ class Patterns:
             if not pattern.is_vague and pattern.widened([key]).text == text:
                 self._known[kind][text] = pattern.widened([key])
                 return
+
+    def learn_from(self, kind: str, rows: Sequence[Sequence[str]], origin: object) -> None:
+        """Take the keys of what came from one origin in several runs: of one thing, or of some with other words in their names."""
+        groups: list[list[str]] = []
+        for key in (key for row in rows for key in row):
+            group = next((group for group in groups if not Pattern((group[0], key)).is_vague), None)
+            if group is None:
+                groups.append([key])
+            else:
+                group.append(key)
+        if len(groups) == 1 or {len(group) % len(rows) for group in groups} != {0}:
+            self.learn(kind, [key for group in groups for key in group], origin)
+            return
+        for group in groups:  # made on one line
+            if len(set(group)) > 1:
+                self.learn(kind, group)
 
     def learn(self, kind: str, keys: Iterable[str], origin: Any = None) -> str:
         """Take keys for those of one thing in several runs; return how it is called.

@@ -253,7 +253,7 @@ class Work:
         """Say what was found and allowed, and what each entry of the allow-list was good for."""
         rules = judge.rules
         used = dict.fromkeys(map(str, rules.allow), False)
-        for (kind, key), places in sorted(judge.allowed.items()):
+        for (kind, key), places in sorted(judge.allowed_together().items()):
             allowing = list(map(str, rules.allowing(kind, key)))
             used |= dict.fromkeys(allowing, True)
             tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")

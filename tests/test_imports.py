@@ -74,7 +74,8 @@ ONLY = {
     "budget": set(),
     "hooks": set(),
     "guarantees": {"results", "settings"},
-    "resources": {"hooks", "results"},
+    "patterns": {"results"},
+    "resources": {"hooks", "patterns", "results"},
     "reach": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
