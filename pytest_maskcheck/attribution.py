@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.patterns import Patterns, are_alike
 from pytest_maskcheck.runs import Trace, alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_maskcheck.origins import Sighting
     from pytest_maskcheck.results import Finding, Origin, Point, PointResult
     from pytest_maskcheck.runs import Executor
 
@@ -27,10 +29,12 @@ class Attribution:
     Parameters:
         executor: makes the runs.
         traced: the kinds of which something can be learned, and whether one that is left blocks others.
+        patterns: how things are called whose names differ from run to run.
     """
 
     executor: Executor
     traced: Mapping[str, bool]
+    patterns: Patterns = field(default_factory=Patterns)
     _known: dict[_Name, list[Origin | None]] = field(default_factory=dict)
 
     def is_news(self, result: PointResult) -> bool:
@@ -45,8 +49,11 @@ class Attribution:
         for name in unknown:
             self._known.setdefault(name, []).append(found.get(name))
         origins = found | {name: self._known[name][0] for name in wanted - unknown}
-        findings = tuple(replace(each, origin=origins.get(_name(each))) for each in result.findings)
-        return replace(result, findings=findings)
+        findings = []
+        for each in result.findings:
+            kind, key = name = _name(each)
+            findings.append(replace(each, key=self.patterns.name(kind, key), origin=origins.get(name)))
+        return replace(result, findings=tuple(findings))
 
     def _named(self, result: PointResult) -> set[_Name]:
         return {_name(finding) for finding in result.findings if finding.kind in self.traced}
@@ -63,14 +70,27 @@ class Attribution:
         *uninterrupted, ran = alone(self.executor, *([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
         places = uninterrupted[0].places if uninterrupted else {}
         origins: dict[_Name, Origin | None] = {}
-        for name in wanted & ran.sightings.keys():
-            sighting = ran.sightings[name]
+        sightings = self._named_alike(wanted, ran.sightings)
+        for name in wanted & sightings.keys():
+            sighting = sightings[name]
             waiting = places.get(sighting.name) or places.get(name, ())
             if not sighting.exact:
                 (closer,) = alone(self.executor, Trace(point, frozenset({name[0]}), sighting.stretch))
-                sighting = closer.sightings.get(name, sighting)
+                sighting = self._named_alike({name}, closer.sightings).get(name, sighting)
             origins[name] = replace(sighting.origin, waiting=waiting)
         return origins
+
+    def _named_alike(self, wanted: set[_Name], sightings: Mapping[_Name, Sighting]) -> dict[_Name, Sighting]:
+        """Return what was sighted under the names that it has in other runs, and learn such names."""
+        found: dict[_Name, Sighting] = {}
+        for (kind, key), sighting in sightings.items():
+            found.setdefault((kind, self.patterns.name(kind, key)), sighting)
+        for kind, key in wanted - found.keys():
+            for other in [key for of, key in found if of == kind and (of, key) not in wanted]:
+                if are_alike(key, other):  # seen at one point, in two runs
+                    self.patterns.learn(kind, (key, other))
+                    found[kind, key] = found[kind, other]
+        return found
 
 
 def _name(finding: Finding) -> _Name:

@@ -9,38 +9,57 @@ whatever way comes later. What an executor returns is judged here, by these rule
 3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
    one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
    After all points that passed there is a full run.
-4. What an uninterrupted run leaves behind too is not a finding.
+4. What an uninterrupted run leaves behind too is not a finding, as often as it leaves it.
 5. Of what is found at a point where CPython has a known defect, only that is CPython's which is not found when the interrupt goes
    past the defect (:class:`~pytest_maskcheck.runs.Inside`). Where no such run can be made, nothing is excused.
+6. Two runs that lose the same kind at the same origin have the same finding, whatever its name: names that differ are told by a
+   pattern (:mod:`.patterns`).
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.cleanup import package_of
+from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
 from pytest_maskcheck.runs import Inside, Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.points import Plan
     from pytest_maskcheck.raised import Raised
+    from pytest_maskcheck.resources import Leftover
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs import Executor, Ran, Request
     from pytest_maskcheck.settings import Allow
 
 _TRIES = 3
 """How often a point that gives a different result each time is run before it counts as not audited."""
+
+
+_LOOKS = 3
+"""Watched runs that tell whether things with names that differ come from one place, and which names they can have."""
+
+_Name = tuple[str, str]
+"""Kind and key."""
+
+_Sort = tuple[str, str]
+"""Verdict and kind."""
+
+_Keys = dict[object, list[str]]
+"""The keys of what came from each origin in one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +89,7 @@ class Judge:
         executor: makes the runs.
         plan: the points.
         rules: what counts as a failure.
-        baseline: kind and key of what the uninterrupted test leaves behind, too.
+        baseline: kind and key of what the uninterrupted test leaves behind, too -> how many of them; see :func:`steady`.
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
@@ -84,7 +103,7 @@ class Judge:
     executor: Executor
     plan: Plan
     rules: Rules
-    baseline: frozenset[tuple[str, str]] = frozenset()
+    baseline: Mapping[_Name, float] = field(default_factory=dict)
     report: Callable[[PointResult], object] = lambda _: None
     traced: Mapping[str, bool] = field(default_factory=dict)
     looking: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -94,11 +113,28 @@ class Judge:
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
     _unproven: list[Point] = field(default_factory=list)  # clean themselves, but no full run came after them
+    _patterns: Patterns = field(default_factory=Patterns)
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
-        """Trace with the same executor."""
-        self._attribution = Attribution(self.executor, self.traced)
+        """Trace with the same executor, and name alike."""
+        self._attribution = Attribution(self.executor, self.traced, self._patterns)
+
+    def learn_baseline(self, *runs: Counter[_Name]) -> None:
+        """Take what uninterrupted runs left behind, each; names that differ among them are told by patterns.
+
+        Those runs were made in the auditing process; of kinds that are traced, more are made to learn what is one thing.
+        """
+        keys = [_by_kind(run) for run in runs]
+        kinds = {kind for kind in set().union(*keys) if len({frozenset(each[kind]) for each in keys}) > 1}
+        # What only one of the runs leaves has no name to compare with.
+        kinds = {kind for kind in kinds if not any({*one[kind]} < {*two[kind]} for one in keys for two in keys)}
+        self._tell_apart(kinds, [{kind: [*each[kind]] for kind in kinds} for each in keys], None)
+        self.baseline = steady([self._renamed(run) for run in runs])
+
+    def _renamed(self, names: Counter[_Name]) -> Counter[_Name]:
+        """Return the same numbers under the names of patterns."""
+        return Counter((kind, self._patterns.name(kind, key)) for kind, key in names.elements())
 
     def audit(self) -> tuple[PointResult, ...]:
         """Audit every point of the plan that has no result yet, while there is time; each is given to ``report`` as soon as it is final."""
@@ -111,9 +147,13 @@ class Judge:
         self._blame(unproven)
         audited = [point for point in points if point.id in self.results]
         for point in audited:
-            result = self.results[point.id]
+            result = self._named(self.results[point.id])
             if self._attribution.is_news(result) and not _failing(result) and not self.late():
                 self._final(self._attribution.with_origins(point, result))
+        self._name_over_points()
+        for result in [*self.results.values()]:
+            if self._named(result) != result:  # a pattern was learned later
+                self._final(result)
         return tuple(self.results[point.id] for point in audited)
 
     def take(self, point: Point, ran: Ran, again: Ran | None = None) -> None:
@@ -178,8 +218,8 @@ class Judge:
         ran, *_ = alone(self.executor, Inside(point))
         if not _went_past(point, ran):
             return result
-        own = {_alike(finding) for finding in self._findings(ran)}
-        findings = (each if _alike(each) in own else _interpreters(point, each) for each in result.findings)
+        own = {_alike(self._name(finding)) for finding in self._findings(point, ran)}
+        findings = (each if _alike(self._name(each)) in own else _interpreters(point, each) for each in result.findings)
         return replace(result, findings=tuple(findings))
 
     def stops(self, point: Request, ran: Ran) -> bool:
@@ -193,35 +233,139 @@ class Judge:
 
     def _dirty(self, ran: Ran) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""
-        return any(
-            (leftover.kind, leftover.key) not in self.baseline and leftover.kind != "implicit"
-            for leftover in ran.leaked
-        )
+        return any(leftover.kind != "implicit" for leftover in self._beyond_baseline(ran)[0])
 
     def _final(self, result: PointResult) -> None:
-        self.results[result.point] = result
+        self.results[result.point] = result = self._named(result)
         self.report(result)
+
+    def _name(self, finding: Finding) -> Finding:
+        """Return a finding under the name that it has in every run."""
+        key = self._patterns.name(finding.kind, finding.key)
+        return finding if key == finding.key else replace(finding, key=key)
+
+    def _named(self, result: PointResult) -> PointResult:
+        findings = tuple(map(self._name, result.findings))
+        return result if findings == result.findings else replace(result, findings=findings)
 
     def _confirm(self, point: Point, first: PointResult, *, fresh: bool) -> PointResult:
         """Return ``first`` if what it found is found again in a clean process."""
-        identities = {finding.identity for finding in first.findings if finding.fails}
-        if fresh and identities <= self._confirmed:
-            return first
-        seen = {_alike(finding) for finding in first.findings if finding.fails}
+        if fresh and all(self._is_confirmed(finding) for finding in first.findings if finding.fails):
+            return self._named(first)
+        earlier = [finding for finding in first.findings if finding.fails]
+        compared: set[_Sort] = set()
         for _ in range(_TRIES - 1):
             again = self.judge(point, alone(self.executor, point)[0])
-            twice = tuple(finding for finding in again.findings if finding.fails and _alike(finding) in seen)
+            failing = [finding for finding in again.findings if finding.fails]
+            compared |= self._compare_names(point, earlier, failing, compared)
+            seen = {_alike(self._name(finding)) for finding in earlier}
+            twice = tuple(finding for finding in map(self._name, failing) if _alike(finding) in seen)
             if twice:
                 self._confirmed |= {finding.identity for finding in twice}
                 listed = (finding for finding in again.findings if not finding.fails)
                 return replace(again, findings=(*twice, *listed))
-            seen |= {_alike(finding) for finding in again.findings if finding.fails}
+            earlier += failing
         if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
             return first
         reason = "different each time: " + "; ".join(
             sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
+
+    def _is_confirmed(self, finding: Finding) -> bool:
+        """Tell whether this was confirmed at another point; what a vague pattern matches may be something else."""
+        named = self._name(finding)
+        return named.identity in self._confirmed and not self._patterns.is_vague(named.kind, named.key)
+
+    def _compare_names(
+        self, point: Point, earlier: Sequence[Finding], now: Sequence[Finding], compared: Collection[_Sort]
+    ) -> set[_Sort]:
+        """Learn which names that differ in runs of one point are of one thing.
+
+        Parameters:
+            point: the point.
+            earlier: what failed in earlier runs.
+            now: what failed in this one.
+            compared: verdicts and kinds that need not be compared again.
+
+        Returns:
+            The verdicts and kinds that were compared.
+        """
+        raw = {finding.identity for finding in earlier}
+        for finding in now:
+            if finding.identity in raw:
+                self._patterns.keep(finding.kind, finding.key)
+        before = {self._name(finding).identity for finding in earlier}
+        after = {self._name(finding).identity for finding in now}
+        new = {(verdict, kind) for verdict, kind, _ in after - before}
+        differing = (new & {(verdict, kind) for verdict, kind, _ in before - after}) - {*compared}
+        differing = {sort for sort in differing if sort[0] not in {Verdict.HANG, Verdict.CRASH}}
+        if differing:
+            kinds = {kind for _, kind in differing}
+            samples = [_keys_by_kind(earlier, kinds), _keys_by_kind(now, kinds)]
+            self._tell_apart(kinds, samples, point)
+        return differing
+
+    def _tell_apart(
+        self, kinds: Collection[str], samples: Sequence[Mapping[str, list[str]]], point: Point | None
+    ) -> None:
+        """Learn patterns of names that differ from run to run.
+
+        What comes from one place is one thing. Where no place is known, names must show it by themselves.
+
+        Parameters:
+            kinds: those with names that differ.
+            samples: kind -> keys, of two runs.
+            point: where they were interrupted; ``None``: nowhere.
+        """
+        traced = frozenset(kind for kind in kinds if kind in self.traced)
+        looks = [self._origins(point, traced) for _ in range(_LOOKS)] if traced else []
+        for kind in kinds:
+            keys = [look[kind] for look in looks if kind in look]
+            origins = set().union(*keys) - {None}
+            for origin in origins:
+                rows = [look[origin] for look in keys if origin in look]
+                if len(rows) > 1 and any(sorted(row) != sorted(rows[0]) for row in rows):
+                    self._patterns.learn_from(kind, rows, origin)
+            one, other = ([key for key in each[kind] if self._patterns.name(kind, key) == key] for each in samples)
+            for key in (*one, *other):
+                self._patterns.fit(kind, key)
+            if not origins or any(None in look for look in keys):
+                self._learn_alike(kind, one, other)
+
+    def _learn_alike(self, kind: str, one: Sequence[str], other: Sequence[str]) -> None:
+        """Learn the patterns of keys in two runs that show by themselves that they name one thing."""
+        for pair in product(one, other):
+            if pair[0] != pair[1] and are_alike(*pair):
+                self._patterns.learn(kind, pair)
+
+    def _origins(self, point: Point | None, kinds: frozenset[str]) -> dict[str, _Keys]:
+        """Make a watched run; return, by kind, the keys of what came from each origin, ``None``: not known."""
+        ran = alone(self.executor, Trace(point, kinds))[-1]
+        found: dict[str, _Keys] = {kind: {} for kind in kinds}
+        for leftover in (*ran.leaked, *ran.dropped):
+            if leftover.kind in found:
+                sighting = ran.sightings.get((leftover.kind, leftover.key))
+                origin = place_and_stack(sighting.origin) if sighting and sighting.exact else None
+                found[leftover.kind].setdefault(origin, []).append(leftover.key)
+        return found
+
+    def _name_over_points(self) -> None:
+        """Learn patterns of names that differ from point to point: those made of addresses, and of what is listed only."""
+        keys: defaultdict[tuple[str, object], set[str]] = defaultdict(set)
+        listed: defaultdict[str, set[str]] = defaultdict(set)
+        for result in self.results.values():
+            for finding in map(self._name, result.findings):
+                if not finding.fails and finding.kind not in self.traced and looks_random(finding.key):
+                    listed[finding.kind].add(finding.key)
+                if finding.origin is not None:
+                    keys[finding.kind, place_and_stack(finding.origin)].add(finding.key)
+        for (kind, origin), names in keys.items():
+            random = [key for key in names if looks_random(key)]
+            if len(names) > 1 and random and len(names) - len(random) <= self._patterns.has(kind, origin):
+                self._patterns.learn(kind, random, origin)
+        for kind, names in listed.items():
+            self._learn_alike(kind, [*names], [*names])
 
     def _suspect(self, points: Sequence[Point], result: PointResult, after: Ran) -> None:
         """Find out which of the points leaves the code unusable: the run after the last one did not get to its own point.
@@ -297,9 +441,11 @@ class Judge:
         traceback = (ran.raised.frames if ran.raised and not outside else ()) or point.traceback
         if reason := _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
-        known = {finding.identity for finding in self._of_first(point)}
+        known = {self._name(finding).identity for finding in self._of_first(point)}
         findings = [
-            each for each in self._findings(point, ran) if not self._allowed(point, each) and each.identity not in known
+            each
+            for each in self._findings(point, ran)
+            if not self._allowed(point, each) and self._name(each).identity not in known
         ]
         if ran.strike.strayed and not findings:
             return PointResult(point.id, reason="reached in another calling context than in the recorded run")
@@ -311,18 +457,32 @@ class Judge:
         return alone.findings if alone else ()
 
     def _allowed(self, point: Point, finding: Finding) -> bool:
-        return self._is_allowed(point.id, finding.kind, finding.key)
+        name = self._name(finding).key
+        return self._is_allowed(point.id, finding.kind, finding.key, name)
 
     def allows_cleanup(self, point: str, finding: Finding) -> bool:
         """Tell whether a finding is of the class that only a mask helps against, and allowed as such: ``cleanup:kind:key``."""
         wanted = finding.category is Category.CLEANUP
         return wanted and self._is_allowed(point, Category.CLEANUP, f"{finding.kind}:{finding.key}")
 
-    def _is_allowed(self, point: str, kind: str, key: str) -> bool:
-        allowed = bool(self.rules.allowing(kind, key))
+    def _is_allowed(self, point: str, kind: str, key: str, name: str = "") -> bool:
+        """Tell whether something is allowed, by its key or by the name that it has in all runs."""
+        allowed = any(self.rules.allowing(kind, each) for each in (key, name or key))
         if allowed:
-            self.allowed.setdefault((kind, key), set()).add(point)
+            self.allowed.setdefault((kind, name or key), set()).add(point)
         return allowed
+
+    def allowed_together(self) -> dict[_Name, set[str]]:
+        """Return what was found and dropped, with names that show by themselves that they differ from run to run made one."""
+        together: dict[_Name, set[str]] = {}
+        for kind, key in sorted(self.allowed):
+            other = next((name for name in together if name[0] == kind and are_alike(name[1], key)), None)
+            name = (kind, key)
+            if other is not None:
+                name = (kind, Pattern((other[1], key)).text)
+                together[name] = together.pop(other)
+            together.setdefault(name, set()).update(self.allowed[kind, key])
+        return together
 
     def _findings(self, point: Point, ran: Ran) -> Iterator[Finding]:
         if ran.died:
@@ -334,9 +494,8 @@ class Judge:
             yield Finding(Verdict.UNUSABLE, "fixture", ran.trouble, f"after the interrupt {ran.trouble}")
         left = False
         dropped = tuple(leftover.key for leftover in ran.dropped if leftover.kind != "implicit")
-        for leftover in ran.leaked:
-            if (leftover.kind, leftover.key) in self.baseline:
-                continue
+        leaked, released = self._beyond_baseline(ran)
+        for leftover in leaked:
             if leftover.kind == "implicit" and leftover.key.endswith(dropped):
                 continue  # a ResourceWarning about what is listed anyway
             left = True
@@ -345,11 +504,24 @@ class Judge:
             else:
                 verdict = Verdict.ALTERED if leftover.altered else Verdict.LEAK
                 yield Finding(verdict, leftover.kind, leftover.key, leftover.detail)
-        for leftover in ran.dropped:
-            if (leftover.kind, leftover.key) not in self.baseline:
-                yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
+        for leftover in released:
+            yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
         yield from ran.broken
         yield from self._about_exception(point, ran, left=left)
+
+    def _beyond_baseline(self, ran: Ran) -> tuple[list[Leftover], list[Leftover]]:
+        """Return what was leaked and what was dropped that an uninterrupted run does not leave, or not so often."""
+        room = dict(self.baseline)
+
+        def surplus(leftovers: Iterable[Leftover]) -> Iterator[Leftover]:
+            for leftover in leftovers:
+                name = leftover.kind, self._patterns.name(leftover.kind, leftover.key)
+                if room.get(name, 0) <= 0:
+                    yield leftover
+                else:
+                    room[name] -= 1
+
+        return [*surplus(ran.leaked)], [*surplus(ran.dropped)]
 
     def _about_exception(self, point: Point, ran: Ran, *, left: bool) -> Iterator[Finding]:
         """Judge whether the interrupt came out of the test."""
@@ -466,6 +638,30 @@ def _where(ran: Ran) -> str:
     return f", at {frames[-1].path}:{frames[-1].line} in {frames[-1].function}" if frames else ""
 
 
-def leftovers(ran: Ran) -> frozenset[tuple[str, str]]:
-    """Return what an uninterrupted run leaves behind, as (kind, key)."""
-    return frozenset((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
+def leftovers(ran: Ran) -> Counter[_Name]:
+    """Return what an uninterrupted run leaves behind, as (kind, key), and how often; state that it changes, without number."""
+    return Counter((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
+
+
+def steady(runs: Sequence[Mapping[_Name, int]]) -> dict[_Name, float]:
+    """Return what any of several uninterrupted runs leaves behind -> how many; without end if they disagree.
+
+    Warnings, too, have no end: how many there are depends on the garbage collector.
+    """
+    names = set().union(*runs)
+    numbers = {name: {run.get(name, 0) for run in runs} for name in names}
+    return {
+        name: max(each) if len(each) == 1 and name[0] != "implicit" else float("inf") for name, each in numbers.items()
+    }
+
+
+def _by_kind(names: Iterable[_Name]) -> defaultdict[str, list[str]]:
+    """Return the keys of each kind."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for kind, key in names:
+        found[kind].append(key)
+    return found
+
+
+def _keys_by_kind(findings: Iterable[Finding], kinds: Collection[str]) -> dict[str, list[str]]:
+    return _by_kind((finding.kind, finding.key) for finding in findings if finding.kind in kinds)

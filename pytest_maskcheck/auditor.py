@@ -20,6 +20,7 @@ from pytest_maskcheck.runs import Inside, Trace
 from pytest_maskcheck.unpatched import gc, time
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
@@ -91,13 +92,13 @@ class Baseline:
     """What the uninterrupted test does.
 
     Parameters:
-        left: kind and key of what it leaves behind by itself.
+        left: kind and key of what each of two runs leaves behind by itself, and how often.
         seconds: that a run takes.
         rehearsal: what it does outside the process.
         states: what modules keep after two runs, if the runner was to look.
     """
 
-    left: frozenset[tuple[str, str]]
+    left: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]
     seconds: float
     rehearsal: Rehearsal
     states: tuple[dict[str, str], dict[str, str]]
@@ -180,8 +181,7 @@ class Auditor:
         started = time.perf_counter()
         second = self._uninterrupted(nullcontext())
         seconds = time.perf_counter() - started
-        left = frozenset(identity for ran in (first, second) for identity in leftovers(ran))
-        return Baseline(left, seconds, rehearsal, (first.state, second.state))
+        return Baseline((leftovers(first), leftovers(second)), seconds, rehearsal, (first.state, second.state))
 
     @arming
     def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:

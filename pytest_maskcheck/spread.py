@@ -80,6 +80,7 @@ class Offer:
         cuts: the positions at which its chunks end.
         seconds: how long a point takes.
         firsts: for points with a second interrupt, what the first one alone does.
+        baseline: kind and key of what the uninterrupted test leaves behind -> how many of them.
     """
 
     owner: str
@@ -87,6 +88,7 @@ class Offer:
     cuts: tuple[int, ...]
     seconds: float
     firsts: dict[str, PointResult] = field(default_factory=dict)
+    baseline: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def chunks(self) -> list[tuple[Point, ...]]:
@@ -300,6 +302,7 @@ class Lead:
         take: Callable[[Done], object],
         wait: Callable[[], object],
         firsts: Mapping[str, PointResult] | None = None,
+        baseline: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         """Audit the points, together with whoever comes.
 
@@ -310,9 +313,11 @@ class Lead:
             take: is given what others did.
             wait: is called now and then while there is nothing to do here.
             firsts: see :class:`Offer`.
+            baseline: see there.
         """
         seconds += _MARGIN
-        offer = Offer(self._board.name, audit, self._cuts(len(audit.points), seconds), seconds, dict(firsts or {}))
+        cuts = self._cuts(len(audit.points), seconds)
+        offer = Offer(self._board.name, audit, cuts, seconds, dict(firsts or {}), dict(baseline or {}))
         if len(audit.points) * seconds < _LONG or not self._publish(offer):
             do(audit.points)
             return

@@ -262,9 +262,6 @@ class Work:
         self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
-        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))
-        tell(LeftBehind(left_behind))
-        self._outline = outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
         self._seconds = baseline.seconds
         self.limit += 10 * self._seconds
         settings = order.settings
@@ -272,7 +269,11 @@ class Work:
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
         late = order.budget.over if order.budget else (lambda: False)
-        judge = Judge(hearing, points.Plan(), rules, baseline.left, tell, traced, self._looking, late)
+        judge = Judge(hearing, points.Plan(), rules, {}, tell, traced, self._looking, late)
+        judge.learn_baseline(*baseline.left)
+        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
+        tell(LeftBehind(left_behind))
+        self._outline = outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
         if isinstance(order.share, Helper):
             self._help(order.share, judge, plan, tell)
             return
@@ -338,7 +339,7 @@ class Work:
         """Say what was found and allowed, and what each entry of the allow-list was good for."""
         rules = judge.rules
         used = dict.fromkeys(map(str, rules.allow), False)
-        for (kind, key), places in sorted(judge.allowed.items()):
+        for (kind, key), places in sorted(judge.allowed_together().items()):
             allowing = list(map(str, rules.allowing(kind, key)))
             used |= dict.fromkeys(allowing, True)
             tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
@@ -403,7 +404,8 @@ class Work:
         audit = replace(self._outline, points=tuple(each for each in judge.plan.points if each.id not in judge.results))
         do = partial(self._do, judge)
         do(done)
-        lead.work(audit, self._seconds, do=do, take=take, wait=lambda: tell(None), firsts=firsts)
+        wait = partial(tell, None)
+        lead.work(audit, self._seconds, do=do, take=take, wait=wait, firsts=firsts, baseline=judge.baseline)
 
     def _do(self, judge: Judge, chosen: Sequence[Point]) -> Done:
         """Audit some points; what came of earlier ones is not forgotten."""
@@ -417,8 +419,7 @@ class Work:
         offer = helper.offer
         planned = {point.id: point for point in plan.points}
         judge.results |= offer.firsts
-        names = (name.partition(":") for name in offer.audit.baseline)
-        judge.baseline = frozenset((kind, key) for kind, _, key in names)
+        judge.baseline = offer.baseline
         known = partial(self._paired, planned, tell) if offer.firsts else lambda _: planned
         helper.work(self._outline.baseline, known, partial(self._do, judge))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import pytest
 
-from pytest_maskcheck.audit import Judge, Rules
+from pytest_maskcheck.audit import Judge, Rules, leftovers
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points import Plan
 from pytest_maskcheck.raised import Raised
@@ -222,9 +222,52 @@ def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
     """The baseline is subtracted by kind and key, and does not cost a process a point."""
     script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
     plan = Plan([point(1), point(2)])
-    results = Judge(script, plan, Rules(), frozenset({("lock", "LOCK")})).audit()
+    results = Judge(script, plan, Rules(), {("lock", "LOCK"): 1}).audit()
     assert not any(result.findings for result in results)
     assert len(script.processes) == 1
+
+
+def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
+    """The baseline has a number, but for warnings, and for what two uninterrupted runs do not leave equally often."""
+    two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
+    one_run = Ran(Strike(), None, (two, warned))
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
+    judge.learn_baseline(leftovers(one_run), leftovers(one_run))
+    assert not judge.judge(point(1), interrupted(two, warned, warned)).findings
+    assert [finding.key for finding in judge.judge(point(1), interrupted(two, two)).findings] == ["pipe"]
+    judge.learn_baseline(leftovers(one_run), leftovers(passed()))
+    assert not judge.judge(point(1), interrupted(two, two)).findings
+
+
+def random_name(number: int) -> Leftover:
+    """Return a file with a name that no other run gives."""
+    return Leftover("path", f"<t>/part-{chr(97 + number)}#x{number}", "", None)
+
+
+def test_a_random_name_that_is_known_is_not_confirmed_again() -> None:
+    """Without an origin the names are compared; the pattern costs one process a point from then on, as any name does."""
+    numbers = iter(range(20))
+    results, script = judged(lambda history: interrupted(random_name(next(numbers))) if history[-1] else passed())
+    assert {finding.key for result in results for finding in result.findings} == {"<t>/part-*"}
+    assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
+
+
+def test_of_what_is_found_with_a_random_name_nothing_is_lost() -> None:
+    """A run that loses something with a steady name and something with a random one has two findings."""
+    numbers = iter(range(20))
+    results, _ = judged(lambda history: interrupted(LOCK, random_name(next(numbers))) if history[-1] else passed())
+    assert [sorted(finding.key for finding in result.findings) for result in results] == [["<t>/part-*", "LOCK"]] * 3
+
+
+def test_names_that_are_words_are_not_alike() -> None:
+    """Without an origin, or digits that make them look random, two files are two files."""
+    names = iter(["alpha", "beta", "gamma"])
+
+    def run(history: list[Point | None]) -> Ran:
+        return interrupted(Leftover("path", f"<t>/{next(names)}.lock", "", None)) if history[-1] else passed()
+
+    (result,), _ = judged(run, 1)
+    assert result.reason == "different each time: leak <t>/alpha.lock"
 
 
 def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:

@@ -169,6 +169,34 @@ def test_one_long_test_is_audited_by_all_workers(session):
     assert re.search(r"^=+ 1 failed in ", together.output, re.MULTILINE)
 
 
+RANDOM = (
+    PRELUDE
+    + """
+    import uuid
+
+    @pytest.mark.interrupt_safe(hits="all")
+    def test_long(tmp_path):
+        (tmp_path / f"log-{uuid.uuid4().hex}").touch()
+        lazy()
+        careful(25)
+        path = tmp_path / f"part-{uuid.uuid4().hex}"
+        path.touch()
+        for _ in range(3):
+            len("x")
+        path.unlink()
+"""
+)
+
+
+def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session):
+    """Patterns are learned by each for itself, and are the same: one defect, and one baseline."""
+    audit = session(RANDOM, 2).audit
+    assert len(shares(audit)) == 2
+    assert [defect.key for defect in audit.failures] == ["<tmp_path>/part-*"]
+    assert audit.baseline == ("path:<tmp_path>/log-*",)
+    assert not audit.not_audited
+
+
 def test_fixtures_of_a_helper_are_torn_down(session, place):
     """A fixture of the session is set up once more in the worker that helps, and torn down in the same process."""
     session(LONG, 2)

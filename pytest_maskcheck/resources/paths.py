@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
+from pytest_maskcheck.patterns import are_alike
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import builtin_open, os
@@ -136,14 +137,16 @@ class Paths(Kind):
         names = self._learned.get(self._relative(directory))
         if not shared or names is None:
             return False
-        return self.surroundings.text(name) not in names or (hasattr(os, "getuid") and owner != os.getuid())
+        text = self.surroundings.text(name)
+        return not any(are_alike(text, seen) for seen in names) or (hasattr(os, "getuid") and owner != os.getuid())
 
     def _known_as_ours(self, path: str) -> bool:
         """Return whether ``path`` may be removed: others may create files beside the test's at the same time."""
         directory, name = os.path.split(path)
         if any(path.startswith(place + os.sep) for place in self.surroundings.places.values()):
             return True
-        return self.surroundings.text(name) in self._learned.get(self._relative(directory), ())
+        text = self.surroundings.text(name)
+        return any(are_alike(text, seen) for seen in self._learned.get(self._relative(directory), ()))
 
     def _leftover(self, path: str) -> Leftover:
         noun = "directory" if os.path.isdir(path) and not os.path.islink(path) else "file"
