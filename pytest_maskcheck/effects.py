@@ -95,8 +95,8 @@ def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
 
 
 def descriptors() -> frozenset[int]:
-    """Return the open descriptors, and perhaps one that is closed by now."""
-    return frozenset(map(int, listdir(_FDS))) if HAS_PROC else frozenset()
+    """Return the open descriptors, without the one by which they are listed."""
+    return frozenset(filter(_is_open, map(int, listdir(_FDS)))) if HAS_PROC else frozenset()
 
 
 class Outside:
@@ -127,7 +127,7 @@ class Outside:
         """Return the descriptors that were opened since the beginning."""
         if self._count and status(_FDS).st_size == self._count:
             return []
-        return [fd for fd in descriptors() - self._before if _is_open(fd)]
+        return list(descriptors() - self._before)
 
     def own_positions(self) -> None:
         """Give this process, a child, a position of its own in each file that it shares with its parent."""

@@ -286,17 +286,18 @@ def _contents(cell: types.CellType) -> list[object]:
         return []
 
 
-def differences(now: Fingerprint, ordinary: Fingerprint, again: Fingerprint) -> str:
+def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -> str:
     """Return in words what is not as after an uninterrupted run, ``""`` if nothing is.
 
     Parameters:
         now: as it is.
-        ordinary, again: after two uninterrupted runs; what differs between them says nothing.
+        ordinary: after an uninterrupted run.
+        others: after further ones, some of them in another process; what differs between them says nothing.
     """
     names = [
         name
         for name in {**ordinary, **now}
-        if ordinary.get(name) == again.get(name) and now.get(name) != ordinary.get(name)
+        if all(other.get(name) == ordinary.get(name) for other in others) and now.get(name) != ordinary.get(name)
     ]
     # What is new, gone or something else says it all of its parts; of a container that grew, its parts say it.
     strong = {name for name in names if not _is_size(now.get(name, ""), ordinary.get(name, ""))}

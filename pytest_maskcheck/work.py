@@ -247,25 +247,21 @@ class Work:
         """
         channels, conditions = self._order.channels, self._conditions
         conditions.wary = bool(channels or self._usual.unseen)
-        if not channels:
-            return "" if executor.clean else "all runs share this process"
-        first = channels[0]
-        common = f"all runs share what {f'fixture {first.fixture}' if first.fixture else 'a module'} keeps: {first.what}"
         if not executor.clean:
-            return common
-        slow = sum(channel.seconds for channel in channels)
-        if not all(channel.fixture for channel in channels):
-            return common
-        if slow > _PATIENCE:
-            return f"{common} (another one takes {slow:.0f} s)"
-        conditions.fixtures = frozenset(channel.fixture for channel in channels)
-        (ran,) = alone(executor, None)
-        if not ran.spoiled:
-            return ""
-        conditions.fixtures = frozenset()
-        common += f" (with another one beside it, the test {trouble(ran)})"
-        tell(common)
-        return common
+            return _shared(channels) or "all runs share this process"
+        owned = [channel for channel in channels if channel.fixture]
+        others = [channel for channel in channels if not channel.fixture]
+        if (seconds := sum(channel.seconds for channel in owned)) > _PATIENCE:
+            return f"{_shared(owned)}, and to set up another one in each process would take {seconds:.0f} s"
+        if owned:
+            conditions.fixtures = frozenset(channel.fixture for channel in owned)
+            (ran,) = alone(executor, None)
+            if ran.spoiled:
+                conditions.fixtures = frozenset()
+                common = f"{_shared(owned)}, and with another one beside it the test {trouble(ran)}"
+                tell(common)
+                return common
+        return _shared(others)
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
@@ -535,6 +531,14 @@ class Work:
             signums=self.signums,
             only=self._only["first"] if self._only else "",
         )
+
+
+def _shared(channels: Sequence[Channel]) -> str:
+    """Return in words what all runs have in common, ``""`` if it is nothing."""
+    if not channels:
+        return ""
+    first = channels[0]
+    return f"all runs share what {f'fixture {first.fixture}' if first.fixture else 'a module'} opened: {first.what}"
 
 
 @dataclass(slots=True)
