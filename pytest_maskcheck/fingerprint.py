@@ -34,21 +34,44 @@ _SHOWN = 5
 """Differences named."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-PLAIN = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range)
+
+
+def _ids(*kinds: type) -> frozenset[int]:
+    """Return ids of types: to look a type up by itself, its metaclass may be asked for a hash."""
+    return frozenset(map(id, kinds))
+
+
+PLAIN = _ids(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range)
+"""Ids of types whose values can be compared and printed."""
+
 _CONTAINERS: tuple[Any, ...] = (dict, list, tuple, collections.deque, set, frozenset)
 _SETS: tuple[Any, ...] = (set, frozenset)
 _SILENT = (type, types.ModuleType, types.BuiltinFunctionType, types.MethodType)
-_BOUND = (staticmethod, classmethod)
-_ITERATORS = {type(iter(some)) for some in ([], (), "", b"", bytearray(), {}, {}.values(), {}.items(), set(), range(0))}
-_ITERATORS |= {type(iter("é")), type(reversed([])), type(reversed({}))}
-_LAZY = {enumerate, filter, map, zip, *(each for each in vars(itertools).values() if isinstance(each, type))}
-_BYTES = (bytearray, array.array)
-_OPAQUE = {("itertools", "cycle"), ("sqlite3", "Connection"), ("_queue", "SimpleQueue"), ("_io", "BytesIO"), ("_io", "StringIO")}
+_BOUND = _ids(staticmethod, classmethod)
+_ITERATED: tuple[Any, ...] = ([], (), "", "é", b"", bytearray(), {}, {}.values(), {}.items(), set(), range(0))
+_ITERATORS = _ids(*(type(iter(each)) for each in _ITERATED), type(reversed([])), type(reversed({})))
+_LAZY = _ids(enumerate, filter, map, zip, *(each for each in vars(itertools).values() if isinstance(each, type)))
+_BYTES = _ids(bytearray, array.array)
+_OTHERS = _ids(weakref.ref, itertools.count, functools._lru_cache_wrapper)  # noqa: SLF001  (the type has no other name)
+_OPAQUE = {
+    ("itertools", "cycle"),
+    ("sqlite3", "Connection"),
+    ("_queue", "SimpleQueue"),
+    ("_io", "BytesIO"),
+    ("_io", "StringIO"),
+}
 _HARNESS = frozenset({"_pytest", "pluggy", "pytest_maskcheck"})
 """Packages whose objects change with each run, and are not the user's."""
-_SUSPENDED = {types.GeneratorType: "gi_frame", types.CoroutineType: "cr_frame", types.AsyncGeneratorType: "ag_frame"}
+_SUSPENDED = {
+    id(types.GeneratorType): "gi_frame",
+    id(types.CoroutineType): "cr_frame",
+    id(types.AsyncGeneratorType): "ag_frame",
+}
 
 _CLASS_DICT: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
+_MRO: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_QUALNAME: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_MODULE: Callable[[type], object] = type.__dict__["__module__"].__get__
 
 Fingerprint = dict[str, str]
 """Name, such as ``store.STATE['open']`` -> value, such as ``1``."""
@@ -105,7 +128,7 @@ class Fingerprints:
         while queue:
             name, thing, depth = queue.popleft()
             parts = None
-            if type(thing) not in PLAIN and depth < _DEPTH and id(thing) not in seen:
+            if id(type(thing)) not in PLAIN and depth < _DEPTH and id(thing) not in seen:
                 seen.add(id(thing))
                 parts = [(name + step, part) for step, part in _parts(thing)]
                 queue += [(longer, part, depth + 1) for longer, part in parts]
@@ -120,7 +143,7 @@ def _is_wanted(module: object, in_scope: Callable[[str], bool]) -> bool:
 def value_of(thing: Any) -> str:
     """Return a short text for a thing by itself; ``""`` if its parts say all."""
     kind = type(thing)
-    if kind in PLAIN:
+    if id(kind) in PLAIN:
         return reprlib.repr(thing)
     if issubclass(kind, _SILENT):
         return ""
@@ -129,55 +152,52 @@ def value_of(thing: Any) -> str:
     for base in _CONTAINERS:
         if issubclass(kind, base):
             size = base.__len__(thing)
-            return f"a {kind.__name__} of {size}{_digest(thing, base) if size > _MANY else ''}"
-    return f"a {kind.__qualname__}{_condition(thing, kind)}"
+            return f"a {_QUALNAME(kind)} of {size}{_digest(thing, base) if size > _MANY else ''}"
+    return f"a {_QUALNAME(kind)}{_condition(thing, kind)}"
 
 
 def _digest(thing: Any, base: Any) -> str:
     """Return what tells big containers with other plain items apart."""
     items = base.__iter__(thing) if base is not dict else itertools.chain.from_iterable(dict.items(thing))
-    plain = [(type(item).__name__, item if type(item) in PLAIN else None) for item in items]
+    plain = [(id(type(item)), item if id(type(item)) in PLAIN else None) for item in items]
     return f" with digest {(hash(frozenset(plain)) if base in _SETS else hash(tuple(plain))) & 0xFFFFFFFF:08x}"
 
 
-def _condition(thing: Any, kind: type) -> str:  # noqa: C901, PLR0911, PLR0912  (one for each sort of object)
+def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each sort of object)
     """Return what can be said of objects of a few built-in types."""
     if issubclass(kind, enum.Enum):
         return f" {vars(thing).get('_name_')}"
-    if issubclass(kind, io.IOBase) and kind.__module__ == "_io":  # of others it may be the user's code that tells
+    if module_of(kind) == "_io" and issubclass(kind, io.IOBase):  # of others it may be the user's code that tells
         return ", closed" if thing.closed else ", open"
-    if kind in _SUSPENDED:
-        frame = getattr(thing, _SUSPENDED[kind])
+    if id(kind) in _SUSPENDED:
+        frame = getattr(thing, _SUSPENDED[id(kind)])
         return ", ended" if frame is None else f", suspended at line {frame.f_lineno}"
     if kind is weakref.ref:
         return ", dead" if thing() is None else ", alive"
     if kind is functools._lru_cache_wrapper:  # noqa: SLF001  (the type has no other name)
         return f" of {thing.cache_info().currsize}"
-    if kind.__module__ == "_thread" and kind.__name__ in {"lock", "RLock"}:
+    if module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"}:
         return ", unlocked" if repr(thing).startswith("<unlocked") else ", locked"
-    if kind in _BYTES:
+    if id(kind) in _BYTES:
         return f" of {len(thing)} with digest {hash(bytes(thing)) & 0xFFFFFFFF:08x}"
-    if kind is itertools.count and all(type(part) in (*PLAIN, type) for part in get_referents(thing)):
+    if kind is itertools.count and all(id(type(part)) in PLAIN or part is kind for part in get_referents(thing)):
         return f" at {thing!r}"
-    if kind in _ITERATORS:
+    if id(kind) in _ITERATORS:
         return f" with {operator.length_hint(thing)} to come"
     return ""
 
 
 def is_opaque(kind: type) -> bool:
     """Tell whether objects of a built-in type keep what nobody can see from outside."""
-    return (kind.__module__, kind.__name__) in _OPAQUE
+    return (module_of(kind), _QUALNAME(kind)) in _OPAQUE
 
 
 def is_stateful(kind: type) -> bool:
     """Tell whether objects of a built-in type keep what their parts do not show, and :func:`value_of` does."""
     return (
-        kind in _SUSPENDED
-        or kind in _ITERATORS
-        or kind in _BYTES
-        or kind in {weakref.ref, itertools.count, functools._lru_cache_wrapper}  # noqa: SLF001
-        or (kind.__module__ == "_thread" and kind.__name__ in {"lock", "RLock"})
-        or (kind.__module__ == "_io" and issubclass(kind, io.IOBase))
+        any(id(kind) in kinds for kinds in (_SUSPENDED, _ITERATORS, _BYTES, _OTHERS))
+        or (module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"})
+        or (module_of(kind) == "_io" and issubclass(kind, io.IOBase))
     )
 
 
@@ -194,7 +214,12 @@ def _parts(thing: Any) -> Iterator[tuple[str, object]]:
     elif issubclass(kind, (set, frozenset)):
         members: Any = set if issubclass(kind, set) else frozenset
         if members.__len__(thing) <= _MANY:
-            yield from ((f"[{member!r}]", True) for member in members.__iter__(thing) if type(member) in PLAIN)
+            yield from ((f"[{member!r}]", True) for member in members.__iter__(thing) if id(type(member)) in PLAIN)
+    yield from _attached(thing, kind)
+
+
+def _attached(thing: Any, kind: type) -> Iterator[tuple[str, object]]:
+    """Yield what a thing keeps in attributes, closures and the like."""
     if issubclass(kind, types.ModuleType):
         yield from _attributes(thing, namespace(thing), thing.__name__)
     elif issubclass(kind, type):
@@ -208,7 +233,7 @@ def _parts(thing: Any) -> Iterator[tuple[str, object]]:
         yield ".__self__", thing.__self__
     elif kind is functools.partial:
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
-    elif kind in _LAZY:
+    elif id(kind) in _LAZY:
         yield from ((f".<{position}>", value) for position, value in enumerate(get_referents(thing)))
     elif not issubclass(kind, (*_SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in _HARNESS:
         yield from _attributes(thing, namespace(thing), "")
@@ -228,18 +253,19 @@ def step(key: object) -> str:
 
 
 def _printable(key: object) -> bool:
-    return type(key) in PLAIN or (type(key) is tuple and all(type(part) in PLAIN for part in key))
+    return id(type(key)) in PLAIN or (type(key) is tuple and all(id(type(part)) in PLAIN for part in key))
 
 
 def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iterator[tuple[str, object]]:
     """Yield what a namespace keeps, without what is imported into it."""
+    value: Any
     for name, value in list(names.items()):
         if name.startswith(("__", "@")) or name == "pytestmark":
             continue
         kind = type(value)
-        if kind in _BOUND:
+        if id(kind) in _BOUND:
             kind, value = type(value.__func__), value.__func__  # noqa: PLW2901
-        if issubclass(kind, (types.ModuleType, property, *_BOUND, types.MemberDescriptorType)):
+        if issubclass(kind, (types.ModuleType, property, staticmethod, classmethod, types.MemberDescriptorType)):
             continue
         # What is imported is looked at where it is from; a closure may have been made there for this module.
         if issubclass(kind, type) and module and module_of(value) != module:
@@ -249,8 +275,8 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
         yield f".{name}", value
     if issubclass(type(owner), type):
         return
-    for base in type(owner).__mro__:
-        for name, member in vars(base).items():
+    for base in _MRO(type(owner)):
+        for name, member in class_dict(base).items():
             if type(member) is types.MemberDescriptorType and not name.startswith("__"):
                 try:
                     yield f".{name}", member.__get__(owner)
@@ -260,12 +286,13 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
 
 def module_of(kind: type) -> str:
     """Return the name of the module of a class; its metaclass has no say."""
-    name = type.__getattribute__(kind, "__module__")
+    name = _MODULE(kind)
     return name if type(name) is str else ""
 
 
 def class_dict(kind: type) -> dict[str, object]:
     """Return the namespace of a class itself, not what protects it; its metaclass has no say."""
+    names: dict[str, object]
     (names,) = get_referents(_CLASS_DICT(kind))
     return names
 

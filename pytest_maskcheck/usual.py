@@ -11,7 +11,7 @@ Rules:
    would be a leftover of the run that dropped it.
 3. What differs between uninterrupted runs (:meth:`Usual.learn`) says nothing. Of a dictionary or namespace that has such entries, the
    others are still looked at; of another container that grows with each run, nothing.
-4. No code of the user's is run: only plain values are compared, and classes (where they differ, a metaclass may have a say).
+4. No code of the user's is run: only plain values are compared.
 5. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
 """
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from gc import get_referents
 from itertools import chain, repeat
-from operator import attrgetter, itemgetter
+from operator import attrgetter, is_, itemgetter
 from typing import Any
 
 from pytest_maskcheck.fingerprint import (
@@ -84,7 +84,8 @@ class _Level:
     def holds(self, found: Sequence[Any]) -> bool:
         """Tell whether the things refer to what is expected."""
         return (
-            list(map(type, found)) == self.types
+            len(found) == len(self.types)
+            and all(map(is_, map(type, found), self.types))  # by ==, metaclasses would be asked
             and self.plain(found) == self.values
             and list(map(id, map(_code, self.functions(found)))) == self.codes
             and all(value_of(found[position]) == expected for position, expected in self.stateful)
@@ -165,11 +166,15 @@ class Usual:
 
     def _near(self) -> list[types.ModuleType]:
         """Return the modules that the test may change: those it ran code of, what these import, and those that have no code."""
-        scope = {id(module): module for _, module in self.fingerprints.modules() if isinstance(module, types.ModuleType)}
+        scope = {
+            id(module): module for _, module in self.fingerprints.modules() if isinstance(module, types.ModuleType)
+        }
         near = {}
         for each, module in scope.items():
             names = namespace(module)
-            functions = any(type(value) is types.FunctionType and value.__module__ == module.__name__ for value in names.values())
+            functions = any(
+                type(value) is types.FunctionType and value.__module__ == module.__name__ for value in names.values()
+            )
             if not functions or self.is_near(str(names.get("__file__", ""))):
                 near[each] = module
         for module in list(near.values()):
@@ -207,7 +212,7 @@ class Usual:
         find: Callable[[Any], Any] = namespace
         if issubclass(kind, dict):
             find = _itself
-            entries = {name + step(key): key for key in dict.__iter__(thing) if type(key) in PLAIN}
+            entries = {name + step(key): key for key in dict.__iter__(thing) if id(type(key)) in PLAIN}
         else:
             find = class_dict if issubclass(kind, type) else namespace
             entries = {f"{name}.{key}": key for key in find(thing)}
@@ -243,7 +248,7 @@ def _found(
 
 
 def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Level:
-    plain = [position for position, each in enumerate(found) if type(each) in PLAIN]
+    plain = [position for position, each in enumerate(found) if id(type(each)) in PLAIN]
     functions = [position for position, each in enumerate(found) if type(each) is types.FunctionType]
     partly = [position for position in chosen if id(found[position]) in looks]
     whole = [position for position in chosen if id(found[position]) not in looks]
@@ -265,7 +270,7 @@ def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Leve
 
 def _is_instance(thing: object) -> bool:
     """Tell whether a thing has a dictionary of its own that it may not have asked for yet."""
-    if issubclass(type(thing), (type, types.FunctionType)):
+    if issubclass(type(thing), type):
         return False
     try:
         return type(_namespace_of(thing, "__dict__")) is dict
@@ -278,10 +283,12 @@ def _between(thing: Any) -> list[object]:
     kind = type(thing)
     if kind is types.FunctionType:
         closure = thing.__closure__
-        return [each for each in (closure, *(closure or ()), thing.__defaults__, thing.__kwdefaults__, vars(thing)) if each]
+        return [
+            each for each in (closure, *(closure or ()), thing.__defaults__, thing.__kwdefaults__, vars(thing)) if each
+        ]
     if issubclass(kind, type):
         names = class_dict(thing)
-        return [names, *(value for value in names.values() if type(value) in (staticmethod, classmethod))]
+        return [names, *(value for value in names.values() if isinstance(value, (staticmethod, classmethod)))]
     return [namespace(thing)]
 
 

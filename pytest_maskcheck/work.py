@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
