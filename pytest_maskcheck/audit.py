@@ -8,7 +8,10 @@ whatever way comes later. What an executor returns is judged here, by these rule
    another point and this one was seen in a clean process.
 3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
    one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
-   After all points that passed there is a full run.
+   After all points that passed there is a full run; and one after each point that leaves modules otherwise than an
+   uninterrupted run does, or that may leave something where nobody can look (:class:`~pytest_maskcheck.runs.Conditions`).
+   Where all runs share a process or a channel, there is no clean one in which to find out: the run that was followed by a full one
+   that fails is to blame, and what comes after it is not audited.
 4. What an uninterrupted run leaves behind too is not a finding, as often as it leaves it.
 5. Of what is found at a point where CPython has a known defect, only that is CPython's which is not found when the interrupt goes
    past the defect (:class:`~pytest_maskcheck.runs.Inside`). Where no such run can be made, nothing is excused.
@@ -94,8 +97,10 @@ class Judge:
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
         late: tells whether the time is up: no further point is audited then.
+        common: what all processes share that an interrupt may have spoiled for them, in words.
 
     Attributes:
+        spoiled: why no further point can be audited, or ``""``.
         results: id of a point -> its result.
         allowed: what was found and dropped -> the points at which it was.
     """
@@ -108,12 +113,17 @@ class Judge:
     traced: Mapping[str, bool] = field(default_factory=dict)
     looking: Callable[[], AbstractContextManager[None]] = nullcontext
     late: Callable[[], bool] = lambda: False
+    common: str = ""
+    spoiled: str = ""
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
     _unproven: list[Point] = field(default_factory=list)  # clean themselves, but no full run came after them
     _patterns: Patterns = field(default_factory=Patterns)
+    _latest: Point | None = None  # the last one that was interrupted,
+    _followed: bool = True  # and whether another run came after it in its process
+    _retries: int = 0
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,10 +151,14 @@ class Judge:
         points = self.plan.points
         todo = [point for point in points if point.id not in self.results]
         position = 0
-        while position < len(todo) and not self.late():
+        while position < len(todo) and not self.late() and not self.spoiled:
             position = self._sequence(todo, position)
         unproven, self._unproven = self._unproven, []
-        self._blame(unproven)
+        if not self.spoiled:
+            self._blame(unproven)
+        if self.spoiled:
+            for point in todo[position:]:
+                self._final(PointResult(point.id, reason=self.spoiled))
         audited = [point for point in points if point.id in self.results]
         for point in audited:
             result = self._named(self.results[point.id])
@@ -178,6 +192,9 @@ class Judge:
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
+                if ran.spoiled:
+                    self._retry(ran)
+                    return position
                 strayed = _strayed(ran)
                 if waiting is not None and not strayed:
                     self._final(waiting)
@@ -185,8 +202,10 @@ class Judge:
                     break
                 if self.late():
                     return position
+                self._latest, self._followed = points[position], True
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
+                    self._followed = False
                     break
         finally:
             runs.close()  # no two processes at a time
@@ -255,7 +274,12 @@ class Judge:
         earlier = [finding for finding in first.findings if finding.fails]
         compared: set[_Sort] = set()
         for _ in range(_TRIES - 1):
-            again = self.judge(point, alone(self.executor, point)[0])
+            ran = alone(self.executor, point)[0]
+            if ran.spoiled:
+                self._spoil(ran, point)
+                finding = self._as_unusable(ran)
+                return replace(first, findings=(*first.findings, finding))
+            again = self.judge(point, ran)
             failing = [finding for finding in again.findings if finding.fails]
             compared |= self._compare_names(point, earlier, failing, compared)
             seen = {_alike(self._name(finding)) for finding in earlier}
@@ -376,7 +400,7 @@ class Judge:
             after: the run after it.
         """
         *earlier, point = points
-        finding, repeated = self._unusable(point)
+        finding, repeated = self._unusable(point, after)
         if finding is not None:
             self._unproven += earlier
             result = replace(result, findings=(*result.findings, finding))
@@ -386,21 +410,56 @@ class Judge:
             )
         self._final(result)
 
-    def _unusable(self, point: Point) -> tuple[Finding | None, bool]:
-        """Return what is wrong with a full run after one that is interrupted at a point, and whether there could be one."""
+    def _unusable(self, point: Point, after: Ran | None = None) -> tuple[Finding | None, bool]:
+        """Return what is wrong with a full run after one that is interrupted at a point, and whether there could be one.
+
+        Parameters:
+            point: the one to interrupt.
+            after: the run that came after it before, and failed.
+        """
+        if after is not None and after.whole and not self.executor.clean:
+            again = alone(self.executor, None)[-1]
+            if not again.passed:  # nor will any other: no use in trying the point again
+                self._spoil(again, point)
+                return self._as_unusable(after), True
         with self.looking():
             runs = alone(self.executor, point, None)
         last = runs[-1]
+        if last.spoiled:
+            self._spoil(last, point)
+            return (self._as_unusable(after) if after is not None else None), True
         if len(runs) < 2 or last.passed:
             return None, len(runs) > 1
-        identity = last.died or (last.raised.type if last.raised else "fixture")
-        detail = f"the next run of the test {trouble(last)}{_where(last)}{self._differs(runs[0])}"
-        finding = Finding(Verdict.UNUSABLE, "test", identity, detail)
+        finding = self._as_unusable(last, self._differs(runs[0]))
         if point.defect:
             ran, *then = alone(self.executor, Inside(point), None)
             if _went_past(point, ran) and then and then[-1].passed:
                 finding = _interpreters(point, finding)
         return finding, True
+
+    @staticmethod
+    def _as_unusable(after: Ran, differs: str = "") -> Finding:
+        identity = after.died or (after.raised.type if after.raised else "fixture")
+        detail = f"the next run of the test {trouble(after)}{_where(after)}{differs}"
+        return Finding(Verdict.UNUSABLE, "test", identity, detail)
+
+    def _retry(self, ran: Ran) -> None:
+        """See whether a process begins well that did not; if not, no further point can be audited."""
+        self._retries += 1
+        again = alone(self.executor, None)[0] if self._retries <= _TRIES else ran
+        if not again.spoiled:
+            return
+        point = self._latest
+        self._spoil(again, point)
+        result = self.results.get(point.id) if point is not None and not self._followed else None
+        if result is not None and not result.reason and not any(each.kind == "test" for each in result.findings):
+            self._final(replace(result, findings=(*result.findings, self._as_unusable(again))))
+
+    def _spoil(self, ran: Ran, point: Point | None) -> None:
+        """Give up: an uninterrupted run fails, whatever process it is made in."""
+        since = f" since the interrupt at {point.id}" if point is not None else ""
+        common = f"; {self.common}" if self.common else ""
+        self.spoiled = f"without an interrupt the test {trouble(ran)}{since}{common}"
 
     def _blame(self, points: Sequence[Point]) -> bool:
         """Find those of several points after which a full run fails, by halving, while there is time; tell whether there are any."""
@@ -419,7 +478,10 @@ class Judge:
 
     def _breaks(self, points: Sequence[Point]) -> bool:
         """Tell whether a full run fails after runs that are interrupted at these points."""
-        return not alone(self.executor, *points, None)[-1].passed
+        last = alone(self.executor, *points, None)[-1]
+        if last.spoiled:
+            self._spoil(last, self._latest)
+        return not last.passed and not last.spoiled
 
     def _differs(self, ran: Ran) -> str:
         """Return in words what a run left otherwise than an uninterrupted one."""
@@ -427,9 +489,9 @@ class Judge:
             return ""
         if self._ordinary is None:
             with self.looking():
-                runs = alone(self.executor, None, None)
+                runs = [*alone(self.executor, None, None), *alone(self.executor, None)]
             self._ordinary = tuple(run.state for run in runs if run.passed)
-        if len(self._ordinary) < 2:
+        if len(self._ordinary) < 3:
             return ""
         text = fingerprint.differences(ran.state, *self._ordinary)
         return f"; differs: {text}" if text else ""

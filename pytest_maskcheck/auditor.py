@@ -95,13 +95,11 @@ class Baseline:
         left: kind and key of what each of two runs leaves behind by itself, and how often.
         seconds: that a run takes.
         rehearsal: what it does outside the process.
-        states: what modules keep after two runs, if the runner was to look.
     """
 
     left: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]
     seconds: float
     rehearsal: Rehearsal
-    states: tuple[dict[str, str], dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -124,6 +122,7 @@ class Auditor:
     signums: tuple[int, ...]
     watch: Callable[[Recording], object] = lambda _: None
     aims: dict[str, Aim] = field(default_factory=dict)
+    _frozen_in: int = 0
 
     def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
         """Warm the test up and return its points.
@@ -165,11 +164,12 @@ class Auditor:
             yield
         found.settle()
 
-    def baseline(self, points: Sequence[Point] = ()) -> Baseline:
+    def baseline(self, points: Sequence[Point] = (), between: Callable[[], object] = nothing) -> Baseline:
         """Run the test twice as it is.
 
         Parameters:
             points: of these it is found out which of them come before the first effect outside the process.
+            between: called after the first run.
 
         Raises:
             Refused: the test does not pass when it is run again.
@@ -178,10 +178,19 @@ class Auditor:
         rehearsal = Rehearsal(self.engine.ahead)
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._uninterrupted(self._rehearsing(points, rehearsal) if points else nullcontext())
+        between()
         started = time.perf_counter()
         second = self._uninterrupted(nullcontext())
         seconds = time.perf_counter() - started
-        return Baseline((leftovers(first), leftovers(second)), seconds, rehearsal, (first.state, second.state))
+        return Baseline((leftovers(first), leftovers(second)), seconds, rehearsal)
+
+    def run_through(self) -> Ran:
+        """Make a run that is not interrupted.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        return self._uninterrupted(nullcontext())
 
     @arming
     def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:
@@ -223,7 +232,10 @@ class Auditor:
             return self._watched_run(point, struck)
         if point is None:
             ran = self.runner.run(_watched(nullcontext()))
-            self.freeze()  # what the first run of a process makes for all later ones is nothing new
+            ran.whole = True
+            if self._frozen_in != getpid():
+                self.freeze()  # what the first run of a process makes for all later ones is nothing new
+                self._frozen_in = getpid()
             return ran
         if isinstance(point, Inside):
             aim = self.aims[point.point.id]

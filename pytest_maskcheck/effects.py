@@ -14,6 +14,7 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from os import close, dup2, fstat, get_blocking, get_inheritable, isatty, listdir, lseek, readlink
 from os import open as open_file
 from os import stat as status
@@ -93,8 +94,8 @@ def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
 
 
 def descriptors() -> frozenset[int]:
-    """Return the open descriptors, and perhaps one that is closed by now."""
-    return frozenset(map(int, listdir(_FDS))) if HAS_PROC else frozenset()
+    """Return the open descriptors, without the one by which they are listed."""
+    return frozenset(filter(_is_open, map(int, listdir(_FDS)))) if HAS_PROC else frozenset()
 
 
 class Outside:
@@ -125,7 +126,7 @@ class Outside:
         """Return the descriptors that were opened since the beginning."""
         if self._count and status(_FDS).st_size == self._count:
             return []
-        return [fd for fd in descriptors() - self._before if _is_open(fd)]
+        return list(descriptors() - self._before)
 
     def own_positions(self) -> None:
         """Give this process, a child, a position of its own in each file that it shares with its parent."""
@@ -135,6 +136,67 @@ class Outside:
                 lseek(own, lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
                 dup2(own, fd, inheritable=get_inheritable(fd))
                 close(own)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, told from a later one with the same id by when it began.
+
+    Parameters:
+        pid: its id.
+        began: in ticks of the system.
+    """
+
+    pid: int
+    began: int
+
+    def kill(self) -> None:
+        """End the process if it is still there."""
+        if _began(self.pid) == self.began:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+def processes() -> frozenset[Process]:
+    """Return the children of this process."""
+    if not HAS_PROC:
+        return frozenset()
+    words: list[str] = []
+    for thread in listdir("/proc/self/task"):
+        with suppress(OSError), open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
+            words += file.read().split()
+    return frozenset(Process(pid, _began(pid)) for pid in map(int, words))
+
+
+def _began(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return -1
+
+
+class Opened:
+    """What this process shares with others since this was made: what a fixture opened."""
+
+    def __init__(self) -> None:
+        self._descriptors = descriptors()
+        self._processes = processes()
+        self._memory = shared_memory() if HAS_PROC else ""
+
+    def descriptors(self) -> frozenset[int]:
+        """Return the descriptors that are open since, of what is shared."""
+        new = descriptors() - self._descriptors if HAS_PROC else ()
+        return frozenset(fd for fd in new if shared(fd))
+
+    def shared(self) -> str:
+        """Return what outlives a run and is seen by others than this process in words; ``""`` if there is nothing."""
+        if found := self.descriptors():
+            return shared(min(found))
+        if children := processes() - self._processes:
+            return f"child {min(child.pid for child in children)} is running"
+        memory = shared_memory() if HAS_PROC else ""
+        return memory if memory != self._memory else ""
 
 
 def _is_open(fd: int) -> bool:

@@ -183,6 +183,11 @@ class FirstRuns:
 
     executor: Executor
 
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        return True
+
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
         first, *rest = requests

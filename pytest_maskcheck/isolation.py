@@ -28,15 +28,16 @@ import sys
 import tempfile
 import warnings
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from os import getpid, kill
 from traceback import format_exception
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from pytest_maskcheck.effects import Process, processes
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
-from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.runs import Conditions, Ran, Trace
 from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ _LENGTH = struct.Struct("=Q")
 _TURN, _SINCE, _STRUCK, _DONE = range(4)
 _HOLD = 0.02
 """Seconds for which a worker keeps what it has to say: each message wakes up the process that waits for it."""
+
+_ENDING = -2
+"""The number that stands for the time after the last run of a worker."""
+
+_OFTEN = 3
+"""Workers that end as modules keep something else, though the test still passes; afterwards such a worker goes on."""
 
 GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
@@ -353,6 +360,17 @@ class _End:
 
 
 @dataclass(frozen=True, slots=True)
+class _Made:
+    """A worker's word: the processes that fixtures made for it."""
+
+    processes: frozenset[Process]
+
+
+class _Harmless:
+    """A worker's word: modules keep something else for good, though the test still passes."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Broken:
     """The child's last word if the audit itself failed."""
 
@@ -408,12 +426,20 @@ class Forked:
         limit: seconds that one run may take.
         name: shortens file names.
         warm: each worker first makes an uninterrupted run of its own.
+        conditions: what is seen to before, between and after runs.
     """
 
     run: MakesRuns
     limit: float
     name: Callable[[str], str] = str
     warm: bool = True
+    conditions: Conditions = field(default_factory=Conditions)
+    _harmless: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        return True
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
@@ -423,7 +449,13 @@ class Forked:
             if other is not None or told + again < end.turn:
                 end = other
         if end is not None:
-            yield Ran(Strike(fired=end.struck), died=end.death.how, detail=end.death.detail, stack=end.death.stack)
+            yield Ran(
+                Strike(fired=end.struck),
+                died=end.death.how,
+                detail=end.death.detail,
+                stack=end.death.stack,
+                spoiled=end.turn < 0,
+            )
 
     def _in_worker(
         self, requests: Sequence[Request], last: Last, hold: float
@@ -431,29 +463,60 @@ class Forked:
         """Make runs in one worker; return how many it told of, and in which it died, if it did."""
         page = Page()
         work = partial(self._work, requests, last, page, hold)
-        children = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
+        children = in_child(work, page, lambda: self._limit(page), leader=False, name=self.name)
         told = 0
+        grandchildren: frozenset[Process] = frozenset()
         try:
             while True:
                 try:
                     several = next(children)
                 except StopIteration as end:
                     death: Death | None = end.value
-                    return told, _LastRun(page.turn, page.struck, death) if death is not None else None
+                    lives = death is None or page.turn == _ENDING
+                    return told, None if lives or death is None else _LastRun(page.turn, page.struck, death)
+                if isinstance(several, _Made):
+                    grandchildren = several.processes
+                    continue
+                if isinstance(several, _Harmless):
+                    self._harmless += 1
+                    continue
                 told += len(several)
                 yield from several
         finally:
             children.close()
             page.close()
+            for process in grandchildren:  # of fixtures that the worker had no time to tear down
+                process.kill()
+
+    def _limit(self, page: Page) -> float:
+        return min(self.limit, GRACE) if page.turn == _ENDING else self.limit
 
     def _work(
         self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
     ) -> None:
         """Make the runs, in the worker; what came of them is said in lists, each after so many seconds."""
-        owner = getpid()
         page.begin(-1)
-        if self.warm:
-            self.run(None, lambda: None)  # what a process does the first time only
+        if not self.warm:
+            self._make(requests, last, page, hold, say)
+            return
+        others = processes()
+        self.conditions.begin()
+        first = self.run(None, lambda: None)  # what a process does the first time only
+        if self.conditions.renewing:
+            say(_Made(processes() - others))
+        if first.passed:
+            self.conditions.settle()
+            self._make(requests, last, page, hold, say)
+        else:
+            first.spoiled = True
+            say([first])
+        page.begin(_ENDING)
+        self.conditions.end()
+
+    def _make(
+        self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
+    ) -> None:
+        owner = getpid()
         held: list[Ran] = []
         since = time.perf_counter()
         for turn, request in enumerate(requests):
@@ -468,8 +531,26 @@ class Forked:
                 held, since = [], time.perf_counter()
             if ended:
                 break
+            if _is_to_be_followed(self.conditions, request, requests[turn + 1 :]):
+                page.begin(turn + 1)
+                following = self.run(None, lambda: None)
+                if not following.passed:
+                    held.append(following)
+                    break
+                if not self.conditions.is_usual():  # and nobody minds
+                    if self._harmless < _OFTEN:
+                        say(_Harmless())
+                        break
+                    self.conditions.settle()
         if held:
             say(held)
+
+
+def _is_to_be_followed(conditions: Conditions, request: Request, rest: Sequence[Request]) -> bool:
+    """Tell whether a whole run is to follow the one just made, and does not anyway."""
+    if request is None or isinstance(request, Trace) or not rest or rest[0] is None:
+        return False
+    return conditions.wary or not conditions.is_usual()
 
 
 @dataclass(slots=True)
@@ -477,11 +558,23 @@ class InProcess:
     """An executor without isolation: runs are made here and what they leave is repaired as far as it can be."""
 
     run: MakesRuns
+    conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        return False
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
-        for request in requests:
+        for turn, request in enumerate(requests):
             ran = self.run(request, lambda: None)
             yield ran
             if last(request, ran):
                 break
+            if _is_to_be_followed(self.conditions, request, requests[turn + 1 :]):
+                following = self.run(None, lambda: None)
+                if not following.passed:
+                    yield following
+                    break
+                self.conditions.settle()

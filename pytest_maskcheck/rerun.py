@@ -39,6 +39,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,7 +58,7 @@ else:
     _FAILED_SUBTESTS = failed_subtests_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pytest_maskcheck.results import Frame
 
@@ -128,6 +129,8 @@ class ItemTarget:
         self.bare = not self.whole and not _has_fresh(item)
         """Nothing is set up for a run or torn down after it."""
         self._handler = _Formatting()
+        self._renewed: list[pytest.FixtureDef[Any]] = []
+        self._inherited: list[object] = []
         self._is_set_up = False
         self._runs = 0
 
@@ -139,6 +142,29 @@ class ItemTarget:
         """Tear down what was kept for further runs."""
         if self._is_set_up:
             self._tear_down()
+
+    def renew(self, names: Collection[str]) -> None:
+        """Let this process, a forked one, set up longer-lived fixtures again, and those that use them: what there is belongs to its parent."""
+        if self._is_set_up:
+            self._tear_down()
+        lasting = [each for each in fixtures(self._item) if each.scope != "function" and each.cached_result is not None]
+        self._renewed = [each for each in lasting if each.argname in names]
+        while more := [each for each in lasting if each not in self._renewed and _uses(each, self._renewed)]:
+            self._renewed += more
+        for definition in self._renewed:
+            # Kept, as a generator that is let go of would run the rest of its fixture.
+            self._inherited.append((definition.cached_result, [*definition._finalizers]))  # noqa: SLF001
+            definition.cached_result = None
+            definition._finalizers.clear()  # noqa: SLF001
+
+    def end_renewed(self) -> None:
+        """Tear down the fixtures that this process has set up again."""
+        if self._is_set_up:
+            self._tear_down()
+        request: Any = SimpleNamespace(node=self._item)
+        for definition in reversed(self._renewed):
+            with suppress(Exception):
+                definition.finish(request)
 
     def _with_fixtures(self, around: Callable[[Body], None]) -> str:
         """Run once without pytest's protocol."""
@@ -420,6 +446,21 @@ def fixtures(item: pytest.Item) -> list[pytest.FixtureDef[Any]]:
     """Return the definitions of the fixtures that an item uses."""
     info = getattr(item, "_fixtureinfo", None)
     return [definition for several in info.name2fixturedefs.values() for definition in several] if info else []
+
+
+def _uses(definition: pytest.FixtureDef[Any], others: Sequence[pytest.FixtureDef[Any]]) -> bool:
+    return not {each.argname for each in others}.isdisjoint(definition.argnames)
+
+
+def kept_values(item: pytest.Function) -> list[tuple[str, object]]:
+    """Return what outlives a run of an item, by name: values of its longer-lived fixtures and its parameters."""
+    kept = [
+        (f"fixture {definition.argname}", definition.cached_result[0])
+        for definition in fixtures(item)
+        if definition.scope != "function" and definition.cached_result is not None
+    ]
+    spec = getattr(item, "callspec", None)
+    return [*kept, *((f"parameter {name}", value) for name, value in spec.params.items())] if spec else kept
 
 
 def own_directory(config: pytest.Config, directory: str) -> None:

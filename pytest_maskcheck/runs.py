@@ -68,6 +68,8 @@ class Ran(Packed):
         died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
         complaints: kinds that cannot be asked any more, each with the reason.
         state: what modules kept afterwards, if the runner was to look.
+        whole: the run was not to be interrupted.
+        spoiled: the run with which a process begins failed: what was asked for was not run.
     """
 
     strike: Strike
@@ -87,6 +89,8 @@ class Ran(Packed):
     stack: tuple[Frame, ...] = ()
     complaints: dict[str, str] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
+    whole: bool = False
+    spoiled: bool = False
 
     @property
     def passed(self) -> bool:
@@ -94,11 +98,48 @@ class Ran(Packed):
         return not (self.died or self.raised or self.late or self.trouble or self.broken)
 
 
+class Conditions:
+    """What is seen to in a process before, between and after runs; here nothing.
+
+    Attributes:
+        wary: the next run is to be a whole one after each run that was interrupted, whatever modules keep.
+    """
+
+    wary: bool = False
+
+    @property
+    def renewing(self) -> bool:
+        """Whether each process makes anew what it would share with others."""
+        return False
+
+    def begin(self) -> None:
+        """Prepare this process for runs of its own."""
+
+    def settle(self) -> None:
+        """Take what is kept now as usual."""
+
+    def is_usual(self) -> bool:
+        """Tell whether modules keep what they keep after a whole run."""
+        return True
+
+    def end(self) -> None:
+        """Undo what was made anew."""
+
+
 Last = Callable[["Request", "Ran"], bool]
 
 
 class Executor(Protocol):
-    """A way to make runs."""
+    """A way to make runs.
+
+    Where a run leaves modules otherwise than a whole one does (:class:`Conditions`), a whole run is made after it. If that
+    fails, it stands among the runs in the place of the next one, and is the last.
+    """
+
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        ...
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """Make one run for each request, in order, all in one process that is clean at the start.

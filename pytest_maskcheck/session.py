@@ -24,7 +24,7 @@ from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.unpatched import threading, time
-from pytest_maskcheck.work import Order
+from pytest_maskcheck.work import Channel, Order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -56,6 +56,7 @@ class AuditingSession:
         self._helper: Helper | None = None
         self._first: FirstUse | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
+        self._channels: dict[pytest.FixtureDef[Any], Channel] = {}
         try:
             self._engine, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -201,6 +202,7 @@ class AuditingSession:
             self._extensions,
             seconds,
             self._descriptors | (self._first.descriptors if self._first else frozenset()),
+            self._channels_of(item),
             progress=self._progress,
             shard=self._shard,
         )
@@ -229,20 +231,37 @@ class AuditingSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Note the threads that a longer-lived fixture starts: they do not survive a fork."""
-        if fixturedef.scope == "function" and self._first is not None:
-            self._first.fork()
-        before = set(threading.enumerate())
+        """Note the threads that a longer-lived fixture starts, which do not survive a fork, and what it shares with other processes."""
+        if fixturedef.scope == "function":
+            if self._first is not None:
+                self._first.fork()
+            return (yield)
+        before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
         result = yield
-        started = set(threading.enumerate()) - before
-        if fixturedef.scope != "function" and started:
+        seconds = time.perf_counter() - began
+        if started := set(threading.enumerate()) - before:
             self._threads[fixturedef] = started
+        if shared := opened.shared():
+            self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds)
         return result
 
     def _threads_of(self, item: pytest.Item | None) -> set[threading.Thread]:
         """Return the running threads of the fixtures that an item uses."""
         used = fixtures(item) if item is not None else []
         return {thread for fixture in used for thread in self._threads.get(fixture, ()) if thread.is_alive()}
+
+    def _channels_of(self, item: pytest.Item) -> tuple[Channel, ...]:
+        """Return what an item shares with other processes and threads, for longer than a run."""
+        used = set(fixtures(item))
+        channels = [channel for fixture, channel in self._channels.items() if fixture in used and fixture.cached_result]
+        threads = sorted(thread.name for thread in self._threads_of(item))
+        owned = {fd for channel in self._channels.values() for fd in channel.descriptors}
+        others = map(effects.shared, sorted(effects.descriptors() - self._descriptors - owned))
+        return (
+            *channels,
+            *(Channel("", f"a thread is running: {name}") for name in threads),
+            *(Channel("", what) for what in filter(None, others)),
+        )
 
     # Who helps whom, where several workers of xdist run tests
 

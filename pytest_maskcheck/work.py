@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -23,15 +23,16 @@ from pytest_maskcheck.isolation import Forked, InProcess, Page, in_child
 from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, ReachedFirst, Seeing, Warm
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, own_files
+from pytest_maskcheck.rerun import ItemTarget, kept_values, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere
 from pytest_maskcheck.run import Runner
-from pytest_maskcheck.runs import alone
+from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
 from pytest_maskcheck.unpatched import gc, os, signal, time
+from pytest_maskcheck.usual import Usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -49,6 +50,27 @@ if TYPE_CHECKING:
     Tell = Callable[[object], None]
 
 
+_PATIENCE = 2.0
+"""Seconds that fixtures may take to be set up anew in each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A way to other processes or threads that outlives runs: what an interrupted run leaves in it, the next ones meet.
+
+    Parameters:
+        fixture: the name of the one that opened it; ``""``: none did, or none that the test names.
+        what: in words.
+        descriptors: by which it goes.
+        seconds: that it took to open it.
+    """
+
+    fixture: str
+    what: str
+    descriptors: frozenset[int] = frozenset()
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is to be audited, and how.
@@ -64,6 +86,7 @@ class Order:
         extensions: what other plugins add.
         seconds: how long the test took.
         descriptors: those that were open when the session began.
+        channels: what the test shares with others for longer than a run.
         budget: what it may take of the time budget, if there is one.
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
@@ -81,6 +104,7 @@ class Order:
     extensions: Extensions | None = None
     seconds: float = 0.0
     descriptors: frozenset[int] = frozenset()
+    channels: tuple[Channel, ...] = ()
     budget: Share | None = None
     progress: Progress | None = None
     shard: Shard | None = None
@@ -125,12 +149,16 @@ class Work:
         self._auditor.watch = self._ledger.watch
         self._recording = Recording()
         self._failed: set[str] = set()
-        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named)
+        roots = partial(kept_values, item)
+        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
+        own = own_files(item)
+        self._usual = Usual(self._state, lambda file: file in own or order.reach.in_scope(file))
+        self._conditions = _Conditions(self._usual, self._target)
         asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
         self._betrayed = ""
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
-        )
+        ) or next((channel.what for channel in order.channels), "")
         self._room = 0
         self._seconds = 0.0
         self._notes: list[str] = []
@@ -145,7 +173,9 @@ class Work:
                 self._notes.append(message)
             tell(message)
 
-        self._audit(noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short))
+        self._audit(
+            noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short, conditions=self._conditions)
+        )
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
@@ -155,7 +185,7 @@ class Work:
         self.runner.here = True
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
-                self._audit(tell, lambda: InProcess(self._auditor.make_run))
+                self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
             finally:
                 self._target.close()
                 gc.unfreeze()
@@ -189,7 +219,8 @@ class Work:
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         late = order.budget.over if order.budget else (lambda: False)
-        judge = Judge(executor, points.Plan(), rules, leftovers(ordinary), tell, traced, self._looking, late)
+        judge = Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late)
+        judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
         for point in shown:
             if judge.late():
                 break
@@ -253,8 +284,8 @@ class Work:
             if not plan.points:
                 return
             rehearsed = shown if not self._why_rerun else []
-            with self._looking() if rehearsed else nullcontext():
-                baseline = self._auditor.baseline(rehearsed)
+            baseline = self._auditor.baseline(rehearsed, self._usual.take)
+            self._usual.learn(self._auditor.run_through)
         except Refused as refused:
             tell(refused)
             return
@@ -269,7 +300,8 @@ class Work:
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
         late = order.budget.over if order.budget else (lambda: False)
-        judge = Judge(hearing, points.Plan(), rules, {}, tell, traced, self._looking, late)
+        common = self._conditioned(hearing, tell)
+        judge = Judge(hearing, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
         judge.learn_baseline(*baseline.left)
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
         tell(LeftBehind(left_behind))
@@ -287,6 +319,29 @@ class Work:
         self._sort_out(judge, shown, tell)
         self._tell_about_allowed(judge, tell)
 
+    def _conditioned(self, executor: Executor, tell: Tell) -> str:
+        """See to it that no run heals what another one left in a channel; return what all runs share nevertheless, in words.
+
+        A process that sets up the fixtures of a channel anew has its own; whether that is possible is tried once.
+        """
+        channels, conditions = self._order.channels, self._conditions
+        conditions.wary = bool(channels or self._usual.unseen)
+        if not executor.clean:
+            return _shared(channels) or "all runs share this process"
+        owned = [channel for channel in channels if channel.fixture]
+        others = [channel for channel in channels if not channel.fixture]
+        if (seconds := sum(channel.seconds for channel in owned)) > _PATIENCE:
+            return f"{_shared(owned)}, and to set up another one in each process would take {seconds:.0f} s"
+        if owned:
+            conditions.fixtures = frozenset(channel.fixture for channel in owned)
+            (ran,) = alone(executor, None)
+            if ran.spoiled:
+                conditions.fixtures = frozenset()
+                common = f"{_shared(owned)}, and with another one beside it the test {trouble(ran)}"
+                tell(common)
+                return common
+        return _shared(others)
+
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
         if self._why_rerun:
@@ -303,7 +358,7 @@ class Work:
         snapshots = Snapshots(
             self._auditor.go_forward,
             lambda: self._auditor.make_run(wanted[-1] if baseline.rehearsal.effect else None, nothing),
-            lambda: not fingerprint.differences(self._state.take(), *baseline.states),
+            self._usual.holds,
             self.limit,
             self._names.short,
         )
@@ -505,6 +560,9 @@ class Work:
                 pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
                 continue
             pairs.take(point, plan.aims[point.id], tail)
+            if not self._usual.holds():
+                self._auditor.run_through()
+                self._usual.take()
         chosen = self._aimed(pairs)
         self._remove(chosen, tell, SECOND)
         tell(points.Plan(chosen.points, {}, chosen.left_out))
@@ -564,12 +622,60 @@ class Work:
         )
 
 
+def _shared(channels: Sequence[Channel]) -> str:
+    """Return in words what all runs have in common, ``""`` if it is nothing."""
+    if not channels:
+        return ""
+    first = channels[0]
+    return f"all runs share what {f'fixture {first.fixture}' if first.fixture else 'a module'} opened: {first.what}"
+
+
+@dataclass(slots=True)
+class _Conditions(Conditions):
+    """What is seen to between runs; see :class:`pytest_maskcheck.runs.Conditions`.
+
+    Parameters:
+        usual: what modules keep after a whole run.
+        target: the test.
+        fixtures: names of those that each process sets up anew.
+    """
+
+    usual: Usual
+    target: ItemTarget
+    fixtures: frozenset[str] = frozenset()
+    wary: bool = False
+
+    @property
+    def renewing(self) -> bool:
+        return bool(self.fixtures)
+
+    def begin(self) -> None:
+        if self.fixtures:
+            self.target.renew(self.fixtures)
+
+    def settle(self) -> None:
+        if not self.usual.holds():
+            self.usual.take()
+
+    def is_usual(self) -> bool:
+        return self.usual.holds()
+
+    def end(self) -> None:
+        if self.fixtures:
+            self.target.end_renewed()
+
+
 @dataclass(slots=True)
 class _Hearing:
     """An executor that shows each run to ``hear`` before it is judged."""
 
     executor: Executor
     hear: Callable[[Ran], None]
+
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        return self.executor.clean
 
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""

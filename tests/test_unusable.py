@@ -129,6 +129,9 @@ def cached(number):
 """
 
 
+DIGEST = f"{hash(tuple((id(int), item) for item in [*range(1000), 1])) & 0xFFFFFFFF:08x}"
+
+
 @pytest.fixture
 def kept(monkeypatch):
     """A module in scope, and what tells its fingerprint."""
@@ -149,7 +152,11 @@ def look() -> dict[str, str]:
     [
         ("LOCK.acquire()", "kept.LOCK is a lock, locked, after an uninterrupted run it is a lock, unlocked"),
         ("AGAIN.acquire()", "kept.AGAIN is a RLock, locked, after an uninterrupted run it is a RLock, unlocked"),
-        ("MANY.append(1)", "kept.MANY is a list of 1001, after an uninterrupted run it is a list of 1000"),
+        (
+            "MANY.append(1)",
+            f"kept.MANY is a list of 1001 with digest {DIGEST}, after an uninterrupted run it is a list of 1000",
+        ),
+        ("MANY[999] = None", "kept.MANY[999] is None, after an uninterrupted run it is 999"),
         ("SLOTTED.left[0] = 2", "kept.SLOTTED.left[0] is 2, after an uninterrupted run it is 1"),
         ("SLOTTED.left = None", "kept.SLOTTED.left is None, after an uninterrupted run it is a list of 1"),
         ("del SLOTTED.left", "kept.SLOTTED.left is not there, after an uninterrupted run it is a list of 1"),

@@ -24,7 +24,6 @@ in the loop; its point then counts as not audited, with the reason. F-strings an
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import Site, Trigger, context_of
 from pytest_maskcheck.interrupts.codes import number_of
+from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

@@ -1,0 +1,297 @@
+"""Whether modules keep what they keep after an uninterrupted run: asked after each run, so it has to be quick.
+
+A fingerprint tells that, too, but takes longer than most runs. Here the namespaces of modules are looked at level by level, each
+with one call of :func:`gc.get_referents`, and what that returns is compared with what it returned before: by type and, of plain values,
+by value. From a level, the positions of what is to be looked into make the next one.
+
+Rules:
+
+1. What a fingerprint sees is seen here, under the same names, but for modules that the test has nothing to do with.
+2. Nothing but plain values, types and namespaces is kept from one look to the next: an object that only this module kept alive
+   would be a leftover of the run that dropped it.
+3. What differs between uninterrupted runs (:meth:`Usual.learn`) says nothing. Of a dictionary or namespace that has such entries, the
+   others are still looked at; of another container that grows with each run, nothing.
+4. No code of the user's is run: only plain values are compared.
+5. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from gc import get_referents
+from itertools import chain, repeat
+from operator import attrgetter, is_, itemgetter
+from typing import Any
+
+from pytest_maskcheck.fingerprint import (
+    PLAIN,
+    Fingerprint,
+    Fingerprints,
+    class_dict,
+    is_opaque,
+    is_stateful,
+    namespace,
+    step,
+    value_of,
+)
+
+_MOST = 50_000
+"""Things looked at; what lies deeper is left out."""
+
+_LEARNING = 3
+"""Uninterrupted runs after which what still differs is not learned."""
+
+_code = attrgetter("__code__")
+_namespace_of = object.__getattribute__
+
+Look = Callable[[Any], "list[object]"]
+"""Returns the values of some entries of a dictionary, of a class or of an instance."""
+
+
+def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what picks some items of a list, at the speed of C."""
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return (lambda items: (items[positions[0]],)) if positions else (lambda _: ())
+
+
+@dataclass(slots=True)
+class _Level:
+    """What is expected of things that are the same number of references away from a root.
+
+    Parameters:
+        types: of all that they refer to, and what it is where it is plain.
+        stateful: positions of objects that keep something which references do not show, and how they are.
+        into: picks what is looked into next; ``instances`` and ``dicts`` pick from that.
+        partly: picks things of which only some entries are looked at, by the functions in ``looks``.
+    """
+
+    types: list[type]
+    plain: Callable[[Sequence[Any]], Sequence[Any]]
+    values: Sequence[Any]
+    functions: Callable[[Sequence[Any]], Sequence[Any]]
+    codes: list[int]
+    stateful: list[tuple[int, str]]
+    into: Callable[[Sequence[Any]], Sequence[Any]]
+    instances: Callable[[Sequence[Any]], Sequence[Any]]
+    dicts: Callable[[Sequence[Any]], Sequence[Any]]
+    partly: Callable[[Sequence[Any]], Sequence[Any]]
+    looks: list[Look]
+
+    def holds(self, found: Sequence[Any]) -> bool:
+        """Tell whether the things refer to what is expected."""
+        return (
+            len(found) == len(self.types)
+            and all(map(is_, map(type, found), self.types))  # by ==, metaclasses would be asked
+            and self.plain(found) == self.values
+            and list(map(id, map(_code, self.functions(found)))) == self.codes
+            and all(value_of(found[position]) == expected for position, expected in self.stateful)
+        )
+
+
+@dataclass(slots=True)
+class Usual:
+    """What modules and other roots keep after an uninterrupted run.
+
+    Parameters:
+        fingerprints: knows the modules and the roots, and gives names to what they keep.
+        is_near: tells whether the test has to do with a module, by its file.
+
+    Attributes:
+        unseen: the name of something that keeps what cannot be compared, or ``""``.
+    """
+
+    fingerprints: Fingerprints
+    is_near: Callable[[str], bool] = lambda _: True
+    unseen: str = ""
+    _levels: list[_Level] = field(default_factory=list)
+    _namespaces: list[Any] = field(default_factory=list)
+    _looks: list[tuple[Any, Look]] = field(default_factory=list)
+    _varying: set[str] = field(default_factory=set)
+
+    def holds(self) -> bool:
+        """Tell whether all is as it was when :meth:`take` was called."""
+        into: Sequence[Any] = [*self._namespaces, self._roots()]
+        instances: Sequence[Any] = ()
+        dicts: Sequence[Any] = self._namespaces
+        looks: Iterable[tuple[Any, Look]] = self._looks
+        try:
+            for level in self._levels:
+                found = _found(into, instances, dicts, looks)
+                if not level.holds(found):
+                    return False
+                into, looks = level.into(found), zip(level.partly(found), level.looks, strict=True)
+                instances, dicts = level.instances(into), level.dicts(into)
+        except (TypeError, AttributeError, IndexError):  # another object is where the one that was looked into had been
+            return False
+        return True
+
+    def learn(self, run: Callable[[], object]) -> None:
+        """Find out what varies, an uninterrupted run after :meth:`take`; ``run`` makes further ones."""
+        for _ in range(_LEARNING):
+            if self.holds():
+                return
+            before = self.fingerprints.take()
+            run()
+            self._varying |= _varying(before, self.fingerprints.take())
+            self.take()
+            run()
+
+    def take(self) -> None:
+        """Take what is kept now as usual."""
+        wanted, looks = self._wanted()
+        roots = self._roots()
+        self._namespaces = [names for names in map(namespace, self._near()) if id(names) not in looks]
+        self._looks = [(names, looks[id(names)]) for names in map(namespace, self._near()) if id(names) in looks]
+        self._levels = []
+        seen = {id(names) for names in map(namespace, self._near())}
+        into: Sequence[Any] = [*self._namespaces, roots]
+        instances: Sequence[Any] = ()
+        dicts: Sequence[Any] = self._namespaces
+        partly: Iterable[tuple[Any, Look]] = self._looks
+        while into or partly:
+            found = _found(into, instances, dicts, partly)
+            chosen = []
+            for position, each in enumerate(found):
+                if id(each) in wanted and id(each) not in seen:
+                    seen.add(id(each))
+                    chosen.append(position)
+            level = _level(found, chosen, looks)
+            self._levels.append(level)
+            into, partly = level.into(found), list(zip(level.partly(found), level.looks, strict=True))
+            instances, dicts = level.instances(into), level.dicts(into)
+
+    def _near(self) -> list[types.ModuleType]:
+        """Return the modules that the test may change: those it ran code of, what these import, and those that have no code."""
+        scope = {
+            id(module): module for _, module in self.fingerprints.modules() if isinstance(module, types.ModuleType)
+        }
+        near = {}
+        for each, module in scope.items():
+            names = namespace(module)
+            functions = any(
+                type(value) is types.FunctionType and value.__module__ == module.__name__ for value in names.values()
+            )
+            if not functions or self.is_near(str(names.get("__file__", ""))):
+                near[each] = module
+        for module in list(near.values()):
+            near |= {id(value): scope[id(value)] for value in namespace(module).values() if id(value) in scope}
+        return list(near.values())
+
+    def _roots(self) -> tuple[object, ...]:
+        return tuple(value for _, value in self.fingerprints.roots())
+
+    def _wanted(self) -> tuple[set[int], dict[int, Look]]:
+        """Return the ids of what is looked into, and how to look into that of which only some entries count."""
+        wanted: set[int] = set()
+        looks: dict[int, Look] = {}
+        modules = [(module.__name__, module) for module in self._near()]
+        for name, thing, parts in self.fingerprints.walk([*modules, *self.fingerprints.roots()]):
+            if is_opaque(type(thing)):
+                self.unseen = name
+            if parts is None:
+                continue
+            if name in self._varying or any(longer in self._varying for longer, _ in parts):
+                if look := self._look(name, thing, dict(parts)):
+                    owner = namespace(thing) if isinstance(thing, types.ModuleType) else thing
+                    looks[id(owner)] = look
+                    wanted.add(id(owner))
+            elif parts or type(thing) is not types.FunctionType:  # most functions keep nothing
+                wanted.add(id(thing))
+                wanted.update(map(id, _between(thing)))
+            if len(wanted) > _MOST:
+                break
+        return wanted, looks
+
+    def _look(self, name: str, thing: Any, parts: dict[str, object]) -> Look | None:
+        """Return what looks at those entries of a dictionary or namespace that do not vary."""
+        kind = type(thing)
+        find: Callable[[Any], Any] = namespace
+        if issubclass(kind, dict):
+            find = _itself
+            entries = {name + step(key): key for key in dict.__iter__(thing) if id(type(key)) in PLAIN}
+        else:
+            find = class_dict if issubclass(kind, type) else namespace
+            entries = {f"{name}.{key}": key for key in find(thing)}
+        keys = [
+            key
+            for longer, key in entries.items()
+            if longer in parts and (longer not in self._varying or issubclass(type(parts[longer]), dict))
+        ]
+        if issubclass(kind, types.ModuleType):
+            return partial(_entries, _itself, keys)
+        return partial(_entries, find, keys) if keys else None
+
+
+def _entries(find: Callable[[Any], Any], keys: list[Any], thing: Any) -> list[object]:
+    return list(map(dict.get, repeat(find(thing)), keys))
+
+
+def _itself(thing: Any) -> Any:
+    return thing
+
+
+def _found(
+    into: Sequence[Any], instances: Sequence[Any], dicts: Sequence[Any], looks: Iterable[tuple[Any, Look]]
+) -> list[Any]:
+    """Return what things refer to, with the keys of dictionaries: those that are texts are not referred to."""
+    for _ in map(_namespace_of, instances, repeat("__dict__")):
+        pass  # up to CPython 3.12, an instance refers to its dictionary, if it has been asked for, else to the values
+    found = get_referents(*into)
+    found += chain.from_iterable(map(dict.__iter__, dicts))
+    for thing, look in looks:
+        found += look(thing)
+    return found
+
+
+def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Level:
+    plain = [position for position, each in enumerate(found) if id(type(each)) in PLAIN]
+    functions = [position for position, each in enumerate(found) if type(each) is types.FunctionType]
+    partly = [position for position in chosen if id(found[position]) in looks]
+    whole = [position for position in chosen if id(found[position]) not in looks]
+    into = [found[position] for position in whole]
+    return _Level(
+        types=list(map(type, found)),
+        plain=_picker(plain),
+        values=_picker(plain)(found),
+        functions=_picker(functions),
+        codes=list(map(id, map(_code, _picker(functions)(found)))),
+        stateful=[(at, value_of(each)) for at, each in enumerate(found) if is_stateful(type(each))],
+        into=_picker(whole),
+        instances=_picker([at for at, each in enumerate(into) if _is_instance(each)]),
+        dicts=_picker([at for at, each in enumerate(into) if issubclass(type(each), dict)]),
+        partly=_picker(partly),
+        looks=[looks[id(found[position])] for position in partly],
+    )
+
+
+def _is_instance(thing: object) -> bool:
+    """Tell whether a thing has a dictionary of its own that it may not have asked for yet."""
+    if issubclass(type(thing), type):
+        return False
+    try:
+        return type(_namespace_of(thing, "__dict__")) is dict
+    except AttributeError:
+        return False
+
+
+def _between(thing: Any) -> list[object]:
+    """Return the containers by way of which a thing refers to its parts."""
+    kind = type(thing)
+    if kind is types.FunctionType:
+        closure = thing.__closure__
+        return [
+            each for each in (closure, *(closure or ()), thing.__defaults__, thing.__kwdefaults__, vars(thing)) if each
+        ]
+    if issubclass(kind, type):
+        names = class_dict(thing)
+        return [names, *(value for value in names.values() if isinstance(value, (staticmethod, classmethod)))]
+    return [namespace(thing)]
+
+
+def _varying(before: Fingerprint, after: Fingerprint) -> set[str]:
+    """Return the names of what differs between two uninterrupted runs."""
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

@@ -1,0 +1,506 @@
+"""What one interrupt breaks and a later run would mend: each point is judged by itself, by what modules keep and by what a channel answers."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+import types
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck import effects, fingerprint
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.isolation import Forked
+from pytest_maskcheck.results import Audit, Point
+from pytest_maskcheck.runs import Conditions, Ran
+from pytest_maskcheck.usual import Usual
+
+KEPT = """
+import collections, functools, itertools, threading, weakref
+
+class Door:
+    shared = False
+    slammed = []
+
+    def __init__(self):
+        self.open = False
+
+    def flip(self):
+        self.open = not self.open
+
+    @staticmethod
+    def count(*, seen={"times": 0}):
+        seen["times"] += 1
+
+class Slotted:
+    __slots__ = ("open",)
+    def __init__(self):
+        self.open = False
+
+class Meta(type):
+    def __eq__(cls, other):
+        raise RuntimeError("the user's own code")
+    __hash__ = __repr__ = __eq__
+
+class Odd(metaclass=Meta):
+    def __eq__(self, other):
+        raise RuntimeError("the user's own code")
+    __hash__ = __len__ = __repr__ = __eq__
+
+def make():
+    state = False
+    def flip():
+        nonlocal state
+        state = not state
+    return flip
+
+def default(state=[False]):
+    state[0] = not state[0]
+
+def numbers():
+    yield 1
+    yield 2
+
+DOOR, SLOTTED, ODD, FLIP = Door(), Slotted(), Odd(), make()
+DEEP, MANY, BYTES = {"a": [Door()]}, [0] * 1000, bytearray(b"abc")
+TURNS, COUNT, LEFT, NUMBERS = collections.deque("ab"), itertools.count(), iter([1, 2]), numbers()
+PART, BOUND, LOCK, NAMES = functools.partial(default, [1]), Door().flip, threading.Lock(), {"a"}
+STATE = {"open": False, "runs": 0}
+SEEN, RUNS = [], 0
+next(NUMBERS)
+"""
+
+CHANGES = [
+    "DOOR.flip()",
+    "DOOR.new = 1",
+    "del DOOR.open",
+    "SLOTTED.open = True",
+    "Door.shared = True",
+    "Door.slammed.append(1)",
+    "Door.count()",
+    "FLIP()",
+    "default()",
+    "DEEP['a'][0].flip()",
+    "MANY[500] = 1",
+    "MANY.append(0)",
+    "BYTES[0] = 0",
+    "TURNS.rotate()",
+    "next(COUNT)",
+    "next(LEFT)",
+    "next(NUMBERS)",
+    "PART.args[0][0] = 2",
+    "BOUND()",
+    "LOCK.acquire()",
+    "NAMES.add('b')",
+    "STATE['open'] = True",
+    "del STATE['runs']; STATE['walks'] = 0",
+    "default = make()",
+    "NEW = 1",
+    "ODD = 1",
+]
+
+RENEWED = [
+    "pass",
+    "DOOR = Door()",
+    "SLOTTED = Slotted()",
+    "STATE = {'open': False, 'runs': 0}",
+    "MANY = [0] * 1000",
+    "TURNS = collections.deque('ab')",
+    "FLIP = make()",
+    "LOCK.acquire(); LOCK.release()",
+    "FLIP(); FLIP()",
+]
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """A module in scope."""
+    module = types.ModuleType("kept")
+    module.__file__ = "kept.py"
+    monkeypatch.setitem(sys.modules, "kept", module)
+    exec(dedent(KEPT), vars(module))
+    return module
+
+
+@pytest.fixture
+def usual(kept):
+    """What the module keeps after an uninterrupted run."""
+    usual = Usual(fingerprint.Fingerprints(lambda name: name == "kept.py"))
+    usual.take()
+    return usual
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_seen_as_quickly_as_by_a_fingerprint(kept, usual, change):
+    """By both, whatever keeps it; and no code of the user's is run."""
+    before = usual.fingerprints.take()
+    assert usual.holds()
+    exec(change, vars(kept))
+    assert not usual.holds()
+    assert fingerprint.differences(usual.fingerprints.take(), before)
+
+
+@pytest.mark.parametrize("change", RENEWED)
+def test_what_is_equal_is_usual(kept, usual, change):
+    """Also where it was made anew."""
+    exec(change, vars(kept))
+    assert usual.holds()
+
+
+def test_what_is_dropped_is_not_kept_alive(kept, usual):
+    """It would be a leftover of the run that dropped it."""
+    dropped = kept.weakref.ref(kept.DOOR)
+    assert usual.holds()
+    kept.DOOR = kept.Door()
+    assert dropped() is None
+
+
+def run_of(kept):
+    """Return an uninterrupted run that leaves some things otherwise each time."""
+    numbers = itertools.count()
+
+    def run():
+        number = next(numbers)
+        kept.SEEN.append(number)
+        kept.RUNS += 1
+        kept.STATE["runs"] += 1
+        kept.STATE[f"run {number}"] = []
+        kept.DOOR.latest = f"run {number}"
+        kept.Door.runs = number
+        next(kept.COUNT)
+
+    return run
+
+
+def test_what_varies_is_usual(kept, usual):
+    """After each further run, without end."""
+    run = run_of(kept)
+    run()
+    usual.learn(run)
+    for _ in range(3):
+        run()
+        assert usual.holds()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["STATE['open'] = True", "DOOR.flip()", "Door.shared = True", "MANY[3] = 1", "FLIP()", "SLOTTED.open = 1"],
+)
+def test_what_is_beside_that_which_varies_is_still_seen(kept, usual, change):
+    """In the same dictionary, instance, class or module."""
+    run = run_of(kept)
+    run()
+    usual.learn(run)
+    exec(change, vars(kept))
+    assert not usual.holds()
+
+
+def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
+    """Those that it ran code of, or that have none, are near."""
+    far = Usual(usual.fingerprints, lambda _: False)
+    far.take()
+    kept.DOOR.flip()
+    assert far.holds()
+    assert not usual.holds()
+
+
+PREAMBLE = """
+    import itertools, os, pathlib, socket, sqlite3, subprocess, sys, threading
+    import pytest
+
+    class Door:
+        open = False
+
+    DOOR, STEP, ERRORS, CACHE, TURNS = Door(), "", 0, {}, itertools.cycle("ab")
+
+    def flip(door):
+        door.open = not door.open
+
+    def toggle(door):
+        flip(door)
+        len("x")
+        flip(door)
+        assert not door.open
+
+    def slam(database):
+        database.execute("update doors set open = 1 - open")
+
+    def ask(line, word):
+        line[1](word)
+        assert line[0]() == word.upper()
+
+    def serve(read, write):
+        while word := read():
+            write(word.upper())
+
+    @pytest.fixture(scope="module")
+    def door():
+        return Door()
+
+    @pytest.fixture(scope="module")
+    def pipes():
+        to, back = os.pipe(), os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(to[1])
+            os.close(back[0])
+            serve(lambda: os.read(to[0], 1), lambda word: os.write(back[1], word))
+            os._exit(0)
+        os.close(to[0])
+        os.close(back[1])
+        try:
+            yield lambda: os.read(back[0], 1), lambda word: os.write(to[1], word)
+        finally:
+            os.close(back[0])
+            os.close(to[1])
+            os.waitpid(child, 0)
+
+    @pytest.fixture(scope="module")
+    def line(pipes):
+        return pipes
+
+    @pytest.fixture(scope="module")
+    def thread():
+        ours, theirs = socket.socketpair()
+        server = threading.Thread(target=serve, args=(lambda: theirs.recv(1), theirs.send))
+        server.start()
+        yield lambda: ours.recv(1), ours.send
+        ours.close()
+        server.join()
+        theirs.close()
+
+    @pytest.fixture(scope="module")
+    def only_one():
+        path = pathlib.Path(__file__ + ".lock")
+        path.touch(exist_ok=False)
+        ours, theirs = socket.socketpair()
+        child = os.fork()
+        if not child:
+            ours.close()
+            serve(lambda: theirs.recv(1), theirs.send)
+            os._exit(0)
+        theirs.close()
+        yield lambda: ours.recv(1), ours.send
+        ours.close()
+        os.waitpid(child, 0)
+        path.unlink()
+
+    @pytest.fixture(scope="module")
+    def database():
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.execute("create table doors (open)")
+        connection.execute("insert into doors values (0)")
+        yield connection
+        connection.close()
+
+    @pytest.fixture(scope="session")
+    def sleeper():
+        with subprocess.Popen(["sleep", "60"]) as child:
+            yield child
+            child.kill()
+
+"""
+
+BROKEN = {
+    "module": ("", "toggle(DOOR)", {"strategy": "rerun"}),
+    "module_by_snapshots": ("", "toggle(DOOR)", {"strategy": "snapshot"}),
+    "module_here": ("", "toggle(DOOR)", {"isolation": "none"}),
+    "fixture": ("door", "toggle(door)", {}),
+    "unseen": ("", "next(TURNS); len('x'); assert next(TURNS) == 'b'", {}),
+    "database": (
+        "database",
+        "slam(database); len('x'); slam(database); assert database.execute('select open from doors').fetchone() == (0,)",
+        {},
+    ),
+    "pipes": ("line", "ask(line, b'a'); ask(line, b'b'); len('x')", {}),
+    "thread": ("thread", "ask(thread, b'a'); ask(thread, b'b'); len('x')", {}),
+    "only_one": ("only_one", "ask(only_one, b'a'); ask(only_one, b'b'); len('x')", {}),
+}
+"""Parameters and body of a test, and settings."""
+
+SOUND = {
+    "restored": ("", "try:\n    flip(DOOR)\n    len('x')\nfinally:\n    DOOR.open = False\nassert not DOOR.open", {}),
+    "steps": ("", "global STEP\nfor STEP in 'abcdef':\n    len(STEP)\nSTEP = 'done'", {}),
+    "errors": (
+        "",
+        "global ERRORS\ntry:\n    for each in 'abcdef':\n        len(each)\nexcept BaseException:\n    ERRORS += 1\n    raise",
+        {},
+    ),
+    "cache": ("", "CACHE[len(CACHE)] = []\nlen('x')\nlen('y')", {}),
+    "channel": ("line, sleeper", "line[1](b'')\nlen('x')\nlen('y')", {}),
+}
+
+
+def written(arguments, body, settings):
+    """Return a test file with one marked test."""
+    marks = ", ".join(f"{name}={value!r}" for name, value in ({"hits": "all", "timeout": 5} | settings).items())
+    head = f"\n@pytest.mark.interrupt_safe({marks})\ndef test_it({arguments}):\n"
+    return dedent(PREAMBLE) + head + "".join(f"    {line}\n" for line in body.splitlines())
+
+
+FORKS = """
+import os
+
+def note():
+    with open("forks", "a") as file:
+        file.write("fork\\n")
+
+os.register_at_fork(after_in_child=note)
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(audit_together) -> dict[str, Audit]:
+    """The audits of what an interrupt breaks."""
+    return audit_together({name: written(*program) for name, program in BROKEN.items()})
+
+
+@pytest.fixture(scope="module")
+def sound(audit_folder):
+    """The audits of what no interrupt breaks, and how many processes it took."""
+    files = {f"test_{name}.py": written(*program) for name, program in SOUND.items()}
+    folder = audit_folder({**files, "conftest.py": FORKS})
+    audits = {audit.test.partition(".")[0].removeprefix("test_"): audit for audit in folder.audits}
+    return audits, len((folder.path / "forks").read_text().splitlines())
+
+
+ALL_SHARE = {"module_here", "thread", "only_one"}
+"""Programs whose runs share what an interrupt breaks: what comes after that cannot be audited."""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_point_that_breaks_something_is_found(broken, name):
+    """However many there are, and whatever the next interrupted run does."""
+    audit = broken[name]
+    assert not audit.refused
+    assert {defect.verdict for defect in audit.failures} == {"unusable"}
+    found = {point.id for defect in audit.failures for point in defect.points}
+    reasons = {result.reason for result in audit.results if result.reason}
+    if name in ALL_SHARE:
+        assert len(found) == 1
+        (reason,) = reasons
+        (point,) = found
+        assert f"since the interrupt at {point}; all runs share" in reason
+    else:
+        assert len(found) > 1
+        assert not reasons
+        assert audit.audited == len(audit.points)
+
+
+def test_rerun_and_snapshots_agree(broken, results_of):
+    """At each point."""
+    assert broken["module_by_snapshots"].strategy.startswith("snapshot")
+    by_rerun, by_snapshots = (
+        {point.partition(":")[2]: result for point, result in results_of(broken[name]).items()}
+        for name in ("module", "module_by_snapshots")
+    )
+    assert by_rerun == by_snapshots
+
+
+def test_what_all_runs_share_is_named(broken):
+    """With the reason why no process can have its own."""
+    reasons = {name: {result.reason for result in broken[name].results if result.reason} for name in ALL_SHARE}
+    assert all("all runs share this process" in reason for reason in reasons["module_here"])
+    assert all("all runs share what fixture thread opened" in reason for reason in reasons["thread"])
+    assert all("all runs share what fixture only_one opened" in reason for reason in reasons["only_one"])
+    assert all("with another one beside it the test setup of the test failed" in each for each in reasons["only_one"])
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_the_next_run_does_not_mind_is_no_finding(sound, name):
+    """State that differs after an interrupt, or after each run, and channels that stay in step."""
+    audits, _ = sound
+    assert not audits[name].failures
+    assert audits[name].audited == len(audits[name].points)
+
+
+def test_state_that_nobody_minds_costs_no_processes(sound):
+    """An auditing process and a worker for each test, few more: not one for each point."""
+    audits, forks = sound
+    assert sum(len(audit.points) for audit in audits.values()) > 30
+    assert forks < 25
+
+
+def test_a_reproduction_line_reproduces(broken, audit_folder):
+    """The point alone, in the process of the session: the same check follows it."""
+    point = broken["pipes"].failures[0].points[0].id
+    (alone,) = audit_folder({"test_pipes.py": written(*BROKEN["pipes"])}, f"--maskcheck-point={point}").audits
+    assert [each.id for each in alone.points] == [point]
+    assert {defect.verdict for defect in alone.failures} == {"unusable"}
+
+
+class Renewing(Conditions):
+    """Conditions under which each worker makes a child of its own, which only that worker would end."""
+
+    renewing = True
+
+    def begin(self) -> None:
+        subprocess.Popen(["sleep", "60"])
+
+
+def made_by(usual, *passes):
+    """Return the runs that a worker makes for three points; whether modules are as usual, and whether whole runs pass, one by one."""
+    answers, outcomes = iter(usual), iter(passes)
+    conditions = Conditions()
+    conditions.is_usual = lambda: next(answers)  # type: ignore[method-assign]
+
+    def run(request, struck):
+        if request is not None:
+            return Ran(Strike(fired=True), detail=request.id)
+        return Ran(Strike(), whole=True, trouble="" if next(outcomes) else "failed")
+
+    points = [Point(name, "a.py", "/a.py", 1, "call", 1, "f") for name in "abc"]
+    return list(Forked(run, 10, conditions=conditions).runs([*points, None], lambda *_: False))
+
+
+def test_a_whole_run_follows_where_something_is_unusual():
+    """It is among the runs only if it fails, and is the last one then."""
+    assert [ran.detail for ran in made_by([True, True], True, True)] == ["a", "b", "c", ""]
+    assert [ran.detail for ran in made_by([False, True, True], True, True, True)] == ["a", "b", "c", ""]
+    followed = made_by([True, False], True, False)
+    assert [ran.detail for ran in followed] == ["a", "b", ""]
+    assert followed[-1].trouble == "failed"
+
+
+def test_a_process_ends_where_something_stays_unusual():
+    """Without a word: what comes next begins anew."""
+    assert [ran.detail for ran in made_by([False, False], True, True)] == ["a"]
+
+
+def test_a_process_that_does_not_begin_well_is_spoiled():
+    """Nothing that was asked for is run in it."""
+    (ran,) = made_by([], False)
+    assert ran.spoiled
+    assert ran.trouble == "failed"
+
+
+@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+def test_children_of_a_worker_are_ended_after_it():
+    """Whether it came to its end or not."""
+    spawned: set[effects.Process] = set()
+
+    def run(request, struck):
+        return Ran(Strike(fired=request is not None))
+
+    point = Point("a", "a.py", "/a.py", 1, "call", 1, "f")
+    runs = Forked(run, 10, conditions=Renewing()).runs([point, None], lambda *_: False)
+    next(runs)
+    spawned |= set(runs.gi_yieldfrom.gi_frame.f_locals["grandchildren"])
+    runs.close()
+    assert len(spawned) == 1
+    until = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{process.pid}") for process in spawned) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(_lives(process.pid) for process in spawned)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
