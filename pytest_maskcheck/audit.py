@@ -70,11 +70,12 @@ class Judge:
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
-        late: tells whether the time is up: no further point is audited then.
+        late: tells whether the time is up: no further point is audited then, but the first one always is.
 
     Attributes:
         results: id of a point -> its result.
         allowed: what was found and dropped -> the points at which it was.
+        untraced: how many failing points were not traced because the time was up.
     """
 
     executor: Executor
@@ -87,6 +88,7 @@ class Judge:
     late: Callable[[], bool] = lambda: False
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    untraced: int = 0
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
     _unproven: list[Point] = field(default_factory=list)  # clean themselves, but no full run came after them
@@ -101,7 +103,7 @@ class Judge:
         points = self.plan.points
         todo = [point for point in points if point.id not in self.results]
         position = 0
-        while position < len(todo) and not self.late():
+        while position < len(todo) and not self._ends():
             position = self._sequence(todo, position)
         unproven, self._unproven = self._unproven, []
         self._blame(unproven)
@@ -122,7 +124,7 @@ class Judge:
         """
         result = self.judge(point, ran)
         if _failing(result):
-            result = self._attribution.with_origins(point, self._confirm(point, result, fresh=True))
+            result = self._traced(point, self._confirm(point, result, fresh=True))
         elif again is not None and _strayed(again):
             self._suspect([point], result, again)
             return
@@ -130,7 +132,7 @@ class Judge:
 
     def _sequence(self, points: list[Point], start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
-        runs = self.executor.runs([*points[start:], None], self.stops)
+        runs = self.executor.runs([*points[start:], None], lambda point, ran: self.stops(point, ran) or self.late())
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -139,11 +141,12 @@ class Judge:
                     self._final(waiting)
                 if position >= len(points) or (strayed and position > start):
                     break
-                if self.late():
-                    return position
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
                     break
+            else:  # the time is up; no run came after the last one
+                if position > start:
+                    return position
         finally:
             runs.close()  # no two processes at a time
         fresh = position == start
@@ -159,9 +162,20 @@ class Judge:
             return position  # another way than before: try it in a clean process
         if _failing(result):
             result = self._confirm(points[position], result, fresh=fresh)
-            result = self._attribution.with_origins(points[position], result)
+            result = self._traced(points[position], result)
         self._final(result)
         return position + 1
+
+    def _ends(self) -> bool:
+        """Tell whether no further point is audited: an audit that has begun has one result at least."""
+        return bool(self.results) and self.late()
+
+    def _traced(self, point: Point, result: PointResult) -> PointResult:
+        """Return a failing result with the origins of what was left behind, if there is time to look for them."""
+        if self.late():
+            self.untraced += 1
+            return result
+        return self._attribution.with_origins(point, result)
 
     def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
@@ -200,7 +214,7 @@ class Judge:
         reason = "different each time: " + "; ".join(
             sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
         )
-        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
+        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
     def _suspect(self, points: Sequence[Point], result: PointResult, after: Ran) -> None:
         """Find out which of the points leaves the code unusable: the run after the last one did not get to its own point.

@@ -101,6 +101,7 @@ def audit_item(order: Order) -> Outcome:
         refused=collected.refused if not collected.results else "",
         seconds=time.perf_counter() - started,
         plan=collected.dealt,
+        reached=collected.reached,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 

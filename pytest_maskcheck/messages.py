@@ -24,6 +24,13 @@ class Ignores:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Message: file -> the statements that the uninterrupted test reached; see :class:`Audit`."""
+
+    lines: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LeftBehind:
     """Message: what the uninterrupted test leaves behind, as ``kind:key``."""
 
@@ -68,13 +75,14 @@ class Collected:
     ignores: dict[str, bool] = field(default_factory=dict)
     allows: dict[str, bool] = field(default_factory=dict)
     baseline: tuple[str, ...] = ()
+    reached: dict[str, str] = field(default_factory=dict)
     seeing: dict[str, str] = field(default_factory=dict)
     strategy: str = ""
     following: int = 0
     dealt: str = ""
     refused: str = ""
 
-    def take(self, message: object) -> None:
+    def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message of the audit."""
         match message:
             case points.Plan():
@@ -87,6 +95,8 @@ class Collected:
                 self.refused = str(message)
             case Ignores():
                 self.ignores = message.places
+            case Reached():
+                self.reached = message.lines
             case Allows():
                 self.allows = message.used
             case LeftBehind():

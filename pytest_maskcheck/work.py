@@ -23,12 +23,12 @@ from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import Forked, InProcess
-from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, Seeing
+from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, Reached, Seeing
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, own_files
+from pytest_maskcheck.rerun import ItemTarget, imported, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
-from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere
+from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
@@ -90,7 +90,12 @@ class Order:
 
 def outline(order: Order, **rest: Any) -> Audit:
     """Return an audit with what the order alone says of it, and the rest."""
+    names = points.Names(str(order.item.config.rootpath))
+    own = own_files(order.item) if isinstance(order.item, pytest.Function) else ()
+    used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
     return Audit(
+        own=tuple(sorted(map(names.short, own))),
+        unaudited=tuple(name for name, files in used.items() if not any(map(order.reach.covers, files))),
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
@@ -104,6 +109,7 @@ class Work:
     """The audit of one item, wherever it happens."""
 
     def __init__(self, order: Order, item: pytest.Function, directory: str) -> None:
+        self._began = time.monotonic()
         self.item = item
         self.limit = order.settings.timeout
         self.directory = os.path.join(directory, "p")
@@ -166,6 +172,8 @@ class Work:
         try:
             thin = order.settings.hits is not None and not self._only
             plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
+            reached = {self._names.short(path): spans(lines) for path, lines in order.reach.statements().items()}
+            tell(Reached(reached))
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))
@@ -189,7 +197,12 @@ class Work:
             tell(note)
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(baseline.left))
         tell(LeftBehind(left_behind))
-        self._outline = outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
+        self._outline = outline(
+            order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt, reached=reached
+        )
+        if order.budget:  # the points have as much time as it took to come to them: else that was for nothing
+            spent = time.monotonic() - self._began
+            self._order = order = replace(order, budget=order.budget.at_least(spent))
         self._seconds = baseline.seconds
         self.limit += 10 * self._seconds
         settings = order.settings
@@ -208,6 +221,8 @@ class Work:
             self._judge(judge, following, tell)
         if order.share and (note := order.share.note()):
             tell(note)
+        if order.budget and judge.untraced:
+            tell(f"not traced where it came from at {count(judge.untraced, 'failing point')}: {order.budget.reason}")
         self._tell_about_allowed(judge, tell)
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
@@ -364,7 +379,8 @@ class Work:
             self._judge_with_others(judge, self._order.share, tell)
             return
         self.runner.keep = bool(self._only)  # for a debugger
-        for judge.plan in self._batches(plan):
+        least = 0 if judge.results else 1
+        for judge.plan in self._batches(plan, least):
             snapshots()
             judge.audit()
         self.runner.keep = False
@@ -373,16 +389,21 @@ class Work:
                 if point.id not in judge.results:
                     judge.report(PointResult(point.id, reason=self._order.budget.reason))
 
-    def _batches(self, plan: points.Plan) -> Iterator[points.Plan]:
-        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them."""
+    def _batches(self, plan: points.Plan, least: int) -> Iterator[points.Plan]:
+        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them.
+
+        Parameters:
+            plan: all points.
+            least: so many of them even if there is no time.
+        """
         share, seconds = self._order.budget, self._seconds
         if share is None:
             yield plan
             return
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         taken: set[int] = set()
-        while (room := share.room(seconds)) and len(taken) < len(aims):
-            batch = points.layered(aims, room, self._order.settings.seed, taken)
+        while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
+            batch = points.layered(aims, room, self._order.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.monotonic()
             yield points.Plan([plan.points[position] for position in batch])
