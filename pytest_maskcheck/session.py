@@ -21,7 +21,7 @@ from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, ordinary_run, stop_timer, unlogged
 from pytest_maskcheck.resources import kind_defaults
-from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.work import Order
 
@@ -125,6 +125,11 @@ class AuditingSession:
             self._config.workeroutput["maskcheck_wanted"] = self._wanted  # type: ignore[attr-defined]
         if self._budget:
             self._budget.expect(len(self._settings), getattr(self._config, "workerinput", {}).get("workercount", 1))
+
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
+        """Say how many tests are to be audited."""
+        quiet = self._config.get_verbosity() < 0
+        return [] if quiet else [f"maskcheck: {self._wanted} of {count(items, 'test')} to audit"]
 
     def _kinds(self) -> dict[str, bool]:
         """Return the names of all kinds, those of other plugins included, and whether each is looked for by default."""

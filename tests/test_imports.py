@@ -35,6 +35,7 @@ LAYERS = (
     "origins",
     "raised",
     "reach",
+    "distribution",
     "pairs",
     "points",
     "fingerprint",
@@ -74,7 +75,8 @@ ONLY = {
     "hooks": set(),
     "guarantees": {"results", "settings"},
     "resources": {"hooks", "results"},
-    "reach": set(),
+    "reach": {"distribution"},
+    "distribution": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
 
@@ -100,6 +102,7 @@ ENGINE = {
     "raised",
     "origins",
     "reach",
+    "distribution",
     "pairs",
     "points",
     "fingerprint",
