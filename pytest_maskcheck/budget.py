@@ -69,8 +69,8 @@ class Budget:
     """The time that is left for audits in this process, and for how many tests.
 
     Only audits count, not the ordinary runs of tests. An audit takes time before its first point, which is lost if there is
-    none left for points. Where a fair share is less than the cheapest audit has taken, not every test is audited: those that are
-    get that much and are spread evenly over the tests.
+    none left for points. Where a fair share is less than the cheapest audit has taken, or than the runs around the points take,
+    not every test is audited: those that are get that much and are spread evenly over the tests.
 
     Parameters:
         seconds: the time for all.
@@ -82,7 +82,7 @@ class Budget:
         self._tests = 0
         self._cheapest = 0.0
         self._turn = -1
-        self._due = 0.0  # what tests without an audit have left for the next ones, in audits
+        self._due = 0.5  # what tests without an audit have left for the next ones, in audits; rounded to whole ones
 
     def expect(self, tests: int, processes: int = 1) -> None:
         """Learn how many tests are to be audited by so many processes, each with the same budget and some of the tests."""
@@ -93,17 +93,22 @@ class Budget:
         self._tests -= 1
         self._turn += 1
 
-    def share(self, *, more: bool) -> Share:
+    def share(self, *, more: bool, seconds: float = 0.0) -> Share:
         """Return what the test that has begun may take; nothing, if it is not the turn of this one.
 
         Parameters:
             more: other tests follow.
+            seconds: how long the ordinary run of this one took.
         """
         others = max(self._tests, 1 if more else 0)
         fair = self._left / (1 + others)
-        if fair < self._cheapest:
-            self._due += fair / self._cheapest
-            fair = self._cheapest if self._due >= 1 else 0.0
+        around = (_OTHER_RUNS + 1) * seconds
+        needed = max(self._cheapest, around)
+        if around > self._left:
+            fair = 0.0
+        elif fair < needed:
+            self._due += fair / needed
+            fair = needed if self._due >= 1 else 0.0
             self._due %= 1
         return Share(time.monotonic() + fair, self.seconds, self._turn)
 

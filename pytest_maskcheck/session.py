@@ -177,7 +177,7 @@ class AuditingSession:
         """Audit one test that passed, and took so long; there are more to come."""
         order = self._order(item, seconds)
         if self._budget and not self._only:
-            order = replace(order, budget=self._budget.share(more=more))
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
         lead = self._board.lead() if self._board and not alone else None
         began = time.monotonic()

@@ -165,8 +165,7 @@ def test_a_test_that_is_audited_has_a_point(audit):
     audited = audit(MANY, "--maskcheck-budget=3")
     done = [not one.refused for one in audited.audits]
     assert all(one.audited for one in audited.audits if not one.refused)
-    assert 1 < sum(done) < 40
-    assert any(done[20:])
+    assert 0 < sum(done) < 40
     assert any("lock" in defect.kind for one in audited.audits for defect in one.failures)
     assert sum(one.seconds for one in audited.audits) < 9
     summary = [line for line in audited.result.outlines if line.startswith("not audited: ")]
@@ -309,6 +308,31 @@ def test_shares_that_are_too_small_go_to_some_tests():
     assert sum(had) in {19, 20, 21}
     assert all(any(had[start : start + 4]) for start in range(0, 40, 4))
     assert [budget.share(more=True).turn] == [39]
+
+
+def test_long_tests_are_audited_if_the_session_has_the_time():
+    """A fair share may be less than the runs around the points; what is more than all the time that is left is not begun."""
+    budget = Budget(60)
+    budget.expect(1000)
+    room = []
+    for _ in range(1000):
+        budget.begins()
+        room.append(budget.share(more=True, seconds=0.5).has_room(0.5))
+        budget.spend(3.2 if room[-1] else 0.0, audited=room[-1])
+    assert sum(room) in {18, 19, 20}
+    assert any(room[:100])
+    assert any(room[800:])
+    assert not Budget(2).share(more=False, seconds=0.5).has_room(0.5)
+
+
+def test_the_last_test_has_what_is_left():
+    """It is audited although the cheapest audit took a little more, as the first one of a session does."""
+    budget = Budget(4)
+    budget.expect(2)
+    budget.begins()
+    budget.spend(2.1, audited=True)
+    budget.begins()
+    assert budget.share(more=False).left() == pytest.approx(2.1, abs=0.1)
 
 
 def test_a_share_lasts_as_long_as_its_points_need():
