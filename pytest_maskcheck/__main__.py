@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words behind the name of the program; ``None``: those of this process.
 
     Returns:
-        0; 1 if a test is not interrupt-safe.
+        0; 1 if a test is not interrupt-safe; 5 if nothing was audited, unless that is allowed.
 
     Raises:
         SystemExit: with 2: something cannot be merged or written; why is said on standard error.
@@ -25,12 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
         "merge",
         help="make one JSON report of several",
         description="Make one JSON report of those of the shards of a session, or of several sessions with different tests, "
-        "and print its summary. Exits with 1 if a defect makes a test fail.",
+        "and print its summary. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
     )
     command.add_argument(
         "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
     )
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the merged report")
+    command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
     options = parser.parse_args(arguments)
     try:
         audits = merge.merge([merge.read(path) for path in options.reports])
@@ -42,7 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
     for line in terminal.summary(audits):
         print(line)  # noqa: T201  (a command)
-    return int(any(audit.failures for audit in audits))
+    if any(audit.failures for audit in audits):
+        return 1
+    if options.allow_none or any(audit.audited for audit in audits):
+        return 0
+    print("nothing was audited (exit status 5; --allow-none if that is meant)")  # noqa: T201  (a command)
+    return 5
 
 
 if __name__ == "__main__":

@@ -96,13 +96,14 @@ class Judge:
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
-        late: tells whether the time is up: no further point is audited then.
+        late: tells whether the time is up: no further point is audited then, but the first one always is.
         common: what all processes share that an interrupt may have spoiled for them, in words.
 
     Attributes:
         spoiled: why no further point can be audited, or ``""``.
         results: id of a point -> its result.
         allowed: what was found and dropped -> the points at which it was.
+        untraced: how many failing points were not traced because the time was up.
     """
 
     executor: Executor
@@ -117,6 +118,7 @@ class Judge:
     spoiled: str = ""
     results: dict[str, PointResult] = field(default_factory=dict)
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    untraced: int = 0
     _ordinary: tuple[dict[str, str], ...] | None = None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
     _unproven: list[Point] = field(default_factory=list)  # clean themselves, but no full run came after them
@@ -151,7 +153,7 @@ class Judge:
         points = self.plan.points
         todo = [point for point in points if point.id not in self.results]
         position = 0
-        while position < len(todo) and not self.late() and not self.spoiled:
+        while position < len(todo) and not self._ends() and not self.spoiled:
             position = self._sequence(todo, position)
         unproven, self._unproven = self._unproven, []
         if not self.spoiled:
@@ -188,7 +190,7 @@ class Judge:
 
     def _sequence(self, points: list[Point], start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
-        runs = self.executor.runs([*points[start:], None], self.stops)
+        runs = self.executor.runs([*points[start:], None], lambda point, ran: self.stops(point, ran) or self.late())
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -200,13 +202,14 @@ class Judge:
                     self._final(waiting)
                 if position >= len(points) or (strayed and position > start):
                     break
-                if self.late():
-                    return position
                 self._latest, self._followed = points[position], True
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
                     self._followed = False
                     break
+            else:  # the time is up; no run came after the last one
+                if position > start:
+                    return position
         finally:
             runs.close()  # no two processes at a time
         fresh = position == start
@@ -228,7 +231,7 @@ class Judge:
         if _failing(result):
             result = self._confirm(point, result, fresh=fresh)
         result = self._told_apart(point, result)
-        return self._attribution.with_origins(point, result) if _failing(result) else result
+        return self._traced(point, result) if _failing(result) else result
 
     def _told_apart(self, point: Point, result: PointResult) -> PointResult:
         """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
@@ -240,6 +243,17 @@ class Judge:
         own = {_alike(self._name(finding)) for finding in self._findings(point, ran)}
         findings = (each if _alike(self._name(each)) in own else _interpreters(point, each) for each in result.findings)
         return replace(result, findings=tuple(findings))
+
+    def _ends(self) -> bool:
+        """Tell whether no further point is audited: an audit that has begun has one result at least."""
+        return bool(self.results) and self.late()
+
+    def _traced(self, point: Point, result: PointResult) -> PointResult:
+        """Return a failing result with the origins of what was left behind, if there is time to look for them."""
+        if self.late():
+            self.untraced += 1
+            return result
+        return self._attribution.with_origins(point, result)
 
     def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
@@ -294,7 +308,7 @@ class Judge:
         reason = "different each time: " + "; ".join(
             sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
         )
-        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback)
+        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
     def _is_confirmed(self, finding: Finding) -> bool:
         """Tell whether this was confirmed at another point; what a vague pattern matches may be something else."""

@@ -224,6 +224,7 @@ def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
         plan=collected.dealt,
         reached_first=collected.reached_first,
         no_first_use=collected.no_first_use,
+        reached=collected.reached,
     )
     return Outcome(audit, collected.seeing or order.seeing, exception, broken)
 

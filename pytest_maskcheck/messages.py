@@ -24,6 +24,13 @@ class Ignores:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Message: file -> the statements that the uninterrupted test reached; see :class:`Audit`."""
+
+    lines: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LeftBehind:
     """Message: what the uninterrupted test leaves behind, as ``kind:key``."""
 
@@ -88,6 +95,7 @@ class Collected:
     ignores: dict[str, bool] = field(default_factory=dict)
     allows: dict[str, bool] = field(default_factory=dict)
     baseline: tuple[str, ...] = ()
+    reached: dict[str, str] = field(default_factory=dict)
     seeing: dict[str, str] = field(default_factory=dict)
     strategy: str = ""
     following: int = 0
@@ -97,7 +105,7 @@ class Collected:
     reached_first: tuple[str, ...] = ()
     no_first_use: str = ""
 
-    def take(self, message: object) -> None:  # noqa: PLR0912  (one branch for each sort of message)
+    def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message of the audit."""
         match message:
             case points.Plan():
@@ -110,6 +118,8 @@ class Collected:
                 self.refused = str(message)
             case Ignores():
                 self.ignores = message.places
+            case Reached():
+                self.reached = message.lines
             case Allows():
                 self.allows = message.used
             case LeftBehind():

@@ -138,14 +138,23 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
 )
 """Name in Python and in the marker, raw value where nobody says anything, type of the ini key, placeholder and text for ``--help``."""
 
-_BUDGET: tuple[str, Any, Ini, str | None, str] = (
-    "budget",
-    None,
-    "float",
-    "SECONDS",
-    "seconds that all audits of the session may take together; each test gets its part, every line first (default: no limit)",
+_SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
+    (
+        "budget",
+        None,
+        "float",
+        "SECONDS",
+        "seconds that all audits of the session may take together; each test gets its part, every line first (default: no limit)",
+    ),
+    (
+        "allow_none",
+        False,
+        "bool",
+        None,
+        "a session in which nothing was audited may end with exit status 0, instead of 5",
+    ),
 )
-"""The setting that is the session's, and not to be set for one test."""
+"""The settings that are the session's, and not to be set for one test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -177,7 +186,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "the JSON reports of all parts",
         metavar="K/N",
     )
-    for name, default, ini, metavar, text in (*_SETTINGS, _BUDGET):
+    for name, default, ini, metavar, text in (*_SETTINGS, *_SESSION):
         key = f"maskcheck_{name}"
         if ini == "bool":
             add(key, text, action="store_true", default=None)

@@ -11,7 +11,7 @@ import inspect
 import re
 import sysconfig
 from bisect import bisect_right
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 import coverage
 from coverage.files import GlobMatcher, prep_patterns
 
+from pytest_maskcheck import distribution
 from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pytest_maskcheck.distribution import Installed
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that takes a line, or the block that it heads, out of the audit."""
@@ -126,10 +129,14 @@ class Reach:
     """Scope, lines reached and exclusions.
 
     Parameters:
-        root: the root directory; code below it is in scope where neither ``include`` nor coverage's configuration
-            says otherwise.
+        root: the root directory; code below it, and that of the project's own distribution, is in scope where neither
+            ``include`` nor coverage's configuration says otherwise.
         include, exclude: file globs relative to ``root``, names of modules or packages, or ``stdlib``; empty:
             coverage's ``source``, ``include`` and ``omit``.
+
+    Attributes:
+        configured: what coverage's configuration includes, as patterns; empty if it says nothing, or ``include`` is given.
+        project: the project's own installed distribution, if it is in scope by default.
 
     Raises:
         UnknownScopeError: an entry is neither a glob nor an importable name.
@@ -144,18 +151,35 @@ class Reach:
         base = os.getcwd() if started else root  # what relative paths of coverage's configuration are relative to
         self._exclusions = _strings(settings.get_option("report:exclude_lines"))
         own = [pattern for entry in include for pattern in self._patterns(entry)]
-        self._include = own or _configured(settings, base) or [everything]
+        self.configured = [] if own else _configured(settings, base)
+        self.project: Installed | None = None
+        self._include = own or self.configured or [everything]
         self._omit = [pattern for entry in exclude for pattern in self._patterns(entry)]
+        self._installed: list[str] = []  # in scope although they lie in what is not the project's
+        self._foreign: list[str] = []  # not in scope although they lie below the root: other people's code
         if not own:
             self._omit += _absolute(settings.get_option("run:omit"), base)
         if not own and self._include == [everything]:
-            self._omit += ["**/site-packages/**", *_installation_below(root)]
+            self._foreign = ["**/site-packages/**", *_installation_below(root)]
+        if not own and not self.configured:
+            self._take_in(distribution.own(root))
         self._lines: dict[str, set[int]] = {}
         self._open: list[str] | None = None
         self._files: dict[str, str | None] = {}
         self._statements: dict[str, tuple[dict[int, str], list[int]]] = {}
         self._reached: dict[str, set[int]] = {}
         self._ignores_used: set[tuple[str, int]] = set()
+
+    def _take_in(self, project: Installed | None) -> None:
+        """Let the project's own distribution be in scope, wherever it is installed."""
+        if project is None:
+            return
+        self.project = project
+        patterns = [*map(_below, project.directories), *map(_escaped, project.files)]
+        if project.editable:  # a virtual environment may lie in the project's directory
+            self._include += patterns
+        else:
+            self._installed = patterns
 
     def _patterns(self, entry: str) -> list[str]:
         """Return the file patterns that an entry of ``include`` or ``exclude`` stands for."""
@@ -177,12 +201,15 @@ class Reach:
     @contextmanager
     def measuring(self, *files: str) -> Iterator[None]:
         """Measure the run in the body of the ``with`` statement; ``files`` are in scope whatever the settings say."""
+        own = [*map(_escaped, files)]
+        hides = bool(self._installed) or any(map(_matcher(*self._foreign).match, files))
         measurement = coverage.Coverage(
             data_file=None,
             config_file=False,
             cover_pylib=True,
-            include=[*self._include, *map(_escaped, files)],
-            omit=self._omit or None,
+            include=[*self._include, *self._installed, *own],
+            # Omit wins over include in coverage: where that would hide what is in scope, more is measured, and dropped below.
+            omit=[*self._omit, *([] if hides else self._foreign)] or None,
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
@@ -190,7 +217,9 @@ class Reach:
             with measurement.collect():
                 yield
             data = measurement.get_data()
-            self._lines = {path: set(data.lines(path) or ()) for path in data.measured_files() if not _is_ours(path)}
+            self._lines = {
+                path: set(data.lines(path) or ()) for path in data.measured_files() if self._matches(path, own)
+            }
         self._open = None
         self._files.clear()
         self._reached.clear()
@@ -204,7 +233,7 @@ class Reach:
         Parameters:
             files: as for :meth:`measuring`.
         """
-        self._open = [*self._include, *map(_escaped, files)]
+        self._open = [*map(_escaped, files)]
 
     @property
     def files(self) -> frozenset[str]:
@@ -218,7 +247,7 @@ class Reach:
     def covers(self, filename: str) -> bool:
         """Tell whether a file is in scope, reached or not."""
         path = os.path.abspath(filename)
-        return path in self._lines or self._wanted(path, self._include)
+        return path in self._lines or self._wanted(path)
 
     def _measured(self, filename: str) -> str | None:
         try:
@@ -232,11 +261,22 @@ class Reach:
             self._files[filename] = found
             return found
 
-    def _wanted(self, path: str, include: list[str]) -> bool:
+    def _wanted(self, path: str, own: Iterable[str] = ()) -> bool:
         """Tell whether coverage would measure a file."""
-        if _is_ours(path) or not os.path.isfile(path):
+        return os.path.isfile(path) and self._matches(path, own)
+
+    def _matches(self, path: str, own: Iterable[str]) -> bool:
+        """Tell whether a path is in scope.
+
+        Parameters:
+            path: an absolute path.
+            own: patterns of the test's own files.
+        """
+        if _is_ours(path) or _matcher(*self._omit).match(path):
             return False
-        return _matcher(*include).match(path) and not _matcher(*self._omit).match(path)
+        if _matcher(*self._installed, *own).match(path):
+            return True
+        return _matcher(*self._include).match(path) and not _matcher(*self._foreign).match(path)
 
     def reason_against(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> str:
         """Return why a point on this line is not audited, or ``""``.
@@ -264,6 +304,15 @@ class Reach:
         ):
             reason = _UNREACHED
         return reason
+
+    def statements(self) -> dict[str, list[int]]:
+        """Return the first lines of the statements that the run reached in each file, in order, without those that are excluded."""
+        reached: dict[str, list[int]] = {}
+        for path in self._lines:
+            with suppress(coverage.CoverageException):  # a file that is gone, or no Python: there are no points in it
+                excluded = self._analysis(path)[0]
+                reached[path] = sorted(self._statements_reached(path) - excluded.keys())
+        return reached
 
     def _statements_reached(self, path: str) -> set[int]:
         if path not in self._reached:

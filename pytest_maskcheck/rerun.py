@@ -34,12 +34,13 @@ import logging
 import os
 import re
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,36 @@ def own_files(item: pytest.Function) -> frozenset[str]:
     """Return the files of the test's own code: where it was collected, and where its function was written."""
     code = getattr(inspect.unwrap(item.function), "__code__", None)
     return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
+
+
+_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck"}
+"""Packages that test modules import to be tests."""
+
+
+def imported(item: pytest.Function) -> dict[str, list[str]]:
+    """Return the packages that the item's module imports from, most used first, and the files that it uses of each.
+
+    Those of the standard library and of the test harness are left out.
+    """
+    packages: dict[str, list[str]] = {}
+    for value in [*getattr(item.module, "__dict__", {}).values()]:
+        name = _module_of(value)
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        file = module.__dict__.get("__file__") if isinstance(module, ModuleType) else None
+        package = str(name).partition(".")[0]
+        if isinstance(file, str) and package not in sys.stdlib_module_names and package not in _HARNESS:
+            packages.setdefault(package, []).append(file)
+    return dict(sorted(packages.items(), key=lambda entry: len(entry[1]), reverse=True))
+
+
+def _module_of(value: object) -> object:
+    """Return the name of the module that an object comes from, without running code of its own: it may be a proxy."""
+    if issubclass(type(value), ModuleType):
+        return object.__getattribute__(value, "__dict__").get("__name__")
+    if type(value) is FunctionType:
+        return value.__module__
+    kind = value if issubclass(type(value), type) else type(value)
+    return type.__getattribute__(kind, "__dict__").get("__module__")
 
 
 _RUN_HOOKS = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown")

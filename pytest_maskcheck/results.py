@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -37,6 +38,32 @@ def count(items: Sized | int, word: str) -> str:
     """Return a number with its noun in the right form."""
     number = items if isinstance(items, int) else len(items)
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def spans(lines: Iterable[int]) -> str:
+    """Return numbers of lines in short, such as ``3-7,9``."""
+    runs: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if runs and runs[-1][-1] == line - 1:
+            runs[-1][1:] = [line]
+        else:
+            runs.append([line])
+    return ",".join("-".join(map(str, run)) for run in runs)
+
+
+def lines_of(text: str) -> list[int]:
+    """Return the numbers that :func:`spans` wrote, in order."""
+    runs = (run.partition("-") for run in text.split(",") if run)
+    return [line for first, _, last in runs for line in range(int(first), int(last or first) + 1)]
+
+
+def united(reached: Iterable[Mapping[str, Iterable[int]]]) -> dict[str, set[int]]:
+    """Return the lines of each file that are among those of any of several audits."""
+    union: dict[str, set[int]] = {}
+    for each in reached:
+        for path, lines in each.items():
+            union.setdefault(path, set()).update(lines)
+    return union
 
 
 class Packed:
@@ -194,6 +221,7 @@ class PointResult(Packed):
         point: id of the point.
         findings: what was wrong afterwards, confirmed in a clean process.
         reason: why the point counts as not audited; ``""`` if the interrupt was delivered there.
+        varies: the interrupt was delivered, and what it led to was different each time.
         note: what a reader should know, such as that a mask held the interrupt back.
         exception: what came out of the test, as one line; ``""`` if nothing did.
         traceback: from the test to where the interrupt surfaced, harness frames left out.
@@ -205,6 +233,7 @@ class PointResult(Packed):
     note: str = ""
     exception: str = ""
     traceback: tuple[Frame, ...] = ()
+    varies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +281,10 @@ class Audit:
         plan: of a shard, a digest of the ids of all points before they were dealt out.
         reached_first: lines (``path:line``) that only the first run in a process reaches, and that were not audited.
         no_first_use: why it is not known what only the first run reaches, or ``""``.
+        own: the files of the test itself, as shown in reports.
+        reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
+            (``3-7,9``).
+        unaudited: installed packages out of scope that the test's module imports.
     """
 
     test: str
@@ -272,11 +305,45 @@ class Audit:
     plan: str = ""
     reached_first: tuple[str, ...] = ()
     no_first_use: str = ""
+    own: tuple[str, ...] = ()
+    reached: dict[str, str] = field(default_factory=dict)
+    unaudited: tuple[str, ...] = ()
 
     @property
     def audited(self) -> int:
         """How many points had their interrupt delivered."""
         return sum(1 for result in self.results if not result.reason)
+
+    @property
+    def undecided(self) -> int:
+        """How many points have no verdict."""
+        return len(self.results) - self.audited
+
+    @property
+    def lines_reached(self) -> dict[str, list[int]]:
+        """File -> the statements in scope that the uninterrupted test reached, by their first lines."""
+        return {path: lines_of(text) for path, text in self.reached.items()}
+
+    @property
+    def lines_interrupted(self) -> dict[str, set[int]]:
+        """File -> those of :attr:`lines_reached` at which an interrupt was delivered."""
+        reached = self.lines_reached
+        delivered = {result.point for result in self.results if not result.reason}
+        interrupted: dict[str, set[int]] = {}
+        for point in self.points:
+            lines = reached.get(point.path, [])
+            position = bisect_right(lines, point.line)
+            # The entry of a function is on the line of its ``def``, which is another statement and ran at import. Where a
+            # run gets to only after a first interrupt, the statement before need not be that of the point.
+            exact = point.kind == "entry" or point.first is not None
+            if point.id in delivered and position and not (exact and lines[position - 1] != point.line):
+                interrupted.setdefault(point.path, set()).add(lines[position - 1])
+        return interrupted
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Other shards have points of this test."""
+        return bool(self.shard and self.left_out.get(elsewhere(self.shard)))
 
     @property
     def not_audited(self) -> dict[str, int]:
@@ -341,8 +408,8 @@ class Audit:
             for result in fields["results"]
         )
         fields["notes"] = tuple(fields["notes"])
-        fields["baseline"] = tuple(fields["baseline"])
-        fields["reached_first"] = tuple(fields["reached_first"])
+        names = ("baseline", "own", "unaudited", "reached_first")
+        fields |= {name: tuple(fields[name]) for name in names}
         return cls(**fields)
 
 

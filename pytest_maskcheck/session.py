@@ -21,7 +21,7 @@ from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
 from pytest_maskcheck.resources import kind_defaults
-from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.unpatched import threading, time
 from pytest_maskcheck.work import Channel, Order
@@ -46,6 +46,7 @@ class AuditingSession:
         self._reports = settings.reports(config)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
+        self._may_audit_none = settings.allow_none(config)
         self._only = config.getoption("--maskcheck-point") or ""
         if self._only and not points.is_id(self._only):
             message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
@@ -66,6 +67,9 @@ class AuditingSession:
         self._descriptors: frozenset[int] = frozenset()
         self._progress = Progress(config)
         self._usage = ""
+        self._ended = False
+        self._wanted = 0
+        self._nothing: terminal.Nothing | None = None
         self._settings: dict[str, Settings] = {}
         self._seeing: dict[str, str] = {}
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
@@ -78,11 +82,20 @@ class AuditingSession:
 
     # What is audited
 
-    def pytest_report_header(self) -> str:
-        """Say how audits are made, and why so."""
+    def pytest_report_header(self) -> list[str]:
+        """Say how audits are made, and why so, and of which code."""
         isolation, why = self._isolation(self._common["isolation"])
         shard = f"; shard {self._shard}" if self._shard else ""
-        return f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation} ({why}){shard}"
+        how = f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation} ({why}){shard}"
+        include, exclude = self._common["include"], self._common["exclude"]
+        with suppress(UnknownScopeError):  # a test that is to be audited makes a usage error of it
+            reach = Reach(str(self._config.rootpath), include, exclude)
+            project = reach.project
+            root = str(self._config.rootpath)
+            places = [place for place in (*project.directories, *project.files) if place != root] if project else []
+            named = terminal.scope(include, exclude, reach.configured, project.name if project else "", places)
+            return [how, f"maskcheck: scope: {named}"]
+        return [how]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -110,8 +123,16 @@ class AuditingSession:
                     message = f"{item.nodeid}: maskcheck {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
+        self._wanted = len(self._settings)
+        if self._is_worker:
+            self._config.workeroutput["maskcheck_wanted"] = self._wanted  # type: ignore[attr-defined]
         if self._budget:
             self._budget.expect(len(self._settings), getattr(self._config, "workerinput", {}).get("workercount", 1))
+
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
+        """Say how many tests are to be audited."""
+        quiet = self._config.get_verbosity() < 0
+        return [] if quiet else [f"maskcheck: {self._wanted} of {count(items, 'test')} to audit"]
 
     def _kinds(self) -> dict[str, bool]:
         """Return the names of all kinds, those of other plugins included, and whether each is looked for by default."""
@@ -173,14 +194,14 @@ class AuditingSession:
         """Audit one test that passed, and took so long; there are more to come."""
         order = self._order(item, seconds)
         if self._budget and not self._only:
-            order = replace(order, budget=self._budget.share(more=more))
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
         lead = self._board.lead() if self._board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first)
         if self._budget:
-            self._budget.spend(time.perf_counter() - began)
+            self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
@@ -290,6 +311,8 @@ class AuditingSession:
             result = yield
             if self._board and self._is_worker and not (session.shouldfail or session.shouldstop):
                 self._help(session, self._board)
+            # Neither --collect-only nor --setup-only runs tests.
+            self._ended = not (self._config.option.collectonly or self._config.option.setuponly)
             return result
         finally:
             if self._board and self._is_worker:
@@ -396,8 +419,10 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Learn from a worker of xdist that a marker cannot be used."""
-        self._usage = getattr(node, "workeroutput", {}).get("maskcheck_usage", self._usage)
+        """Learn from a worker of xdist that a marker cannot be used, and how many tests were to be audited."""
+        output = getattr(node, "workeroutput", {})
+        self._usage = output.get("maskcheck_usage", self._usage)
+        self._wanted = max(self._wanted, output.get("maskcheck_wanted", 0))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -418,12 +443,21 @@ class AuditingSession:
                 self._usage = f"the report cannot be written: {error}"
         if self._usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self._ended and not self._only and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+            marked = not self._config.getoption("--maskcheck-all")
+            self._nothing = terminal.Nothing(self._wanted, len(self._audits), marked, self._may_audit_none)
+            if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show totals, what was only listed, and what was not audited and why."""
         if self._usage:
             terminalreporter.write_line(f"ERROR: {self._usage}")
-        if self._audits:
+        if self._audits or self._nothing:
             terminalreporter.section("maskcheck")
             for line in terminal.summary(self._audits):
                 terminalreporter.write_line(line)
+        if self._nothing:
+            terminalreporter.write_line(
+                terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
+            )

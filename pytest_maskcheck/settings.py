@@ -205,7 +205,8 @@ BUDGET = Row(
     lambda value: None if value is None else _seconds(value),
     "a number of seconds above 0",
 )
-"""The only setting that is the session's, and not to be set for one test."""
+ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
+"""With :data:`BUDGET`, the settings that are the session's, and not to be set for one test."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -290,6 +291,15 @@ def budget(config: pytest.Config) -> float | None:
     """
     seconds: float | None = _from_config(config, BUDGET)
     return seconds
+
+
+def allow_none(config: pytest.Config) -> bool:
+    """Return whether a session in which nothing is audited may end well.
+
+    Raises:
+        pytest.UsageError: the value cannot be used.
+    """
+    return bool(_from_config(config, ALLOW_NONE))
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:

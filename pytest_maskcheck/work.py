@@ -20,12 +20,23 @@ from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
 from pytest_maskcheck.isolation import Forked, InProcess, Page, in_child
-from pytest_maskcheck.messages import Allows, Dealt, Following, Ignores, LeftBehind, Made, ReachedFirst, Seeing, Warm
+from pytest_maskcheck.messages import (
+    Allows,
+    Dealt,
+    Following,
+    Ignores,
+    LeftBehind,
+    Made,
+    Reached,
+    ReachedFirst,
+    Seeing,
+    Warm,
+)
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, kept_values, own_files
+from pytest_maskcheck.rerun import ItemTarget, imported, kept_values, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
-from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere
+from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
@@ -111,9 +122,18 @@ class Order:
     share: Lead | Helper | None = None
 
 
+_GRACE = 0.5
+"""The points of a test have this part of the time that it took to come to them, whatever its share: else that was for nothing."""
+
+
 def outline(order: Order, **rest: Any) -> Audit:
     """Return an audit with what the order alone says of it, and the rest."""
+    names = points.Names(str(order.item.config.rootpath))
+    own = own_files(order.item) if isinstance(order.item, pytest.Function) else ()
+    used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
     return Audit(
+        own=tuple(sorted(map(names.short, own))),
+        unaudited=tuple(name for name, files in used.items() if not any(map(order.reach.covers, files))),
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
@@ -127,6 +147,7 @@ class Work:
     """The audit of one item, wherever it happens."""
 
     def __init__(self, order: Order, item: pytest.Function, directory: str) -> None:
+        self._began = time.perf_counter()
         self.item = item
         self.limit = order.settings.timeout
         self.directory = os.path.join(directory, "p")
@@ -215,11 +236,7 @@ class Work:
             tell(ReachedFirst((), f"run for the first time, the test {trouble(ordinary)}"))
             return
         tell(points.Plan([*shown], {}, {}))
-        settings = order.settings
-        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
-        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
-        late = order.budget.over if order.budget else (lambda: False)
-        judge = Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late)
+        judge = self._judge_with(executor, tell)
         judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
         for point in shown:
             if judge.late():
@@ -272,6 +289,8 @@ class Work:
             thin = order.settings.hits is not None and not self._only
             plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
             tell(Warm(keys_of(self._recording)))
+            reached = {self._names.short(path): spans(lines) for path, lines in order.reach.statements().items()}
+            tell(Reached(reached))
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))
@@ -293,31 +312,41 @@ class Work:
         self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
+        if order.budget:
+            grace = _GRACE * (time.perf_counter() - self._began)
+            self._order = order = replace(order, budget=order.budget.at_least(grace))
         self._seconds = baseline.seconds
         self.limit += 10 * self._seconds
-        settings = order.settings
-        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
-        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
-        late = order.budget.over if order.budget else (lambda: False)
-        common = self._conditioned(hearing, tell)
-        judge = Judge(hearing, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
+        judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
         judge.learn_baseline(*baseline.left)
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
         tell(LeftBehind(left_behind))
-        self._outline = outline(order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt)
+        self._outline = outline(
+            order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt, reached=reached
+        )
         if isinstance(order.share, Helper):
             self._help(order.share, judge, plan, tell)
             return
         snapshots = partial(self._by_snapshots, judge, self._chosen(shown, baseline), baseline, tell)
         self._judge(judge, points.Plan(shown, plan.aims), tell, snapshots)
-        if pair or (settings.interrupts == 2 and not self._only):
+        if pair or (order.settings.interrupts == 2 and not self._only):
             following = self._follow(plan, judge.results, tell)
             self._judge(judge, following, tell)
         if order.share and (note := order.share.note()):
             tell(note)
         self._sort_out(judge, shown, tell)
+        if order.budget and judge.untraced:
+            tell(f"not traced where it came from at {count(judge.untraced, 'failing point')}: {order.budget.reason}")
         self._tell_about_allowed(judge, tell)
+
+    def _judge_with(self, executor: Executor, tell: Tell, common: str = "") -> Judge:
+        """Return a judge by the settings of the test, with nothing to audit yet."""
+        settings, budget = self._order.settings, self._order.budget
+        rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
+        traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
+        late = budget.over if budget else (lambda: False)
+        return Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
 
     def _conditioned(self, executor: Executor, tell: Tell) -> str:
         """See to it that no run heals what another one left in a channel; return what all runs share nevertheless, in words.
@@ -506,7 +535,8 @@ class Work:
             self._judge_with_others(judge, self._order.share, tell)
             return
         self.runner.keep = bool(self._only)  # for a debugger
-        for judge.plan in self._batches(plan):
+        least = 0 if judge.results else 1
+        for judge.plan in self._batches(plan, least):
             snapshots()
             judge.audit()
         self.runner.keep = False
@@ -515,19 +545,25 @@ class Work:
                 if point.id not in judge.results:
                     judge.report(PointResult(point.id, reason=self._order.budget.reason))
 
-    def _batches(self, plan: points.Plan) -> Iterator[points.Plan]:
-        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them."""
+    def _batches(self, plan: points.Plan, least: int) -> Iterator[points.Plan]:
+        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them.
+
+        Parameters:
+            plan: all points.
+            least: so many of them even if there is no time.
+        """
         share, seconds = self._order.budget, self._seconds
         if share is None:
             yield plan
             return
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         taken: set[int] = set()
-        while (room := share.room(seconds)) and len(taken) < len(aims):
-            batch = points.layered(aims, room, self._order.settings.seed, taken)
+        while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
+            batch = points.layered(aims, room, self._order.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.perf_counter()
-            yield points.Plan([plan.points[position] for position in batch])
+            first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
+            yield points.Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
             seconds = (time.perf_counter() - began) / len(batch)
 
     def _to_follow(self, plan: points.Plan, share: Share) -> frozenset[str]:

@@ -137,11 +137,43 @@ def test_each_test_has_its_part(audit):
 
 
 def test_a_test_for_which_there_is_no_time_is_not_audited(audit):
-    """It says why, and the test passes."""
+    """It says why, and the test passes, but a session without any audit does not end well."""
     audited = audit(SLOW, "--maskcheck-budget=0.05")
     assert audited.audit.refused == "beyond the time budget of 0.05 s"
     audited.result.assert_outcomes(passed=1)
+    assert audited.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     audited.result.stdout.fnmatch_lines(["not audited: *::test_slow: beyond the time budget of 0.05 s"])
+
+
+MANY = """
+    import threading
+    import pytest
+
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    @pytest.mark.parametrize("number", range(40))
+    def test_lock(number):
+        LOCK.acquire()
+        str(number)
+        LOCK.release()
+    """
+
+
+def test_a_test_that_is_audited_has_a_point(audit):
+    """Where shares are too small for an audit, some tests are audited, all over the session, and the others told on one line."""
+    audited = audit(MANY, "--maskcheck-budget=3")
+    done = [not one.refused for one in audited.audits]
+    assert all(one.audited for one in audited.audits if not one.refused)
+    assert 0 < sum(done) < 40
+    assert any("lock" in defect.kind for one in audited.audits for defect in one.failures)
+    assert sum(one.seconds for one in audited.audits) < 9
+    summary = [line for line in audited.result.outlines if line.startswith("not audited: ")]
+    tests, *points = summary
+    assert tests.startswith(f"not audited: {done.count(False)} tests (")
+    assert tests.endswith(" more): beyond the time budget of 3 s")
+    assert all("::" not in line for line in points)
+    assert audited.result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_the_deadline_holds_where_the_estimate_fails(audit):
@@ -257,3 +289,55 @@ def test_shares_are_fair():
     assert share.over()
     assert share.room(0.1) == 0
     assert not share.has_room(0.0)
+
+
+def test_shares_that_are_too_small_go_to_some_tests():
+    """No share is smaller than the cheapest audit was; where there is not enough for all, they are spread evenly."""
+    budget = Budget(10)
+    budget.expect(40)
+    had = []
+    for _ in range(40):
+        budget.begins()
+        share = budget.share(more=True)
+        had.append(share.has_room(0.0))
+        if had[-1]:
+            assert share.left() == pytest.approx(0.5 if had.count(True) > 1 else 0.25, abs=0.1)
+            budget.spend(0.5, audited=True)
+        else:
+            budget.spend(0.0)
+    assert sum(had) in {19, 20, 21}
+    assert all(any(had[start : start + 4]) for start in range(0, 40, 4))
+    assert [budget.share(more=True).turn] == [39]
+
+
+def test_long_tests_are_audited_if_the_session_has_the_time():
+    """A fair share may be less than the runs around the points; what is more than all the time that is left is not begun."""
+    budget = Budget(60)
+    budget.expect(1000)
+    room = []
+    for _ in range(1000):
+        budget.begins()
+        room.append(budget.share(more=True, seconds=0.5).has_room(0.5))
+        budget.spend(3.2 if room[-1] else 0.0, audited=room[-1])
+    assert sum(room) in {18, 19, 20}
+    assert any(room[:100])
+    assert any(room[800:])
+    assert not Budget(2).share(more=False, seconds=0.5).has_room(0.5)
+
+
+def test_the_last_test_has_what_is_left():
+    """It is audited although the cheapest audit took a little more, as the first one of a session does."""
+    budget = Budget(4)
+    budget.expect(2)
+    budget.begins()
+    budget.spend(2.1, audited=True)
+    budget.begins()
+    assert budget.share(more=False).left() == pytest.approx(2.1, abs=0.1)
+
+
+def test_a_share_lasts_as_long_as_its_points_need():
+    """It is prolonged from now on, and never shortened."""
+    share = Budget(10).share(more=False)
+    assert share.at_least(1) == share
+    assert share.at_least(20).left() == pytest.approx(20, abs=0.5)
+    assert share.at_least(20).reason == share.reason

@@ -35,6 +35,7 @@ LAYERS = (
     "origins",
     "raised",
     "reach",
+    "distribution",
     "pairs",
     "points",
     "usual",
@@ -80,9 +81,10 @@ ONLY = {
     "guarantees": {"results", "settings", "unpatched"},
     "patterns": {"results"},
     "resources": {"hooks", "patterns", "results", "unpatched", "waking"},
-    "reach": {"unpatched"},
+    "reach": {"distribution", "unpatched"},
     "waking": {"unpatched"},
     "unpatched": set(),
+    "distribution": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
 
@@ -108,6 +110,7 @@ ENGINE = {
     "raised",
     "origins",
     "reach",
+    "distribution",
     "pairs",
     "points",
     "usual",

@@ -162,7 +162,9 @@ def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
     assert alone.keys() == {f"test_mixed.py::{name}" for name in AUDITED}
     assert beside == alone
     shown = pytest.LineMatcher(spread.output.splitlines())
-    shown.fnmatch_lines(["*= maskcheck =*", "* tests audited at * points: * defects"])
+    shown.fnmatch_lines(
+        ["*= maskcheck =*", "* tests audited at * points, * undecided: * defects; * lines reached, * interrupted"]
+    )
     shown.re_match_lines(["=+ 4 failed, 2 passed, 2 skipped, 3 xfailed in .*"])
 
 

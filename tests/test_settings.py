@@ -112,7 +112,11 @@ def test_defaults(config):
 def test_options_and_settings_are_the_same(config):
     """No option and no ini key is declared that means nothing; those that switch audits on are no settings."""
     given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
-    assert given - {"maskcheck", "all", "point", "report", "shard"} == {*ROWS, settings.BUDGET.name}
+    assert given - {"maskcheck", "all", "point", "report", "shard"} == {
+        *ROWS,
+        settings.BUDGET.name,
+        settings.ALLOW_NONE.name,
+    }
 
 
 @pytest.mark.parametrize(("name", "entry"), cases(RIGHT))

@@ -124,6 +124,7 @@ def test_more_shards_than_points(audit):
         "9/9",
     )
     audited.result.assert_outcomes(passed=1)
+    assert audited.result.ret == pytest.ExitCode.OK
     assert audited.audit.points == ()
     assert list(audited.audit.not_audited) == ["in another shard (--maskcheck-shard 9/9)"]
 
@@ -213,8 +214,20 @@ def test_reports_of_different_tests_are_joined(write, tmp_path):
     one, other = write("a.json", Audit("a.py::test")), write("b.json", unsafe)
     done = merge(one, other, "-o", "out.json", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "2 tests audited at 1 point: 1 defect\n"
+    assert done.stdout.splitlines() == [
+        "not audited: a.py::test: it reached no point in scope",
+        "1 test audited at 1 point, 0 undecided: 1 defect; 0 lines reached, 0 interrupted",
+    ]
     assert [audit.test for audit in read(tmp_path / "out.json")] == ["a.py::test", "b.py::test"]
+
+
+def test_a_report_of_nothing_does_not_end_well(write, tmp_path):
+    """Where no report has a point that was audited, the exit code is 5, unless that is allowed."""
+    path = write("a.json", Audit("a.py::test", refused="run again, the test hung"))
+    done = merge(path, "-o", "out.json", cwd=tmp_path)
+    assert done.returncode == 5
+    assert done.stdout.endswith("\nnothing was audited (exit status 5; --allow-none if that is meant)\n")
+    assert merge(path, "-o", "out.json", "--allow-none", cwd=tmp_path).returncode == 0
 
 
 NOT_ALIKE = {
@@ -251,10 +264,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 4; make and merge all reports with one version of ",
+        "0.json has the result schema 3, and this version reads schema 5; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 4, "shard": "", "audits": [{"schema": 4}]}',
+        '{"tool": "pytest-maskcheck", "schema": 5, "shard": "", "audits": [{"schema": 5}]}',
         "0.json is a damaged report; write it anew with --maskcheck-report=json:PATH",
     ),
 }

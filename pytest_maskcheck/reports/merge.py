@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.jsonfile import TOOL
-from pytest_maskcheck.results import NO_SECOND, SCHEMA, SECOND, Audit, count, elsewhere, used_in_any
+from pytest_maskcheck.results import NO_SECOND, SCHEMA, SECOND, Audit, count, elsewhere, spans, united, used_in_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -170,6 +170,9 @@ class _Parts:
             allows=used_in_any(audit.allows for audit in audits),
             baseline=tuple(sorted({leftover for audit in audits for leftover in audit.baseline})),
             seconds=self._seconds(),
+            own=first.own,
+            reached={path: spans(lines) for path, lines in united(audit.lines_reached for audit in audits).items()},
+            unaudited=first.unaudited,
         )
 
     def _seconds(self) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import linecache
 import shlex
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.results import Category, Verdict, count, used_in_any
+from pytest_maskcheck.results import Category, Verdict, count, united, used_in_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +28,9 @@ _LABEL = 12
 
 _LINES = 5
 """Functions whose lines are shown of those in which one resource is lost."""
+
+_NAMED = 3
+"""Tests, points or packages named of several that one line is about."""
 
 _TITLES = 3
 """Resources named of those that were released together."""
@@ -188,16 +193,63 @@ def _points(points: Sequence[Point]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A session in which nothing was audited.
+
+    Parameters:
+        wanted: how many tests were to be audited.
+        begun: how many of them passed, so that there is an audit that says why not.
+        marked: only tests with the marker were to be audited.
+        meant: it is to end well all the same.
+    """
+
+    wanted: int
+    begun: int
+    marked: bool
+    meant: bool
+
+
+def nothing(session: Nothing) -> str:
+    """Return why nothing was audited, and what helps."""
+    if session.begun:
+        why = f"no point of {count(session.begun, 'test')}, for the reasons above"
+    elif session.wanted:
+        why = f"none of {count(session.wanted, 'test')} passed by itself, and only what passes can be audited"
+    elif session.marked:
+        why = "no test that was selected is marked: add @pytest.mark.interrupt_safe, or audit every test with --maskcheck-all"
+    else:
+        why = "no test was selected"
+    remedy = "" if session.meant else " (exit status 5; --maskcheck-allow-none if that is meant)"
+    return f"nothing was audited: {why}{remedy}"
+
+
+def scope(
+    include: Sequence[str], exclude: Sequence[str], configured: Sequence[str], project: str, places: Sequence[str]
+) -> str:
+    """Return which code is audited where a test says nothing else, for the header.
+
+    Parameters:
+        include, exclude: the settings.
+        configured: what coverage's configuration includes.
+        project: the name of the project's own distribution, if it is in scope by default.
+        places: where that is installed, if not in the root directory.
+    """
+    if include:
+        text = f"{', '.join(include)} (include)"
+    elif configured:
+        text = f"{', '.join(configured)} (coverage's configuration)"
+    else:
+        text = "the root directory" + (f" and {project}" if places else f", project {project}" if project else "")
+        text += f" ({', '.join(places)})" if places else ""
+    return text + (f", without {', '.join(exclude)}" if exclude else "") + ", and the tests"
+
+
 def summary(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the lines of the session's summary: totals, what is only listed, what was not audited and why."""
+    """Yield the lines of the session's summary: what is only listed, what was not audited and why, and totals as the last one."""
     audits = list(audits)
     done = [audit for audit in audits if not audit.refused]
-    points = sum(audit.audited for audit in done)
-    defects = sum(len(audit.failures) for audit in done)
-    yield f"{count(done, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}"
-    for audit in audits:
-        if audit.refused:
-            yield f"not audited: {audit.test}: {audit.refused}"
+    yield from _unaudited_tests(audits)
     for audit in done:
         if audit.strategy.startswith("snapshot"):
             yield f"strategy: {audit.test}: {audit.strategy}"
@@ -218,6 +270,72 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
     for allow in _unused(audit.allows for audit in done):
         yield f"unused: {allow}: nothing like it was left behind in this run"
+    varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
+    if varying:
+        yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
+    yield from _narrow(done)
+    if audits:
+        yield closing(audits)
+
+
+def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield which tests were not audited at any point, and why: one line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for audit in audits:
+        if not audit.audited and not audit.is_elsewhere:
+            reasons.setdefault(audit.refused or _against_all(audit), []).append(audit.test)
+    for reason, tests in reasons.items():
+        shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
+        yield f"not audited: {shown}: {reason}"
+
+
+def _against_all(audit: Audit) -> str:
+    """Return why no point of a test was audited."""
+    reasons = sorted(audit.not_audited, key=audit.not_audited.__getitem__, reverse=True)
+    if not reasons:
+        return "it reached no point in scope"
+    return reasons[0] + (" and other reasons" if len(reasons) > 1 else "")
+
+
+def _few(texts: Sequence[str]) -> str:
+    """Return the first few of several texts, and how many more there are."""
+    more = len(texts) - _NAMED
+    return ", ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield what helps if the tests alone were audited, and not the code that they test."""
+    own = {path for audit in audits for path in audit.own}
+    reached = {path for audit in audits for path in audit.reached}
+    if not reached or any(path not in own and not _is_support(path) for path in reached):
+        return
+    packages = Counter(name for audit in audits for name in audit.unaudited)
+    names = [name for name, _ in packages.most_common(_NAMED)]
+    imports = f", and none of what they import ({', '.join(names)})" if names else ""
+    yield (
+        f"SCOPE: only the tests' own code was audited{imports}: name the package that they test with "
+        f"--maskcheck-include={names[0] if names else 'PACKAGE'}, or with maskcheck_include in the configuration file"
+    )
+
+
+def _is_support(path: str) -> bool:
+    """Tell whether a file belongs to tests, by its name."""
+    *folders, name = PurePath(path).parts
+    return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
+
+
+def closing(audits: Sequence[Audit]) -> str:
+    """Return the numbers of a session on one line."""
+    tests = sum(1 for audit in audits if audit.audited)
+    points = sum(audit.audited for audit in audits)
+    undecided = sum(audit.undecided for audit in audits)
+    defects = sum(len(audit.failures) for audit in audits)
+    reached = sum(map(len, united(audit.lines_reached for audit in audits).values()))
+    interrupted = sum(map(len, united(audit.lines_interrupted for audit in audits).values()))
+    return (
+        f"{count(tests, 'test')} audited at {count(points, 'point')}, {undecided} undecided: {count(defects, 'defect')}; "
+        f"{count(reached, 'line')} reached, {interrupted} interrupted"
+    )
 
 
 def _first_use(audits: Sequence[Audit]) -> Iterator[str]:

@@ -1,0 +1,221 @@
+"""A session that audited nothing, or little, says so; totals at the end of the summary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.reports.terminal import Nothing
+from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere, lines_of, spans
+
+UNMARKED = "def test_it(): pass"
+SKIPPED = """
+    import pytest
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        pytest.skip()
+"""
+MARKED = """
+    import pytest
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        len("x")
+"""
+OUT_OF_SCOPE = MARKED.replace("interrupt_safe", "interrupt_safe(exclude=['test_*.py'])")
+
+OK, FAILED, NONE = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED
+
+SESSIONS = {
+    "unmarked": (UNMARKED, [], NONE, "nothing was audited: no test that was selected is marked: *--maskcheck-allow-none*"),
+    "unmarked, with workers": (UNMARKED, ["-p", "xdist", "-n2"], NONE, "nothing was audited: no test that was selected is marked: *"),
+    "unmarked, on purpose": (UNMARKED, ["--maskcheck-allow-none"], OK, "nothing was audited: no test that was selected is marked: *"),
+    "unmarked, and fails": (UNMARKED.replace("pass", "assert 0"), [], FAILED, "nothing was audited: *"),
+    "skipped": (SKIPPED, [], NONE, "nothing was audited: none of 1 test passed by itself, *"),
+    "skipped, with workers": (SKIPPED, ["-p", "xdist", "-n2"], NONE, "nothing was audited: none of 1 test passed by itself, *"),
+    "out of scope": (OUT_OF_SCOPE, [], NONE, "nothing was audited: no point of 1 test, for the reasons above *"),
+    "beyond the budget": (MARKED, ["--maskcheck-budget=1e-9"], NONE, "nothing was audited: no point of 1 test, *"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SESSIONS)
+def test_a_session_that_audits_nothing_says_so(pytester, run, case):
+    """It says why and what helps, and does not end as if all were well, unless that is meant."""
+    source, options, code, line = SESSIONS[case]
+    if "xdist" in options:
+        pytest.importorskip("xdist")
+    pytester.makepyfile(source)
+    result = run("--maskcheck", *options)
+    result.stdout.fnmatch_lines(["*= maskcheck =*", line])
+    assert result.ret == code
+
+
+@pytest.mark.parametrize("options", [["--collect-only"], ["--setup-plan"], ["--fixtures"]])
+def test_a_session_that_runs_no_test_need_not_audit(pytester, run, options):
+    """What only looks at tests ends as ever."""
+    pytester.makepyfile(UNMARKED)
+    result = run("--maskcheck", *options)
+    result.stdout.no_fnmatch_line("*nothing was audited*")
+    assert result.ret == OK
+
+
+def test_a_session_that_audits_says_what(pytester, run):
+    """It ends well; header, collection and closing line have the scope, the tests and the totals."""
+    pytester.makepyfile(MARKED, test_other=UNMARKED)
+    pytester.makeini("[pytest]\nmaskcheck_allow_none = true\n")
+    result = run("--maskcheck")
+    result.stdout.fnmatch_lines(
+        [
+            "maskcheck: scope: the root directory, and the tests",
+            "maskcheck: 1 of 2 tests to audit",
+            "1 test audited at 2 points, 0 undecided: 0 defects; 1 line reached, 1 interrupted",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*nothing was audited*")
+    assert result.ret == OK
+
+
+@pytest.mark.parametrize("value", ["perhaps", "3"])
+def test_allow_none_is_true_or_false(pytester, run, value):
+    """Another value is a usage error."""
+    pytester.makeini(f"[pytest]\nmaskcheck_allow_none = {value}\n")
+    result = run("--maskcheck")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: maskcheck_allow_none *must be true or false"])
+
+
+# The summary
+
+
+def point(line: int, kind: str = "call", path: str = "pkg/a.py", first: Point | None = None) -> Point:
+    """Return a point on a line."""
+    return Point(f"{path}:{line}:{kind}#1", path, f"/{path}", line, kind, 1, "f", first=first)
+
+
+def audit(name: str, *points: Point, **changes: object) -> Audit:
+    """Return the audit of a test at which every interrupt was delivered."""
+    results = tuple(PointResult(each.id) for each in points)
+    reached = {"pkg/a.py": "3-5,9", "tests/test_a.py": "2"}
+    found = Audit(f"tests/test_a.py::{name}", points=points, results=results, own=("tests/test_a.py",), reached=reached)
+    return replace(found, **changes)
+
+
+def lines(*audits: Audit) -> list[str]:
+    """Return the summary."""
+    return list(terminal.summary(audits))
+
+
+def test_lines_are_counted_once():
+    """Lines count once over all tests, by statement; the line of a ``def`` was not reached by the test."""
+    one, other = audit("one", point(4), point(7), point(3, "entry")), audit("other", point(4), point(2, "entry"))
+    assert one.lines_interrupted == {"pkg/a.py": {3, 4, 5}}  # the call on line 7 belongs to the statement on line 5
+    assert other.lines_interrupted == {"pkg/a.py": {4}}
+    assert lines(one, other) == ["2 tests audited at 5 points, 0 undecided: 0 defects; 5 lines reached, 3 interrupted"]
+
+
+def test_lines_reached_after_an_interrupt_are_not_taken_for_others():
+    """The second of two interrupts counts for its line if the uninterrupted test reached it."""
+    second = audit("one", point(4, first=point(3)), point(7, first=point(3)))
+    assert second.lines_interrupted == {"pkg/a.py": {4}}
+
+
+def test_points_without_a_verdict_are_counted():
+    """They are in the closing line, and their lines do not count as interrupted."""
+    one = audit("one", point(4), point(5), results=(PointResult(point(4).id), PointResult(point(5).id, reason="late")))
+    assert lines(one) == [
+        "not audited: 1 point: late",
+        "1 test audited at 1 point, 1 undecided: 0 defects; 5 lines reached, 1 interrupted",
+    ]
+
+
+def test_what_is_different_each_time_is_named():
+    """Such points are named on a line of their own."""
+    varying = PointResult(point(4).id, reason="different each time: leak x", varies=True)
+    found = lines(audit("one", point(4), results=(varying,)))
+    assert (
+        "UNDECIDED: what the interrupt led to was different each time at 1 point: tests/test_a.py::one at pkg/a.py:4:call#1"
+    ) in found
+
+
+def test_tests_with_the_same_reason_are_on_one_line():
+    """However many they are, one line names the first few; a single test has its line, too."""
+    late = [audit(f"late{number}", refused="beyond the time budget of 3 s") for number in range(9)]
+    found = lines(*late, audit("doc", refused="doctests cannot be run twice"), audit("one", point(4)))
+    assert found[:2] == [
+        (
+            "not audited: 9 tests (tests/test_a.py::late0, tests/test_a.py::late1, tests/test_a.py::late2 and 6 more): "
+            "beyond the time budget of 3 s"
+        ),
+        "not audited: tests/test_a.py::doc: doctests cannot be run twice",
+    ]
+    assert found[-1].startswith("1 test audited at 1 point, 0 undecided")
+
+
+def test_a_test_without_a_point_is_not_audited():
+    """A test whose points all lack a verdict, or that has none, is no audited test; one whose points other shards have is fine."""
+    held = audit("held", point(4), results=(PointResult(point(4).id, reason="held back"),))
+    dealt = audit("dealt", shard="1/2", left_out={elsewhere("1/2"): 3})
+    found = lines(held, audit("none"), dealt)
+    assert [line for line in found if line.startswith("not audited: tests")] == [
+        "not audited: tests/test_a.py::held: held back",
+        "not audited: tests/test_a.py::none: it reached no point in scope",
+    ]
+    assert found[-1].startswith("0 tests audited at 0 points, 1 undecided")
+
+
+@pytest.mark.parametrize(
+    ("reached", "narrow"),
+    [
+        ({"tests/test_a.py": "1"}, True),
+        ({"tests/test_a.py": "1", "conftest.py": "1", "tests/helpers/make.py": "1"}, True),
+        ({"tests/test_a.py": "1", "pkg/a.py": "1"}, False),
+        ({}, False),
+    ],
+)
+def test_tests_that_are_audited_alone(reached, narrow):
+    """Where no code but that of tests was in scope, the remedy names the package that most tests import."""
+    one = audit("one", reached=reached, unaudited=("cachetools",))
+    other = audit("other", reached=reached, unaudited=("attr", "cachetools"))
+    found = [line for line in lines(one, other) if line.startswith("SCOPE: ")]
+    assert len(found) == narrow
+    for line in found:
+        assert "none of what they import (cachetools, attr)" in line
+        assert "--maskcheck-include=cachetools" in line
+
+
+def test_the_remedy_without_a_package():
+    """Where tests import nothing that is installed, the sentence names none."""
+    (line,) = [line for line in lines(audit("one", reached={"tests/test_a.py": "1"})) if line.startswith("SCOPE: ")]
+    assert "--maskcheck-include=PACKAGE" in line
+
+
+@pytest.mark.parametrize("numbers", [[], [3], [3, 4], [1, 2, 3, 7, 9, 10]])
+def test_spans_give_back_the_lines(numbers):
+    """Numbers in short are the same numbers."""
+    assert lines_of(spans(reversed(numbers))) == numbers
+    assert spans([1, 2, 3, 7, 9, 10]) == "1-3,7,9-10"
+
+
+def test_defects_are_in_the_closing_line():
+    """Those that make a test fail."""
+    leak = PointResult(point(4).id, (Finding(Verdict.LEAK, "lock", "L", "still locked"),))
+    assert ": 1 defect; " in lines(audit("one", point(4), results=(leak,)))[-1]
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        (Nothing(0, 0, True, False), "no test that was selected is marked"),
+        (Nothing(0, 0, False, False), "no test was selected"),
+        (Nothing(2, 0, True, False), "none of 2 tests passed by itself"),
+        (Nothing(2, 2, True, True), "no point of 2 tests"),
+    ],
+)
+def test_why_nothing_was_audited(session, words):
+    """The sentence fits, and has the remedy where it is not meant."""
+    text = terminal.nothing(session)
+    assert text.startswith(f"nothing was audited: {words}")
+    assert ("--maskcheck-allow-none" in text) != session.meant
