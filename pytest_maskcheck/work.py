@@ -218,7 +218,7 @@ class Work:
             tell: takes what is found.
             warm: what later runs reach; see :func:`.first_use.keys_of`.
         """
-        auditor, order = self._auditor, self._order
+        auditor = self._auditor
         planned = self._first_points(warm, tell)
         if planned is None:
             return
