@@ -161,6 +161,10 @@ ENTERED = """
         """
 
 
+CHECKS_BEFORE_JUMPING = sys.version_info[:2] in {(3, 13), (3, 14)}
+"""On 3.12 a jump checks when it is done: what is raised is handled where it leads to, and nothing escapes."""
+
+
 def program(body: str, settings: str = "(hits=1)") -> str:
     text = dedent(PREAMBLE).replace("{settings}", settings)
     body = re.sub(r"^( *)FINALLY$", r"\1finally:\n\1    LOCK.release()", body, flags=re.MULTILINE)
@@ -194,7 +198,7 @@ def test_code_that_an_escape_leaves_unusable_is_excused(audits: dict[str, Audit]
     audit = audits["unusable"]
     for point in audit.points:
         if "gh-130279" in point.defect:
-            assert of(audit, point.id) == {(Verdict.INTERPRETER, "test", False)}
+            assert of(audit, point.id) == ({(Verdict.INTERPRETER, "test", False)} if CHECKS_BEFORE_JUMPING else set())
 
 
 @pytest.mark.parametrize("name", [*JUMPS, *SETTINGS])
@@ -211,7 +215,7 @@ def test_only_what_handlers_restore_is_excused_at_jumps(audits: dict[str, Audit]
         assert (Verdict.LEAK, "lock", True) not in found
         assert not {verdict for verdict, _, fails in found if fails} - {Verdict.INVARIANT}
         excused += any(verdict is Verdict.INTERPRETER for verdict, _, _ in found)
-    if escaping and name != "async_loop":
+    if escaping and CHECKS_BEFORE_JUMPING and name != "async_loop":
         assert excused
 
 
