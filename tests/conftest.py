@@ -153,7 +153,7 @@ def announced() -> Callable[[Audit], set[tuple[int, str]]]:
 
     ``leak@call`` says that an interrupt at a call on that line leads to a leak; ``(implicit@call)`` is listed only.
     """
-    pattern = re.compile(r"(\()?\b(\w+@(?:entry|call|jump))\b")
+    pattern = re.compile(r"(\()?\b(\w+@(?:entry|call|jump|into|back))\b")
 
     def announced(audit: Audit) -> set[tuple[int, str]]:
         lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()

@@ -175,6 +175,7 @@ def look() -> dict[str, str]:
         ("OTHER = object()", ""),
         ("import os", ""),
     ],
+    ids=lambda value: value.partition(" with digest")[0],
 )
 def test_a_fingerprint_sees(kept, change, told):
     """Each change is told once, by the deepest name; what is not seen is said nothing of."""

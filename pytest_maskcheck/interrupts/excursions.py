@@ -75,6 +75,7 @@ class _Stretch:
         followed: its checkpoints are noted one by one.
         begun: its first checkpoint was noted.
         last: the last checkpoint so far, besides the first.
+        ahead: a call that has begun: a checkpoint at its end, if it is one that nothing else in the stretch comes before.
         size: how many checkpoints there were.
     """
 
@@ -84,6 +85,7 @@ class _Stretch:
     followed: bool
     begun: bool = False
     last: _Checkpoint | None = None
+    ahead: _Checkpoint | None = None
     size: int = 0
     counts: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
@@ -154,19 +156,41 @@ class Excursions:
 
     def passes(self, event: str, code: CodeType, offset: int) -> None:
         """Note a checkpoint out of scope."""
+        now, checkpoint = self._now, self._count(event, code, offset)
+        if now is not None and checkpoint is not None:
+            now.ahead = None  # what was called ran Python code: this
+            self._pass(now, checkpoint)
+
+    def begins_call(self, event: str, code: CodeType, offset: int) -> None:
+        """Note that a call or jump out of scope begins, for engines that do not see it end."""
+        now, checkpoint = self._now, self._count(event, code, offset)
+        if now is not None and checkpoint is not None:
+            self._end_call(now)
+            now.ahead = checkpoint
+
+    def _count(self, event: str, code: CodeType, offset: int) -> _Checkpoint | None:
         now = self._now
         if now is None or not now.followed or (now.size >= _MOST and event not in _ENTRIES):
-            return
+            return None
         key = (event, id(code), offset)
         count = now.counts[key] = now.counts.get(key, 0) + 1
         now.size += 1
         self._total += 1
-        now.last = (event, code, offset, count)
-        if not now.begun:
-            now.begun = True
-            self._shapes[_sort(now.site, now.after)].first = now.last
-            self._enter(now, now.last)
-            now.last = None
+        return (event, code, offset, count)
+
+    def _end_call(self, now: _Stretch) -> None:
+        """Note that the call that has begun has ended, if there is one."""
+        if now.ahead is not None:
+            self._pass(now, now.ahead)
+            now.ahead = None
+
+    def _pass(self, now: _Stretch, checkpoint: _Checkpoint) -> None:
+        if now.begun:
+            now.last = checkpoint
+            return
+        now.begun = True
+        self._shapes[_sort(now.site, now.after)].first = checkpoint
+        self._enter(now, checkpoint)
 
     def ends(self) -> None:
         """Note that code in scope begins or goes on, or that the harness does."""
@@ -184,6 +208,8 @@ class Excursions:
 
     def left(self, frame: FrameType) -> bool:
         """Note that a frame ends or is suspended; tell whether it was the one that code in scope had called."""
+        if self._now is not None:
+            self._end_call(self._now)
         if not self._open or self._open[-1][0] != id(frame):
             return False
         self.ends()

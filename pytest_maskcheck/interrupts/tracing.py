@@ -279,7 +279,7 @@ class _Recorder(_Tracer):
         if event == "opcode":
             at = facts.operation(code, frame.f_lasti)
             if facts.is_call(code, at) or facts.is_backward_jump(code, at):
-                excursions.passes("opcode", code, frame.f_lasti)
+                excursions.begins_call("opcode", code, frame.f_lasti)
         elif event == "return":
             caller = frame.f_back
             if excursions.left(frame) and caller is not None and self.called(caller):
