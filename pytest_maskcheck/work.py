@@ -154,7 +154,7 @@ class Work:
         roots = partial(kept_values, item)
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
         own = own_files(item)
-        self._usual = Usual(self._state, lambda file: file in own or order.reach.in_scope(file))
+        self._usual = Usual(self._state, lambda file: file in own or order.reach.reached(file))
         self._conditions = _Conditions(self._usual, self._target)
         asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
         self._betrayed = ""
@@ -226,6 +226,10 @@ class Work:
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
         late = order.budget.over if order.budget else (lambda: False)
+        if self._usual.beyond:
+            tell(
+                f"modules keep too much to compare all of it after each run: not {self._usual.beyond}, nor what lies deeper"
+            )
         common = self._conditioned(hearing, tell)
         judge = Judge(hearing, points.Plan(), rules, baseline.left, tell, traced, self._looking, late, common)
         if isinstance(order.share, Helper):
