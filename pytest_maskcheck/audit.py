@@ -495,7 +495,8 @@ class Judge:
         last = alone(self.executor, *points, None)[-1]
         if last.spoiled:
             self._spoil(last, self._latest)
-        return not last.passed and not last.spoiled
+            return False
+        return bool(last.died) or (last.whole and not last.passed)  # else the process ended before the full run
 
     def _differs(self, ran: Ran) -> str:
         """Return in words what a run left otherwise than an uninterrupted one."""

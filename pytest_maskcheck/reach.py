@@ -244,6 +244,10 @@ class Reach:
         """Tell whether code with this ``co_filename`` is in scope and was reached."""
         return self._measured(filename) is not None
 
+    def reached(self, filename: str) -> bool:
+        """Tell whether lines of a file were reached, whatever is opened up later."""
+        return os.path.abspath(filename) in self._lines
+
     def covers(self, filename: str) -> bool:
         """Tell whether a file is in scope, reached or not."""
         path = os.path.abspath(filename)

@@ -15,7 +15,7 @@ Whatever the way to the points costs, it is gone once. Rules:
 
 What does not work: a process-wide random generator is seeded anew in each child (CPython does so after a fork), locks that
 libraries reset after a fork are free, timers and pending signals are gone (looked for before the fork), and what modules out of
-scope, or containers of more than 50 items, keep is not compared.
+scope keep is not compared.
 """
 
 from __future__ import annotations

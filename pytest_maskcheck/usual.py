@@ -38,8 +38,11 @@ from pytest_maskcheck.fingerprint import (
     value_of,
 )
 
-_MOST = 50_000
-"""Things looked at; what lies deeper is left out."""
+_MOST = 8_000
+"""Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
+
+_LARGE = 10_000
+"""Items above which a container is left out, too: each takes some 50 ns in every look."""
 
 _LEARNING = 3
 """Uninterrupted runs after which what still differs is not learned."""
@@ -102,11 +105,13 @@ class Usual:
 
     Attributes:
         unseen: the name of something that keeps what cannot be compared, or ``""``.
+        beyond: the name of the first thing that is left out as there are too many, or ``""``.
     """
 
     fingerprints: Fingerprints
     is_near: Callable[[str], bool] = lambda _: True
     unseen: str = ""
+    beyond: str = ""
     _levels: list[_Level] = field(default_factory=list)
     _namespaces: list[Any] = field(default_factory=list)
     _looks: list[tuple[Any, Look]] = field(default_factory=list)
@@ -169,23 +174,18 @@ class Usual:
         scope = {
             id(module): module for _, module in self.fingerprints.modules() if isinstance(module, types.ModuleType)
         }
-        near = {}
-        for each, module in scope.items():
-            names = namespace(module)
-            functions = any(
-                type(value) is types.FunctionType and value.__module__ == module.__name__ for value in names.values()
-            )
-            if not functions or self.is_near(str(names.get("__file__", ""))):
-                near[each] = module
+        near = {id(each): each for each in scope.values() if self.is_near(str(namespace(each).get("__file__", "")))}
         for module in list(near.values()):
             near |= {id(value): scope[id(value)] for value in namespace(module).values() if id(value) in scope}
-        return list(near.values())
+        return list((near | {id(each): each for each in scope.values() if not _has_code(each)}).values())
 
     def _roots(self) -> tuple[object, ...]:
         return tuple(value for _, value in self.fingerprints.roots())
 
     def _wanted(self) -> tuple[set[int], dict[int, Look]]:
         """Return the ids of what is looked into, and how to look into that of which only some entries count."""
+        self.unseen = self.beyond = ""
+        values = 0
         wanted: set[int] = set()
         looks: dict[int, Look] = {}
         modules = [(module.__name__, module) for module in self._near()]
@@ -194,7 +194,13 @@ class Usual:
                 self.unseen = name
             if parts is None:
                 continue
-            if name in self._varying or any(longer in self._varying for longer, _ in parts):
+            values += len(parts)
+            if values > _MOST:
+                self.beyond = self.beyond or name
+                break
+            if _is_large(thing):
+                self.beyond = self.beyond or name
+            elif name in self._varying or any(longer in self._varying for longer, _ in parts):
                 if look := self._look(name, thing, dict(parts)):
                     owner = namespace(thing) if isinstance(thing, types.ModuleType) else thing
                     looks[id(owner)] = look
@@ -202,8 +208,6 @@ class Usual:
             elif parts or type(thing) is not types.FunctionType:  # most functions keep nothing
                 wanted.add(id(thing))
                 wanted.update(map(id, _between(thing)))
-            if len(wanted) > _MOST:
-                break
         return wanted, looks
 
     def _look(self, name: str, thing: Any, parts: dict[str, object]) -> Look | None:
@@ -276,6 +280,17 @@ def _is_instance(thing: object) -> bool:
         return type(_namespace_of(thing, "__dict__")) is dict
     except AttributeError:
         return False
+
+
+def _has_code(module: types.ModuleType) -> bool:
+    values = namespace(module).values()
+    return any(type(value) is types.FunctionType and value.__module__ == module.__name__ for value in values)
+
+
+def _is_large(thing: Any) -> bool:
+    """Tell whether a thing is a container of very many items."""
+    sized = (base for base in (dict, list, tuple, set, frozenset) if issubclass(type(thing), base))
+    return any(base.__len__(thing) > _LARGE for base in sized)
 
 
 def _between(thing: Any) -> list[object]:

@@ -173,7 +173,7 @@ class Work:
         roots = partial(kept_values, item)
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
         own = own_files(item)
-        self._usual = Usual(self._state, lambda file: file in own or order.reach.in_scope(file))
+        self._usual = Usual(self._state, lambda file: file in own or order.reach.reached(file))
         self._conditions = _Conditions(self._usual, self._target)
         asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
         self._betrayed = ""
@@ -318,6 +318,10 @@ class Work:
         self._seconds = baseline.seconds
         self.limit += 10 * self._seconds
         hearing = _Hearing(executor(), lambda ran: self._hear(ran.complaints, tell))
+        if self._usual.beyond:
+            tell(
+                f"modules keep too much to compare all of it after each run: not {self._usual.beyond}, nor what lies deeper"
+            )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
         judge.learn_baseline(*baseline.left)
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))

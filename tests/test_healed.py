@@ -208,6 +208,26 @@ def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
     assert not usual.holds()
 
 
+@pytest.mark.parametrize(("size", "name"), [(10_000, ""), (10_001, "kept.MANY")])
+def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
+    """It is left out, and the rest is still looked at."""
+    kept.MANY = [0] * size
+    usual.take()
+    assert usual.beyond == name
+    kept.MANY[5] = 1
+    assert usual.holds() is bool(name)
+    kept.DOOR.flip()
+    assert not usual.holds()
+
+
+def test_what_cannot_be_compared_is_named(kept, usual):
+    """A whole run is to follow each point then."""
+    assert not usual.unseen
+    kept.TURN = itertools.cycle("ab")
+    usual.take()
+    assert usual.unseen == "kept.TURN"
+
+
 PREAMBLE = """
     import itertools, os, pathlib, socket, sqlite3, subprocess, sys, threading
     import pytest
