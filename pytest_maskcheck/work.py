@@ -288,18 +288,14 @@ class Work:
         try:
             thin = order.settings.hits is not None and not self._only
             plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
-            tell(Warm(keys_of(self._recording)))
-            reached = {self._names.short(path): spans(lines) for path, lines in order.reach.statements().items()}
-            tell(Reached(reached))
+            reached = self._tell_reached(tell)
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
             self._room = order.settings.max_points - (0 if pair else len(plan.points))
             dealt = self._deal(plan, order.shard, tell) if order.shard else ""
             shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
             tell(points.Plan(shown, {}, plan.left_out))
-            places = order.reach.ignores().items()
-            ignores = {f"{self._names.short(path)}:{line}": used for (path, line), used in places}
-            tell(Ignores(ignores))
+            ignores = self._tell_ignores(tell)
             if not plan.points:
                 return
             rehearsed = shown if not self._why_rerun else []
@@ -343,6 +339,21 @@ class Work:
         if order.budget and judge.untraced:
             tell(f"not traced where it came from at {count(judge.untraced, 'failing point')}: {order.budget.reason}")
         self._tell_about_allowed(judge, tell)
+
+    def _tell_reached(self, tell: Tell) -> dict[str, str]:
+        """Say what the runs reached that are not the first in their process; return the lines."""
+        tell(Warm(keys_of(self._recording)))
+        lines = self._order.reach.statements().items()
+        reached = {self._names.short(path): spans(numbers) for path, numbers in lines}
+        tell(Reached(reached))
+        return reached
+
+    def _tell_ignores(self, tell: Tell) -> dict[str, bool]:
+        """Say where ignore comments stand; return it."""
+        places = self._order.reach.ignores().items()
+        ignores = {f"{self._names.short(path)}:{line}": used for (path, line), used in places}
+        tell(Ignores(ignores))
+        return ignores
 
     def _judge_with(self, executor: Executor, tell: Tell, common: str = "") -> Judge:
         """Return a judge by the settings of the test, with nothing to audit yet."""
