@@ -34,8 +34,9 @@ setup_venv() {
   fi
 }
 
-# run_pytest PLACE ARGUMENT...: becomes pytest in `venv`, where the package must be the one below PLACE. SIGINT gets its
-# default action back first: a shell starts background jobs with it ignored, and ignored it stays in all they start.
+# run_pytest PLACE ARGUMENT...: becomes pytest in `venv`, where the package must be the one below PLACE. It starts in the
+# same state whoever starts it: no signal is ignored (`nohup`, background jobs of a shell) or blocked, standard input is
+# open, and new files have the usual mode. tests/conftest.py does likewise where pytest is started without this script.
 run_pytest() {
   exec "$venv/bin/python" -P -c '
 import os, signal, sys
@@ -43,8 +44,13 @@ import pytest_maskcheck
 found = os.path.realpath(pytest_maskcheck.__file__)
 if not found.startswith(os.path.join(os.path.realpath(sys.argv[1]), "")):
     sys.exit(f"pytest_maskcheck was imported from {found}, not from below {sys.argv[1]}")
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    if signal.getsignal(signum) == signal.SIG_IGN:
+        signal.signal(signum, signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
+if sys.stdin is None:
+    os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+os.umask(0o022)
 os.execv(sys.executable, [sys.executable, "-P", "-m", "pytest", *sys.argv[2:]])
 ' "$@"
 }

@@ -22,6 +22,7 @@ from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.signals import name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.unpatched import os, signal, threading, time
 from pytest_maskcheck.work import Order, Work, outline
@@ -347,6 +348,10 @@ def _in_its_own(work: Work, tell: Tell) -> Iterator[None]:
     if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
         signal.signal(signal.SIGINT, signal.default_int_handler)
         tell("SIGINT is ignored in this process; audited as if it were not")
+    if blocked := work.inherited_mask():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+        if names := [name(signum) for signum in sorted(blocked) if signum in work.signums]:
+            tell(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
     with paused(*([measurement] if measurement else [])):
         yield
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import InterruptUnsafe, effects, points, settings
+from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
 from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
@@ -65,6 +65,7 @@ class AuditingSession:
         self._extensions = Extensions(config)
         self._audits: list[Audit] = []
         self._descriptors: frozenset[int] = frozenset()
+        self._blocked: frozenset[int] = frozenset()
         self._progress = Progress(config)
         self._usage = ""
         self._ended = False
@@ -76,9 +77,10 @@ class AuditingSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Be there for other workers before the first of them runs a test; note what is open before there are fixtures."""
+        """Be there for other workers before the first of them runs a test; note the state before there are fixtures."""
         self._attend()
         self._descriptors = effects.descriptors()
+        self._blocked = signals.blocked()
 
     # What is audited
 
@@ -224,6 +226,7 @@ class AuditingSession:
             seconds,
             self._descriptors | (self._first.descriptors if self._first else frozenset()),
             self._channels_of(item),
+            self._blocked,
             progress=self._progress,
             shard=self._shard,
         )

@@ -50,3 +50,10 @@ def default_action(signum: int) -> str:
     if name(signum) in _IGNORED:
         return "does nothing"
     return "stops the process" if name(signum) in _STOPS else "ends the process"
+
+
+def blocked() -> frozenset[int]:
+    """Return the signals that this thread blocks in the kernel."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return frozenset()
+    return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))

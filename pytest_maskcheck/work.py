@@ -98,6 +98,7 @@ class Order:
         seconds: how long the test took.
         descriptors: those that were open when the session began.
         channels: what the test shares with others for longer than a run.
+        blocked: the signals that were blocked then.
         budget: what it may take of the time budget, if there is one.
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
@@ -116,6 +117,7 @@ class Order:
     seconds: float = 0.0
     descriptors: frozenset[int] = frozenset()
     channels: tuple[Channel, ...] = ()
+    blocked: frozenset[int] = frozenset()
     budget: Share | None = None
     progress: Progress | None = None
     shard: Shard | None = None
@@ -186,6 +188,13 @@ class Work:
         self._written = 0
         self._outline = outline(order)
 
+    def inherited_mask(self) -> frozenset[int]:
+        """Return the signals that this process blocks because whoever started pytest did.
+
+        Only those: a mask that a fixture of the session sets is part of what is audited.
+        """
+        return self._order.blocked & signals.blocked()
+
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
 
@@ -202,6 +211,10 @@ class Work:
         """Audit in this process."""
         if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in self.signums:
             tell(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
+            return
+        if blocked := self.inherited_mask().intersection(self.signums):
+            names = ", ".join(map(signals.name, sorted(blocked)))
+            tell(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
             return
         self.runner.here = True
         with closing(Outside(signal.SIGINT)) as self.runner.outside:

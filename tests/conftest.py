@@ -9,9 +9,10 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -25,6 +26,65 @@ pytest_plugins = ["pytester"]
 
 _ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 _PLUGIN = ("-p", "pytest_maskcheck.plugin")
+
+_LONG = (
+    "test_examples.py",
+    "corpus/test_corpus.py",
+    "test_spread.py",
+    "corpus/test_defects.py",
+    "test_progress.py",
+    "test_interrupted_session.py",
+    "real_signals/test_real_signals.py",
+    "test_growth.py",
+    "masking/test_audited.py",
+    "compat/test_coverage.py",
+    "test_bounds.py",
+    "test_verdicts.py",
+    "test_second_interrupts.py",
+    "soundness/test_soundness.py",
+    "test_recipes.py",
+    "test_item_kinds.py",
+    "masking/test_bombardment.py",
+)
+"""The files of more than ten seconds, about in that order."""
+
+_SIGNALS_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+
+
+def pytest_configure() -> None:
+    """Begin in the same process state wherever the suite is started: tests and the processes they start inherit it.
+
+    ``nohup`` ignores SIGHUP, a shell ignores SIGINT in background jobs, a supervisor may block signals, and a login may
+    set any umask. The suite is the only user of this process, so nothing is put back.
+    """
+    for signum in signal.valid_signals() - _SIGNALS_IGNORED_BY_PYTHON:
+        if signal.getsignal(signum) == signal.SIG_IGN:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart() -> Iterator[None]:
+    """Block all signals while xdist starts its workers.
+
+    The threads that serve a worker inherit the mask, so that signals reach its main thread alone, as in a process
+    without threads; ``pytest_configure`` above unblocks them there.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    try:
+        return (yield)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers of xdist, which take a file at a time, begin with the files that take long."""
+    if hasattr(config, "workerinput"):
+        rank = {f"tests/{name}": number for number, name in enumerate(_LONG)}
+        items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
 
 Run = Callable[..., pytest.RunResult]
 """``run("--maskcheck", "-x")``: an inner pytest in the directory of ``pytester``."""

@@ -15,6 +15,8 @@ import pytest
 
 from pytest_maskcheck.results import Audit
 
+pytestmark = pytest.mark.oldest_and_newest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 EXPECTED: dict[str, set[str]] = {

@@ -15,6 +15,8 @@ import pytest
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.results import Audit, Verdict
 
+pytestmark = pytest.mark.oldest_and_newest
+
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
 WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if facts.with_checks_on_entering() else set()

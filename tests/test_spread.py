@@ -17,7 +17,7 @@ from pytest_maskcheck.spread import CAN_SPREAD, DIED, Board, Done, Offer
 from tests.conftest import read_audits
 
 pytest.importorskip("xdist")
-pytestmark = pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")
+pytestmark = [pytest.mark.oldest_and_newest, pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")]
 
 PRELUDE = """
     import glob, os, pytest, signal, threading, time

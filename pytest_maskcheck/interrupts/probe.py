@@ -27,9 +27,11 @@ class Trip(int):
 def _spare(avoid: Collection[int]) -> int:
     candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
     candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
-    for number in candidates:
-        if number not in avoid and signal.getsignal(number) == signal.SIG_DFL:
-            return number
+    # An ignored signal is the second choice, for a process that was started with all of them ignored.
+    for unused in (signal.SIG_DFL, signal.SIG_IGN):
+        for number in candidates:
+            if number not in avoid and signal.getsignal(number) == unused:
+                return number
     message = "maskcheck needs one signal without a handler to find checkpoints; all of them have one"
     raise EngineUnavailableError(message)
 
@@ -46,15 +48,16 @@ class Probe:
         """Choose the signal."""
         self.trip = Trip(_spare(avoid))
         self._heard = heard
+        self._before: object = signal.SIG_DFL
 
     def __enter__(self) -> Self:
         """Install the handler."""
-        signal.signal(self.trip, self._handle)
+        self._before = signal.signal(self.trip, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Restore the default action, which the spare signal had."""
-        signal.signal(self.trip, signal.SIG_DFL)
+        """Restore the default action, which the spare signal had, or that it is ignored."""
+        signal.signal(self.trip, self._before)  # type: ignore[arg-type]
 
     def _handle(self, _: int, frame: FrameType | None) -> None:
         if frame is not None:

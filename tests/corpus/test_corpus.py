@@ -109,6 +109,7 @@ def test_what_is_found_is_what_the_comments_announce(audits, place):
     assert due - found - uncertain == set()
 
 
+@pytest.mark.oldest_and_newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
     """At each point of each body: what is wrong, and whether it was audited at all."""
     taken = {place for place, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}

@@ -295,6 +295,7 @@ def test_what_is_lost_at_the_marked_line_is_found_there(audits, name):
     assert (seed.verdict, seed.kind) in found, [str(defect) for defect in audit.defects]
 
 
+@pytest.mark.oldest_and_newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
     """At each point of each program: what is wrong, and whether it was audited at all."""
     taken = {name for name, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}

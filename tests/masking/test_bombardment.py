@@ -32,6 +32,8 @@ bombardment = load()
 def test_shielded(name: str):
     """Nothing is lost, torn or otherwise wrong, although interrupts came."""
     books = bombardment.bombard(bombardment.SHIELDED[name], SECONDS)
+    if not books.interrupts:  # a slow machine, on which the sender started late
+        books = bombardment.bombard(bombardment.SHIELDED[name], 20 * SECONDS)
     assert (books.lost, books.torn, books.wrong) == (0, 0, [])
     assert books.turns
     assert books.interrupts

@@ -138,7 +138,7 @@ def test_a_stream_of_signals_from_another_process(handlers: Handlers):
     )
     try:
         blocks = 0
-        while blocks < 30:
+        while blocks < 10:
             with mask(SIGUSR1, SIGUSR2):
                 before = len(handlers.calls)
                 while len(pending_signals()) < 2:
@@ -150,7 +150,7 @@ def test_a_stream_of_signals_from_another_process(handlers: Handlers):
             sender.kill()
             sender.wait()
     assert {SIGUSR1, SIGUSR2} == set(handlers.calls)
-    assert len(handlers.calls) >= 60
+    assert len(handlers.calls) >= 2 * blocks
 
 
 # --- Handlers outside ---

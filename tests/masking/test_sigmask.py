@@ -30,11 +30,15 @@ def blocked() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
+RESIDENT = {*os.listdir("/proc/self/task")} if os.path.isdir("/proc/self/task") else set()
+"""The threads that were there when the tests were collected, such as those of a worker of xdist."""
+
+
 def settle() -> None:
     """Wait for threads that were joined: up to CPython 3.12 the kernel may still have them for a moment."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        known = {str(thread.native_id) for thread in threading.enumerate()}
+        known = RESIDENT | {str(thread.native_id) for thread in threading.enumerate()}
         if known.issuperset(os.listdir("/proc/self/task")):
             break
 

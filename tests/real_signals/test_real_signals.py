@@ -7,9 +7,10 @@ from types import ModuleType
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc"
-)
+pytestmark = [
+    pytest.mark.oldest_and_newest,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc"),
+]
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,8 @@ def test_children_are_counted_where_they_are_not_listed(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
     """Without /proc a running child has no number, and a zombie has."""
+    if Children(surroundings).snapshot():
+        pytest.skip("this process was started with a child, and uncounted children are as good as one")
     kind = Unlisted(surroundings)
     compare = watch(kind)
     spawned.append(_sleep())

@@ -119,6 +119,6 @@ def test_the_experiment_leaves_nothing_behind(experiment: ModuleType) -> None:
     workload = experiment.sibling("workload")
     before = (signal.getsignal(signal.SIGALRM), id(workload.loops.__code__))
     prediction = experiment.predict((workload.loops,), rounds=2)
-    experiment.storm((workload.loops,), prediction, 20, seconds=5)
+    experiment.storm((workload.loops,), prediction, 20, seconds=1)
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert (signal.getsignal(signal.SIGALRM), id(workload.loops.__code__)) == before
