@@ -113,7 +113,7 @@ class FirstUse:
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
         if self._said is None or self._page is None:
-            take(ReachedFirst((), self.reason or "no process was kept for it"))
+            take(ReachedFirst({}, self.reason or "no process was kept for it"))
             return
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
@@ -122,7 +122,7 @@ class FirstUse:
         os.close(self._writer)
         self._writer = -1
         if (death := _take_all(self._said, take)) is not None:
-            take(ReachedFirst((), f"the process for it ended: {death.detail}"))
+            take(ReachedFirst({}, f"the process for it ended: {death.detail}"))
 
     def _wait(self, say: Tell) -> None:
         """Wait in the process, and audit when it is wanted; without a word if it is not."""

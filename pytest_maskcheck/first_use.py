@@ -142,7 +142,10 @@ class FirstPlan:
             for aim in plan.aims.values()
             for code in (aim.first.code, *(code for code, _ in aim.first.context), *aim.first.trigger.codes())
         }
-        points = (FirstPoint.of(replace(each, id=named_first(each.id)), plan.aims[each.id]) for each in plan.points)
+        points = (
+            FirstPoint.of(replace(each, id=named_first(each.id), first_use=True), plan.aims[each.id])
+            for each in plan.points
+        )
         return cls(tuple(points), {name: marshal.dumps(code) for name, code in codes.items()})
 
     def here(self) -> dict[CodeName, CodeType]:

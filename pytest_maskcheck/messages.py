@@ -67,14 +67,14 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class ReachedFirst:
-    """Message: lines, as ``path:line``, that only the first run in a process reaches, and which were not audited.
+    """Message: lines that only the first run in a process reaches, and which were not audited.
 
     Parameters:
-        lines: as far as they are known.
+        lines: file -> its lines in short, as far as they are known.
         reason: why nothing is known of them, or ``""``.
     """
 
-    lines: tuple[str, ...]
+    lines: dict[str, str]
     reason: str = ""
 
 
@@ -102,7 +102,7 @@ class Collected:
     dealt: str = ""
     refused: str = ""
     warm: frozenset[int] = frozenset()
-    reached_first: tuple[str, ...] = ()
+    reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
 
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)

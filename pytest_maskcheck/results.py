@@ -139,6 +139,7 @@ class Point(Packed):
         defect: the known CPython defect that an interrupt meets there, or ``""``.
         signal: the name of the signal.
         first: where the first of two interrupts is delivered, ``None`` if this is the only one.
+        first_use: only the first run in a process reaches it.
         cleanup: it is in a call that clean-up code makes: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
     """
 
@@ -154,6 +155,7 @@ class Point(Packed):
     signal: str = "SIGINT"
     first: Point | None = None
     cleanup: bool = False
+    first_use: bool = False
 
     @property
     def title(self) -> str:
@@ -279,7 +281,7 @@ class Audit:
         seconds: how long the audit took.
         shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
         plan: of a shard, a digest of the ids of all points before they were dealt out.
-        reached_first: lines (``path:line``) that only the first run in a process reaches, and that were not audited.
+        reached_first: file -> lines (``3-7,9``) that only the first run in a process reaches, and that were not audited.
         no_first_use: why it is not known what only the first run reaches, or ``""``.
         own: the files of the test itself, as shown in reports.
         reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
@@ -303,7 +305,7 @@ class Audit:
     seconds: float = 0.0
     shard: str = ""
     plan: str = ""
-    reached_first: tuple[str, ...] = ()
+    reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
     own: tuple[str, ...] = ()
     reached: dict[str, str] = field(default_factory=dict)
@@ -321,8 +323,13 @@ class Audit:
 
     @property
     def lines_reached(self) -> dict[str, list[int]]:
-        """File -> the statements in scope that the uninterrupted test reached, by their first lines."""
-        return {path: lines_of(text) for path, text in self.reached.items()}
+        """File -> the statements in scope that the uninterrupted test reached, by their first lines, in its first run, too."""
+        firsts: dict[str, list[int]] = {}
+        for point in self.points:
+            if point.first_use:
+                firsts.setdefault(point.path, []).append(point.line)
+        known = ({path: lines_of(text) for path, text in each.items()} for each in (self.reached, self.reached_first))
+        return {path: sorted(lines) for path, lines in united((*known, firsts)).items()}
 
     @property
     def lines_interrupted(self) -> dict[str, set[int]]:
@@ -408,8 +415,7 @@ class Audit:
             for result in fields["results"]
         )
         fields["notes"] = tuple(fields["notes"])
-        names = ("baseline", "own", "unaudited", "reached_first")
-        fields |= {name: tuple(fields[name]) for name in names}
+        fields |= {name: tuple(fields[name]) for name in ("baseline", "own", "unaudited")}
         return cls(**fields)
 
 

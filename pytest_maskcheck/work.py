@@ -237,6 +237,7 @@ class Work:
             return
         wanted = self._only.string if self._only else ""
         chosen = [each for each in planned.points if wanted in {"", each.point.id}]
+        chosen = self._order.shard.deal(chosen) if self._order.shard else chosen
         if not chosen:
             return
         codes = planned.here()
@@ -246,7 +247,7 @@ class Work:
         executor = FirstRuns(Forked(auditor.make_run, self.limit, self._names.short, warm=False))
         ordinary = alone(executor, None)[0]
         if not ordinary.passed:
-            tell(ReachedFirst((), f"run for the first time, the test {trouble(ordinary)}"))
+            tell(ReachedFirst({}, f"run for the first time, the test {trouble(ordinary)}"))
             return
         tell(points.Plan([*shown], {}, {}))
         judge = self._judge_with(executor, tell)
@@ -258,8 +259,11 @@ class Work:
             judge.take(point, ran, again[0] if again else None)
         self._sort_out(judge, shown, tell)
         audited = {(point.path, point.line) for point in shown if point.id in judge.results}
-        missed = {(point.path, point.line) for point in shown} - audited
-        tell(ReachedFirst(tuple(f"{path}:{line}" for path, line in sorted(missed))))
+        missed: dict[str, list[int]] = {}
+        for point in shown:
+            if (point.path, point.line) not in audited:
+                missed.setdefault(point.path, []).append(point.line)
+        tell(ReachedFirst({path: spans(lines) for path, lines in missed.items()}))
 
     def _first_points(self, warm: frozenset[int], tell: Tell) -> FirstPlan | None:
         """Return the points that only the first run in a process reaches, as a child of this one finds them."""
@@ -292,7 +296,7 @@ class Work:
         finally:
             page.close()
         if isinstance(planned, str):
-            tell(ReachedFirst((), planned))
+            tell(ReachedFirst({}, planned))
             return None
         return planned
 

@@ -9,11 +9,23 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.jsonfile import TOOL
-from pytest_maskcheck.results import NO_SECOND, SCHEMA, SECOND, Audit, count, elsewhere, spans, united, used_in_any
+from pytest_maskcheck.results import (
+    NO_SECOND,
+    SCHEMA,
+    SECOND,
+    Audit,
+    count,
+    elsewhere,
+    lines_of,
+    spans,
+    united,
+    used_in_any,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -173,7 +185,15 @@ class _Parts:
             own=first.own,
             reached={path: spans(lines) for path, lines in united(audit.lines_reached for audit in audits).items()},
             unaudited=first.unaudited,
+            reached_first=self._reached_first(),
+            no_first_use=self._told(lambda audit: audit.no_first_use),
         )
+
+    def _reached_first(self) -> dict[str, str]:
+        reached = (
+            {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in self._parts.values()
+        )
+        return {path: spans(lines) for path, lines in united(reached).items()}
 
     def _seconds(self) -> float:
         return sum(audit.seconds for audit in self._all.values())
@@ -211,7 +231,7 @@ class _Parts:
         return len(range(k - 1, total, self._number))
 
     def _points(self, total: int) -> tuple[Point, ...]:
-        """Return the points as they would have been planned together: those with one interrupt, then those with two."""
+        """Return the points as they would have been planned together: those with one interrupt, with two, of the first run."""
         singles = {k: _singles(audit) for k, audit in self._parts.items()}
         order = [
             singles[position % self._number + 1][position // self._number]
@@ -223,7 +243,12 @@ class _Parts:
             for point in audit.points:
                 if point.first:
                     pairs.setdefault(point.first.id, []).append(point)
-        return (*order, *(pair for point in order for pair in pairs.get(point.id, ())))
+        firsts = zip_longest(*([point for point in audit.points if point.first_use] for audit in self._parts.values()))
+        return (
+            *order,
+            *(pair for point in order for pair in pairs.get(point.id, ())),
+            *(point for several in firsts for point in several if point is not None),
+        )
 
     def _left_out(self, total: int) -> dict[str, int]:
         left: dict[str, int] = {}
@@ -253,4 +278,4 @@ class _Parts:
 
 
 def _singles(audit: Audit) -> list[Point]:
-    return [point for point in audit.points if point.first is None]
+    return [point for point in audit.points if point.first is None and not point.first_use]

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.results import Category, Verdict, count, united, used_in_any
+from pytest_maskcheck.results import Category, Verdict, count, lines_of, spans, united, used_in_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -340,11 +340,13 @@ def closing(audits: Sequence[Audit]) -> str:
 
 def _first_use(audits: Sequence[Audit]) -> Iterator[str]:
     """Yield what only first runs reach and was not audited."""
-    lines = list(dict.fromkeys(line for audit in audits for line in audit.reached_first))
+    lines: dict[str, set[int]] = united(
+        {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in audits
+    )
     if lines:
-        more = len(lines) - _LINES
-        shown = ", ".join(lines[:_LINES]) + (f" and {more} more" if more > 0 else "")
-        yield f"reached only by the first run, not audited: {count(lines, 'line')}: {shown}"
+        shown = [f"{path}:{spans(numbers)}" for path, numbers in sorted(lines.items())]
+        number = sum(map(len, lines.values()))
+        yield f"reached only by the first run, not audited: {count(number, 'line')}: {_few(shown)}"
     reasons = Counter(audit.no_first_use for audit in audits if audit.no_first_use)
     for reason, number in sorted(reasons.items()):
         yield f"first use not audited in {count(number, 'test')}: {reason}"
