@@ -247,7 +247,7 @@ class Auditor:
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
         """Make a run that is watched to learn where leftovers come from."""
         point = trace.point
-        ahead = self.engine.ahead and point is not None and point.kind == "call" and point.first is None
+        ahead = self.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
         watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, ahead, trace.stretch)
         if point is None:
             return self.runner.run(_watched(nullcontext()), watch=watch)
