@@ -9,7 +9,8 @@ program would that goes on, and looks what is left. The same body is audited by 
 
 A *place* is the calling context, line by line within scope, and the kind of the checkpoint. Two things must hold:
 where real signals leaked, the audit has a finding; where the audit found nothing, no real signal leaked. Signals that land in
-code that is not in scope are only counted: the audit says nothing about them.
+code that is not in scope, called from there, are compared with the points of that call (``into``, ``back``): they stand for all of it that
+the code in scope can meet. What is lost in the middle of such code is its own, and counted apart (``within``).
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def audit(path: Path) -> Verdicts:
         start = next((at for at, frame in enumerate(stack) if frame["file"] == str(path)), None)
         if start is None:
             continue  # in the test, not in the body
-        place = (tuple(lines[start:]), point["kind"])
+        kind = "beyond" if point["kind"] in {"into", "back"} else point["kind"]
+        place = (tuple(lines[start:]), kind)
         found = [finding for finding in results[point["id"]]["findings"] if is_leak(finding)]
         if found:
             verdicts.leaks[place] = found[0]["verdict"]
@@ -137,14 +139,14 @@ class Seen:
     kind: str = ""
 
     def place(self, files: set[str], unseen: Container[str]) -> Place | None:
-        """Return the place, ``None`` if the signal landed in code that is not in scope or in a function in ``unseen``."""
-        if self.stack[0][0] not in files or self.stack[0][2] in unseen:
+        """Return the place, ``None`` if the signal landed in a function in ``unseen``; of code out of scope, who called it."""
+        if self.stack[0][2] in unseen:
             return None
         frames = [frame for frame in reversed(self.stack) if frame[0] in files]
         sites = [
             frame for frame, last in zip(frames, [None, *frames], strict=False) if frame != last
         ]  # folded, as points are
-        return tuple((file, line) for file, line, _, _ in sites), self.kind
+        return tuple((file, line) for file, line, _, _ in sites), self.kind if self.stack[0][0] in files else "beyond"
 
 
 def kind_of(frame: FrameType) -> str:
@@ -326,7 +328,14 @@ class Comparison:
     @property
     def missed(self) -> list[Place]:
         """Places where real signals leaked and the audit has no finding."""
-        return [place for place in self.leaks if place not in self.verdicts.leaks]
+        return [place for place in self.leaks if place not in self.verdicts.leaks and place[1] != "beyond"]
+
+    @property
+    def within(self) -> int:
+        """How many signals leaked in the middle of code out of scope, at both ends of which nothing is lost."""
+        return sum(
+            count for place, count in self.leaks.items() if place[1] == "beyond" and place not in self.verdicts.leaks
+        )
 
     def table(self) -> Iterator[str]:
         """Return the lines of a table: place, real hits, real leaks, verdict."""
@@ -344,7 +353,8 @@ class Comparison:
         return (
             f"{sum(self.hits.values())} signals landed at {len(self.hits)} places, {sum(self.leaks.values())} leaked at "
             f"{len(self.leaks)}; of the audit's {len(self.verdicts.leaks)} leaky places {hit} were hit and {found} leaked; "
-            f"missed by the audit: {len(self.missed)}; out of scope landed {self.outside}, leaked {self.leaks_outside}"
+            f"missed by the audit: {len(self.missed)}; lost within code out of scope {self.within}; "
+            f"not looked at {self.outside}, of which leaked {self.leaks_outside}"
         )
 
 

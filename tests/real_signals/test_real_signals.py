@@ -18,6 +18,7 @@ pytestmark = [
     [
         ("seed_lock", "threading", "process", True),
         ("clean_lock", "threading", "timer", False),
+        ("busy_job", "statistics", "timer", True),
         ("temporary_directory", "tempfile", "timer", True),
         ("readers_writers", "readerwriterlock", "timer", True),
         ("swapped_umask", "os", "timer", True),
