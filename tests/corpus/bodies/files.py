@@ -20,9 +20,9 @@ import zipfile
 
 def test_pathlib(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_text("one\ntwo\n", encoding="utf-8")
-    assert path.read_text(encoding="utf-8").split() == ["one", "two"]  # leak@call: it has its first name
-    path.rename(tmp_path / "b.txt")
+    path.write_text("one\ntwo\n", encoding="utf-8")  # (leak@back)
+    assert path.read_text(encoding="utf-8").split() == ["one", "two"]  # leak@call: it has its first name  leak@back leak@into
+    path.rename(tmp_path / "b.txt")  # leak@back leak@into
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.txt"]
 
 
@@ -45,35 +45,35 @@ def test_open(tmp_path):
 def test_shutil(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").write_bytes(b"x" * 1000)
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    shutil.move(tmp_path / "b", tmp_path / "c")
-    shutil.rmtree(tmp_path / "c")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")  # (leak@back)
+    shutil.move(tmp_path / "b", tmp_path / "c")  # (leak@back)? leak@back leak@into
+    shutil.rmtree(tmp_path / "c")  # leak@back leak@into
     assert shutil.disk_usage(tmp_path).total > 0
 
 
 def test_zipfile(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:  # (implicit@call)?
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:  # (implicit@call)?  (implicit@into)
         archive.writestr("member", b"content")
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:  # (implicit@call)?
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:  # (implicit@call)?  (implicit@into) (swallowed@back) (swallowed@into)
         assert archive.read("member") == b"content"
 
 
 def test_tarfile(tmp_path):
     (tmp_path / "member").write_bytes(b"content")
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:  # (implicit@back) (implicit@into)
         archive.add(tmp_path / "member", "member")
-    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:  # (implicit@back) (implicit@into)
         assert archive.getnames() == ["member"]
 
 
 def test_gzip(tmp_path):
-    with gzip.open(tmp_path / "a.gz", "wt", encoding="ascii") as file:
+    with gzip.open(tmp_path / "a.gz", "wt", encoding="ascii") as file:  # (implicit@back)? (implicit@into)
         file.write("content")
     assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == b"content"
 
 
 def test_lzma(tmp_path):
-    with lzma.open(tmp_path / "a.xz", "wb") as file:
+    with lzma.open(tmp_path / "a.xz", "wb") as file:  # (implicit@into)
         file.write(b"content")
     assert lzma.decompress((tmp_path / "a.xz").read_bytes()) == b"content"
 
@@ -86,7 +86,7 @@ def test_json(tmp_path):
 
 def test_csv(tmp_path):
     path = tmp_path / "a.csv"
-    with path.open("w", newline="", encoding="ascii") as file:
+    with path.open("w", newline="", encoding="ascii") as file:  # (implicit@back)?
         writer = csv.DictWriter(file, ["a", "b"])
         writer.writeheader()
         writer.writerows({"a": number, "b": -number} for number in range(3))
@@ -100,7 +100,7 @@ def test_pickle(tmp_path):
 
 
 def test_shelve(tmp_path):
-    with shelve.Shelf(dbm.dumb.open(str(tmp_path / "shelf"), "c")) as shelf:
+    with shelve.Shelf(dbm.dumb.open(str(tmp_path / "shelf"), "c")) as shelf:  # (swallowed@back)
         shelf["key"] = [1, 2]
         assert shelf["key"] == [1, 2]
 
@@ -108,7 +108,7 @@ def test_shelve(tmp_path):
 def test_mmap(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:  # (implicit@back)?
         mapped[:3] = b"abc"
         mapped.flush()
     assert path.read_bytes().startswith(b"abcx")
@@ -139,35 +139,35 @@ def test_sqlite_in_a_file(tmp_path):
 
 
 def test_temporary_file():
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file:  # (implicit@back)
         file.write(b"content")
         file.seek(0)
         assert file.read() == b"content"
 
 
 def test_named_temporary_file():
-    with tempfile.NamedTemporaryFile() as file:
+    with tempfile.NamedTemporaryFile() as file:  # (implicit@back) (implicit@into) (replaced@back)?
         file.write(b"content")
         file.flush()
         assert os.path.getsize(file.name) == 7
 
 
 def test_spooled_temporary_file():
-    with tempfile.SpooledTemporaryFile(max_size=10) as file:  # (implicit@call)?
+    with tempfile.SpooledTemporaryFile(max_size=10) as file:  # (implicit@call)?  (implicit@into)
         file.write(b"x" * 5)
-        file.write(b"x" * 10)
+        file.write(b"x" * 10)  # (implicit@back)?
         assert file.tell() == 15
 
 
 def test_temporary_directory():
-    with tempfile.TemporaryDirectory() as directory:  # (implicit@call)?
+    with tempfile.TemporaryDirectory() as directory:  # (implicit@call)?  (implicit@back)? (implicit@into) (leak@back)?
         pathlib.Path(directory, "file").write_bytes(b"x")
 
 
 def test_mkdtemp_in_tmp_path(tmp_path):
     made = None
     try:
-        made = tempfile.mkdtemp(dir=tmp_path)
+        made = tempfile.mkdtemp(dir=tmp_path)  # (leak@back)? leak@back?
         assert os.path.isdir(made)
     finally:
         if made:
@@ -177,7 +177,7 @@ def test_mkdtemp_in_tmp_path(tmp_path):
 def test_configparser(tmp_path):
     parser = configparser.ConfigParser()
     parser.read_string("[section]\nkey = value\n")
-    with (tmp_path / "a.ini").open("w", encoding="ascii") as file:
+    with (tmp_path / "a.ini").open("w", encoding="ascii") as file:  # (implicit@back)?
         parser.write(file)
     assert configparser.ConfigParser().read(tmp_path / "a.ini") == [str(tmp_path / "a.ini")]
 

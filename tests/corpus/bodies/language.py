@@ -80,7 +80,7 @@ def test_caches():
     def fibonacci(number):
         return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
 
-    class Lazy:
+    class Lazy:  # replaced@into?
         @functools.cached_property
         def value(self):
             return fibonacci(10)
@@ -125,7 +125,7 @@ def test_weak_references():
     thing = Thing()
     weakref.finalize(thing, ended.append, 1)
     known = weakref.WeakValueDictionary(thing=thing)
-    del thing
+    del thing  # (swallowed@back) (swallowed@into)
     assert ended == [1]
     assert not known
 
@@ -225,7 +225,7 @@ def test_arguments():
 
 def test_imports():
     import colorsys
-    import wave
+    import wave  # (swallowed@back) (swallowed@into)?
 
     assert colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)
     assert importlib.import_module("wave") is wave

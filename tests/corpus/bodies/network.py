@@ -44,23 +44,23 @@ def port():
 
 
 def test_socketpair():
-    left, right = socket.socketpair()
-    with left, right:
+    left, right = socket.socketpair()  # (implicit@back)
+    with left, right:  # (implicit@into)
         left.sendall(b"a")
         assert right.recv(1) == b"a"
 
 
 def test_tcp():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:  # (implicit@call)?
-            connection, _ = server.accept()
-            with connection:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # (implicit@back) (implicit@into)
+        with socket.create_connection(server.getsockname()) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
+            connection, _ = server.accept()  # (implicit@back)
+            with connection:  # (implicit@into)
                 client.sendall(b"a")
                 assert connection.recv(1) == b"a"
 
 
 def test_udp():
-    with socket.socket(type=socket.SOCK_DGRAM) as one:  # (implicit@call)
+    with socket.socket(type=socket.SOCK_DGRAM) as one:  # (implicit@call)  (implicit@back) (implicit@into)
         one.bind(("127.0.0.1", 0))
         one.sendto(b"a", one.getsockname())
         assert one.recv(10) == b"a"
@@ -68,34 +68,34 @@ def test_udp():
 
 def test_unix_socket(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with socket.socket(socket.AF_UNIX) as server:  # (implicit@call)
+    with socket.socket(socket.AF_UNIX) as server:  # (implicit@call)  (implicit@back) (implicit@into)
         server.bind("a.sock")
         server.listen()
-        with socket.socket(socket.AF_UNIX) as client:  # (implicit@call)
+        with socket.socket(socket.AF_UNIX) as client:  # (implicit@call)  (implicit@back) (implicit@into)
             client.connect("a.sock")
 
 
 def test_selectors():
-    left, right = socket.socketpair()
-    with left, right, selectors.DefaultSelector() as selector:  # (implicit@call)
+    left, right = socket.socketpair()  # (implicit@back)
+    with left, right, selectors.DefaultSelector() as selector:  # (implicit@call)  (implicit@into)
         selector.register(right, selectors.EVENT_READ)
         left.send(b"a")
         assert [key.fileobj for key, _ in selector.select(10)] == [right]
 
 
 def test_socketserver():
-    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?
-        with socket.create_connection(server.server_address) as client:  # (implicit@call)?
+    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?  (implicit@into)
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
             client.sendall(b"a\n")
-            server.handle_request()
+            server.handle_request()  # (implicit@back) (implicit@into)
             assert client.recv(2) == b"a\n"
 
 
 def test_server_in_a_thread():
-    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?
+    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?  (implicit@into)
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        with socket.create_connection(server.server_address) as client:  # (implicit@call)?
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
             client.sendall(b"a\n")
             assert client.recv(2) == b"a\n"
         thread.join()
@@ -105,11 +105,11 @@ def test_http_client(port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", "/")
-        assert connection.getresponse().read() == b"hello"
+        assert connection.getresponse().read() == b"hello"  # (implicit@back) (implicit@into) (swallowed@back)? (swallowed@into)? swallowed@back? swallowed@into?
 
 
 def test_urllib(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/a?b=c", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/a?b=c", timeout=10) as answer:  # (implicit@back)
         assert answer.read() == b"hello"
     assert urllib.parse.urlsplit("http://host:1/a?b=c").query == "b=c"
 

@@ -26,8 +26,8 @@ def test_sortedcontainers():
 
 def test_idna_and_packaging():
     import idna
-    from packaging.requirements import Requirement
-    from packaging.version import Version
+    from packaging.requirements import Requirement  # (swallowed@back) (swallowed@into)?
+    from packaging.version import Version  # (swallowed@back) (swallowed@into)
 
     assert idna.encode("ドメイン.テスト") == b"xn--eckwd4c7c.xn--zckzah"
     assert Version("1.10") in Requirement("a>=1.9").specifier
@@ -75,29 +75,29 @@ def test_coverage(tmp_path):
 def test_filelock(tmp_path):
     filelock = pytest.importorskip("filelock")
     lock = filelock.FileLock(tmp_path / "a.lock")
-    with lock:
+    with lock:  # (implicit@back) (implicit@into)
         assert lock.is_locked
     assert not lock.is_locked
 
 
 def test_portalocker(tmp_path):
     portalocker = pytest.importorskip("portalocker")
-    with portalocker.Lock(tmp_path / "a", "w", timeout=1) as file:
+    with portalocker.Lock(tmp_path / "a", "w", timeout=1) as file:  # (implicit@back) (implicit@into) (swallowed@back) (swallowed@into)
         file.write("a")
     assert (tmp_path / "a").read_text() == "a"
 
 
 def test_tqdm():
     tqdm = pytest.importorskip("tqdm")
-    assert sum(tqdm.tqdm(range(5), disable=True)) == 10
+    assert sum(tqdm.tqdm(range(5), disable=True)) == 10  # (swallowed@back) (swallowed@into)
 
 
 def test_readerwriterlock():
     rwlock = pytest.importorskip("readerwriterlock.rwlock")
     lock = rwlock.RWLockFair()
-    with lock.gen_rlock():
+    with lock.gen_rlock():  # (leak@back) (leak@into)
         assert threading.active_count() >= 1
-    with lock.gen_wlock():
+    with lock.gen_wlock():  # (leak@back) (leak@into) leak@back?
         pass
 
 

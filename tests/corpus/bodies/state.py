@@ -35,23 +35,23 @@ def changed(value):
 
 def test_exit_stack(tmp_path):
     done = []
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:  # (implicit@back) (implicit@into)
         stack.callback(done.append, "last")
-        file = stack.enter_context(open(tmp_path / "a", "w", encoding="ascii"))  # (implicit@call)
+        file = stack.enter_context(open(tmp_path / "a", "w", encoding="ascii"))  # (implicit@call)  (implicit@into)
         stack.push(lambda *_: done.append("first"))
     assert file.closed
     assert done == ["first", "last"]
 
 
 def test_context_manager():
-    with changed(2):
+    with changed(2):  # (implicit@into)
         assert VALUE == 2
     assert VALUE == 1
 
 
 def test_redirected():
     text = io.StringIO()
-    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):  # (altered@back)? (altered@into) altered@back?
         print("a")
         print("b", file=sys.stderr)
     assert text.getvalue() == "a\nb\n"
@@ -59,20 +59,20 @@ def test_redirected():
 
 def test_chdir(tmp_path):
     before = os.getcwd()
-    with contextlib.chdir(tmp_path):
+    with contextlib.chdir(tmp_path):  # (altered@back)? (altered@into)
         assert os.getcwd() == str(tmp_path)
     assert os.getcwd() == before
 
 
 def test_catch_warnings():
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as seen:  # (altered@back) (altered@into) altered@into
         warnings.simplefilter("always")
         warnings.warn("message", UserWarning, stacklevel=1)
     assert len(seen) == 1
 
 
 def test_patch():
-    with unittest.mock.patch("os.getpid", return_value=7) as fake:
+    with unittest.mock.patch("os.getpid", return_value=7) as fake:  # unusable@into
         assert os.getpid() == 7
     fake.assert_called_once_with()
     assert os.getpid() != 7
@@ -90,7 +90,7 @@ def test_environ():
         os.environ["CORPUS"] = "a"
         assert os.path.expandvars("$CORPUS") == "a"
     finally:
-        os.environ.pop("CORPUS", None)
+        os.environ.pop("CORPUS", None)  # altered@back altered@into
 
 
 def test_handler():
@@ -99,7 +99,7 @@ def test_handler():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.raise_signal(signal.SIGUSR1)
     finally:
-        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(signal.SIGUSR1, handler)  # altered@into
 
 
 def test_signal_mask():
@@ -108,7 +108,7 @@ def test_signal_mask():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # altered@into
 
 
 def test_umask(tmp_path):
@@ -131,7 +131,7 @@ def test_locale():
 
 def test_logging(caplog):
     logger = logging.getLogger("corpus.state")
-    with caplog.at_level(logging.INFO, logger.name):
+    with caplog.at_level(logging.INFO, logger.name):  # (altered@back)? (implicit@back)? (implicit@into)
         logger.info("message %d", 1)
     assert caplog.messages == ["message 1"]
 
@@ -143,7 +143,7 @@ def test_logging_handler():
         logger.addHandler(handler)
         logger.error("message")
     finally:
-        logger.removeHandler(handler)
+        logger.removeHandler(handler)  # altered@into
         handler.close()
     assert text.getvalue() == "message\n"
 
@@ -155,8 +155,8 @@ def test_logging_to_a_file(tmp_path):
         logger.addHandler(handler)
         logger.error("message")
     finally:
-        logger.removeHandler(handler)
-        handler.close()
+        logger.removeHandler(handler)  # (implicit@back) altered@into leak@into
+        handler.close()  # (implicit@into)
     assert (tmp_path / "log").exists()
 
 
@@ -203,7 +203,7 @@ def test_recursion_limit():
 def test_module_from_a_file(tmp_path, monkeypatch):
     (tmp_path / "corpus_module.py").write_text("VALUE = 3\n", encoding="ascii")
     monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module("corpus_module")
+    module = importlib.import_module("corpus_module")  # (swallowed@back)
     try:
         assert module.VALUE == 3
     finally:
@@ -220,7 +220,7 @@ def test_tmp_paths(tmp_path, tmp_path_factory):
 def test_capsys(capsys):
     print("a")
     assert capsys.readouterr().out == "a\n"
-    with capsys.disabled():
+    with capsys.disabled():  # (altered@back)? (implicit@back)? (implicit@into) altered@back?
         pass
 
 
@@ -232,7 +232,7 @@ def test_capfd(capfd):
 def test_monkeypatch(monkeypatch):
     monkeypatch.setenv("CORPUS", "a")
     monkeypatch.setattr(os, "getpid", lambda: 7)
-    with monkeypatch.context() as inner:
+    with monkeypatch.context() as inner:  # (implicit@back)? (implicit@into)
         inner.setattr(os, "getpid", lambda: 8)
         assert os.getpid() == 8
     assert os.getpid() == 7
@@ -242,6 +242,6 @@ def test_recwarn(recwarn, request):
     warnings.warn("message", UserWarning, stacklevel=1)
     assert recwarn.pop(UserWarning).category is UserWarning
     request.addfinalizer(functools.partial(len, ""))
-    with pytest.warns(UserWarning), pytest.raises(KeyError):
+    with pytest.warns(UserWarning), pytest.raises(KeyError):  # (altered@back) (altered@into)
         warnings.warn("message", UserWarning, stacklevel=1)
         raise KeyError

@@ -9,14 +9,14 @@ def test_run():
         await asyncio.sleep(0)
         return 1
 
-    assert asyncio.run(main()) == 1
+    assert asyncio.run(main()) == 1  # (implicit@into) (swallowed@back)?
 
 
 def test_to_thread():
     async def main():
         return await asyncio.to_thread(sum, [1, 2])
 
-    assert asyncio.run(main()) == 3
+    assert asyncio.run(main()) == 3  # (implicit@into) (swallowed@back)?
 
 
 def test_gather():
@@ -27,7 +27,7 @@ def test_gather():
     async def main():
         return await asyncio.gather(*(work(number) for number in range(3)))
 
-    assert asyncio.run(main()) == [0, 1, 2]
+    assert asyncio.run(main()) == [0, 1, 2]  # (implicit@into) (swallowed@back)?
 
 
 def test_task_group():
@@ -37,7 +37,7 @@ def test_task_group():
             second = group.create_task(asyncio.sleep(0.0001, 2))
         return first.result() + second.result()
 
-    assert asyncio.run(main()) == 3
+    assert asyncio.run(main()) == 3  # (implicit@into) (swallowed@back)?
 
 
 def test_cancelled():
@@ -48,7 +48,7 @@ def test_cancelled():
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    asyncio.run(main())
+    asyncio.run(main())  # (implicit@into) (swallowed@back)?
 
 
 def test_timeout():
@@ -57,7 +57,7 @@ def test_timeout():
             async with asyncio.timeout(0.001):
                 await asyncio.sleep(60)
 
-    asyncio.run(main())
+    asyncio.run(main())  # (implicit@into) (swallowed@back)?
 
 
 def test_async_generator():
@@ -70,7 +70,7 @@ def test_async_generator():
         async with contextlib.aclosing(numbers()) as some:
             return [number async for number in some]
 
-    assert asyncio.run(main()) == [0, 1, 2]
+    assert asyncio.run(main()) == [0, 1, 2]  # (implicit@into) (swallowed@back)?
 
 
 def test_async_generator_left_early():
@@ -86,7 +86,7 @@ def test_async_generator_left_early():
             async for number in some:
                 return number
 
-    assert asyncio.run(main()) == 1
+    assert asyncio.run(main()) == 1  # (implicit@into) (swallowed@back)?
 
 
 def test_async_context_manager():
@@ -101,7 +101,7 @@ def test_async_context_manager():
             assert lock.locked()
         assert not lock.locked()
 
-    asyncio.run(main())
+    asyncio.run(main())  # (implicit@into) (swallowed@back)?
 
 
 def test_async_queue():
@@ -116,7 +116,7 @@ def test_async_queue():
             group.create_task(put())
             return [await queue.get() for _ in range(3)]
 
-    assert asyncio.run(main()) == [0, 1, 2]
+    assert asyncio.run(main()) == [0, 1, 2]  # (implicit@into) (swallowed@back)?
 
 
 def test_synchronised():
@@ -128,49 +128,49 @@ def test_synchronised():
                 event.set()
                 condition.notify_all()
 
-    asyncio.run(main())
+    asyncio.run(main())  # (implicit@into) (swallowed@back)?
 
 
 def test_async_subprocess():
     async def main():
-        process = await asyncio.create_subprocess_exec("echo", "a", stdout=asyncio.subprocess.PIPE)
-        out, _ = await process.communicate()
+        process = await asyncio.create_subprocess_exec("echo", "a", stdout=asyncio.subprocess.PIPE)  # (implicit@back)? leak@back?
+        out, _ = await process.communicate()  # (implicit@back)? (implicit@into)? leak@back? leak@into?
         return out
 
-    assert asyncio.run(main()) == b"a\n"
+    assert asyncio.run(main()) == b"a\n"  # (implicit@into) (swallowed@back)?
 
 
 def test_streams():
     async def answer(reader, writer):  # (implicit@entry)?
-        writer.write(await reader.readline())
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        writer.write(await reader.readline())  # (implicit@back) (implicit@into)
+        await writer.drain()  # (implicit@back) (implicit@into)
+        writer.close()  # (implicit@back) (implicit@into)
+        await writer.wait_closed()  # (implicit@back) (implicit@into)
 
     async def main():
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         async with server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            writer.write(b"a\n")
-            line = await reader.readline()
+            writer.write(b"a\n")  # (implicit@back) (implicit@into)
+            line = await reader.readline()  # (implicit@back) (implicit@into)
             writer.close()
             await writer.wait_closed()
         return line
 
-    assert asyncio.run(main()) == b"a\n"
+    assert asyncio.run(main()) == b"a\n"  # (implicit@back) (implicit@into) (swallowed@back)?
 
 
 def test_runner():
-    with asyncio.Runner() as runner:
-        assert runner.run(asyncio.sleep(0, 1)) == 1
-        assert runner.run(asyncio.sleep(0, 2)) == 2
+    with asyncio.Runner() as runner:  # (leak@back) (leak@into) (swallowed@back)
+        assert runner.run(asyncio.sleep(0, 1)) == 1  # (implicit@into) (swallowed@back)? (swallowed@into)?
+        assert runner.run(asyncio.sleep(0, 2)) == 2  # (implicit@into) (swallowed@back)? (swallowed@into)?
 
 
 def test_executor_of_the_loop():
     async def main():
         return await asyncio.get_running_loop().run_in_executor(None, len, "abc")
 
-    assert asyncio.run(main()) == 3
+    assert asyncio.run(main()) == 3  # (implicit@into) (swallowed@back)?
 
 
 def test_anyio():

@@ -30,7 +30,7 @@ def test_event():
     try:
         thread.start()
     finally:
-        event.set()
+        event.set()  # leak@into
     thread.join()
 
 
@@ -54,7 +54,7 @@ def test_condition():
             condition.notify_all()
 
     thread = threading.Thread(target=produce, daemon=True)
-    with condition:
+    with condition:  # (leak@back)? leak@back? leak@into
         thread.start()
         assert condition.wait_for(lambda: ready, 10)
     thread.join()
@@ -75,7 +75,7 @@ def test_barrier():
 
 def test_locks():
     plain, reentrant, count = threading.Lock(), threading.RLock(), threading.BoundedSemaphore(2)
-    with plain, reentrant, reentrant, count:
+    with plain, reentrant, reentrant, count:  # (leak@back) (leak@into)
         assert plain.locked()
     assert not plain.locked()
 
@@ -104,7 +104,7 @@ def test_queue():
         for number in range(5):
             waiting.put(number)
     finally:
-        waiting.put(None)
+        waiting.put(None)  # leak@into
     thread.join()
     waiting.join()
 
@@ -122,12 +122,12 @@ def test_queues_without_threads():
 
 
 def test_thread_pool():
-    with futures.ThreadPoolExecutor(2) as pool:
+    with futures.ThreadPoolExecutor(2) as pool:  # (implicit@into)
         assert list(pool.map(_square, range(5))) == [0, 1, 4, 9, 16]
 
 
 def test_thread_pool_as_completed():
-    with futures.ThreadPoolExecutor(2) as pool:
+    with futures.ThreadPoolExecutor(2) as pool:  # (implicit@into)
         waiting = [pool.submit(_square, number) for number in range(4)]
         done = []
         for future in futures.as_completed(waiting):  # (implicit@jump)? (implicit@call)?: a suspended generator
@@ -145,13 +145,13 @@ def test_queue_listener():
     logger = logging.getLogger("corpus.listener")
     sender = logging.handlers.QueueHandler(records)
     listener = logging.handlers.QueueListener(records, handler)
-    logger.addHandler(sender)
+    logger.addHandler(sender)  # (altered@back)
     try:
-        listener.start()
+        listener.start()  # replaced@into?
         logger.warning("message")
     finally:
-        logger.removeHandler(sender)
-        listener.stop()
+        logger.removeHandler(sender)  # altered@into leak@back leak@into
+        listener.stop()  # (swallowed@back) leak@into
         handler.close()
 
 
