@@ -224,7 +224,7 @@ class AuditingSession:
             self._seeing,
             self._extensions,
             seconds,
-            self._descriptors | (self._first.descriptors if self._first else frozenset()),
+            self._known_descriptors(),
             self._channels_of(item),
             self._blocked,
             progress=self._progress,
@@ -274,13 +274,17 @@ class AuditingSession:
         used = fixtures(item) if item is not None else []
         return {thread for fixture in used for thread in self._threads.get(fixture, ()) if thread.is_alive()}
 
+    def _known_descriptors(self) -> frozenset[int]:
+        """Return those that were open when the session began, and those of the process that is kept cold."""
+        return self._descriptors | (self._first.descriptors if self._first else frozenset())
+
     def _channels_of(self, item: pytest.Item) -> tuple[Channel, ...]:
         """Return what an item shares with other processes and threads, for longer than a run."""
         used = set(fixtures(item))
         channels = [channel for fixture, channel in self._channels.items() if fixture in used and fixture.cached_result]
         threads = sorted(thread.name for thread in self._threads_of(item))
         owned = {fd for channel in self._channels.values() for fd in channel.descriptors}
-        others = map(effects.shared, sorted(effects.descriptors() - self._descriptors - owned))
+        others = map(effects.shared, sorted(effects.descriptors() - self._known_descriptors() - owned))
         return (
             *channels,
             *(Channel("", f"a thread is running: {name}") for name in threads),
