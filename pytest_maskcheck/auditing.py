@@ -9,7 +9,7 @@ import traceback
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from pytest_maskcheck.guarantees import LEDGER
 from pytest_maskcheck.isolation import AuditBrokeError, Page, all_blocked, in_child
 from pytest_maskcheck.messages import Collected, ReachedFirst
 from pytest_maskcheck.points import FIRST
-from pytest_maskcheck.reach import paused, running
+from pytest_maskcheck.reach import measures_forks, paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import name
@@ -89,6 +89,9 @@ class FirstUse:
         self._leave = leave
         self.reason = ""
         self._page: Page | None = None
+        self._measurement: Any = None
+        self.seconds = 0.0
+        """How long it took to fork: part of what pytest measures of the test."""
         self._said: Generator[object, None, Death | None] | None = None
         self._reader = self._writer = -1
         self.descriptors: frozenset[int] = frozenset()
@@ -101,7 +104,8 @@ class FirstUse:
         self.reason = _against_fork(self._order(0.0))
         if self.reason:
             return
-        before = effects.descriptors()
+        began, before = time.perf_counter(), effects.descriptors()
+        self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
         self._said = in_child(self._wait, self._page, lambda: _SILENCE, leader=True, orphan=True)
@@ -109,6 +113,7 @@ class FirstUse:
         os.close(self._reader)
         self._reader = -1
         self.descriptors = effects.descriptors() - before
+        self.seconds = time.perf_counter() - began
 
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
@@ -147,7 +152,7 @@ class FirstUse:
         assert isinstance(item, pytest.Function)
         tempfile.tempdir = os.path.join(go.directory, "t")
         work = Work(order, item, go.directory)
-        with _in_its_own(work, tell):
+        with _in_its_own(work, tell, self._measurement):
             work.first(tell, go.warm)
 
     def close(self) -> None:
@@ -169,6 +174,8 @@ def _against_fork(order: Order) -> str:
         return f"runs share the process of the session: {order.why}"
     if threading.active_count() > 1:
         return "a fork would lose running threads"
+    if measures_forks():
+        return "coverage's patch measures each process that is forked"
     shared = map(effects.shared, sorted(effects.descriptors() - order.descriptors))
     return next(filter(None, shared), "")  # its other end would wait for this process, too, to close it
 
@@ -320,13 +327,14 @@ def _limit(work: Work) -> float:
 def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
     """Audit in a forked process, which may be silent for so long, and give all that it says to ``take``."""
     page = Page()
+    measurement = running()
 
     def auditor(say: Tell) -> None:
         def tell(message: object) -> None:
             page.begin(0)
             say(message)
 
-        with _in_its_own(work, tell):
+        with _in_its_own(work, tell, measurement):
             work.isolated(tell)
 
     try:
@@ -339,9 +347,8 @@ def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
 
 
 @contextmanager
-def _in_its_own(work: Work, tell: Tell) -> Iterator[None]:
-    """Make a forked process the test's own: output, directories, handlers and measurement."""
-    measurement = running()
+def _in_its_own(work: Work, tell: Tell, measurement: Any) -> Iterator[None]:
+    """Make a forked process the test's own: output, directories, handlers; and pause what measured before the fork."""
     own_output(work.item.config)
     own_directory(work.item.config, work.directory)
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -47,6 +47,16 @@ def running() -> coverage.Coverage | None:
     return coverage.Coverage.current()
 
 
+def measures_forks() -> bool:
+    """Tell whether coverage's ``patch`` makes each forked process measure itself and save what it measured."""
+    measurement = running()
+    try:
+        patches = measurement.get_option("run:patch") if measurement is not None else ()
+    except coverage.CoverageException:  # coverage before 7.10
+        return False
+    return not {"fork", "_exit"}.isdisjoint(_strings(patches))
+
+
 _SWITCHES = ("start", "stop", "save", "switch_context")
 """What plugins call on a measurement between one test phase and the next; without effect while it is paused."""
 

@@ -386,8 +386,13 @@ def _unlogged(config: pytest.Config) -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextmanager
-def replaced_runtest(item: pytest.Function, around: Callable[[Body], None]) -> Iterator[None]:
-    """Call ``around(body)`` where pytest, or ``unittest`` between ``setUp`` and ``tearDown``, would call the body."""
+def replaced_runtest(
+    item: pytest.Function, around: Callable[[Body], None], begins: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Call ``around(body)`` where pytest, or ``unittest`` between ``setUp`` and ``tearDown``, would call the body.
+
+    ``begins`` is called before, also before ``setUp``.
+    """
     original = item.runtest
 
     def runtest_of_unittest() -> None:
@@ -399,7 +404,14 @@ def replaced_runtest(item: pytest.Function, around: Callable[[Body], None]) -> I
         finally:
             del case._callTestMethod  # noqa: SLF001
 
-    item.runtest = runtest_of_unittest if _is_unittest(item) else lambda: around(original)  # type: ignore[method-assign]
+    def runtest() -> None:
+        begins()
+        if _is_unittest(item):
+            runtest_of_unittest()
+        else:
+            around(original)
+
+    item.runtest = runtest  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -418,6 +430,7 @@ def let_go(item: pytest.Item) -> None:
         if definition.scope == "function":  # it was about to be set up
             definition.cached_result = None
             definition._finalizers.clear()  # noqa: SLF001
+    vars(item).pop("runtest", None)
     function: Any = item
     function._request = False  # noqa: SLF001
     function.funcargs = None
@@ -426,7 +439,7 @@ def let_go(item: pytest.Item) -> None:
 def ordinary_run(
     item: pytest.Item, begins: Callable[[], object] = lambda: None
 ) -> tuple[list[pytest.TestReport], bool]:
-    """Run the item as usual, without logging; ``begins`` is called before its body.
+    """Run the item as usual, without logging; ``begins`` is called before it, its fixtures are set up by then.
 
     Returns:
         Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
@@ -436,11 +449,10 @@ def ordinary_run(
     def around(body: Body) -> None:
         nonlocal begun, completed
         begun = True
-        begins()
         body()
         completed = True
 
-    with replaced_runtest(item, around) if isinstance(item, pytest.Function) else nullcontext():
+    with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():
         reports = _protocol(item)
     passed = any(report.when == "call" and report.passed for report in reports)
     return reports, completed if begun else passed

@@ -167,7 +167,7 @@ class AuditingSession:
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
-                seconds = sum(report.duration for report in reports)
+                seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
                 call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
         leave(item, nextitem, reports)
         for report in reports:

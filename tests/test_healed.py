@@ -439,10 +439,10 @@ def test_what_the_next_run_does_not_mind_is_no_finding(sound, name):
 
 
 def test_state_that_nobody_minds_costs_no_processes(sound):
-    """An auditing process and a worker for each test, few more: not one for each point."""
+    """An auditing process and a worker for each test, three for its first use, few more: not one for each point."""
     audits, forks = sound
     assert sum(len(audit.points) for audit in audits.values()) > 30
-    assert forks < 25
+    assert forks < 25 + 3 * len(audits)
 
 
 def test_a_reproduction_line_reproduces(broken, audit_folder):

@@ -225,7 +225,7 @@ def test_every_run_has_what_the_first_has(audits, found, name):
     audit = audits[name]
     assert not audit.refused
     assert audit.audited == len(audit.points) > 0
-    assert not audit.not_audited
+    assert all(reason.startswith("further hit") for reason in audit.not_audited)  # of code out of scope, in event loops
     source = (PREAMBLE + dedent(PROGRAMS[name])).splitlines()
     assert {source[line - 1].strip() for line, _ in found(audit)} == (
         {"LOCK.acquire()  # leak@call"} if " unsafe()" in PROGRAMS[name] else set()

@@ -296,7 +296,7 @@ class TestIt(unittest.TestCase):
     )
     audited = audit(source, "-v", *options)
     audited.result.stdout.re_match_lines([r"=+ 2 passed, 1 warning, 4 subtests passed in .*"])
-    assert not any(audit.defects for audit in audited.audits)
+    assert not any(audit.failures for audit in audited.audits)
 
 
 @pytest.mark.skipif(not find_spec("pytest_timeout"), reason="needs pytest-timeout")

@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_maskcheck.results import Audit, Verdict
+from pytest_maskcheck.results import Audit, Category, Verdict
 
 PREAMBLE = """
 import os, pytest, threading
@@ -166,12 +166,14 @@ def test_a_leak_before_try_is_one_defect_at_one_point(audits, name, about):
 
 
 def test_one_resource_lost_at_several_points_is_one_defect(audits):
-    """The descriptor that is lost on the way into and out of a context manager in Python makes one defect."""
-    (defect,) = audits["python_exit"].defects
-    assert [(point.function, point.kind) for point in defect.points] == [
-        ("Guard.__enter__", "call"),
-        ("Guard.__exit__", "entry"),
-    ]
+    """The descriptor that is lost on the way into and out of a context manager in Python makes one defect of each category."""
+    defects = {defect.category: defect for defect in audits["python_exit"].failures}
+    assert {
+        category: [(point.function, point.kind) for point in defect.points] for category, defect in defects.items()
+    } == {
+        Category.OWN: [("Guard.__enter__", "call")],
+        Category.CLEANUP: [("Guard.__exit__", "entry")],
+    }
 
 
 def test_a_with_statement_is_blamed_on_the_interpreter_where_that_is_at_fault(audits):
