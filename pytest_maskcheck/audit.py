@@ -616,7 +616,11 @@ class Judge:
             yield Finding(Verdict.SWALLOWED, "finalizer", where, detail, self.rules.strict or left)
         elif due and not self.rules.may_swallow:
             detail = "the interrupt was raised but did not come out of the test"
-            yield Finding(Verdict.SWALLOWED, "exception", "", detail)
+            package = ""
+            if ran.caught is not None:
+                package = package_of(ran.caught)
+                detail += f": {ran.caught.path}:{ran.caught.line} caught it, in {ran.caught.function}"
+            yield Finding(Verdict.SWALLOWED, "exception", "", detail, package=package)
 
 
 def _raised_inside(point: Point, raised: Raised) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.interrupts.base import OUTERMOST, Strike
+from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, line_of
 from pytest_maskcheck.raised import (
     Entry,
     Raised,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.results import Frame
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
 """Seconds between looks at what may vanish by itself: 50 ms in all."""
@@ -208,12 +209,22 @@ class Runner:
             ):  # a child forked by the code under test and lost: it would go on with the session
                 kill(getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
+            ran.caught = self._caught(ran.strike)
             try:
                 if self.here and self._is_users_own(ran.strike, error):
                     raise self._presentable(error, ran.strike)
                 self._readings(ran, befores, error, watch)
             finally:
                 together.finish(befores)
+
+    def _caught(self, strike: Strike) -> Frame | None:
+        """Return the line that caught an interrupt in code out of scope, if that is out of scope, too; let go of the interrupt."""
+        error, strike.kept = strike.kept, None
+        trace = error.__traceback__ if error is not None else None
+        if trace is None:
+            return None
+        code = trace.tb_frame.f_code
+        return None if self.in_scope(code.co_filename) else self.names.frame(code, line_of(code, trace.tb_lasti))
 
     def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""

@@ -61,6 +61,7 @@ class Ran(Packed):
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
         broken: guarantees that do not hold.
+        caught: the line out of scope that caught the interrupt, if it was one.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
@@ -80,6 +81,7 @@ class Ran(Packed):
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
+    caught: Frame | None = None
     lost: tuple[str, ...] = ()
     late: bool = False
     trouble: str = ""

@@ -28,6 +28,12 @@ LIBRARY = """
         except KeyboardInterrupt:
             raise ValueError("not the interrupt")
 
+    def swallows():
+        try:
+            len("x")
+        except BaseException:
+            pass
+
     class Holder:
         def __enter__(self):
             self.held = LOCK
@@ -103,6 +109,17 @@ PROGRAMS = {
     def test_it():
         library.replaces()
     """,
+    "swallowed": """
+    @pytest.mark.interrupt_safe
+    def test_it():
+        library.swallows()
+    """,
+    "swallowed_by_itself": """
+    @pytest.mark.interrupt_safe
+    def test_it():
+        with contextlib.suppress(BaseException):
+            library.nothing()
+    """,
     "in_a_with_block": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -154,6 +171,14 @@ def test_with_strict_what_is_lost_inside_fails(audits):
 def test_a_replaced_interrupt_is_of_who_replaces_it(audits):
     (defect,) = defects(audits["replaced"], Verdict.REPLACED)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
+
+
+def test_a_swallowed_interrupt_is_of_who_catches_it(audits):
+    """The line that catches is named; code in scope that catches it, by ``except`` or a context manager, fails."""
+    (defect,) = defects(audits["swallowed"], Verdict.SWALLOWED)
+    assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
+    assert "library.py:" in defect.detail
+    assert any(defect.category is Category.OWN for defect in audits["swallowed_by_itself"].failures)
 
 
 def test_what_the_releasing_call_loses_is_a_class_of_its_own(audits):

@@ -100,6 +100,11 @@ class Trigger:
     since: Trigger | None = None
     detour: Detour | None = None
 
+    @property
+    def is_outside(self) -> bool:
+        """Whether the interrupt is raised in code out of scope."""
+        return self.since is not None or (self.callee is not None and self.event != "PY_RETURN")
+
     def codes(self) -> tuple[CodeType, ...]:
         """Return the code that has to run for the trigger to come."""
         since = self.since.codes() if self.since is not None else ()
@@ -331,6 +336,8 @@ class Strike:
         withdrawn: it was held back to the end of the run, and taken back.
         handler: how the handler in force is called in reports; ``""`` for Python's own.
         handler_code: the code of that handler, if it is written in Python.
+        kept: what the handler raised, of an interrupt in code out of scope, until the run is over: its traceback then ends at
+            the frame that caught it.
         code, offset, context: where it fired.
         strayed: it fired in another calling context than the hit that was meant.
         earlier: the first of two interrupts, if this is the second.
@@ -346,6 +353,7 @@ class Strike:
     withdrawn: bool = False
     handler: str = ""
     handler_code: CodeType | None = None
+    kept: BaseException | None = None
     code: CodeType | None = None
     offset: int = -1
     context: Context = ()

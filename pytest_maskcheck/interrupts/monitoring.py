@@ -251,6 +251,7 @@ def _deliver(
     elif trigger.callee is not None:
         place = frame.f_back
     delivery.fires(place or frame, in_scope)
+    delivery.keeps = trigger.is_outside
     if mode == "raise":
         delivery.by_force(frame)
         return None

@@ -384,6 +384,7 @@ class _Striker(_Tracer):
         super().__init__(in_scope, mode)
         self._trigger = trigger
         self._delivery = delivery
+        delivery.keeps = trigger.is_outside
         self._at_once = at_once
         self._await(trigger.since or trigger)
 
@@ -514,6 +515,7 @@ class _Passing(_Tracer):
                 settrace(None)
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
+                delivery.keeps = trigger.is_outside
                 beyond = place.f_back if trigger.leaves else place if trigger.since else None
                 delivery.fires(site_of(beyond, self.in_scope) or place, self.in_scope)
                 return delivery
