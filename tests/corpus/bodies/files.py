@@ -21,10 +21,7 @@ import zipfile
 def test_pathlib(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n", encoding="utf-8")  # (leak@back)
-    assert path.read_text(encoding="utf-8").split() == [
-        "one",
-        "two",
-    ]  # leak@call: it has its first name  leak@back leak@into
+    assert path.read_text(encoding="utf-8").split() == ["one", "two"]  # leak@call: it has its first name  leak@back leak@into
     path.rename(tmp_path / "b.txt")  # leak@back leak@into
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.txt"]
 
@@ -57,9 +54,7 @@ def test_shutil(tmp_path):
 def test_zipfile(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:  # (implicit@call)?  (implicit@into)
         archive.writestr("member", b"content")
-    with zipfile.ZipFile(
-        tmp_path / "a.zip"
-    ) as archive:  # (implicit@call)?  (implicit@into) (swallowed@back) (swallowed@into)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:  # (implicit@call)?  (implicit@into) (swallowed@back) (swallowed@into)
         assert archive.read("member") == b"content"
 
 

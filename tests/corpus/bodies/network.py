@@ -52,9 +52,7 @@ def test_socketpair():
 
 def test_tcp():
     with socket.create_server(("127.0.0.1", 0)) as server:  # (implicit@back) (implicit@into)
-        with socket.create_connection(
-            server.getsockname()
-        ) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
+        with socket.create_connection(server.getsockname()) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
             connection, _ = server.accept()  # (implicit@back)
             with connection:  # (implicit@into)
                 client.sendall(b"a")
@@ -87,9 +85,7 @@ def test_selectors():
 
 def test_socketserver():
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?  (implicit@into)
-        with socket.create_connection(
-            server.server_address
-        ) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
             client.sendall(b"a\n")
             server.handle_request()  # (implicit@back) (implicit@into)
             assert client.recv(2) == b"a\n"
@@ -99,9 +95,7 @@ def test_server_in_a_thread():
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?  (implicit@into)
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        with socket.create_connection(
-            server.server_address
-        ) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
             client.sendall(b"a\n")
             assert client.recv(2) == b"a\n"
         thread.join()
@@ -111,9 +105,7 @@ def test_http_client(port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", "/")
-        assert (
-            connection.getresponse().read() == b"hello"
-        )  # (implicit@back) (implicit@into) (swallowed@back)? (swallowed@into)? swallowed@back? swallowed@into?
+        assert connection.getresponse().read() == b"hello"  # (implicit@back) (implicit@into) (swallowed@back)? (swallowed@into)? swallowed@back? swallowed@into?
 
 
 def test_urllib(port):

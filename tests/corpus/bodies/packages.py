@@ -82,9 +82,7 @@ def test_filelock(tmp_path):
 
 def test_portalocker(tmp_path):
     portalocker = pytest.importorskip("portalocker")
-    with portalocker.Lock(
-        tmp_path / "a", "w", timeout=1
-    ) as file:  # (implicit@back) (implicit@into) (swallowed@back) (swallowed@into)
+    with portalocker.Lock(tmp_path / "a", "w", timeout=1) as file:  # (implicit@back) (implicit@into) (swallowed@back) (swallowed@into)
         file.write("a")
     assert (tmp_path / "a").read_text() == "a"
 

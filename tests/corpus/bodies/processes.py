@@ -17,9 +17,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def test_subprocess_run():
-    done = subprocess.run(
-        ["echo", "a"], check=True, capture_output=True, text=True
-    )  # (swallowed@back) (swallowed@into)
+    done = subprocess.run(["echo", "a"], check=True, capture_output=True, text=True)  # (swallowed@back) (swallowed@into)
     assert done.stdout == "a\n"
 
 
@@ -30,18 +28,14 @@ def test_check_output_with_input():
 def test_popen():
     pipe = subprocess.PIPE
     # A dropped Popen is kept by subprocess, with the pipe from which the program waits to read.
-    with subprocess.Popen(
-        ["cat"], stdin=pipe, stdout=pipe
-    ) as process:  # leak@call? (implicit@call)?  (implicit@back) (implicit@into)
+    with subprocess.Popen(["cat"], stdin=pipe, stdout=pipe) as process:  # leak@call? (implicit@call)?  (implicit@back) (implicit@into)
         assert process.communicate(b"a", timeout=10) == (b"a", None)
 
 
 def test_popen_killed():
     process = None
     try:
-        process = subprocess.Popen(
-            ["sleep", "60"]
-        )  # leak@call? (implicit@call)?: it runs on  (implicit@back) (leak@back)
+        process = subprocess.Popen(["sleep", "60"])  # leak@call? (implicit@call)?: it runs on  (implicit@back) (leak@back)
         assert process.poll() is None
     finally:
         if process is not None:
@@ -89,17 +83,13 @@ def test_process_by_spawn():
 
 @few
 def test_pool_by_fork():
-    with FORK.Pool(
-        2
-    ) as pool:  # (implicit@call)?: its pipes are never closed  (implicit@back) (implicit@into) (leak@back)?
+    with FORK.Pool(2) as pool:  # (implicit@call)?: its pipes are never closed  (implicit@back) (implicit@into) (leak@back)?
         assert pool.map(abs, [-1, -2]) == [1, 2]  # (implicit@back)? (implicit@into)
 
 
 @few
 def test_pool_by_spawn():
-    with SPAWN.Pool(
-        1
-    ) as pool:  # (implicit@call)?: its pipes are never closed  (implicit@back) (implicit@into) (leak@back)?
+    with SPAWN.Pool(1) as pool:  # (implicit@call)?: its pipes are never closed  (implicit@back) (implicit@into) (leak@back)?
         assert pool.apply(abs, [-1]) == 1  # (implicit@back)? (implicit@into)
 
 
@@ -147,9 +137,7 @@ def test_lock_of_processes():
 
 
 def test_shared_memory():
-    memory = shared_memory.SharedMemory(
-        create=True, size=10
-    )  # leak@call? (implicit@call)?: its name is lost  (implicit@back) (leak@back)
+    memory = shared_memory.SharedMemory(create=True, size=10)  # leak@call? (implicit@call)?: its name is lost  (implicit@back) (leak@back)
     try:
         memory.buf[:3] = b"abc"
         copy = bytes(memory.buf[:3])

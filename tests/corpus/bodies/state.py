@@ -51,10 +51,7 @@ def test_context_manager():
 
 def test_redirected():
     text = io.StringIO()
-    with (
-        contextlib.redirect_stdout(text),
-        contextlib.redirect_stderr(text),
-    ):  # (altered@back)? (altered@into) altered@back?
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):  # (altered@back)? (altered@into) altered@back?
         print("a")
         print("b", file=sys.stderr)
     assert text.getvalue() == "a\nb\n"

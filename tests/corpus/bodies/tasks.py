@@ -133,9 +133,7 @@ def test_synchronised():
 
 def test_async_subprocess():
     async def main():
-        process = await asyncio.create_subprocess_exec(
-            "echo", "a", stdout=asyncio.subprocess.PIPE
-        )  # (implicit@back)? leak@back?
+        process = await asyncio.create_subprocess_exec("echo", "a", stdout=asyncio.subprocess.PIPE)  # (implicit@back)? leak@back?
         out, _ = await process.communicate()  # (implicit@back)? (implicit@into)? leak@back? leak@into?
         return out
 
