@@ -26,7 +26,7 @@ EXPECTED: dict[str, set[str]] = {
     "test_bare_with.py::test_bare": {"(implicit implicit unclosed file <tmp_path>/file)", *WITH_IS_OPEN},
     "test_bare_with.py::test_bare_strict": {"implicit implicit unclosed file <tmp_path>/file", *WITH_IS_OPEN},
     "test_bare_with.py::test_shield_strict": set(),
-    "test_many_handlers.py::test_sigint_last": {"altered handler SIGTERM"},
+    "test_many_handlers.py::test_sigint_last": {"altered handler SIGTERM", "(altered handler SIGTERM)"},
     "test_many_handlers.py::test_sigint_first": {"altered handler SIGTERM"},
     "test_many_handlers.py::test_mask": set(),
     "test_mask_stack.py::test_naive": {"leak lock *test_mask_stack.LOCK"},
@@ -39,6 +39,7 @@ EXPECTED: dict[str, set[str]] = {
     "test_pthread_sigmask_threads.py::test_another_thread": {
         "leak lock *test_pthread_sigmask_threads.LOCK",
         "altered sigmask SIGINT",
+        "(altered sigmask SIGINT)",
     },
     "test_pthread_sigmask_threads.py::test_sigmask_refuses": set(),
     "test_pthread_sigmask_threads.py::test_bracket": set(),
@@ -50,6 +51,10 @@ EXPECTED: dict[str, set[str]] = {
     "test_release_and_raise_twice.py::test_bracket": set(),
 }
 """Test -> its defects, as globs on "verdict kind key"; in parentheses those that are only listed."""
+
+
+POSSIBLE = {"test_pthread_sigmask_threads.py::test_another_thread": {"unusable test hang"}}
+"""What may be found, too: which thread gets a signal that one of them blocks is up to the kernel."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,7 @@ def test_a_recipe_has_the_defects_it_tells_of(audits: dict[str, Audit], test: st
     }
     missing = {glob for glob in EXPECTED[test] if not any(fnmatchcase(defect, glob) for defect in found)}
     surplus = {defect for defect in found if not any(fnmatchcase(defect, glob) for glob in EXPECTED[test])}
+    surplus -= POSSIBLE.get(test, set())
     assert (missing, surplus) == (set(), set())
     assert audits[test].audited > 0
 

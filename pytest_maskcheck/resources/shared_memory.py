@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, cast
 
-from pytest_maskcheck.patterns import are_alike
+from pytest_maskcheck.patterns import are_alike, looks_random
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
@@ -109,7 +109,8 @@ class SharedMemories(Objects):
 
     def _may_be_ours(self, name: str) -> bool:
         key = self._key(name)
-        if not name.startswith(_SEMAPHORE) and not any(are_alike(key, seen) for seen in self._learned):
+        known = key in self._learned or (looks_random(key) and any(are_alike(key, seen) for seen in self._learned))
+        if not known and not name.startswith(_SEMAPHORE):
             return False
         with suppress(OSError):
             return os.lstat(f"{_DIRECTORY}/{name}").st_uid == os.getuid()
