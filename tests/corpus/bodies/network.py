@@ -94,8 +94,8 @@ def test_socketserver():
 def test_server_in_a_thread():
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:  # (implicit@call)?  (implicit@into)
         thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into)
+        thread.start()  # (leak@back)?
+        with socket.create_connection(server.server_address) as client:  # (implicit@call)?  (implicit@back) (implicit@into) leak@into?
             client.sendall(b"a\n")
             assert client.recv(2) == b"a\n"
         thread.join()

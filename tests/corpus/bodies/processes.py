@@ -28,7 +28,7 @@ def test_check_output_with_input():
 def test_popen():
     pipe = subprocess.PIPE
     # A dropped Popen is kept by subprocess, with the pipe from which the program waits to read.
-    with subprocess.Popen(["cat"], stdin=pipe, stdout=pipe) as process:  # leak@call? (implicit@call)?  (implicit@back) (implicit@into)
+    with subprocess.Popen(["cat"], stdin=pipe, stdout=pipe) as process:  # leak@call? (implicit@call)?  (implicit@back) (implicit@into) (leak@into)?
         assert process.communicate(b"a", timeout=10) == (b"a", None)
 
 

@@ -27,7 +27,7 @@ def test_gather():
     async def main():
         return await asyncio.gather(*(work(number) for number in range(3)))
 
-    assert asyncio.run(main()) == [0, 1, 2]  # (implicit@into) (swallowed@back)?
+    assert asyncio.run(main()) == [0, 1, 2]  # (implicit@into)? (swallowed@back)?
 
 
 def test_task_group():
