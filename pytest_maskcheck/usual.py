@@ -12,13 +12,15 @@ Rules:
 3. What differs between uninterrupted runs (:meth:`Usual.learn`) says nothing. Of a dictionary or namespace that has such entries, the
    others are still looked at; of another container that grows with each run, nothing.
 4. No code of the user's is run: only plain values are compared.
-5. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
+5. Of modules out of scope, only the names are looked at, each for the object that it stands for: a monkeypatch of ``os`` is seen.
+6. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
 """
 
 from __future__ import annotations
 
+import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from gc import get_referents
@@ -46,6 +48,12 @@ _LARGE = 10_000
 
 _LEARNING = 3
 """Uninterrupted runs after which what still differs is not learned."""
+
+_SKIPPED = ("threading", "warnings", "pytest_maskcheck")
+"""Modules of which the names say nothing: each fork renews a lock, pytest replaces the filters for each run; and our own.
+
+What is replaced in ``threading`` and ``warnings``, detectors find.
+"""
 
 _code = attrgetter("__code__")
 _namespace_of = object.__getattribute__
@@ -116,6 +124,8 @@ class Usual:
     _namespaces: list[Any] = field(default_factory=list)
     _looks: list[tuple[Any, Look]] = field(default_factory=list)
     _varying: set[str] = field(default_factory=set)
+    _elsewhere: list[tuple[Mapping[str, object], list[int]]] = field(default_factory=list)
+    _restless: set[int] = field(default_factory=set)
 
     def holds(self) -> bool:
         """Tell whether all is as it was when :meth:`take` was called."""
@@ -132,11 +142,13 @@ class Usual:
                 instances, dicts = level.instances(into), level.dicts(into)
         except (TypeError, AttributeError, IndexError):  # another object is where the one that was looked into had been
             return False
-        return True
+        return not any(self._changed_elsewhere())
 
     def learn(self, run: Callable[[], object]) -> None:
         """Find out what varies, an uninterrupted run after :meth:`take`; ``run`` makes further ones."""
         for _ in range(_LEARNING):
+            self._restless.update(map(id, self._changed_elsewhere()))
+            self._elsewhere = self._out_of_scope()
             if self.holds():
                 return
             before = self.fingerprints.take()
@@ -147,6 +159,7 @@ class Usual:
 
     def take(self) -> None:
         """Take what is kept now as usual."""
+        self._elsewhere = self._out_of_scope()
         wanted, looks = self._wanted()
         roots = self._roots()
         self._namespaces = [names for names in map(namespace, self._near()) if id(names) not in looks]
@@ -178,6 +191,19 @@ class Usual:
         for module in list(near.values()):
             near |= {id(value): scope[id(value)] for value in namespace(module).values() if id(value) in scope}
         return list((near | {id(each): each for each in scope.values() if not _has_code(each)}).values())
+
+    def _out_of_scope(self) -> list[tuple[Mapping[str, object], list[int]]]:
+        """Return the namespaces of modules out of scope, each with the identities of what its names stand for."""
+        scope = {id(module) for _, module in self.fingerprints.modules()}
+        others = [
+            namespace(module)
+            for name, module in list(sys.modules.items())
+            if id(module) not in scope and name.partition(".")[0] not in _SKIPPED
+        ]
+        return [(names, list(map(id, names.values()))) for names in others if id(names) not in self._restless]
+
+    def _changed_elsewhere(self) -> Iterator[Mapping[str, object]]:
+        return (names for names, values in self._elsewhere if list(map(id, names.values())) != values)
 
     def _roots(self) -> tuple[object, ...]:
         return tuple(value for _, value in self.fingerprints.roots())

@@ -208,6 +208,37 @@ def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
     assert not usual.holds()
 
 
+def test_names_of_modules_out_of_scope_are_looked_at(usual, monkeypatch):
+    """A monkeypatch is seen; what they keep is not."""
+    monkeypatch.setitem(sys.modules, "away", away := types.ModuleType("away"))
+    away.function, away.kept = len, []
+    usual.take()
+    away.kept.append(1)
+    assert usual.holds()
+    away.function = max
+    assert not usual.holds()
+    away.function = len
+    assert usual.holds()
+
+
+def test_names_out_of_scope_that_vary_are_usual(usual, monkeypatch):
+    """Those of one module; the others are still looked at."""
+    monkeypatch.setitem(sys.modules, "away", away := types.ModuleType("away"))
+    monkeypatch.setitem(sys.modules, "other", other := types.ModuleType("other"))
+    away.last, other.function = object(), len
+
+    def run():
+        away.last = object()
+
+    usual.take()
+    run()
+    usual.learn(run)
+    run()
+    assert usual.holds()
+    other.function = max
+    assert not usual.holds()
+
+
 @pytest.mark.parametrize(("size", "name"), [(10_000, ""), (10_001, "kept.MANY")])
 def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
     """It is left out, and the rest is still looked at."""
@@ -245,6 +276,13 @@ PREAMBLE = """
         len("x")
         flip(door)
         assert not door.open
+
+    def patched():
+        saved, os.getppid = os.getppid, lambda: 0
+        assert os.getppid() == 0
+        len("x")
+        os.getppid = saved
+        assert os.getppid() != 0
 
     def slam(database):
         database.execute("update doors set open = 1 - open")
@@ -328,6 +366,8 @@ PREAMBLE = """
 BROKEN = {
     "module": ("", "toggle(DOOR)", {"strategy": "rerun"}),
     "module_by_snapshots": ("", "toggle(DOOR)", {"strategy": "snapshot"}),
+    "patch": ("", "patched()", {"strategy": "rerun"}),
+    "patch_by_snapshots": ("", "patched()", {"strategy": "snapshot"}),
     "module_here": ("", "toggle(DOOR)", {"isolation": "none"}),
     "fixture": ("door", "toggle(door)", {}),
     "unseen": ("", "next(TURNS); len('x'); assert next(TURNS) == 'b'", {}),
@@ -411,12 +451,13 @@ def test_each_point_that_breaks_something_is_found(broken, name):
         assert audit.audited == len(audit.points)
 
 
-def test_rerun_and_snapshots_agree(broken, results_of):
+@pytest.mark.parametrize("name", ["module", "patch"])
+def test_rerun_and_snapshots_agree(broken, results_of, name):
     """At each point."""
-    assert broken["module_by_snapshots"].strategy.startswith("snapshot")
+    assert broken[f"{name}_by_snapshots"].strategy.startswith("snapshot")
     by_rerun, by_snapshots = (
-        {point.partition(":")[2]: result for point, result in results_of(broken[name]).items()}
-        for name in ("module", "module_by_snapshots")
+        {point.partition(":")[2]: result for point, result in results_of(broken[each]).items()}
+        for each in (name, f"{name}_by_snapshots")
     )
     assert by_rerun == by_snapshots
 
