@@ -142,7 +142,7 @@ def test_shared_memory():
         memory.buf[:3] = b"abc"
         copy = bytes(memory.buf[:3])
     finally:
-        memory.close()  # (implicit@back) (implicit@into) leak@back leak@into
+        memory.close()  # (implicit@back) (implicit@into) leak@back (leak@back)? leak@into
         memory.unlink()  # leak@into
     assert copy == b"abc"
 
