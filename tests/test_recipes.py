@@ -63,7 +63,7 @@ POSSIBLE = {
 }
 """What may be found, too: which thread gets a signal that one of them blocks is up to the kernel.
 
-Listed, as up to the library: what an interrupt leaves that comes before the end of the call that acquires or unmasks.
+On 3.11 an interrupt inside ``signal.py`` leaves the lock as well, and that is listed.
 """
 
 

@@ -9,6 +9,7 @@ its handler runs, something else can begin: a recording of what the run reaches 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import dis
 import functools
 from bisect import bisect_right
 from collections.abc import Callable
@@ -292,6 +293,18 @@ class Recording:
         if self.masking and change_mask is not None:
             state += tuple(sorted(change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
         return state
+
+
+@functools.lru_cache(maxsize=1000)
+def wakeup_lines(code: CodeType) -> frozenset[int]:
+    """Return the lines of code that name what sets the wakeup descriptor."""
+    lines: set[int] = set()
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code) if names_wakeup(code) else ():
+        line = (instruction.positions and instruction.positions.lineno) or line
+        if instruction.argval == "set_wakeup_fd":
+            lines.add(line)
+    return frozenset(lines)
 
 
 def names_wakeup(code: CodeType) -> bool:

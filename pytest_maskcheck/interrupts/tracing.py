@@ -33,7 +33,7 @@ Where it still fails: while tracing, a C function that runs several Python funct
 ``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
 are not found, as in ``monitoring.py``; and ``int("x")``, which loses interrupts, cannot be told from other calls. Lines
 that a thread reaches which was started before the run are not noted. While a wakeup descriptor is set
-(``signal.set_wakeup_fd``) it is taken away for each question; code that names it is not asked then, and its calls have no place.
+(``signal.set_wakeup_fd``) it is taken away for each question; lines that name it are not asked then, and their calls have no place.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from pytest_maskcheck.interrupts.base import (
     Trigger,
     Waits,
     arming,
-    names_wakeup,
     nothing,
     site_of,
     stack,
+    wakeup_lines,
 )
 from pytest_maskcheck.interrupts.codes import is_stand_in
 from pytest_maskcheck.interrupts.delivery import Delivery
@@ -301,7 +301,7 @@ class _Recorder(_Tracer):
             at = facts.operation(code, offset)
             if facts.is_call(code, at) or facts.is_backward_jump(code, at) or facts.makes_text(code, at):
                 trigger = self._count("opcode", code, offset)
-                if self.recording.waking and not self._take(code):
+                if self.recording.waking and not self._take(frame):
                     return self.local
                 self._asked = (id(frame), at, trigger)
                 return self.probe.trip.now
@@ -313,7 +313,7 @@ class _Recorder(_Tracer):
                 return self.probe.trip.now
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
                 trigger = self._count("return", caller.f_code, caller.f_lasti)
-                if self.recording.waking and not self._take(caller.f_code):
+                if self.recording.waking and not self._take(caller):
                     return self.local
                 self._asked = (id(caller), caller.f_lasti, trigger)
                 return self.probe.trip.now
@@ -332,9 +332,9 @@ class _Recorder(_Tracer):
             running.f_trace, running.f_trace_opcodes, running.f_trace_lines = self.beyond, True, False
         return True
 
-    def _take(self, code: CodeType) -> bool:
-        """Take the wakeup descriptor away while CPython is asked in ``code``: the probe would be written there. Tell whether it may."""
-        if names_wakeup(code):  # the very next call may return the descriptor to its owner
+    def _take(self, frame: FrameType) -> bool:
+        """Take the wakeup descriptor away while CPython is asked in ``frame``: the probe would be written there. Tell whether it may."""
+        if frame.f_lineno in wakeup_lines(frame.f_code):  # the very next call may return the descriptor to its owner
             return wakeup_descriptor() == NONE
         self._taken = set_wakeup_fd(NONE)
         return True

@@ -6,7 +6,6 @@ All programs take something, do something else, and give it back without ``try``
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from textwrap import dedent, indent
 
@@ -257,9 +256,6 @@ SEEDS = {
 }
 
 
-OUT_OF_SIGHT = {"wakeup_fd"} if sys.version_info < (3, 12) else set()
-"""Kinds of which the tracing engine sees no calls after the one that takes it: see ``interrupts/tracing.py``."""
-
 SHARED = {
     *("async_lock", "asyncgen", "child", "executor", "file_lock", "loop", "manager", "mmap", "path", "pool", "popen"),
     *("process_lock", "process_semaphore", "shared_memory", "socket", "sqlite", "task", "tempdir", "tempfile"),
@@ -294,7 +290,7 @@ def test_what_is_lost_at_the_marked_line_is_found_there(audits, name):
         (defect.verdict.value, defect.kind)
         for defect in audit.defects
         for point in defect.points
-        if (point.line, point.kind) == (marked, "call") or (name in OUT_OF_SIGHT and point.line == marked - 1)
+        if (point.line, point.kind) == (marked, "call")
     }
     assert (seed.verdict, seed.kind) in found, [str(defect) for defect in audit.defects]
 
