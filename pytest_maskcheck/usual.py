@@ -160,12 +160,14 @@ class Usual:
     def take(self) -> None:
         """Take what is kept now as usual."""
         self._elsewhere = self._out_of_scope()
-        wanted, looks = self._wanted()
+        near = self._near()
+        wanted, looks = self._wanted(near)
         roots = self._roots()
-        self._namespaces = [names for names in map(namespace, self._near()) if id(names) not in looks]
-        self._looks = [(names, looks[id(names)]) for names in map(namespace, self._near()) if id(names) in looks]
+        namespaces = [namespace(module) for module in near]
+        self._namespaces = [names for names in namespaces if id(names) not in looks]
+        self._looks = [(names, looks[id(names)]) for names in namespaces if id(names) in looks]
         self._levels = []
-        seen = {id(names) for names in map(namespace, self._near())}
+        seen = {id(names) for names in namespaces}
         into: Sequence[Any] = [*self._namespaces, roots]
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
@@ -208,13 +210,13 @@ class Usual:
     def _roots(self) -> tuple[object, ...]:
         return tuple(value for _, value in self.fingerprints.roots())
 
-    def _wanted(self) -> tuple[set[int], dict[int, Look]]:
+    def _wanted(self, near: list[types.ModuleType]) -> tuple[set[int], dict[int, Look]]:
         """Return the ids of what is looked into, and how to look into that of which only some entries count."""
         self.unseen = self.beyond = ""
         values = 0
         wanted: set[int] = set()
         looks: dict[int, Look] = {}
-        modules = [(module.__name__, module) for module in self._near()]
+        modules = [(module.__name__, module) for module in near]
         for name, thing, parts in self.fingerprints.walk([*modules, *self.fingerprints.roots()]):
             if is_opaque(type(thing)):
                 self.unseen = name

@@ -194,6 +194,20 @@ def audit_together(audit_folder: AuditFolder) -> AuditTogether:
     return audit_together
 
 
+@pytest.fixture
+def module_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a source as the module ``kept``, of the file ``kept.py``."""
+
+    def module_of(source: str) -> ModuleType:
+        module = ModuleType("kept")
+        module.__file__ = "kept.py"
+        monkeypatch.setitem(sys.modules, "kept", module)
+        exec(dedent(source), vars(module))
+        return module
+
+    return module_of
+
+
 @pytest.fixture(scope="session")
 def results_of() -> Callable[[Audit], dict[str, tuple[object, str]]]:
     """What an audit found at each point, in a form that does not depend on the run."""

@@ -117,13 +117,9 @@ RENEWED = [
 
 
 @pytest.fixture
-def kept(monkeypatch):
+def kept(module_of):
     """A module in scope."""
-    module = types.ModuleType("kept")
-    module.__file__ = "kept.py"
-    monkeypatch.setitem(sys.modules, "kept", module)
-    exec(dedent(KEPT), vars(module))
-    return module
+    return module_of(KEPT)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from textwrap import dedent
 
 import pytest
@@ -133,13 +131,9 @@ DIGEST = f"{hash(tuple((id(int), item) for item in [*range(1000), 1])) & 0xFFFFF
 
 
 @pytest.fixture
-def kept(monkeypatch):
+def kept(module_of):
     """A module in scope, and what tells its fingerprint."""
-    module = types.ModuleType("kept")
-    module.__file__ = "kept.py"
-    monkeypatch.setitem(sys.modules, "kept", module)
-    exec(dedent(KEPT), vars(module))
-    return module
+    return module_of(KEPT)
 
 
 def look() -> dict[str, str]:

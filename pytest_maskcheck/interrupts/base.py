@@ -295,16 +295,13 @@ class Recording:
         return state
 
 
-@functools.lru_cache(maxsize=1000)
+@per_code
 def wakeup_lines(code: CodeType) -> frozenset[int]:
     """Return the lines of code that name what sets the wakeup descriptor."""
-    lines: set[int] = set()
-    line = code.co_firstlineno
-    for instruction in dis.get_instructions(code) if names_wakeup(code) else ():
-        line = (instruction.positions and instruction.positions.lineno) or line
-        if instruction.argval == "set_wakeup_fd":
-            lines.add(line)
-    return frozenset(lines)
+    if not names_wakeup(code):
+        return frozenset()
+    named = (each for each in dis.get_instructions(code) if each.argval == "set_wakeup_fd")
+    return frozenset(line_of(code, each.offset) for each in named)
 
 
 def names_wakeup(code: CodeType) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.results import Audit, Category, Verdict
+from pytest_maskcheck.results import Audit, Category, Point, Verdict
 
 BODIES = {path.stem: path for path in sorted(Path(__file__).with_name("bodies").glob("*.py"))}
 PLACES = [
@@ -99,8 +99,12 @@ def test_what_is_found_is_what_the_comments_announce(audits, place):
     file = f"test_{place.partition('::')[0]}.py"
     told, uncertain = announced(place.partition("::")[0])
     reached = {point.line for point in audit.points if Path(point.file).name == file}
+
+    def place_of(point: Point) -> int | str:
+        return point.line if Path(point.file).name == file else point.id
+
     found = {
-        (point.line if Path(point.file).name == file else point.id, word if defect.fails else f"({word})")
+        (place_of(point), word if defect.fails else f"({word})")
         for defect in audit.defects
         for point in defect.points
         for word in [f"{defect.verdict}@{point.kind}"]
@@ -108,7 +112,7 @@ def test_what_is_found_is_what_the_comments_announce(audits, place):
         and not (defect.category is Category.INSIDE and Path(point.file).name != file)  # of the standard library's own
     }
     of_chance = {  # a finalizer of the standard library, wherever the collector or the last reference ends
-        (point.line if Path(point.file).name == file else point.id, f"({defect.verdict}@{point.kind})")
+        (place_of(point), f"({defect.verdict}@{point.kind})")
         for defect in audit.defects
         for point in defect.points
         if defect.kind == "finalizer" and not defect.fails
