@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ def _without_directories(source: str) -> str:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             lines[first - 1 : node.end_lineno] = [""] * (node.end_lineno - first + 1)
     return "\n".join([*lines, ""])
+
+
+def _races(place: str, points: Iterable[str]) -> set[str]:
+    """Return the points at which two audits of the same strategy differ: whether the child has ended is up to the kernel."""
+    if place != "tasks::test_async_subprocess":
+        return set()
+    return {point for point in points if re.search(r":(into|back)[.#]", point)}
 
 
 def announced(name: str) -> tuple[Told, Told]:
@@ -133,9 +141,9 @@ def test_snapshots_find_the_same(audits, by_snapshots, results_of):
         found, expected = results_of(by_snapshots[place]), results_of(audits[place])
         # Event loops turn as often as it takes: what is struck there may not come again at the same count, in either way.
         decided = {point for point in found.keys() & expected.keys() if not (found[point][1] or expected[point][1])}
-        if place.startswith("tasks::"):
-            decided -= {point for point in decided if re.search(r":(into|back)[.#]", point)}
-        assert len(decided) >= (0.3 if place.startswith("tasks::") else 0.8) * len(expected), place
+        compared = expected.keys() - _races(place, expected)
+        decided &= compared
+        assert len(decided) >= 0.8 * len(compared), place
         assert {point: found[point] for point in decided} == {point: expected[point] for point in decided}, place
 
 
