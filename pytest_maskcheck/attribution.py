@@ -22,7 +22,7 @@ _Name = tuple[str, str]
 """Kind and key."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Attribution:
     """Adds origins to results.
 

@@ -84,7 +84,7 @@ class Rules:
         return [allow for allow in self.allow if fnmatchcase(f"{kind}:{key}", allow.glob)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Judge:
     """Audits the points of a plan with an executor.
 

@@ -16,13 +16,13 @@ import pytest
 from pytest_maskcheck import effects
 from pytest_maskcheck.auditor import Refused
 from pytest_maskcheck.guarantees import LEDGER
-from pytest_maskcheck.isolation import AuditBrokeError, Page, all_blocked, in_child
+from pytest_maskcheck.isolation import AuditBrokeError, Page, in_child
 from pytest_maskcheck.messages import Collected, ReachedFirst
 from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import measures_forks, paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
-from pytest_maskcheck.signals import name
+from pytest_maskcheck.signals import all_blocked, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.unpatched import os, signal, threading, time
 from pytest_maskcheck.work import Order, Work, outline
@@ -39,7 +39,7 @@ _SILENCE = 60.0
 """Seconds without a word from the auditor after which it counts as hung; its own watchdog comes first."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Outcome:
     """What an audit said.
 
@@ -56,7 +56,7 @@ class Outcome:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Go:
     """What a process that waits is told when it is wanted.
 

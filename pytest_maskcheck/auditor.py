@@ -17,6 +17,7 @@ from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.points import Aim
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.runs import Inside, Trace
+from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.unpatched import gc, time
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Refused(Exception):  # noqa: N818  (not an error: the reason why there is 
     """The test cannot be audited; the message says why."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Rehearsal:
     """Which points come before the first effect outside the process.
 
@@ -102,7 +103,7 @@ class Baseline:
     rehearsal: Rehearsal
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Auditor:
     """Finds the points of a test and makes runs; what they mean is for :class:`Judge`.
 
@@ -212,7 +213,7 @@ class Auditor:
             for kind in self.runner.together().kinds:
                 kind.prepare()
         self.runner.together().forget()
-        gc.collect()
+        collect_garbage()
         gc.freeze()
 
     def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:

@@ -122,7 +122,7 @@ class FirstPoint:
         return Aim(hit, self.signum)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FirstPlan:
     """The points of a first run, for another process.
 

@@ -31,7 +31,7 @@ _LINES = 30
 """Lines shown of one difference."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Guarantee:
     """One thing that must hold.
 

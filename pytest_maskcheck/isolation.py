@@ -27,7 +27,7 @@ import struct
 import sys
 import tempfile
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from os import getpid, kill
@@ -38,10 +38,11 @@ from pytest_maskcheck.effects import Process, processes
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.runs import Conditions, Ran, Trace
+from pytest_maskcheck.signals import all_blocked
 from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from pytest_maskcheck.runs import Last, Request
 
@@ -129,20 +130,6 @@ class Death:
     how: str
     detail: str
     stack: tuple[Frame, ...]
-
-
-@contextmanager
-def all_blocked() -> Iterator[set[int]]:
-    """Block all signals where that is possible; yields the mask that was in force."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield set()
-        return
-    before = {int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        yield before
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_child(
@@ -417,7 +404,7 @@ class _LastRun:
     death: Death
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Forked:
     """An executor that gives every sequence of runs a forked worker.
 
@@ -553,7 +540,7 @@ def _is_to_be_followed(conditions: Conditions, request: Request, rest: Sequence[
     return conditions.wary or not conditions.is_usual()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class InProcess:
     """An executor without isolation: runs are made here and what they leave is repaired as far as it can be."""
 

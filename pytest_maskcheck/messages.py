@@ -85,7 +85,7 @@ class Following:
     firsts: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Collected:
     """The messages of an audit, sorted."""
 

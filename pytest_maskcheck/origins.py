@@ -65,7 +65,7 @@ class Sighting:
         return replace(self, origin=replace(self.origin, held_by=by))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Watch:
     """Watches one run; a context manager around its body.
 

@@ -229,7 +229,7 @@ def place_and_stack(origin: Origin) -> tuple[object, ...]:
     return origin.place, origin.stack
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Patterns:
     """The patterns of one test, by kind.
 

@@ -70,7 +70,7 @@ class Aim:
         return (self.first,) if self.second is None else (self.first, self.second)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Plan:
     """The points to audit, what each stands for, and what was left out, by reason."""
 

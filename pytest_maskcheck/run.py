@@ -41,7 +41,8 @@ from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
-from pytest_maskcheck.unpatched import gc, signal, threading, time
+from pytest_maskcheck.signals import collect_garbage
+from pytest_maskcheck.unpatched import signal, threading, time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -100,7 +101,7 @@ class Guarantees(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Runner:
     """Runs a target and looks at what it leaves behind.
 
@@ -325,7 +326,7 @@ class Runner:
         for leftover in last:
             if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
                 owners[leftover.kind].repair(leftover)
-                gc.collect()
+                collect_garbage()
                 vanished = remaining - {other.identity for other in self._settled(befores, settling)}
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
@@ -352,9 +353,9 @@ class Runner:
 
     def _let_go(self) -> None:
         """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
-        gc.collect()
+        collect_garbage()
         self.target.forget()
-        gc.collect()
+        collect_garbage()
 
     def _repair(self, leftovers: list[Leftover], *, interrupted: bool) -> None:
         """Undo what is left; of what the process takes with it only where the process stays.

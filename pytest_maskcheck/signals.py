@@ -1,9 +1,15 @@
-"""Names of signals, which of them can be audited, and what they do where nobody handles them."""
+"""Names of signals, which of them can be audited, what they do where nobody handles them, and how to keep them waiting."""
 
 from __future__ import annotations
 
 import re
-import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.unpatched import gc, signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
@@ -57,3 +63,23 @@ def blocked() -> frozenset[int]:
     if not hasattr(signal, "pthread_sigmask"):
         return frozenset()
     return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+@contextmanager
+def all_blocked() -> Iterator[set[int]]:
+    """Block all signals where that is possible; yields the mask that was in force."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield set()
+        return
+    before = {int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def collect_garbage() -> None:
+    """Collect it while signals wait: the user's Ctrl-C, raised in the first finalizer or weakref callback, would be lost there."""
+    with all_blocked():
+        gc.collect()

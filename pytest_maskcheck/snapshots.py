@@ -91,7 +91,7 @@ class _Ended:
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Snapshots:
     """Makes runs by snapshots.
 
@@ -146,7 +146,7 @@ class Snapshots:
             page.close()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Slot:
     """Room for one child."""
 

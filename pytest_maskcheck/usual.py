@@ -69,7 +69,7 @@ def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]
     return (lambda items: (items[positions[0]],)) if positions else (lambda _: ())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Level:
     """What is expected of things that are the same number of references away from a root.
 
@@ -103,7 +103,7 @@ class _Level:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Usual:
     """What modules and other roots keep after an uninterrupted run.
 

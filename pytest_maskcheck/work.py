@@ -82,7 +82,7 @@ class Channel:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Order:
     """What is to be audited, and how.
 
@@ -123,6 +123,9 @@ class Order:
     shard: Shard | None = None
     share: Lead | Helper | None = None
 
+
+_FIRST_BATCH = 10
+"""Points that are audited before it is known how long they take; each further batch is as large as all before it."""
 
 _GRACE = 0.5
 """The points of a test have this part of the time that it took to come to them, whatever its share: else that was for nothing."""
@@ -315,13 +318,13 @@ class Work:
             ignores = self._tell_ignores(tell)
             if not plan.points:
                 return
+            self._tell_about_kinds(tell)  # it imports modules: before what is usual is learned
             rehearsed = shown if not self._why_rerun else []
             baseline = self._auditor.baseline(rehearsed, self._usual.take)
             self._usual.learn(self._auditor.run_through)
         except Refused as refused:
             tell(refused)
             return
-        self._tell_about_kinds(tell)
         self._hear({kind.name: kind.complaint for kind in self._own if kind.complaint}, tell)
         for note in self._ledger.settle():
             tell(note)
@@ -578,7 +581,7 @@ class Work:
                     judge.report(PointResult(point.id, reason=self._order.budget.reason))
 
     def _batches(self, plan: points.Plan, least: int) -> Iterator[points.Plan]:
-        """Yield the points for which there is time: a sample as estimated, and then, as measured, more of them.
+        """Yield the points for which there is time, in batches: an estimate may be wrong, and lines are to come first even so.
 
         Parameters:
             plan: all points.
@@ -591,7 +594,8 @@ class Work:
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         taken: set[int] = set()
         while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
-            batch = points.layered(aims, room, self._order.settings.seed + share.turn, taken)
+            size = min(room, max(len(taken), _FIRST_BATCH))
+            batch = points.layered(aims, size, self._order.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.perf_counter()
             first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
@@ -641,7 +645,7 @@ class Work:
         """Return the points with a second interrupt, ready to be run."""
         chosen = pairs.plan()
         self._auditor.aims |= chosen.aims
-        gc.collect()
+        signals.collect_garbage()
         gc.freeze()  # what was recorded is nothing new to look at
         return chosen
 
@@ -698,7 +702,7 @@ def _shared(channels: Sequence[Channel]) -> str:
     return f"all runs share what {f'fixture {first.fixture}' if first.fixture else 'a module'} opened: {first.what}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Conditions(Conditions):
     """What is seen to between runs; see :class:`pytest_maskcheck.runs.Conditions`.
 
@@ -733,7 +737,7 @@ class _Conditions(Conditions):
             self.target.end_renewed()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Hearing:
     """An executor that shows each run to ``hear`` before it is judged."""
 

@@ -561,3 +561,46 @@ def _lives(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+ASKED = """
+    import os
+    from pytest_maskcheck import usual
+
+    answers = os.open("answers", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    holds = usual.Usual.holds
+
+    def noted(self):
+        answer = holds(self)
+        os.write(answers, b"yes " if answer else b"no ")
+        return answer
+
+    usual.Usual.holds = noted
+"""
+
+HALF_DONE = """
+    import pytest
+
+    def work():
+        work.half_done = {unusual}
+        for number in range(10):
+            str(number)
+        work.half_done = False
+
+    @pytest.mark.interrupt_safe(strategy="{strategy}", hits="all")
+    def test_it():
+        work()
+"""
+
+
+@pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
+@pytest.mark.parametrize("unusual", [False, True])
+def test_a_run_is_followed_where_something_is_unusual_only(audit, pytester, unusual, strategy):
+    """What the audit itself imports and does is not."""
+    pytester.makeconftest(dedent(ASKED))
+    audited = audit(HALF_DONE.format(unusual=unusual, strategy=strategy)).audit
+    assert audited.strategy.startswith(strategy)
+    answers = (pytester.path / "answers").read_text().split()
+    assert len(answers) > len(audited.points) > 20
+    assert (answers.count("no") > 10) == unusual
+    assert unusual or answers.count("no") < 2

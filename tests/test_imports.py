@@ -73,7 +73,7 @@ ONLY = {
     "results": set(),
     "spread": {"results", "unpatched"},
     "settings": {"signals"},
-    "signals": set(),
+    "signals": {"unpatched"},
     "masking": set(),
     "interrupts": {"unpatched", "waking"},
     "fingerprint": set(),

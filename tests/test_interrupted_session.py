@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from textwrap import dedent
 
@@ -309,6 +309,22 @@ def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
     for turn, (moment, group) in enumerate(moments(scenario, number, seed)):
         _, wrong = interrupt(tmp_path / str(turn), scenario, moment, group=group)
         assert not wrong, f"seed {seed}, {moment:.3f} s after the start:\n" + "\n".join(wrong)
+
+
+def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
+    """At Ctrl-C pytest asks all arguments of all frames for their ``repr``: of what holds a whole audit it takes seconds."""
+    holders = {
+        f"{module.__name__}.{name}"
+        for module in list(sys.modules.values())
+        for name, value in vars(module).items()
+        if module.__name__.startswith("pytest_maskcheck.")
+        and is_dataclass(value)
+        and isinstance(value, type)
+        and value.__module__ == module.__name__
+        and not value.__dataclass_params__.frozen
+        and value.__repr__ is not object.__repr__
+    }
+    assert holders == {"pytest_maskcheck.runs.Ran"}  # what came of one run
 
 
 @pytest.mark.parametrize("scenario", ["fork", "hang"])

@@ -6,11 +6,15 @@ names must not be found. All programs are audited in one session.
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 from textwrap import dedent
 
 import pytest
 
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.signals import collect_garbage
 
 PREAMBLE = """
 import functools, os, pytest, signal, threading
@@ -401,3 +405,27 @@ def test_signals_from_the_command_line(audit):
             "1 test audited at 2 points, 2 undecided: 0 defects; *",
         ]
     )
+
+
+class Finalized:
+    """Garbage whose finalizer is running when SIGINT arrives."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        len("where Python would run the handler")
+
+
+def test_ctrl_c_while_garbage_is_collected_is_not_lost(monkeypatch):
+    """It comes when all is collected; what it interrupts otherwise is a finalizer, which cannot pass it on."""
+    lost = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: lost.append(unraisable.exc_type))
+    Finalized()
+    gc.collect()
+    assert lost == [KeyboardInterrupt]
+    Finalized()
+    with pytest.raises(KeyboardInterrupt):
+        collect_garbage()
+    assert lost == [KeyboardInterrupt]

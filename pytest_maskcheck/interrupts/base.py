@@ -79,7 +79,7 @@ class Detour:
     raises: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Trigger:
     """The event at which an engine acts, and the how-manieth such event of the run it is.
 
@@ -126,7 +126,7 @@ class Trigger:
         return self.callee is None and self.event in _LEAVING
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Hit:
     """One time that the main thread came by a place where a signal handler can run."""
 
@@ -192,7 +192,7 @@ _NO_HIT = cast("Hit", None)
 """In place of one that is not kept."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Recording:
     """All hits of one run in order, and the lines that only other threads reached."""
 
@@ -331,7 +331,7 @@ def _sort(handler: object) -> object:
     return handler.__qualname__ if isinstance(handler, BuiltinFunctionType) else type(handler).__qualname__
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Strike:
     """What became of one interrupt.
 

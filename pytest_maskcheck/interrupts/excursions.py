@@ -64,7 +64,7 @@ _Checkpoint = tuple[str, "CodeType", int, int]
 """Event, code and offset, and the how-manieth such event of the stretch it is."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Stretch:
     """One stretch, while it lasts.
 
@@ -90,7 +90,7 @@ class _Stretch:
     counts: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Shape:
     """What is known of the stretches of one sort: how many there were, and their first and last checkpoint."""
 

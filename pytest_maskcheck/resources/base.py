@@ -144,7 +144,7 @@ _DIGITS = re.compile(r"\d+")
 _TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(?![a-z0-9_])")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Surroundings:
     """Names for the directories that differ from run to run, so that keys stay alike.
 
