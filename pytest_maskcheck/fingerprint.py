@@ -33,12 +33,15 @@ _MOST = 20_000
 _SHOWN = 5
 """Differences named."""
 
+identity: Callable[[object], int] = object.__hash__
+"""What :func:`id` is for, in a twentieth of its time: ``id`` tells all audit hooks of each call, and detectors have one."""
+
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 
 def _ids(*kinds: type) -> frozenset[int]:
     """Return ids of types: to look a type up by itself, its metaclass may be asked for a hash."""
-    return frozenset(map(id, kinds))
+    return frozenset(map(identity, kinds))
 
 
 PLAIN = _ids(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range)
@@ -63,9 +66,9 @@ _OPAQUE = {
 _HARNESS = frozenset({"_pytest", "pluggy", "pytest_maskcheck"})
 """Packages whose objects change with each run, and are not the user's."""
 _SUSPENDED = {
-    id(types.GeneratorType): "gi_frame",
-    id(types.CoroutineType): "cr_frame",
-    id(types.AsyncGeneratorType): "ag_frame",
+    identity(types.GeneratorType): "gi_frame",
+    identity(types.CoroutineType): "cr_frame",
+    identity(types.AsyncGeneratorType): "ag_frame",
 }
 
 _CLASS_DICT: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
@@ -128,8 +131,8 @@ class Fingerprints:
         while queue:
             name, thing, depth = queue.popleft()
             parts = None
-            if id(type(thing)) not in PLAIN and depth < _DEPTH and id(thing) not in seen:
-                seen.add(id(thing))
+            if identity(type(thing)) not in PLAIN and depth < _DEPTH and identity(thing) not in seen:
+                seen.add(identity(thing))
                 parts = [(name + step, part) for step, part in _parts(thing)]
                 queue += [(longer, part, depth + 1) for longer, part in parts]
             yield name, thing, parts
@@ -143,7 +146,7 @@ def _is_wanted(module: object, in_scope: Callable[[str], bool]) -> bool:
 def value_of(thing: Any) -> str:
     """Return a short text for a thing by itself; ``""`` if its parts say all."""
     kind = type(thing)
-    if id(kind) in PLAIN:
+    if identity(kind) in PLAIN:
         return reprlib.repr(thing)
     if issubclass(kind, _SILENT):
         return ""
@@ -159,7 +162,7 @@ def value_of(thing: Any) -> str:
 def _digest(thing: Any, base: Any) -> str:
     """Return what tells big containers with other plain items apart."""
     items = base.__iter__(thing) if base is not dict else itertools.chain.from_iterable(dict.items(thing))
-    plain = [(id(type(item)), item if id(type(item)) in PLAIN else None) for item in items]
+    plain = [(identity(type(item)), item if identity(type(item)) in PLAIN else None) for item in items]
     return f" with digest {(hash(frozenset(plain)) if base in _SETS else hash(tuple(plain))) & 0xFFFFFFFF:08x}"
 
 
@@ -169,8 +172,8 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         return f" {vars(thing).get('_name_')}"
     if module_of(kind) == "_io" and issubclass(kind, io.IOBase):  # of others it may be the user's code that tells
         return ", closed" if thing.closed else ", open"
-    if id(kind) in _SUSPENDED:
-        frame = getattr(thing, _SUSPENDED[id(kind)])
+    if identity(kind) in _SUSPENDED:
+        frame = getattr(thing, _SUSPENDED[identity(kind)])
         return ", ended" if frame is None else f", suspended at line {frame.f_lineno}"
     if kind is weakref.ref:
         return ", dead" if thing() is None else ", alive"
@@ -178,11 +181,11 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         return f" of {thing.cache_info().currsize}"
     if module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"}:
         return ", unlocked" if repr(thing).startswith("<unlocked") else ", locked"
-    if id(kind) in _BYTES:
+    if identity(kind) in _BYTES:
         return f" of {len(thing)} with digest {hash(bytes(thing)) & 0xFFFFFFFF:08x}"
-    if kind is itertools.count and all(id(type(part)) in PLAIN or part is kind for part in get_referents(thing)):
+    if kind is itertools.count and all(identity(type(part)) in PLAIN or part is kind for part in get_referents(thing)):
         return f" at {thing!r}"
-    if id(kind) in _ITERATORS:
+    if identity(kind) in _ITERATORS:
         return f" with {operator.length_hint(thing)} to come"
     return ""
 
@@ -195,7 +198,7 @@ def is_opaque(kind: type) -> bool:
 def is_stateful(kind: type) -> bool:
     """Tell whether objects of a built-in type keep what their parts do not show, and :func:`value_of` does."""
     return (
-        any(id(kind) in kinds for kinds in (_SUSPENDED, _ITERATORS, _BYTES, _OTHERS))
+        any(identity(kind) in kinds for kinds in (_SUSPENDED, _ITERATORS, _BYTES, _OTHERS))
         or (module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"})
         or (module_of(kind) == "_io" and issubclass(kind, io.IOBase))
     )
@@ -214,7 +217,9 @@ def _parts(thing: Any) -> Iterator[tuple[str, object]]:
     elif issubclass(kind, (set, frozenset)):
         members: Any = set if issubclass(kind, set) else frozenset
         if members.__len__(thing) <= _MANY:
-            yield from ((f"[{member!r}]", True) for member in members.__iter__(thing) if id(type(member)) in PLAIN)
+            yield from (
+                (f"[{member!r}]", True) for member in members.__iter__(thing) if identity(type(member)) in PLAIN
+            )
     yield from _attached(thing, kind)
 
 
@@ -233,7 +238,7 @@ def _attached(thing: Any, kind: type) -> Iterator[tuple[str, object]]:
         yield ".__self__", thing.__self__
     elif kind is functools.partial:
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
-    elif id(kind) in _LAZY:
+    elif identity(kind) in _LAZY:
         yield from ((f".<{position}>", value) for position, value in enumerate(get_referents(thing)))
     elif not issubclass(kind, (*_SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in _HARNESS:
         yield from _attributes(thing, namespace(thing), "")
@@ -253,7 +258,7 @@ def step(key: object) -> str:
 
 
 def _printable(key: object) -> bool:
-    return id(type(key)) in PLAIN or (type(key) is tuple and all(id(type(part)) in PLAIN for part in key))
+    return identity(type(key)) in PLAIN or (type(key) is tuple and all(identity(type(part)) in PLAIN for part in key))
 
 
 def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iterator[tuple[str, object]]:
@@ -263,7 +268,7 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
         if name.startswith(("__", "@")) or name == "pytestmark":
             continue
         kind = type(value)
-        if id(kind) in _BOUND:
+        if identity(kind) in _BOUND:
             kind, value = type(value.__func__), value.__func__  # noqa: PLW2901
         if issubclass(kind, (types.ModuleType, property, staticmethod, classmethod, types.MemberDescriptorType)):
             continue

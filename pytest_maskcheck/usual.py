@@ -13,6 +13,8 @@ Rules:
    others are still looked at; of another container that grows with each run, nothing.
 4. No code of the user's is run: only plain values are compared.
 5. Of modules out of scope, only the names are looked at, each for the object that it stands for: a monkeypatch of ``os`` is seen.
+   These are the modules whose code the test ran, those that code in scope names, and those that either of these refer to: to
+   look at the names of all takes several times as long as most runs.
 6. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
 """
 
@@ -24,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from gc import get_referents
-from itertools import chain, repeat
+from itertools import accumulate, chain, repeat
 from operator import attrgetter, is_, itemgetter
 from typing import Any
 
@@ -33,6 +35,7 @@ from pytest_maskcheck.fingerprint import (
     Fingerprint,
     Fingerprints,
     class_dict,
+    identity,
     is_opaque,
     is_stateful,
     namespace,
@@ -98,7 +101,7 @@ class _Level:
             len(found) == len(self.types)
             and all(map(is_, map(type, found), self.types))  # by ==, metaclasses would be asked
             and self.plain(found) == self.values
-            and list(map(id, map(_code, self.functions(found)))) == self.codes
+            and list(map(identity, map(_code, self.functions(found)))) == self.codes
             and all(value_of(found[position]) == expected for position, expected in self.stateful)
         )
 
@@ -109,7 +112,9 @@ class Usual:
 
     Parameters:
         fingerprints: knows the modules and the roots, and gives names to what they keep.
-        is_near: tells whether the test has to do with a module, by its file.
+        is_near: tells whether the test has to do with a module in scope, by its file.
+        has_run: tells whether the test ran code of a module out of scope, by the name of its file there.
+        words: returns what code in scope may call a module by: its names and texts.
 
     Attributes:
         unseen: the name of something that keeps what cannot be compared, or ``""``.
@@ -118,6 +123,8 @@ class Usual:
 
     fingerprints: Fingerprints
     is_near: Callable[[str], bool] = lambda _: True
+    has_run: Callable[[str], bool] = lambda _: True
+    words: Callable[[], Iterable[str]] = tuple
     unseen: str = ""
     beyond: str = ""
     _levels: list[_Level] = field(default_factory=list)
@@ -147,7 +154,7 @@ class Usual:
     def learn(self, run: Callable[[], object]) -> None:
         """Find out what varies, an uninterrupted run after :meth:`take`; ``run`` makes further ones."""
         for _ in range(_LEARNING):
-            self._restless.update(map(id, self._changed_elsewhere()))
+            self._restless.update(map(identity, self._changed_elsewhere()))
             self._elsewhere = self._out_of_scope()
             if self.holds():
                 return
@@ -164,10 +171,10 @@ class Usual:
         wanted, looks = self._wanted(near)
         roots = self._roots()
         namespaces = [namespace(module) for module in near]
-        self._namespaces = [names for names in namespaces if id(names) not in looks]
-        self._looks = [(names, looks[id(names)]) for names in namespaces if id(names) in looks]
+        self._namespaces = [names for names in namespaces if identity(names) not in looks]
+        self._looks = [(names, looks[identity(names)]) for names in namespaces if identity(names) in looks]
         self._levels = []
-        seen = {id(names) for names in namespaces}
+        seen = {identity(names) for names in namespaces}
         into: Sequence[Any] = [*self._namespaces, roots]
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
@@ -176,8 +183,8 @@ class Usual:
             found = _found(into, instances, dicts, partly)
             chosen = []
             for position, each in enumerate(found):
-                if id(each) in wanted and id(each) not in seen:
-                    seen.add(id(each))
+                if identity(each) in wanted and identity(each) not in seen:
+                    seen.add(identity(each))
                     chosen.append(position)
             level = _level(found, chosen, looks)
             self._levels.append(level)
@@ -187,25 +194,42 @@ class Usual:
     def _near(self) -> list[types.ModuleType]:
         """Return the modules that the test may change: those it ran code of, what these import, and those that have no code."""
         scope = {
-            id(module): module for _, module in self.fingerprints.modules() if isinstance(module, types.ModuleType)
+            identity(module): module
+            for _, module in self.fingerprints.modules()
+            if isinstance(module, types.ModuleType)
         }
-        near = {id(each): each for each in scope.values() if self.is_near(str(namespace(each).get("__file__", "")))}
+        near = {
+            identity(each): each for each in scope.values() if self.is_near(str(namespace(each).get("__file__", "")))
+        }
         for module in list(near.values()):
-            near |= {id(value): scope[id(value)] for value in namespace(module).values() if id(value) in scope}
-        return list((near | {id(each): each for each in scope.values() if not _has_code(each)}).values())
+            near |= {
+                identity(value): scope[identity(value)]
+                for value in namespace(module).values()
+                if identity(value) in scope
+            }
+        return list((near | {identity(each): each for each in scope.values() if not _has_code(each)}).values())
 
     def _out_of_scope(self) -> list[tuple[Mapping[str, object], list[int]]]:
         """Return the namespaces of modules out of scope, each with the identities of what its names stand for."""
-        scope = {id(module) for _, module in self.fingerprints.modules()}
-        others = [
-            namespace(module)
-            for name, module in list(sys.modules.items())
-            if id(module) not in scope and name.partition(".")[0] not in _SKIPPED
+        modules = list(sys.modules.items())
+        by_identity = {identity(module): module for name, module in modules if name.partition(".")[0] not in _SKIPPED}
+        for _, module in self.fingerprints.modules():
+            by_identity.pop(identity(module), None)
+        named = {prefix for word in self.words() for prefix in accumulate(word.split("."), "{}.{}".format)}
+        touched = [
+            module
+            for name, module in modules
+            if identity(module) in by_identity and (name in named or any(map(self.has_run, _files(name, module))))
         ]
-        return [(names, list(map(id, names.values()))) for names in others if id(names) not in self._restless]
+        referred = get_referents(*map(namespace, (*self._near(), *touched)))
+        chosen = {identity(module): module for module in (*touched, *referred) if identity(module) in by_identity}
+        others = map(namespace, chosen.values())
+        return [
+            (names, list(map(identity, names.values()))) for names in others if identity(names) not in self._restless
+        ]
 
     def _changed_elsewhere(self) -> Iterator[Mapping[str, object]]:
-        return (names for names, values in self._elsewhere if list(map(id, names.values())) != values)
+        return (names for names, values in self._elsewhere if list(map(identity, names.values())) != values)
 
     def _roots(self) -> tuple[object, ...]:
         return tuple(value for _, value in self.fingerprints.roots())
@@ -231,11 +255,11 @@ class Usual:
             elif name in self._varying or any(longer in self._varying for longer, _ in parts):
                 if look := self._look(name, thing, dict(parts)):
                     owner = namespace(thing) if isinstance(thing, types.ModuleType) else thing
-                    looks[id(owner)] = look
-                    wanted.add(id(owner))
+                    looks[identity(owner)] = look
+                    wanted.add(identity(owner))
             elif parts or type(thing) is not types.FunctionType:  # most functions keep nothing
-                wanted.add(id(thing))
-                wanted.update(map(id, _between(thing)))
+                wanted.add(identity(thing))
+                wanted.update(map(identity, _between(thing)))
         return wanted, looks
 
     def _look(self, name: str, thing: Any, parts: dict[str, object]) -> Look | None:
@@ -244,7 +268,7 @@ class Usual:
         find: Callable[[Any], Any] = namespace
         if issubclass(kind, dict):
             find = _itself
-            entries = {name + step(key): key for key in dict.__iter__(thing) if id(type(key)) in PLAIN}
+            entries = {name + step(key): key for key in dict.__iter__(thing) if identity(type(key)) in PLAIN}
         else:
             find = class_dict if issubclass(kind, type) else namespace
             entries = {f"{name}.{key}": key for key in find(thing)}
@@ -280,23 +304,23 @@ def _found(
 
 
 def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Level:
-    plain = [position for position, each in enumerate(found) if id(type(each)) in PLAIN]
+    plain = [position for position, each in enumerate(found) if identity(type(each)) in PLAIN]
     functions = [position for position, each in enumerate(found) if type(each) is types.FunctionType]
-    partly = [position for position in chosen if id(found[position]) in looks]
-    whole = [position for position in chosen if id(found[position]) not in looks]
+    partly = [position for position in chosen if identity(found[position]) in looks]
+    whole = [position for position in chosen if identity(found[position]) not in looks]
     into = [found[position] for position in whole]
     return _Level(
         types=list(map(type, found)),
         plain=_picker(plain),
         values=_picker(plain)(found),
         functions=_picker(functions),
-        codes=list(map(id, map(_code, _picker(functions)(found)))),
+        codes=list(map(identity, map(_code, _picker(functions)(found)))),
         stateful=[(at, value_of(each)) for at, each in enumerate(found) if is_stateful(type(each))],
         into=_picker(whole),
         instances=_picker([at for at, each in enumerate(into) if _is_instance(each)]),
         dicts=_picker([at for at, each in enumerate(into) if issubclass(type(each), dict)]),
         partly=_picker(partly),
-        looks=[looks[id(found[position])] for position in partly],
+        looks=[looks[identity(found[position])] for position in partly],
     )
 
 
@@ -308,6 +332,12 @@ def _is_instance(thing: object) -> bool:
         return type(_namespace_of(thing, "__dict__")) is dict
     except AttributeError:
         return False
+
+
+def _files(name: str, module: types.ModuleType) -> Iterator[str]:
+    """Return the names that the file of a module can have in its code."""
+    yield str(namespace(module).get("__file__", ""))
+    yield f"<frozen {name}>"
 
 
 def _has_code(module: types.ModuleType) -> bool:

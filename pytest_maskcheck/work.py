@@ -178,7 +178,12 @@ class Work:
         roots = partial(kept_values, item)
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
         own = own_files(item)
-        self._usual = Usual(self._state, lambda file: file in own or order.reach.reached(file))
+        self._usual = Usual(
+            self._state,
+            is_near=lambda file: file in own or order.reach.reached(file),
+            has_run=lambda file: file in self._recording.files,
+            words=lambda: self._recording.words(),  # noqa: PLW0108  (another recording takes its place)
+        )
         self._conditions = _Conditions(self._usual, self._target)
         asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
         self._betrayed = ""

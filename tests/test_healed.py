@@ -217,6 +217,31 @@ def test_names_of_modules_out_of_scope_are_looked_at(usual, monkeypatch):
     assert usual.holds()
 
 
+@pytest.mark.parametrize(
+    ("has_run", "words", "looked_at"),
+    [
+        ("/lib/away.py", (), True),
+        ("<frozen away>", (), True),
+        ("", ("x", "away.function"), True),
+        ("/lib/refers.py", (), True),
+        ("/lib/other.py", ("y", "function"), False),
+    ],
+)
+def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, monkeypatch, has_run, words, looked_at):
+    """Those that it ran code of, or names, or that one of these refers to, are touched."""
+    for name in ("away", "refers"):
+        module = types.ModuleType(name)
+        module.__file__ = f"/lib/{name}.py"
+        monkeypatch.setitem(sys.modules, name, module)
+    away, refers = sys.modules["away"], sys.modules["refers"]
+    away.function, refers.away = len, away
+    chosen = Usual(usual.fingerprints, has_run=lambda file: file == has_run, words=lambda: words)
+    chosen.take()
+    assert chosen.holds()
+    away.function = max
+    assert chosen.holds() != looked_at
+
+
 def test_names_out_of_scope_that_vary_are_usual(usual, monkeypatch):
     """Those of one module; the others are still looked at."""
     monkeypatch.setitem(sys.modules, "away", away := types.ModuleType("away"))

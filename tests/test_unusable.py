@@ -127,7 +127,7 @@ def cached(number):
 """
 
 
-DIGEST = f"{hash(tuple((id(int), item) for item in [*range(1000), 1])) & 0xFFFFFFFF:08x}"
+DIGEST = f"{hash(tuple((object.__hash__(int), item) for item in [*range(1000), 1])) & 0xFFFFFFFF:08x}"
 
 
 @pytest.fixture

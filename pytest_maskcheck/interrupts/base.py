@@ -192,6 +192,10 @@ _NO_HIT = cast("Hit", None)
 """In place of one that is not kept."""
 
 
+_LONG = 100
+"""Characters of a text that is no name."""
+
+
 @dataclass(slots=True, repr=False)
 class Recording:
     """All hits of one run in order, and the lines that only other threads reached."""
@@ -215,6 +219,8 @@ class Recording:
     waking: bool = False
     """There may be a wakeup descriptor: one was set at the beginning, or code that can set one has run. Only then is it read
     before CPython is asked: reading takes it away for an instant."""
+    files: set[str] = field(default_factory=set)
+    """Files whose code has run, in scope or not."""
 
     running: int = 0
     """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
@@ -224,9 +230,16 @@ class Recording:
     _latest: dict[object, list[int]] = field(default_factory=dict)
     _others: dict[object, list[int]] = field(default_factory=dict)
 
+    def words(self) -> set[str]:
+        """Return the names and short texts in the code that has hits."""
+        codes = {id(hit.code): hit.code for hit in self.hits}.values()
+        constants = (each for code in codes for each in code.co_consts if type(each) is str and len(each) < _LONG)
+        return {*constants, *(name for code in codes for name in code.co_names)}
+
     def begins(self, code: CodeType) -> None:
         """Learn that a function begins, in scope or not."""
         self.running = 0
+        self.files.add(code.co_filename)
         if not self.masking and "pthread_sigmask" in code.co_names:
             self.masking = True
         if not self.waking and names_wakeup(code):
