@@ -120,10 +120,15 @@ class Watch:
             self._look(frame)
             self._last = self._origin(frame)
 
-    def sighting(self, leftover: Leftover) -> Sighting | None:
-        """Return how ``leftover``, which is there at the end of the run, came to be."""
+    def sighting(self, leftover: Leftover, *, at_once: bool) -> Sighting | None:
+        """Return how ``leftover``, which is there at the end of the run, came to be.
+
+        Parameters:
+            leftover: what is there.
+            at_once: the interrupt ended the call at which it arrived; else, what was not seen by then may have been made later.
+        """
         seen = self.seen.get(leftover.identity)
-        if seen is None and self.ahead and self._last is not None:
+        if seen is None and self.ahead and at_once and self._last is not None:
             return Sighting(_name(leftover), (self._count, self._count), self._last)
         return seen
 

@@ -64,8 +64,8 @@ class _Any:
         alphabets = _ALPHABETS if letters >= _MANY else _ALPHABETS[2:]
         alphabet = next((each for each in alphabets if all(re.fullmatch(f"[{each}]*", t) for t in self.texts)), "^\n")
         lengths = [len(text) for text in self.texts]
-        # Masked numbers make random text shorter, so lengths vary.
-        return f"[{alphabet}]{{{min(lengths) // 2},{2 * max(lengths) + 4}}}"
+        # Masked numbers make random text shorter: of the digits of UUIDs, one in 300 to less than half of the usual length.
+        return f"[{alphabet}]{{{min(lengths) // 4},{2 * max(lengths) + 4}}}"
 
 
 _Parts = list["str | _Any"]

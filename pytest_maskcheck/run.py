@@ -287,7 +287,7 @@ class Runner:
         described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
         if watch is not None:
             for identity, leftover in described.items():
-                if sighting := watch.sighting(leftover):
+                if sighting := watch.sighting(leftover, at_once=not ran.strike.in_turn()[0].waits):
                     held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
                     ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
         interrupted = ran.strike.in_turn()[0].fired

@@ -158,6 +158,19 @@ PROGRAMS = {
             LOCK.acquire()
             LOCK.release()
         """,
+    # A handler queues it, and the lock is taken later
+    "deferred": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            queue = []
+            before = signal.signal(signal.SIGINT, lambda *arrival: queue.append(arrival))
+            len("x")
+            LOCK.acquire()  # taken
+            signal.signal(signal.SIGINT, before)
+            if queue:
+                raise KeyboardInterrupt
+            LOCK.release()
+        """,
     # After the interrupt there is nothing to trace
     "afterwards": """
         @pytest.mark.interrupt_safe
@@ -207,6 +220,16 @@ def test_what_is_made_while_the_interrupt_is_pending_has_no_origin(audits):
     (defect,) = audits["by_line"].defects
     assert (defect.kind, len(defect.points)) == ("lock", 2)
     assert defect.origin is None
+
+
+def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_where_that_arrived(audits):
+    """On 3.11, too, where the interrupt is sent before the call at which it arrives."""
+    audit = audits["deferred"]
+    lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
+    taken = next(number for number, text in enumerate(lines, 1) if "# taken" in text)
+    early = [defect for defect in audit.defects if any(point.line == taken - 1 for point in defect.points)]
+    assert early
+    assert {defect.origin and defect.origin.place.line for defect in audit.defects} <= {None, taken}
 
 
 def test_the_stack_goes_from_the_test_to_the_call(audits):

@@ -85,6 +85,13 @@ def test_a_pattern_matches_no_more_than_names_like_its_samples():
     assert not any(map(prefixed.matches, ("<t>/part-z#q.lock", "<t>/other-z#q", "<t>/part", "<u>/part-z#q")))
 
 
+def test_a_random_name_of_few_letters_is_matched():
+    """Numbers are masked, so that such a name is short."""
+    pattern = Pattern(("<t>/log-f#d#a#f#ab#c#e#d#fa#", "<t>/log-#c#d#ff#a#b#e#cd#a#b"))
+    assert pattern.matches("<t>/log-f#d#a#f#")
+    assert not any(map(pattern.matches, ("<t>/log-", "<t>/log-a#", "<t>/log-main", "<t>/log")))
+
+
 def test_names_of_one_origin_have_one_pattern_even_if_it_is_widened():
     """A result with the earlier text is named by the later one; a key that was seen twice as it is keeps its name."""
     patterns = Patterns()

@@ -53,18 +53,8 @@ EXPECTED: dict[str, set[str]] = {
 """Test -> its defects, as globs on "verdict kind key"; in parentheses those that are only listed."""
 
 
-POSSIBLE = {
-    "test_mask_stack.py::test_naive": {"(leak lock examples.recipes.test_mask_stack.LOCK)"},
-    "test_pthread_sigmask.py::test_unblocked_before_try": {"(leak lock examples.recipes.test_pthread_sigmask.LOCK)"},
-    "test_pthread_sigmask_threads.py::test_another_thread": {
-        "unusable test hang",
-        "(leak lock examples.recipes.test_pthread_sigmask_threads.LOCK)",
-    },
-}
-"""What may be found, too: which thread gets a signal that one of them blocks is up to the kernel.
-
-On 3.11 an interrupt inside ``signal.py`` leaves the lock as well, and that is listed.
-"""
+POSSIBLE = {"test_pthread_sigmask_threads.py::test_another_thread": {"unusable test hang"}}
+"""What may be found, too: which thread gets a signal that one of them blocks is up to the kernel."""
 
 
 @pytest.fixture(scope="module")

@@ -383,6 +383,11 @@ class Strike:
     strayed: bool = False
     earlier: Strike | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether the interrupt did not come where the signal did: the handler raised nothing, or a mask held the signal back."""
+        return self.raised is False or bool(self.held)
+
     def in_turn(self) -> tuple[Strike, ...]:
         """Return the interrupts of the run in the order of their points."""
         return (*(self.earlier.in_turn() if self.earlier else ()), self)
