@@ -35,9 +35,11 @@ _BY_KIND = {
         "what a pool lends, `with bracket(get, put, ...)`",
     ),
     "fd": "open and close it by `with bracket(os.open, os.close, ...)` of pytest_maskcheck.masking: signals are masked until the block has begun",
-    "thread": "start the thread inside the `try` whose `finally` stops and joins it, with signals masked until the `try` is entered",
-    "child": "use `with subprocess.Popen(...)`, with signals masked from the call to the inside of the block",
-    "path": "remove it in a `finally` that is entered before the file exists, under a name chosen beforehand",
+    "thread": "start and end it by `with bracket(start, stop, ...)` of pytest_maskcheck.masking, where `stop` tells it to end and joins it",
+    "child": "start it and wait for its end by `with bracket(start, end, ...)` of pytest_maskcheck.masking, or `with shield(subprocess.Popen, ...)`: "
+    "signals are masked until the block has begun",
+    "path": "create and remove it by `with bracket(create, remove, ...)` of pytest_maskcheck.masking; a `finally` that is entered before "
+    "the file exists, under a name chosen beforehand, leaves only the instant in which the call that removes it begins",
     "transaction": "run it in `with connection:`, which commits or rolls back",
     **dict.fromkeys(
         ("task", "coroutine", "timer", "loop"),
@@ -46,7 +48,8 @@ _BY_KIND = {
 }
 _BY_VERDICT = {
     Verdict.LEAK: f"mask signals from before the acquisition until the code that releases it is certain to run: {_BRACKET}",
-    Verdict.IMPLICIT: "another interpreter would keep it until its next garbage collection: release it with `with` or `finally`",
+    Verdict.IMPLICIT: "another interpreter would keep it until its next garbage collection: enter it with `with shield(make, ...)` of "
+    "pytest_maskcheck.masking; `with` alone leaves the instant before the block",
     Verdict.ALTERED: "restore the old state in a `finally` that is entered before the state is changed, with signals masked in between",
     Verdict.SWALLOWED: "let KeyboardInterrupt, or what your handler raises, pass: `except Exception` instead of a bare `except:` or `except BaseException`, "
     "and no `return` in `finally`",
@@ -60,10 +63,12 @@ _BY_VERDICT = {
     Verdict.INTERPRETER: "no Python code can avoid this on this interpreter; masking signals around the block can",
 }
 _FINALIZER = (
-    "do not rely on `__del__`, weakref or gc callbacks to pass interrupts on: keep them short and free of calls"
+    "an interrupt that arrives in `__del__` or in a weakref or gc callback is lost: release with `with` or `close()` instead, "
+    "or mask signals where the last reference goes"
 )
 _CLEANUP = (
-    "the interrupt came in the very call that releases it: only signals masked from before that call to its end help; "
+    "the interrupt came in the very call that releases it: only signals masked from before the clean-up begins to its end help, "
+    "by `with mask():` around both halves, or `with bracket(...)`; "
     "those who can live with it allow the class as 'cleanup:*'"
 )
 
