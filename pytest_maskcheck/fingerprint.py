@@ -63,7 +63,7 @@ _OPAQUE = {
     ("_io", "BytesIO"),
     ("_io", "StringIO"),
 }
-_HARNESS = frozenset({"_pytest", "pluggy", "pytest_maskcheck"})
+HARNESS = frozenset({"_pytest", "pluggy", "pytest_maskcheck"})
 """Packages whose objects change with each run, and are not the user's."""
 _SUSPENDED = {
     identity(types.GeneratorType): "gi_frame",
@@ -240,7 +240,7 @@ def _attached(thing: Any, kind: type) -> Iterator[tuple[str, object]]:
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
     elif identity(kind) in _LAZY:
         yield from ((f".<{position}>", value) for position, value in enumerate(get_referents(thing)))
-    elif not issubclass(kind, (*_SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in _HARNESS:
+    elif not issubclass(kind, (*_SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in HARNESS:
         yield from _attributes(thing, namespace(thing), "")
 
 

@@ -12,21 +12,18 @@ Rules:
 3. What differs between uninterrupted runs (:meth:`Usual.learn`) says nothing. Of a dictionary or namespace that has such entries, the
    others are still looked at; of another container that grows with each run, nothing.
 4. No code of the user's is run: only plain values are compared.
-5. Of modules out of scope, only the names are looked at, each for the object that it stands for: a monkeypatch of ``os`` is seen.
-   These are the modules whose code the test ran, those that code in scope names, and those that either of these refer to: to
-   look at the names of all takes several times as long as most runs.
+5. Of modules out of scope see :mod:`.touched`.
 6. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
 """
 
 from __future__ import annotations
 
-import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from gc import get_referents
-from itertools import accumulate, chain, repeat
+from itertools import chain, repeat
 from operator import attrgetter, is_, itemgetter
 from typing import Any
 
@@ -42,6 +39,7 @@ from pytest_maskcheck.fingerprint import (
     step,
     value_of,
 )
+from pytest_maskcheck.touched import Touched
 
 _MOST = 8_000
 """Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
@@ -51,12 +49,6 @@ _LARGE = 10_000
 
 _LEARNING = 3
 """Uninterrupted runs after which what still differs is not learned."""
-
-_SKIPPED = ("threading", "warnings", "pytest_maskcheck")
-"""Modules of which the names say nothing: each fork renews a lock, pytest replaces the filters for each run; and our own.
-
-What is replaced in ``threading`` and ``warnings``, detectors find.
-"""
 
 _code = attrgetter("__code__")
 _namespace_of = object.__getattribute__
@@ -123,7 +115,7 @@ class Usual:
 
     fingerprints: Fingerprints
     is_near: Callable[[str], bool] = lambda _: True
-    has_run: Callable[[str], bool] = lambda _: True
+    has_run: Callable[[str], bool] = lambda _: False
     words: Callable[[], Iterable[str]] = tuple
     unseen: str = ""
     beyond: str = ""
@@ -131,8 +123,11 @@ class Usual:
     _namespaces: list[Any] = field(default_factory=list)
     _looks: list[tuple[Any, Look]] = field(default_factory=list)
     _varying: set[str] = field(default_factory=set)
-    _elsewhere: list[tuple[Mapping[str, object], list[int]]] = field(default_factory=list)
-    _restless: set[int] = field(default_factory=set)
+    _touched: Touched = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the modules out of scope, too."""
+        self._touched = Touched(self.fingerprints, self.has_run, self.words)
 
     def holds(self) -> bool:
         """Tell whether all is as it was when :meth:`take` was called."""
@@ -149,13 +144,13 @@ class Usual:
                 instances, dicts = level.instances(into), level.dicts(into)
         except (TypeError, AttributeError, IndexError):  # another object is where the one that was looked into had been
             return False
-        return not any(self._changed_elsewhere())
+        return self._touched.holds()
 
     def learn(self, run: Callable[[], object]) -> None:
         """Find out what varies, an uninterrupted run after :meth:`take`; ``run`` makes further ones."""
         for _ in range(_LEARNING):
-            self._restless.update(map(identity, self._changed_elsewhere()))
-            self._elsewhere = self._out_of_scope()
+            self._touched.learn()
+            self._touched.take(self._near())
             if self.holds():
                 return
             before = self.fingerprints.take()
@@ -166,8 +161,8 @@ class Usual:
 
     def take(self) -> None:
         """Take what is kept now as usual."""
-        self._elsewhere = self._out_of_scope()
         near = self._near()
+        self._touched.take(near)
         wanted, looks = self._wanted(near)
         roots = self._roots()
         namespaces = [namespace(module) for module in near]
@@ -208,28 +203,6 @@ class Usual:
                 if identity(value) in scope
             }
         return list((near | {identity(each): each for each in scope.values() if not _has_code(each)}).values())
-
-    def _out_of_scope(self) -> list[tuple[Mapping[str, object], list[int]]]:
-        """Return the namespaces of modules out of scope, each with the identities of what its names stand for."""
-        modules = list(sys.modules.items())
-        by_identity = {identity(module): module for name, module in modules if name.partition(".")[0] not in _SKIPPED}
-        for _, module in self.fingerprints.modules():
-            by_identity.pop(identity(module), None)
-        named = {prefix for word in self.words() for prefix in accumulate(word.split("."), "{}.{}".format)}
-        touched = [
-            module
-            for name, module in modules
-            if identity(module) in by_identity and (name in named or any(map(self.has_run, _files(name, module))))
-        ]
-        referred = get_referents(*map(namespace, (*self._near(), *touched)))
-        chosen = {identity(module): module for module in (*touched, *referred) if identity(module) in by_identity}
-        others = map(namespace, chosen.values())
-        return [
-            (names, list(map(identity, names.values()))) for names in others if identity(names) not in self._restless
-        ]
-
-    def _changed_elsewhere(self) -> Iterator[Mapping[str, object]]:
-        return (names for names, values in self._elsewhere if list(map(identity, names.values())) != values)
 
     def _roots(self) -> tuple[object, ...]:
         return tuple(value for _, value in self.fingerprints.roots())
@@ -332,12 +305,6 @@ def _is_instance(thing: object) -> bool:
         return type(_namespace_of(thing, "__dict__")) is dict
     except AttributeError:
         return False
-
-
-def _files(name: str, module: types.ModuleType) -> Iterator[str]:
-    """Return the names that the file of a module can have in its code."""
-    yield str(namespace(module).get("__file__", ""))
-    yield f"<frozen {name}>"
 
 
 def _has_code(module: types.ModuleType) -> bool:

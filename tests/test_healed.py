@@ -204,17 +204,58 @@ def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
     assert not usual.holds()
 
 
-def test_names_of_modules_out_of_scope_are_looked_at(usual, monkeypatch):
-    """A monkeypatch is seen; what they keep is not."""
-    monkeypatch.setitem(sys.modules, "away", away := types.ModuleType("away"))
-    away.function, away.kept = len, []
+@pytest.fixture
+def away(monkeypatch):
+    """A module out of scope."""
+    away = types.ModuleType("away")
+    away.__file__ = "/lib/away.py"
+    monkeypatch.setitem(sys.modules, "away", away)
+    away.function, away.LARGE = len, [0] * 1001
+    away.STATE, away.ITEMS, away.NAMES, away.DOOR = {"busy": False}, [1], {1}, types.SimpleNamespace(open=False)
+    return away
+
+
+@pytest.fixture
+def touched(usual, away):
+    """What is usual for a test that ran code of the module out of scope."""
+    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
+    touched.take()
+    return touched
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        ("away.function = max", True),
+        ("away.new = 1", True),
+        ("away.STATE['busy'] = True", True),
+        ("away.STATE['new'] = True", True),
+        ("away.ITEMS.append(2)", True),
+        ("away.ITEMS[0] = 2", True),
+        ("away.NAMES.add(2)", True),
+        ("away.DOOR.open = True", True),
+        ("away.DOOR = types.SimpleNamespace(open=False)", True),
+        ("away.STATE = None", True),
+        ("away.LARGE.append(1)", False),
+        ("away.STATE.update(busy=False)", False),
+        ("away.ITEMS.append(2); away.ITEMS.pop()", False),
+    ],
+)
+def test_what_modules_out_of_scope_keep_is_looked_at(touched, away, change, seen):
+    """What their names stand for, so that a monkeypatch is seen, and what is in their containers and objects."""
+    assert touched.holds()
+    exec(change)
+    assert touched.holds() != seen
+
+
+def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
+    """A look at what all of them keep would take too long."""
+    kept.away = away
     usual.take()
-    away.kept.append(1)
+    away.STATE["busy"] = True
     assert usual.holds()
     away.function = max
     assert not usual.holds()
-    away.function = len
-    assert usual.holds()
 
 
 @pytest.mark.parametrize(
@@ -242,22 +283,30 @@ def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, m
     assert chosen.holds() != looked_at
 
 
-def test_names_out_of_scope_that_vary_are_usual(usual, monkeypatch):
-    """Those of one module; the others are still looked at."""
-    monkeypatch.setitem(sys.modules, "away", away := types.ModuleType("away"))
+@pytest.mark.parametrize(
+    ("varies", "hidden", "seen"),
+    [
+        ("away.last = object()", ["away.function = max"], ["other.function = max", "away.STATE['busy'] = True"]),
+        ("away.STATE['last'] = object()", ["away.ITEMS.append(1)"], ["other.function = max", "away.function = max"]),
+    ],
+)
+def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, hidden, seen):
+    """The names of one module, or what lies deeper in it; the rest is still looked at."""
     monkeypatch.setitem(sys.modules, "other", other := types.ModuleType("other"))
-    away.last, other.function = object(), len
-
-    def run():
-        away.last = object()
-
-    usual.take()
-    run()
-    usual.learn(run)
-    run()
-    assert usual.holds()
-    other.function = max
-    assert not usual.holds()
+    other.function = len
+    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
+    touched.take()
+    exec(varies)
+    touched.learn(lambda: exec(varies, {"away": away}))
+    exec(varies)
+    assert touched.holds()
+    for change in hidden:
+        exec(change)
+        assert touched.holds()
+    for change in seen:
+        exec(change)
+        assert not touched.holds()
+        touched.take()
 
 
 @pytest.mark.parametrize(("size", "name"), [(10_000, ""), (10_001, "kept.MANY")])
@@ -281,7 +330,7 @@ def test_what_cannot_be_compared_is_named(kept, usual):
 
 
 PREAMBLE = """
-    import itertools, os, pathlib, socket, sqlite3, subprocess, sys, threading
+    import itertools, mimetypes, os, pathlib, socket, sqlite3, subprocess, sys, threading
     import pytest
 
     class Door:
@@ -297,6 +346,13 @@ PREAMBLE = """
         len("x")
         flip(door)
         assert not door.open
+
+    def toggle_elsewhere():
+        doors = mimetypes.types_map
+        doors[".door"] = not doors.get(".door")
+        len("x")
+        doors[".door"] = not doors.get(".door")
+        assert not doors[".door"]
 
     def patched():
         saved, os.getppid = os.getppid, lambda: 0
@@ -389,6 +445,8 @@ BROKEN = {
     "module_by_snapshots": ("", "toggle(DOOR)", {"strategy": "snapshot"}),
     "patch": ("", "patched()", {"strategy": "rerun"}),
     "patch_by_snapshots": ("", "patched()", {"strategy": "snapshot"}),
+    "elsewhere": ("", "toggle_elsewhere()", {"strategy": "rerun"}),
+    "elsewhere_by_snapshots": ("", "toggle_elsewhere()", {"strategy": "snapshot"}),
     "module_here": ("", "toggle(DOOR)", {"isolation": "none"}),
     "fixture": ("door", "toggle(door)", {}),
     "unseen": ("", "next(TURNS); len('x'); assert next(TURNS) == 'b'", {}),
@@ -472,7 +530,7 @@ def test_each_point_that_breaks_something_is_found(broken, name):
         assert audit.audited == len(audit.points)
 
 
-@pytest.mark.parametrize("name", ["module", "patch"])
+@pytest.mark.parametrize("name", ["module", "patch", "elsewhere"])
 def test_rerun_and_snapshots_agree(broken, results_of, name):
     """At each point."""
     assert broken[f"{name}_by_snapshots"].strategy.startswith("snapshot")

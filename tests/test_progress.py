@@ -20,6 +20,8 @@ from pytest_maskcheck.points import Plan
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.results import Finding, Point, PointResult, Verdict
 
+pytestmark = pytest.mark.oldest_and_newest
+
 TESTS = """
     import time
     import pytest

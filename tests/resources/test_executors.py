@@ -57,6 +57,8 @@ def test_an_executor_with_processes_is_a_leftover(watch: Watch) -> None:
     (leftover,) = compare()
     assert leftover.key == "ProcessPoolExecutor"
     assert kind.repair(leftover)
+    for process in processes:
+        process.join(10)
     assert not any(process.is_alive() for process in processes)
     assert compare() == []
     executor.shutdown()
