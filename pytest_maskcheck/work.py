@@ -272,6 +272,7 @@ class Work:
             if (point.path, point.line) not in audited:
                 missed.setdefault(point.path, []).append(point.line)
         tell(ReachedFirst({path: spans(lines) for path, lines in missed.items()}))
+        self._report_the_rest(judge, shown)
 
     def _first_points(self, warm: frozenset[int], tell: Tell) -> FirstPlan | None:
         """Return the points that only the first run in a process reaches, as a child of this one finds them."""
@@ -580,8 +581,12 @@ class Work:
             snapshots()
             judge.audit()
         self.runner.keep = False
+        self._report_the_rest(judge, plan.points)
+
+    def _report_the_rest(self, judge: Judge, shown: Sequence[Point]) -> None:
+        """Say of points without a result that there was no time for them, if there is a budget."""
         if self._order.budget:
-            for point in plan.points:
+            for point in shown:
                 if point.id not in judge.results:
                     judge.report(PointResult(point.id, reason=self._order.budget.reason))
 

@@ -116,6 +116,31 @@ def test_a_point_of_the_first_run_is_reproduced(audit):
     assert again.defect.key == "test_a_point_of_the_first_run_is_reproduced.LOCK"
 
 
+def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
+    """As any other points."""
+    audited = audit(
+        """
+        import time
+        import pytest
+
+        VALUES = {}
+
+        def value():
+            if not VALUES:
+                time.sleep(0.3)
+                for number in range(20):
+                    VALUES[str(number)] = abs(number)
+
+        @pytest.mark.interrupt_safe(hits="all")
+        def test_it():
+            value()
+        """,
+        "--maskcheck-budget=3",
+    ).audit
+    assert sum(point.first_use for point in audited.points) > 5
+    assert list(audited.not_audited) == ["beyond the time budget of 3 s"]
+
+
 def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
     """Here a thread of the module runs, which a fork would lose; what only the first run reaches is not known then."""
     audited = audit(
