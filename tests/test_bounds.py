@@ -6,6 +6,8 @@ import pytest
 
 from pytest_maskcheck.budget import Budget
 
+pytestmark = pytest.mark.oldest_and_newest
+
 TREE = """
     import pytest
 

@@ -16,6 +16,8 @@ import pytest
 
 from pytest_maskcheck.results import Audit
 
+pytestmark = pytest.mark.oldest_and_newest
+
 PREAMBLE = """
 import asyncio, os, pytest, threading, unittest
 LOCK = threading.Lock()

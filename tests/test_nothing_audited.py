@@ -10,6 +10,8 @@ from pytest_maskcheck.reports import terminal
 from pytest_maskcheck.reports.terminal import Nothing
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere, lines_of, spans
 
+pytestmark = pytest.mark.oldest_and_newest
+
 UNMARKED = "def test_it(): pass"
 SKIPPED = """
     import pytest

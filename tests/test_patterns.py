@@ -13,6 +13,8 @@ from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.results import Audit, Category
 
+pytestmark = pytest.mark.oldest_and_newest
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 

@@ -13,6 +13,8 @@ import pytest
 from pytest_maskcheck.reports import jsonfile
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere
 
+pytestmark = pytest.mark.oldest_and_newest
+
 SOURCE = """
     import threading
     import pytest

@@ -430,6 +430,7 @@ def test_what_the_sentence_says_cures(audits: dict[str, Audit], name: str) -> No
     assert {each.verdict for each in cured.defects if each.kind == defect.kind} <= allowed
 
 
+@pytest.mark.oldest_and_newest
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc")
 @pytest.mark.parametrize("name", [name for name, tried in TRIED.items() if tried.left])
 def test_the_cure_holds_under_real_signals(experiment: ModuleType, tmp_path: Path, name: str) -> None:
