@@ -97,8 +97,8 @@ class Touched:
         referred = get_referents(*map(namespace, (*near, *touched.values())))
         others = {identity(module): module for module in referred if identity(module) in away}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (touched | others).values()]
-        own = [namespace(module) for module in touched.values() if module.__name__.partition(".")[0] not in HARNESS]
-        looks += [(names, look) for names in own if (look := _deeper(names))]
+        own = map(namespace, touched.values())
+        looks += [(names, look) for names in own if not _is_harness(names) and (look := _deeper(names))]
         seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
 
@@ -115,9 +115,14 @@ def _values(names: _Names) -> Iterable[object]:
     return names.values()
 
 
+def _is_harness(names: _Names) -> bool:
+    return str(names.get("__name__", "")).partition(".")[0] in HARNESS
+
+
 def _deeper(names: _Names) -> _Look | None:
     """Return what looks into the containers and objects of a module."""
-    kinds = {name: type(value) for name, value in names.items() if not str.startswith(name, "__")}
+    items = list(names.items())  # other threads may add some
+    kinds = {name: type(value) for name, value in items if type(name) is str and not name.startswith("__")}
     dicts = [name for name, kind in kinds.items() if kind is dict and len(names[name]) <= _LARGE]
     sequences = [name for name, kind in kinds.items() if identity(kind) in _SEQUENCES and len(names[name]) <= _LARGE]
     objects = [

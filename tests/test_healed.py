@@ -258,6 +258,29 @@ def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
     assert not usual.holds()
 
 
+def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch):
+    """Not all that is in ``sys.modules`` is a module."""
+
+    class Lazy:
+        __file__ = "/lib/odd.py"
+
+        def __getattribute__(self, name):
+            raise RuntimeError(name)
+
+    odd = types.ModuleType("odd")
+    odd.__file__ = "/lib/odd.py"
+    vars(odd).update({1: [], "__name__": None, "state": []})
+    for number, module in enumerate([None, Lazy(), object(), odd]):
+        monkeypatch.setitem(sys.modules, f"odd{number}", module)
+    touched = Usual(
+        usual.fingerprints, has_run=lambda file: file == "/lib/odd.py", words=lambda: ["odd0", "odd1", "odd2"]
+    )
+    touched.take()
+    assert touched.holds()
+    odd.state.append(1)
+    assert not touched.holds()
+
+
 @pytest.mark.parametrize(
     ("has_run", "words", "looked_at"),
     [
