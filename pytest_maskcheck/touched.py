@@ -134,7 +134,7 @@ def _deeper(names: _Names) -> _Look | None:
     ]
     if not (dicts or sequences or objects):
         return None
-    return partial(_inside, _picker(dicts), _picker(sequences), _picker(objects))
+    return partial(_inside, picker(dicts), picker(sequences), picker(objects))
 
 
 def _inside(
@@ -147,11 +147,11 @@ def _inside(
     return chain(chain.from_iterable(kept), chain.from_iterable(sequences(names)))
 
 
-def _picker(names: Sequence[str]) -> Callable[[_Names], Sequence[Any]]:
-    """Return what picks some values of a namespace, at the speed of C."""
-    if len(names) > 1:
-        return itemgetter(*names)
-    return (lambda values: (values[names[0]],)) if names else (lambda _: ())
+def picker(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
+    """Return what picks some items of a list or mapping, by position or key, at the speed of C."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return (lambda items: (items[keys[0]],)) if keys else (lambda _: ())
 
 
 def _files(name: str, module: ModuleType) -> Iterator[str]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from gc import get_referents
 from itertools import chain, repeat
-from operator import attrgetter, is_, itemgetter
+from operator import attrgetter, is_
 from typing import Any
 
 from pytest_maskcheck.fingerprint import (
@@ -39,7 +39,7 @@ from pytest_maskcheck.fingerprint import (
     step,
     value_of,
 )
-from pytest_maskcheck.touched import Touched
+from pytest_maskcheck.touched import Touched, picker
 
 _MOST = 8_000
 """Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
@@ -55,13 +55,6 @@ _namespace_of = object.__getattribute__
 
 Look = Callable[[Any], "list[object]"]
 """Returns the values of some entries of a dictionary, of a class or of an instance."""
-
-
-def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Return what picks some items of a list, at the speed of C."""
-    if len(positions) > 1:
-        return itemgetter(*positions)
-    return (lambda items: (items[positions[0]],)) if positions else (lambda _: ())
 
 
 @dataclass(slots=True, repr=False)
@@ -284,15 +277,15 @@ def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Leve
     into = [found[position] for position in whole]
     return _Level(
         types=list(map(type, found)),
-        plain=_picker(plain),
-        values=_picker(plain)(found),
-        functions=_picker(functions),
-        codes=list(map(identity, map(_code, _picker(functions)(found)))),
+        plain=picker(plain),
+        values=picker(plain)(found),
+        functions=picker(functions),
+        codes=list(map(identity, map(_code, picker(functions)(found)))),
         stateful=[(at, value_of(each)) for at, each in enumerate(found) if is_stateful(type(each))],
-        into=_picker(whole),
-        instances=_picker([at for at, each in enumerate(into) if _is_instance(each)]),
-        dicts=_picker([at for at, each in enumerate(into) if issubclass(type(each), dict)]),
-        partly=_picker(partly),
+        into=picker(whole),
+        instances=picker([at for at, each in enumerate(into) if _is_instance(each)]),
+        dicts=picker([at for at, each in enumerate(into) if issubclass(type(each), dict)]),
+        partly=picker(partly),
         looks=[looks[identity(found[position])] for position in partly],
     )
 
