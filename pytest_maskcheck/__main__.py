@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words behind the name of the program; ``None``: those of this process.
 
     Returns:
-        0; 1 if a test is not interrupt-safe; 5 if nothing was audited, unless that is allowed.
+        0; 1 if a test is not interrupt-safe, or maskcheck itself failed; 5 if nothing was audited, unless that is allowed.
 
     Raises:
         SystemExit: with 2: something cannot be merged or written; why is said on standard error.
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
     for line in terminal.summary(audits):
         print(line)  # noqa: T201  (a command)
-    if any(audit.failures for audit in audits):
+    if any(audit.failures or audit.broken for audit in audits):
         return 1
     if options.allow_none or any(audit.audited for audit in audits):
         return 0

@@ -294,6 +294,8 @@ class Judge:
                 finding = self._as_unusable(ran)
                 return replace(first, findings=(*first.findings, finding))
             again = self.judge(point, ran)
+            if again.error:
+                return again
             failing = [finding for finding in again.findings if finding.fails]
             compared |= self._compare_names(point, earlier, failing, compared)
             seen = {_alike(self._name(finding)) for finding in earlier}
@@ -516,6 +518,8 @@ class Judge:
         exception = ran.raised.text if ran.raised else ""
         outside = point.kind in {"into", "back"}  # the way to the line that called is what the reader can change
         traceback = (ran.raised.frames if ran.raised and not outside else ()) or point.traceback
+        if ran.error is not None:
+            return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if reason := _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {self._name(finding).identity for finding in self._of_first(point)}
@@ -634,7 +638,7 @@ def _raised_inside(point: Point, raised: Raised) -> str:
 
 def _strayed(ran: Ran) -> bool:
     """Tell whether a run did not come to its own point, and did not pass either."""
-    return not ran.strike.in_turn()[0].fired and not ran.passed
+    return not ran.strike.in_turn()[0].fired and not ran.passed and ran.error is None
 
 
 def _interpreters(point: Point, finding: Finding) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
-import traceback
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,8 +14,9 @@ import pytest
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.auditor import Refused
+from pytest_maskcheck.breakdown import AuditBrokeError, Breakdown, breakdown_of
 from pytest_maskcheck.guarantees import LEDGER
-from pytest_maskcheck.isolation import AuditBrokeError, Page, in_child
+from pytest_maskcheck.isolation import Page, in_child
 from pytest_maskcheck.messages import Collected, ReachedFirst
 from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import measures_forks, paused, running
@@ -47,13 +47,11 @@ class Outcome:
         audit: the results.
         seeing: see :class:`Order`.
         exception: with ``only``, what came out of the test, for a debugger.
-        broken: the traceback of a defect of maskcheck's own, or ``""``.
     """
 
     audit: Audit
     seeing: dict[str, str]
-    exception: BaseException | None
-    broken: str = ""
+    exception: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,6 +86,7 @@ class FirstUse:
         self._order = order
         self._leave = leave
         self.reason = ""
+        self._breakdown: Breakdown | None = None
         self._page: Page | None = None
         self._measurement: Any = None
         self.seconds = 0.0
@@ -101,6 +100,15 @@ class FirstUse:
         """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
         if self._said is not None or self.reason:
             return
+        try:
+            self._fork()
+        except Exception as error:  # noqa: BLE001  (ours: the test that is being set up has nothing to do with it)
+            self.close()
+            self._said = None
+            self._breakdown = breakdown_of(error)
+            self.reason = self._breakdown.reason
+
+    def _fork(self) -> None:
         self.reason = _against_fork(self._order(0.0))
         if self.reason:
             return
@@ -119,6 +127,8 @@ class FirstUse:
         """Audit, and give what the process says to ``take``."""
         if self._said is None or self._page is None:
             take(ReachedFirst({}, self.reason or "no process was kept for it"))
+            if self._breakdown is not None and self._breakdown.traceback:
+                take(self._breakdown)
             return
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
@@ -188,32 +198,11 @@ def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
     if order.budget and not order.budget.has_room(order.seconds):
         collected.refused = collected.refused or order.budget.reason
     exception = None
-    broken = ""
     if not collected.refused:
-        item = order.item
-        assert isinstance(item, pytest.Function)
-        with _directory() as directory:
-            work = Work(order, item, directory)
-            try:
-                if lost := _lost_by_fork(work, order):
-                    order = replace(order, isolation="none", why=lost, share=None)
-                    work = Work(order, item, directory)
-                with _watched(order, collected.take) as take:
-                    if order.isolation == "fork":
-                        if not order.only or FIRST not in order.only:
-                            _in_auditor(work, take, partial(_limit, work))
-                        if first_use is not None and not collected.refused:
-                            first_use.audit(order, directory, collected.warm, take)
-                    else:
-                        with paused(), muted(item.config):
-                            work.here(take)
-                        exception = work.runner.exception
-            except AuditBrokeError as error:
-                broken = str(error)
-            except Exception:  # noqa: BLE001  (a defect of ours: reported as such, and the session goes on)
-                broken = traceback.format_exc()
-            finally:
-                del order.item.stash[LEDGER]
+        try:
+            order, exception = _audit(order, first_use, collected)
+        except Exception as error:  # noqa: BLE001  (a defect of ours: told as such, and the session goes on)
+            collected.take(breakdown_of(error))
     if isinstance(order.share, Lead):  # the auditing process may have ended before it told what others did
         collected.results = order.share.found() | collected.results
     results = collected.complete()
@@ -233,8 +222,42 @@ def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
         reached_first=collected.reached_first,
         no_first_use=collected.no_first_use,
         reached=collected.reached,
+        breakdown=collected.refused if collected.error else "",
+        error=collected.error,
     )
-    return Outcome(audit, collected.seeing or order.seeing, exception, broken)
+    return Outcome(audit, collected.seeing or order.seeing, exception)
+
+
+def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tuple[Order, BaseException | None]:
+    """Audit, and collect what is said of it; return what was done, and what came out of the test, for a debugger."""
+    item = order.item
+    assert isinstance(item, pytest.Function)
+    with _directory() as directory:
+        try:
+            work = Work(order, item, directory)
+            if lost := _lost_by_fork(work, order):
+                order = replace(order, isolation="none", why=lost, share=None)
+                work = Work(order, item, directory)
+            with _watched(order, collected.take) as take:
+                if order.isolation != "fork":
+                    with paused(), muted(item.config):
+                        work.here(take)
+                    return order, work.runner.exception
+                if not order.only or FIRST not in order.only:
+                    _in_auditor(work, take, partial(_limit, work))
+                if first_use is not None and not collected.refused:
+                    first_use.audit(order, directory, collected.warm, take)
+        finally:
+            if LEDGER in item.stash:
+                del item.stash[LEDGER]
+    return order, None
+
+
+def broken(test: str, error: Exception) -> Audit:
+    """Return the audit of a test that an error of ours ended before it could say anything."""
+    breakdown = breakdown_of(error)
+    told = breakdown.reason if breakdown.traceback else ""
+    return Audit(test, refused=breakdown.reason, breakdown=told, error=breakdown.traceback)
 
 
 @contextmanager
@@ -247,7 +270,8 @@ def _watched(order: Order, take: Tell) -> Iterator[Tell]:
 
     def tell(message: object) -> None:
         take(message)
-        progress.take(message)
+        with suppress(Exception):  # a terminal that is gone is no reason to end an audit
+            progress.take(message)
 
     deadline = order.budget.deadline if order.budget else float("inf")
     progress.begin(order.item.nodeid, forked=order.isolation == "fork", deadline=deadline)
@@ -273,7 +297,7 @@ def assist(order: Order) -> dict[str, str]:
 
     def limit() -> float:
         if not helper.is_wanted():
-            raise AuditBrokeError
+            raise AuditBrokeError(Breakdown("nobody waits for it any more", ""))
         return _limit(work)
 
     with closing(helper), _directory() as directory:

@@ -31,9 +31,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from os import getpid, kill
-from traceback import format_exception
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from pytest_maskcheck.breakdown import AuditBrokeError, breakdown_of
 from pytest_maskcheck.effects import Process, processes
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
@@ -44,6 +44,7 @@ from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from pytest_maskcheck.breakdown import Breakdown
     from pytest_maskcheck.runs import Last, Request
 
 CAN_FORK = hasattr(os, "fork")
@@ -208,7 +209,7 @@ class _Child:
             self._say(_End())
         except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
             with suppress(BaseException), unpatched():
-                self._say(_Broken("".join(format_exception(error))))
+                self._say(_Broken(breakdown_of(error)))
         finally:
             kill(getpid(), signal.SIGKILL)
 
@@ -231,14 +232,13 @@ class _Child:
                 if isinstance(message, _End):
                     return True
                 if isinstance(message, _Broken):
-                    raise AuditBrokeError(message.traceback)
+                    raise AuditBrokeError(message.breakdown)
                 yield message
             remaining = page.since + limit() - time.perf_counter()
             if remaining <= 0 and not self._gone():
                 self._hung = time.perf_counter() - page.since
                 return False
-            readable, _, _ = select.select([self._reader], [], [], min(max(remaining, 0.01), 0.25))
-            if readable:
+            if is_readable(self._reader, min(max(remaining, 0.01), 0.25)):
                 data = os.read(self._reader, 1 << 16)
                 if not data:
                     return False
@@ -322,6 +322,13 @@ class _Orphan(_Child):
         return self.pid == 0
 
 
+def is_readable(descriptor: int, seconds: float) -> bool:
+    """Wait for something to be read, but not longer; ``select.select`` takes no descriptors from 1,024 on."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def ending(status: int) -> str:
     """Return in words how a process ended: by an exit status or, below 0, by a signal."""
     if status >= 0:
@@ -361,11 +368,7 @@ class _Harmless:
 class _Broken:
     """The child's last word if the audit itself failed."""
 
-    traceback: str
-
-
-class AuditBrokeError(RuntimeError):
-    """The audit itself raised in a child; the message is its traceback."""
+    breakdown: Breakdown
 
 
 _PR_SET_PDEATHSIG = 1
@@ -508,11 +511,11 @@ class Forked:
         since = time.perf_counter()
         for turn, request in enumerate(requests):
             page.begin(turn)
-            ran = self.run(request, page.strike)
+            ran = _made(self.run, request, page.strike)
             if getpid() != owner:  # a child that the code under test forked and lost
                 kill(getpid(), signal.SIGKILL)
             held.append(ran)
-            ended = last(request, ran)
+            ended = last(request, ran) or ran.error is not None
             if ended or time.perf_counter() - since >= hold:
                 say(held)
                 held, since = [], time.perf_counter()
@@ -531,6 +534,16 @@ class Forked:
                     self.conditions.settle()
         if held:
             say(held)
+
+
+def _made(run: MakesRuns, request: Request, struck: Callable[[], None]) -> Ran:
+    """Make a run; an error of ours costs the point that it was made for, and no other. Without a point, it is raised."""
+    try:
+        return run(request, struck)
+    except Exception as error:
+        if request is None:
+            raise
+        return Ran(Strike(), error=breakdown_of(error))
 
 
 def _is_to_be_followed(conditions: Conditions, request: Request, rest: Sequence[Request]) -> bool:
@@ -555,9 +568,9 @@ class InProcess:
     def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
         """See :class:`pytest_maskcheck.runs.Executor`."""
         for turn, request in enumerate(requests):
-            ran = self.run(request, lambda: None)
+            ran = _made(self.run, request, lambda: None)
             yield ran
-            if last(request, ran):
+            if last(request, ran) or ran.error is not None:
                 break
             if _is_to_be_followed(self.conditions, request, requests[turn + 1 :]):
                 following = self.run(None, lambda: None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_maskcheck import points
 from pytest_maskcheck.auditor import Refused
+from pytest_maskcheck.breakdown import Breakdown
 from pytest_maskcheck.results import NO_SECOND, PointResult
 
 
@@ -101,6 +102,7 @@ class Collected:
     following: int = 0
     dealt: str = ""
     refused: str = ""
+    error: str = ""
     warm: frozenset[int] = frozenset()
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
@@ -116,6 +118,8 @@ class Collected:
                 self.results[message.point] = message
             case Refused():
                 self.refused = str(message)
+            case Breakdown():
+                self.refused, self.error = message.reason, message.traceback
             case Ignores():
                 self.ignores = message.places
             case Reached():

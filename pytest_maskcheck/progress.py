@@ -166,7 +166,7 @@ def _way(config: pytest.Config, *, forked: bool) -> str:
         return "log" if config.get_verbosity() >= 0 else ""
     alone = kind is pytest.TerminalReporter and os.name == "posix"
     debugged = config.getoption("usepdb", False) or config.getoption("trace", False)
-    captured = config.getoption("capture") in ({"fd", "no"} if forked else {"fd"})
+    captured = config.getoption("capture", "no") in ({"fd", "no"} if forked else {"fd"})
     return "line" if alone and captured and not debugged else ""
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.results import Packed
+from pytest_maskcheck.untrusted import attempt, cause_of, context_of, is_a, let_go, name_of, parts_of, text_of
+from pytest_maskcheck.untrusted import traceback_of as kept_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +59,7 @@ class Entry(NamedTuple):
 
 def entries_of(error: BaseException) -> list[Entry]:
     """Return the entries of the traceback of ``error``, outermost first."""
-    return [Entry(traceback, frame := traceback.tb_frame, frame.f_code) for traceback in walk(error.__traceback__)]
+    return [Entry(traceback, frame := traceback.tb_frame, frame.f_code) for traceback in walk(kept_traceback(error))]
 
 
 def traceback_of(entries: list[Entry]) -> TracebackType | None:
@@ -84,9 +86,9 @@ def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
     Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
     out of that handler.
     """
-    if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike):
-        return all(is_interrupt(part, strike) for part in error.exceptions)
-    return isinstance(error, KeyboardInterrupt) or _from_handler(error, strike)
+    if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
+        return all(is_interrupt(part, strike) for part in parts_of(error))
+    return is_a(error, KeyboardInterrupt) or _from_handler(error, strike)
 
 
 def _from_handler(error: BaseException, strike: Strike | None) -> bool:
@@ -95,7 +97,7 @@ def _from_handler(error: BaseException, strike: Strike | None) -> bool:
         if one.error is not None and type(error) is one.error:
             return True
         if one.fired and not one.landed and one.handler_code is not None:
-            codes = (entry.tb_frame.f_code for entry in walk(error.__traceback__))
+            codes = (entry.tb_frame.f_code for entry in walk(kept_traceback(error)))
             if any(code is one.handler_code for code in codes):
                 return True
     return False
@@ -119,15 +121,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         item = queue.pop()
         if id(item) not in seen:
             seen.add(id(item))
-            queue += [other for other in (item.__cause__, item.__context__) if other is not None]
-            queue += item.exceptions if isinstance(item, BaseExceptionGroup) else ()
+            queue += [other for other in (cause_of(item), context_of(item)) if other is not None]
+            queue += parts_of(item)
             yield item
-
-
-def last_line(error: BaseException) -> str:
-    """Return an exception as the last line of a traceback would show it."""
-    text = str(error).strip().splitlines()
-    return type(error).__qualname__ + (f": {text[0]}" if text else "")
 
 
 def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
@@ -144,14 +140,28 @@ def is_harness(frame: FrameType) -> bool:
     return harness and module != _HARNESS + "masking"
 
 
+def is_audits(error: BaseException) -> bool:
+    """Tell whether what delivers interrupts raised an exception of its own, in the midst of the code under test.
+
+    Too deep a recursion, or memory that is at its end, is the test's.
+    """
+    if not is_a(error, Exception) or is_a(error, RecursionError, MemoryError):
+        return False
+    module = ""
+    for entry in entries_of(error)[-1:]:
+        module = str(entry.frame.f_globals.get("__name__"))
+    return module.startswith(_HARNESS + "interrupts.") and module != delivery.__name__
+
+
 def drop(error: BaseException) -> None:
     """Let go of the frames that ``error`` and all that it was raised from keep alive."""
     for item in list(chain(error)):
-        item.__traceback__ = item.__cause__ = item.__context__ = None
+        let_go(item)
 
 
 def finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:
     """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
     if unraisable.object is None and unraisable.exc_traceback is not None:
         return unraisable.exc_traceback.tb_frame.f_code.co_qualname
-    return str(getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__))
+    kind = name_of(type(unraisable.object))
+    return text_of(attempt(lambda: getattr(unraisable.object, "__qualname__", kind), kind))

@@ -20,7 +20,7 @@ import coverage
 from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck import distribution
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.unpatched import builtin_open, os, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +34,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _UNREACHED = "coverage did not see the line in its own run: the test takes another way each time"
 _EXCLUDED = "excluded by coverage's configuration"
 _IGNORED = "# maskcheck: ignore"
+_NO_SOURCE = "its source cannot be read: the code was generated, or its file is gone or no Python"
 
 _SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
@@ -155,10 +156,13 @@ class Reach:
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
         """Read coverage's configuration; nothing is started."""
         started = running()
-        settings = started or coverage.Coverage(data_file=None, config_file=_config_file(root))
+        with _somewhere(root):
+            settings = started or coverage.Coverage(data_file=None, config_file=_config_file(root))
         self._root = root
         everything = _below(root)
-        base = os.getcwd() if started else root  # what relative paths of coverage's configuration are relative to
+        base = (
+            os.path.abspath(os.curdir) if started else root
+        )  # what relative paths of coverage's configuration are relative to
         self._exclusions = _strings(settings.get_option("report:exclude_lines"))
         own = [pattern for entry in include for pattern in self._patterns(entry)]
         self.configured = [] if own else _configured(settings, base)
@@ -223,13 +227,17 @@ class Reach:
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
-        with _closing_data(measurement):
-            with measurement.collect():
-                yield
-            data = measurement.get_data()
-            self._lines = {
-                path: set(data.lines(path) or ()) for path in data.measured_files() if self._matches(path, own)
-            }
+        with _somewhere(self._root):
+            measurement.start()
+        try:
+            yield
+        finally:
+            measurement.stop()
+            with _somewhere(self._root), _closing_data(measurement):
+                data = measurement.get_data()
+                self._lines = {
+                    path: set(data.lines(path) or ()) for path in data.measured_files() if self._matches(path, own)
+                }
         self._open = None
         self._files.clear()
         self._reached.clear()
@@ -304,7 +312,10 @@ class Reach:
         path = self._measured(filename)
         if path is None:
             return "not in scope"
-        excluded, statements = self._analysis(path)
+        try:
+            excluded, statements = self._analysis(path)
+        except coverage.CoverageException:
+            return _NO_SOURCE
         statement = _statement(statements, line)
         reason = excluded.get(statement) or excluded.get(line) or ""
         if reason == _IGNORED:
@@ -334,17 +345,17 @@ class Reach:
         return self._reached[path]
 
     def _analysis(self, path: str) -> tuple[dict[int, str], list[int]]:
-        """Return excluded lines with the reason, and the first lines of all statements in order."""
+        """Return excluded lines with the reason, and the first lines of all statements in order.
+
+        Raises:
+            coverage.CoverageException: the file is gone, or is no Python.
+        """
         if path not in self._statements:
             excluded: dict[int, str] = {}
             statements: set[int] = set()
             for reason, patterns in ((_EXCLUDED, self._exclusions), (_IGNORED, [IGNORE])):
-                reader = coverage.Coverage(data_file=None, config_file=False)
-                reader.clear_exclude()
-                for pattern in patterns:
-                    reader.exclude(pattern)
-                with _closing_data(reader):
-                    _, lines, out, *_ = reader.analysis2(path)
+                with _somewhere(self._root):
+                    lines, out = _lines_of(path, patterns)
                 excluded |= dict.fromkeys(out, reason)
                 statements |= {*lines, *out}
             self._statements[path] = (excluded, sorted(statements))
@@ -357,6 +368,36 @@ class Reach:
 
     def _comment(self, path: str, line: int) -> int:
         return max((comment for comment in _comments(path) if comment <= line), default=line)
+
+
+@contextmanager
+def _somewhere(root: str) -> Iterator[None]:
+    """Let coverage find functions of the standard library as they were, and a working directory, whose name it asks for."""
+    with unpatched():
+        try:
+            os.getcwd()
+        except OSError:
+            place = os.open(os.curdir, os.O_RDONLY)
+        else:
+            yield
+            return
+        try:
+            os.chdir(root)
+            yield
+        finally:
+            os.fchdir(place)
+            os.close(place)
+
+
+def _lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int]]:
+    """Return the first lines of the statements of a file, and the lines that some patterns exclude."""
+    reader = coverage.Coverage(data_file=None, config_file=False)
+    reader.clear_exclude()
+    for pattern in exclusions:
+        reader.exclude(pattern)
+    with _closing_data(reader):
+        _, lines, excluded, *_ = reader.analysis2(path)
+    return lines, excluded
 
 
 @contextmanager
@@ -375,8 +416,9 @@ def _statement(statements: list[int], line: int) -> int:
 
 
 def _comments(path: str) -> list[int]:
-    with open(path, encoding="utf-8", errors="replace") as source:
+    with suppress(OSError), builtin_open(path, encoding="utf-8", errors="replace") as source:
         return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
+    return []
 
 
 def _module_patterns(name: str) -> list[str] | None:

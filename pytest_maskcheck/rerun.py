@@ -49,7 +49,7 @@ from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
-from pytest_maskcheck.raised import last_line
+from pytest_maskcheck.untrusted import last_line
 
 try:
     from _pytest.subtests import failed_subtests_key
@@ -163,11 +163,18 @@ class ItemTarget:
         self._renewed: list[pytest.FixtureDef[Any]] = []
         self._inherited: list[object] = []
         self._is_set_up = False
+        self._keeps = False
         self._runs = 0
 
     def __call__(self, around: Callable[[Body], None]) -> str:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
         return self._with_protocol(around) if self.whole else self._with_fixtures(around)
+
+    def set_up_alone(self) -> None:
+        """Set the item up without a run; :meth:`close` tears it down. What is in its ``tmp_path`` stays."""
+        _fresh_instance(self._item)
+        self._keeps = True
+        self._set_up()
 
     def close(self) -> None:
         """Tear down what was kept for further runs."""
@@ -242,7 +249,7 @@ class ItemTarget:
             item.funcargs = None  # type: ignore[assignment]
             logging.root.removeHandler(self._handler)
             os.environ.pop("PYTEST_CURRENT_TEST", None)
-            if directory:
+            if directory and not self._keeps:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def _with_protocol(self, around: Callable[[Body], None]) -> str:
@@ -314,9 +321,14 @@ def _outcome(when: str, work: Callable[[], object]) -> str:
 
 
 def _forget_output(config: pytest.Config) -> None:
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    if capture.is_globally_capturing():
+    if capture := _capture(config):
         capture.read_global_capture()
+
+
+def _capture(config: pytest.Config) -> Any:
+    """Return what captures the output of this process; ``None`` if nothing does (``-s``, ``-p no:capture``)."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    return capture if capture is not None and capture.is_globally_capturing() else None
 
 
 @contextmanager
@@ -423,6 +435,38 @@ def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
     return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
+@contextmanager
+def in_call_phase(item: pytest.Item, hook: str) -> Iterator[None]:
+    """Set an item up again, fixtures and all, for other plugins that implement a hook which is given the item.
+
+    They find it as they do while its call is reported: with arguments, open pages, running drivers.
+    """
+    hooks = getattr(item.ihook, hook).get_hookimpls()
+    others = any(
+        each.function.__module__.partition(".")[0] not in {*_INDIFFERENT, "pytest_maskcheck"} for each in hooks
+    )
+    if not (others and isinstance(item, pytest.Function)):
+        yield
+        return
+    target = ItemTarget(item)
+    with muted(item.config):
+        target.set_up_alone()
+    try:
+        yield
+    finally:
+        with muted(item.config):
+            target.close()
+
+
+def report_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[pytest.TestReport, str]:
+    """Have the report of a call made; return it, and what a hook of another plugin raised instead, if one did, on one line."""
+    try:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        return report, ""
+    except Exception as error:  # noqa: BLE001  (the session goes on)
+        return pytest.TestReport.from_item_and_call(item, call), last_line(error)
+
+
 def let_go(item: pytest.Item) -> None:
     """Let go of what pytest has begun to set up for an item, so that it can be run from the start, in the midst of a set-up."""
     item.session._setupstate.teardown_exact(item.parent)  # type: ignore[arg-type]  # noqa: SLF001
@@ -508,14 +552,14 @@ def kept_values(item: pytest.Function) -> list[tuple[str, object]]:
 
 def own_directory(config: pytest.Config, directory: str) -> None:
     """Make a forked process create its ``tmp_path`` directories below ``directory``."""
-    factory = config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
-    factory._basetemp = Path(directory)  # noqa: SLF001
+    factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
+    if factory is not None:
+        factory._basetemp = Path(directory)  # noqa: SLF001
 
 
 def own_output(config: pytest.Config) -> None:
     """Give a forked process its own capture, so that its output does not mix with that of its parent."""
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    if capture.is_globally_capturing():
+    if capture := _capture(config):
         capture.read_global_capture()
         capture.stop_global_capturing()
         capture.start_global_capturing()
@@ -529,8 +573,8 @@ def own_output(config: pytest.Config) -> None:
 @contextmanager
 def muted(config: pytest.Config) -> Iterator[None]:
     """Capture what runs in this process print, and throw it away."""
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    if not capture.is_globally_capturing():
+    capture = _capture(config)
+    if not capture:
         yield
         return
     capture.resume_global_capture()

@@ -227,6 +227,7 @@ class PointResult(Packed):
         note: what a reader should know, such as that a mask held the interrupt back.
         exception: what came out of the test, as one line; ``""`` if nothing did.
         traceback: from the test to where the interrupt surfaced, harness frames left out.
+        error: of a point at which the audit itself failed, the traceback for a bug report.
     """
 
     point: str
@@ -236,6 +237,7 @@ class PointResult(Packed):
     exception: str = ""
     traceback: tuple[Frame, ...] = ()
     varies: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,8 @@ class Audit:
         reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
             (``3-7,9``).
         unaudited: installed packages out of scope that the test's module imports.
+        breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
+        error: the traceback of that, for a bug report.
     """
 
     test: str
@@ -310,6 +314,18 @@ class Audit:
     own: tuple[str, ...] = ()
     reached: dict[str, str] = field(default_factory=dict)
     unaudited: tuple[str, ...] = ()
+    breakdown: str = ""
+    error: str = ""
+
+    @property
+    def broken(self) -> str:
+        """Why the audit itself failed, as a whole or at a point, on one line, or ``""``."""
+        return self.breakdown or next((each.reason for each in self.results if each.error), "")
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The tracebacks of what failed in the audit itself, each once."""
+        return tuple(dict.fromkeys(filter(None, (self.error, *(each.error for each in self.results)))))
 
     @property
     def audited(self) -> int:
@@ -389,7 +405,7 @@ class Audit:
         return tuple(defect for defect in self.defects if defect.fails)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: dicts, lists, strings, numbers."""
+        """Return plain data: dicts, lists, strings that can be encoded, numbers."""
         return {"schema": SCHEMA, **_plain(asdict(self))}
 
     @classmethod
@@ -465,7 +481,23 @@ def _frames(frames: list[dict[str, Any]]) -> tuple[Frame, ...]:
 def _plain(value: Any) -> Any:
     """Return ``value`` with tuples as lists and enum members as strings, as JSON would give it back."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {_plain(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, StrEnum) else value
+    return legible(str(value)) if isinstance(value, str) else value
+
+
+def legible(text: str) -> str:
+    """Return a text that can be encoded; what cannot, such as names of files that are no UTF-8, with backslashes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape" if _is_name(text) else "backslashreplace").decode(
+            "utf-8", "backslashreplace"
+        )
+    return text
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether the text may be what ``os.fsdecode`` made of bytes."""
+    return all(not 0xD800 <= ord(character) <= 0xDFFF or 0xDC80 <= ord(character) <= 0xDCFF for character in text)

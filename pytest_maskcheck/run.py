@@ -18,7 +18,7 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from os import getpid, kill
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, line_of
 from pytest_maskcheck.raised import (
@@ -31,9 +31,9 @@ from pytest_maskcheck.raised import (
     entries_of,
     finalizer_of,
     handler_codes,
+    is_audits,
     is_harness,
     is_interrupt,
-    last_line,
     may_interrupt,
     traceback_of,
 )
@@ -43,6 +43,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.unpatched import signal, threading, time
+from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -147,10 +148,14 @@ class Runner:
             watch: watches the run to learn where leftovers come from.
         """
         ran = Ran(Strike())
+        broke: list[Exception] = []
 
         def around(body: Callable[[], object]) -> None:
-            self.surroundings.places = self.target.places()
-            self._body(ran, body, striking, watch)
+            try:
+                self.surroundings.places = self.target.places()
+                self._body(ran, body, striking, watch)
+            except Exception as error:  # noqa: BLE001  (ours: pytest would make a failed test of it)
+                broke.append(error)
 
         try:
             ran.trouble = self.target(around)
@@ -162,6 +167,8 @@ class Runner:
             if self.here or not ran.strike.fired:
                 raise
             ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
+        if broke:
+            raise broke[0]
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
@@ -203,8 +210,10 @@ class Runner:
                     else:
                         with watch:
                             body()
-            except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
+            except BaseException as caught:
                 error = caught
+                if is_audits(caught):
+                    raise
             if (
                 getpid() != self.owner
             ):  # a child forked by the code under test and lost: it would go on with the session
@@ -240,11 +249,11 @@ class Runner:
 
     def _presentable(self, error: BaseException | None, strike: Strike) -> KeyboardInterrupt:
         """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
-        if not isinstance(error, KeyboardInterrupt):
+        if error is None or not is_a(error, KeyboardInterrupt):
             return KeyboardInterrupt()
         for item in list(chain(error)):
-            item.__traceback__ = traceback_of(self._entries(item, strike))
-        return error
+            with_traceback(item, traceback_of(self._entries(item, strike)))
+        return cast("KeyboardInterrupt", error)
 
     def _readings(
         self, ran: Ran, befores: list[object], error: BaseException | None, watch: Watch | None = None
@@ -263,7 +272,7 @@ class Runner:
             ran.raised = self._raised(error, entries, ran.strike)
             test = entries[0].frame if entries else None
             if self.keep:
-                self.exception = error.with_traceback(traceback_of(entries))
+                self.exception = with_traceback(error, traceback_of(entries))
             else:
                 drop(error)
             del entries
@@ -391,7 +400,7 @@ class Runner:
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
         return Raised(
-            type=type(error).__qualname__,
+            type=name_of(type(error)),
             text=self.surroundings.named(last_line(error)),
             interrupt=is_interrupt(error, strike),
             over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),

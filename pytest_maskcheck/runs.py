@@ -11,6 +11,7 @@ from pytest_maskcheck.results import Packed
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from pytest_maskcheck.breakdown import Breakdown
     from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.origins import Sighting, Stretch
     from pytest_maskcheck.raised import Raised
@@ -71,6 +72,7 @@ class Ran(Packed):
         state: what modules kept afterwards, if the runner was to look.
         whole: the run was not to be interrupted.
         spoiled: the run with which a process begins failed: what was asked for was not run.
+        error: the audit itself failed: the run says nothing.
     """
 
     strike: Strike
@@ -93,11 +95,12 @@ class Ran(Packed):
     state: dict[str, str] = field(default_factory=dict)
     whole: bool = False
     spoiled: bool = False
+    error: Breakdown | None = None
 
     @property
     def passed(self) -> bool:
         """The test did what it does uninterrupted."""
-        return not (self.died or self.raised or self.late or self.trouble or self.broken)
+        return not (self.died or self.raised or self.late or self.trouble or self.broken or self.error)
 
 
 class Conditions:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
-from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item
+from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item, broken
+from pytest_maskcheck.breakdown import breakdown_of
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
@@ -19,7 +20,17 @@ from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
+from pytest_maskcheck.rerun import (
+    drawn,
+    fixtures,
+    in_call_phase,
+    leave,
+    let_go,
+    ordinary_run,
+    report_of,
+    stop_timer,
+    unlogged,
+)
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
@@ -58,6 +69,7 @@ class AuditingSession:
         self._first: FirstUse | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         self._channels: dict[pytest.FixtureDef[Any], Channel] = {}
+        self._unnoted: dict[pytest.FixtureDef[Any], Exception] = {}
         try:
             self._engine, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -68,6 +80,7 @@ class AuditingSession:
         self._blocked: frozenset[int] = frozenset()
         self._progress = Progress(config)
         self._usage = ""
+        self._session: pytest.Session | None = None
         self._ended = False
         self._wanted = 0
         self._nothing: terminal.Nothing | None = None
@@ -168,12 +181,14 @@ class AuditingSession:
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
                 seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
-                call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
+                outcome = self._audited(item, seconds, first, more=nextitem is not None)
+                call = self._remade(item, reports, outcome)
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
             if call is not None and report.when == "call" and report.failed:
-                item.ihook.pytest_exception_interact(node=item, call=call, report=report)
+                with in_call_phase(item, "pytest_exception_interact"):
+                    item.ihook.pytest_exception_interact(node=item, call=call, report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
@@ -191,6 +206,13 @@ class AuditingSession:
             if self._first is not None:
                 self._first.close()
             self._first = None
+
+    def _audited(self, item: pytest.Item, seconds: float, first: FirstUse | None, *, more: bool) -> Outcome:
+        """Audit one test that passed, and took so long; an error of ours is an outcome, too, and the session goes on."""
+        try:
+            return self._audit(item, seconds, first, more=more)
+        except Exception as error:  # noqa: BLE001  (see above)
+            return Outcome(broken(item.nodeid, error), self._seeing)
 
     def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
@@ -260,13 +282,20 @@ class AuditingSession:
             if self._first is not None:
                 self._first.fork()
             return (yield)
-        before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
+        try:
+            before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
+        except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
+            self._unnoted[fixturedef] = error
+            return (yield)
         result = yield
-        seconds = time.perf_counter() - began
-        if started := set(threading.enumerate()) - before:
-            self._threads[fixturedef] = started
-        if shared := opened.shared():
-            self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds)
+        try:
+            seconds = time.perf_counter() - began
+            if started := set(threading.enumerate()) - before:
+                self._threads[fixturedef] = started
+            if shared := opened.shared():
+                self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds)
+        except Exception as error:  # noqa: BLE001  (see above)
+            self._unnoted[fixturedef] = error
         return result
 
     def _threads_of(self, item: pytest.Item | None) -> set[threading.Thread]:
@@ -281,6 +310,8 @@ class AuditingSession:
     def _channels_of(self, item: pytest.Item) -> tuple[Channel, ...]:
         """Return what an item shares with other processes and threads, for longer than a run."""
         used = set(fixtures(item))
+        for fixture in used & self._unnoted.keys():
+            raise self._unnoted[fixture]
         channels = [channel for fixture, channel in self._channels.items() if fixture in used and fixture.cached_result]
         threads = sorted(thread.name for thread in self._threads_of(item))
         owned = {fd for channel in self._channels.values() for fd in channel.descriptors}
@@ -319,7 +350,8 @@ class AuditingSession:
             if self._board and self._is_worker and not (session.shouldfail or session.shouldstop):
                 self._help(session, self._board)
             # Neither --collect-only nor --setup-only runs tests.
-            self._ended = not (self._config.option.collectonly or self._config.option.setuponly)
+            option = self._config.option  # plugins that are switched off register none
+            self._ended = not (option.collectonly or getattr(option, "setuponly", False))
             return result
         finally:
             if self._board and self._is_worker:
@@ -352,9 +384,10 @@ class AuditingSession:
         try:
             if completed and all(report.passed for report in reports):
                 stop_timer(item)
-                order = self._order(item, sum(report.duration for report in reports))
-                if order.isolation == "fork":
-                    self._seeing = assist(replace(order, share=helper))
+                with suppress(Exception):  # the owner meets what is wrong, and tells it
+                    order = self._order(item, sum(report.duration for report in reports))
+                    if order.isolation == "fork":
+                        self._seeing = assist(replace(order, share=helper))
         finally:
             with unlogged(item):
                 leave(item, None, reports)
@@ -374,35 +407,47 @@ class AuditingSession:
 
     # What is reported
 
+    def _remade(
+        self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
+    ) -> pytest.CallInfo[None] | None:
+        """Put the audit's outcome in place of the call report; an error of ours on the way is an outcome, too."""
+        try:
+            return self._remake(item, reports, outcome)
+        except Exception as error:  # noqa: BLE001  (see above)
+            return self._remake(item, reports, Outcome(broken(item.nodeid, error), self._seeing))
+
     def _remake(
         self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
     ) -> pytest.CallInfo[None] | None:
         """Put the audit's outcome in place of the call report."""
-        audit = outcome.audit
+        data = outcome.audit.to_json()  # plain data travels with xdist
+        audit = Audit.from_json(data)
         position = next(index for index, report in enumerate(reports) if report.when == "call")
         call = None
-        if audit.failures or outcome.broken:
-            failure: Exception
-            if outcome.broken:
-                failure = RuntimeError(f"maskcheck itself failed; please report this\n{outcome.broken}")
-            else:
-                failure = InterruptUnsafe(terminal.message(audit))
+        trouble = ""
+        if audit.failures or audit.broken:
+            failure = InterruptUnsafe(terminal.message(audit))
             traceback = outcome.exception.__traceback__ if outcome.exception else None
 
             def fail() -> None:
                 raise failure.with_traceback(traceback)
 
             call = pytest.CallInfo.from_call(fail, "call")
-            report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+            with in_call_phase(item, "pytest_runtest_makereport"):
+                report, trouble = report_of(item, call)
             report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure))
             report.sections = [*reports[position].sections]
             report.duration = reports[position].duration
             reports[position] = report
         report = reports[position]
         report.duration += audit.seconds
-        if audit.defects or audit.refused:
+        if audit.defects or audit.refused or audit.broken:
             report.sections.append(("maskcheck", terminal.section(audit, self._command())))
-        report.maskcheck = audit.to_json()  # type: ignore[attr-defined]  # plain data travels with xdist
+        if trouble:
+            report.sections.append(
+                ("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n")
+            )
+        report.maskcheck = data  # type: ignore[attr-defined]
         return call
 
     def _command(self) -> list[str]:
@@ -433,9 +478,10 @@ class AuditingSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports that were asked for."""
+        """Write the reports that were asked for, and see to the exit status."""
         if self._is_worker:
             return
+        self._session = session
         if self._board:
             self._board.close()
         if self._only and not any(audit.results for audit in self._audits):
@@ -448,6 +494,8 @@ class AuditingSession:
                 jsonfile.write(path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self._usage = f"the report cannot be written: {error}"
+            except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
+                self._usage = f"the report cannot be written: {breakdown_of(error).reason}"
         if self._usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self._ended and not self._only and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
@@ -456,13 +504,23 @@ class AuditingSession:
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
+    def _fail(self) -> None:
+        """Let a session that went well end otherwise."""
+        if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
+            self._session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show totals, what was only listed, and what was not audited and why."""
         if self._usage:
             terminalreporter.write_line(f"ERROR: {self._usage}")
         if self._audits or self._nothing:
             terminalreporter.section("maskcheck")
-            for line in terminal.summary(self._audits):
+            try:
+                lines = [*terminal.summary(self._audits)]
+            except Exception as error:  # noqa: BLE001  (ours: what other plugins have to say comes out)
+                lines = [breakdown_of(error).reason]
+                self._fail()
+            for line in lines:
                 terminalreporter.write_line(line)
         if self._nothing:
             terminalreporter.write_line(

@@ -30,11 +30,12 @@ from os import WNOHANG, fork, getpid, kill, lockf, read, waitpid, write
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
+from pytest_maskcheck.breakdown import AuditBrokeError
 from pytest_maskcheck.interrupts import Strike
-from pytest_maskcheck.isolation import GRACE, Death, Page, die_with, ending, in_child, stack_of
+from pytest_maskcheck.isolation import GRACE, Death, Page, die_with, ending, in_child, is_readable, stack_of
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
-from pytest_maskcheck.unpatched import os, select, signal, time
+from pytest_maskcheck.unpatched import os, signal, time
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -133,6 +134,11 @@ class Snapshots:
                 while True:
                     try:
                         message = next(said)
+                    except (
+                        AuditBrokeError
+                    ) as error:  # the points are run in another way, which tells whose fault it was
+                        self.ended = f"the run that went forward failed: {error.breakdown.reason}"
+                        return
                     except StopIteration as end:
                         death: Death | None = end.value
                         if death is not None:
@@ -240,8 +246,7 @@ class _Forward:
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
         self._page.begin(self._page.turn)  # a sign of life
-        ready, _, _ = select.select([self._reader], [], [], _PAUSE)
-        if ready:
+        if is_readable(self._reader, _PAUSE):
             read(self._reader, 64)
         for slot in self._slots:
             if slot.pid and not self._ended(slot):

@@ -10,6 +10,7 @@ Rules:
 
 1. What a run calls, or what looks at a run, comes from here. State that a test may change and that is to be *read*
    (``sys.excepthook``, ``os.environ``, ``signal.set_wakeup_fd``'s descriptor) comes from the real module or is shared with it.
+   A test may also remove the working directory: ``os.path.abspath`` and ``realpath`` do not raise then.
 2. The clock of the audit is ``time.perf_counter``. time-machine does not replace functions but changes, in C, what
    ``time.time``, ``time.monotonic`` and ``time.clock_gettime`` do, wherever they are kept. On Linux both clocks are the same one,
    for all processes.
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import gc as gc  # noqa: PLC0414  (offered to others)
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import signal as signal  # noqa: PLC0414
     import threading as threading  # noqa: PLC0414
     import time as time  # noqa: PLC0414
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     builtin_open = open
 else:
@@ -60,6 +61,19 @@ else:
     vars(os.path).update(
         {name: getattr(_anew("genericpath"), name) for name in ("exists", "isdir", "isfile", "getsize")}
     )
+
+    def _wherever(find: Callable[..., str]) -> Callable[..., str]:
+        """Let a function leave a relative name as it is where the working directory was removed."""
+
+        def found(path: str, **details: Any) -> str:
+            try:
+                return find(path, **details)
+            except FileNotFoundError:
+                return os.path.normpath(path)
+
+        return found
+
+    os.path.abspath, os.path.realpath = map(_wherever, (os.path.abspath, os.path.realpath))
 
 
 @contextmanager

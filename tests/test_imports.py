@@ -53,6 +53,8 @@ LAYERS = (
     "settings",
     "hooks",
     "results",
+    "breakdown",
+    "untrusted",
     "signals",
     "masking",
     "waking",

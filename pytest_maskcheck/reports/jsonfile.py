@@ -25,4 +25,5 @@ def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
         OSError: the file cannot be written.
     """
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
-    Path(path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    Path(path).write_bytes(text.encode("utf-8", "backslashreplace"))  # half a surrogate pair as JSON itself escapes it

@@ -187,6 +187,8 @@ class _Parts:
             unaudited=first.unaudited,
             reached_first=self._reached_first(),
             no_first_use=self._told(lambda audit: audit.no_first_use),
+            breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
+            error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
         )
 
     def _reached_first(self) -> dict[str, str]:

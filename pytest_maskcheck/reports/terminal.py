@@ -88,6 +88,8 @@ def title(defect: Defect) -> str:
 def message(audit: Audit) -> str:
     """Return what a failing audit says: one line for a summary, then one for each defect."""
     failures = audit.failures
+    if not failures:
+        return audit.broken
     lines = (
         [headline(failures[0])]
         if len(failures) == 1
@@ -96,7 +98,7 @@ def message(audit: Audit) -> str:
             *(headline(defect) for defect in failures),
         ]
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *([audit.broken] if audit.broken else [])])
 
 
 def section(audit: Audit, command: Sequence[str]) -> str:
@@ -107,7 +109,7 @@ def section(audit: Audit, command: Sequence[str]) -> str:
         command: words of the command that runs the test again, without ``--maskcheck-point ID``.
     """
     if audit.refused:
-        return f"not audited: {audit.refused}\n"
+        return "\n".join([f"not audited: {audit.refused}", *_errors(audit)]) + "\n"
     lines = [totals(audit), *([f"strategy: {audit.strategy}"] if audit.strategy else [])]
     lines += [f"note: {note}" for note in audit.notes]
     for group in together(audit.defects):
@@ -115,7 +117,12 @@ def section(audit: Audit, command: Sequence[str]) -> str:
     if audit.not_audited:
         lines += ["", "not audited:"]
         lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_errors(audit)]) + "\n"
+
+
+def _errors(audit: Audit) -> list[str]:
+    """Return what a report of a defect of maskcheck's own should contain."""
+    return [line for error in audit.errors for line in ("", *error.splitlines())]
 
 
 def totals(audit: Audit) -> str:

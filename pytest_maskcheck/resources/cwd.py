@@ -34,10 +34,11 @@ class WorkingDirectory(State["str | None"]):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        old = os.getcwd()
+        old = os.open(os.curdir, os.O_RDONLY)  # it may have no name any more
         home = os.path.abspath(os.sep)
-        os.chdir(home if old != home else os.path.dirname(os.path.abspath(__file__)))
+        os.chdir(home if self.read() != home else os.path.dirname(os.path.abspath(__file__)))
         try:
             yield
         finally:
-            os.chdir(old)
+            os.fchdir(old)
+            os.close(old)

@@ -1,0 +1,92 @@
+"""Reading objects of code under test, which may raise wherever they are asked: types, exceptions, texts.
+
+Rules:
+
+1. What something is, its type says: ``isinstance`` asks an object for its ``__class__``.
+2. Attributes of exceptions are read and set by the descriptors of ``BaseException``, whatever a subclass has put over them.
+3. Where an object has to be asked, for its text, whatever it raises instead is part of the answer. Only ``KeyboardInterrupt``
+   passes, which may be the user's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+T = TypeVar("T")
+
+_TYPE = vars(type)
+_ERROR = vars(BaseException)
+_PARTS = vars(BaseExceptionGroup)["exceptions"]
+
+
+def is_a(thing: object, *kinds: type) -> bool:
+    """Tell whether the type of ``thing`` is one of these, which are not the user's, or derived of one."""
+    return issubclass(type(thing), kinds)
+
+
+def name_of(kind: type) -> str:
+    """Return the qualified name of a type, whatever its metaclass says."""
+    return str(_TYPE["__qualname__"].__get__(kind))
+
+
+def attempt(ask: Callable[[], T], otherwise: T) -> T:
+    """Return what ``ask`` returns, or ``otherwise`` if it raises."""
+    try:
+        return ask()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  (code of the user's may raise anything)
+        return otherwise
+
+
+def text_of(thing: object) -> str:
+    """Return ``str(thing)``; if that raises, what it raised."""
+    try:
+        return str(thing)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  (code of the user's may raise anything)
+        return f"<its text cannot be shown: __str__ raised {name_of(type(error))}>"
+
+
+def last_line(error: BaseException) -> str:
+    """Return an exception as the last line of a traceback would show it."""
+    text = text_of(error).strip().splitlines()
+    return name_of(type(error)) + (f": {text[0]}" if text else "")
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """Return the ``__cause__`` of an exception."""
+    return cast("BaseException | None", _ERROR["__cause__"].__get__(error))
+
+
+def context_of(error: BaseException) -> BaseException | None:
+    """Return the ``__context__`` of an exception."""
+    return cast("BaseException | None", _ERROR["__context__"].__get__(error))
+
+
+def parts_of(error: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions of a group; none of any other exception."""
+    return cast("tuple[BaseException, ...]", _PARTS.__get__(error)) if is_a(error, BaseExceptionGroup) else ()
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return the ``__traceback__`` of an exception."""
+    return cast("TracebackType | None", _ERROR["__traceback__"].__get__(error))
+
+
+def with_traceback(error: T, traceback: TracebackType | None) -> T:
+    """Set the ``__traceback__`` of an exception; return the exception."""
+    _ERROR["__traceback__"].__set__(error, traceback)
+    return error
+
+
+def let_go(error: BaseException) -> None:
+    """Take the traceback, the cause and the context off an exception."""
+    for name in ("__traceback__", "__cause__", "__context__"):
+        descriptor: Any = _ERROR[name]
+        descriptor.__set__(error, None)
