@@ -23,6 +23,7 @@ import pytest
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.settings import Allow
 from pytest_maskcheck.unpatched import builtin_open, os, threading
+from pytest_maskcheck.untrusted import last_line, name_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,12 +211,12 @@ def _copied(sort: str, value: object, what: str) -> Any:
     try:
         found = copy.deepcopy(value)
     except Exception as error:  # noqa: BLE001  (the user's own code)
-        message = f"maskcheck.{sort}(): {what} cannot be copied ({type(error).__name__}: {error}); {remedy}"
+        message = f"maskcheck.{sort}(): {what} cannot be copied ({last_line(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     try:
         equal = bool(found == value)
     except Exception as error:  # noqa: BLE001  (the user's own code)
-        message = f"maskcheck.{sort}(): {what} cannot be compared ({type(error).__name__}: {error}); {remedy}"
+        message = f"maskcheck.{sort}(): {what} cannot be compared ({last_line(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     if not equal:
         message = f"maskcheck.{sort}(): {what} does not equal its own copy, so that a change cannot be seen; {remedy}"
@@ -438,9 +439,9 @@ class Ledger:
                 raise
             return [f"the check raised {type(error).__name__}"]
         except AssertionError as error:
-            return _lines(str(error).splitlines() or ["the check raised AssertionError"])
+            return _lines(text_of(error).splitlines() or ["the check raised AssertionError"])
         except BaseException as error:  # noqa: BLE001  (whatever the user's code raises is the result)
-            return _lines([f"the check raised {type(error).__name__}: {error}".strip()])
+            return _lines([f"the check raised {name_of(type(error))}: {text_of(error)}".strip()])
 
     def _invariant(self, guarantee: _Guarantee) -> list[str]:
         value = guarantee.read()
@@ -465,7 +466,9 @@ class Ledger:
             lines = next(
                 (found for one in said if one and (found := [text for line in one if (text := str(line))])), []
             )
-        except Exception:  # noqa: BLE001  (somebody else's plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  (somebody else's plugin, and texts of the user's)
             lines = []
         return "\n".join(_lines(lines or [f"{_short(left)} == {_short(right)}"]))
 

@@ -4,7 +4,9 @@ Rules:
 
 1. What something is, its type says: ``isinstance`` asks an object for its ``__class__``.
 2. Attributes of exceptions are read and set by the descriptors of ``BaseException``, whatever a subclass has put over them.
-3. Where an object has to be asked, for its text, whatever it raises instead is part of the answer. Only ``KeyboardInterrupt``
+3. Attributes of other objects are read as ``object`` reads them: without ``__getattribute__`` and ``__getattr__`` of their classes.
+   One that is half made, as its ``__init__`` was interrupted, has not all of them.
+4. Where an object has to be asked, for its text, whatever it raises instead is part of the answer. Only ``KeyboardInterrupt``
    passes, which may be the user's own.
 """
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NOTHING = object()
+_get = object.__getattribute__
 _TYPE = vars(type)
 _ERROR = vars(BaseException)
 _PARTS = vars(BaseExceptionGroup)["exceptions"]
@@ -33,6 +37,11 @@ def name_of(kind: type) -> str:
     return str(_TYPE["__qualname__"].__get__(kind))
 
 
+def dict_of(kind: type) -> Any:
+    """Return the ``__dict__`` of a type, whatever its metaclass says."""
+    return _TYPE["__dict__"].__get__(kind)
+
+
 def attempt(ask: Callable[[], T], otherwise: T) -> T:
     """Return what ``ask`` returns, or ``otherwise`` if it raises."""
     try:
@@ -41,6 +50,21 @@ def attempt(ask: Callable[[], T], otherwise: T) -> T:
         raise
     except BaseException:  # noqa: BLE001  (code of the user's may raise anything)
         return otherwise
+
+
+def read(thing: object, name: str, otherwise: Any = None) -> Any:
+    """Return an attribute as the object has it, whatever its class says when it is asked; ``otherwise`` if there is none."""
+    try:
+        return _get(thing, name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  (there is none, or it is a property of the user's)
+        return otherwise
+
+
+def has(thing: object, name: str) -> bool:
+    """Tell whether an object has an attribute; see :func:`read`."""
+    return read(thing, name, _NOTHING) is not _NOTHING
 
 
 def text_of(thing: object) -> str:

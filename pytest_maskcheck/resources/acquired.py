@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Family, name_of
+from pytest_maskcheck.untrusted import attempt
 
 _Counts = dict[int, tuple["weakref.ref[object]", Any]]
 _NONE: _Counts = {}
@@ -28,7 +30,7 @@ class Acquired(Kind):
 
     @abstractmethod
     def count(self, thing: Any) -> Any:
-        """Return what tells how much is taken of ``thing`` now."""
+        """Return what tells how much is taken of ``thing`` now. May raise if that cannot be read."""
 
     @abstractmethod
     def more(self, thing: Any, former: Any) -> int:
@@ -39,7 +41,7 @@ class Acquired(Kind):
         """Return what to say of ``thing``, which was acquired so often."""
 
     def release(self, thing: Any) -> None:
-        """Give back once; may raise ``ValueError``, ``RuntimeError`` or ``AssertionError``."""
+        """Give back once; may raise."""
         thing.release()
 
     def alive(self) -> list[Any]:
@@ -47,14 +49,9 @@ class Acquired(Kind):
         return self._census.alive()
 
     def _counted(self) -> list[tuple[Any, Any]]:
-        """Return the objects to look at, each with its count; without those whose constructor was interrupted."""
-        counted = []
-        for thing in self.alive():
-            try:
-                counted.append((thing, self.count(thing)))
-            except AttributeError:  # half made: nothing of it can be taken
-                continue
-        return counted
+        """Return the objects to look at, each with its count; without those that are half made: nothing of them can be taken."""
+        counts = ((thing, attempt(partial(self.count, thing), _NONE)) for thing in self.alive())
+        return [(thing, count) for thing, count in counts if count is not _NONE]
 
     def prepare(self) -> None:
         self._census.take()
@@ -67,10 +64,10 @@ class Acquired(Kind):
         found = []
         for thing, _ in self._counted():
             ref, former = cast("_Counts", before).get(id(thing), (None, None))
-            times = self.more(thing, former if ref is not None and ref() is thing else None)
+            times = attempt(partial(self.more, thing, former if ref is not None and ref() is thing else None), 0)
             if times > 0:
                 key = name_of(thing, self.noun)
-                detail = f"{self.told(thing, times)}: {key}"
+                detail = f"{attempt(partial(self.told, thing, times), self.noun)}: {key}"
                 found.append(Leftover(self.name, key, detail, (id(thing), times)))
         return found
 
@@ -86,9 +83,10 @@ class Acquired(Kind):
     def repair(self, leftover: Leftover) -> bool:
         ident, times = cast("tuple[int, int]", leftover.token)
         thing = next((thing for thing in self.alive() if id(thing) == ident), None)
-        try:
+
+        def release() -> bool:
             for _ in range(times if thing is not None else 0):
                 self.release(thing)
-        except (ValueError, RuntimeError, AssertionError):  # somebody else has released it since
-            return False
-        return True
+            return True
+
+        return attempt(release, False)  # somebody else may have released it since

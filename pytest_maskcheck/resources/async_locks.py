@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.untrusted import has, name_of, read
 
 
 class AsyncLocks(Acquired):
@@ -20,18 +21,18 @@ class AsyncLocks(Acquired):
 
     def count(self, thing: Any) -> int:
         """Return how much is taken of a lock or semaphore, of an unbounded one against an arbitrary number."""
-        value = getattr(thing, "_value", None)
+        value = read(thing, "_value")
         if value is None:
-            return int(getattr(thing, "_locked", False))
-        return cast("int", getattr(thing, "_bound_value", 0) - value)
+            return int(read(thing, "_locked", False))
+        return cast("int", read(thing, "_bound_value", 0) - value)
 
     def more(self, thing: Any, former: Any) -> int:
-        if former is None and not (hasattr(thing, "_bound_value") or hasattr(thing, "_locked")):
+        if former is None and not (has(thing, "_bound_value") or has(thing, "_locked")):
             return 0
         return self.count(thing) - (former or 0)
 
     def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
-        return f"an asyncio {type(thing).__qualname__} is still held"
+        return f"an asyncio {name_of(type(thing))} is still held"
 
     @contextmanager
     def canary(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.state import State, described, same
+from pytest_maskcheck.untrusted import attempt, dict_of, is_a, name_of
 
 _OFTEN = {
     "builtins": "open input print __import__",
@@ -116,9 +117,10 @@ def _places(name: str, module: types.ModuleType, namespace: dict[str, Any]) -> I
     for label, owner, contents in (
         (name, module, namespace),
         *(
-            (f"{name}.{thing.__qualname__}", thing, vars(thing))
+            (f"{name}.{name_of(thing)}", thing, dict_of(thing))
             for thing in list(namespace.values())
-            if issubclass(type(thing), type) and thing.__module__ == name
+            if issubclass(type(thing), type)
+            and attempt(lambda thing=thing: bool(thing.__module__ == name), otherwise=False)  # type: ignore[misc]
         ),
     ):
         unwatched = _UNWATCHED.union(_OF_OTHERS.get(label, ()))
@@ -128,4 +130,4 @@ def _places(name: str, module: types.ModuleType, namespace: dict[str, Any]) -> I
 
 
 def _is_code(value: object) -> bool:
-    return callable(value) or isinstance(value, _MEMBERS) or type(value) is types.ModuleType
+    return callable(value) or is_a(value, *_MEMBERS) or type(value) is types.ModuleType

@@ -11,6 +11,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.untrusted import name_of, read
 
 HAS_SQLITE = find_spec("_sqlite3") is not None
 _CONNECTIONS = Family("_sqlite3:Connection")
@@ -63,7 +64,7 @@ class Connections(Objects):
         return _is_open(thing)
 
     def told(self, thing: Any) -> tuple[str, str]:
-        return type(thing).__qualname__, "a connection to a database was not closed"
+        return name_of(type(thing)), "a connection to a database was not closed"
 
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)
@@ -104,10 +105,10 @@ class Transactions(Objects):
         return {**self._old, **{id(thing): thing for thing in new}}.values() if self._old else new
 
     def is_open(self, thing: Any) -> bool:
-        return _is_open(thing) and _read(thing, "in_transaction") and getattr(thing, "autocommit", True) is not False
+        return _is_open(thing) and _read(thing, "in_transaction") and read(thing, "autocommit", True) is not False
 
     def told(self, thing: Any) -> tuple[str, str]:
-        return type(thing).__qualname__, "a transaction was neither committed nor rolled back"
+        return name_of(type(thing)), "a transaction was neither committed nor rolled back"
 
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)

@@ -12,6 +12,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import gc, os
+from pytest_maskcheck.untrusted import attempt, is_a
 
 Identity = tuple[int, int]
 
@@ -115,10 +116,9 @@ class Descriptors(Kind):
 
 def _has(thing: object, fd: int) -> bool:
     """Tell whether ``thing`` is a file or a socket that believes that ``fd`` is its own."""
-    try:
-        return isinstance(thing, (io.RawIOBase, _socket.socket)) and thing.fileno() == fd
-    except (OSError, ValueError):
+    if not is_a(thing, io.RawIOBase, _socket.socket):
         return False
+    return attempt(lambda: bool(cast("io.RawIOBase", thing).fileno() == fd), otherwise=False)
 
 
 def _open() -> tuple[dict[int, Identity], list[int]]:

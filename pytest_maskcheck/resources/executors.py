@@ -11,6 +11,7 @@ from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.process_locks import fork_context
 from pytest_maskcheck.unpatched import os, signal, threading
+from pytest_maskcheck.untrusted import attempt, has, name_of, read
 
 _SECONDS = 1.0
 _KILLED = 0.5  # that a process which was killed gets to end
@@ -27,16 +28,16 @@ class Executors(Objects):
     )
 
     def is_open(self, thing: Any) -> bool:
-        if hasattr(thing, "_shutdown_thread"):  # its processes begin later, its pipes are there
-            return not thing._shutdown_thread  # noqa: SLF001
-        return not getattr(thing, "_shutdown", True) and bool(getattr(thing, "_threads", ()))
+        if has(thing, "_shutdown_thread"):  # its processes begin later, its pipes are there
+            return not read(thing, "_shutdown_thread")
+        return not read(thing, "_shutdown", True) and bool(read(thing, "_threads", ()))
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = type(thing).__qualname__
+        name = name_of(type(thing))
         return name, f"{name} was not shut down"
 
     def close(self, thing: Any) -> None:
-        processes = list((getattr(thing, "_processes", None) or {}).values())
+        processes = list((read(thing, "_processes") or {}).values())
         thing.shutdown(wait=False, cancel_futures=True)
         _kill(processes)
 
@@ -58,10 +59,10 @@ class Pools(Objects):
     family = Family("multiprocessing.pool:Pool")
 
     def is_open(self, thing: Any) -> bool:
-        return getattr(thing, "_state", "") == "RUN" and hasattr(thing, "_terminate")
+        return bool(read(thing, "_state") == "RUN") and has(thing, "_terminate")
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = type(thing).__qualname__
+        name = name_of(type(thing))
         return name, f"{name} was neither closed nor terminated"
 
     def close(self, thing: Any) -> None:
@@ -90,12 +91,12 @@ class Managers(Objects):
     family = Family("multiprocessing.managers:BaseManager")
 
     def is_open(self, thing: Any) -> bool:
-        process = getattr(thing, "_process", None)  # there is none for those who merely connect
-        state = getattr(thing, "_state", None)
+        process = read(thing, "_process")  # there is none for those who merely connect
+        state = read(thing, "_state")
         return process is not None and state is not None and state.value == 1
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = type(thing).__qualname__
+        name = name_of(type(thing))
         return name, f"{name} was not shut down"
 
     def close(self, thing: Any) -> None:
@@ -150,5 +151,4 @@ def _within(seconds: float, function: Callable[[], object]) -> bool:
 
 
 def _quietly(function: Callable[[], object]) -> None:
-    with suppress(Exception):
-        function()
+    attempt(function, None)

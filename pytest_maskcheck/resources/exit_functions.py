@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.state import described
+from pytest_maskcheck.untrusted import attempt, read
 
 _count = getattr(atexit, "_ncallbacks", None)
 HAS_ATEXIT_COUNT = _count is not None
@@ -29,9 +30,9 @@ class _Probe:
 
 
 def _registered() -> list[Any]:
-    """Return the functions that are registered: ``unregister`` compares each of them."""
+    """Return the functions that are registered: ``unregister`` compares each of them, up to one that raises when it is compared."""
     probe = _Probe()
-    atexit.unregister(cast("Any", probe))
+    attempt(lambda: atexit.unregister(cast("Any", probe)), None)
     return probe.seen
 
 
@@ -56,7 +57,13 @@ class ExitFunctions(Kind):
             return []
         left = list(functions)
         found = []
-        for function in _registered():
+        there = _registered()
+        if len(there) < len(left) and cast("Any", _count)() > count:
+            detail = (
+                "a function is registered with atexit and was not unregistered; which one, its __eq__ does not tell"
+            )
+            found.append(Leftover(self.name, "function", detail, "function"))
+        for function in there:
             at = next((at for at, known in enumerate(left) if known is function or _is_same(known, function)), None)
             if at is None:
                 found.append(self._leftover(function))
@@ -89,8 +96,8 @@ class ExitFunctions(Kind):
 
 def _is_same(one: object, other: object) -> bool:
     """Tell whether two are the same method of the same object: such are made anew each time they are asked for."""
-    own: Any = getattr(one, "__self__", None)
-    return own is not None and own is getattr(other, "__self__", None) and described(one) == described(other)
+    own: Any = read(one, "__self__")
+    return own is not None and own is read(other, "__self__") and described(one) == described(other)
 
 
 class Finalizers(Kind):

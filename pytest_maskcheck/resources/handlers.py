@@ -5,11 +5,13 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
-from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.resources.state import State, same
 from pytest_maskcheck.unpatched import signal
+from pytest_maskcheck.untrusted import name_of, read
 
 # ``signal.getsignal`` turns every answer into an enum and is twenty times slower.
 _getsignal = _signal.getsignal
@@ -28,11 +30,12 @@ def signal_name(number: int) -> str:
 def _described(handler: object) -> str:
     if handler is None:
         return "a handler that Python did not install"
-    if handler == signal.SIG_DFL:
+    if same(handler, signal.SIG_DFL):
         return "the default action"
-    if handler == signal.SIG_IGN:
+    if same(handler, signal.SIG_IGN):
         return "being ignored"
-    return getattr(handler, "__qualname__", type(handler).__qualname__)
+    name = read(handler.__func__ if type(handler) is MethodType else handler, "__qualname__")
+    return name if type(name) is str else name_of(type(handler))
 
 
 class Handlers(State["tuple[object, ...]"]):
@@ -45,7 +48,7 @@ class Handlers(State["tuple[object, ...]"]):
 
     def differences(self, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
         for number, old, new in zip(_NUMBERS, before, now, strict=True):
-            if old != new:
+            if old is not new and not same(old, new):
                 name = signal_name(number)
                 detail = f"{name} now leads to {_described(new)} (before: {_described(old)})"
                 yield self.altered(name, detail, number, old)

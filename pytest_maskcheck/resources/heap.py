@@ -22,6 +22,8 @@ from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.unpatched import gc
+from pytest_maskcheck.untrusted import attempt, dict_of, text_of
+from pytest_maskcheck.untrusted import name_of as type_name
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
 _DEPTH = 4  # containers between a thing and an object with a name for it
@@ -94,7 +96,9 @@ def _classify(kinds: set[type]) -> None:
     """Put types into the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
-        bases.setdefault(getattr(sys.modules.get(module), word, None), []).append(family)
+        base = vars(place).get(word) if isinstance(place := sys.modules.get(module), types.ModuleType) else None
+        if issubclass(type(base), type):
+            bases.setdefault(base, []).append(family)
     for kind in kinds:
         lasts = _lasts(kind)
         if lasts:
@@ -110,10 +114,14 @@ def _lasts(kind: type) -> bool:
     """Tell whether a type stays for as long as the process: it is written in C, or a module has it."""
     if not kind.__flags__ & _HEAP or kind.__flags__ & _IMMUTABLE:
         return True
+    return attempt(lambda: _place_of(kind) is kind, otherwise=False)  # a metaclass, or a module, may be the user's
+
+
+def _place_of(kind: type) -> object:
     place: object = sys.modules.get(kind.__module__)
     for word in kind.__qualname__.split("."):
         place = getattr(place, word, None)
-    return place is kind
+    return place
 
 
 class Family:
@@ -304,7 +312,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
 def is_ours(holder: object) -> bool:
     """Tell whether ``holder`` is a frame of this package, which looks at the thing, or what it found."""
     return holder is at_once or (
-        type(holder) is types.FrameType and holder.f_globals.get("__package__", "").startswith(_PACKAGE)
+        type(holder) is types.FrameType and text_of(holder.f_globals.get("__package__")).startswith(_PACKAGE)
     )
 
 
@@ -386,17 +394,17 @@ def attributes(instance: object, thing: object) -> list[tuple[int, str]]:
     kind = type(instance)
     if issubclass(kind, type):
         kind = cast("type", instance)
-        names = {name for name, value in vars(kind).items() if value is thing}
+        names = {name for name, value in dict_of(kind).items() if value is thing}
     else:
         names = {name for name, value in (namespace(instance) or {}).items() if value is thing}
         for base in kind.__mro__:
-            for name, member in vars(base).items():
+            for name, member in dict_of(base).items():
                 if type(member) is types.MemberDescriptorType and _slot(member, instance) is thing:
                     names.add(name)
     if issubclass(kind, types.ModuleType):
         return [(_MODULE, f"{cast('types.ModuleType', instance).__name__}.{name}") for name in names]
-    rank = _PART if kind.__module__ == "threading" else _ATTRIBUTE
-    return [(rank, f"{kind.__name__}.{name}") for name in names]
+    rank = _PART if attempt(lambda: kind.__module__, "") == "threading" else _ATTRIBUTE
+    return [(rank, f"{type_name(kind).rpartition('.')[2]}.{name}") for name in names]
 
 
 def _slot(member: types.MemberDescriptorType, instance: object) -> object:

@@ -10,6 +10,9 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, described, same
+from pytest_maskcheck.untrusted import read
+
+_SYS = vars(sys)
 
 _NAMES = (
     "sys.unraisablehook",
@@ -32,17 +35,15 @@ class Hooks(State[_Hooks]):
     repeatable = False
 
     def read(self) -> _Hooks:
-        return sys.unraisablehook, (
-            sys.excepthook,
-            sys.displayhook,
-            sys.breakpointhook,
-            threading.excepthook,
+        return _SYS.get("unraisablehook"), (
+            *map(_SYS.get, ("excepthook", "displayhook", "breakpointhook")),
+            vars(threading).get("excepthook"),
             *sys.get_asyncgen_hooks(),
         )
 
     def compare(self, before: object) -> list[Leftover]:
         (unraisable, others), (now, others_now) = cast("_Hooks", before), self.read()
-        if getattr(now, "__module__", None) == _QUIET:
+        if read(now, "__module__") == _QUIET:
             now = unraisable
         if now is unraisable and same(others, others_now):
             return []

@@ -9,8 +9,9 @@ from types import ModuleType
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
-from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.resources.state import State, same
 from pytest_maskcheck.unpatched import threading
+from pytest_maskcheck.untrusted import text_of
 
 _NAMES = vars(sys)
 _module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it
@@ -30,8 +31,21 @@ def _read() -> tuple[object, ...]:
         faulthandler is not None and faulthandler.is_enabled(),
         sockets and sockets.getdefaulttimeout(),
         tracemalloc is not None and tracemalloc.is_tracing(),
-        tuple(sys.argv),
+        _arguments(),
     )
+
+
+def _arguments() -> object:
+    """Return the arguments; whatever is there instead, if they are none."""
+    given = _NAMES.get("argv")
+    return tuple(given) if isinstance(given, (list, tuple)) else given
+
+
+def _set_arguments(value: Any) -> None:
+    if isinstance(_NAMES.get("argv"), list) and isinstance(value, tuple):
+        sys.argv[:] = value
+    else:
+        sys.argv = list(value) if isinstance(value, tuple) else value
 
 
 def _set_limit(value: int | None) -> None:
@@ -65,7 +79,7 @@ _SETTERS: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("faulthandler", _set_faulthandler),
     ("socket default timeout", lambda value: _module("_socket").setdefaulttimeout(value)),
     ("tracemalloc", _set_tracing),
-    ("sys.argv", lambda value: sys.argv.__setitem__(slice(None), list(value))),
+    ("sys.argv", _set_arguments),
 )
 """The name of each value that ``_read`` returns, and what sets it."""
 
@@ -80,7 +94,7 @@ class InterpreterSettings(State["tuple[object, ...]"]):
 
     def differences(self, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
         for at, ((name, _), old, new) in enumerate(zip(_SETTERS, before, now, strict=True)):
-            if old != new:
+            if old is not new and not same(old, new):
                 yield self.altered(name, f"{name}: {_text(new)} (before: {_text(old)})", at, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
@@ -97,4 +111,4 @@ class InterpreterSettings(State["tuple[object, ...]"]):
 
 
 def _text(value: object) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else text_of(value)

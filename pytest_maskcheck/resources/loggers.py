@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, changes, described, same
+from pytest_maskcheck.untrusted import is_a, read, text_of
 
 _VALUES = ("level", "propagate", "disabled")
 _values = itemgetter(*_VALUES)
@@ -19,16 +20,20 @@ _SWITCHES = ("logging.raiseExceptions", "logging.lastResort", "logging.disable")
 _switches = attrgetter("raiseExceptions", "lastResort", "root.manager._disable")
 
 
+def _is_whole(logger: object) -> bool:
+    return all(name in read(logger, "__dict__", ()) for name in (*_VALUES, "handlers"))
+
+
 class _Known:
     """The loggers there are, the root first."""
 
     def __init__(self, logging: Any) -> None:
         self.table: dict[str, Any] = logging.root.manager.loggerDict
         self.count = len(self.table)
-        loggers = {name: one for name, one in self.table.items() if isinstance(one, logging.Logger)}
+        loggers = {name: one for name, one in self.table.items() if is_a(one, logging.Logger) and _is_whole(one)}
         self.names = ("root", *loggers)
         self.loggers = (logging.root, *loggers.values())
-        self.namespaces = tuple(map(vars, self.loggers))
+        self.namespaces = tuple(read(one, "__dict__") for one in self.loggers)
         # Names of which only a child was asked for: they become loggers without being counted.
         self._promised = tuple(name for name in self.table if name not in loggers)
         self._promises = [self.table[name] for name in self._promised]
@@ -60,7 +65,10 @@ class Loggers(State["_Reading | None"]):
         if known is None or not known.all():
             known = self._known = _Known(logging)
         namespaces = known.namespaces
-        handlers = list(map(tuple, map(_handlers, namespaces)))
+        try:
+            handlers = list(map(tuple, map(_handlers, namespaces)))
+        except TypeError:  # something else has taken the place of a list
+            handlers = [tuple(each) if isinstance(each, list) else (each,) for each in map(_handlers, namespaces)]
         return known, _switches(logging), list(map(_values, namespaces)), handlers
 
     def compare(self, before: object) -> list[Leftover]:
@@ -74,32 +82,28 @@ class Loggers(State["_Reading | None"]):
             return
         (before_known, before_switches, *before_rows), (known, switches, *rows) = before, now
         for switch, old, new in zip(_SWITCHES, before_switches, switches, strict=True):
-            if old is not new and old != new:
-                yield self.altered(switch, f"{switch} is {new} (before: {old})", switch, old)
-        former = dict(zip(before_known.loggers, zip(*before_rows, strict=True), strict=True))
+            if old is not new and not same(old, new):
+                yield self.altered(switch, f"{switch} is {text_of(new)} (before: {text_of(old)})", switch, old)
+        former = dict(zip(map(id, before_known.loggers), zip(*before_rows, strict=True), strict=True))
         for name, logger, values, handlers in zip(known.names, known.loggers, *rows, strict=True):
-            old_values, old_handlers = former.get(logger, (values, ()))
-            yield from self._values(name, logger, old_values, values)
-            yield from self._handlers(name, logger, old_handlers, handlers)
+            old_values, old_handlers = former.get(id(logger), (values, ()))
+            yield from self._values(name, old_values, values)
+            yield from self._handlers(name, old_handlers, handlers)
 
-    def _values(
-        self, name: str, logger: object, before: tuple[object, ...], now: tuple[object, ...]
-    ) -> Iterator[Leftover]:
+    def _values(self, name: str, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
         for value, old, new in zip(_VALUES, before, now, strict=True):
-            if old != new:
-                detail = f"logger {name}: {value} is {new} (before: {old})"
-                yield self.altered(f"{name} {value}", detail, (logger, value), old)
+            if old is not new and not same(old, new):
+                detail = f"logger {name}: {value} is {text_of(new)} (before: {text_of(old)})"
+                yield self.altered(f"{name} {value}", detail, (name, value), old)
 
-    def _handlers(
-        self, name: str, logger: object, before: tuple[object, ...], now: tuple[object, ...]
-    ) -> Iterator[Leftover]:
+    def _handlers(self, name: str, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
         if same(before, now):
             return
         added, removed = changes(before, now)
         told = [f"{described(handler)} was added" for handler in added]
         told += [f"{described(handler)} is gone" for handler in removed]
         detail = f"logger {name}: handlers changed: {', '.join(told) or 'their order'}"
-        yield self.altered(f"{name} handlers", detail, (logger, "handlers"), before)
+        yield self.altered(f"{name} handlers", detail, (name, "handlers"), before)
 
     def put_back(self, of: Hashable, value: object) -> None:
         logging = cast("Any", sys.modules["logging"])
@@ -108,7 +112,8 @@ class Loggers(State["_Reading | None"]):
         elif isinstance(of, str):
             setattr(logging, of.partition(".")[2], value)
         else:
-            logger, name = cast("tuple[Any, str]", of)
+            known, name = cast("tuple[str, str]", of)
+            logger = logging.getLogger(known)
             if name == "handlers":
                 logger.handlers[:] = cast("tuple[Any, ...]", value)
             elif name == "level":

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.untrusted import name_of
 
 
 class Mappings(Objects):
@@ -18,10 +19,10 @@ class Mappings(Objects):
     family = Family("mmap:mmap")
 
     def is_open(self, thing: Any) -> bool:
-        return not thing.closed
+        return not _own(thing, "closed")
 
     def told(self, thing: Any) -> tuple[str, str]:
-        return type(thing).__qualname__, f"a map of {len(thing)} bytes was not closed"
+        return name_of(type(thing)), f"a map of {_own(thing, '__len__')()} bytes was not closed"
 
     def close(self, thing: Any) -> None:
         thing.close()
@@ -32,3 +33,10 @@ class Mappings(Objects):
 
         with mmap.mmap(-1, 1):
             yield
+
+
+def _own(thing: Any, name: str) -> Any:
+    """Return what the map itself has under a name, whatever a subclass says."""
+    import mmap
+
+    return vars(mmap.mmap)[name].__get__(thing)

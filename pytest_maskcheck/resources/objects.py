@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Family, made
+from pytest_maskcheck.untrusted import attempt, name_of
 
 _Known = dict[int, "weakref.ref[object] | None"]
 _NOTHING: _Known = {}
@@ -34,7 +35,10 @@ class Objects(Kind):
 
     @abstractmethod
     def is_open(self, thing: Any) -> bool:
-        """Tell whether ``thing`` still has to be closed, ended or awaited. Runs no code of the user's, and never raises."""
+        """Tell whether ``thing`` still has to be closed, ended or awaited. Runs no code of the user's.
+
+        May raise if ``thing`` is half made, or not what its type says: it is not open then.
+        """
 
     @abstractmethod
     def told(self, thing: Any) -> tuple[str, str]:
@@ -45,6 +49,8 @@ class Objects(Kind):
         """Close ``thing`` without waiting for anything. May raise."""
 
     def __init_subclass__(cls) -> None:
+        if "is_open" in vars(cls):
+            cls.is_open = _never_raising(vars(cls)["is_open"])  # type: ignore[method-assign, assignment]
         if cls.family is not None:
             cls._made = staticmethod(cls.family.made)  # type: ignore[method-assign, assignment]
             cls.absent = staticmethod(cls.family.members.isdisjoint) if cls.snapshot is Objects.snapshot else None
@@ -72,10 +78,10 @@ class Objects(Kind):
         return ()
 
     def _leftover(self, thing: object) -> Leftover:
-        key, detail = self.told(thing)
-        descriptors: list[int] = []
-        with suppress(Exception):
-            descriptors += [each if isinstance(each, int) else each.fileno() for each in self.descriptors(thing)]
+        name = name_of(type(thing))
+        plain = name, f"{name} is still there; what else there is to say of it cannot be read"
+        key, detail = attempt(lambda: self.told(thing), plain)
+        descriptors: list[int] = attempt(lambda: [*map(_number, self.descriptors(thing))], [])
         return Leftover(self.name, key, detail, id(thing), descriptors=tuple(descriptors))
 
     def thing(self, leftover: Leftover) -> object | None:
@@ -84,10 +90,27 @@ class Objects(Kind):
     def repair(self, leftover: Leftover) -> bool:
         for thing in self._open():
             if id(thing) == leftover.token:
-                with suppress(Exception):
-                    self.close(thing)
+                attempt(partial(self.close, thing), None)
                 return not self.is_open(thing)
         return True  # gone
+
+
+def _never_raising(is_open: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Return a method that finds what cannot be asked not open."""
+
+    def found(self: Any, thing: Any) -> bool:
+        try:
+            return bool(is_open(self, thing))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  (code of the user's may raise anything)
+            return False
+
+    return found
+
+
+def _number(thing: Any) -> int:
+    return thing if isinstance(thing, int) else int(thing.fileno())
 
 
 def _ref(thing: object) -> weakref.ref[object] | None:

@@ -10,6 +10,7 @@ from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.untrusted import read
 
 _SECONDS = 0.5  # that a process which was killed gets to end
 
@@ -27,24 +28,27 @@ class Popens(Objects):
         self.surroundings = surroundings
 
     def is_open(self, thing: Any) -> bool:
-        if getattr(thing, "returncode", 0) is not None or not getattr(thing, "pid", None):
+        pid = read(thing, "pid")
+        if read(thing, "returncode", 0) is not None or not pid:
             return False
         with suppress(AttributeError, OSError):  # where there is no such call
             try:
-                os.waitid(os.P_PID, thing.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return False
         return True
 
     def told(self, thing: Any) -> tuple[str, str]:
-        arguments = [thing.args] if isinstance(thing.args, str | bytes | os.PathLike) else list(thing.args)
+        given = read(thing, "args", "?")
+        arguments = [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
         words = [os.fsdecode(word) for word in arguments if isinstance(word, str | bytes | os.PathLike)] or ["?"]
         program = os.path.basename(words[0].split()[0] if words[0].split() else "?")
-        detail = f"process {thing.pid} ({' '.join(words)}) was not waited for"
+        detail = f"process {read(thing, 'pid')} ({' '.join(words)}) was not waited for"
         return self.surroundings.text(program), detail
 
     def descriptors(self, thing: Any) -> Iterable[Any]:
-        return [pipe for pipe in (thing.stdin, thing.stdout, thing.stderr) if pipe is not None and not pipe.closed]
+        pipes = [read(thing, name) for name in ("stdin", "stdout", "stderr")]
+        return [pipe for pipe in pipes if pipe is not None and not pipe.closed]
 
     def close(self, thing: Any) -> None:
         thing.kill()

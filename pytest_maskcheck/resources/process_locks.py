@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.untrusted import has, name_of, read
 
 _PARTS = {
     "_sem": "how much room a queue has",
@@ -32,7 +33,7 @@ class ProcessLocks(Acquired):
     family = Family("multiprocessing.synchronize:Lock", "multiprocessing.synchronize:RLock")
 
     def count(self, thing: Any) -> int:
-        lock = thing._semlock  # noqa: SLF001
+        lock = _lock(thing)
         return lock._count() if lock._is_mine() else 0  # noqa: SLF001
 
     def more(self, thing: Any, former: Any) -> int:
@@ -66,12 +67,12 @@ class ProcessSemaphores(Acquired):
     def alive(self) -> list[Any]:
         """Return the semaphores that are no part of another object."""
         alive = super().alive()
-        parts = {id(vars(thing).get(part)) for thing in alive for part in _PARTS}
-        return [thing for thing in alive if hasattr(thing, "_semlock") and id(thing) not in parts]
+        parts = {id(read(thing, part)) for thing in alive for part in _PARTS}
+        return [thing for thing in alive if has(thing, "_semlock") and id(thing) not in parts]
 
     def count(self, thing: Any) -> tuple[int, int]:
         """Return how often this process has acquired a semaphore, and how low it is; on macOS nobody can say the latter."""
-        lock = thing._semlock  # noqa: SLF001
+        lock = _lock(thing)
         try:
             return lock._count(), -lock._get_value()  # noqa: SLF001
         except NotImplementedError:
@@ -79,9 +80,9 @@ class ProcessSemaphores(Acquired):
 
     def more(self, thing: Any, former: Any) -> int:
         count, low = self.count(thing)
-        if former is None and not type(thing).__name__.startswith("Bounded"):
+        if former is None and not name_of(type(thing)).startswith("Bounded"):
             return 0
-        former_count, former_low = (0, -thing._semlock.maxvalue) if former is None else former  # noqa: SLF001
+        former_count, former_low = (0, -_lock(thing).maxvalue) if former is None else former
         return cast("int", min(count - former_count, low - former_low))
 
     def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
@@ -91,6 +92,10 @@ class ProcessSemaphores(Acquired):
     def canary(self) -> Iterator[None]:
         with fork_context().BoundedSemaphore(1):
             yield
+
+
+def _lock(thing: object) -> Any:
+    return object.__getattribute__(thing, "_semlock")
 
 
 def fork_context() -> Any:

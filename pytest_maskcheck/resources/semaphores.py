@@ -9,6 +9,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.unpatched import threading
+from pytest_maskcheck.untrusted import name_of, read
 
 
 class Semaphores(Acquired):
@@ -20,14 +21,14 @@ class Semaphores(Acquired):
     family = Family("threading:Semaphore")
 
     def count(self, thing: Any) -> int:
-        return cast("int", thing._value)  # noqa: SLF001
+        return cast("int", object.__getattribute__(thing, "_value"))
 
     def more(self, thing: Any, former: Any) -> int:
-        before = getattr(thing, "_initial_value", 0) if former is None else former  # one without a bound cannot be told
-        return cast("int", before - thing._value)  # noqa: SLF001
+        before = read(thing, "_initial_value", 0) if former is None else former  # one without a bound cannot be told
+        return cast("int", before - self.count(thing))
 
     def told(self, thing: Any, times: int) -> str:
-        return f"a {type(thing).__qualname__} was acquired and not released ({times})"
+        return f"a {name_of(type(thing))} was acquired and not released ({times})"
 
     @contextmanager
     def canary(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.unpatched import builtin_open, os, time
+from pytest_maskcheck.untrusted import read
 
 HAS_SHARED_MEMORY = find_spec("_posixshmem") is not None
 _DIRECTORY = "/dev/shm"
@@ -72,7 +73,7 @@ class SharedMemories(Objects):
                 self._semaphores = True
 
     def is_open(self, thing: Any) -> bool:
-        return getattr(thing, "_mmap", None) is not None or getattr(thing, "_fd", -1) >= 0
+        return read(thing, "_mmap") is not None or bool(read(thing, "_fd", -1) >= 0)
 
     def snapshot(self) -> object:
         return super().snapshot(), self._names()
@@ -94,9 +95,9 @@ class SharedMemories(Objects):
 
     def _segments(self, names: list[str]) -> list[Leftover]:
         """Return those of the new names that are this process's and not those of living objects."""
-        used = {str(getattr(thing, "_name", "")).lstrip("/") for thing in self._open()}
+        used = {str(read(thing, "_name", "")).lstrip("/") for thing in self._open()}
         for semaphore in _SEMAPHORES.made():
-            used.add(f"sem.{getattr(getattr(semaphore, '_semlock', None), 'name', '')}".replace("/", "", 1))
+            used.add(f"sem.{read(read(semaphore, '_semlock'), 'name', '')}".replace("/", "", 1))
         names = [name for name in names if name not in used and self._may_be_ours(name)]
         if names:  # others create and unlink such too, and have them unmapped for a moment
             time.sleep(_PAUSE)
@@ -121,7 +122,7 @@ class SharedMemories(Objects):
         return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = str(thing._name).lstrip("/")  # noqa: SLF001
+        name = str(read(thing, "_name", "")).lstrip("/")
         return self._key(name), f"shared memory {name} was not closed"
 
     def close(self, thing: Any) -> None:

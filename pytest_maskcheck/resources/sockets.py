@@ -31,7 +31,7 @@ class Sockets(Objects):
     def told(self, thing: Any) -> tuple[str, str]:
         sort, address = _described(thing)
         name = self._masked(address)
-        detail = f"socket {thing.fileno()} is still open: {_joined(sort, _plain(address))}"
+        detail = f"socket {_own(thing, 'fileno')()} is still open: {_joined(sort, _plain(address))}"
         return _joined(sort, name), detail
 
     def _masked(self, address: Any) -> str:
@@ -41,7 +41,7 @@ class Sockets(Objects):
         return self.surroundings.key(_plain(address))
 
     def descriptors(self, thing: Any) -> Iterable[Any]:
-        return (thing,)
+        return (_own(thing, "fileno")(),)
 
     def close(self, thing: Any) -> None:
         import _socket
@@ -64,19 +64,29 @@ def _described(thing: Any) -> tuple[str, Any]:
 
     families = {getattr(socket, "AF_UNIX", None): "unix", socket.AF_INET: "", socket.AF_INET6: ""}
     kinds = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
-    number = int(thing.type)
-    sort = families.get(thing.family, _name(thing.family)) or kinds.get(socket.SocketKind(number), _name(thing.type))
+    family, number = _own(thing, "family"), _own(thing, "type")
+    sort = families.get(family, _name("AF_", family)) or kinds.get(number, _name("SOCK_", number))
     try:
-        if thing.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            return f"{sort} listening", _address(thing.getsockname)
+        if _own(thing, "getsockopt")(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return f"{sort} listening", _address(_own(thing, "getsockname"))
     except OSError:
         pass  # sockets of other families
-    return sort, _address(thing.getpeername) or _address(thing.getsockname)
+    return sort, _address(_own(thing, "getpeername")) or _address(_own(thing, "getsockname"))
 
 
-def _name(number: Any) -> str:
+def _own(thing: Any, name: str) -> Any:
+    """Return what the socket itself has under a name, whatever a subclass says."""
+    import _socket
+
+    return vars(_socket.socket)[name].__get__(thing)
+
+
+def _name(prefix: str, number: int) -> str:
     """Return the constant as words: ``SOCK_RAW`` as ``raw``."""
-    return str(getattr(number, "name", number)).partition("_")[2].lower() or str(number)
+    import _socket
+
+    names = sorted(name for name, value in vars(_socket).items() if name.startswith(prefix) and value == number)
+    return names[0].removeprefix(prefix).lower() if names else str(number)
 
 
 def _address(ask: Any) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.untrusted import attempt, name_of, read
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class State(Kind, Generic[T]):
 
     def compare(self, before: object) -> list[Leftover]:
         now = self.read()
-        return [] if now == before else list(self.differences(cast("T", before), now))
+        return [] if same(now, before) else list(self.differences(cast("T", before), now))
 
     def altered(self, key: str, detail: str, of: Hashable, former: object) -> Leftover:
         """Return the leftover for the part ``of`` of the state, which was ``former``."""
@@ -81,7 +82,9 @@ def same(old: object, now: object) -> bool:
     """
     try:
         return bool(old == now)
-    except Exception:  # noqa: BLE001  (an object that cannot be compared is another one)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  (an object that cannot be compared is another one)
         return False
 
 
@@ -98,8 +101,8 @@ def described(thing: object) -> str:
         return "None"
     if type(thing) is types.MethodType:
         thing = thing.__func__
-    try:
-        name, module = (object.__getattribute__(thing, attribute) for attribute in ("__qualname__", "__module__"))
-    except AttributeError:
-        name, module = type(thing).__qualname__, type(thing).__module__
-    return f"{name}" if module in {"builtins", None} else f"{module}.{name}"
+    name, module = read(thing, "__qualname__"), read(thing, "__module__")
+    if type(name) is not str or not (module is None or type(module) is str):
+        kind = type(thing)
+        name, module = name_of(kind), attempt(lambda: kind.__module__, None)
+    return name if type(module) is not str or module == "builtins" else f"{module}.{name}"

@@ -6,14 +6,17 @@ import io
 import sys
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter, is_
+from operator import is_, itemgetter
 from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.untrusted import name_of
 
+_REMOVED = object()
 _NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
-_STREAMS = attrgetter(*_NAMES)
+_STREAMS = itemgetter(*_NAMES)
+_SYS = vars(sys)
 
 
 class StandardStreams(State["tuple[object, ...]"]):
@@ -23,7 +26,10 @@ class StandardStreams(State["tuple[object, ...]"]):
     repeatable = False
 
     def read(self) -> tuple[object, ...]:
-        return cast("tuple[object, ...]", _STREAMS(sys))
+        try:
+            return cast("tuple[object, ...]", _STREAMS(_SYS))
+        except KeyError:  # one was removed
+            return tuple(_SYS.get(name, _REMOVED) for name in _NAMES)
 
     def compare(self, before: object) -> list[Leftover]:
         old, now = cast("tuple[object, ...]", before), self.read()
@@ -32,11 +38,14 @@ class StandardStreams(State["tuple[object, ...]"]):
     def differences(self, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
         for name, old, new in zip(_NAMES, before, now, strict=True):
             if old is not new:
-                kind = type(new).__qualname__
-                yield self.altered(f"sys.{name}", f"sys.{name} is another object now, of type {kind}", name, old)
+                change = "was removed" if new is _REMOVED else f"is another object now, of type {name_of(type(new))}"
+                yield self.altered(f"sys.{name}", f"sys.{name} {change}", name, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
-        setattr(sys, cast("str", of), value)
+        if value is _REMOVED:
+            del _SYS[cast("str", of)]
+        else:
+            setattr(sys, cast("str", of), value)
 
     @contextmanager
     def canary(self) -> Iterator[None]:

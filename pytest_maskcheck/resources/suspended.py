@@ -17,6 +17,7 @@ from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
 from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.untrusted import attempt
 
 _HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _USERS = os.path.join(_HERE, "masking.py")
@@ -49,11 +50,18 @@ class _Suspended(Objects):
         return not getattr(thing, self._running) and getattr(thing, self._frame) is not None
 
     def compare(self, before: object) -> list[Leftover]:
-        return [self._leftover(thing) for thing in self._new(self._made(), before) if self.matters(thing)]
+        return self._still([thing for thing in self._new(self._made(), before) if self.matters(thing)])
+
+    def _still(self, things: list[object]) -> list[Leftover]:
+        """Return leftovers for those that have not ended meanwhile, in another thread."""
+        found = [(thing, self._leftover(thing)) for thing in things]
+        return [leftover for thing, leftover in found if self.is_open(thing)]
 
     def matters(self, thing: object) -> bool:
         """Tell whether something is left while ``thing``, which is new, is as it is."""
         frame = getattr(thing, self._frame)
+        if frame is None:  # it has ended meanwhile, in another thread
+            return False
         return not _is_audits(frame.f_code) and _holds(frame.f_code, frame.f_lasti)
 
     def told(self, thing: Any) -> tuple[str, str]:
@@ -130,11 +138,12 @@ class Coroutines(_Suspended):
         if not new:
             return []
         of_tasks = set(self._of_tasks())
-        return [self._leftover(thing) for thing in new if id(thing) not in of_tasks]
+        return self._still([thing for thing in new if id(thing) not in of_tasks])
 
     def _of_tasks(self) -> Iterator[int]:
         """Yield the ids of the coroutines that tasks await, and of those that other coroutines await."""
-        awaited = [task.get_coro() for task in cast("list[Any]", self._tasks.alive()) if not task.done()]
+        tasks = cast("list[Any]", self._tasks.alive())
+        awaited = [attempt(lambda task=task: None if task.done() else task.get_coro(), None) for task in tasks]  # type: ignore[misc]
         awaited += [coroutine.cr_await for coroutine in cast("list[Any]", self._open())]
         while awaited:
             thing = awaited.pop()

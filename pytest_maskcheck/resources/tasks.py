@@ -6,6 +6,7 @@ A task of a closed loop will never be done. It is left as long as its coroutine 
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.untrusted import name_of, read
 
 TASKS = Family("_asyncio:Task", "asyncio.tasks:_PyTask")
 _TURNS = 5  # of a loop, for tasks to end that were cancelled
@@ -27,14 +29,14 @@ class Loops(Objects):
     family = Family("asyncio.base_events:BaseEventLoop")
 
     def is_open(self, thing: Any) -> bool:
-        return not getattr(thing, "_closed", True)
+        return not read(thing, "_closed", True)
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = type(thing).__qualname__
+        name = name_of(type(thing))
         return name, f"event loop {name} is not closed"
 
     def descriptors(self, thing: Any) -> Iterable[Any]:
-        return (thing._selector, thing._ssock, thing._csock)  # noqa: SLF001
+        return [read(thing, name) for name in ("_selector", "_ssock", "_csock")]
 
     def close(self, thing: Any) -> None:
         if thing.is_running():  # in another thread
@@ -70,10 +72,7 @@ class Tasks(Objects):
         self.surroundings = surroundings
 
     def is_open(self, thing: Any) -> bool:
-        try:
-            return not thing.done() and getattr(thing.get_coro(), "cr_frame", thing) is not None
-        except Exception:  # noqa: BLE001  (its __init__ was interrupted)
-            return False
+        return not thing.done() and getattr(thing.get_coro(), "cr_frame", thing) is not None
 
     def told(self, thing: Any) -> tuple[str, str]:
         coroutine = thing.get_coro()
@@ -116,13 +115,18 @@ class LoopTimers(Objects):
         self.surroundings = surroundings
 
     def is_open(self, thing: Any) -> bool:
-        if not getattr(thing, "_scheduled", False) or thing._cancelled or getattr(thing._loop, "_closed", False):  # noqa: SLF001
+        if (
+            not read(thing, "_scheduled", False)
+            or read(thing, "_cancelled")
+            or read(read(thing, "_loop"), "_closed", False)
+        ):
             return False
-        return not str(getattr(thing._callback, "__module__", "")).startswith("asyncio.")  # noqa: SLF001
+        return not str(read(_called(thing), "__module__", "")).startswith("asyncio.")
 
     def told(self, thing: Any) -> tuple[str, str]:
-        callback = getattr(thing._callback, "func", thing._callback)  # noqa: SLF001
-        name = str(getattr(callback, "__qualname__", type(callback).__qualname__))
+        callback = _called(thing)
+        callback = _function(read(callback, "func", callback))
+        name = str(read(callback, "__qualname__", name_of(type(callback))))
         return self.surroundings.text(name), f"a loop is still to call {name}"
 
     def close(self, thing: Any) -> None:
@@ -139,6 +143,14 @@ class LoopTimers(Objects):
         finally:
             timer.cancel()
             loop.close()
+
+
+def _called(timer: Any) -> Any:
+    return _function(read(timer, "_callback"))
+
+
+def _function(callback: Any) -> Any:
+    return callback.__func__ if type(callback) is types.MethodType else callback
 
 
 def _turn(loop: Any, tasks: Collection[Any]) -> None:

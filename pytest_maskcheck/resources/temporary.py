@@ -10,6 +10,7 @@ from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.untrusted import read
 
 
 class TemporaryDirectories(Objects):
@@ -25,13 +26,13 @@ class TemporaryDirectories(Objects):
         self.surroundings = surroundings
 
     def is_open(self, thing: Any) -> bool:
-        finalizer = getattr(thing, "_finalizer", None)
-        if finalizer is None or not finalizer.alive or not getattr(thing, "_delete", True):
+        finalizer = read(thing, "_finalizer")
+        if finalizer is None or not finalizer.alive or not read(thing, "_delete", True):
             return False
-        return os.path.lexists(thing.name)
+        return os.path.lexists(read(thing, "name"))
 
     def told(self, thing: Any) -> tuple[str, str]:
-        name = os.fsdecode(thing.name)
+        name = os.fsdecode(read(thing, "name"))
         return self.surroundings.key(name), f"temporary directory {name} was not cleaned up"
 
     def close(self, thing: Any) -> None:
@@ -58,7 +59,7 @@ class TemporaryFiles(Objects):
         self.surroundings = surroundings
 
     def is_open(self, thing: Any) -> bool:
-        inside = thing.__dict__
+        inside = read(thing, "__dict__", {})
         closer = inside.get("_closer")
         if closer is None:
             return bool(inside.get("_rolled")) and not inside["_file"].closed
@@ -68,7 +69,7 @@ class TemporaryFiles(Objects):
         return lasting and not closer.cleanup_called and os.path.lexists(closer.name)
 
     def told(self, thing: Any) -> tuple[str, str]:
-        closer = thing.__dict__.get("_closer")
+        closer = read(thing, "__dict__", {}).get("_closer")
         if closer is None:
             return "spooled", "a spooled temporary file is still open"
         name = os.fsdecode(closer.name)
@@ -76,11 +77,12 @@ class TemporaryFiles(Objects):
         return self.surroundings.key(name), f"temporary file {name} was not {left}"
 
     def descriptors(self, thing: Any) -> Iterable[Any]:
-        return (thing,)
+        inside = read(thing, "__dict__", {})
+        return (inside.get("file") or inside["_file"],)
 
     def close(self, thing: Any) -> None:
         thing.close()
-        closer = thing.__dict__.get("_closer")
+        closer = read(thing, "__dict__", {}).get("_closer")
         if closer is not None and hasattr(closer, "cleanup"):
             closer.cleanup()
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import threading
+from pytest_maskcheck.untrusted import read, text_of
 
 # Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
@@ -62,9 +63,10 @@ class Threads(Kind):
         return found
 
     def _known(self, thread: threading.Thread) -> Leftover:
-        sort = "daemon thread" if thread.daemon else "thread"
-        state = "is still running" if thread.ident is not None else "has not begun to run"
-        return Leftover(self.name, self.surroundings.text(thread.name), f"{sort} {thread.name!r} {state}", id(thread))
+        sort = "daemon thread" if read(thread, "_daemonic") else "thread"
+        state = "is still running" if _ident(thread) is not None else "has not begun to run"
+        name = text_of(read(thread, "_name"))
+        return Leftover(self.name, self.surroundings.text(name), f"{sort} {name!r} {state}", id(thread))
 
     def _unknown(self, ident: int) -> Leftover:
         frame = sys._current_frames().get(ident)  # noqa: SLF001
@@ -93,15 +95,20 @@ class Threads(Kind):
 
 def _mark(thread: threading.Thread) -> int:
     """Return a number that is not given to another thread soon, as an identifier is."""
-    return thread.native_id or -id(thread)
+    native: int | None = read(thread, "_native_id")
+    return native or -id(thread)
+
+
+def _ident(thread: threading.Thread) -> int | None:
+    return cast("int | None", read(thread, "_ident"))
 
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
     """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
     idents: set[int | None] = set(sys._current_frames())  # noqa: SLF001  (``enumerate`` keeps some that ended)
     main = threading.main_thread()
-    idents.discard(main.ident)
+    idents.discard(_ident(main))
     threads = [thread for thread in threading.enumerate() if thread is not main]
-    unknown = idents.difference(thread.ident for thread in threads)
-    alive = [thread for thread in threads if thread.ident is None or thread.ident in idents]
+    unknown = idents.difference(map(_ident, threads))
+    alive = [thread for thread in threads if _ident(thread) is None or _ident(thread) in idents]
     return alive, cast("frozenset[int]", frozenset(unknown))

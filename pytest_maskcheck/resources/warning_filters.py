@@ -11,6 +11,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.implicit import filters_in_force, put_filters
 from pytest_maskcheck.resources.state import State, described, same
+from pytest_maskcheck.untrusted import attempt
 
 _SHOWING = (
     "showwarning",
@@ -36,11 +37,13 @@ class WarningFilters(State[Warnings]):
 
     def differences(self, before: Warnings, now: Warnings) -> Iterator[Leftover]:
         old, new = before[0], now[0]
-        for item in [item for item in new if item not in old]:
-            yield self.altered(_told(item), f"a warning filter was added: {_told(item)}", "filters", old)
-        for item in [item for item in old if item not in new]:
-            yield self.altered(_told(item), f"a warning filter is gone: {_told(item)}", "filters", old)
-        if old != new and all(item in old for item in new) and all(item in new for item in old):
+        added = [item for item in new if not _is_among(item, old)]
+        gone = [item for item in old if not _is_among(item, new)]
+        for item in added:
+            yield self.altered(_name(item), f"a warning filter was added: {_name(item)}", "filters", old)
+        for item in gone:
+            yield self.altered(_name(item), f"a warning filter is gone: {_name(item)}", "filters", old)
+        if not added and not gone and not same(old, new):
             yield self.altered("order", "the order of the warning filters changed", "filters", old)
         for name, former, function in zip(_SHOWING, before[1], now[1], strict=False):
             if former is not function:
@@ -60,6 +63,15 @@ class WarningFilters(State[Warnings]):
             yield
         finally:
             put_filters(old)
+
+
+def _is_among(item: object, items: list[Any]) -> bool:
+    return any(item is other or same(item, other) for other in items)
+
+
+def _name(item: object) -> str:
+    """Return a filter as it would be written, or, if it is not what filters are, its type."""
+    return attempt(lambda: _told(item), described(item))
 
 
 def _told(item: Any) -> str:
