@@ -150,7 +150,8 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
 
 def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
     """Yield where a leftover came from, who has it and whom it blocks."""
-    yield _labelled("changed" if defect.verdict is Verdict.ALTERED else "came from", _frame(origin.place))
+    labels = {Verdict.ALTERED: "changed", Verdict.SWALLOWED: "caught at"}
+    yield _labelled(labels.get(defect.verdict, "came from"), _frame(origin.place))
     inner = origin.stack[origin.stack.index(origin.place) + 1 :] if origin.place in origin.stack else ()
     if inner:
         yield _labelled("", f"through {', '.join(map(_frame, inner[-_STACK:]))}")
