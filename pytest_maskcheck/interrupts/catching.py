@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 _PUSH = dis.opmap["PUSH_EXC_INFO"]
 _WITH = dis.opmap["WITH_EXCEPT_START"]
 _POP = dis.opmap["POP_TOP"]
-_CHECKS = frozenset({dis.opmap["CHECK_EXC_MATCH"], dis.opmap["CHECK_EG_MATCH"]})
+_GROUP_CHECK = dis.opmap["CHECK_EG_MATCH"]
+_CHECKS = frozenset({dis.opmap["CHECK_EXC_MATCH"], _GROUP_CHECK})
 _JUMPS = frozenset(number for name, number in dis.opmap.items() if name.startswith("POP_JUMP"))
 _NOTHING = frozenset(
     dis.opmap[name] for name in ("PUSH_EXC_INFO", "NOP", "CACHE", "EXTENDED_ARG", "NOT_TAKEN") if name in dis.opmap
@@ -82,6 +83,7 @@ class Handling:
     _begun: bool = False
     _checked: int = 0
     _target: int = -1
+    _group: bool = False  # ``except*`` pops what did not match
 
     def runs(self, offset: int) -> None:
         """Take the next instruction that runs."""
@@ -95,13 +97,13 @@ class Handling:
             self._target, self._checked, self._begun = -1, 0, False  # the next clause
         line = line_of(self.code, offset)
         if operation in _CHECKS:
-            self._checked = line
+            self._checked, self._group = line, operation == _GROUP_CHECK
         elif operation in _JUMPS and self._checked:
             self._target = facts.target(self.code, offset)
         elif operation in _JUMPS and self.is_with:  # upon what ``__exit__`` returned
             self.settled = True
         elif not self._begun:
-            self.line, self.is_with, self.settled = line, operation == _WITH, operation == _POP
+            self.line, self.is_with, self.settled = line, operation == _WITH, operation == _POP and not self._group
         self._begun = True
 
 

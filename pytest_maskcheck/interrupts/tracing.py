@@ -520,7 +520,7 @@ class _Passing(_Tracer):
                 settrace(None)
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
-                        beyond = place.f_back if trigger.leaves else place if trigger.since else None
+                beyond = place.f_back if trigger.leaves else place if trigger.since else None
                 delivery.fires(site_of(beyond, self.in_scope) or place, self.in_scope)
                 return delivery
         return None
