@@ -52,7 +52,7 @@ class Attribution:
         findings = []
         for each in result.findings:
             kind, key = name = _name(each)
-            findings.append(replace(each, key=self.patterns.name(kind, key), origin=origins.get(name)))
+            findings.append(replace(each, key=self.patterns.name(kind, key), origin=origins.get(name, each.origin)))
         return replace(result, findings=tuple(findings))
 
     def _named(self, result: PointResult) -> set[_Name]:

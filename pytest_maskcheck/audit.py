@@ -33,8 +33,8 @@ from pytest_maskcheck import fingerprint
 from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.cleanup import package_of
 from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
-from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
-from pytest_maskcheck.runs import Inside, Trace, alone
+from pytest_maskcheck.results import Category, Finding, Origin, PointResult, Verdict
+from pytest_maskcheck.runs import Catch, Inside, Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.raised import Raised
     from pytest_maskcheck.resources import Leftover
     from pytest_maskcheck.results import Point
-    from pytest_maskcheck.runs import Executor, Ran, Request
+    from pytest_maskcheck.runs import Caught, Executor, Ran, Request
     from pytest_maskcheck.settings import Allow
 
 _TRIES = 3
@@ -126,6 +126,8 @@ class Judge:
     _latest: Point | None = None  # the last one that was interrupted,
     _followed: bool = True  # and whether another run came after it in its process
     _retries: int = 0
+    _catchers: dict[str, Caught] = field(default_factory=dict)
+    _catching: bool = False  # the test itself catches interrupts: each run is watched for who does
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
@@ -190,7 +192,8 @@ class Judge:
 
     def _sequence(self, points: list[Point], start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
-        runs = self.executor.runs([*points[start:], None], lambda point, ran: self.stops(point, ran) or self.late())
+        requests = [Catch(point) if self._catching else point for point in points[start:]]
+        runs = self.executor.runs([*requests, None], lambda point, ran: self.stops(point, ran) or self.late())
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -228,10 +231,25 @@ class Judge:
 
     def _settled(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
         """Return what is certain of a result: confirmed, CPython's part told apart, and with origins."""
+        result = self._with_catcher(point, result)
         if _failing(result):
             result = self._confirm(point, result, fresh=fresh)
         result = self._told_apart(point, result)
         return self._traced(point, result) if _failing(result) else result
+
+    def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
+        """Return a result in which the interrupt did not come out with who caught it, from a run that is watched for that."""
+        if point.id in self._catchers or not any(_may_be_caught(finding) for finding in result.findings):
+            return result
+        ran = alone(self.executor, Catch(point))[0]
+        if ran.caught is None:
+            return result
+        self._catchers[point.id] = ran.caught
+        self._catching = self._catching or ran.caught.is_tests
+        found = self.judge(point, ran).findings
+        others = [finding for finding in result.findings if not _may_be_caught(finding)]
+        caught = [finding for finding in found if finding.kind == _EXCEPTION]
+        return replace(result, findings=(*others, *caught), traceback=point.traceback)
 
     def _told_apart(self, point: Point, result: PointResult) -> PointResult:
         """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
@@ -259,6 +277,7 @@ class Judge:
         """Tell whether the process that made the run is not to be used further."""
         if point is None or isinstance(point, Trace | Inside):
             return True
+        point = point.point if isinstance(point, Catch) else point
         result = self.judge(point, ran)
         if point.defect and result.findings:
             return True  # a run past the defect comes next
@@ -517,7 +536,8 @@ class Judge:
         """Return what one run says about its point, confirmed or not."""
         exception = ran.raised.text if ran.raised else ""
         outside = point.kind in {"into", "back"}  # the way to the line that called is what the reader can change
-        traceback = (ran.raised.frames if ran.raised and not outside else ()) or point.traceback
+        instead = ran.raised and (ran.raised.interrupt or ran.raised.over or not self._caught(point, ran))
+        traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
         if ran.error is not None:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if reason := _unproven(point, ran):
@@ -604,27 +624,56 @@ class Judge:
 
         return [*surplus(ran.leaked)], [*surplus(ran.dropped)]
 
+    def _caught(self, point: Point, ran: Ran) -> Caught | None:
+        """Return who caught the interrupt, if that is known."""
+        return ran.caught or self._catchers.get(point.id)
+
     def _about_exception(self, point: Point, ran: Ran, *, left: bool) -> Iterator[Finding]:
         """Judge whether the interrupt came out of the test."""
         raised = ran.raised
         if raised is not None and raised.interrupt:
             return
         due = any(one.raised or (one.raised is None and one.fired and not one.handler) for one in ran.strike.in_turn())
+        caught = self._caught(point, ran)
         if raised is not None and not (ran.lost and not raised.over):
-            if due or raised.over:
+            if caught is not None and due and not raised.over and (caught.is_tests or not self.rules.may_swallow):
+                yield _swallowed(caught, f"; then the test raised {raised.text}")
+            elif due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"
-                yield Finding(Verdict.REPLACED, "exception", raised.type, detail, package=_raised_inside(point, raised))
+                yield Finding(Verdict.REPLACED, _EXCEPTION, raised.type, detail, package=_raised_inside(point, raised))
         elif ran.lost:
             where = ran.lost[0]
             detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
             yield Finding(Verdict.SWALLOWED, "finalizer", where, detail, self.rules.strict or left)
         elif due and not self.rules.may_swallow:
-            detail = "the interrupt was raised but did not come out of the test"
-            package = ""
-            if ran.caught is not None:
-                package = package_of(ran.caught)
-                detail += f": {ran.caught.path}:{ran.caught.line} caught it, in {ran.caught.function}"
-            yield Finding(Verdict.SWALLOWED, "exception", "", detail, package=package)
+            yield _swallowed(caught)
+
+
+_EXCEPTION = "exception"
+"""The kind of findings about what came out of a test."""
+
+
+def _swallowed(caught: Caught | None, then: str = "") -> Finding:
+    """Return the finding that an interrupt did not come out, with who caught it."""
+    if caught is None:
+        detail = "the interrupt was raised but did not come out of the test"
+        return Finding(Verdict.SWALLOWED, _EXCEPTION, "", detail)
+    frame = caught.frame
+    who = "the test itself caught the interrupt" if caught.is_tests else "the interrupt was caught"
+    return Finding(
+        Verdict.SWALLOWED,
+        _EXCEPTION,
+        frame.function,
+        f"{who}, at {frame.path}:{frame.line} in {frame.function}{then}",
+        fails=not caught.is_tests,
+        origin=Origin((), frame),
+        package=caught.package,
+    )
+
+
+def _may_be_caught(finding: Finding) -> bool:
+    """Tell whether who caught the interrupt has a say in a finding."""
+    return finding.kind == _EXCEPTION and finding.verdict in {Verdict.SWALLOWED, Verdict.REPLACED}
 
 
 def _raised_inside(point: Point, raised: Raised) -> str:

@@ -12,11 +12,13 @@ from pytest_maskcheck import effects
 from pytest_maskcheck.audit import leftovers, trouble
 from pytest_maskcheck.interrupts import Recording, Strike, past
 from pytest_maskcheck.interrupts.base import arming, nothing
+from pytest_maskcheck.interrupts.catching import Catching
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.points import Aim
+from pytest_maskcheck.raised import is_delivered
 from pytest_maskcheck.resources.heap import at_once
-from pytest_maskcheck.runs import Inside, Trace
+from pytest_maskcheck.runs import Catch, Inside, Trace
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.unpatched import gc, time
 
@@ -242,8 +244,10 @@ class Auditor:
             aim = self.aims[point.point.id]
             around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
             return self.runner.run(self._strike(around, struck, past(aim.second) if aim.second else None), aim.hits)
-        aim = self.aims[point.id]
-        return self.runner.run(self._strike(aim, struck, aim.second.trigger if aim.second else None), aim.hits)
+        catching = Catching(is_delivered, self.scope.in_scope) if isinstance(point, Catch) else None
+        aim = self.aims[point.point.id if isinstance(point, Catch) else point.id]
+        then = aim.second.trigger if aim.second else None
+        return self.runner.run(self._strike(aim, struck, then, catching=catching), aim.hits, catching=catching)
 
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
         """Make a run that is watched to learn where leftovers come from."""
@@ -304,9 +308,12 @@ class Auditor:
         struck: Callable[[], None],
         then: Trigger | Recording | None,
         begins: Callable[[], None] = nothing,
+        catching: Catching | None = None,
     ) -> AbstractContextManager[Strike]:
-        in_scope = self.scope.in_scope
-        return self.engine.strike(aim.first.trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins)
+        trigger, in_scope = aim.first.trigger, self.scope.in_scope
+        return self.engine.strike(
+            trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins, catching=catching
+        )
 
 
 @arming

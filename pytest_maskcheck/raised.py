@@ -103,6 +103,21 @@ def _from_handler(error: BaseException, strike: Strike | None) -> bool:
     return False
 
 
+def is_delivered(error: BaseException, strike: Strike) -> bool:
+    """Tell whether ``error`` is the very interrupt that was sent, and not one that the test raises itself, or a group of it.
+
+    Where the audit ran the handler, its frames are in the traceback.
+    """
+    if not is_interrupt(error, strike):
+        return False
+    if not strike.landed:
+        return True
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike) else ()
+    traces = walk(error.__traceback__)
+    came = any(each.tb_frame.f_globals.get("__name__") == delivery.__name__ for each in traces)
+    return came or any(is_delivered(part, strike) for part in parts)
+
+
 def may_interrupt(strike: Strike) -> bool:
     """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
     return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
@@ -151,6 +166,15 @@ def is_audits(error: BaseException) -> bool:
     for entry in entries_of(error)[-1:]:
         module = str(entry.frame.f_globals.get("__name__"))
     return module.startswith(_HARNESS + "interrupts.") and module != delivery.__name__
+
+
+_EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")
+"""Modules of what tests use to catch what they expect: ``pytest.raises``, ``assertRaises``."""
+
+
+def is_expecting(module: str) -> bool:
+    """Tell whether code of a module catches exceptions for tests that expect them."""
+    return module.startswith(_EXPECTING)
 
 
 def drop(error: BaseException) -> None:

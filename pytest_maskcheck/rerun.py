@@ -40,7 +40,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +84,17 @@ def own_files(item: pytest.Function) -> frozenset[str]:
     """Return the files of the test's own code: where it was collected, and where its function was written."""
     code = getattr(inspect.unwrap(item.function), "__code__", None)
     return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
+
+
+def own_code(item: pytest.Function) -> Iterator[CodeType]:
+    """Yield the code of the test itself: of its function, without decorators, and of what is written within it."""
+    function: Any = item.function
+    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    queue = [code] if isinstance(code, CodeType) else []
+    while queue:
+        yield (code := queue.pop())
+        queue += [each for each in code.co_consts if isinstance(each, CodeType)]
 
 
 _HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck"}

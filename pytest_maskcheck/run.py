@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol, cast
 
-from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, line_of
+from pytest_maskcheck.cleanup import package_of
+from pytest_maskcheck.interrupts.base import OUTERMOST, Strike
 from pytest_maskcheck.raised import (
     Entry,
     Raised,
@@ -32,6 +33,7 @@ from pytest_maskcheck.raised import (
     finalizer_of,
     handler_codes,
     is_audits,
+    is_expecting,
     is_harness,
     is_interrupt,
     may_interrupt,
@@ -40,7 +42,7 @@ from pytest_maskcheck.raised import (
 from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
-from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.runs import Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.unpatched import signal, threading, time
 from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
@@ -50,12 +52,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.interrupts import Hit, InScope
+    from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.interrupts.outside import Outside
     from pytest_maskcheck.origins import Watch
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
-    from pytest_maskcheck.results import Frame
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
 """Seconds between looks at what may vanish by itself: 50 ms in all."""
@@ -116,6 +118,7 @@ class Runner:
         outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
         guarantees: what must hold after a run.
         look: returns what modules keep, for the state of each run.
+        own: code of the test itself, by ``id``: its function and what is written within it.
         keep: keep the exception of the last run (for a debugger) in ``exception``.
         owner: the process that makes the run; one that is forked in its course on purpose takes over.
         still: between two runs nothing happens but what the harness does: what was found as before needs not be looked at again.
@@ -130,6 +133,7 @@ class Runner:
     outside: Outside | None = None
     guarantees: Guarantees | None = None
     look: Callable[[], dict[str, str]] = dict
+    own: frozenset[int] = frozenset()
     keep: bool = False
     owner: int = 0
     still: bool = False
@@ -138,7 +142,12 @@ class Runner:
     _together: Together | None = None
 
     def run(
-        self, striking: AbstractContextManager[Strike], hits: Sequence[Hit] = (), *, watch: Watch | None = None
+        self,
+        striking: AbstractContextManager[Strike],
+        hits: Sequence[Hit] = (),
+        *,
+        watch: Watch | None = None,
+        catching: Catching | None = None,
     ) -> Ran:
         """Run the target once with ``striking`` entered around its body.
 
@@ -146,6 +155,7 @@ class Runner:
             striking: sends the interrupts.
             hits: those that are to be struck; asked when the run is over.
             watch: watches the run to learn where leftovers come from.
+            catching: was told, when the run is over, which handlers the interrupt entered and left.
         """
         ran = Ran(Strike())
         broke: list[Exception] = []
@@ -169,6 +179,7 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
         if broke:
             raise broke[0]
+        ran.caught = self._caught(catching) if catching else None
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
@@ -219,7 +230,6 @@ class Runner:
             ):  # a child forked by the code under test and lost: it would go on with the session
                 kill(getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
-            ran.caught = self._caught(ran.strike)
             try:
                 if self.here and self._is_users_own(ran.strike, error):
                     raise self._presentable(error, ran.strike)
@@ -227,14 +237,21 @@ class Runner:
             finally:
                 together.finish(befores)
 
-    def _caught(self, strike: Strike) -> Frame | None:
-        """Return the line that caught an interrupt in code out of scope, if that is out of scope, too; let go of the interrupt."""
-        error, strike.kept = strike.kept, None
-        trace = error.__traceback__ if error is not None else None
-        if trace is None:
+    def _caught(self, catching: Catching) -> Caught | None:
+        """Return who caught the interrupt, if it was caught."""
+        handling = catching.catcher()
+        if handling is None:
             return None
-        code = trace.tb_frame.f_code
-        return None if self.in_scope(code.co_filename) else self.names.frame(code, line_of(code, trace.tb_lasti))
+        code, line = handling.code, handling.line
+        in_scope = self.in_scope(code.co_filename)
+        if is_expecting(handling.module) or (not in_scope and is_expecting(handling.home)):
+            frame = self.names.frame(*(handling.site or (code, line)))
+            return Caught(self.names.frame(code, line) if in_scope else frame, is_tests=True)
+        # The ``with`` of a test is its own; an ``__exit__`` in scope that decides there is code under test.
+        mine = id(code) in self.own or code is catching.outermost
+        mine = mine and not (handling.file and self.in_scope(handling.file))
+        frame = self.names.frame(code, line)
+        return Caught(frame, is_tests=mine, package="" if in_scope else package_of(frame))
 
     def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""

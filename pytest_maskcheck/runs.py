@@ -45,8 +45,34 @@ class Inside:
     point: Point
 
 
-Request: TypeAlias = "Point | Trace | Inside | None"
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """A request for a run like that of its point, in which it is watched who catches the interrupt.
+
+    Parameters:
+        point: where it is to be interrupted.
+    """
+
+    point: Point
+
+
+Request: TypeAlias = "Point | Trace | Inside | Catch | None"
 """What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caught(Packed):
+    """Who caught an interrupt that did not come out.
+
+    Parameters:
+        frame: the line of the ``except`` clause, the ``with`` or the ``finally``; where a test tool did it, the line that used it.
+        is_tests: the test itself did, or a tool such as ``pytest.raises``, and not the code under test.
+        package: of code out of scope, the package or module; else ``""``.
+    """
+
+    frame: Frame
+    is_tests: bool = False
+    package: str = ""
 
 
 @dataclass(slots=True)
@@ -62,7 +88,7 @@ class Ran(Packed):
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
         broken: guarantees that do not hold.
-        caught: the line out of scope that caught the interrupt, if it was one.
+        caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
@@ -83,7 +109,7 @@ class Ran(Packed):
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
-    caught: Frame | None = None
+    caught: Caught | None = None
     lost: tuple[str, ...] = ()
     late: bool = False
     trouble: str = ""

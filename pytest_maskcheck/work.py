@@ -34,7 +34,7 @@ from pytest_maskcheck.messages import (
 )
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, imported, kept_values, own_files
+from pytest_maskcheck.rerun import ItemTarget, imported, kept_values, own_code, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
@@ -166,6 +166,7 @@ class Work:
         self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
         self.runner.still = self._target.bare
+        self.runner.own = frozenset(map(id, own_code(item)))
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
         self.runner.guarantees = item.stash[LEDGER] = self._ledger
         self._only = points.ID.fullmatch(order.only)

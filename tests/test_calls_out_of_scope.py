@@ -115,10 +115,13 @@ PROGRAMS = {
         library.swallows()
     """,
     "swallowed_by_itself": """
-    @pytest.mark.interrupt_safe
-    def test_it():
+    def tolerant():
         with contextlib.suppress(BaseException):
             library.nothing()
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        tolerant()
     """,
     "in_a_with_block": """
     @pytest.mark.interrupt_safe

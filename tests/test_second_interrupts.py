@@ -104,8 +104,7 @@ PROGRAMS = {
         """,
     # The interrupt must come out
     "swallowed": """
-        @pytest.mark.interrupt_safe
-        def test_it():
+        def tolerant():
             try:
                 len("x")
             except KeyboardInterrupt:
@@ -114,10 +113,13 @@ PROGRAMS = {
                 except KeyboardInterrupt:
                     return
                 raise
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
         """,
     "swallowed_not": """
-        @pytest.mark.interrupt_safe(interrupts=2)
-        def test_it():
+        def tolerant():
             try:
                 len("x")
             finally:
@@ -125,6 +127,10 @@ PROGRAMS = {
                     len("y")  # swallowed@call
                 except KeyboardInterrupt:
                     pass
+
+        @pytest.mark.interrupt_safe(interrupts=2)
+        def test_it():
+            tolerant()
         """,
     "replaced": """
         @pytest.mark.interrupt_safe

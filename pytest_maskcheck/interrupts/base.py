@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
     from types import CodeType, FrameType, TracebackType
 
+    from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.interrupts.delivery import Delivery
 
 P = ParamSpec("P")
@@ -100,11 +101,6 @@ class Trigger:
     callee: CodeType | None = None
     since: Trigger | None = None
     detour: Detour | None = None
-
-    @property
-    def is_outside(self) -> bool:
-        """Whether the interrupt is raised in code out of scope."""
-        return self.since is not None or (self.callee is not None and self.event != "PY_RETURN")
 
     def codes(self) -> tuple[CodeType, ...]:
         """Return the code that has to run for the trigger to come."""
@@ -359,8 +355,6 @@ class Strike:
         withdrawn: it was held back to the end of the run, and taken back.
         handler: how the handler in force is called in reports; ``""`` for Python's own.
         handler_code: the code of that handler, if it is written in Python.
-        kept: what the handler raised, of an interrupt in code out of scope, until the run is over: its traceback then ends at
-            the frame that caught it.
         code, offset, context: where it fired.
         strayed: it fired in another calling context than the hit that was meant.
         earlier: the first of two interrupts, if this is the second.
@@ -376,7 +370,6 @@ class Strike:
     withdrawn: bool = False
     handler: str = ""
     handler_code: CodeType | None = None
-    kept: BaseException | None = None
     code: CodeType | None = None
     offset: int = -1
     context: Context = ()
@@ -433,6 +426,7 @@ class Engine(Protocol):
         *,
         then: Trigger | Recording | None = None,
         begins: Callable[[], None] = nothing,
+        catching: Catching | None = None,
     ) -> AbstractContextManager[Strike]:
         """Send ``signum`` when ``trigger`` comes in the body of the ``with`` statement.
 
@@ -445,6 +439,7 @@ class Engine(Protocol):
             then: what begins when the signal has landed: the wait for a second trigger, counted from there, at which the
                 signal is sent again; or a recording, to be filled in.
             begins: called just before the first of two signals is sent.
+            catching: takes which handlers the interrupt (the last one) enters and leaves.
 
         Returns:
             What became of the signal; of the second one, which knows the ``earlier`` one, if there are to be two.

@@ -82,8 +82,6 @@ class Delivery:
         self._struck = struck
         self._begin = begin
         self._stand_in: Probe | None = None
-        self.keeps = False
-        """What the handler raises is kept, to find out who caught it."""
 
     def lands_at_once(self) -> bool:
         """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
@@ -138,7 +136,7 @@ class Delivery:
         strike.sent = not callable(handler)
         if strike.sent:
             return Kill(strike.signum)
-        if (own and self._begin is None and not self.keeps) or wakeup_descriptor() != NONE:
+        if (own and self._begin is None) or wakeup_descriptor() != NONE:
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.__enter__()
@@ -190,8 +188,6 @@ class Delivery:
                 call(os.kill, (os.getpid(), strike.signum))  # runs the handler before it returns
         except BaseException as error:
             strike.error = type(error)
-            if self.keeps:
-                strike.kept = error
             raise
         strike.raised = False
 

@@ -65,6 +65,7 @@ from pytest_maskcheck.interrupts.base import (
     site_of,
     stack,
 )
+from pytest_maskcheck.interrupts.catching import MonitoredCatching
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.known import is_within
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts.base import Awaited, InScope, Mode, Phase, Strike
+    from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.interrupts.delivery import Pending
 
 _monitoring = sys.monitoring
@@ -95,6 +97,7 @@ _USED = (
         _events.CALL,
         _events.C_RETURN,
         _events.C_RAISE,
+        _events.EXCEPTION_HANDLED,
     ),
     *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
 )
@@ -182,30 +185,35 @@ class MonitoringEngine:
         *,
         then: Trigger | Recording | None = None,
         begins: Callable[[], None] = nothing,
+        catching: Catching | None = None,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         with _tool() as tool, ExitStack() as ending:
             last: Delivery | None = None
-            phase: Phase | None = None
+            catcher = MonitoredCatching(tool, catching, lambda: tool in _armed) if catching else None
+            phase: Phase | None = catcher
             if isinstance(then, Recording):
                 recorder = phase = _Recorder(tool, in_scope, mode, then)
                 recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
             elif then is not None:
-                last = Delivery(signum, struck)
+                last = Delivery(signum, struck, catcher.start if catcher else None)
                 ending.callback(last.close)
                 phase = _Striker(tool, then, in_scope, mode, last)
             first = Delivery(signum, struck if last is None else begins, phase.start if phase else None)
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
+            if catching is not None:
+                catching.strike = (last or first).strike
             striker = _Striker(tool, trigger, in_scope, mode, first)
             striker.start(None)
             try:
                 yield (last or first).strike
             finally:
                 striker.stop()
-                if phase is not None:
-                    phase.stop()
+                for each in (phase, catcher):
+                    if each is not None:
+                        each.stop()
 
     @arming
     def forward(
@@ -251,7 +259,6 @@ def _deliver(
     elif trigger.callee is not None:
         place = frame.f_back
     delivery.fires(place or frame, in_scope)
-    delivery.keeps = trigger.is_outside
     if mode == "raise":
         delivery.by_force(frame)
         return None

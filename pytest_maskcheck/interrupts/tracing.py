@@ -54,6 +54,7 @@ from pytest_maskcheck.interrupts.base import (
     stack,
     wakeup_lines,
 )
+from pytest_maskcheck.interrupts.catching import TracedCatching
 from pytest_maskcheck.interrupts.codes import is_stand_in
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
@@ -66,7 +67,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind, Strike
+    from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, PlaceKind, Strike
+    from pytest_maskcheck.interrupts.catching import Catching
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
@@ -122,22 +124,26 @@ class TracingEngine:
         *,
         then: Trigger | Recording | None = None,
         begins: Callable[[], None] = nothing,
+        catching: Catching | None = None,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
         with ExitStack() as ending:
             last: Delivery | None = None
-            phase: _Tracer | None = None
+            catcher = TracedCatching(catching) if catching else None
+            phase: Phase | None = catcher
             if isinstance(then, Recording):
                 recorder = phase = _Recorder(in_scope, mode, then)
                 recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
             elif then is not None:
-                last = Delivery(signum, struck)
+                last = Delivery(signum, struck, catcher.start if catcher else None)
                 ending.callback(last.close)
-                phase = _Striker(then, in_scope, mode, last)
+                phase = _Striker(then, in_scope, mode, last, at_once=catcher is None)
             first = Delivery(signum, struck if last is None else begins, phase.start if phase else None)
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
+            if catching is not None:
+                catching.strike = (last or first).strike
             with _tracing(_Striker(trigger, in_scope, mode, first, at_once=phase is None)):
                 yield (last or first).strike
 
@@ -384,7 +390,6 @@ class _Striker(_Tracer):
         super().__init__(in_scope, mode)
         self._trigger = trigger
         self._delivery = delivery
-        delivery.keeps = trigger.is_outside
         self._at_once = at_once
         self._await(trigger.since or trigger)
 
@@ -515,7 +520,6 @@ class _Passing(_Tracer):
                 settrace(None)
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
-                delivery.keeps = trigger.is_outside
                 beyond = place.f_back if trigger.leaves else place if trigger.since else None
                 delivery.fires(site_of(beyond, self.in_scope) or place, self.in_scope)
                 return delivery

@@ -66,6 +66,7 @@ _FINALIZER = (
     "an interrupt that arrives in `__del__` or in a weakref or gc callback is lost: release with `with` or `close()` instead, "
     "or mask signals where the last reference goes"
 )
+_EXPECTED = "none, if the test is meant to catch it; what the code under test does with an interrupt is seen up to there"
 _CLEANUP = (
     "the interrupt came in the very call that releases it: only signals masked from before the clean-up begins to its end help, "
     "by `with mask():` around both halves, or `with bracket(...)`; "
@@ -85,4 +86,6 @@ def cure(defect: Defect) -> str:
         return _BY_KIND[defect.kind]
     if defect.verdict is Verdict.SWALLOWED and defect.kind == "finalizer":
         return _FINALIZER
+    if defect.verdict is Verdict.SWALLOWED and not defect.fails:
+        return _EXPECTED
     return _BY_VERDICT[defect.verdict]

@@ -149,7 +149,7 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
         yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)
-    for note in sorted({result.note for result in audit.results if result.note and _about(result.point, defect)}):
+    for note in _notes(audit, defect):
         yield _labelled("note", note)
     yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, audit.test]))
     yield _labelled("cure", cure(defect))
@@ -157,7 +157,8 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
 
 def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
     """Yield where a leftover came from, who has it and whom it blocks."""
-    yield _labelled("changed" if defect.verdict is Verdict.ALTERED else "came from", _frame(origin.place))
+    labels = {Verdict.ALTERED: "changed", Verdict.SWALLOWED: "caught at"}
+    yield _labelled(labels.get(defect.verdict, "came from"), _frame(origin.place))
     inner = origin.stack[origin.stack.index(origin.place) + 1 :] if origin.place in origin.stack else ()
     if inner:
         yield _labelled("", f"through {', '.join(map(_frame, inner[-_STACK:]))}")
@@ -174,8 +175,16 @@ def _frame(frame: Frame) -> str:
     return f"{frame.path}:{frame.line} in {frame.function}"
 
 
-def _about(name: str, defect: Defect) -> bool:
-    return any(point.id == name for point in defect.points)
+def _notes(audit: Audit, defect: Defect) -> Iterator[str]:
+    """Yield the notes about points of a defect, each with the points that have it if others have not."""
+    notes = {result.point: result.note for result in audit.results}
+    with_note: dict[str, list[Point]] = {}
+    for point in defect.points:
+        if note := notes.get(point.id, ""):
+            with_note.setdefault(note, []).append(point)
+    for note, points in sorted(with_note.items()):
+        some = len(points) < len(defect.points)
+        yield f"{note} ({len(points)} of {count(defect.points, 'point')}: {_points(points)})" if some else note
 
 
 def _labelled(label: str, text: str) -> str:

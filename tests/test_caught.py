@@ -1,0 +1,479 @@
+"""Who caught an interrupt that did not come out: the test itself, the code that it tests, or code out of scope.
+
+``# caught`` stands on the line that an audit must name as the one that caught it, and fails for; ``# (caught)`` on the line that is listed
+only. What no comment names must not be found. All programs are audited in one session.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Category, Verdict
+
+PREAMBLE = """
+import asyncio, contextlib, pytest, signal, threading, unittest
+LOCK = threading.Lock()
+
+def work():
+    return str(1)
+
+def interrupted():
+    str(1)
+    raise KeyboardInterrupt
+"""
+
+PROGRAMS = {
+    # The code under test
+    "and_an_assertion": """
+        def tolerant():
+            try:
+                return work()
+            except BaseException:  # caught
+                return None
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            assert tolerant() == "1"
+        """,
+    "the_clause_that_matches": """
+        def tolerant():
+            try:
+                return work()
+            except ValueError:
+                return "value"
+            except (OSError, LookupError) as error:
+                return error
+            except (EOFError, KeyboardInterrupt) as error:  # caught
+                return error
+            except BaseException:
+                return "any"
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "a_clause_on_one_line": """
+        def tolerant():
+            try: work()
+            except ValueError: pass
+            except: pass  # caught
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "behind_other_handlers": """
+        def tolerant():
+            try:
+                with LOCK:
+                    try:
+                        work()
+                    finally:
+                        len("x")
+            except KeyboardInterrupt:  # caught
+                pass
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "in_a_caller": """
+        def inner():
+            try:
+                work()
+            except KeyboardInterrupt:
+                raise
+
+        def outer():
+            try:
+                inner()
+            except KeyboardInterrupt as error:  # caught
+                del error
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            outer()
+        """,
+    "by_suppress": """
+        def tolerant():
+            with contextlib.suppress(KeyboardInterrupt):  # caught
+                work()
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "by_an_exit_stack": """
+        def tolerant():
+            with contextlib.ExitStack() as stack:  # caught
+                stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+                work()
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "by_an_exit_in_the_test": """
+        class Tolerant:
+            def __enter__(self):
+                pass
+
+            def __exit__(self, *details):
+                return True
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with Tolerant():  # caught
+                work()
+        """,
+    "by_an_exit_of_a_coroutine": """
+        class Tolerant:
+            async def __aenter__(self):
+                pass
+
+            async def __aexit__(self, *details):
+                await asyncio.sleep(0)
+                return True
+
+        def run(coroutine):
+            with contextlib.suppress(StopIteration):
+                while True:
+                    coroutine.send(None)
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            async def main():
+                async with Tolerant():  # caught
+                    work()
+            run(main())
+        """,
+    "in_a_generator": """
+        @contextlib.contextmanager
+        def tolerant():
+            try:
+                yield
+            except KeyboardInterrupt:  # caught
+                pass
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with tolerant():
+                work()
+        """,
+    "by_finally": """
+        def tolerant():
+            try:
+                return work()
+            finally:
+                return "2"  # caught
+
+        @pytest.mark.filterwarnings("ignore::SyntaxWarning")
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "by_a_group_clause": """
+        def tolerant():
+            try:
+                work()
+            except* ValueError:
+                pass
+            except* KeyboardInterrupt:  # caught
+                pass
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+        """,
+    "made_another_exception": """
+        class Abort(Exception):
+            pass
+
+        def tolerant():
+            try:
+                work()
+            except KeyboardInterrupt:  # caught
+                raise Abort from None
+            raise Abort
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with pytest.raises(Abort):
+                tolerant()
+        """,
+    "before_an_interrupt_of_the_tests_own": """
+        def tolerant():
+            try:
+                work()
+            except BaseException:  # caught
+                pass
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            tolerant()
+            with pytest.raises(KeyboardInterrupt):
+                raise KeyboardInterrupt
+        """,
+    "what_a_handler_raised": """
+        def late(signum, frame):
+            raise TimeoutError
+
+        @pytest.fixture(autouse=True)
+        def handler():
+            before = signal.signal(signal.SIGUSR1, late)
+            yield
+            signal.signal(signal.SIGUSR1, before)
+
+        def tolerant():
+            try:
+                return work()
+            except OSError:  # caught
+                return None
+
+        @pytest.mark.interrupt_safe(signals="SIGUSR1")
+        def test_it():
+            assert tolerant() == "1"
+        """,
+    "after_a_way_of_its_own": """
+        def tolerant():
+            try:
+                return work()
+            except BaseException:  # caught
+                return None
+
+        @pytest.mark.interrupt_safe(strategy="snapshot")
+        def test_it():
+            assert tolerant() == "1"
+        """,
+    # The test itself
+    "raises": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with pytest.raises(KeyboardInterrupt):  # (caught)
+                interrupted()
+        """,
+    "raises_called": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            pytest.raises(KeyboardInterrupt, interrupted)  # (caught)
+        """,
+    "raises_in_a_helper": """
+        def check(function):
+            with pytest.raises(KeyboardInterrupt):  # (caught)
+                function()
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            check(interrupted)
+        """,
+    "raises_and_an_assertion": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            done = []
+            with pytest.raises(KeyboardInterrupt):  # (caught)
+                work()
+                done.append(1)
+                raise KeyboardInterrupt
+            assert done == [1]
+        """,
+    "raises_a_group": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with pytest.RaisesGroup(KeyboardInterrupt, allow_unwrapped=True):  # (caught)
+                interrupted()
+        """,
+    "suppress": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with contextlib.suppress(KeyboardInterrupt):  # (caught)
+                work()
+        """,
+    "clause": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            result = None
+            try:
+                result = work()
+            except KeyboardInterrupt:  # (caught)
+                pass
+            assert result == "1"
+        """,
+    "within_the_test": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            def body():
+                try:
+                    work()
+                except KeyboardInterrupt:  # (caught)
+                    pass
+            body()
+        """,
+    "below_a_decorator": """
+        import functools
+
+        def decorated(function):
+            @functools.wraps(function)
+            def call(*args):
+                return function(*args)
+            return call
+
+        @pytest.mark.interrupt_safe
+        @decorated
+        def test_it():
+            with pytest.raises(KeyboardInterrupt):  # (caught)
+                interrupted()
+            with contextlib.suppress(KeyboardInterrupt):  # (caught)
+                work()
+        """,
+    "assert_raises": """
+        @pytest.mark.interrupt_safe
+        class TestIt(unittest.TestCase):
+            def test_it(self):
+                with self.assertRaises(KeyboardInterrupt):  # (caught)
+                    interrupted()
+                self.assertRaises(KeyboardInterrupt, interrupted)  # (caught)
+                with self.assertRaisesRegex(KeyboardInterrupt, ""):  # (caught)
+                    interrupted()
+        """,
+    "assert_raises_in_a_coroutine": """
+        @pytest.mark.interrupt_safe(signals="SIGUSR1")
+        class TestIt(unittest.IsolatedAsyncioTestCase):
+            def setUp(self):
+                def late(signum, frame):
+                    raise TimeoutError
+                before = signal.signal(signal.SIGUSR1, late)
+                self.addCleanup(signal.signal, signal.SIGUSR1, before)
+
+            async def test_it(self):
+                with self.assertRaises(TimeoutError):  # (caught)
+                    work()
+                    raise TimeoutError
+        """,
+    # Nobody
+    "raises_something_else": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with pytest.raises(ValueError):
+                work()
+                raise ValueError
+        """,
+    "reraised": """
+        @contextlib.contextmanager
+        def passing():
+            try:
+                yield
+            except BaseException:
+                raise
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with passing(), contextlib.suppress(ValueError):
+                work()
+        """,
+    "on_purpose": """
+        def tolerant():
+            try:
+                work()
+            except BaseException:
+                pass
+
+        @pytest.mark.interrupt_safe(may_swallow=True)
+        def test_it():
+            tolerant()
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def audits(audit_together) -> dict[str, Audit]:
+    """The audits of all programs."""
+    return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_who_caught_it_is_named(audits, name):
+    """The line that caught the interrupt is told, and only what code under test caught fails."""
+    audit = audits[name]
+    assert not audit.refused
+    assert not audit.undecided
+    marks = re.compile(r"# (\()?caught")
+    lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
+    announced = {(number, not match[1]) for number, text in enumerate(lines, 1) if (match := marks.search(text))}
+    defects = [each for each in audit.defects if each.kind == "exception"]
+    assert all(each.verdict is Verdict.SWALLOWED and each.origin is not None for each in defects)
+    assert {(each.origin.place.line, each.fails) for each in defects} == announced
+
+
+def test_what_the_test_raised_afterwards_is_told(audits):
+    """It is no exception that replaced the interrupt, and no other defect."""
+    for name in ("and_an_assertion", "clause"):
+        (defect,) = [each for each in audits[name].defects if each.kind == "exception"]
+        assert "then the test raised AssertionError" in defect.detail
+    (defect,) = audits["and_an_assertion"].failures
+    assert defect.traceback[-1].function == "work"
+
+
+REPLACED = """
+import pytest
+
+@pytest.mark.interrupt_safe
+def test_it():
+    done = []
+    try:
+        str(1)
+        done.append(1)
+    finally:
+        assert done
+"""
+
+
+def test_what_is_raised_while_the_interrupt_passes_replaces_it(audit):
+    """The interrupt is in the context of what came out."""
+    defect = next(each for each in audit(REPLACED).audit.failures)
+    assert (defect.verdict, defect.key) == (Verdict.REPLACED, "AssertionError")
+
+
+LIBRARY = """
+import sys
+
+class Abort(Exception):
+    pass
+
+def invoke(function):
+    try:
+        try:
+            function()
+        except KeyboardInterrupt:
+            raise Abort from None
+    except Abort:
+        return 1
+    return 0
+"""
+
+CALLS_BACK = """
+import library
+import pytest
+
+def command():
+    return str(1)
+
+@pytest.mark.interrupt_safe(strict={strict})
+def test_it():
+    assert library.invoke(command) == 0
+"""
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_code_out_of_scope_that_catches_is_named_and_listed(audit_folder, strict):
+    """The code that it called back has no say in it; ``strict`` makes it fail."""
+    files = {"library.py": LIBRARY, "test_it.py": CALLS_BACK.format(strict=strict)}
+    (audit,) = audit_folder(files, "--maskcheck-exclude=library.py").audits
+    (defect,) = [each for each in audit.defects if each.kind == "exception"]
+    assert (defect.verdict, defect.category, defect.package) == (Verdict.SWALLOWED, Category.INSIDE, "library")
+    assert defect.fails is strict
+    assert "library.py:11" in defect.detail
+    assert {point.function for point in defect.points} >= {"command"}
