@@ -40,10 +40,13 @@ _PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
+_LONGEST = 10_000
+"""Characters of an id: two paths, each at most as long as the system lets paths be, and what follows them."""
+
 
 def is_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a point's id, and names a signal that can be sent."""
-    form = ID.fullmatch(text)
+    form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
         return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
     except ValueError:

@@ -47,10 +47,7 @@ class AuditingSession:
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
         self._may_audit_none = settings.allow_none(config)
-        self._only = config.getoption("--maskcheck-point") or ""
-        if self._only and not points.is_id(self._only):
-            message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
-            raise pytest.UsageError(message)
+        self._only = settings.point(config, points.is_id)
         self._shard = settings.shard(config)
         self._is_worker = hasattr(config, "workerinput")  # of xdist
         self._board: Board | None = None
@@ -119,7 +116,7 @@ class AuditingSession:
                     self._reach(chosen)
                     settings.switched(chosen.kinds, self._kinds())
                 except UnknownScopeError as error:
-                    message = f"{item.nodeid}: maskcheck include or exclude: {error}"
+                    message = f"{item.nodeid}: {error}"
                     raise pytest.UsageError(message) from None
                 except pytest.UsageError as error:
                     message = f"{item.nodeid}: maskcheck {error}"
