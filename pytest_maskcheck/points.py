@@ -170,6 +170,14 @@ def plan(
     return chosen
 
 
+def ran_elsewhere(code: CodeType, recording: Recording) -> bool:
+    """Tell whether ``code`` ran on other threads, and never on the main one."""
+    if any(hit.code is code for hit in recording.hits):
+        return False
+    lines = {line for _, _, line in code.co_lines() if line is not None}
+    return any((code.co_filename, line) in recording.other_threads for line in lines)
+
+
 def number_in(hits: list[Hit]) -> int:
     """Return how many hits there were, those that were not kept included."""
     return sum(hit.stands_for for hit in hits)
