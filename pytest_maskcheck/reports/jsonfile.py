@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.reports import files
 from pytest_maskcheck.results import SCHEMA
 
 if TYPE_CHECKING:
@@ -25,4 +26,13 @@ def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
         OSError: the file cannot be written.
     """
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
-    Path(path).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    files.write(path, _LONE.sub(_escaped, text).encode())
+
+
+_LONE = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs: Python decodes names of files that are no UTF-8 to such, and UTF-8 has none."""
+
+
+def _escaped(half: re.Match[str]) -> str:
+    return f"\\u{ord(half[0]):04x}"
