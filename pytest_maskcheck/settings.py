@@ -332,7 +332,7 @@ def _from_file(config: pytest.Config, row: Row) -> Any:
     key = PREFIX + row.name
     try:
         raw = config.getini(key)
-    except (ValueError, TypeError, pytest.UsageError) as error:  # the last since pytest 9.2
+    except (ValueError, TypeError, pytest.UsageError, Warning) as error:  # UsageError since 9.2; warnings with -W error
         message = f"{key} cannot be read from the configuration file ({brief(str(error))}); it must be {row.must}"
         raise pytest.UsageError(message) from None
     return row.read(key, raw)
