@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
+import traceback
+from io import TextIOWrapper
 
 from pytest_maskcheck.reports import jsonfile, merge, terminal
 
@@ -41,15 +45,47 @@ def main(arguments: list[str] | None = None) -> int:
         jsonfile.write(options.output, audits)
     except OSError as error:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
-    for line in terminal.summary(audits):
-        print(line)  # noqa: T201  (a command)
-    if any(audit.failures or audit.broken for audit in audits):
-        return 1
-    if options.allow_none or any(audit.audited for audit in audits):
-        return 0
-    print("nothing was audited (exit status 5; --allow-none if that is meant)")  # noqa: T201  (a command)
-    return 5
+    lines = [*terminal.summary(audits)]
+    status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
+    if not (status or options.allow_none or any(audit.audited for audit in audits)):
+        lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
+        status = 5
+    try:
+        _print(lines)
+    except OSError as error:
+        command.error(f"the summary cannot be printed: {error}; the merged report is in {options.output}")
+    return status
+
+
+def _print(lines: list[str]) -> None:
+    """Print lines, whatever characters the encoding of standard output has.
+
+    Raises:
+        OSError: standard output cannot be written to, or is closed.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        for line in lines:
+            print(line)  # noqa: T201  (a command)
+        sys.stdout.flush()
+    except OSError:
+        # What is buffered would fail again when the interpreter ends, with a traceback and another exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise
+
+
+def run() -> int:
+    """Run the command of this process; 3: a defect of ours, which must not look like a defect of the tests."""
+    try:
+        return main()
+    except Exception:  # noqa: BLE001  (whatever it is)
+        traceback.print_exc()
+        print("maskcheck itself failed; please report this", file=sys.stderr)  # noqa: T201  (a command)
+        return 3
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

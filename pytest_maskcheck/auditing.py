@@ -190,11 +190,17 @@ def _against_fork(order: Order) -> str:
     return next(filter(None, shared), "")  # its other end would wait for this process, too, to close it
 
 
-def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
-    """Audit one test that passed; ``first_use``: the process for what only the first run reaches, if there is one."""
+def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "") -> Outcome:
+    """Audit one test that passed.
+
+    Parameters:
+        order: what is to be done.
+        first_use: the process for what only the first run reaches, if there is one.
+        against: why the test is not to be audited, or ``""``.
+    """
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
-    collected = Collected(refused=refusal(order.item), notes=[*complaints])
+    collected = Collected(refused=against or refusal(order.item), notes=[*complaints])
     if order.budget and not order.budget.has_room(order.seconds):
         collected.refused = collected.refused or order.budget.reason
     exception = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.plain import described, is_text, plain, quoted, type_name
 from pytest_maskcheck.resources import RESERVED, Own, kind_names
 from pytest_maskcheck.unpatched import os
 
@@ -56,10 +57,12 @@ class Extensions:
             answer, failure = _called(caller, config=self._config)
             if failure:
                 self._complain(plugin, failure, "repair it")
-            elif not isinstance(answer, (list, tuple, type(None))):
+                continue
+            if answer is not None and not issubclass(type(answer), (list, tuple)):
                 self._complain(plugin, f"returned {_kind_of(answer)}", "return a list of resources")
-            for resource in answer if isinstance(answer, (list, tuple)) else ():
-                what, remedy = _wrong(resource, taken)
+                continue
+            for resource in _items(answer):
+                what, remedy = _checked(resource, taken)
                 if what:
                     self._complain(plugin, f"returned {what}", remedy)
                 else:
@@ -121,32 +124,54 @@ def _called(caller: pluggy.HookCaller, **arguments: object) -> tuple[Any, str]:
     """Return what the only implementation returned (``None``: nothing), and how it failed."""
     try:
         answers = caller(**arguments)
-    except pytest.exit.Exception:
+    except (KeyboardInterrupt, pytest.exit.Exception):
         raise
-    except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (somebody else's code)
-        return None, f"raised {type(error).__name__}: {error}".strip().partition("\n")[0]
+    except BaseException as error:  # noqa: BLE001  (somebody else's code, which may exit or skip, too)
+        return None, f"raised {described(error)}"
     return (answers[0] if answers else None), ""
 
 
-def _wrong(resource: Any, taken: set[str]) -> tuple[str, str]:
+def _items(answer: Any) -> list[Any]:
+    """Return what is in a list or tuple, without methods of a subclass."""
+    if answer is None:
+        return []
+    return list(list.__iter__(answer) if issubclass(type(answer), list) else tuple.__iter__(answer))
+
+
+def _checked(resource: Any, taken: set[str]) -> tuple[str, str]:
     """Return what is wrong with a resource, and what helps; ``""`` if it can be used."""
+    try:
+        return _wrong(resource, taken)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (its name, cost or a method may be a property that raises)
+        return f"{_kind_of(resource)} that raised {described(error)}", "repair it"
+
+
+def _wrong(resource: Any, taken: set[str]) -> tuple[str, str]:
     what = _kind_of(resource)
     name, cost = getattr(resource, "name", None), getattr(resource, "cost", None)
-    if isinstance(resource, type):
+    if issubclass(type(resource), type):
         return f"the class {resource.__qualname__}", "return an object of it"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return f"{what} with the name {name!r}", "give it a name of letters, digits, _ and -"
+    if not is_text(name) or not _NAME.fullmatch(name):
+        return f"{what} with the name {quoted(name)}", "give it a name of letters, digits, _ and -"
     if name in taken:
         return f"a resource named {name}, a name that is taken", "give it another name"
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not cost >= 0:
-        return f"the resource {name} with the cost {cost!r}", "give it the microseconds that one snapshot takes"
+    if not _is_cost(cost):
+        return f"the resource {name} with the cost {quoted(cost)}", "give it the microseconds that one snapshot takes"
     if missing := [method for method in _METHODS if not callable(getattr(resource, method, None))]:
         return f"the resource {name} without {missing[0]}()", "see pytest_maskcheck.hooks.Resource"
     return "", ""
 
 
+def _is_cost(value: object) -> bool:
+    try:
+        number = plain(value)
+    except ValueError:
+        return False
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and number >= 0
+
+
 def _kind_of(thing: object) -> str:
-    return f"an object of type {type(thing).__qualname__}"
+    return f"an object of type {type_name(thing)}"
 
 
 def _sentence(plugin: str, hook: str, what: str, remedy: str) -> str:

@@ -13,17 +13,18 @@ import inspect
 import reprlib
 import sys
 from collections import Counter, deque
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from pytest_maskcheck.plain import described, is_text, quoted, type_name
 from pytest_maskcheck.results import Finding, Verdict
-from pytest_maskcheck.settings import Allow
+from pytest_maskcheck.settings import Allow, is_allowable
 from pytest_maskcheck.unpatched import builtin_open, os, threading
-from pytest_maskcheck.untrusted import last_line, name_of, text_of
+from pytest_maskcheck.untrusted import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,9 +80,7 @@ class Maskcheck:
         _require_text("invariant", "message", message)
         function: object = check
         if not callable(function):
-            message = (
-                f"maskcheck.invariant() takes a function that tells whether it holds, not {check!r}; pass lambda: ..."
-            )
+            message = f"maskcheck.invariant() takes a function that tells whether it holds, not {quoted(check)}; pass lambda: ..."
             raise pytest.UsageError(message)
         _require_plain("invariant", check)
         self._add(_Guarantee("invariant", message or _name(check), check))
@@ -133,8 +132,9 @@ class Maskcheck:
         """
         _require_text("allow", "reason", reason)
         _require_text("allow", "glob", glob)
-        if ":" not in glob:
-            message = f"maskcheck.allow() takes a glob on kind:key such as 'thread:pool-*', not {glob!r}"
+        glob, reason = str.__str__(glob), str.__str__(reason)
+        if not is_allowable(glob):
+            message = f"maskcheck.allow() takes a glob on kind:key such as 'thread:pool-*', not {quoted(glob)}"
             raise pytest.UsageError(message)
         allow = Allow(glob, reason, "the fixture maskcheck")
         self.allowed.append(allow)
@@ -143,11 +143,11 @@ class Maskcheck:
 
     def _watch(self, sort: str, value: object, name: str) -> None:
         _require_text(sort, "name", name)
-        given = _name(value) if callable(value) else f"{type(value).__name__} ({_caller()})"
+        given = _name(value) if callable(value) else f"{type_name(value)} ({_caller()})"
         before: object = None
         read: Callable[[], object]
-        if isinstance(value, os.PathLike):
-            given = os.path.abspath(os.fsdecode(value))
+        if _is_path(value):
+            given = _path_of(sort, value)
             read = partial(_contents, given)
             if self._ledger is not None:
                 before = read()
@@ -157,7 +157,7 @@ class Maskcheck:
             before = _copied(sort, read(), f"what {given} returns")
         else:
             read = partial(_itself, value)
-            before = _copied(sort, value, f"a {type(value).__name__}")
+            before = _copied(sort, value, f"a {type_name(value)}")
             if before is value:
                 message = (
                     f"maskcheck.{sort}() was given {_short(value)}, which cannot change: pass a function that reads the value, "
@@ -173,9 +173,27 @@ class Maskcheck:
 
 
 def _require_text(sort: str, parameter: str, value: object) -> None:
-    if not isinstance(value, str):
-        message = f"maskcheck.{sort}() has the {parameter} {value!r}; it must be a string"
+    if not is_text(value):
+        message = f"maskcheck.{sort}() has the {parameter} {quoted(value)}; it must be a string"
         raise pytest.UsageError(message)
+
+
+def _is_path(value: object) -> bool:
+    """Tell whether a value is a path; asked of its type, as ``isinstance`` reads ``__class__``, which may raise."""
+    return issubclass(type(value), os.PathLike)
+
+
+def _path_of(sort: str, value: Any) -> str:
+    """Return the absolute path that a path-like object stands for.
+
+    Raises:
+        pytest.UsageError: its ``__fspath__`` fails.
+    """
+    try:
+        return os.path.abspath(os.fsdecode(value))
+    except Exception as error:  # noqa: BLE001  (the user's own code)
+        message = f"maskcheck.{sort}() was given a path that cannot be read ({described(error)}); pass a pathlib.Path"
+        raise pytest.UsageError(message) from None
 
 
 def _asserts(check: Callable[..., object]) -> bool:
@@ -196,7 +214,10 @@ def _asserts(check: Callable[..., object]) -> bool:
 
 def _require_plain(sort: str, function: Callable[..., object]) -> None:
     suspended = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    if any(test(function) for test in suspended):
+    is_suspended = False
+    with suppress(Exception):  # a proxy of the user's: what its call returns must do
+        is_suspended = any(test(function) for test in suspended)
+    if is_suspended:
         message = f"maskcheck.{sort}() cannot await or iterate over {_name(function)}: pass a plain function"
         raise pytest.UsageError(message)
 
@@ -211,12 +232,12 @@ def _copied(sort: str, value: object, what: str) -> Any:
     try:
         found = copy.deepcopy(value)
     except Exception as error:  # noqa: BLE001  (the user's own code)
-        message = f"maskcheck.{sort}(): {what} cannot be copied ({last_line(error)}); {remedy}"
+        message = f"maskcheck.{sort}(): {what} cannot be copied ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     try:
         equal = bool(found == value)
     except Exception as error:  # noqa: BLE001  (the user's own code)
-        message = f"maskcheck.{sort}(): {what} cannot be compared ({last_line(error)}); {remedy}"
+        message = f"maskcheck.{sort}(): {what} cannot be compared ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     if not equal:
         message = f"maskcheck.{sort}(): {what} does not equal its own copy, so that a change cannot be seen; {remedy}"
@@ -257,10 +278,13 @@ def _contents(path: str) -> object:
 
 def _name(function: Callable[..., object]) -> str:
     """Return how a function is called in reports; alike in every run."""
-    while isinstance(function, partial):
+    while type(function) is partial:  # isinstance would read __class__, which may raise
         function = function.func
-    name = str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition("<locals>.")[2]
-    code = getattr(function, "__code__", None)
+    try:
+        name = str(getattr(function, "__qualname__", type(function).__qualname__)).rpartition("<locals>.")[2]
+        code = getattr(function, "__code__", None)
+    except Exception:  # noqa: BLE001  (a proxy of the user's)
+        return type_name(function)
     if name == "<lambda>" and code is not None:
         return f"lambda ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
     return name
@@ -278,7 +302,7 @@ def _short(value: object) -> str:
     try:
         return reprlib.repr(value)
     except Exception as error:  # noqa: BLE001  (the user's __repr__)
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+        return f"<{type_name(value)} whose repr raised {type_name(error)}>"
 
 
 def _equal(left: object, right: object) -> bool:
@@ -441,7 +465,7 @@ class Ledger:
         except AssertionError as error:
             return _lines(text_of(error).splitlines() or ["the check raised AssertionError"])
         except BaseException as error:  # noqa: BLE001  (whatever the user's code raises is the result)
-            return _lines([f"the check raised {name_of(type(error))}: {text_of(error)}".strip()])
+            return _lines([f"the check raised {described(error)}"])
 
     def _invariant(self, guarantee: _Guarantee) -> list[str]:
         value = guarantee.read()

@@ -171,6 +171,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "maskcheck_point",
         "audit just this point, in this process (works with --pdb); ID as printed in reports",
+        action="append",
+        default=[],
         metavar="ID",
     )
     add(
@@ -184,6 +186,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "maskcheck_shard",
         "audit only the K-th of N parts of the points of each test; `python -m pytest_maskcheck merge` makes one report of "
         "the JSON reports of all parts",
+        action="append",
+        default=[],
         metavar="K/N",
     )
     for name, default, ini, metavar, text in (*_SETTINGS, *_SESSION):
@@ -223,7 +227,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif given.maskcheck_report:
         message = "--maskcheck-report reports an audit: add --maskcheck"
         raise pytest.UsageError(message)
-    elif given.maskcheck_shard is not None:
+    elif given.maskcheck_shard:
         message = "--maskcheck-shard divides an audit: add --maskcheck"
         raise pytest.UsageError(message)
 

@@ -40,10 +40,13 @@ _PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
+_LONGEST = 10_000
+"""Characters of an id: two paths, each at most as long as the system lets paths be, and what follows them."""
+
 
 def is_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a point's id, and names a signal that can be sent."""
-    form = ID.fullmatch(text)
+    form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
         return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
     except ValueError:
@@ -165,6 +168,14 @@ def plan(
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen
+
+
+def ran_elsewhere(code: CodeType, recording: Recording) -> bool:
+    """Tell whether ``code`` ran on other threads, and never on the main one."""
+    if any(hit.code is code for hit in recording.hits):
+        return False
+    lines = {line for _, _, line in code.co_lines() if line is not None}
+    return any((code.co_filename, line) in recording.other_threads for line in lines)
 
 
 def number_in(hits: list[Hit]) -> int:

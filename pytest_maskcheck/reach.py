@@ -20,6 +20,7 @@ import coverage
 from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck import distribution
+from pytest_maskcheck.plain import brief, described, quoted
 from pytest_maskcheck.unpatched import builtin_open, os, unpatched
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ _SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GE
 
 
 class UnknownScopeError(ValueError):
-    """An entry of ``include`` or ``exclude`` names nothing."""
+    """An entry of ``include`` or ``exclude``, or coverage's configuration, cannot be used; the message is a sentence."""
+
+
+def _unusable(entry: str, why: str) -> UnknownScopeError:
+    return UnknownScopeError(f"maskcheck include or exclude: {quoted(entry)} {why}")
 
 
 def running() -> coverage.Coverage | None:
@@ -150,14 +155,14 @@ class Reach:
         project: the project's own installed distribution, if it is in scope by default.
 
     Raises:
-        UnknownScopeError: an entry is neither a glob nor an importable name.
+        UnknownScopeError: an entry is neither a glob nor an importable name, or coverage cannot read its configuration.
     """
 
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
         """Read coverage's configuration; nothing is started."""
         started = running()
         with _somewhere(root):
-            settings = started or coverage.Coverage(data_file=None, config_file=_config_file(root))
+            settings = started or _configuration(root)
         self._root = root
         everything = _below(root)
         base = (
@@ -177,6 +182,11 @@ class Reach:
             self._foreign = ["**/site-packages/**", *_installation_below(root)]
         if not own and not self.configured:
             self._take_in(distribution.own(root))
+        try:
+            _matcher(*self._include), _matcher(*self._omit)
+        except (coverage.CoverageException, re.error) as error:  # entries of ours were tried one by one
+            message = f"coverage's configuration has a file pattern that cannot be used: {brief(str(error))}"
+            raise UnknownScopeError(message) from None
         self._lines: dict[str, set[int]] = {}
         self._open: list[str] | None = None
         self._files: dict[str, str | None] = {}
@@ -205,11 +215,20 @@ class Reach:
         if os.path.isfile(path):
             return [_escaped(path)]
         if any(character in entry for character in "*?["):
-            return [os.path.join(_escaped(self._root), entry)]
-        patterns = _module_patterns(entry)
+            pattern = os.path.join(_escaped(self._root), entry)
+            try:
+                _matcher(pattern)
+            except (coverage.CoverageException, re.error) as error:
+                raise _unusable(entry, f"is no glob that coverage.py can use: {brief(str(error))}") from None
+            return [pattern]
+        try:
+            patterns = _module_patterns(entry)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (packages above the module are imported)
+            raise _unusable(entry, f"cannot be imported: {described(error)}") from None
         if patterns is None:
-            message = f"{entry!r} is neither a file below {self._root}, nor a glob, nor a module that can be imported"
-            raise UnknownScopeError(message)
+            raise _unusable(
+                entry, f"is neither a file below {self._root}, nor a glob, nor a module that can be imported"
+            )
         return patterns
 
     @contextmanager
@@ -469,7 +488,12 @@ def _configured(settings: coverage.Coverage, base: str) -> list[str]:
     patterns: list[str] = []
     for entry in _strings(settings.get_option("run:source")) + _strings(settings.get_option("run:source_pkgs")):
         place = os.path.join(base, entry)
-        patterns += [_below(place)] if os.path.isdir(place) else _module_patterns(entry) or []
+        found = [_below(place)] if os.path.isdir(place) else None
+        with suppress(
+            Exception
+        ):  # packages above the module are imported; coverage would say that nothing was measured
+            found = found or _module_patterns(entry)
+        patterns += found or []
     return patterns or _absolute(settings.get_option("run:include"), base)
 
 
@@ -483,6 +507,21 @@ def _absolute(patterns: object, base: str) -> list[str]:
 
 def _strings(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def _configuration(root: str) -> coverage.Coverage:
+    """Return coverage with the configuration that it would read when started in ``root``; it is not started.
+
+    Raises:
+        UnknownScopeError: that cannot be read.
+    """
+    path: str | bool = False
+    try:
+        path = _config_file(root)
+        return coverage.Coverage(data_file=None, config_file=path)
+    except (coverage.CoverageException, OSError, ValueError) as error:
+        message = f"coverage's configuration cannot be read: {described(error)}; repair {path or 'it'}"
+        raise UnknownScopeError(message) from None
 
 
 def _config_file(root: str) -> str | bool:

@@ -22,7 +22,7 @@ Rules:
 
 What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
 nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
-runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash key of ``tmp_path``, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
+runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash key of ``tmp_path``, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, where ``tee-sys`` passes output on to, and
 ``_callTestMethod`` of ``unittest``. ``tests/test_rerun.py`` breaks when one of them changes.
 """
 
@@ -39,6 +39,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from io import TextIOBase
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -82,19 +83,25 @@ def refusal(item: pytest.Item) -> str:
 
 def own_files(item: pytest.Function) -> frozenset[str]:
     """Return the files of the test's own code: where it was collected, and where its function was written."""
-    code = getattr(inspect.unwrap(item.function), "__code__", None)
+    code = body_code(item)
     return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
 
 
 def own_code(item: pytest.Function) -> Iterator[CodeType]:
     """Yield the code of the test itself: of its function, without decorators, and of what is written within it."""
-    function: Any = item.function
-    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    queue = [code] if isinstance(code, CodeType) else []
+    code = body_code(item)
+    queue = [code] if code is not None else []
     while queue:
         yield (code := queue.pop())
         queue += [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def body_code(item: pytest.Function) -> CodeType | None:
+    """Return the code of the test function as it was written, below its decorators; ``None`` if it has none."""
+    function: Any = item.function
+    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
 _HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck"}
@@ -574,7 +581,7 @@ def own_output(config: pytest.Config) -> None:
         capture.read_global_capture()
         capture.stop_global_capturing()
         capture.start_global_capturing()
-    else:
+    if config.option.capture != "fd":  # what is written past sys.stdout, or passed on to it, would be seen once a run
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
@@ -590,19 +597,46 @@ def muted(config: pytest.Config) -> Iterator[None]:
         return
     capture.resume_global_capture()
     try:
-        yield
+        with _unseen(capture):
+            yield
     finally:
         capture.suspend_global_capture()
         capture.read_global_capture()
 
 
-def drawn(frames: Sequence[Frame], message: str) -> Any:
+class _Nowhere(TextIOBase):
+    """Takes text and keeps none of it."""
+
+    def write(self, text: str) -> int:
+        """Return the length, as streams do."""
+        return len(text)
+
+
+@contextmanager
+def _unseen(capture: Any) -> Iterator[None]:
+    """Keep what ``--capture=tee-sys`` captures from being passed on to the terminal, too."""
+    streams = capture._global_capturing  # noqa: SLF001
+    files = [getattr(each, "tmpfile", None) for each in (streams.out, streams.err)]
+    tees: list[Any] = [file for file in files if hasattr(file, "_other")]
+    others = [tee._other for tee in tees]  # noqa: SLF001
+    for tee in tees:
+        tee._other = _Nowhere()  # noqa: SLF001
+    try:
+        yield
+    finally:
+        for tee, other in zip(tees, others, strict=True):
+            tee._other = other  # noqa: SLF001
+
+
+def drawn(frames: Sequence[Frame], message: str, hint: str = "") -> Any:
     """Return a traceback as pytest would draw it, from plain frames.
 
     Parameters:
         frames: outermost first.
         message: what went wrong; its first line goes to the short summary.
+        hint: a line below the message.
     """
+    told = ["E   " + line for line in [*message.splitlines(), *hint.splitlines()]]
     entries = []
     for position, frame in enumerate(frames):
         source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]
@@ -612,10 +646,10 @@ def drawn(frames: Sequence[Frame], message: str) -> Any:
             lines[-1] = ">" + lines[-1][1:]
         last = position == len(frames) - 1
         if last:
-            lines += ["E   " + line for line in message.splitlines()]
+            lines += told
         place = ReprFileLocation(frame.path, frame.line, message.splitlines()[0] if last else "")
         entries.append(ReprEntry(lines, None, None, place, "long"))
     if not entries:
-        entries.append(ReprEntry(["E   " + line for line in message.splitlines()], None, None, None, "short"))
+        entries.append(ReprEntry(told, None, None, None, "short"))
     crash = ReprFileLocation(frames[-1].path, frames[-1].line, message) if frames else ReprFileLocation("", 0, message)
     return ExceptionChainRepr([(ReprTraceback(entries, None, "long"), crash, None)])

@@ -57,11 +57,9 @@ class AuditingSession:
         self._reports = settings.reports(config)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
-        self._may_audit_none = settings.allow_none(config)
-        self._only = config.getoption("--maskcheck-point") or ""
-        if self._only and not points.is_id(self._only):
-            message = f"--maskcheck-point is {self._only!r}; copy an id such as src/store.py:12:call#1 from a report"
-            raise pytest.UsageError(message)
+        self._only = settings.point(config, points.is_id)
+        # Whoever asks for one point wants to see what happens there.
+        self._may_audit_none = settings.allow_none(config) and not self._only
         self._shard = settings.shard(config)
         self._is_worker = hasattr(config, "workerinput")  # of xdist
         self._board: Board | None = None
@@ -81,6 +79,7 @@ class AuditingSession:
         self._progress = Progress(config)
         self._usage = ""
         self._session: pytest.Session | None = None
+        self._failing_parts = 0
         self._ended = False
         self._wanted = 0
         self._nothing: terminal.Nothing | None = None
@@ -132,7 +131,7 @@ class AuditingSession:
                     self._reach(chosen)
                     settings.switched(chosen.kinds, self._kinds())
                 except UnknownScopeError as error:
-                    message = f"{item.nodeid}: maskcheck include or exclude: {error}"
+                    message = f"{item.nodeid}: {error}"
                     raise pytest.UsageError(message) from None
                 except pytest.UsageError as error:
                     message = f"{item.nodeid}: maskcheck {error}"
@@ -176,6 +175,7 @@ class AuditingSession:
             self._budget.begins()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         with self._first_used(item) as first:
+            self._failing_parts = 0
             reports, completed = ordinary_run(item, first.fork if first else lambda: None)
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
@@ -223,7 +223,7 @@ class AuditingSession:
         lead = self._board.lead() if self._board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first)
+            outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._seeing = outcome.seeing
@@ -435,7 +435,8 @@ class AuditingSession:
             call = pytest.CallInfo.from_call(fail, "call")
             with in_call_phase(item, "pytest_runtest_makereport"):
                 report, trouble = report_of(item, call)
-            report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure))
+            hint = terminal.hint(audit, self._command())
+            report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), hint)
             report.sections = [*reports[position].sections]
             report.duration = reports[position].duration
             reports[position] = report
@@ -464,7 +465,8 @@ class AuditingSession:
         return words
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect audits, also those of other workers."""
+        """Collect audits, also those of other workers; count what is reported while a test runs: failing subtests of it."""
+        self._failing_parts += report.failed
         data = getattr(report, "maskcheck", None)
         if data is not None:
             self._audits.append(Audit.from_json(data))
@@ -484,7 +486,8 @@ class AuditingSession:
         self._session = session
         if self._board:
             self._board.close()
-        if self._only and not any(audit.results for audit in self._audits):
+        refused = [audit for audit in self._audits if audit.refused]
+        if self._only and len(refused) < len(self._audits) and not any(audit.results for audit in self._audits):
             self._usage = self._usage or (
                 f"no test that ran comes to the point {self._only}; the code may have changed since: "
                 "run with --maskcheck for the current ids"
@@ -498,9 +501,11 @@ class AuditingSession:
                 self._usage = f"the report cannot be written: {breakdown_of(error).reason}"
         if self._usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self._ended and not self._only and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
-            marked = not self._config.getoption("--maskcheck-all")
-            self._nothing = terminal.Nothing(self._wanted, len(self._audits), marked, self._may_audit_none)
+        elif self._ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+            marked = not (self._config.getoption("--maskcheck-all") or self._only)
+            self._nothing = terminal.Nothing(
+                self._wanted, len(self._audits), marked, self._may_audit_none, bool(self._only)
+            )
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 

@@ -7,6 +7,7 @@ wins over the command line, which wins over the ini file; settings that come in 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pytest
 
 from pytest_maskcheck import signals
+from pytest_maskcheck.plain import brief, plain, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,12 @@ MARKER = "interrupt_safe"
 
 PREFIX = "maskcheck_"
 """What all ini keys begin with."""
+
+_LIMIT = 2**63
+"""Whole numbers are below it: they are added, sliced by and written into reports."""
+
+_KIND = re.compile(r"[\w*?!\[\]-]+")
+"""The kind in a glob on ``kind:key``; a table that pytest made a text of begins otherwise."""
 
 T = TypeVar("T")
 
@@ -46,11 +54,14 @@ def _hits(value: object) -> int | None:
 
 
 def _whole(value: object) -> int:
-    return int(str(value))
+    number = int(str(value))
+    if not -_LIMIT < number < _LIMIT:
+        raise ValueError
+    return number
 
 
 def _count(value: object) -> int:
-    number = int(str(value))
+    number = _whole(value)
     if number < 1:
         raise ValueError
     return number
@@ -105,9 +116,15 @@ def _allow(value: object) -> tuple[Allow, ...]:
 
 
 def _allowed(glob: object, reason: object) -> Allow:
-    if not isinstance(glob, str) or not isinstance(reason, str) or ":" not in glob:
+    if not isinstance(glob, str) or not isinstance(reason, str) or not is_allowable(glob):
         raise ValueError
     return Allow(glob, reason)
+
+
+def is_allowable(glob: str) -> bool:
+    """Tell whether a glob can match some ``kind:key``."""
+    kind, colon, _ = glob.partition(":")
+    return bool(colon and _KIND.fullmatch(kind))
 
 
 def _kinds(value: object) -> tuple[str, ...]:
@@ -159,9 +176,9 @@ class Row:
             pytest.UsageError: it stands for none.
         """
         try:
-            return self.parse(value)
+            return self.parse(plain(value))
         except ValueError:
-            message = f"{source} is {value!r}; it must be {self.must}"
+            message = f"{source} is {quoted(value)}; it must be {self.must}"
             raise pytest.UsageError(message) from None
 
 
@@ -178,15 +195,16 @@ TABLE = (
         "cannot be caught, and SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT stand for faults of the process itself",
     ),
     Row("hits", _hits, "1, 2, 3 or all"),
-    Row("max_points", _count, "a whole number, 1 or more"),
-    Row("seed", _whole, "a whole number"),
+    Row("max_points", _count, "a whole number, 1 or more, below 2**63"),
+    Row("seed", _whole, "a whole number between -2**63 and 2**63"),
     Row("timeout", _seconds, "a number of seconds above 0"),
     Row("strict", _flag, _TRUTH),
     Row("may_swallow", _flag, _TRUTH),
     Row(
         "allow",
         _allow,
-        "a list of globs on kind:key, each alone or as 'GLOB -- REASON'; or, in the marker, a dict of glob and reason",
+        "a list of globs on kind:key such as 'thread:pool-*', each alone or as 'GLOB -- REASON'; only the marker takes a table: "
+        "a dict of glob and reason",
         layers=True,
     ),
     Row(
@@ -267,7 +285,7 @@ def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[s
     for word in kinds:
         name = word.removeprefix("-")
         if name != "all" and name not in default:
-            message = f"kinds is {word!r}, but there is no such kind of leftovers here; there are {', '.join(sorted(default))}"
+            message = f"kinds is {quoted(word)}, but there is no such kind of leftovers here; there are {', '.join(sorted(default))}"
             raise pytest.UsageError(message)
         meant = set(default) if name == "all" else {name}
         chosen = chosen - meant if word != name else chosen | meant
@@ -314,8 +332,8 @@ def _from_file(config: pytest.Config, row: Row) -> Any:
     key = PREFIX + row.name
     try:
         raw = config.getini(key)
-    except (ValueError, TypeError, pytest.UsageError) as error:  # the last since pytest 9.2
-        message = f"{key} cannot be read from the configuration file ({error}); it must be {row.must}"
+    except (ValueError, TypeError, pytest.UsageError, Warning) as error:  # UsageError since 9.2; warnings with -W error
+        message = f"{key} cannot be read from the configuration file ({brief(str(error))}); it must be {row.must}"
         raise pytest.UsageError(message) from None
     return row.read(key, raw)
 
@@ -334,11 +352,12 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
     values = dict(common)
     for mark in reversed(list(item.iter_markers(MARKER))):  # the closest mark last
         if mark.args:
-            message = f"{item.nodeid}: @pytest.mark.{MARKER} takes keyword arguments only, not {mark.args[0]!r}"
+            message = f"{item.nodeid}: @pytest.mark.{MARKER} takes keyword arguments only, not {quoted(mark.args[0])}"
             raise pytest.UsageError(message)
-        for name, raw in mark.kwargs.items():
+        for key, raw in mark.kwargs.items():
+            name = str.__str__(key)  # the name of a keyword may be of a subclass
             if name not in _ROWS:
-                message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {name!r}; it takes {', '.join(sorted(_ROWS))}"
+                message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {quoted(name)}; it takes {', '.join(sorted(_ROWS))}"
                 raise pytest.UsageError(message)
             row = _ROWS[name]
             value = row.read(f"{item.nodeid}: argument {name} of @pytest.mark.{MARKER}", raw)
@@ -356,36 +375,79 @@ def reports(config: pytest.Config) -> list[tuple[str, str]]:
     for text in config.getoption("--maskcheck-report"):
         form, colon, path = text.partition(":")
         if form != "json" or not colon or not path:
-            message = (
-                f"--maskcheck-report is {text!r}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
-            )
+            message = f"--maskcheck-report is {quoted(text)}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
             raise pytest.UsageError(message)
-        folder = os.path.dirname(os.path.abspath(path))
-        if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-            message = (
-                f"--maskcheck-report is {text!r}; it must name a file in a folder that exists and can be written to"
-            )
+        if not _can_be_written(path):
+            message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
         asked.append((form, path))
     return asked
+
+
+def _can_be_written(path: str) -> bool:
+    try:
+        if os.path.exists(path):
+            return not os.path.isdir(path) and os.access(path, os.W_OK)
+        folder = os.path.dirname(os.path.abspath(path))
+        return os.path.isdir(folder) and os.access(folder, os.W_OK)
+    except ValueError:  # no path has such a character
+        return False
+
+
+_SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the part that ``K/N`` stands for.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    form = _SHARD.fullmatch(text)
+    if form is None or not 1 <= int(form[1]) <= int(form[2]):
+        raise ValueError(text)
+    return Shard(int(form[1]), int(form[2]))
 
 
 def shard(config: pytest.Config) -> Shard | None:
     """Return the part of each audit that is asked for; ``None``: all of it.
 
     Raises:
-        pytest.UsageError: there is no such part, or one point is asked for.
+        pytest.UsageError: there is no such part, there are two, or one point is asked for.
     """
-    text = config.getoption("--maskcheck-shard")
+    text = _single(config, "--maskcheck-shard", "audit the parts one by one, and merge their reports")
     if text is None:
         return None
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        message = f"--maskcheck-shard is {text!r}; it must be K/N with K from 1 to N, such as 1/3 for the first of three parts"
-        raise pytest.UsageError(message)
+    try:
+        part = parse_shard(text)
+    except ValueError:
+        message = f"--maskcheck-shard is {quoted(text)}; it must be K/N with K from 1 to N, such as 1/3 for the first of three parts"
+        raise pytest.UsageError(message) from None
     if config.getoption("--maskcheck-point"):
         message = (
             "--maskcheck-shard divides the points of a test, and --maskcheck-point asks for one: leave one of them out"
         )
         raise pytest.UsageError(message)
-    return Shard(int(number), int(of))
+    return part
+
+
+def point(config: pytest.Config, is_id: Callable[[str], bool]) -> str:
+    """Return the id of the only point that is asked for; ``""``: all of them.
+
+    Raises:
+        pytest.UsageError: it is no id, or there are two.
+    """
+    text = _single(config, "--maskcheck-point", "audit one point at a time")
+    if text is not None and not is_id(text):
+        message = f"--maskcheck-point is {quoted(text)}; copy an id such as src/store.py:12:call#1 from a report"
+        raise pytest.UsageError(message)
+    return text or ""
+
+
+def _single(config: pytest.Config, option: str, remedy: str) -> str | None:
+    """Return the value of an option that may be given once, or again with the same value."""
+    given: list[str] = list(dict.fromkeys(config.getoption(option)))
+    if len(given) > 1:
+        message = f"{option} is given as {quoted(given[0])} and as {quoted(given[1])}: {remedy}"
+        raise pytest.UsageError(message)
+    return given[0] if given else None

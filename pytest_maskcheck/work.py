@@ -34,7 +34,7 @@ from pytest_maskcheck.messages import (
 )
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, imported, kept_values, own_code, own_files
+from pytest_maskcheck.rerun import ItemTarget, body_code, imported, kept_values, own_code, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
@@ -126,6 +126,11 @@ class Order:
 
 _FIRST_BATCH = 10
 """Points that are audited before it is known how long they take; each further batch is as large as all before it."""
+
+_IN_A_THREAD = (
+    "its body does not run in the main thread, the only one in which Python handles signals: "
+    "run it there, without the plugin or decorator that starts a thread for it"
+)
 
 _GRACE = 0.5
 """The points of a test have this part of the time that it took to come to them, whatever its share: else that was for nothing."""
@@ -692,6 +697,9 @@ class Work:
     def _choose(self, recording: Recording) -> points.Plan:
         settings = self._order.settings
         self._recording = recording
+        code = body_code(self.item)
+        if code is not None and points.ran_elsewhere(code, recording):
+            raise Refused(_IN_A_THREAD)
         return points.plan(
             recording,
             self._names,

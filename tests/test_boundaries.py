@@ -7,6 +7,8 @@ import shutil
 import sys
 from types import CodeType
 
+import pytest
+
 from pytest_maskcheck.interrupts.base import line_of
 
 SUPPRESS = """
@@ -149,3 +151,66 @@ def test_an_instruction_without_a_line_belongs_to_another():
             else:
                 assert line_of(code, instruction.offset) == known
     assert (jumps > 0) == (sys.version_info < (3, 13))
+
+
+IN_A_THREAD = """
+import threading
+import pytest
+
+def in_a_thread(function):
+    def run(**arguments):
+        thread = threading.Thread(target=function, kwargs=arguments)
+        thread.start()
+        thread.join()
+    return run
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if "elsewhere" not in pyfuncitem.name:
+        return (yield)
+    function, pyfuncitem.obj = pyfuncitem.obj, in_a_thread(pyfuncitem.obj)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = function
+"""
+BODIES = """
+import threading
+import pytest
+
+@pytest.mark.interrupt_safe
+def test_elsewhere():
+    for number in range(3):
+        abs(number)
+
+@pytest.mark.interrupt_safe
+def test_here():
+    for number in range(3):
+        abs(number)
+
+@pytest.mark.interrupt_safe
+def test_here_with_a_helper():
+    def help():
+        abs(1)
+
+    thread = threading.Thread(target=help)
+    thread.start()
+    thread.join()
+"""
+
+
+def test_a_body_that_runs_in_another_thread_is_not_audited(pytester, audit):
+    """A plugin may call the test there, where no signal is handled: one line says so. Other tests are audited."""
+    pytester.makeconftest(IN_A_THREAD)
+    audited = audit(BODIES)
+    elsewhere, *here = audited.audits
+    assert elsewhere.refused.startswith("its body does not run in the main thread, ")
+    assert elsewhere.audited == 0
+    assert all(one.audited and not one.refused for one in here)
+    audited.result.stdout.fnmatch_lines(["not audited: *::test_elsewhere: its body does not run in the main thread, *"])
+
+
+def test_a_session_of_bodies_in_another_thread_is_not_green(pytester, audit):
+    """Where nothing else is audited the exit status is 5."""
+    pytester.makeconftest(IN_A_THREAD)
+    assert audit(BODIES, "-k", "elsewhere").result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

@@ -29,6 +29,9 @@ MARKED = """
 """
 OUT_OF_SCOPE = MARKED.replace("interrupt_safe", "interrupt_safe(exclude=['test_*.py'])")
 
+ONCE = MARKED + "        globals().setdefault('runs', []).append(1)\n        assert len(runs) == 1\n"
+POINT = "--maskcheck-point=test_a_session_that_audits_nothing_says_so.py:5:call#1"
+
 OK, FAILED, NONE = pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED
 
 SESSIONS = {
@@ -39,6 +42,11 @@ SESSIONS = {
     "skipped": (SKIPPED, [], NONE, "nothing was audited: none of 1 test passed by itself, *"),
     "skipped, with workers": (SKIPPED, ["-p", "xdist", "-n2"], NONE, "nothing was audited: none of 1 test passed by itself, *"),
     "out of scope": (OUT_OF_SCOPE, [], NONE, "nothing was audited: no point of 1 test, for the reasons above *"),
+    "a point that is not sent": (MARKED, [POINT + "@SIGTERM"], NONE, "the point was not audited: no point of 1 test, *"),
+    "a point that is not sent, on purpose": (MARKED, [POINT + "@SIGTERM", "--maskcheck-allow-none"], NONE, "the point was *"),
+    "a point of a test that is refused": (ONCE, [POINT], NONE, "the point was not audited: no point of 1 test, *"),
+    "a point of a test that is skipped": (SKIPPED, [POINT], NONE, "the point was not audited: none of 1 test passed *"),
+    "a point, and the test fails": (UNMARKED.replace("pass", "assert 0"), [POINT], FAILED, "the point was not audited: *"),
     "beyond the budget": (MARKED, ["--maskcheck-budget=1e-9"], NONE, "nothing was audited: no point of 1 test, *"),
 }  # fmt: skip
 

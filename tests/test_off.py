@@ -35,7 +35,7 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 """All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
 
 ON_DEMAND = (
-    "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plugin pytest_maskcheck.results "
+    "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plain pytest_maskcheck.plugin pytest_maskcheck.results "
     "pytest_maskcheck.settings pytest_maskcheck.signals pytest_maskcheck.unpatched"
 )
 """All that it may import where a test uses the fixture."""

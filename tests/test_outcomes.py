@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.util import find_spec
 from xml.etree import ElementTree as ET
 
@@ -343,3 +344,104 @@ def test_it():
     audited = audit(source, "-p", "randomly", "--maskcheck-hits=2")
     audited.result.assert_outcomes(passed=1)
     assert not any("not reached again" in reason for reason in audited.audit.not_audited)
+
+
+@pytest.mark.skipif(not find_spec("_pytest.subtests"), reason="needs pytest 9")
+@pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n1"]])
+def test_a_test_with_failing_subtests_is_not_audited(audit, options):
+    """It counts as one that fails by itself, also where pytest calls the test itself passed; one line says so."""
+    source = (
+        PREAMBLE
+        + """
+import unittest
+pytestmark = pytest.mark.interrupt_safe
+
+def test_fixture(subtests):
+    for number in range(3):
+        with subtests.test(number=number):
+            assert number == 1
+
+class TestIt(unittest.TestCase):
+    def test_it(self):
+        for number in range(3):
+            with self.subTest(number=number):
+                self.assertEqual(number, 1)
+
+def test_all_pass(subtests):
+    with subtests.test():
+        len("x")
+"""
+    )
+    audited = audit(source, *options)
+    refused = {one.test.rpartition("::")[2]: one.refused for one in audited.audits}
+    reason = "2 subtests of it failed: only what passes can be audited"
+    assert refused == {"test_fixture": reason, "test_it": reason, "test_all_pass": ""}
+    audited.result.stdout.fnmatch_lines([f"not audited: 2 tests (*): {reason}"])
+
+
+def test_the_failure_text_has_the_command_that_reproduces_it(pytester, audit):
+    """JUnit XML holds that text alone; what the command runs again fails in the same way."""
+    source = (
+        PREAMBLE
+        + """
+import threading
+LOCK = threading.Lock()
+
+@pytest.mark.interrupt_safe
+def test_it():
+    LOCK.acquire()
+    LOCK.release()
+"""
+    )
+    audited = audit(source, "--maskcheck-hits=1", "--junitxml=report.xml")
+    (failure,) = ET.parse(pytester.path / "report.xml").iter("failure")
+    (line,) = [text for text in failure.text.splitlines() if text.startswith("E   reproduce: ")]
+    words = shlex.split(line.removeprefix("E   reproduce: "))
+    assert words == [
+        *("pytest", "--maskcheck-hits=1", "--maskcheck-point"),
+        *(audited.defect.points[0].id, audited.audit.test),
+    ]
+    assert audit(source, *words[1:]).defect.key == audited.defect.key
+
+
+@pytest.mark.parametrize("isolation", ["fork", "none"])
+def test_output_that_is_passed_on_is_that_of_the_ordinary_run(audit, isolation):
+    """With ``--capture=tee-sys`` the repeated runs print nothing, and the run that follows is passed on again."""
+    source = (
+        PREAMBLE
+        + """
+import sys
+
+@pytest.mark.interrupt_safe
+def test_it():
+    print("printed")
+    print("complained", file=sys.stderr)
+    len("x")
+
+def test_later():
+    print("later")
+"""
+    )
+    result = audit(source, "--capture=tee-sys", f"--maskcheck-isolation={isolation}").result
+    result.assert_outcomes(passed=2)
+    assert result.stdout.str().count("printed") == 1
+    assert result.stderr.str().count("complained") == 1
+    assert result.stdout.str().count("later") == 1
+
+
+def test_what_is_written_past_captured_streams_is_that_of_the_ordinary_run(audit):
+    """With ``--capture=sys``, what forked runs write to the descriptor is thrown away."""
+    source = (
+        PREAMBLE
+        + """
+import os
+
+@pytest.mark.interrupt_safe
+def test_it():
+    os.write(1, b"spilled\\n")
+    len("x")
+"""
+    )
+    result = audit(source, "--capture=sys").result
+    result.assert_outcomes(passed=1)
+    assert result.stdout.str().count("spilled") == 1

@@ -259,7 +259,7 @@ def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case)
 
 
 TEXTS = {
-    "no JSON": ("{", "0.json is no report of pytest-maskcheck; name a file that --maskcheck-report=json:PATH wrote"),
+    "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",
         "0.json is no report of pytest-maskcheck; name a file that --maskcheck-report=json:PATH wrote",
@@ -270,7 +270,7 @@ TEXTS = {
     ),
     "damaged": (
         '{"tool": "pytest-maskcheck", "schema": 5, "shard": "", "audits": [{"schema": 5}]}',
-        "0.json is a damaged report; write it anew with --maskcheck-report=json:PATH",
+        "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }
 

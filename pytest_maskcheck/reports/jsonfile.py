@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.reports import files
 from pytest_maskcheck.results import SCHEMA
 
 if TYPE_CHECKING:
@@ -26,4 +26,4 @@ def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
     """
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    Path(path).write_bytes(text.encode("utf-8", "backslashreplace"))  # half a surrogate pair as JSON itself escapes it
+    files.write(path, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair as JSON itself escapes it

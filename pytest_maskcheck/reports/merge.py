@@ -6,13 +6,13 @@ the whole plan was counted by every shard, what holds for pairs of interrupts by
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
-from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.plain import brief, quoted
+from pytest_maskcheck.reports import checked, files
 from pytest_maskcheck.reports.jsonfile import TOOL
 from pytest_maskcheck.results import (
     NO_SECOND,
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results import Point
 
-_ALLOWED = re.compile(r"allowed at (\d+) points?: (.*)", re.DOTALL)
+_ALLOWED = re.compile(r"allowed at ([0-9]{1,12}) points?: (.*)", re.DOTALL)
 """The note of an audit on what was allowed, and at how many of its points."""
+
+
+_NAMED = 10
+"""Missing shards that a message names; the rest is counted."""
 
 
 class MergeError(ValueError):
@@ -62,30 +66,43 @@ def read(path: str) -> Report:
         MergeError: there is none that this version reads.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = files.read(path).decode("utf-8-sig")  # an editor may have put a mark of byte order in front
+        data = checked.parse(text)
     except OSError as error:
         message = f"the report cannot be read: {error}; name a file that --maskcheck-report=json:PATH wrote"
         raise MergeError(message) from None
-    except ValueError:  # no JSON, or no text
-        data = None
+    except (checked.DamagedError, UnicodeDecodeError) as error:
+        why = error if isinstance(error, checked.DamagedError) else "it is no text in UTF-8"
+        message = (
+            f"{path} is no report of {TOOL} ({brief(str(why))}); name a file that --maskcheck-report=json:PATH wrote"
+        )
+        raise MergeError(message) from None
     if not isinstance(data, dict) or data.get("tool") != TOOL:
         message = f"{path} is no report of {TOOL}; name a file that --maskcheck-report=json:PATH wrote"
         raise MergeError(message)
-    if data.get("schema") != SCHEMA:
+    schema = data.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
         message = (
-            f"{path} has the result schema {data.get('schema')}, and this version reads schema {SCHEMA}; "
+            f"{path} has the result schema {quoted(schema)}, and this version reads schema {SCHEMA}; "
             f"make and merge all reports with one version of {TOOL}"
         )
         raise MergeError(message)
     try:
-        audits = tuple(Audit.from_json(audit) for audit in data["audits"])
-        shard = data["shard"]
-        if not re.fullmatch(r"(\d+/\d+)?", shard) or any(audit.shard != shard for audit in audits):
-            raise ValueError(shard)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        message = f"{path} is a damaged report; write it anew with --maskcheck-report=json:PATH"
+        return _report(path, data)
+    except checked.DamagedError as error:
+        message = f"{path} is a damaged report: {brief(str(error))}; write it anew with --maskcheck-report=json:PATH"
         raise MergeError(message) from None
-    return Report(path, shard, audits)
+
+
+def _report(path: str, data: dict[str, Any]) -> Report:
+    if missing := [name for name in ("shard", "audits") if name not in data]:
+        raise checked.DamagedError(f"it has no {missing[0]}")
+    shard = checked.check_shard(data["shard"])
+    if not isinstance(data["audits"], list):
+        raise checked.DamagedError(f"audits is {quoted(data['audits'])}, and must be a list")
+    for position, audit in enumerate(data["audits"]):
+        checked.check_audit(audit, shard, f"audits[{position}]")
+    return Report(path, shard, tuple(map(Audit.from_json, data["audits"])))
 
 
 def merge(reports: Sequence[Report]) -> list[Audit]:
@@ -124,9 +141,11 @@ def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
             raise MergeError(message)
         number = of
         found[k] = report
-    if missing := [f"{k}/{number}" for k in range(1, number + 1) if k not in found]:
+    if missing := number - len(found):
+        first = islice((f"{k}/{number}" for k in range(1, number + 1) if k not in found), _NAMED)
+        more = f" and {missing - _NAMED} more" if missing > _NAMED else ""
         message = (
-            f"the report of {'shard' if len(missing) == 1 else 'shards'} {', '.join(missing)} is missing; "
+            f"the report of {'shard' if missing == 1 else 'shards'} {', '.join(first)}{more} is missing; "
             f"name the reports of all {number} shards"
         )
         raise MergeError(message)
@@ -245,6 +264,9 @@ class _Parts:
             for point in audit.points:
                 if point.first:
                     pairs.setdefault(point.first.id, []).append(point)
+        if lost := pairs.keys() - {point.id for point in order}:
+            message = f"{min(lost)} was followed by a second interrupt, and is among the points of no shard: a report is damaged"
+            raise MergeError(message)
         firsts = zip_longest(*([point for point in audit.points if point.first_use] for audit in self._parts.values()))
         return (
             *order,

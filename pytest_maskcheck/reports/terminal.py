@@ -101,6 +101,14 @@ def message(audit: Audit) -> str:
     return "\n".join([*lines, *([audit.broken] if audit.broken else [])])
 
 
+def hint(audit: Audit, command: Sequence[str]) -> str:
+    """Return how the first failing defect is reproduced, ``""`` if there is none.
+
+    JUnit XML and other formats have the traceback alone, and not the sections of a report.
+    """
+    return f"reproduce: {_reproduce(audit, command, audit.failures[0])}" if audit.failures else ""
+
+
 def section(audit: Audit, command: Sequence[str]) -> str:
     """Return the full account of an audit.
 
@@ -151,8 +159,12 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
         yield from _origin(defect, defect.origin)
     for note in _notes(audit, defect):
         yield _labelled("note", note)
-    yield _labelled("reproduce", shlex.join([*command, "--maskcheck-point", point.id, audit.test]))
+    yield _labelled("reproduce", _reproduce(audit, command, defect))
     yield _labelled("cure", cure(defect))
+
+
+def _reproduce(audit: Audit, command: Sequence[str], defect: Defect) -> str:
+    return shlex.join([*command, "--maskcheck-point", defect.points[0].id, audit.test])
 
 
 def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
@@ -218,12 +230,19 @@ class Nothing:
         begun: how many of them passed, so that there is an audit that says why not.
         marked: only tests with the marker were to be audited.
         meant: it is to end well all the same.
+        one: a single point was asked for.
     """
 
     wanted: int
     begun: int
     marked: bool
     meant: bool
+    one: bool = False
+
+
+def failing_parts(number: int) -> str:
+    """Return why a test is not audited of which so many subtests failed, or ``""``."""
+    return f"{count(number, 'subtest')} of it failed: only what passes can be audited" if number else ""
 
 
 def nothing(session: Nothing) -> str:
@@ -236,6 +255,8 @@ def nothing(session: Nothing) -> str:
         why = "no test that was selected is marked: add @pytest.mark.interrupt_safe, or audit every test with --maskcheck-all"
     else:
         why = "no test was selected"
+    if session.one:
+        return f"the point was not audited: {why} (exit status 5)"
     remedy = "" if session.meant else " (exit status 5; --maskcheck-allow-none if that is meant)"
     return f"nothing was audited: {why}{remedy}"
 

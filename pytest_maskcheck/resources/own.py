@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from pytest_maskcheck.plain import described, is_text, quoted
 from pytest_maskcheck.resources.base import Kind, Leftover
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ class Own(Kind):
 
     def _key(self, thing: Hashable) -> str:
         key: object = self._resource.describe(thing)
-        if not isinstance(key, str) or not key or "\n" in key:
-            message = f"it returned {key!r}, which is not one line of text"
+        if not is_text(key) or not key or "\n" in key:
+            message = f"it returned {quoted(key)}, which is not one line of text"
             raise TypeError(message)
-        return key
+        return str.__str__(key)
 
     def repair(self, leftover: Leftover) -> bool:
         token = cast("_Token", leftover.token)
@@ -117,10 +118,9 @@ class Own(Kind):
         try:
             return call()
         except Exception as error:  # noqa: BLE001  (somebody else's code)
-            text = f"{type(error).__name__}: {error}".strip().partition("\n")[0]
             self.complaint = (
                 f"resource {self.name} of the plugin {self._plugin} is looked at no more: "
-                f"its {method}() failed with {text}; repair it"
+                f"its {method}() failed with {described(error)}; repair it"
             )
             return otherwise
 

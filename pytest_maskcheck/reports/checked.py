@@ -1,0 +1,193 @@
+"""Whether the JSON of a report can be what an audit wrote: checked before anything is made of it.
+
+Reports are files, which people cut, edit and mix up. What is wrong with one is found here, and named by its place in the file, so that
+all that reads audits can rely on them.
+
+1. The types of fields are those of the dataclasses in ``results.py``. A field more or less is wrong.
+2. Each point has one result, in the same order, and no other id is named.
+3. Lines and shards have their form, and numbers are small enough to be counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pytest_maskcheck.plain import quoted
+from pytest_maskcheck.results import SCHEMA, Audit
+
+Check = Callable[[Any, str], None]
+"""Raises :class:`DamagedError` where a value, at a place such as ``audits[0].points``, is not what it must be."""
+
+_DEEPEST = 100
+"""Levels of a report: far more than one has, and far fewer than a reader of JSON takes."""
+
+_LARGEST = 10**7
+"""Lines of a file, above which numbers of lines are taken for damage: they are counted one by one."""
+
+_MOST = 10**15
+"""What no number of a report comes to."""
+
+_SPANS = re.compile(r"(?:[0-9]{1,8}(?:-[0-9]{1,8})?(?:,[0-9]{1,8}(?:-[0-9]{1,8})?)*)?")
+_SHARD = re.compile(r"(?:([1-9][0-9]{0,8})/([1-9][0-9]{0,8}))?")
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+
+
+class DamagedError(ValueError):
+    """The data is no report of this version; the message says where and why."""
+
+
+def parse(text: str) -> Any:
+    """Return what JSON stands for; strictly: no name twice in one object, and no number that JSON does not have.
+
+    Raises:
+        DamagedError: it is no such JSON.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    except RecursionError:
+        raise DamagedError("it is nested too deeply") from None
+    except DamagedError:
+        raise
+    except ValueError as error:
+        raise DamagedError(f"it is no JSON: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DamagedError(f"the name {quoted(twice)} is there twice in one object")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise DamagedError(f"{name} is no number of JSON")
+
+
+def check_audit(data: Any, shard: str, place: str) -> None:
+    """Check the data of one audit.
+
+    Parameters:
+        data: what is to be an audit.
+        shard: of the report that it is in.
+        place: where it is there.
+
+    Raises:
+        DamagedError: it is none.
+    """
+    if not isinstance(data, dict):
+        raise DamagedError(f"{place} is {quoted(data)}, and must be an object")
+    if type(data.get("schema")) is not int or data["schema"] != SCHEMA:
+        raise DamagedError(f"{place}.schema is {quoted(data.get('schema'))}, and must be {SCHEMA}")
+    _check_of(Audit)({name: value for name, value in data.items() if name != "schema"}, place)
+    if data["shard"] != shard:
+        raise DamagedError(f"{place}.shard is {quoted(data['shard'])}, and that of the report is {quoted(shard)}")
+    points = [point["id"] for point in data["points"]]
+    if len(set(points)) < len(points):
+        raise DamagedError(f"{place}.points has a point twice")
+    if [result["point"] for result in data["results"]] != points:
+        raise DamagedError(f"{place}.results must have one entry for each of its points, in their order")
+    for name in ("reached", "reached_first"):
+        for file, lines in data[name].items():
+            _check_lines(lines, f"{place}.{name}[{quoted(file)}]")
+
+
+def check_shard(data: Any) -> str:
+    """Return ``data`` if it is the shard of a report, such as ``1/3``, or ``""``.
+
+    Raises:
+        DamagedError: it is not.
+    """
+    form = _SHARD.fullmatch(data) if isinstance(data, str) else None
+    if form is None or (form[1] and int(form[1]) > int(form[2])):
+        raise DamagedError(f"shard is {quoted(data)}, and must be K/N with K from 1 to N, or empty")
+    return form[0]
+
+
+def _check_lines(text: str, place: str) -> None:
+    if not _SPANS.fullmatch(text) or any(int(number) > _LARGEST for number in re.findall(r"[0-9]+", text)):
+        raise DamagedError(f"{place} is {quoted(text)}, and must be numbers of lines such as 3-7,9")
+
+
+@cache
+def _check_of(kind: Any) -> Check:
+    """Return what checks values of a type, as the annotations of ``results.py`` name it."""
+    arguments = get_args(kind)
+    if get_origin(kind) is tuple:
+        return _check_of_list(_check_of(arguments[0]))
+    if get_origin(kind) is dict:
+        return _check_of_dict(_check_of(arguments[1]))
+    if isinstance(kind, UnionType):
+        (other,) = (each for each in arguments if each is not NoneType)
+        return lambda value, place: None if value is None else _check_of(other)(value, place)
+    if is_dataclass(kind):
+        return _check_of_fields(kind)
+    if issubclass(kind, StrEnum):
+        return _check_of_words(tuple(kind))
+    return _check_of_plain(kind)
+
+
+def _check_of_plain(kind: type) -> Check:
+    kinds = {int, float} if kind is float else {kind}
+
+    def check(value: Any, place: str) -> None:
+        is_number = kind in {int, float}
+        if type(value) not in kinds or (is_number and not 0 <= value < _MOST):  # which NaN and Infinity are not, either
+            raise DamagedError(f"{place} is {quoted(value)}, and must be {_WORDS[kind]}")
+
+    return check
+
+
+def _check_of_words(words: tuple[str, ...]) -> Check:
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, str) or value not in words:
+            raise DamagedError(f"{place} is {quoted(value)}, and must be one of {', '.join(words)}")
+
+    return check
+
+
+def _check_of_list(check_item: Check) -> Check:
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, list):
+            raise DamagedError(f"{place} is {quoted(value)}, and must be a list")
+        for position, item in enumerate(value):
+            check_item(item, f"{place}[{position}]")
+
+    return check
+
+
+def _check_of_dict(check_value: Check) -> Check:
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, dict):
+            raise DamagedError(f"{place} is {quoted(value)}, and must be an object")
+        for name, item in value.items():
+            check_value(item, f"{place}[{quoted(name)}]")
+
+    return check
+
+
+def _check_of_fields(kind: Any) -> Check:
+    names = [each.name for each in fields(kind)]
+    hints = get_type_hints(kind)
+
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, dict):
+            raise DamagedError(f"{place} is {quoted(value)}, and must be an object")
+        if missing := [name for name in names if name not in value]:
+            raise DamagedError(f"{place} has no {missing[0]}")
+        if more := [name for name in value if name not in names]:
+            raise DamagedError(f"{place} has a field {quoted(more[0])}, which no report has")
+        if place.count(".") > _DEEPEST:
+            raise DamagedError(f"{place[:40]}... is nested too deeply")
+        for name in names:
+            _check_of(hints[name])(value[name], f"{place}.{name}")
+
+    return check
