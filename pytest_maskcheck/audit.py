@@ -55,6 +55,9 @@ _TRIES = 3
 _LOOKS = 3
 """Watched runs that tell whether things with names that differ come from one place, and which names they can have."""
 
+_NO_VERDICT = {"terminal", "look"}
+"""Ends of a process of which the test's code is not to blame, or nobody can tell."""
+
 _Name = tuple[str, str]
 """Kind and key."""
 
@@ -686,6 +689,8 @@ def _unreached(ran: Ran) -> str:
 def _unproven(point: Point, ran: Ran) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
+    if ran.died in _NO_VERDICT:
+        return ran.detail
     if not strike.fired:
         return _unreached(ran)
     if ran.late:
@@ -702,7 +707,7 @@ def _unproven(point: Point, ran: Ran) -> str:
 
 def trouble(ran: Ran) -> str:
     """Return in words how a run failed."""
-    if ran.died == "hang":
+    if ran.died in {"hang", *_NO_VERDICT}:
         return f"hung ({ran.detail})"
     if ran.died:
         return f"died ({ran.detail})"

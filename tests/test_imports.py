@@ -56,6 +56,9 @@ LAYERS = (
     "signals",
     "masking",
     "waking",
+    "descendants",
+    "foreground",
+    "stopwatch",
     "unpatched",
 )
 """Modules and subpackages, from the top down: each may import those behind it only."""
@@ -84,9 +87,12 @@ ONLY = {
     "hooks": set(),
     "guarantees": {"results", "settings", "unpatched"},
     "patterns": {"results"},
-    "resources": {"hooks", "patterns", "results", "unpatched", "waking"},
+    "resources": {"descendants", "foreground", "hooks", "patterns", "results", "stopwatch", "unpatched", "waking"},
     "reach": {"distribution", "unpatched"},
     "waking": {"unpatched"},
+    "descendants": {"unpatched"},
+    "foreground": {"unpatched"},
+    "stopwatch": {"unpatched"},
     "unpatched": set(),
     "distribution": set(),
 }
@@ -101,6 +107,9 @@ ENGINE = {
     "snapshots",
     "effects",
     "budget",
+    "descendants",
+    "foreground",
+    "stopwatch",
     "progress",
     "extensions",
     "spread",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.stopwatch import their_time
 
 if TYPE_CHECKING:
     from pytest_maskcheck.hooks import Resource
@@ -115,7 +116,8 @@ class Own(Kind):
         if self.complaint:
             return otherwise
         try:
-            return call()
+            with their_time:
+                return call()
         except Exception as error:  # noqa: BLE001  (somebody else's code)
             text = f"{type(error).__name__}: {error}".strip().partition("\n")[0]
             self.complaint = (
