@@ -55,6 +55,9 @@ _TRIES = 3
 _LOOKS = 3
 """Watched runs that tell whether things with names that differ come from one place, and which names they can have."""
 
+_NO_VERDICT = {"terminal", "look"}
+"""Ends of a process of which the test's code is not to blame, or nobody can tell."""
+
 _Name = tuple[str, str]
 """Kind and key."""
 
@@ -739,14 +742,15 @@ def _unreached(ran: Ran) -> str:
 def _unproven(point: Point, ran: Ran) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
+    if ran.died in _NO_VERDICT:
+        return ran.detail
     if not strike.fired:
         return _unreached(ran)
     if ran.late:
         return "held back to the end of the test: the interrupt came out of a fixture"
-    if strike.handler == "SIG_IGN":
-        return f"{point.signal} is ignored there (SIG_IGN)"
-    if strike.handler == "SIG_DFL":
-        return f"{point.signal} has its default action there, which {default_action(strike.signum)}"
+    if strike.handler in {"SIG_IGN", "SIG_DFL"}:
+        default = f"has its default action there, which {default_action(strike.signum)}"
+        return f"{point.signal} {'is ignored there (SIG_IGN)' if strike.handler == 'SIG_IGN' else default}"
     unseen = strike.held and ran.raised is None and not ran.lost and not ran.died
     if unseen or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
@@ -755,7 +759,7 @@ def _unproven(point: Point, ran: Ran) -> str:
 
 def trouble(ran: Ran) -> str:
     """Return in words how a run failed."""
-    if ran.died == "hang":
+    if ran.died in {"hang", *_NO_VERDICT}:
         return f"hung ({ran.detail})"
     if ran.died:
         return f"died ({ran.detail})"

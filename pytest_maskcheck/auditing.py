@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import effects
+from pytest_maskcheck import descendants, effects
 from pytest_maskcheck.auditor import Refused
 from pytest_maskcheck.breakdown import AuditBrokeError, Breakdown, breakdown_of
 from pytest_maskcheck.guarantees import LEDGER
-from pytest_maskcheck.isolation import Page, in_child
+from pytest_maskcheck.isolation import in_child
 from pytest_maskcheck.messages import Collected, ReachedFirst
 from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import measures_forks, paused, running
@@ -24,6 +24,7 @@ from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import all_blocked, name
 from pytest_maskcheck.spread import Helper, Lead
+from pytest_maskcheck.stopwatch import Page
 from pytest_maskcheck.unpatched import os, signal, threading, time
 from pytest_maskcheck.work import Order, Work, outline
 
@@ -329,6 +330,7 @@ def _lost_by_fork(work: Work, order: Order) -> str:
     measurement = running()
 
     def attempt(_: Tell) -> None:
+        descendants.adopt()
         own_output(work.item.config)
         own_directory(work.item.config, work.directory)
         with paused(*([measurement] if measurement else [])):
@@ -347,6 +349,16 @@ def _lost_by_fork(work: Work, order: Order) -> str:
 
 def _just(body: Callable[[], object]) -> None:
     body()
+
+
+def _ended(death: Death, *, in_run: bool) -> str:
+    """Return in words how the auditing process ended; ``in_run``: within a run that was not interrupted."""
+    if death.how == "terminal":
+        return death.detail
+    if not in_run or death.how == "look":
+        return f"the auditing process ended: {death.detail}"
+    where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
+    return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
 
 
 def _limit(work: Work) -> float:
@@ -368,10 +380,10 @@ def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
             work.isolated(tell)
 
     try:
-        with closing(in_child(auditor, page, limit, leader=True)) as said:
+        with closing(in_child(auditor, page, limit, leader=True, name=work.short)) as said:
             death = _take_all(said, take)
         if death is not None:
-            take(Refused(f"the auditing process ended: {death.detail}"))
+            take(Refused(_ended(death, in_run=page.runs)))
     finally:
         page.close()
 
@@ -379,6 +391,7 @@ def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
 @contextmanager
 def _in_its_own(work: Work, tell: Tell, measurement: Any) -> Iterator[None]:
     """Make a forked process the test's own: output, directories, handlers; and pause what measured before the fork."""
+    descendants.adopt()
     own_output(work.item.config)
     own_directory(work.item.config, work.directory)
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -20,6 +20,7 @@ from pytest_maskcheck.raised import is_delivered
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.runs import Catch, Inside, Trace
 from pytest_maskcheck.signals import collect_garbage
+from pytest_maskcheck.stopwatch import limited, own_time
 from pytest_maskcheck.unpatched import gc, time
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.run import Runner
     from pytest_maskcheck.runs import Ran, Request
+
+
+_PLAIN, _MEASURED, _RECORDED = 10.0, 100.0, 1000.0
+"""How many times as long as the ordinary run another one may take, that is not interrupted, before it counts as hung.
+
+A loop of a few instructions takes some hundred times as long while it is recorded.
+"""
 
 
 class Scope(Protocol):
@@ -116,6 +124,8 @@ class Auditor:
         mode: ``checkpoint``, ``line`` or ``raise``.
         signums: the signals to send.
         watch: called with each recording as it begins.
+        limit: seconds by which a run that is not interrupted may outlast the ordinary one; 0: for ever.
+        seconds: that the ordinary one took.
     """
 
     runner: Runner
@@ -124,6 +134,8 @@ class Auditor:
     mode: Mode
     signums: tuple[int, ...]
     watch: Callable[[Recording], object] = lambda _: None
+    limit: float = 0.0
+    seconds: float = 0.0
     aims: dict[str, Aim] = field(default_factory=dict)
     _frozen_in: int = 0
 
@@ -142,9 +154,9 @@ class Auditor:
         with ExitStack() as watching:
             for kind in kinds:
                 watching.enter_context(kind.learning())
-            self._uninterrupted(self.scope.measuring(*files))
+            self._uninterrupted(self.scope.measuring(*files), _MEASURED)
         recorded: list[Recording] = []
-        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None))
+        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None), _RECORDED)
         self.runner.kinds = kinds
         plan = choose(recorded[0])
         self.aims = plan.aims
@@ -154,7 +166,7 @@ class Auditor:
         """Return the points of the first run in this process, which it makes; parameters and errors as for :meth:`find`."""
         kinds, self.runner.kinds = self.runner.kinds, ()
         recorded: list[Recording] = []
-        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None))
+        self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None), _RECORDED)
         self.runner.kinds = kinds
         return choose(recorded[0])
 
@@ -211,15 +223,21 @@ class Auditor:
 
     def freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
-        with at_once:
-            for kind in self.runner.together().kinds:
-                kind.prepare()
-        self.runner.together().forget()
-        collect_garbage()
-        gc.freeze()
+        with own_time:
+            with at_once:
+                for kind in self.runner.together().kinds:
+                    kind.prepare()
+            self.runner.together().forget()
+            collect_garbage()
+            gc.freeze()
 
-    def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
-        ran = self.runner.run(_watched(watching))
+    def _allowed(self, slower: float) -> AbstractContextManager[None]:
+        """Return what gives a run made in this process its time, where it takes so many times that of the ordinary one."""
+        return limited(self.limit and self.limit + slower * self.seconds)
+
+    def _uninterrupted(self, watching: AbstractContextManager[object], slower: float = _PLAIN) -> Ran:
+        with self._allowed(slower):
+            ran = self.runner.run(_watched(watching))
         if ran.broken:
             broken = ran.broken[0]
             message = f"{broken.kind} {broken.key} does not hold after the uninterrupted test: {broken.detail}"
@@ -300,7 +318,8 @@ class Auditor:
         """Make a run that is interrupted once; return also what it reached from there on."""
         tail = Recording(signums=(aim.signum,), outside=True)
         self.watch(tail)
-        return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
+        with self._allowed(_RECORDED):
+            return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
 
     def _strike(
         self,

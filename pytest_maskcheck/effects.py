@@ -14,12 +14,12 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from os import close, dup2, fstat, get_blocking, get_inheritable, isatty, listdir, lseek, readlink
 from os import open as open_file
 from os import stat as status
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.descendants import processes
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.unpatched import builtin_open, os, signal
 
@@ -136,44 +136,6 @@ class Outside:
                 lseek(own, lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
                 dup2(own, fd, inheritable=get_inheritable(fd))
                 close(own)
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process, told from a later one with the same id by when it began.
-
-    Parameters:
-        pid: its id.
-        began: in ticks of the system.
-    """
-
-    pid: int
-    began: int
-
-    def kill(self) -> None:
-        """End the process if it is still there."""
-        if _began(self.pid) == self.began:
-            with suppress(OSError):
-                os.kill(self.pid, signal.SIGKILL)
-
-
-def processes() -> frozenset[Process]:
-    """Return the children of this process."""
-    if not HAS_PROC:
-        return frozenset()
-    words: list[str] = []
-    for thread in listdir("/proc/self/task"):
-        with suppress(OSError), open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
-            words += file.read().split()
-    return frozenset(Process(pid, _began(pid)) for pid in map(int, words))
-
-
-def _began(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[19])
-    except OSError:
-        return -1
 
 
 class Opened:

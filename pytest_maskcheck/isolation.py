@@ -9,9 +9,12 @@ Rules:
 1. A child ends by SIGKILL from its own hand: no exit handler, no flush, no ``os._exit`` that others have patched.
 2. A child tells its results through a pipe as they come, and where it is through shared memory, which survives any
    death. What a dead child did not say is concluded from that.
-3. All children of an audit share a process group, which is killed as a whole at its end: grandchildren too.
+3. Each child leads a process group, so that what code under test sends to its own group goes to no auditing process. With a child
+   goes what it has started, wherever that went (:mod:`.descendants`).
 4. Between a fork and the moment at which the child is certain to be killed, signals are blocked.
 5. A child that outlives its parent is killed by the kernel where the kernel offers that (Linux).
+6. A child that is stopped by the terminal has used it in a way that the audit cannot allow (:mod:`.foreground`). One that is stopped
+   otherwise is waited for like any other: somebody may continue it.
 
 What does not work: threads do not survive a fork, so a test that talks to a thread of a longer-lived fixture needs
 ``isolation=none``; without ``os.fork`` there is no isolation at all.
@@ -20,7 +23,6 @@ What does not work: threads do not survive a fork, so a test that talks to a thr
 from __future__ import annotations
 
 import faulthandler
-import mmap
 import pickle
 import re
 import struct
@@ -29,16 +31,18 @@ import tempfile
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from os import getpid, kill
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from pytest_maskcheck import descendants, foreground
 from pytest_maskcheck.breakdown import AuditBrokeError, breakdown_of
-from pytest_maskcheck.effects import Process, processes
+from pytest_maskcheck.descendants import Process, die_with, processes
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.runs import Conditions, Ran, Trace
 from pytest_maskcheck.signals import all_blocked
+from pytest_maskcheck.stopwatch import LOOK, Page, beat, watched_on
 from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
 
 if TYPE_CHECKING:
@@ -51,7 +55,6 @@ CAN_FORK = hasattr(os, "fork")
 """Whether this platform offers isolation."""
 
 _LENGTH = struct.Struct("=Q")
-_TURN, _SINCE, _STRUCK, _DONE = range(4)
 _HOLD = 0.02
 """Seconds for which a worker keeps what it has to say: each message wakes up the process that waits for it."""
 
@@ -64,58 +67,11 @@ _OFTEN = 3
 GRACE = 1.0
 """Seconds that a hung child gets to write down where it hangs."""
 
+OWN_GROUPS = sys.platform == "linux"
+"""Whether workers lead process groups of their own: elsewhere nothing but their group would end them with the auditing process."""
 
-class Page:
-    """A page of memory that a child and its parent share: how far the child is.
-
-    Times are those of ``time.perf_counter``; the number of the run is -1 before the first.
-    """
-
-    def __init__(self) -> None:
-        """Map the page; children made later share it."""
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
-        # Each number is written at once; struct.pack_into writes zeros first, which the other process may read.
-        self._cells = memoryview(self._memory).cast("d")
-        self.begin(-1)
-
-    def begin(self, turn: int) -> None:
-        """Note that run number ``turn`` begins."""
-        self._cells[_SINCE] = time.perf_counter()
-        self._cells[_STRUCK] = self._cells[_DONE] = 0.0
-        self._cells[_TURN] = turn
-
-    def strike(self) -> None:
-        """Note that the interrupt was sent."""
-        self._cells[_STRUCK] = 1.0
-
-    def finish(self) -> None:
-        """Note that what was to be done is done, and is only told now."""
-        self._cells[_DONE] = 1.0
-
-    @property
-    def turn(self) -> int:
-        """Number of the run under way."""
-        return int(self._cells[_TURN])
-
-    @property
-    def since(self) -> float:
-        """When it began."""
-        return self._cells[_SINCE]
-
-    @property
-    def struck(self) -> bool:
-        """Whether its interrupt was sent."""
-        return bool(self._cells[_STRUCK])
-
-    @property
-    def done(self) -> bool:
-        """Whether all is done."""
-        return bool(self._cells[_DONE])
-
-    def close(self) -> None:
-        """Unmap the page."""
-        self._cells.release()
-        self._memory.close()
+_LOOKS = 0.25
+"""Seconds after which one who waits for a child looks whether it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +79,7 @@ class Death:
     """How a child ended without having said all.
 
     Parameters:
-        how: ``hang`` or ``crash``.
+        how: ``hang``, ``crash``, ``terminal`` (it used the terminal) or ``look`` (the audit's own look at it took too long).
         detail: in words, such as ``killed by SIGSEGV``.
         stack: where its main thread was, innermost last, as far as known.
     """
@@ -155,32 +111,37 @@ def in_child(
         name: shortens file names in the stack of a child that died.
     """
     child = None
+    terminal = foreground.settings()
     try:
         with all_blocked() as mask, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
-            child = (_Orphan if orphan else _Child)(leader=leader)
+            child = (_Orphan if orphan else _Child)(page, leader=leader)
             child.fork(work, mask)
-        ended = yield from child.listen(page, limit)
+        ended = yield from child.listen(limit)
         if ended:
             return None
         return child.death(name)
     finally:
         if child is not None:
             try:
-                child.kill()
+                child.kill(terminal)
             except KeyboardInterrupt:  # between here and the first line of kill
-                child.kill()
+                child.kill(terminal)
                 raise
 
 
 class _Child:
     """One forked process: pipe, crash report and pid."""
 
-    def __init__(self, *, leader: bool) -> None:
+    def __init__(self, page: Page, *, leader: bool) -> None:
+        self._page = page
         self._leader = leader
         self.pid = 0
         self._status: int | None = None
+        self._stopped = 0
         self._hung = 0.0
+        self._lost = 0.0
+        self._before = descendants.children_of() if descendants.adopts() else None
         self._report: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
         self._reader, self._writer = os.pipe()
 
@@ -198,14 +159,18 @@ class _Child:
     def _run(self, work: Callable[[Callable[[object], None]], None], mask: set[int], parent: int) -> None:
         """Do the work, in the child; never return."""
         try:
+            watched_on(self._page)
             if self._leader:
                 os.setpgid(0, 0)
+                foreground.may_change_settings()
             if parent:
                 die_with(parent)
             os.close(self._reader)
             faulthandler.enable(self._report, all_threads=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             work(self._say)
+            if descendants.adopts():
+                descendants.end_all()
             self._say(_End())
         except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
             with suppress(BaseException), unpatched():
@@ -219,7 +184,7 @@ class _Child:
         while data:
             data = data[os.write(self._writer, data) :]
 
-    def listen(self, page: Page, limit: Callable[[], float]) -> Generator[Any, None, bool]:
+    def listen(self, limit: Callable[[], float]) -> Generator[Any, None, bool]:
         """Yield what the child says; return whether it said that it is done."""
         buffer = bytearray()
         while True:
@@ -234,58 +199,99 @@ class _Child:
                 if isinstance(message, _Broken):
                     raise AuditBrokeError(message.breakdown)
                 yield message
-            remaining = page.since + limit() - time.perf_counter()
+            remaining = self._page.remaining(limit() + self._lost)
             if remaining <= 0 and not self._gone():
-                self._hung = time.perf_counter() - page.since
+                self._hung = self._page.seconds()
                 return False
-            if is_readable(self._reader, min(max(remaining, 0.01), 0.25)):
+            if self._wait_for_word(min(max(remaining, 0.01), _LOOKS)):
                 data = os.read(self._reader, 1 << 16)
                 if not data:
                     return False
                 buffer += data
-            elif self._gone():  # a grandchild may hold the pipe open
+            elif self._gone() or self._stopped in foreground.STOPS:  # a grandchild may hold the pipe open
                 return False
+            beat()
+
+    def _wait_for_word(self, seconds: float) -> bool:
+        """Wait until the child says something, or for so long; tell whether it does."""
+        began = time.perf_counter()
+        readable = is_readable(self._reader, seconds)
+        late = time.perf_counter() - began - seconds
+        if late > _LOOKS:  # this process was stopped, as by Ctrl-Z, and the child may have been
+            self._lost += late
+        return readable
 
     def _gone(self) -> bool:
         if self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+            pid, status = os.waitpid(self.pid, os.WNOHANG | _STOPS)
+            if pid and os.WIFSTOPPED(status):
+                self._stopped = os.WSTOPSIG(status)
+            elif pid and os.WIFCONTINUED(status):
+                self._stopped = 0
+            elif pid:
                 self._status = status
         return self._status is not None
 
     def death(self, name: Callable[[str], str]) -> Death:
-        if self._hung:
-            with suppress(ProcessLookupError):
-                kill(self.pid, signal.SIGABRT)  # faulthandler writes where it hangs
+        if self._status is None and self._stopped in foreground.STOPS:
+            return Death("terminal", _USES[signal.Signals(self._stopped).name], self._stack(name))
+        if not self._hung:
             self._wait(GRACE)
-            return Death("hang", f"no end after {self._hung:.1f} s", stack_of(self._report, name))
+            status = os.waitstatus_to_exitcode(self._status) if self._status is not None else 0
+            return Death("crash", ending(status), stack_of(self._report, name) if status < 0 else ())
+        if self._page.looks:
+            return Death("look", f"the audit's own look at what a run left took longer than {LOOK:.0f} s", ())
+        detail = f"no end after {self._hung:.1f} s"
+        if self._stopped:
+            detail += f", stopped by {_name_of(self._stopped)}"
+        elif stopped := [each.pid for each in descendants.below(self.pid) if descendants.is_stopped(each.pid)]:
+            detail += f", as its child {descendants.name_of(stopped[0])} is stopped"
+            if foreground.settings() is not None:
+                return Death("terminal", f"{detail}: it uses the terminal, or waits to be continued", self._stack(name))
+        return Death("hang", detail, self._stack(name))
+
+    def _stack(self, name: Callable[[str], str]) -> tuple[Frame, ...]:
+        """End the child; return where it was."""
+        with suppress(ProcessLookupError):
+            kill(self.pid, signal.SIGABRT)  # faulthandler writes where it is
+            kill(self.pid, signal.SIGCONT)  # if it is stopped
         self._wait(GRACE)
-        status = os.waitstatus_to_exitcode(self._status) if self._status is not None else 0
-        return Death("crash", ending(status), stack_of(self._report, name) if status < 0 else ())
+        return stack_of(self._report, name)
 
     def _wait(self, seconds: float) -> None:
         until = time.perf_counter() + seconds
         while not self._gone() and time.perf_counter() < until:
             time.sleep(0.005)
 
-    def kill(self) -> None:
-        """End the child and all that it made, whatever state it is in."""
+    def kill(self, terminal: foreground.Settings | None = None) -> None:
+        """End the child and all that it made, whatever state it is in; give the terminal its settings again."""
         with all_blocked():
             if self.pid:
-                with suppress(OSError):
-                    if self._leader:
-                        os.killpg(self.pid, signal.SIGKILL)
-                if self._status is None:
-                    with suppress(OSError):
-                        kill(self.pid, signal.SIGKILL)
-                    with suppress(OSError):
-                        os.waitpid(self.pid, 0)
+                self._kill()
+                foreground.put_back(terminal)
             for descriptor in (self._reader, self._writer):
                 if descriptor != -1:
                     os.close(descriptor)
             self._reader = self._writer = -1
             self._report.close()
             self.pid = 0
+
+    def _kill(self) -> None:
+        family: list[Process] = []
+        if self._before is None:
+            family = descendants.below(self.pid)  # while they have their parents
+            with suppress(OSError):
+                if self._leader:
+                    os.killpg(self.pid, signal.SIGKILL)
+        if self._status is None:
+            with suppress(OSError):
+                kill(self.pid, signal.SIGKILL)
+            with suppress(OSError):
+                os.waitpid(self.pid, 0)
+        for process in family:
+            process.kill()
+        if self._before is not None:
+            descendants.end_new(self._before)
 
 
 class _Orphan(_Child):
@@ -329,13 +335,22 @@ def is_readable(descriptor: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
+_STOPS: int = getattr(os, "WUNTRACED", 0) | getattr(os, "WCONTINUED", 0)
+_USES = {
+    "SIGTTIN": "it reads from the terminal, which would wait for the user in each run",
+    "SIGTTOU": "it changes the terminal with SIGTTOU handled by default, in the background",
+}
+
+
 def ending(status: int) -> str:
     """Return in words how a process ended: by an exit status or, below 0, by a signal."""
-    if status >= 0:
-        return f"the process exited with status {status}"
+    return f"the process exited with status {status}" if status >= 0 else f"killed by {_name_of(-status)}"
+
+
+def _name_of(signum: int) -> str:
     with suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"
+        return signal.Signals(signum).name
+    return f"signal {signum}"
 
 
 def stack_of(report: IO[bytes], name: Callable[[str], str]) -> tuple[Frame, ...]:
@@ -369,25 +384,6 @@ class _Broken:
     """The child's last word if the audit itself failed."""
 
     breakdown: Breakdown
-
-
-_PR_SET_PDEATHSIG = 1
-
-
-@lru_cache(maxsize=1)
-def _libc() -> Any:
-    import ctypes
-
-    return ctypes.CDLL(None)
-
-
-def die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when ``parent`` ends (prctl(2); Linux only)."""
-    if sys.platform == "linux":
-        with suppress(Exception):
-            _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        kill(getpid(), signal.SIGKILL)
 
 
 class MakesRuns(Protocol):
@@ -453,7 +449,7 @@ class Forked:
         """Make runs in one worker; return how many it told of, and in which it died, if it did."""
         page = Page()
         work = partial(self._work, requests, last, page, hold)
-        children = in_child(work, page, lambda: self._limit(page), leader=False, name=self.name)
+        children = in_child(work, page, lambda: self._limit(page), leader=OWN_GROUPS, name=self.name)
         told = 0
         grandchildren: frozenset[Process] = frozenset()
         try:
@@ -492,6 +488,7 @@ class Forked:
         others = processes()
         self.conditions.begin()
         first = self.run(None, lambda: None)  # what a process does the first time only
+        page.pause()
         if self.conditions.renewing:
             say(_Made(processes() - others))
         if first.passed:
@@ -512,6 +509,7 @@ class Forked:
         for turn, request in enumerate(requests):
             page.begin(turn)
             ran = _made(self.run, request, page.strike)
+            page.pause()
             if getpid() != owner:  # a child that the code under test forked and lost
                 kill(getpid(), signal.SIGKILL)
             held.append(ran)
@@ -524,6 +522,7 @@ class Forked:
             if _is_to_be_followed(self.conditions, request, requests[turn + 1 :]):
                 page.begin(turn + 1)
                 following = self.run(None, lambda: None)
+                page.pause()
                 if not following.passed:
                     held.append(following)
                     break

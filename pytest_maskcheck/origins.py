@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts.base import line_of, stack
 from pytest_maskcheck.raised import is_harness
 from pytest_maskcheck.results import Frame, Origin
+from pytest_maskcheck.stopwatch import own_time
 from pytest_maskcheck.unpatched import time
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class Watch:
 
     def _look(self, frame: FrameType) -> None:
         begun = time.perf_counter()
-        now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
+        with own_time:
+            now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
         origin = self._origin(frame) if new else None

@@ -44,6 +44,7 @@ from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
+from pytest_maskcheck.stopwatch import own_time, their_time
 from pytest_maskcheck.unpatched import signal, threading, time
 from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 
@@ -184,7 +185,8 @@ class Runner:
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
         ran.complaints = {kind.name: kind.complaint for kind in self.kinds if kind.complaint}
-        ran.state = self.look()
+        with own_time:
+            ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
             strike.fired and not hit.is_suspended and strike.context != hit.context
@@ -208,7 +210,8 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        befores = together.snapshot(still=self.still)
+        with own_time:
+            befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)
         with _quiet(ran):
@@ -230,12 +233,13 @@ class Runner:
             ):  # a child forked by the code under test and lost: it would go on with the session
                 kill(getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
-            try:
-                if self.here and self._is_users_own(ran.strike, error):
-                    raise self._presentable(error, ran.strike)
-                self._readings(ran, befores, error, watch)
-            finally:
-                together.finish(befores)
+            with own_time:
+                try:
+                    if self.here and self._is_users_own(ran.strike, error):
+                        raise self._presentable(error, ran.strike)
+                    self._readings(ran, befores, error, watch)
+                finally:
+                    together.finish(befores)
 
     def _caught(self, catching: Catching) -> Caught | None:
         """Return who caught the interrupt, if it was caught."""
@@ -351,7 +355,8 @@ class Runner:
         parts: dict[Identity, set[Identity]] = {}
         for leftover in last:
             if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
-                owners[leftover.kind].repair(leftover)
+                with their_time:
+                    owners[leftover.kind].repair(leftover)
                 collect_garbage()
                 vanished = remaining - {other.identity for other in self._settled(befores, settling)}
                 remaining -= vanished
@@ -369,7 +374,8 @@ class Runner:
         if self.guarantees is None or not self.guarantees.asked:
             return first, set()
         before = {found.identity for found in self._read(befores)} if first else set()
-        ran.broken = self.guarantees.check(returned=returned)
+        with their_time:
+            ran.broken = self.guarantees.check(returned=returned)
         made = {found.identity for found in self._read(befores)} - before if first else set()
         self.guarantees.forget()
         if first and returned:
@@ -379,9 +385,10 @@ class Runner:
 
     def _let_go(self) -> None:
         """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
-        collect_garbage()
-        self.target.forget()
-        collect_garbage()
+        with their_time:  # finalizers are called
+            collect_garbage()
+            self.target.forget()
+            collect_garbage()
 
     def _repair(self, leftovers: list[Leftover], *, interrupted: bool) -> None:
         """Undo what is left; of what the process takes with it only where the process stays.
@@ -393,7 +400,8 @@ class Runner:
             kinds = {name: kind for name, kind in kinds.items() if not kind.serves}
         for leftover in leftovers:
             if leftover.kind in kinds:
-                kinds[leftover.kind].repair(leftover)
+                with their_time:
+                    kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
         return self.together().compare(befores)

@@ -93,7 +93,7 @@ class Ran(Packed):
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
         seconds: duration of the body.
-        died: how the process ended within this run (``hang``, ``crash``), and ``detail``; ``""`` if it lives.
+        died: how the process ended within this run (see :class:`.isolation.Death`), and ``detail``; ``""`` if it lives.
         complaints: kinds that cannot be asked any more, each with the reason.
         state: what modules kept afterwards, if the runner was to look.
         whole: the run was not to be interrupted.

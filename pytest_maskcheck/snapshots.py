@@ -31,10 +31,12 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
 from pytest_maskcheck.breakdown import AuditBrokeError
+from pytest_maskcheck.descendants import die_with
 from pytest_maskcheck.interrupts import Strike
-from pytest_maskcheck.isolation import GRACE, Death, Page, die_with, ending, in_child, is_readable, stack_of
+from pytest_maskcheck.isolation import GRACE, OWN_GROUPS, Death, ending, in_child, is_readable, stack_of
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.stopwatch import Page, own_time, watched_on
 from pytest_maskcheck.unpatched import os, signal, time
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ class Snapshots:
         def work(say: Callable[[object], None]) -> None:
             _Forward(self, points, last, page, say).go()
 
-        said = in_child(work, page, lambda: self.limit, leader=False, name=self.name)
+        said = in_child(work, page, lambda: self.limit, leader=OWN_GROUPS, name=self.name)
         try:
             with closing(said):
                 while True:
@@ -193,8 +195,9 @@ class _Forward:
     def go(self) -> None:
         """Go forward; return only in the process that does, when all children have ended."""
         self._page.begin(0)
-        self._snapshots.is_usual()  # what it does the first time only
-        self._outside = effects.Outside()
+        with own_time:
+            self._snapshots.is_usual()  # what it does the first time only
+            self._outside = effects.Outside()
         ran = self._snapshots.forward(self._points, self._forks, self._struck, self._listen)
         if self._mine is not None:
             self._tell(ran)
@@ -234,6 +237,7 @@ class _Forward:
             return False
         die_with(self._pid)
         self._mine = slot
+        watched_on(slot.page)
         faulthandler.enable(slot.report, all_threads=True)
         self._outside.own_positions()
         return True
@@ -249,16 +253,18 @@ class _Forward:
         if is_readable(self._reader, _PAUSE):
             read(self._reader, 64)
         for slot in self._slots:
-            if slot.pid and not self._ended(slot):
-                hung = time.perf_counter() - slot.page.since
-                if hung > self._snapshots.limit and not slot.page.done:
-                    self._abort(slot.pid)
-                    self._died(slot, "hang", f"no end after {hung:.1f} s")
+            if not slot.pid or self._ended(slot) or slot.page.done:
+                continue
+            if slot.page.remaining(self._snapshots.limit) < 0:
+                hung = slot.page.seconds()
+                self._abort(slot.pid)
+                self._died(slot, "hang", f"no end after {hung:.1f} s")
 
     @staticmethod
     def _abort(pid: int) -> None:
         """End a child that hangs; give it time to write down where."""
         kill(pid, signal.SIGABRT)
+        kill(pid, signal.SIGCONT)  # if it is stopped
         until = time.perf_counter() + GRACE
         while time.perf_counter() < until:
             if waitpid(pid, WNOHANG)[0]:
@@ -303,7 +309,9 @@ class _Forward:
         slot = self._mine
         assert slot is not None
         again = None
-        if not self._last(self._points[slot.position], ran) and not self._snapshots.is_usual():
+        with own_time:
+            ends = self._last(self._points[slot.position], ran) or self._snapshots.is_usual()
+        if not ends:
             slot.page.begin(_RETRY)
             again = self._snapshots.again()
         slot.page.finish()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import cleanup, fingerprint, points, signals, strategy
+from pytest_maskcheck import cleanup, descendants, fingerprint, points, signals, strategy
 from pytest_maskcheck.audit import Judge, Rules, leftovers, trouble
 from pytest_maskcheck.auditor import Auditor, Refused
 from pytest_maskcheck.first_use import FirstPlan, FirstRuns, key_of, keys_of
@@ -19,7 +19,7 @@ from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.base import nothing
 from pytest_maskcheck.interrupts.outside import Outside
-from pytest_maskcheck.isolation import Forked, InProcess, Page, in_child
+from pytest_maskcheck.isolation import OWN_GROUPS, Forked, InProcess, in_child
 from pytest_maskcheck.messages import (
     Allows,
     Dealt,
@@ -42,6 +42,7 @@ from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
+from pytest_maskcheck.stopwatch import Page
 from pytest_maskcheck.unpatched import gc, os, signal, time
 from pytest_maskcheck.usual import Usual
 
@@ -179,6 +180,7 @@ class Work:
         self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
         self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
         self._auditor.watch = self._ledger.watch
+        self._auditor.limit, self._auditor.seconds = self.limit, order.seconds
         self._recording = Recording()
         self._failed: set[str] = set()
         roots = partial(kept_values, item)
@@ -201,6 +203,11 @@ class Work:
         self._notes: list[str] = []
         self._written = 0
         self._outline = outline(order)
+
+    @property
+    def short(self) -> Callable[[str], str]:
+        """What shortens names of files for reports."""
+        return self._names.short
 
     def inherited_mask(self) -> frozenset[int]:
         """Return the signals that this process blocks because whoever started pytest did.
@@ -233,8 +240,10 @@ class Work:
         self.runner.here = True
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
+                descendants.adopt()
                 self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
             finally:
+                descendants.adopt(wanted=False)
                 self._target.close()
                 gc.unfreeze()
 
@@ -306,7 +315,7 @@ class Work:
 
         page = Page()
         try:
-            with closing(in_child(find, page, lambda: self.limit + 100 * order.seconds, leader=False)) as said:
+            with closing(in_child(find, page, lambda: self.limit + 100 * order.seconds, leader=OWN_GROUPS)) as said:
                 planned: FirstPlan | str = next(said, "its process ended")
         finally:
             page.close()

@@ -12,7 +12,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_maskcheck import effects, fingerprint
+from pytest_maskcheck import descendants, effects, fingerprint
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.isolation import Forked
 from pytest_maskcheck.results import Audit, Point
@@ -644,7 +644,7 @@ def test_a_process_that_does_not_begin_well_is_spoiled():
 @pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
 def test_children_of_a_worker_are_ended_after_it():
     """Whether it came to its end or not."""
-    spawned: set[effects.Process] = set()
+    spawned: set[descendants.Process] = set()
 
     def run(request, struck):
         return Ran(Strike(fired=request is not None))

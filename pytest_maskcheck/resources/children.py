@@ -1,4 +1,8 @@
-"""Child processes: running ones, and those that ended and were not waited for."""
+"""Child processes: running ones, those that ended and were not waited for, and those that have lost their parent.
+
+Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.descendants`); one that still runs is left
+behind like a child. One that ends is no zombie of the test's, as process 1 would wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
+from pytest_maskcheck.descendants import has_ended, is_older, lost
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import builtin_open, os, signal, threading, time
 
@@ -16,7 +21,7 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
 _look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID else lambda: None
 _NONE: frozenset[int] = frozenset()
 _PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
-_SECONDS = 0.5  # that a dropped child gets to end
+_SECONDS = 0.5  # that a dropped child, or one that has lost its parent, gets to end
 _SOME = -1  # a running child whose number the system does not tell
 
 
@@ -34,19 +39,21 @@ class Children(Kind):
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
-        self._hopeless: set[int] = set()  # dropped children that have had their time
+        self._hopeless: set[int] = set()  # those that have had their time
 
     def snapshot(self) -> frozenset[int]:
         try:
             ended = _look()  # looks and does not reap
         except ChildProcessError:
-            return _NONE
-        return self._pids(ended)
+            return lost()
+        return self._pids(ended) | lost()
 
     def compare(self, before: object) -> list[Leftover]:
         left = self.snapshot() - cast("frozenset[int]", before)
         if left:
             left -= self._waited_for(left)
+            left -= self._ending(left & lost())
+            left = frozenset(pid for pid in left if not is_older(pid))
         return [self._leftover(pid) for pid in sorted(left)]
 
     def _waited_for(self, pids: frozenset[int]) -> frozenset[int]:
@@ -67,6 +74,16 @@ class Children(Kind):
                 return dropped - running
             time.sleep(0.001)
 
+    def _ending(self, pids: frozenset[int]) -> frozenset[int]:
+        """Return those of ``pids``, which have lost their parent, that end by themselves; each gets the time to do so, once."""
+        until = time.perf_counter() + _SECONDS
+        while True:
+            running = frozenset(pid for pid in pids if not has_ended(pid))
+            if running <= self._hopeless or time.perf_counter() > until:
+                self._hopeless |= running
+                return pids - running
+            time.sleep(0.001)
+
     def _pids(self, ended: Any) -> frozenset[int]:
         if not os.path.exists(f"{self.tasks}/{threading.get_native_id()}/children"):
             return frozenset({_SOME if ended is None else ended.si_pid})
@@ -79,8 +96,11 @@ class Children(Kind):
     def _leftover(self, pid: int) -> Leftover:
         if pid == _SOME:
             return Leftover(self.name, "running", "a child process is still running", pid)
+        orphan = pid in lost()
         program, command = _described(pid)
-        ending = "ended and was not waited for" if _ended(pid) else "is still running"
+        ending = "ended and was not waited for" if not orphan and _ended(pid) else "is still running"
+        if orphan:
+            ending += ", and its parent is gone"
         return Leftover(self.name, self.surroundings.text(program), f"child {pid} ({command}) {ending}", pid)
 
     def repair(self, leftover: Leftover) -> bool:
@@ -88,7 +108,7 @@ class Children(Kind):
         if pid == _SOME:
             return False
         try:
-            if not _ended(pid):
+            if pid in lost() or not _ended(pid):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         except ChildProcessError:
@@ -133,7 +153,7 @@ def _described(pid: int) -> tuple[str, str]:
     """Return the name of the program and its command line; a process that ended has only a name left."""
     words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
     for _ in range(_PATIENCE):
-        if words[0] or _ended(pid):
+        if words[0] or has_ended(pid):
             break
         time.sleep(0.0002)  # amid its exec it has the new memory and still the old name
         words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_maskcheck.plain import described, is_text, quoted
 from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.stopwatch import their_time
 
 if TYPE_CHECKING:
     from pytest_maskcheck.hooks import Resource
@@ -116,7 +117,8 @@ class Own(Kind):
         if self.complaint:
             return otherwise
         try:
-            return call()
+            with their_time:
+                return call()
         except Exception as error:  # noqa: BLE001  (somebody else's code)
             self.complaint = (
                 f"resource {self.name} of the plugin {self._plugin} is looked at no more: "

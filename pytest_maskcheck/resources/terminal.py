@@ -2,6 +2,8 @@
 
 While pytest captures output, what the code under test writes ends in files or buffers. What it writes there during a run is
 searched for the escape sequences by which programs switch a terminal to another mode and back.
+
+A terminal that others have at present, as pytest is in the background, is theirs: its settings are not looked at.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+from pytest_maskcheck.foreground import TERMINAL, is_others
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
 from pytest_maskcheck.unpatched import os
 
-_TERMINAL = "/dev/tty"
 _STANDARD = (0, 1, 2)
 _OUTPUT = (1, 2)
 _UNINTERRUPTED = 2  # runs after ``prepare``
@@ -58,6 +60,7 @@ class Terminal(State[_Reading]):
 
     name = "terminal"
     repeatable = False
+    outlives = True
 
     def __init__(self) -> None:
         self.switches = False
@@ -133,7 +136,7 @@ def _blocking(fd: int) -> bool | None:
         return None
 
 
-_NAMES = (_TERMINAL, *map(str, _STANDARD))
+_NAMES = (TERMINAL, *map(str, _STANDARD))
 
 
 def _settings(names: tuple[str, ...]) -> dict[str, Any]:
@@ -142,17 +145,17 @@ def _settings(names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         with suppress(OSError, termios.error), _opened(name) as fd:
-            if os.isatty(fd):
+            if os.isatty(fd) and not is_others(fd):
                 found[name] = termios.tcgetattr(fd)
     return found
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[int]:
-    if name != _TERMINAL:
+    if name != TERMINAL:
         yield int(name)
         return
-    fd = os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    fd = os.open(TERMINAL, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
     try:
         yield fd
     finally:

@@ -1,0 +1,230 @@
+"""Processes that a run has started, wherever they went: children, their children, and those that left parent, group and session.
+
+A daemon is made by a child that ends: its own child is nobody's then, and goes to the next ancestor that has asked for such
+(``PR_SET_CHILD_SUBREAPER``, prctl(2)), or to process 1. The auditing process asks, so that it gets all that its workers leave,
+can show it to them as leftovers of their runs, and can end it.
+
+Rules:
+
+1. Workers ask for nothing: code under test that waits for any child meets its own only.
+2. A process is known by its number and by when it began, as numbers are used again.
+3. What is older than the run is not the run's: it may have lost its parent meanwhile.
+4. The tracker of ``multiprocessing`` removes what others have left; it ends by itself, and gets the time to.
+
+What does not work: without prctl (Linux only) a daemon is not seen, and outlives the audit. If pytest is killed by SIGKILL, the kernel
+ends the auditing processes, and not what left them.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pytest_maskcheck.unpatched import builtin_open, os, signal, time
+
+try:
+    from resource import RUSAGE_CHILDREN, getrusage
+except ImportError:  # Windows
+    _reaped: Any = lambda: 1  # noqa: E731
+else:
+
+    def _reaped() -> int:
+        """Return a number that is 0 while this process has waited for no child."""
+        return getrusage(RUSAGE_CHILDREN).ru_minflt
+
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_TRACKER = b"multiprocessing.resource_tracker"
+_PATIENCE = 1.0
+"""Seconds that a process gets to end, by itself or once it is killed."""
+_ROUNDS = 50
+_TASKS = "/proc/{}/task"
+HAS_CHILDREN = os.path.exists("/proc/self/task") and sys.platform == "linux"
+_TICKS = os.sysconf("SC_CLK_TCK") if HAS_CHILDREN else 1
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, told from a later one with the same id by when it began.
+
+    Parameters:
+        pid: its id.
+        began: in ticks of the system.
+    """
+
+    pid: int
+    began: int
+
+    def kill(self) -> None:
+        """End the process if it is still there."""
+        if began(self.pid) == self.began:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+class _Adopter:
+    """Which process gets those that lose their parent.
+
+    Attributes:
+        pid: its id; 0: none that this process knows.
+        since: when it began to, in ticks of the system.
+    """
+
+    __slots__ = ("pid", "since")
+
+    def __init__(self) -> None:
+        self.pid = self.since = 0
+
+
+_adopter = _Adopter()
+
+
+@lru_cache(maxsize=1)
+def _libc() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
+def _prctl(option: int, argument: int) -> bool:
+    if sys.platform == "linux":
+        with suppress(Exception):
+            return not _libc().prctl(option, argument, 0, 0, 0)
+    return False
+
+
+def die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when ``parent`` ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def adopt(*, wanted: bool = True) -> None:
+    """Ask for the processes below this one that lose their parent; or do so no more."""
+    if _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted)):
+        _adopter.pid, _adopter.since = (os.getpid(), ticks()) if wanted else (0, 0)
+
+
+def adopts() -> bool:
+    """Tell whether this process gets those that lose their parent."""
+    return _adopter.pid == os.getpid()
+
+
+def lost() -> frozenset[int]:
+    """Return the children of the process that gets what this one's children leave; nothing while this one had none."""
+    if not _adopter.pid or not _reaped() or adopts():
+        return _NONE
+    return frozenset(_children_of_thread(_adopter.pid, str(_adopter.pid))) - {os.getpid()}
+
+
+def children_of(pid: int | str = "self") -> frozenset[int]:
+    """Return the children of a process, those that it adopted included."""
+    try:
+        threads = os.listdir(_TASKS.format(pid))
+    except OSError:
+        return _NONE
+    return frozenset(child for thread in threads for child in _children_of_thread(pid, thread))
+
+
+def _children_of_thread(pid: int | str, thread: str) -> list[int]:
+    return [*map(int, _read(f"{_TASKS.format(pid)}/{thread}/children").split())]
+
+
+def processes() -> frozenset[Process]:
+    """Return the children of this process."""
+    return frozenset(Process(pid, began(pid)) for pid in children_of())
+
+
+def below(pid: int) -> list[Process]:
+    """Return the children of a process, their children, and so on."""
+    found: list[Process] = []
+    queue = [pid]
+    while queue:
+        for child in children_of(queue.pop()):
+            found.append(Process(child, began(child)))
+            queue.append(child)
+    return found
+
+
+def end_all() -> None:
+    """End all children of this process, which is about to end; trackers end with it."""
+    end_new(frozenset(pid for pid in children_of() if _is_tracker(pid)))
+
+
+def _is_tracker(pid: int) -> bool:
+    return _TRACKER in _read(f"/proc/{pid}/cmdline")
+
+
+def end_new(before: frozenset[int]) -> None:
+    """End the children that this process has got since it had those ``before``, and wait for them."""
+    for _ in range(_ROUNDS):  # the end of one may bring its children
+        new = children_of() - before
+        if not new:
+            return
+        for pid in new:
+            if not (_is_tracker(pid) and _waited_for(pid)):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                _waited_for(pid)
+
+
+def _waited_for(pid: int) -> bool:
+    """Wait for a child, for a while; tell whether it has ended."""
+    until = time.perf_counter() + _PATIENCE
+    while time.perf_counter() < until:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return True
+        except ChildProcessError:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped, as by SIGSTOP."""
+    return _stat(pid)[:1] == [b"T"]
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has ended, whether its parent has waited for it or not."""
+    return _stat(pid)[:1] in ([], [b"Z"], [b"X"])
+
+
+def is_older(pid: int) -> bool:
+    """Tell whether a process was there before this or another one began to adopt: it is the user's."""
+    return bool(_adopter.since) and 0 <= began(pid) < _adopter.since
+
+
+def name_of(pid: int) -> str:
+    """Return the name of the program that a process runs."""
+    return os.fsdecode(_read(f"/proc/{pid}/comm")).strip() or "process"
+
+
+def began(pid: int) -> int:
+    """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
+    words = _stat(pid)
+    return int(words[19]) if len(words) > 19 else -1
+
+
+def ticks() -> int:
+    """Return the time now, as :func:`began` counts it."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS) if HAS_CHILDREN else 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what the system tells of a process, from its state on."""
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+
+
+def _read(path: str) -> bytes:
+    try:
+        with builtin_open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
