@@ -162,6 +162,10 @@ class _AtOnce:
         self.active = False
         self.found = None
 
+    def forget(self) -> None:
+        """Let go of what was found, which it keeps alive; who asks next looks again."""
+        self.found = None
+
 
 at_once = _AtOnce()
 """Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
