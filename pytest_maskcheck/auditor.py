@@ -124,6 +124,7 @@ class Auditor:
     watch: Callable[[Recording], object] = lambda _: None
     aims: dict[str, Aim] = field(default_factory=dict)
     _frozen_in: int = 0
+    _thawed: bool = False
 
     def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
         """Warm the test up and return its points.
@@ -191,6 +192,7 @@ class Auditor:
         Raises:
             Refused: the test does not pass when it is run again.
         """
+        self._freeze_again()
         return self._uninterrupted(nullcontext())
 
     @arming
@@ -209,12 +211,18 @@ class Auditor:
 
     def freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
+        self._thawed = False
         with at_once:
             for kind in self.runner.together().kinds:
                 kind.prepare()
         self.runner.together().forget()
         collect_garbage()
         gc.freeze()
+
+    def _freeze_again(self) -> None:
+        """Freeze the heap if a watched run has thawed it."""
+        if self._thawed:
+            self.freeze()
 
     def _uninterrupted(self, watching: AbstractContextManager[object]) -> Ran:
         ran = self.runner.run(_watched(watching))
@@ -229,6 +237,7 @@ class Auditor:
 
     def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
         """Make one run: up to ``point``, interrupted there or past a defect of CPython; or, for ``None``, through."""
+        self._freeze_again()
         if isinstance(point, Trace):
             return self._watched_run(point, struck)
         if point is None:
@@ -263,7 +272,7 @@ class Auditor:
         try:
             return self.runner.run(striking, aim.hits, watch=watch)
         finally:
-            self.freeze()  # looking for holders has thawed the heap
+            self._thawed = True  # by looking for holders; most processes end now
 
     def go_forward(
         self,
@@ -294,6 +303,7 @@ class Auditor:
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
+        self._freeze_again()
         tail = Recording(signums=(aim.signum,), outside=True)
         self.watch(tail)
         return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail

@@ -112,7 +112,6 @@ class Acquired(Kind):
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._stay.clear()
-        self._census.settle()
 
     def repair(self, leftover: Leftover) -> bool:
         ident, times = cast("tuple[int, int]", leftover.token)

@@ -114,7 +114,6 @@ class Locks(Kind):
 
     def finish(self, before: object) -> None:  # noqa: ARG002
         self._stay.clear()
-        self._locks.settle()
 
     def repair(self, leftover: Leftover) -> bool:
         for lock in self._locks.alive() + self._rlocks.alive():

@@ -32,6 +32,14 @@ _count: Callable[[], int] = _thread._count  # noqa: SLF001
 _Places = dict[int, tuple[int, int]]
 
 
+def has_other_threads() -> bool:
+    """Tell whether this process has, or may have, threads besides the one that asks, of Python's or not."""
+    try:
+        return len(os.listdir(_TASKS)) > 1
+    except OSError:
+        return True
+
+
 def while_others_move() -> Iterator[None]:
     """Sleep, and yield for another look, as long as another thread may be about to do something; without other threads, never."""
     if not _count():

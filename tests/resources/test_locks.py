@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.resources import patience
-from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources import heap, patience
+from pytest_maskcheck.resources.async_locks import AsyncLocks
+from pytest_maskcheck.resources.heap import Census, at_once
 from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.semaphores import Semaphores
+from pytest_maskcheck.resources.together import Together
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -211,12 +214,38 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
         assert [kind.describe(leftover).key for leftover in kind.compare(before)] == [key]
         assert (gc.get_freeze_count() == 0) is frozen, "thawed only if there is no other way"
         kind.finish(before)
+        Census.settle()
         assert gc.get_freeze_count() > 0
         lock.release()
         assert kind.compare(before) == []
     finally:
         gc.unfreeze()
     assert holder is not None
+
+
+def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To name what is older than the freeze takes the whole heap: it is gone through once, and only if another run begins."""
+    walks = []
+    walk = heap._walk
+    monkeypatch.setattr(heap, "_walk", lambda: walks.append(gc.get_freeze_count()) or walk())
+    store, kinds = Store(), [Locks(), Semaphores(), AsyncLocks()]
+    together = Together(kinds)
+    for kind in kinds:
+        kind.prepare()
+    gc.collect()
+    gc.freeze()
+    try:
+        befores = together.snapshot()
+        with store.lock:
+            assert [kinds[0].describe(leftover).key for leftover in together.compare(befores)] == ["Store.lock"]
+        walks.clear()
+        together.finish(befores)
+        assert walks == [], "this may be the last run of the process"
+        together.snapshot()
+        assert len(walks) == 2, "one look at the whole heap, and one at what is new"
+        assert walks[0] == 0 < walks[1]
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frozen_heap")
@@ -230,6 +259,7 @@ def test_a_lock_made_since_the_freeze_is_not_forgotten_when_the_heap_is_frozen_a
     loose.acquire()
     kind.compare(before)
     kind.finish(before)
+    Census.settle()
     loose.release()
     before = kind.snapshot()
     made.lock.acquire()
