@@ -138,6 +138,7 @@ class Auditor:
     seconds: float = 0.0
     aims: dict[str, Aim] = field(default_factory=dict)
     _frozen_in: int = 0
+    _thawed: bool = False
 
     def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
         """Warm the test up and return its points.
@@ -205,6 +206,7 @@ class Auditor:
         Raises:
             Refused: the test does not pass when it is run again.
         """
+        self._freeze_again()
         return self._uninterrupted(nullcontext())
 
     @arming
@@ -223,6 +225,7 @@ class Auditor:
 
     def freeze(self) -> None:
         """Make later looks at the heap see new objects only."""
+        self._thawed = False
         with own_time:
             with at_once:
                 for kind in self.runner.together().kinds:
@@ -230,6 +233,11 @@ class Auditor:
             self.runner.together().forget()
             collect_garbage()
             gc.freeze()
+
+    def _freeze_again(self) -> None:
+        """Freeze the heap if a watched run has thawed it."""
+        if self._thawed:
+            self.freeze()
 
     def _allowed(self, slower: float) -> AbstractContextManager[None]:
         """Return what gives a run made in this process its time, where it takes so many times that of the ordinary one."""
@@ -249,6 +257,7 @@ class Auditor:
 
     def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
         """Make one run: up to ``point``, interrupted there or past a defect of CPython; or, for ``None``, through."""
+        self._freeze_again()
         if isinstance(point, Trace):
             return self._watched_run(point, struck)
         if point is None:
@@ -285,7 +294,7 @@ class Auditor:
         try:
             return self.runner.run(striking, aim.hits, watch=watch)
         finally:
-            self.freeze()  # looking for holders has thawed the heap
+            self._thawed = True  # by looking for holders; most processes end now
 
     def go_forward(
         self,
@@ -316,6 +325,7 @@ class Auditor:
 
     def follow(self, aim: Aim) -> tuple[Ran, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
+        self._freeze_again()
         tail = Recording(signums=(aim.signum,), outside=True)
         self.watch(tail)
         with self._allowed(_RECORDED):

@@ -39,7 +39,9 @@ from pytest_maskcheck.raised import (
     may_interrupt,
     traceback_of,
 )
+from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Caught, Ran
@@ -285,7 +287,8 @@ class Runner:
         first = self._read(befores)
         if first:
             others = threading.active_count() > 1  # which may be about to close what is theirs
-            ending = {kind.name for kind in self.kinds if kind.ends or (others and (kind.settles or kind.owns))}
+            ending = {kind.name for kind in self.kinds if kind.ends or (others and kind.owns)}
+            ending |= self._settling() if others else set()
             first = self._settled(befores, ending)
         returned = error is None
         if error is not None:
@@ -304,7 +307,7 @@ class Runner:
         if not first:
             return
         self._let_go()
-        settling = {kind.name for kind in self.kinds if kind.settles}
+        settling = self._settling()
         second = [found for found in self._settled(befores, settling) if found.identity not in made]
         del test
         self._let_go()
@@ -313,13 +316,7 @@ class Runner:
         kept = {leftover.identity for leftover in last}
         kept |= {leftover.identity for leftover in second if leftover.kind in gone}
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
-        kinds = {kind.name: kind for kind in self.kinds}
-        described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
-        if watch is not None:
-            for identity, leftover in described.items():
-                if sighting := watch.sighting(leftover, at_once=not ran.strike.in_turn()[0].waits):
-                    held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
-                    ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
+        described = self._described(ran, found, kept, watch)
         interrupted = ran.strike.in_turn()[0].fired
         parts = self._parts(befores, last) if interrupted else {}
         ran.folded = bool(parts)
@@ -334,6 +331,21 @@ class Runner:
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
         ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
         self._repair(last, interrupted=interrupted)
+
+    def _described(
+        self, ran: Ran, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None
+    ) -> dict[Identity, Leftover]:
+        """Return leftovers under the best names that can be found; note in a watched run how they came to be."""
+        kinds = {kind.name: kind for kind in self.kinds}
+        with at_once:
+            described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
+            if watch is None:
+                return described
+            for identity, leftover in described.items():
+                if sighting := watch.sighting(leftover, at_once=not ran.strike.in_turn()[0].waits):
+                    held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
+                    ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
+        return described
 
     def _told_with(self, dropped: list[Leftover], others: Iterable[Leftover]) -> set[Identity]:
         """Return what need not be told besides what reference counting released: its descriptors, and the warnings about it."""
@@ -350,7 +362,7 @@ class Runner:
     def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
         """Undo what may own other leftovers, one after the other; return what vanished with each."""
         owners = {kind.name: kind for kind in self.kinds if kind.owns}
-        settling = {kind.name for kind in self.kinds if kind.settles}
+        settling = self._settling()
         remaining = {leftover.identity for leftover in last}
         parts: dict[Identity, set[Identity]] = {}
         for leftover in last:
@@ -412,15 +424,27 @@ class Runner:
             self._together = Together(self.kinds)
         return self._together
 
+    def _settling(self) -> set[str]:
+        """Return the kinds of which something may vanish by itself now."""
+        alone = not has_other_threads()
+        return {kind.name for kind in self.kinds if kind.settles and not (alone and kind.settled_by_threads)}
+
     def _settled(self, befores: list[object], settling: Collection[str]) -> list[Leftover]:
-        """Read again until nothing is left of these kinds, which may vanish by itself."""
+        """Return what is left when what may vanish by itself, of these kinds, has had the time to.
+
+        Meanwhile only those kinds are asked of which something is left; then all, as other threads may have closed something else.
+        """
         found = self._read(befores)
+        waited_for = {leftover.kind for leftover in found} & {*settling}
+        if not waited_for:
+            return found
         for pause in _PATIENCE:
-            if not any(leftover.kind in settling for leftover in found):
-                break
             time.sleep(pause)
-            found = self._read(befores)
-        return found
+            some = self.together().compare_some(befores, waited_for)
+            waited_for = {leftover.kind for leftover in some}
+            if not some:
+                break
+        return self._read(befores)
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)

@@ -7,16 +7,18 @@ import os
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck import run as run_module
 from pytest_maskcheck.auditor import _watched
 from pytest_maskcheck.points import Names
 from pytest_maskcheck.raised import is_interrupt
-from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.runs import Ran
 
@@ -30,8 +32,15 @@ def thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str] | None = None, only: str = "") -> Ran:
-    """Run a body once, uninterrupted but for what it raises itself."""
+def run(
+    body: Callable[[], object],
+    *,
+    here: bool = True,
+    places: dict[str, str] | None = None,
+    only: str = "",
+    asked: Counter[str] | None = None,
+) -> Ran:
+    """Run a body once, uninterrupted but for what it raises itself; count in ``asked`` how often each kind compares."""
 
     class Target:
         """A plain callable."""
@@ -50,8 +59,20 @@ def run(body: Callable[[], object], *, here: bool = True, places: dict[str, str]
     kinds = tuple(kind for kind in default_kinds(surroundings) if only in {"", kind.name})
     for kind in kinds:
         kind.prepare()
+        if asked is not None:
+            kind.compare = _counting(kind, asked)  # type: ignore[method-assign]
     runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
     return runner.run(_watched(nullcontext()))
+
+
+def _counting(kind: Kind, asked: Counter[str]) -> Callable[[object], list[Leftover]]:
+    compare = kind.compare
+
+    def counted(before: object) -> list[Leftover]:
+        asked[kind.name] += 1
+        return compare(before)
+
+    return counted
 
 
 def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
@@ -96,6 +117,34 @@ def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
     assert found(run(body)) == (["fd", "lock"], [])
     assert not LOCK.locked()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
+    """While an open descriptor has time to be closed by another thread, no other kind is asked; a last look asks all."""
+
+    def body() -> None:
+        os.open(os.devnull, os.O_RDONLY)
+        LOCK.acquire()
+
+    end, asked = threading.Event(), Counter[str]()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        assert found(run(body, asked=asked)) == (["fd", "lock"], [])
+    finally:
+        end.set()
+        thread.join()
+    others = {number for name, number in asked.items() if name != "fd"}
+    assert max(others) <= 7, "once, and twice for each of three readings"
+    assert asked["fd"] >= max(others) + 15
+
+
+def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another thread an open descriptor stays open."""
+    slept: list[float] = []
+    monkeypatch.setattr(run_module.time, "sleep", slept.append)
+    assert found(run(lambda: os.open(os.devnull, os.O_RDONLY), only="fd")) == (["fd"], [])
+    assert slept == []
 
 
 def test_what_only_a_frame_holds_is_dropped() -> None:

@@ -1,4 +1,8 @@
-"""What the kinds for locks and semaphores share: objects, new and old, of which somebody takes and gives back."""
+"""What the kinds for locks and semaphores share: objects, new and old, of which somebody takes and gives back.
+
+Another thread may give back what this one took: that of a pool, which is about to tell that it has nothing to do. What
+is missing is looked at again while other threads move, and when nothing of ours keeps it alive.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, Family, name_of
+from pytest_maskcheck.resources.heap import Census, Family, at_once, name_of
+from pytest_maskcheck.resources.patience import while_others_move
 from pytest_maskcheck.untrusted import attempt
 
 _Counts = dict[int, tuple["weakref.ref[object]", Any]]
@@ -25,8 +30,12 @@ class Acquired(Kind):
 
     family: ClassVar[Family]
 
+    own: ClassVar[bool] = False
+    """True if ``count`` is of what this thread took, and no other one can give it back."""
+
     def __init__(self) -> None:
         self._census = Census(self.family.made)
+        self._stay: set[object] = set()  # tokens of what no thread gave back while there was time
 
     @abstractmethod
     def count(self, thing: Any) -> Any:
@@ -61,15 +70,37 @@ class Acquired(Kind):
         return {id(thing): (weakref.ref(thing), count) for thing, count in counted} if counted else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
+        found = self._taken(cast("_Counts", before))
+        if found and not self.own:
+            found = self._settled(found, cast("_Counts", before))
+        return [self._leftover(thing, times) for thing, times in found]
+
+    def _taken(self, before: _Counts) -> list[tuple[Any, int]]:
+        """Return what was acquired since the snapshot, and how often."""
         found = []
         for thing, _ in self._counted():
-            ref, former = cast("_Counts", before).get(id(thing), (None, None))
+            ref, former = before.get(id(thing), (None, None))
             times = attempt(partial(self.more, thing, former if ref is not None and ref() is thing else None), 0)
             if times > 0:
-                key = name_of(thing, self.noun)
-                detail = f"{attempt(partial(self.told, thing, times), self.noun)}: {key}"
-                found.append(Leftover(self.name, key, detail, (id(thing), times)))
+                found.append((thing, times))
         return found
+
+    def _settled(self, found: list[tuple[Any, int]], before: _Counts) -> list[tuple[Any, int]]:
+        """Look again until other threads, if they move, had time to give back what they will."""
+        waiting = while_others_move()
+        while any((id(thing), times) not in self._stay for thing, times in found):
+            found.clear()  # it may have been that of a thread alone
+            at_once.forget()
+            ended = next(waiting, self) is self
+            found = self._taken(before)
+            if ended:
+                self._stay |= {(id(thing), times) for thing, times in found}
+        return found
+
+    def _leftover(self, thing: Any, times: int) -> Leftover:
+        key = name_of(thing, self.noun)
+        detail = f"{attempt(partial(self.told, thing, times), self.noun)}: {key}"
+        return Leftover(self.name, key, detail, (id(thing), times))
 
     def describe(self, leftover: Leftover) -> Leftover:
         return self._census.renamed(leftover)
@@ -78,7 +109,7 @@ class Acquired(Kind):
         return self._census.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
-        self._census.settle()
+        self._stay.clear()
 
     def repair(self, leftover: Leftover) -> bool:
         ident, times = cast("tuple[int, int]", leftover.token)

@@ -63,6 +63,9 @@ class Kind(ABC):
     settles: ClassVar[bool] = False
     """True if a leftover may vanish by itself within milliseconds (threads, children): worth a second look."""
 
+    settled_by_threads: ClassVar[bool] = False
+    """True if nobody but another thread could make such a leftover vanish (descriptors)."""
+
     ends: ClassVar[bool] = False
     """True if a leftover may vanish by itself whatever refers to it (threads): no reference counting is at work then."""
 

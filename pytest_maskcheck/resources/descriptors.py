@@ -55,7 +55,7 @@ class Descriptors(Kind):
 
     name = "fd"
     repeatable = True
-    settles = True
+    settles = settled_by_threads = True
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings

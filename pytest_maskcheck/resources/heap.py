@@ -5,8 +5,8 @@ since. What is older is remembered in a *census* of weak references, taken just 
 
 A frozen object does not show up as a referrer. Naming the holder of something therefore needs a thawed
 heap, and freezing it again at once would be wrong: it would freeze what the run has just made as well,
-which then would no longer be seen or collected. So a heap that was thawed stays so until the last
-reading is over.
+which then would no longer be seen or collected. So a heap that was thawed stays so until the next run
+begins; most processes end before that.
 """
 
 from __future__ import annotations
@@ -170,6 +170,10 @@ class _AtOnce:
         self.active = False
         self.found = None
 
+    def forget(self) -> None:
+        """Let go of what was found, which it keeps alive; who asks next looks again."""
+        self.found = None
+
 
 at_once = _AtOnce()
 """Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
@@ -271,12 +275,14 @@ class Census:
         ident = leftover.token[0] if isinstance(leftover.token, tuple) else leftover.token
         return next((thing for thing in self.alive() if id(thing) == ident), None)
 
-    def settle(self) -> None:
-        """Freeze the heap again if naming something has thawed it."""
-        if Census._thawed:
-            Census._thawed = False
-            for census in list(Census._all):
-                census.take()
+    @classmethod
+    def settle(cls) -> None:
+        """Freeze the heap again if naming something has thawed it; one look at all of it serves every census."""
+        if cls._thawed:
+            cls._thawed = False
+            with at_once:
+                for census in list(cls._all):
+                    census.take()
             gc.freeze()
 
 

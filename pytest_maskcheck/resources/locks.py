@@ -3,25 +3,30 @@
 Nobody can ask a plain lock who holds it. One that a living thread holds for itself (its own end, its
 place in a ``Condition.wait``) is told by where it is kept; one that a running thread holds for a moment
 is told by looking again. A thread that keeps a plain lock for as long as it lives is not told apart.
+
+A thread that was woken holds its place in the wait until it gets to run, and drops it then without giving it back: nobody
+can reach that lock any more. So what is held is looked at again when nothing of ours refers to it but weakly.
 """
 
 from __future__ import annotations
 
 import _thread
 import sys
-import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, Exactly, name_of
-from pytest_maskcheck.unpatched import threading, time
+from pytest_maskcheck.resources.heap import Census, Exactly, at_once, name_of
+from pytest_maskcheck.resources.patience import while_others_move
+from pytest_maskcheck.unpatched import threading
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _LOCK = type(_thread.allocate_lock())
 _RLOCK = type(_thread.RLock())
-_PAUSES = (0.0005, 0.001, 0.002, 0.004)
 
 _locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
 
@@ -30,7 +35,8 @@ _locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
 _DEPTH = "_recursion_count" if hasattr(_RLOCK, "_recursion_count") else "_is_owned"
 _depth: Callable[[object], int] = getattr(_RLOCK, _DEPTH)
 
-_Held = dict[int, tuple["weakref.ref[object]", int]]
+_Ref = weakref.ref[object]
+_Held = dict[int, tuple[_Ref, int]]
 _NONE: _Held = {}
 
 
@@ -45,6 +51,9 @@ class Locks(Kind):
 
     def __init__(self) -> None:
         self._locks, self._rlocks = (Census(Exactly(kind).made) for kind in (_LOCK, _RLOCK))
+        self._stay: dict[
+            int, _Ref
+        ] = {}  # no thread gave them back while there was time; by id: a lock has one such reference
 
     def prepare(self) -> None:
         self._locks.take()
@@ -65,18 +74,31 @@ class Locks(Kind):
         return {id(lock): (weakref.ref(lock), depth) for lock, depth in held} if held else _NONE
 
     def compare(self, before: object) -> list[Leftover]:
-        held = self._held()
-        if not held:
-            return []
-        known = cast("_Held", before)
+        found = self._taken(cast("_Held", before))
+        if found:
+            at_once.forget()
+            found = self._without_those_of_threads(found)
+        return [self._leftover(lock) for ref in found if (lock := ref()) is not None]
+
+    def _taken(self, known: _Held) -> list[_Ref]:
+        """Return the locks that are held, or held deeper, since the snapshot."""
         found = []
-        for lock, depth in held:
+        for lock, depth in self._held():
             ref, former = known.get(id(lock), (None, 0))
             if ref is None or ref() is not lock or depth > former:
-                found.append(lock)
-        if found and _thread._count():  # noqa: SLF001
-            found = _without_those_of_threads(found)
-        return [self._leftover(lock) for lock in found]
+                found.append(weakref.ref(lock))
+        return found
+
+    def _without_those_of_threads(self, refs: list[_Ref]) -> list[_Ref]:
+        """Return those of some locks that no other thread is seen to hold, when those that move had time to give theirs back."""
+        refs = _not_kept(refs)
+        waiting = while_others_move()
+        while any(id(ref) not in self._stay and type(ref()) is _LOCK for ref in refs):
+            if next(waiting, self) is self:
+                self._stay |= {id(ref): ref for ref in refs}
+                break
+            refs = _not_kept(refs)
+        return refs
 
     def _leftover(self, lock: object) -> Leftover:
         noun = "lock" if type(lock) is _LOCK else "rlock"
@@ -91,7 +113,7 @@ class Locks(Kind):
         return self._locks.of(leftover) or self._rlocks.of(leftover)
 
     def finish(self, before: object) -> None:  # noqa: ARG002
-        self._locks.settle()
+        self._stay.clear()
 
     def repair(self, leftover: Leftover) -> bool:
         for lock in self._locks.alive() + self._rlocks.alive():
@@ -109,21 +131,25 @@ class Locks(Kind):
             yield
 
 
-def _without_those_of_threads(locks: list[object]) -> list[object]:
-    """Return those of ``locks`` that no other thread is seen to hold."""
+def _not_kept(refs: list[_Ref]) -> list[_Ref]:
+    """Return those of some locks that are still there and held, by no other thread for itself."""
+    kept = _kept()
+    return [ref for ref in refs if _is_held(lock := ref()) and id(lock) not in kept]
+
+
+def _is_held(lock: object) -> bool:
+    return bool(_locked(lock) if type(lock) is _LOCK else lock is not None and _depth(lock))
+
+
+def _kept() -> set[int]:
+    """Return the ids of locks that other threads hold for themselves: their end, their place in a wait."""
     kept = {id(getattr(thread, "_tstate_lock", None)) for thread in threading.enumerate()}  # before 3.13
     frames = sys._current_frames()  # noqa: SLF001
     del frames[threading.get_ident()]  # a frame with itself as a variable would outlive its call, and keep the locks
     for top in frames.values():
-        frame: types.FrameType | None = top
+        frame: FrameType | None = top
         while frame is not None:
             if frame.f_code is threading.Condition.wait.__code__:
                 kept.add(id(frame.f_locals.get("waiter")))
             frame = frame.f_back
-    locks = [lock for lock in locks if id(lock) not in kept]
-    for pause in _PAUSES:
-        if not any(type(lock) is _LOCK for lock in locks):
-            break
-        time.sleep(pause)
-        locks = [lock for lock in locks if type(lock) is not _LOCK or _locked(lock)]
-    return locks
+    return kept

@@ -30,6 +30,7 @@ class ProcessLocks(Acquired):
     name = "process_lock"
     noun = "process lock"
     outlives = True
+    own = True
     family = Family("multiprocessing.synchronize:Lock", "multiprocessing.synchronize:RLock")
 
     def count(self, thing: Any) -> int:

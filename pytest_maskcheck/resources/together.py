@@ -11,7 +11,7 @@ from itertools import compress
 from os import getpid
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import at_once, look
+from pytest_maskcheck.resources.heap import Census, at_once, look
 from pytest_maskcheck.resources.state import same
 
 _NOTHING: dict[int, object] = {}
@@ -45,6 +45,7 @@ class Together:
             still: nothing but the harness has run since the last comparison; if it found no difference, those snapshots hold.
                 They do not in a process that was forked since.
         """
+        Census.settle()
         with at_once:
             if not still or self._equal is None or self._pid != getpid():
                 return _taken(self._snapshots)
@@ -56,6 +57,12 @@ class Together:
     def forget(self) -> None:
         """Take all snapshots anew next time."""
         self._equal = None
+
+    def compare_some(self, befores: list[object], names: Collection[str]) -> list[Leftover]:
+        """Return what the kinds with these names tell."""
+        with at_once:
+            asked = [(before, kind) for before, kind in zip(befores, self.kinds, strict=True) if kind.name in names]
+            return [found for before, kind in asked for found in kind.compare(before)]
 
     def compare(self, befores: list[object]) -> list[Leftover]:
         """Return what all kinds tell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import queue
 import sys
@@ -14,9 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.resources import heap, patience
+from pytest_maskcheck.resources.async_locks import AsyncLocks
+from pytest_maskcheck.resources.heap import Census, at_once
 from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.semaphores import Semaphores
+from pytest_maskcheck.resources.together import Together
 
 if TYPE_CHECKING:
+    from tests.conftest import AuditSource
     from tests.resources.conftest import Watch
 
 
@@ -207,12 +214,38 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
         assert [kind.describe(leftover).key for leftover in kind.compare(before)] == [key]
         assert (gc.get_freeze_count() == 0) is frozen, "thawed only if there is no other way"
         kind.finish(before)
+        Census.settle()
         assert gc.get_freeze_count() > 0
         lock.release()
         assert kind.compare(before) == []
     finally:
         gc.unfreeze()
     assert holder is not None
+
+
+def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To name what is older than the freeze takes the whole heap: it is gone through once, and only if another run begins."""
+    walks = []
+    walk = heap._walk
+    monkeypatch.setattr(heap, "_walk", lambda: walks.append(gc.get_freeze_count()) or walk())
+    store, kinds = Store(), [Locks(), Semaphores(), AsyncLocks()]
+    together = Together(kinds)
+    for kind in kinds:
+        kind.prepare()
+    gc.collect()
+    gc.freeze()
+    try:
+        befores = together.snapshot()
+        with store.lock:
+            assert [kinds[0].describe(leftover).key for leftover in together.compare(befores)] == ["Store.lock"]
+        walks.clear()
+        together.finish(befores)
+        assert walks == [], "this may be the last run of the process"
+        together.snapshot()
+        assert len(walks) == 2, "one look at the whole heap, and one at what is new"
+        assert walks[0] == 0 < walks[1]
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frozen_heap")
@@ -226,6 +259,7 @@ def test_a_lock_made_since_the_freeze_is_not_forgotten_when_the_heap_is_frozen_a
     loose.acquire()
     kind.compare(before)
     kind.finish(before)
+    Census.settle()
     loose.release()
     before = kind.snapshot()
     made.lock.acquire()
@@ -278,6 +312,138 @@ def test_a_lock_that_a_thread_holds_for_a_moment_is_no_leftover(watch: Watch) ->
     with other_thread(hold):
         ready.wait()
         assert compare() == []
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_a_lock_that_only_a_thread_could_reach_goes_with_it(watch: Watch) -> None:
+    """What a thread drops while it is held, as it does with its place in a wait when it is woken, is no leak: nobody can wait for it."""
+    ready, end = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        place = threading.Lock()
+        place.acquire()
+        ready.set()
+        while not end.is_set():
+            pass
+        time.sleep(0.002)
+
+    compare = watch(Locks())
+    with other_thread(wait), at_once:
+        ready.wait()
+        end.set()
+        assert compare() == []
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_woken_threads_leave_no_locks(watch: Watch) -> None:
+    """Whenever one looks at threads that are woken again and again, their waits are no leaks."""
+    questions: queue.Queue[int | None] = queue.Queue()
+    answers: queue.Queue[int] = queue.Queue()
+
+    def answer() -> None:
+        while (question := questions.get()) is not None:
+            answers.put(question)
+
+    compare = watch(Locks())
+    with other_thread(answer):
+        for number in range(100):
+            questions.put(number)
+            with at_once:
+                assert compare() == []
+            answers.get()
+        questions.put(None)
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_a_lock_that_a_waiting_thread_does_not_give_back_is_a_leftover(watch: Watch) -> None:
+    """A thread that waits for something else gives nothing back, be the lock named or known to its frame alone."""
+    store, ready, end = Store(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        own = threading.Lock()
+        own.acquire()
+        store.lock.acquire()
+        ready.set()
+        end.wait()
+        store.lock.release()
+
+    compare = watch(Locks())
+    with other_thread(hold):
+        ready.wait()
+        try:
+            with at_once:
+                assert sorted(leftover.key for leftover in compare()) == ["<unnamed lock>", "Store.lock"]
+        finally:
+            end.set()
+
+
+@pytest.mark.usefixtures("frozen_heap")
+def test_an_unnamed_lock_that_is_lost_beside_a_thread_is_a_leftover(watch: Watch) -> None:
+    """A lock that something holds which has no name for it may be waited for."""
+    holder = functools.partial(Store, threading.Lock())
+    compare = watch(Locks())
+    jobs: queue.Queue[int] = queue.Queue()
+    with other_thread(jobs.get):
+        holder.args[0].acquire()
+        try:
+            (leftover,) = compare()
+            assert leftover.key.startswith("<unnamed") or "partial" in leftover.key
+        finally:
+            holder.args[0].release()
+            jobs.put(1)
+
+
+WOKEN = """
+import queue, threading, pytest
+
+def work(requests):
+    while requests.get() is not None:
+        pass
+
+class Owner:
+    def __init__(self):
+        self.requests = queue.Queue()
+        threading.Thread(target=work, args=(self.requests,), daemon=True).start()
+        len("x")
+
+    def close(self):
+        self.requests.put(None)
+
+    __del__ = close
+
+@pytest.mark.interrupt_safe
+def test_it():
+    Owner()
+"""
+
+
+def test_an_interrupt_beside_a_thread_that_is_woken_is_audited(audit: AuditSource) -> None:
+    """The half-made owner loses its thread, and no lock, at any point and in any run."""
+    audited = audit(WOKEN).audit
+    assert audited.undecided == 0
+    assert {defect.kind for defect in audited.defects} == {"thread", "finalizer"}
+
+
+def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock is waited for once between a snapshot and its end, and not for ever."""
+    monkeypatch.setattr(patience, "_SECONDS", 0.02)
+    store, end = Store(), threading.Event()
+
+    def turn() -> None:
+        while not end.is_set():
+            pass
+
+    compare = watch(Locks())
+    with other_thread(turn):
+        store.lock.acquire()
+        try:
+            assert [leftover.key for leftover in compare()] == ["Store.lock"]
+            monkeypatch.setattr(patience, "_PAUSES", ())
+            monkeypatch.setattr(patience, "_PAUSE", 3600)
+            assert [leftover.key for leftover in compare()] == ["Store.lock"]
+        finally:
+            end.set()
+            store.lock.release()
 
 
 def test_a_reentrant_lock_of_another_thread_is_no_leftover(watch: Watch) -> None:

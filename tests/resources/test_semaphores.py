@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +83,49 @@ def test_repair_says_when_somebody_else_was_faster(watch: Watch) -> None:
     pool.places.release()
     assert kind.repair(leftover) is False
     assert pool.places._value == 1
+
+
+def test_one_that_another_thread_is_about_to_release_is_no_leftover(watch: Watch) -> None:
+    """A thread of a pool that has done its work says so a little later."""
+    pool, ready = Pool(threading.Semaphore(1)), threading.Event()
+
+    def work() -> None:
+        ready.set()
+        for number in range(200_000):
+            hash(number)
+        pool.places.release()
+
+    compare = watch(Semaphores())
+    pool.places.acquire()
+    thread = threading.Thread(target=work)
+    thread.start()
+    ready.wait()
+    assert compare() == []
+    thread.join()
+
+
+def test_one_that_threads_which_wait_do_not_release_is_a_leftover(watch: Watch) -> None:
+    """That other threads are there hides nothing."""
+    pool, end = Pool(threading.Semaphore(1)), threading.Event()
+    compare = watch(Semaphores())
+    pool.places.acquire()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        assert [leftover.key for leftover in compare()] == ["Pool.places"]
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_an_executor_whose_thread_becomes_idle_is_no_leftover(watch: Watch) -> None:
+    """The pool counts its idle threads by a semaphore, which is lower while a thread has not yet come back for work."""
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(int).result()
+        while not executor._idle_semaphore._value:  # type: ignore[attr-defined]
+            pass
+        kind = Semaphores()
+        compare = watch(kind)
+        for _ in range(50):
+            executor.submit(int).result()
+            assert compare() == []
