@@ -38,6 +38,7 @@ from pytest_maskcheck.raised import (
     traceback_of,
 )
 from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import Ran
@@ -197,7 +198,8 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        befores = together.snapshot(still=self.still)
+        with room():
+            befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)
         with _quiet(ran):
@@ -223,7 +225,8 @@ class Runner:
             try:
                 if self.here and self._is_users_own(ran.strike, error):
                     raise self._presentable(error, ran.strike)
-                self._readings(ran, befores, error, watch)
+                with room():
+                    self._readings(ran, befores, error, watch)
             finally:
                 together.finish(befores)
 

@@ -69,6 +69,7 @@ class AuditingSession:
         self._first: FirstUse | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         self._channels: dict[pytest.FixtureDef[Any], Channel] = {}
+        self._unstarted: Exception | None = None
         self._unnoted: dict[pytest.FixtureDef[Any], Exception] = {}
         try:
             self._engine, self._engine_why = choose()
@@ -92,8 +93,11 @@ class AuditingSession:
     def pytest_sessionstart(self) -> None:
         """Be there for other workers before the first of them runs a test; note the state before there are fixtures."""
         self._attend()
-        self._descriptors = effects.descriptors()
-        self._blocked = signals.blocked()
+        try:
+            self._descriptors = effects.descriptors()
+            self._blocked = signals.blocked()
+        except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
+            self._unstarted = error
 
     # What is audited
 
@@ -216,6 +220,8 @@ class AuditingSession:
 
     def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
+        if self._unstarted is not None:
+            raise self._unstarted
         order = self._order(item, seconds)
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
