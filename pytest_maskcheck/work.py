@@ -134,15 +134,20 @@ _GRACE = 0.5
 def outline(order: Order, **rest: Any) -> Audit:
     """Return an audit with what the order alone says of it, and the rest."""
     names = points.Names(str(order.item.config.rootpath))
-    own = own_files(order.item) if isinstance(order.item, pytest.Function) else ()
+    own = own_files(order.item) if isinstance(order.item, pytest.Function) else frozenset[str]()
     used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
     return Audit(
         own=tuple(sorted(map(names.short, own))),
-        unaudited=tuple(name for name, files in used.items() if not any(map(order.reach.covers, files))),
+        unaudited=tuple(
+            name
+            for name, files in used.items()
+            if not own.issuperset(files) and not any(map(order.reach.covers, files))
+        ),
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
+        unmeasured=order.reach.unmeasured,
         shard=str(order.shard or ""),
         **rest,
     )
