@@ -170,7 +170,7 @@ def processes() -> frozenset[Process]:
 
 def _began(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with builtin_open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return int(file.read().rpartition(")")[2].split()[19])
     except OSError:
         return -1

@@ -49,6 +49,7 @@ from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
+from pytest_maskcheck.unpatched import unpatched
 from pytest_maskcheck.untrusted import last_line
 
 try:
@@ -577,12 +578,14 @@ def muted(config: pytest.Config) -> Iterator[None]:
     if not capture:
         yield
         return
-    capture.resume_global_capture()
+    with unpatched():
+        capture.resume_global_capture()
     try:
         yield
     finally:
-        capture.suspend_global_capture()
-        capture.read_global_capture()
+        with unpatched():
+            capture.suspend_global_capture()
+            capture.read_global_capture()
 
 
 def drawn(frames: Sequence[Frame], message: str) -> Any:

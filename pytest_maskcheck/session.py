@@ -34,13 +34,16 @@ from pytest_maskcheck.rerun import (
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
-from pytest_maskcheck.unpatched import threading, time
+from pytest_maskcheck.unpatched import keep, threading, time, unpatched
 from pytest_maskcheck.work import Channel, Order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pytest_maskcheck.settings import Settings
+
+
+keep("json", "json.decoder", "json.encoder", "traceback")
 
 
 class AuditingSession:
@@ -417,10 +420,11 @@ class AuditingSession:
         self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
     ) -> pytest.CallInfo[None] | None:
         """Put the audit's outcome in place of the call report; an error of ours on the way is an outcome, too."""
-        try:
-            return self._remake(item, reports, outcome)
-        except Exception as error:  # noqa: BLE001  (see above)
-            return self._remake(item, reports, Outcome(broken(item.nodeid, error), self._seeing))
+        with unpatched():  # pytest draws tracebacks with functions that a test may leave replaced
+            try:
+                return self._remake(item, reports, outcome)
+            except Exception as error:  # noqa: BLE001  (see above)
+                return self._remake(item, reports, Outcome(broken(item.nodeid, error), self._seeing))
 
     def _remake(
         self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
@@ -497,7 +501,8 @@ class AuditingSession:
             )
         for _, path in self._reports:
             try:
-                jsonfile.write(path, self._audits, str(self._shard or ""))
+                with unpatched():
+                    jsonfile.write(path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self._usage = f"the report cannot be written: {error}"
             except Exception as error:  # noqa: BLE001  (ours: the session ends in order)

@@ -42,7 +42,7 @@ from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
-from pytest_maskcheck.unpatched import gc, os, signal, time
+from pytest_maskcheck.unpatched import gc, os, signal, time, unpatched
 from pytest_maskcheck.usual import Usual
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ class Work:
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
-        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        with unpatched():
+            self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
         self.runner.still = self._target.bare
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
