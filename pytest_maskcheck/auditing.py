@@ -25,7 +25,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import all_blocked, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.stopwatch import Page
-from pytest_maskcheck.unpatched import os, signal, threading, time
+from pytest_maskcheck.unpatched import keep, os, signal, threading, time, unpatched
 from pytest_maskcheck.work import Order, Work, outline
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pytest_maskcheck.isolation import Death
 
     Tell = Callable[[object], None]
+
+keep("linecache", "pickle", "shutil", "tempfile")
 
 _SILENCE = 60.0
 """Seconds without a word from the auditor after which it counts as hung; its own watchdog comes first."""
@@ -331,8 +333,9 @@ def _lost_by_fork(work: Work, order: Order) -> str:
 
     def attempt(_: Tell) -> None:
         descendants.adopt()
-        own_output(work.item.config)
-        own_directory(work.item.config, work.directory)
+        with unpatched():
+            own_output(work.item.config)
+            own_directory(work.item.config, work.directory)
         with paused(*([measurement] if measurement else [])):
             work.runner.target(_just)
 
@@ -392,8 +395,9 @@ def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:
 def _in_its_own(work: Work, tell: Tell, measurement: Any) -> Iterator[None]:
     """Make a forked process the test's own: output, directories, handlers; and pause what measured before the fork."""
     descendants.adopt()
-    own_output(work.item.config)
-    own_directory(work.item.config, work.directory)
+    with unpatched():
+        own_output(work.item.config)
+        own_directory(work.item.config, work.directory)
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -424,7 +428,7 @@ def _directory() -> Iterator[str]:
     before = tempfile.tempdir
     directory = ""
     try:
-        with all_blocked():
+        with all_blocked(), unpatched():
             directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
         for name in "tp":
             os.mkdir(os.path.join(directory, name))
@@ -440,5 +444,5 @@ def _directory() -> Iterator[str]:
 
 
 def _remove(directory: str) -> None:
-    with all_blocked():
+    with all_blocked(), unpatched():
         shutil.rmtree(directory, ignore_errors=True)

@@ -18,6 +18,7 @@ from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.points import Aim
 from pytest_maskcheck.raised import is_delivered
 from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.runs import Catch, Inside, Trace
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import limited, own_time
@@ -214,7 +215,8 @@ class Auditor:
         triggers = [self.aims[point.id].first.trigger for point in points]
 
         def reached(position: int) -> None:
-            rehearsal.reach(position, triggers[position])
+            with room():
+                rehearsal.reach(position, triggers[position])
 
         with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
             rehearsal.inside = effects.Outside()

@@ -115,7 +115,8 @@ def in_child(
     try:
         with all_blocked() as mask, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
-            child = (_Orphan if orphan else _Child)(page, leader=leader)
+            with unpatched():  # over before the fork: the child is the test's
+                child = (_Orphan if orphan else _Child)(page, leader=leader)
             child.fork(work, mask)
         ended = yield from child.listen(limit)
         if ended:

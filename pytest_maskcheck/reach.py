@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import sysconfig
 from bisect import bisect_right
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,11 @@ from coverage.files import GlobMatcher, prep_patterns
 from pytest_maskcheck import distribution
 from pytest_maskcheck.plain import brief, described, quoted
 from pytest_maskcheck.unpatched import builtin_open, os, unpatched
+from pytest_maskcheck.untrusted import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from importlib.machinery import ModuleSpec
 
     from pytest_maskcheck.distribution import Installed
 
@@ -153,6 +157,7 @@ class Reach:
     Attributes:
         configured: what coverage's configuration includes, as patterns; empty if it says nothing, or ``include`` is given.
         project: the project's own installed distribution, if it is in scope by default.
+        unmeasured: modules that ``include`` names and that no line can be audited of -> why not.
 
     Raises:
         UnknownScopeError: an entry is neither a glob nor an importable name, or coverage cannot read its configuration.
@@ -168,19 +173,23 @@ class Reach:
         base = (
             os.path.abspath(os.curdir) if started else root
         )  # what relative paths of coverage's configuration are relative to
+        self.unmeasured: dict[str, str] = {}
         self._exclusions = _strings(settings.get_option("report:exclude_lines"))
-        own = [pattern for entry in include for pattern in self._patterns(entry)]
-        self.configured = [] if own else _configured(settings, base)
+        given = list(include)
+        own = [pattern for entry in given for pattern in self._patterns(entry)]
+        unmeasured = dict(self.unmeasured)
+        self.configured = [] if given else _configured(settings, base)
         self.project: Installed | None = None
-        self._include = own or self.configured or [everything]
+        self._include = own or self.configured or ([] if given else [everything])
         self._omit = [pattern for entry in exclude for pattern in self._patterns(entry)]
+        self.unmeasured = unmeasured  # what is excluded need not be there
         self._installed: list[str] = []  # in scope although they lie in what is not the project's
         self._foreign: list[str] = []  # not in scope although they lie below the root: other people's code
-        if not own:
+        if not given:
             self._omit += _absolute(settings.get_option("run:omit"), base)
-        if not own and self._include == [everything]:
+        if not given and self._include == [everything]:
             self._foreign = ["**/site-packages/**", *_installation_below(root)]
-        if not own and not self.configured:
+        if not given and not self.configured:
             self._take_in(distribution.own(root))
         try:
             _matcher(*self._include), _matcher(*self._omit)
@@ -208,6 +217,7 @@ class Reach:
     def _patterns(self, entry: str) -> list[str]:
         """Return the file patterns that an entry of ``include`` or ``exclude`` stands for."""
         if entry == "stdlib":
+            self.unmeasured |= {name: _FROZEN for name in sorted(sys.stdlib_module_names) if _is_frozen(name)}
             return _standard_library()
         path = os.path.join(self._root, entry)
         if os.path.isdir(path):
@@ -225,6 +235,8 @@ class Reach:
             patterns = _module_patterns(entry)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (packages above the module are imported)
             raise _unusable(entry, f"cannot be imported: {described(error)}") from None
+        if patterns == []:
+            self.unmeasured[entry] = _why_unmeasured(entry)
         if patterns is None:
             raise _unusable(
                 entry, f"is neither a file below {self._root}, nor a glob, nor a module that can be imported"
@@ -442,15 +454,46 @@ def _comments(path: str) -> list[int]:
 
 def _module_patterns(name: str) -> list[str] | None:
     """Return the patterns of the files of a module or package, ``None`` if there is no such module."""
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError):
-        return None
+    spec = _spec_of(name)
     if spec is None:
         return None
     if spec.submodule_search_locations:
         return [_below(place) for place in spec.submodule_search_locations]
-    return [_escaped(spec.origin)] if spec.origin and os.path.isfile(spec.origin) else []
+    return [_escaped(spec.origin)] if spec.origin and _is_python(spec.origin) else []
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Return the spec of a module, ``None`` if there is none; a module may have put an object without one in its place."""
+    with suppress(Exception):  # its package may raise anything when it is imported
+        return find_spec(name)
+    with suppress(Exception):
+        if name not in sys.modules:
+            return None
+        package = sys.modules.get(name.rpartition(".")[0])
+        return PathFinder.find_spec(name, read(package, "__path__"))
+    return None
+
+
+def _is_python(origin: str) -> bool:
+    return os.path.isfile(origin) and not origin.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+_FROZEN = "CPython keeps it frozen and its lines without a file; `python -X frozen_modules=off -m pytest` audits it"
+
+
+def _is_frozen(name: str) -> bool:
+    spec = read(sys.modules.get(name), "__spec__")
+    return bool(read(spec, "origin") == "frozen")
+
+
+def _why_unmeasured(name: str) -> str:
+    """Return why no line of a module can be audited."""
+    origin = read(_spec_of(name), "origin")
+    if origin == "frozen":
+        return _FROZEN
+    if origin == "built-in" or str(origin).endswith(tuple(EXTENSION_SUFFIXES)):
+        return "it is not written in Python"
+    return "its source is no file"
 
 
 def _is_ours(path: str) -> bool:

@@ -50,6 +50,7 @@ from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
+from pytest_maskcheck.unpatched import unpatched
 from pytest_maskcheck.untrusted import last_line
 
 try:
@@ -595,13 +596,15 @@ def muted(config: pytest.Config) -> Iterator[None]:
     if not capture:
         yield
         return
-    capture.resume_global_capture()
+    with unpatched():
+        capture.resume_global_capture()
     try:
         with _unseen(capture):
             yield
     finally:
-        capture.suspend_global_capture()
-        capture.read_global_capture()
+        with unpatched():
+            capture.suspend_global_capture()
+            capture.read_global_capture()
 
 
 class _Nowhere(TextIOBase):

@@ -289,6 +289,7 @@ class Audit:
         reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
             (``3-7,9``).
         unaudited: installed packages out of scope that the test's module imports.
+        unmeasured: modules that ``include`` names and of which no line can be audited -> why not.
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that, for a bug report.
     """
@@ -314,6 +315,7 @@ class Audit:
     own: tuple[str, ...] = ()
     reached: dict[str, str] = field(default_factory=dict)
     unaudited: tuple[str, ...] = ()
+    unmeasured: dict[str, str] = field(default_factory=dict)
     breakdown: str = ""
     error: str = ""
 

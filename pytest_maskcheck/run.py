@@ -41,6 +41,7 @@ from pytest_maskcheck.raised import (
 )
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
@@ -212,7 +213,7 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        with own_time:
+        with own_time, room():
             befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)
@@ -239,7 +240,8 @@ class Runner:
                 try:
                     if self.here and self._is_users_own(ran.strike, error):
                         raise self._presentable(error, ran.strike)
-                    self._readings(ran, befores, error, watch)
+                    with room():
+                        self._readings(ran, befores, error, watch)
                 finally:
                     together.finish(befores)
 

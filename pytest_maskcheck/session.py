@@ -34,13 +34,16 @@ from pytest_maskcheck.rerun import (
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
-from pytest_maskcheck.unpatched import threading, time
+from pytest_maskcheck.unpatched import keep, threading, time, unpatched
 from pytest_maskcheck.work import Channel, Order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pytest_maskcheck.settings import Settings
+
+
+keep("json", "json.decoder", "json.encoder", "traceback")
 
 
 class AuditingSession:
@@ -67,6 +70,7 @@ class AuditingSession:
         self._first: FirstUse | None = None
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         self._channels: dict[pytest.FixtureDef[Any], Channel] = {}
+        self._unstarted: Exception | None = None
         self._unnoted: dict[pytest.FixtureDef[Any], Exception] = {}
         try:
             self._engine, self._engine_why = choose()
@@ -91,8 +95,11 @@ class AuditingSession:
     def pytest_sessionstart(self) -> None:
         """Be there for other workers before the first of them runs a test; note the state before there are fixtures."""
         self._attend()
-        self._descriptors = effects.descriptors()
-        self._blocked = signals.blocked()
+        try:
+            self._descriptors = effects.descriptors()
+            self._blocked = signals.blocked()
+        except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
+            self._unstarted = error
 
     # What is audited
 
@@ -216,6 +223,8 @@ class AuditingSession:
 
     def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
+        if self._unstarted is not None:
+            raise self._unstarted
         order = self._order(item, seconds)
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
@@ -411,10 +420,11 @@ class AuditingSession:
         self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
     ) -> pytest.CallInfo[None] | None:
         """Put the audit's outcome in place of the call report; an error of ours on the way is an outcome, too."""
-        try:
-            return self._remake(item, reports, outcome)
-        except Exception as error:  # noqa: BLE001  (see above)
-            return self._remake(item, reports, Outcome(broken(item.nodeid, error), self._seeing))
+        with unpatched():  # pytest draws tracebacks with functions that a test may leave replaced
+            try:
+                return self._remake(item, reports, outcome)
+            except Exception as error:  # noqa: BLE001  (see above)
+                return self._remake(item, reports, Outcome(broken(item.nodeid, error), self._seeing))
 
     def _remake(
         self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
@@ -494,7 +504,8 @@ class AuditingSession:
             )
         for _, path in self._reports:
             try:
-                jsonfile.write(path, self._audits, str(self._shard or ""))
+                with unpatched():
+                    jsonfile.write(path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self._usage = f"the report cannot be written: {error}"
             except Exception as error:  # noqa: BLE001  (ours: the session ends in order)

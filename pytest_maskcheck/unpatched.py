@@ -17,7 +17,8 @@ Rules:
 
 What does not work: functions of these modules that are written in Python look up others in the real module
 (``os.makedirs`` calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``), and so does the rest of the standard library,
-and pytest, which cannot tear down a test that left ``os.getcwd`` replaced by something that raises.
+and pytest. Where the audit calls such code between runs, it puts the functions back as long as that takes (:func:`unpatched`);
+the code of the test finds what it left. A process that is forked meanwhile would keep them: none is.
 Builtins other than ``open`` are not bound: pytest itself does not survive a replaced ``len``. What was replaced before
 this module is imported (pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
 given) is seen as replaced.
@@ -76,24 +77,38 @@ else:
     os.path.abspath, os.path.realpath = map(_wherever, (os.path.abspath, os.path.realpath))
 
 
+_kept: dict[str, dict[str, object]] = {}
+"""Modules -> their functions and classes."""
+
+
+def keep(*names: str) -> None:
+    """Remember the functions and classes of further modules, for :func:`unpatched`."""
+    for name in names:
+        if name not in _kept:
+            _kept[name] = {key: value for key, value in vars(sys.modules[name]).items() if callable(value)}
+
+
+keep("builtins", "gc", "genericpath", "io", "os", os.path.__name__, "select", "signal", "threading", "time")
+_kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
+
+
 @contextmanager
 def unpatched() -> Iterator[None]:
     """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
-    replaced: list[tuple[dict[str, object], dict[str, object]]] = []
-    for name, kept in (
-        ("gc", gc),
-        ("os", os),
-        ("select", select),
-        ("signal", signal),
-        ("threading", threading),
-        ("time", time),
-    ):
-        now = vars(sys.modules[name])
-        former = {key: value for key, value in vars(kept).items() if callable(value) and now.get(key) is not value}
-        replaced.append((now, {key: now[key] for key in former if key in now}))
+    replaced: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
+    for name, kept in _kept.items():
+        module = sys.modules.get(name)
+        if type(module) is not type(sys):  # a test may have put anything there
+            continue
+        now = vars(module)
+        former = {key: value for key, value in kept.items() if now.get(key) is not value}
+        missing = [key for key in former if key not in now]
+        replaced.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)
     try:
         yield
     finally:
-        for now, values in replaced:
+        for now, values, missing in replaced:
             now.update(values)
+            for key in missing:
+                now.pop(key, None)

@@ -43,7 +43,7 @@ from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
 from pytest_maskcheck.stopwatch import Page
-from pytest_maskcheck.unpatched import gc, os, signal, time
+from pytest_maskcheck.unpatched import gc, os, signal, time, unpatched
 from pytest_maskcheck.usual import Usual
 
 if TYPE_CHECKING:
@@ -140,15 +140,20 @@ _GRACE = 0.5
 def outline(order: Order, **rest: Any) -> Audit:
     """Return an audit with what the order alone says of it, and the rest."""
     names = points.Names(str(order.item.config.rootpath))
-    own = own_files(order.item) if isinstance(order.item, pytest.Function) else ()
+    own = own_files(order.item) if isinstance(order.item, pytest.Function) else frozenset[str]()
     used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
     return Audit(
         own=tuple(sorted(map(names.short, own))),
-        unaudited=tuple(name for name, files in used.items() if not any(map(order.reach.covers, files))),
+        unaudited=tuple(
+            name
+            for name, files in used.items()
+            if not own.issuperset(files) and not any(map(order.reach.covers, files))
+        ),
         test=order.item.nodeid,
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
+        unmeasured=order.reach.unmeasured,
         shard=str(order.shard or ""),
         **rest,
     )
@@ -169,7 +174,8 @@ class Work:
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
-        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        with unpatched():
+            self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
         self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
         self.runner.still = self._target.bare
         self.runner.own = frozenset(map(id, own_code(item)))

@@ -204,6 +204,7 @@ class _Parts:
             own=first.own,
             reached={path: spans(lines) for path, lines in united(audit.lines_reached for audit in audits).items()},
             unaudited=first.unaudited,
+            unmeasured=first.unmeasured,
             reached_first=self._reached_first(),
             no_first_use=self._told(lambda audit: audit.no_first_use),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),

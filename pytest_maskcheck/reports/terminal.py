@@ -299,6 +299,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         reasons.update(audit.not_audited)
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
+    yield from _unmeasured(audits)
     yield from _first_use(done)
     left = Counter(leftover for audit in done for leftover in audit.baseline)
     for leftover, number in sorted(left.items()):
@@ -373,6 +374,16 @@ def closing(audits: Sequence[Audit]) -> str:
         f"{count(tests, 'test')} audited at {count(points, 'point')}, {undecided} undecided: {count(defects, 'defect')}; "
         f"{count(reached, 'line')} reached, {interrupted} interrupted"
     )
+
+
+def _unmeasured(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield which modules were included to no effect, and why: one line for each reason."""
+    named: dict[str, dict[str, None]] = {}
+    for audit in audits:
+        for name, why in audit.unmeasured.items():
+            named.setdefault(why, {})[name] = None
+    for why, names in named.items():
+        yield f"not audited, although included: {', '.join(names)}: {why}"
 
 
 def _first_use(audits: Sequence[Audit]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Census, made
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.unpatched import os, select
+from pytest_maskcheck.untrusted import read
 
 HAS_POLL = hasattr(select, "poll")
 _INVALID = getattr(select, "POLLNVAL", 0)
@@ -49,8 +50,8 @@ class DoubleCloses(Objects):
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             modules = ((sys.modules.get(module), name) for module, name in _OTHERS)
-            others = (found for module, name in modules if (found := getattr(module, name, None)) is not None)
-            self._types = (io.FileIO, *others)
+            others = (read(module, name) for module, name in modules)  # a test may have put anything in sys.modules
+            self._types = (io.FileIO, *(found for found in others if type(found) is type))
         return self._types
 
     def is_open(self, thing: Any) -> bool:
@@ -66,11 +67,20 @@ class DoubleCloses(Objects):
     def _made(self) -> Collection[object]:
         """Return what was made since the heap was frozen, and what is older and takes a closed descriptor for open."""
         found = made(self.types())
-        for fd, events in self._poll.poll(0) if self._poll is not None else ():
+        for fd, events in self._polled():
             if events & _INVALID:
                 known = set(map(id, found))
                 found = [*found, *(thing for thing in self._stale(fd) if id(thing) not in known)]
         return found
+
+    def _polled(self) -> list[tuple[int, int]]:
+        if self._poll is None:
+            return []
+        try:
+            polled: list[tuple[int, int]] = self._poll.poll(0)
+        except OSError:  # more descriptors than the limit that the test has set
+            return [(fd, _INVALID) for fd in self._old]
+        return polled
 
     def _stale(self, fd: int) -> list[object]:
         """Return the older objects that take ``fd``, which is closed, for open; forget it where there are none."""

@@ -29,6 +29,32 @@ _HARMLESS = ("RLIMIT_CORE", "RLIMIT_NOFILE")
 
 Limits = tuple[tuple[int, int], ...]
 
+_LEFT: dict[int, tuple[int, int]] = {}
+"""Limits as the test left them, while others are in force."""
+
+_SOFT = _resource.getrlimit(_resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else 0
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Have descriptors to look around with, whatever limit the test has set; the kind reads that one nevertheless."""
+    if not HAS_LIMITS:
+        yield
+        return
+    number, unlimited = _resource.RLIMIT_NOFILE, _resource.RLIM_INFINITY
+    soft, hard = _resource.getrlimit(number)
+    if soft == unlimited or (unlimited != _SOFT and soft >= _SOFT):
+        yield
+        return
+    enough = _SOFT if hard == unlimited or (unlimited != _SOFT and hard >= _SOFT) else hard
+    _LEFT[number] = soft, hard
+    _resource.setrlimit(number, (enough, hard))
+    try:
+        yield
+    finally:
+        if number in _LEFT:
+            _resource.setrlimit(number, _LEFT.pop(number))
+
 
 class ResourceLimits(State[Limits]):
     """The limits of ``resource.setrlimit``, looked at if the uninterrupted test sets one."""
@@ -42,7 +68,9 @@ class ResourceLimits(State[Limits]):
         return self.use.learning()
 
     def read(self) -> Limits:
-        return tuple(map(_resource.getrlimit, _LIMITS.values())) if self.use.seen else ()
+        if not self.use.seen:
+            return ()
+        return tuple(_LEFT.get(number) or _resource.getrlimit(number) for number in _LIMITS.values())
 
     def differences(self, before: Limits, now: Limits) -> Iterator[Leftover]:
         for name, old, new in zip(_LIMITS, before, now, strict=False):
@@ -50,6 +78,7 @@ class ResourceLimits(State[Limits]):
                 yield self.altered(name, f"{name} is {_told(new)} (before: {_told(old)})", name, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
+        _LEFT.pop(_LIMITS[cast("str", of)], None)
         _resource.setrlimit(_LIMITS[cast("str", of)], value)
 
     def canary(self) -> AbstractContextManager[None]:

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from pytest_maskcheck.foreground import TERMINAL, is_others
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
 from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.untrusted import attempt, is_a
 
 _STANDARD = (0, 1, 2)
 _OUTPUT = (1, 2)
@@ -172,8 +174,11 @@ def _ended() -> bool:
 
 
 def _output() -> _Output:
-    buffers = (getattr(sys.stdout, "buffer", None), getattr(sys.stderr, "buffer", None))
-    lengths = ((each, each.tell()) for each in buffers if isinstance(each, io.BytesIO) and not each.closed)
+    streams = (vars(sys).get(name) for name in ("stdout", "stderr"))
+    buffers = (
+        attempt(partial(getattr, stream, "buffer", None), None) for stream in streams
+    )  # a test may put anything there
+    lengths = ((each, each.tell()) for each in buffers if is_a(each, io.BytesIO) and not each.closed)
     return _Output(tuple(map(_position, _OUTPUT)), tuple(lengths))
 
 
