@@ -447,8 +447,11 @@ class _Striker(_Tracer):
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: PLR0911
         trigger = self._awaited
-        if self._diverted and event == "line" and id(frame) == self._diverted:
-            return self._past(frame)
+        if self._diverted and id(frame) == self._diverted and trigger.detour is not None:
+            if trigger.detour.raises and event == "line":
+                return self._past(frame)
+            if not trigger.detour.raises and event == "opcode" and frame.f_lasti == trigger.detour.offset:
+                return self._strike_past(frame)
         if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
@@ -459,7 +462,7 @@ class _Striker(_Tracer):
             return self.local
         if trigger.detour is not None and self._left == 1:
             self._left, self._diverted = 0, id(frame)
-            frame.f_trace_lines = True
+            frame.f_trace_lines = trigger.detour.raises
             return self.local
         if not self._comes(frame.f_back if trigger.event == "leave" else place):
             return self.local
@@ -470,14 +473,17 @@ class _Striker(_Tracer):
         return trip.now
 
     def _past(self, frame: FrameType) -> Any:
-        """Strike on the detour: that of a jump, as no version watched by tracing needs another."""
+        """Strike on the detour around a jump."""
         detour, self._diverted = self._trigger.detour, 0
         if detour is None or not is_within(frame.f_code, frame.f_lasti, detour.offset):
             return self.local
+        return self._strike_past(frame)
+
+    def _strike_past(self, frame: FrameType) -> None:
+        """Deliver in ``frame`` now: left pending, the signal might pass calls that are specialised, which do not check."""
         settrace(None)
         self._delivery.fires(frame, self.in_scope)
         self._delivery.at_once(frame)
-        return None
 
 
 def _is_same(code: CodeType, wanted: CodeType) -> bool:
