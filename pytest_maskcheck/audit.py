@@ -318,7 +318,8 @@ class Judge:
             seen = {_alike(self._name(finding)) for finding in earlier}
             twice = tuple(finding for finding in map(self._name, failing) if _alike(finding) in seen)
             if twice:
-                self._confirmed |= {finding.identity for finding in twice}
+                twice = _without_lone_finalizer(twice, strict=self.rules.strict)
+                self._confirmed |= {finding.identity for finding in twice if finding.fails}
                 listed = (finding for finding in again.findings if not finding.fails)
                 return replace(again, findings=(*twice, *listed))
             earlier += failing
@@ -595,12 +596,13 @@ class Judge:
         for leftover in leaked:
             if leftover.kind == "implicit" and leftover.key.endswith(dropped):
                 continue  # a ResourceWarning about what is listed anyway
-            left = True
             if leftover.kind == "implicit":
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
             else:
                 verdict = Verdict.ALTERED if leftover.altered else Verdict.LEAK
-                yield Finding(verdict, leftover.kind, leftover.key, leftover.detail)
+                finding = Finding(verdict, leftover.kind, leftover.key, leftover.detail)
+                left = left or not self._allowed(point, finding)
+                yield finding
         for leftover in released:
             yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
         yield from ran.broken
@@ -665,6 +667,14 @@ def _swallowed(caught: Caught | None, then: str = "") -> Finding:
         origin=Origin((), frame),
         package=caught.package,
     )
+
+
+def _without_lone_finalizer(findings: tuple[Finding, ...], *, strict: bool) -> tuple[Finding, ...]:
+    """Return confirmed findings; what a finalizer lost fails only with something that stays behind each time."""
+    lost = (Verdict.SWALLOWED, "finalizer")
+    if strict or any(each.fails and (each.verdict, each.kind) != lost for each in findings):
+        return findings
+    return tuple(replace(each, fails=False) for each in findings)
 
 
 def _may_be_caught(finding: Finding) -> bool:
