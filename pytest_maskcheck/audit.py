@@ -127,7 +127,7 @@ class Judge:
     _followed: bool = True  # and whether another run came after it in its process
     _retries: int = 0
     _catchers: dict[str, Caught] = field(default_factory=dict)
-    _catching: bool = False  # the test itself catches interrupts: each run is watched for who does
+    _catching: bool = False  # somebody catches interrupts: each run is watched for who does
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
@@ -206,6 +206,8 @@ class Judge:
                 if position >= len(points) or (strayed and position > start):
                     break
                 self._latest, self._followed = points[position], True
+                if ran.caught is not None:
+                    self._knows_catcher(points[position], ran.caught)
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
                     self._followed = False
@@ -244,12 +246,16 @@ class Judge:
         ran = alone(self.executor, Catch(point))[0]
         if ran.caught is None:
             return result
-        self._catchers[point.id] = ran.caught
-        self._catching = self._catching or ran.caught.is_tests
+        self._knows_catcher(point, ran.caught)
         found = self.judge(point, ran).findings
         others = [finding for finding in result.findings if not _may_be_caught(finding)]
         caught = [finding for finding in found if finding.kind == _EXCEPTION]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
+
+    def _knows_catcher(self, point: Point, caught: Caught) -> None:
+        """Take who caught the interrupt at a point: further points of this test are likely to meet the same."""
+        self._catchers[point.id] = caught
+        self._catching = True
 
     def _told_apart(self, point: Point, result: PointResult) -> PointResult:
         """Blame CPython for what is not found when the interrupt goes past its defect at the point."""

@@ -145,7 +145,9 @@ def exits_async_with(code: CodeType, offset: int) -> bool:
 @per_code
 def end_of_await(code: CodeType, offset: int) -> int:
     """Return the offset of the instruction at which the ``await`` that begins after ``offset`` has ended."""
-    return next(int(each.argval) for each in dis.get_instructions(code) if each.offset > offset and each.opcode == _SEND)
+    return next(
+        int(each.argval) for each in dis.get_instructions(code) if each.offset > offset and each.opcode == _SEND
+    )
 
 
 class _HandledError(Exception):

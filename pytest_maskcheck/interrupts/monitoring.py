@@ -291,7 +291,8 @@ class _Striker:
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
         self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
-        self._detour = self._entering = -1  # the instruction on it at which to strike; the call of ``__enter__`` that is looked at
+        self._detour = -1  # the instruction on it at which to strike
+        self._entering = -1  # the call of ``__enter__`` on it that is looked at
 
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, PlaceKind, Strike
+    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind, Strike
     from pytest_maskcheck.interrupts.catching import Catching
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
@@ -130,7 +130,7 @@ class TracingEngine:
         with ExitStack() as ending:
             last: Delivery | None = None
             catcher = TracedCatching(catching) if catching else None
-            phase: Phase | None = catcher
+            phase: TracedCatching | _Tracer | None = catcher
             if isinstance(then, Recording):
                 recorder = phase = _Recorder(in_scope, mode, then)
                 recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
