@@ -759,7 +759,7 @@ def _unproven(point: Point, ran: Ran) -> str:
         return f"{point.signal} is ignored there (SIG_IGN)"
     if strike.handler == "SIG_DFL":
         return f"{point.signal} has its default action there, which {default_action(strike.signum)}"
-    unseen = strike.held and ran.raised is None and not ran.lost and not ran.died
+    unseen = strike.held and ran.raised is None and not (ran.lost or ran.died or ran.caught)
     if unseen or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
     return ""

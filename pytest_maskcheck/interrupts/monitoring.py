@@ -203,7 +203,8 @@ class MonitoringEngine:
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
-            if catching is not None:
+            if catching is not None and catcher is not None:
+                (last or first).held = catcher.start
                 catching.strike = (last or first).strike
             striker = _Striker(tool, trigger, in_scope, mode, first)
             striker.start(None)
@@ -265,7 +266,7 @@ def _deliver(
     if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
         delivery.at_once(frame, before=late)
         return None
-    return delivery.pending()
+    return delivery.pending(frame)
 
 
 class _Striker:
@@ -403,7 +404,7 @@ class _Striker:
         """Leave the signal pending on the detour, as the last act of a callback."""
         self.stop()
         self._delivery.fires(frame, self._in_scope)
-        trip = self._delivery.pending()
+        trip = self._delivery.pending(frame)
         return trip.now
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:

@@ -142,7 +142,8 @@ class TracingEngine:
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
-            if catching is not None:
+            if catching is not None and catcher is not None:
+                (last or first).held = catcher.start
                 catching.strike = (last or first).strike
             with _tracing(_Striker(trigger, in_scope, mode, first, at_once=phase is None)):
                 yield (last or first).strike
@@ -434,7 +435,7 @@ class _Striker(_Tracer):
         if self._at_once:
             self._delivery.at_once(frame)
             return None
-        trip = self._delivery.pending()
+        trip = self._delivery.pending(frame)
         return trip.now
 
     def resumed(self, frame: FrameType) -> TraceFunction | None:
@@ -469,7 +470,7 @@ class _Striker(_Tracer):
         if self.mode == "raise":
             self._delivery.by_force(place)
             return None
-        trip = self._delivery.pending()
+        trip = self._delivery.pending(place)
         return trip.now
 
     def _past(self, frame: FrameType) -> Any:
@@ -557,5 +558,5 @@ class _Passing(_Tracer):
         if self.mode == "raise":
             delivery.by_force(place)
             return None
-        trip = delivery.pending()
+        trip = delivery.pending(place)
         return trip.now
