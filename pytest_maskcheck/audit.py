@@ -130,7 +130,7 @@ class Judge:
     _followed: bool = True  # and whether another run came after it in its process
     _retries: int = 0
     _catchers: dict[str, Caught] = field(default_factory=dict)
-    _catching: bool = False  # the test itself catches interrupts: each run is watched for who does
+    _catching: bool = False  # somebody catches interrupts: each run is watched for who does
     _attribution: Attribution = field(init=False)
 
     def __post_init__(self) -> None:
@@ -209,6 +209,8 @@ class Judge:
                 if position >= len(points) or (strayed and position > start):
                     break
                 self._latest, self._followed = points[position], True
+                if ran.caught is not None:
+                    self._knows_catcher(points[position], ran.caught)
                 result = waiting = self.judge(points[position], ran)
                 if self.stops(points[position], ran):
                     self._followed = False
@@ -247,12 +249,16 @@ class Judge:
         ran = alone(self.executor, Catch(point))[0]
         if ran.caught is None:
             return result
-        self._catchers[point.id] = ran.caught
-        self._catching = self._catching or ran.caught.is_tests
+        self._knows_catcher(point, ran.caught)
         found = self.judge(point, ran).findings
         others = [finding for finding in result.findings if not _may_be_caught(finding)]
         caught = [finding for finding in found if finding.kind == _EXCEPTION]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
+
+    def _knows_catcher(self, point: Point, caught: Caught) -> None:
+        """Take who caught the interrupt at a point: further points of this test are likely to meet the same."""
+        self._catchers[point.id] = caught
+        self._catching = True
 
     def _told_apart(self, point: Point, result: PointResult) -> PointResult:
         """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
@@ -323,7 +329,8 @@ class Judge:
             seen = {_alike(self._name(finding)) for finding in earlier}
             twice = tuple(finding for finding in map(self._name, failing) if _alike(finding) in seen)
             if twice:
-                self._confirmed |= {finding.identity for finding in twice}
+                twice = _without_lone_finalizer(twice, strict=self.rules.strict)
+                self._confirmed |= {finding.identity for finding in twice if finding.fails}
                 listed = (finding for finding in again.findings if not finding.fails)
                 return replace(again, findings=(*twice, *listed))
             earlier += failing
@@ -602,12 +609,13 @@ class Judge:
         for leftover in leaked:
             if leftover.kind == "implicit" and leftover.key.endswith(dropped):
                 continue  # a ResourceWarning about what is listed anyway
-            left = True
             if leftover.kind == "implicit":
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
             else:
                 verdict = Verdict.ALTERED if leftover.altered else Verdict.LEAK
-                yield Finding(verdict, leftover.kind, leftover.key, leftover.detail)
+                finding = Finding(verdict, leftover.kind, leftover.key, leftover.detail)
+                left = left or not self._allowed(point, finding)
+                yield finding
         for leftover in released:
             yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
         yield from ran.broken
@@ -672,6 +680,14 @@ def _swallowed(caught: Caught | None, then: str = "") -> Finding:
         origin=Origin((), frame),
         package=caught.package,
     )
+
+
+def _without_lone_finalizer(findings: tuple[Finding, ...], *, strict: bool) -> tuple[Finding, ...]:
+    """Return confirmed findings; what a finalizer lost fails only with something that stays behind each time."""
+    lost = (Verdict.SWALLOWED, "finalizer")
+    if strict or any(each.fails and (each.verdict, each.kind) != lost for each in findings):
+        return findings
+    return tuple(replace(each, fails=False) for each in findings)
 
 
 def _may_be_caught(finding: Finding) -> bool:
@@ -751,7 +767,7 @@ def _unproven(point: Point, ran: Ran) -> str:
     if strike.handler in {"SIG_IGN", "SIG_DFL"}:
         default = f"has its default action there, which {default_action(strike.signum)}"
         return f"{point.signal} {'is ignored there (SIG_IGN)' if strike.handler == 'SIG_IGN' else default}"
-    unseen = strike.held and ran.raised is None and not ran.lost and not ran.died
+    unseen = strike.held and ran.raised is None and not (ran.lost or ran.died or ran.caught)
     if unseen or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
     return ""

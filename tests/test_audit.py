@@ -342,3 +342,20 @@ def test_nobody_is_blamed_when_the_time_is_up() -> None:
     judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda: len(script.processes) > 1)
     judge.audit()
     assert [[each and each.line for each in process] for process in script.processes] == [[1, 2], [2]]
+
+
+OTHER_LOCK = Leftover("lock", "OTHER", "a lock is still held", None)
+
+
+def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
+    """Leftovers that differ from run to run confirm nothing, and those that are allowed are accepted here, too."""
+    left = iter([LOCK, OTHER_LOCK])
+
+    def run(history: list[Point | None]) -> Ran:
+        leaked = (next(left),) if history[-1] else ()
+        return Ran(Strike(fired=True, raised=True), leaked=leaked, lost=("f",)) if history[-1] else passed()
+
+    results, _ = judged(run, 1)
+    assert [(each.verdict, each.fails) for each in results[0].findings] == [(Verdict.SWALLOWED, False)]
+    lost = Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))
+    assert verdicts(lost, allow=(Allow("lock:*"),)) == [("swallowed", False)]

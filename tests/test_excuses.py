@@ -25,8 +25,16 @@ PREAMBLE = """
 
     LOCK = threading.Lock()
     OTHER = threading.Lock()
+    REENTRANT = threading.RLock()
     DEPTH = [0]
     FAILING = []
+
+    class Entered:
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *details):
+            pass
 
     def run(coroutine):
         try:
@@ -160,6 +168,30 @@ ENTERED = """
         inner()
         """
 
+ENTERED_AGAIN = """
+        with LOCK, REENTRANT, REENTRANT:
+            n = 1
+        with REENTRANT:
+            with REENTRANT:
+                with Entered():
+                    n = 2
+        """
+
+ASYNC_WITH = """
+        class Held:
+            async def __aenter__(self):
+                LOCK.acquire()
+
+            async def __aexit__(self, *details):
+                LOCK.release()
+
+        async def main():
+            async with Held():
+                len("x")
+            len("y")
+        run(main())
+        """
+
 
 CHECKS_BEFORE_JUMPING = sys.version_info[:2] in {(3, 13), (3, 14)}
 """On 3.12 a jump checks when it is done: what is raised is handled where it leads to, and nothing escapes."""
@@ -173,6 +205,7 @@ def program(body: str, settings: str = "(hits=1)") -> str:
 
 PROGRAMS = {name: program(body) for name, body in JUMPS.items()}
 PROGRAMS |= {"unusable": program(UNUSABLE), "entered": program(ENTERED)}
+PROGRAMS |= {"entered_again": program(ENTERED_AGAIN), "async_with": program(ASYNC_WITH)}
 PROGRAMS |= {name: program(LOOPS, SETTINGS[name]) for name in SETTINGS}
 
 
@@ -229,6 +262,32 @@ def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit]) ->
         assert (Verdict.INVARIANT, "unchanged", True) in found
         assert (Verdict.LEAK, "lock", True) not in found
         assert (Verdict.INTERPRETER, "lock", False) in found
+
+
+def test_a_lock_that_is_entered_again_at_once_is_excused(audits: dict[str, Audit]) -> None:
+    """The detour around one ``__enter__`` does not end at another, which would lose the same lock."""
+    audit = audits["entered_again"]
+    points = [point for point in audit.points if "gh-148874" in point.defect]
+    assert len(points) == (5 if facts.with_checks_on_entering() else 0)
+    for point in points:
+        found = of(audit, point.id)
+        assert (Verdict.INVARIANT, "unchanged", True) in found
+        assert (Verdict.LEAK, "lock", True) not in found
+        assert (Verdict.INTERPRETER, "lock", False) in found
+
+
+def test_only_what_the_exit_of_async_with_undoes_is_excused(audits: dict[str, Audit]) -> None:
+    """Between the call of ``__aexit__`` and its first step no code can be; at its entry there can, as in ``__exit__``."""
+    audit = audits["async_with"]
+    points = [point for point in audit.points if "async with" in point.defect]
+    assert len(points) == (1 if sys.version_info < (3, 14) else 0)
+    for point in points:
+        found = of(audit, point.id)
+        assert (Verdict.INVARIANT, "unchanged", True) in found
+        assert (Verdict.LEAK, "lock", True) not in found
+        assert (Verdict.INTERPRETER, "lock", False) in found
+    (entry,) = [each for each in audit.points if each.kind == "entry" and each.function.endswith("__aexit__")]
+    assert (Verdict.LEAK, "lock", True) in of(audit, entry.id)
 
 
 def test_nothing_else_is_excused(audits: dict[str, Audit]) -> None:

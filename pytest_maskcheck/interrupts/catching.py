@@ -190,7 +190,8 @@ class Catching:
     def catcher(self) -> Handling | None:
         """Return the handler in which the interrupt ended, once the run is over; ``None`` if that is not known."""
         within = [each for each in self._handling if self._in_scope(each.code.co_filename)]
-        return (within or self._handling or [None])[-1]
+        handling = within or self._handling
+        return handling[-1] if handling else None
 
 
 class MonitoredCatching:

@@ -82,6 +82,8 @@ class Delivery:
         self._struck = struck
         self._begin = begin
         self._stand_in: Probe | None = None
+        self.held: Callable[[FrameType | None], object] | None = None
+        """Called with the interrupted frame if the signal is blocked: nothing tells when it lands."""
 
     def lands_at_once(self) -> bool:
         """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
@@ -114,12 +116,17 @@ class Delivery:
         if handler == signal.SIG_DFL:
             self.strike.raised = False
         elif not before and self._blocked():
+            self._hold(frame)
             os.kill(os.getpid(), self.strike.signum)
         else:
             # Within a callback nothing is watched but what call_tracing runs.
             self._run(frame, _call if self._begin is None else call_tracing)
 
-    def pending(self) -> Pending:
+    def _hold(self, frame: FrameType) -> None:
+        if self.held is not None:
+            self.held(frame)
+
+    def pending(self, frame: FrameType) -> Pending:
         """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
         strike = self.strike
         handler = self._look()
@@ -127,6 +134,7 @@ class Delivery:
             strike.raised = False
             return Unsent(strike.signum)
         if self._blocked():
+            self._hold(frame)
             return Kill(strike.signum)
         own = handler is signal.default_int_handler
         if own:

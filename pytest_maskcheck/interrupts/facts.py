@@ -53,6 +53,10 @@ _REMAINDER = frozenset({6, 19})  # % and %=
 _CACHE = dis.opmap.get("CACHE", 0)
 _COMPARE_OP = dis.opmap["COMPARE_OP"]
 _COMPARE_AND_JUMP = frozenset(number for name, number in dis.opmap.items() if name.startswith("POP_JUMP_BACKWARD"))
+_ASYNC_WITH_CALLS_METHOD = "BEFORE_ASYNC_WITH" in dis.opmap
+_GET_AWAITABLE = dis.opmap["GET_AWAITABLE"]
+_OF_EXIT = 2
+_SEND = dis.opmap["SEND"]
 _ENTER = frozenset({0, 2})  # __enter__, __aenter__
 _YIELD_VALUE = dis.opmap["YIELD_VALUE"]
 _AWAITING = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
@@ -122,6 +126,28 @@ def enters_with(code: CodeType, offset: int) -> bool:
     instructions = bytecode(code)
     before = offset - CODE_UNIT
     return instructions[before] == _LOAD_SPECIAL and instructions[before + 1] in _ENTER
+
+
+def exits_async_with(code: CodeType, offset: int) -> bool:
+    """Tell whether the instruction is the call of ``__aexit__`` that ``async with`` makes when its block has ended, and checks.
+
+    From 3.14 on it calls the function itself, which is inlined.
+    """
+    instructions = bytecode(code)
+    after = offset + CODE_UNIT
+    while _ASYNC_WITH_CALLS_METHOD and after < len(instructions) and instructions[after] == _CACHE:
+        after += CODE_UNIT
+    if not _ASYNC_WITH_CALLS_METHOD or after >= len(instructions):
+        return False
+    return instructions[after] == _GET_AWAITABLE and instructions[after + 1] == _OF_EXIT
+
+
+@per_code
+def end_of_await(code: CodeType, offset: int) -> int:
+    """Return the offset of the instruction at which the ``await`` that begins after ``offset`` has ended."""
+    return next(
+        int(each.argval) for each in dis.get_instructions(code) if each.offset > offset and each.opcode == _SEND
+    )
 
 
 class _HandledError(Exception):

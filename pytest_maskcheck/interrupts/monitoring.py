@@ -49,7 +49,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import base, codes, facts, probe
@@ -68,7 +68,7 @@ from pytest_maskcheck.interrupts.base import (
 from pytest_maskcheck.interrupts.catching import MonitoredCatching
 from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
-from pytest_maskcheck.interrupts.known import is_within
+from pytest_maskcheck.interrupts.known import enters_next, following, is_within
 from pytest_maskcheck.interrupts.probe import Probe
 from pytest_maskcheck.unpatched import os, threading
 from pytest_maskcheck.waking import NONE, set_wakeup_fd, wakeup_descriptor
@@ -203,7 +203,8 @@ class MonitoringEngine:
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
-            if catching is not None:
+            if catching is not None and catcher is not None:
+                (last or first).held = catcher.start
                 catching.strike = (last or first).strike
             striker = _Striker(tool, trigger, in_scope, mode, first)
             striker.start(None)
@@ -265,7 +266,7 @@ def _deliver(
     if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
         delivery.at_once(frame, before=late)
         return None
-    return delivery.pending()
+    return delivery.pending(frame)
 
 
 class _Striker:
@@ -291,10 +292,13 @@ class _Striker:
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
         self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
+        self._detour = -1  # the instruction on it at which to strike
+        self._entering = -1  # the call of ``__enter__`` on it that is looked at
 
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
-        if self._event == _events.C_RETURN:
+        passes_calls = self._trigger.detour is not None and not self._trigger.detour.raises
+        if self._event == _events.C_RETURN or (passes_calls and self._event != _events.CALL):
             _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
         everywhere = self._event if self._awaited.event in _EVERYWHERE else 0
         if self._absent:
@@ -311,7 +315,7 @@ class _Striker:
             event = _events.LINE if detour.raises else _events.INSTRUCTION
             _monitoring.register_callback(self._tool, event, self._past)
             watched, known = local[id(self._watched)]
-            local[id(watched)] = (watched, known | event)
+            local[id(watched)] = (watched, known | event | (_events.CALL if passes_calls else 0))
         for watched, events in local.values():
             _monitoring.set_local_events(self._tool, watched, 0 if self._awaited.event in _EVERYWHERE else events)
 
@@ -335,9 +339,14 @@ class _Striker:
         trip = self._come(code, caller_frame())
         return trip and trip.now
 
-    def _elsewhere(self, _: CodeType, at: int, *__: object) -> object:
-        """Switch off the events of calls that are not the awaited one."""
-        return None if at == self._trigger.offset else _monitoring.DISABLE
+    def _elsewhere(self, _: CodeType, at: int, function: object, __: object) -> object:
+        """Switch off the events of calls that are not the awaited one, but for another ``__enter__`` on the detour."""
+        if self._entering == at and id(caller_frame()) == self._diverted and self._tool in _armed:
+            self._entering = -1
+            if isinstance(function, FunctionType | MethodType):
+                return self._strike_past(caller_frame())  # arrives as it begins
+            self._detour = following(caller_frame().f_code, at)
+        return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
 
     def _callback(self, code: CodeType, at: int, *about: object) -> object:
         if self._at not in {at, None}:
@@ -360,6 +369,7 @@ class _Striker:
             return None
         if self._trigger.detour is not None and self._awaited is self._trigger:
             self._diverted = id(frame)
+            self._detour = self._trigger.detour.offset
             return None
         self.stop()
         if self._awaited is not self._trigger:
@@ -378,14 +388,23 @@ class _Striker:
             self._diverted = 0
             if not is_within(code, frame.f_lasti, detour.offset):
                 return None
-        elif frame.f_lasti != detour.offset:
-            return None
-        self.stop()
-        self._delivery.fires(frame, self._in_scope)
-        if detour.raises:
+            self.stop()
+            self._delivery.fires(frame, self._in_scope)
             self._delivery.at_once(frame)
             return None
-        trip = self._delivery.pending()
+        if frame.f_lasti != self._detour:
+            return None
+        entering = enters_next(code, self._detour)
+        if entering is not None:
+            self._entering = entering
+            return None
+        return self._strike_past(frame)
+
+    def _strike_past(self, frame: FrameType) -> object:
+        """Leave the signal pending on the detour, as the last act of a callback."""
+        self.stop()
+        self._delivery.fires(frame, self._in_scope)
+        trip = self._delivery.pending(frame)
         return trip.now
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope, Mode, Phase, PlaceKind, Strike
+    from pytest_maskcheck.interrupts.base import InScope, Mode, PlaceKind, Strike
     from pytest_maskcheck.interrupts.catching import Catching
 
     TraceFunction = Callable[[FrameType, str, Any], Any]
@@ -130,7 +130,7 @@ class TracingEngine:
         with ExitStack() as ending:
             last: Delivery | None = None
             catcher = TracedCatching(catching) if catching else None
-            phase: Phase | None = catcher
+            phase: TracedCatching | _Tracer | None = catcher
             if isinstance(then, Recording):
                 recorder = phase = _Recorder(in_scope, mode, then)
                 recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
@@ -142,7 +142,8 @@ class TracingEngine:
             ending.callback(first.close)
             if last is not None:
                 last.strike.earlier = first.strike
-            if catching is not None:
+            if catching is not None and catcher is not None:
+                (last or first).held = catcher.start
                 catching.strike = (last or first).strike
             with _tracing(_Striker(trigger, in_scope, mode, first, at_once=phase is None)):
                 yield (last or first).strike
@@ -434,7 +435,7 @@ class _Striker(_Tracer):
         if self._at_once:
             self._delivery.at_once(frame)
             return None
-        trip = self._delivery.pending()
+        trip = self._delivery.pending(frame)
         return trip.now
 
     def resumed(self, frame: FrameType) -> TraceFunction | None:
@@ -447,8 +448,11 @@ class _Striker(_Tracer):
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: PLR0911
         trigger = self._awaited
-        if self._diverted and event == "line" and id(frame) == self._diverted:
-            return self._past(frame)
+        if self._diverted and id(frame) == self._diverted and trigger.detour is not None:
+            if trigger.detour.raises and event == "line":
+                return self._past(frame)
+            if not trigger.detour.raises and event == "opcode" and frame.f_lasti == trigger.detour.offset:
+                return self._strike_past(frame)
         if event != ("return" if trigger.event == "leave" else trigger.event) or self._left <= 0:
             return self.local
         place: FrameType | None = frame.f_back if self._returning else frame
@@ -459,25 +463,28 @@ class _Striker(_Tracer):
             return self.local
         if trigger.detour is not None and self._left == 1:
             self._left, self._diverted = 0, id(frame)
-            frame.f_trace_lines = True
+            frame.f_trace_lines = trigger.detour.raises
             return self.local
         if not self._comes(frame.f_back if trigger.event == "leave" else place):
             return self.local
         if self.mode == "raise":
             self._delivery.by_force(place)
             return None
-        trip = self._delivery.pending()
+        trip = self._delivery.pending(place)
         return trip.now
 
     def _past(self, frame: FrameType) -> Any:
-        """Strike on the detour: that of a jump, as no version watched by tracing needs another."""
+        """Strike on the detour around a jump."""
         detour, self._diverted = self._trigger.detour, 0
         if detour is None or not is_within(frame.f_code, frame.f_lasti, detour.offset):
             return self.local
+        return self._strike_past(frame)
+
+    def _strike_past(self, frame: FrameType) -> None:
+        """Deliver in ``frame`` now: left pending, the signal might pass calls that are specialised, which do not check."""
         settrace(None)
         self._delivery.fires(frame, self.in_scope)
         self._delivery.at_once(frame)
-        return None
 
 
 def _is_same(code: CodeType, wanted: CodeType) -> bool:
@@ -551,5 +558,5 @@ class _Passing(_Tracer):
         if self.mode == "raise":
             delivery.by_force(place)
             return None
-        trip = delivery.pending()
+        trip = delivery.pending(place)
         return trip.now

@@ -66,7 +66,9 @@ _FINALIZER = (
     "an interrupt that arrives in `__del__` or in a weakref or gc callback is lost: release with `with` or `close()` instead, "
     "or mask signals where the last reference goes"
 )
-_EXPECTED = "none, if the test is meant to catch it; what the code under test does with an interrupt is seen up to there"
+_EXPECTED = (
+    "none, if the test is meant to catch it; what the code under test does with an interrupt is seen up to there"
+)
 _CLEANUP = (
     "the interrupt came in the very call that releases it: only signals masked from before the clean-up begins to its end help, "
     "by `with mask():` around both halves, or `with bracket(...)`; "
@@ -78,14 +80,21 @@ def cure(defect: Defect) -> str:
     """Return the sentence for a defect."""
     if defect.category is Category.CLEANUP:
         return _CLEANUP
+    if defect.verdict is Verdict.SWALLOWED:
+        return _of_swallowed(defect)
     if defect.category is Category.INSIDE:
         return (
             f"a defect of {defect.package}, audited with include={defect.package}; here, mask signals around the call"
         )
     if defect.verdict is Verdict.LEAK and defect.kind in _BY_KIND:
         return _BY_KIND[defect.kind]
-    if defect.verdict is Verdict.SWALLOWED and defect.kind == "finalizer":
-        return _FINALIZER
-    if defect.verdict is Verdict.SWALLOWED and not defect.fails:
-        return _EXPECTED
     return _BY_VERDICT[defect.verdict]
+
+
+def _of_swallowed(defect: Defect) -> str:
+    if defect.category is Category.INSIDE:
+        package = defect.package
+        return f"none, if {package} is meant to catch it, as what runs commands is; else it is audited with include={package}"
+    if defect.kind == "finalizer":
+        return _FINALIZER
+    return _BY_VERDICT[defect.verdict] if defect.fails else _EXPECTED

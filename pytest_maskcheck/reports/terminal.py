@@ -56,7 +56,7 @@ def headline(defect: Defect, *others: Defect) -> str:
 def category(defect: Defect) -> str:
     """Return whose a defect is, if it is not simply the code's own."""
     if defect.category is Category.INSIDE:
-        return f", lost inside {defect.package}"
+        return f", {'caught' if defect.verdict is Verdict.SWALLOWED else 'lost'} inside {defect.package}"
     return ", in clean-up" if defect.category is Category.CLEANUP else ""
 
 
