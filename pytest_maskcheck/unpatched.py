@@ -62,10 +62,8 @@ else:
     )
 
 
-@contextmanager
-def unpatched() -> Iterator[None]:
-    """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
-    replaced: list[tuple[dict[str, object], dict[str, object]]] = []
+def _kept() -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the name of each module that is kept here, and those of its functions and classes that are others by now."""
     for name, kept in (
         ("gc", gc),
         ("os", os),
@@ -75,7 +73,20 @@ def unpatched() -> Iterator[None]:
         ("time", time),
     ):
         now = vars(sys.modules[name])
-        former = {key: value for key, value in vars(kept).items() if callable(value) and now.get(key) is not value}
+        yield name, {key: value for key, value in vars(kept).items() if callable(value) and now.get(key) is not value}
+
+
+def replaced() -> list[str]:
+    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be."""
+    return [f"{name}.{key}" for name, former in _kept() for key in former if key != "excepthook"]
+
+
+@contextmanager
+def unpatched() -> Iterator[None]:
+    """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
+    replaced: list[tuple[dict[str, object], dict[str, object]]] = []
+    for name, former in _kept():
+        now = vars(sys.modules[name])
         replaced.append((now, {key: now[key] for key in former if key in now}))
         now.update(former)
     try:
