@@ -191,7 +191,7 @@ def _path_of(sort: str, value: Any) -> str:
     """
     try:
         return os.path.abspath(os.fsdecode(value))
-    except Exception as error:  # noqa: BLE001  (the user's own code)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code)
         message = f"maskcheck.{sort}() was given a path that cannot be read ({described(error)}); pass a pathlib.Path"
         raise pytest.UsageError(message) from None
 
@@ -231,12 +231,12 @@ def _copied(sort: str, value: object, what: str) -> Any:
     remedy = f"pass a function that returns what is to be compared, such as maskcheck.{sort}(lambda: list(store))"
     try:
         found = copy.deepcopy(value)
-    except Exception as error:  # noqa: BLE001  (the user's own code)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code)
         message = f"maskcheck.{sort}(): {what} cannot be copied ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     try:
         equal = bool(found == value)
-    except Exception as error:  # noqa: BLE001  (the user's own code)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code)
         message = f"maskcheck.{sort}(): {what} cannot be compared ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     if not equal:

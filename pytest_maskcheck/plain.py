@@ -96,7 +96,9 @@ def _listed(shown: list[str], count: int) -> str:
 
 def brief(text: str) -> str:
     """Return a text of somebody else's, such as that of an exception, on one short line."""
-    line = " ".join(text.split())
+    line = (
+        " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    )  # halves of surrogate pairs cannot be printed
     return line if len(line) <= _LINE else line[:_LINE] + "..."
 
 

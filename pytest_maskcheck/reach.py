@@ -193,7 +193,12 @@ class Reach:
             self._take_in(distribution.own(root))
         try:
             _matcher(*self._include), _matcher(*self._omit)
-        except (coverage.CoverageException, re.error) as error:  # entries of ours were tried one by one
+        except (
+            coverage.CoverageException,
+            re.error,
+            ValueError,
+            OSError,
+        ) as error:  # entries of ours were tried one by one
             message = f"coverage's configuration has a file pattern that cannot be used: {brief(str(error))}"
             raise UnknownScopeError(message) from None
         self._lines: dict[str, set[int]] = {}
@@ -228,7 +233,7 @@ class Reach:
             pattern = os.path.join(_escaped(self._root), entry)
             try:
                 _matcher(pattern)
-            except (coverage.CoverageException, re.error) as error:
+            except (coverage.CoverageException, re.error, ValueError, OSError) as error:
                 raise _unusable(entry, f"is no glob that coverage.py can use: {brief(str(error))}") from None
             return [pattern]
         try:

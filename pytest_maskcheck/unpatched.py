@@ -92,23 +92,32 @@ keep("builtins", "gc", "genericpath", "io", "os", os.path.__name__, "select", "s
 _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
 
 
+def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
+    """Yield of each module its name, what is in it now, and those of its kept functions and classes that are others by now."""
+    for name, kept in _kept.items():
+        module = sys.modules.get(name)
+        if type(module) is type(sys):  # a test may have put anything there
+            now = vars(module)
+            yield name, now, {key: value for key, value in kept.items() if now.get(key) is not value}
+
+
+def replaced() -> list[str]:
+    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be."""
+    return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"]
+
+
 @contextmanager
 def unpatched() -> Iterator[None]:
     """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
-    replaced: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
-    for name, kept in _kept.items():
-        module = sys.modules.get(name)
-        if type(module) is not type(sys):  # a test may have put anything there
-            continue
-        now = vars(module)
-        former = {key: value for key, value in kept.items() if now.get(key) is not value}
+    restore: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
+    for _, now, former in _changed():
         missing = [key for key in former if key not in now]
-        replaced.append((now, {key: now[key] for key in former if key in now}, missing))
+        restore.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)
     try:
         yield
     finally:
-        for now, values, missing in replaced:
+        for now, values, missing in restore:
             now.update(values)
             for key in missing:
                 now.pop(key, None)

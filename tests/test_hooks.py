@@ -220,7 +220,7 @@ BAD = {
     ),
     "blind": (
         "import contextlib\nHeld.canary = lambda self: contextlib.nullcontext()\n" + GIVE,
-        "kind held_{name} is blind here: it did not see its canary",
+        "kind held_{name} is blind here: it did not see its canary, but nothing at all",
     ),
     "audited": (
         "def pytest_maskcheck_audited(item, audit): item.nothing",

@@ -345,6 +345,80 @@ def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester, confi
         settings.reports(config(f"--maskcheck-report=json:{path}"))
 
 
+HOSTILE = """
+def no(*_, **__):
+    raise RuntimeError("no")
+
+class Hostile:
+    __str__ = __repr__ = __eq__ = __hash__ = __bool__ = __format__ = no
+    __class__ = property(no)
+"""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_code_of_a_value_is_not_run(pytester, config, name):
+    """A marker argument all of whose methods raise, and its ``__class__``, is refused as any other that cannot be used."""
+    path = pytester.makepyfile(
+        f"import pytest\n{HOSTILE}\n@pytest.mark.interrupt_safe({name}=Hostile())\ndef test_it(): pass"
+    )
+    (item,) = pytester.genitems([pytester.getpathnode(path)])
+    with pytest.raises(pytest.UsageError, match=f"argument {name} of .* is an object of type Hostile; it must be "):
+        settings.for_item(item, settings.from_config(config()))
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("max_points=Number(7)", "max_points=7"),
+        ("points=Text('line')", "points='line'"),
+        ("include=Words(['a'])", "include=['a']"),
+    ],
+)
+def test_values_of_subclasses_are_what_they_are_to_the_builtin_class(pytester, config, given, wanted):
+    """So members of enums can be given; what a subclass makes of ``==`` and ``str`` is of no account."""
+    classes = "\n".join(
+        f"class {name}({base}):\n    __str__ = __eq__ = __iter__ = no\n    __hash__ = {base}.__hash__"
+        for name, base in (("Number", "int"), ("Text", "str"), ("Words", "list"))
+    )
+    found = []
+    for number, arguments in enumerate((given, wanted)):
+        source = f"import pytest\n{HOSTILE}\n{classes}\n@pytest.mark.interrupt_safe({arguments})\ndef test_it(): pass"
+        path = pytester.makepyfile(**{f"test_{number}": source})
+        (item,) = pytester.genitems([pytester.getpathnode(path)])
+        found.append(settings.for_item(item, settings.from_config(config())))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, -(10**5000), 2**63, "9" * 5000], ids=["huge", "negative", "64 bits", "digits"]
+)
+@pytest.mark.parametrize("name", ["max_points", "seed", "interrupts", "hits", "signals"])
+def test_huge_numbers_are_refused(name, value):
+    """Python refuses to write numbers of more than 4,300 digits; the message describes them."""
+    with pytest.raises(pytest.UsageError, match=f"^it is .*; it must be {ROWS[name].must[:8]}") as error:
+        ROWS[name].read("it", value)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("option", ["--maskcheck-point", "--maskcheck-shard"])
+def test_an_option_for_one_thing_may_be_given_once(config, option):
+    """Neither of two values would be ignored without a word; the same one again is no contradiction."""
+    one, other = ("a.py:1:call#1", "a.py:1:call#2") if option.endswith("point") else ("1/2", "2/2")
+    read = settings.shard if option.endswith("shard") else lambda config: settings.point(config, lambda _: True)
+    with pytest.raises(pytest.UsageError, match=f"^{option} is given as '{one}' and as '{other}': audit "):
+        read(config(f"{option}={one}", f"{option}={other}"))
+    assert str(read(config(f"{option}={one}", f"{option}={one}"))) == one
+
+
+def test_a_table_in_toml_is_no_list_of_what_is_allowed(pytester, config):
+    """It comes as a text from pytest, which would be taken for a glob that matches nothing."""
+    pytester.makepyprojecttoml("[tool.pytest.ini_options]\nmaskcheck_allow = {'fd:*' = 'why'}\n")
+    with pytest.raises(
+        pytest.UsageError, match=r"^maskcheck_allow is .*; it must be a list of globs .* only the marker takes"
+    ):
+        settings.from_config(config())
+
+
 TEST = """
 import pytest
 
@@ -366,12 +440,26 @@ XDIST = ("-p", "xdist", "-n2")
             "--maskcheck-report is 'json:gone/x'; it must name a file in a folder*",
         ),
         ("", ["--maskcheck-point=store.py:7"], "--maskcheck-point is 'store.py:7'; copy an id such as * from a report"),
+        ("", ["--maskcheck-point="], "--maskcheck-point is ''; copy an id such as * from a report"),
+        (
+            "",
+            ["--maskcheck-include=["],
+            "*::test_it: maskcheck include or exclude: '[' is no glob that coverage.py can use: *",
+        ),
+        (
+            "",
+            ["--maskcheck-include=broken.part"],
+            "*: maskcheck include or exclude: 'broken.part' cannot be imported: OSError: no",
+        ),
+        ("", ["--maskcheck-report=json:/dev/full"], "the report cannot be written: *No space left on device*"),
+        ("(max_points=10**5000)", [], "*::test_it: argument max_points of * is a number of 16610 bits; it must be *"),
         ("(include='gone')", [], "*::test_it: maskcheck include or exclude: 'gone' is neither a file below *"),
         ("(colour=1)", [*XDIST], "*::test_it: @pytest.mark.interrupt_safe has no argument 'colour'; it takes *"),
     ],
 )
-def test_a_usage_error_ends_the_session_in_one_sentence(audit, arguments, options, message):
+def test_a_usage_error_ends_the_session_in_one_sentence(pytester, audit, arguments, options, message):
     """The session ends with exit code 4 and the message, and shows no traceback; also on workers of xdist."""
+    pytester.mkpydir("broken").joinpath("__init__.py").write_text("raise OSError('no')")
     result = audit(TEST.format(arguments), *options).result
     lines = [line for line in result.outlines + result.errlines if line.startswith("ERROR")]
     assert len(lines) == 1
@@ -400,4 +488,21 @@ def test_a_report_that_cannot_be_written_in_the_end_is_told(pytester, audit):
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["ERROR: the report cannot be written: *out/x.json*"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[run", "no section headers"),
+        ("[run]\ninclude = [", "File pattern can't include"),
+        ("\xff", "UnicodeDecodeError"),
+    ],
+)
+def test_a_configuration_of_coverage_that_cannot_be_read_is_told(pytester, audit, text, why):
+    """It is a usage error that names the file or the pattern, where a test is to be audited."""
+    pytester.path.joinpath(".coveragerc").write_bytes(text.encode("latin-1"))
+    result = audit(TEST.format("")).result
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: *::test_it: coverage's configuration *{why}*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()

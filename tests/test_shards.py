@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -258,7 +259,23 @@ def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case)
     refused(merge(*names, "-o", "out.json", cwd=tmp_path), words, tmp_path)
 
 
+START = '{"tool": "pytest-maskcheck", "shard": "", "audits": [], "schema": '
 TEXTS = {
+    "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
+    "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
+    "twice": (
+        START + '5, "audits": []}',
+        "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
+    ),
+    "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
+    "schema as text": (START + '"5"}', "0.json has the result schema '5', and this version reads schema 5; "),
+    "schema as float": (START + "5.0}", "0.json has the result schema 5.0, and this version reads schema 5; "),
+    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 5; "),
+    "shard": (
+        START.replace('""', '"3/2"') + "5}",
+        "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
+    ),
+    "huge shard": (START.replace('""', '"1/999999999"') + "5}", "the report of shards 2/999999999, 3/999999999, "),
     "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",
@@ -290,6 +307,89 @@ def test_a_file_that_cannot_be_read_or_written_is_told_in_one_sentence(write, tm
     words = "the merged report cannot be written: "
     refused(merge(path, "-o", "no/such/out.json", cwd=tmp_path), words, tmp_path)
     refused(merge(path, "-o", str(tmp_path), cwd=tmp_path), words, tmp_path)
+
+
+DAMAGES = {
+    "type": (
+        lambda audit: audit["points"][0].update(line="1"),
+        "audits[0].points[0].line is '1', and must be a whole number",
+    ),
+    "number": (lambda audit: audit.update(seconds=-1), "audits[0].seconds is -1, and must be a number"),
+    "verdict": (
+        lambda audit: audit["results"][0]["findings"][0].update(verdict="bad"),
+        "audits[0].results[0].findings[0].verdict is 'bad', and must be one of leak, implicit, ",
+    ),
+    "field": (
+        lambda audit: audit["points"][0].update(colour="red"),
+        "audits[0].points[0] has a field 'colour', which no report has",
+    ),
+    "missing": (lambda audit: audit.pop("notes"), "audits[0] has no notes"),
+    "result": (
+        lambda audit: audit["results"].clear(),
+        "audits[0].results must have one entry for each of its points, in their order",
+    ),
+    "lines": (
+        lambda audit: audit.update(reached={"a.py": "1-99999999"}),
+        "audits[0].reached['a.py'] is '1-99999999', and must be ",
+    ),
+    "shard": (lambda audit: audit.update(shard="1/2"), "audits[0].shard is '1/2', and that of the report is ''"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_what_is_wrong_with_a_damaged_report_is_told(write, tmp_path, case):
+    """The sentence names the place and what must be there; the report as it was is merged."""
+    damage, words = DAMAGES[case]
+    path = write("0.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),)))
+    assert merge("0.json", "-o", "whole.json", cwd=tmp_path).returncode == 1
+    data = json.loads(path.read_text())
+    damage(data["audits"][0])
+    path.write_text(json.dumps(data))
+    refused(merge("0.json", "-o", "out.json", cwd=tmp_path), f"0.json is a damaged report: {words}", tmp_path)
+
+
+def test_a_file_with_a_mark_of_byte_order_is_read(write, tmp_path):
+    """Some editors put one there."""
+    path = write("a.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id),)))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert merge(path, "-o", "out.json", cwd=tmp_path).returncode == 0
+
+
+def test_names_that_are_no_utf_8_are_written_and_read(write, tmp_path):
+    """Python decodes such bytes in names of files to halves of surrogate pairs, and a summary shows them escaped."""
+    name = "a\udcff.py::test"
+    path = write("a.json", Audit(name, refused="why not"))
+    done = merge(path, "-o", "out.json", "--allow-none", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "a\\udcff.py::test: why not" in done.stdout
+    assert [audit.test for audit in read(tmp_path / "out.json")] == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_refused(write, tmp_path):
+    """A pipe that nobody writes, a folder and a device are not waited for, nor read without an end."""
+    os.mkfifo(tmp_path / "pipe")
+    refused(merge("pipe", "-o", "out.json", cwd=tmp_path), "pipe is no report of ", tmp_path)
+    refused(merge(".", "-o", "out.json", cwd=tmp_path), "the report cannot be read: . is no file; ", tmp_path)
+    refused(
+        merge("/dev/zero", "-o", "out.json", cwd=tmp_path),
+        "the report cannot be read: /dev/zero is no file; ",
+        tmp_path,
+    )
+    path = write("a.json", Audit("a.py::test", refused="why not"))
+    refused(merge(path, "-o", "pipe", cwd=tmp_path), "the merged report cannot be written: ", tmp_path)
+
+
+def test_a_summary_that_cannot_be_printed_is_no_defect(write, tmp_path):
+    """Exit status 1 says that a test is not interrupt-safe; the merged report is there."""
+    path = write("a.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id),)))
+    command = [sys.executable, "-m", "pytest_maskcheck", "merge", str(path), "-o", "out.json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "error: the summary cannot be printed: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out.json").exists()
 
 
 def refused(done: subprocess.CompletedProcess[str], words: str, place: Path) -> None:

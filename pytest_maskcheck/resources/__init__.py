@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+from pytest_maskcheck.plain import described
 from pytest_maskcheck.resources.async_locks import AsyncLocks
 from pytest_maskcheck.resources.attributes import Attributes
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
@@ -49,7 +50,7 @@ from pytest_maskcheck.resources.tracing import Tracing
 from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
 from pytest_maskcheck.resources.warning_filters import WarningFilters
-from pytest_maskcheck.unpatched import gc, unpatched
+from pytest_maskcheck.unpatched import gc, replaced, unpatched
 
 __all__ = [
     "RESERVED",
@@ -142,12 +143,13 @@ def kind_defaults() -> dict[str, bool]:
 
 def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
     """Show every kind its canary; return the names of those that did not see it, with the reason. Never raises."""
+    others = _replaced(replaced())
     freezes = not gc.get_freeze_count()
     if freezes:  # canaries are new: nobody need look through the whole heap for them
         gc.freeze()
     try:
         with unpatched():  # a pool's threads sleep, and would wait for ever on a frozen clock
-            return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind))}
+            return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind, others))}
     finally:
         if freezes:
             gc.unfreeze()
@@ -157,7 +159,8 @@ def _has_canary(kind: Kind) -> bool:
     return not isinstance(kind, Own) or kind.has_canary
 
 
-def _blindness(kind: Kind) -> str:
+def _blindness(kind: Kind, others: str) -> str:
+    """Return why a kind does not see its canary, or ``""``; ``others``: what else may be to blame."""
     try:
         canary = kind.canary()
         before = kind.snapshot()
@@ -167,5 +170,20 @@ def _blindness(kind: Kind) -> str:
         finally:
             kind.finish(before)
     except Exception as error:  # noqa: BLE001  (a kind that fails is as good as blind)
-        return f"{type(error).__name__}: {error}"
-    return "" if any(leftover.kind == kind.name for leftover in found) else "it did not see its canary"
+        return described(error)
+    if any(leftover.kind == kind.name for leftover in found):
+        return ""
+    instead = ", ".join(sorted({f"{leftover.kind} {leftover.key}" for leftover in found})[:_NAMED])
+    return f"it did not see its canary, but {instead or 'nothing at all'}{others}"
+
+
+_NAMED = 3
+"""What a kind saw in place of its canary, and functions that are replaced: so many are named."""
+
+
+def _replaced(names: list[str]) -> str:
+    """Return which functions of the standard library somebody has replaced, as a kind may depend on them."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; replaced in this process: {', '.join(names[:_NAMED])}{more}"

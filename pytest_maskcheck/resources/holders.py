@@ -6,8 +6,10 @@ import re
 import sys
 import types
 from collections import deque
+from enum import Enum
 from typing import Any
 
+from pytest_maskcheck.plain import quoted
 from pytest_maskcheck.resources.heap import attributes, frame_of, is_ours, namespace, variables
 from pytest_maskcheck.unpatched import gc
 
@@ -19,7 +21,10 @@ _WIDTH = 500
 
 _SEQUENCES = (list, tuple, deque)
 _KEY = re.compile(r"^\['(\w+)'\]")
-_PASSED = (types.CellType, types.MethodType, types.BuiltinMethodType, types.FunctionType)
+_POSITION = re.compile(r"^\[(\d+)\]")
+_CONTAINERS = (dict, set, frozenset, *_SEQUENCES)
+_WRITTEN = (str, int, float, bool, bytes, types.NoneType)
+_OF_EXCEPTIONS = ("args", "__cause__", "__context__", "__traceback__")
 
 
 def held_by(thing: object | None) -> str:
@@ -54,9 +59,39 @@ def held_by(thing: object | None) -> str:
 
 
 def _rest(holder: Any, held: object, path: str) -> str:
-    """Return ``path`` as it reads behind ``holder``: attributes may be kept in a dictionary."""
-    keeps = namespace(holder) is held or (issubclass(type(holder), type) and type(held) is dict)
-    return _KEY.sub(r".\1", path) if keeps else path
+    """Return ``path`` as it reads behind ``holder``, which may keep attributes or variables in a dictionary or a tuple."""
+    kind = type(holder)
+    if namespace(holder) is held or (issubclass(kind, type) and type(held) is dict):
+        return _KEY.sub(r".\1", path)
+    if kind is types.FunctionType:
+        return _of_function(holder, held, path)
+    if _is_fixture(holder) and holder.cached_result is held:
+        return path.removeprefix("[0]")
+    return path
+
+
+def _of_function(holder: types.FunctionType, held: object, path: str) -> str:
+    """Return ``path``, which begins in a part of a function, with the name of the variable; in words as in ``f.<locals>.g``."""
+    code = holder.__code__
+    if held is holder.__kwdefaults__:
+        return _KEY.sub(r".<defaults>.\1", path)
+    named: dict[int, tuple[str, tuple[str, ...]]] = {
+        id(holder.__defaults__): (
+            "<defaults>",
+            code.co_varnames[: code.co_argcount][-len(holder.__defaults__ or ()) :],
+        ),
+        id(holder.__closure__): ("<closure>", code.co_freevars),
+    }
+    part, names = named.get(id(held), ("", ()))
+    found = _POSITION.match(path)
+    if not found or int(found[1]) >= len(names):
+        return path
+    return f".{part}.{names[int(found[1])]}{path[found.end() :]}"
+
+
+def _is_fixture(holder: Any) -> bool:
+    kind = type(holder)
+    return kind.__module__ == "_pytest.fixtures" and kind.__name__ == "FixtureDef"
 
 
 def _root(holder: Any, held: object) -> str:
@@ -76,21 +111,51 @@ def _root(holder: Any, held: object) -> str:
         names = variables(frame, held)
         where = f"local variable {names[0]} of" if names else "a temporary value of"
         return f"{where} {frame.f_code.co_qualname}"
-    if kind.__module__ == "_pytest.fixtures" and kind.__name__ == "FixtureDef":
-        return f"fixture {holder.argname}"
-    return ""
+    return f"fixture {holder.argname}" if _is_fixture(holder) else ""
 
 
 def _step(holder: Any, held: object) -> str:
-    """Return how ``holder`` refers to ``held``, as Python would write it."""
+    """Return how ``holder`` refers to ``held``, as Python would write it; ``""`` for what goes without saying."""
+    kind = type(holder)
+    if namespace(holder) is held or kind in {types.CellType, types.FunctionType}:
+        return ""  # see _rest
+    if issubclass(kind, _CONTAINERS):
+        return _item(holder, held) or _among_attributes(holder, held) or "[...]"
+    if kind in {types.MethodType, types.BuiltinMethodType}:
+        return ".__self__" if holder.__self__ is held else ""
+    if issubclass(kind, BaseException):
+        names = [name for name in _OF_EXCEPTIONS if vars(BaseException)[name].__get__(holder) is held]
+        return f".{names[0]}" if names else _among_attributes(holder, held)
+    return _among_attributes(holder, held)
+
+
+def _item(holder: Any, held: object) -> str:
+    """Return how ``held`` is written as an item of a container; ``""`` if it is none, or there is no way."""
     kind = type(holder)
     if issubclass(kind, dict):
         keys = [key for key, value in dict.items(holder) if value is held]
-        return f"[{keys[0]!r}]" if keys and isinstance(keys[0], (str, int)) else "[...]"
-    if issubclass(kind, _SEQUENCES):
-        places = [at for at, value in enumerate(kind.__iter__(holder)) if value is held] if kind in _SEQUENCES else []
-        return f"[{places[0]}]" if places else "[...]"
-    if kind in _PASSED:
-        return ""
+        return f"[{_key(keys[0])}]" if keys else ""
+    for base in _SEQUENCES:
+        places = (
+            [at for at, value in enumerate(base.__iter__(holder)) if value is held] if issubclass(kind, base) else []
+        )
+        if places:
+            names = vars(kind).get("_fields") if base is tuple else None  # of a named tuple
+            return f".{names[places[0]]}" if type(names) is tuple and len(names) > places[0] else f"[{places[0]}]"
+    return ""
+
+
+def _among_attributes(holder: Any, held: object) -> str:
     names = [name for _, name in attributes(holder, held)]
     return f".{names[0].rpartition('.')[2]}" if names else ""
+
+
+def _key(key: object) -> str:
+    """Return a key of a dictionary as it is written, without code of its class."""
+    if type(key) in _WRITTEN:
+        return quoted(key)
+    if type(key) is tuple:
+        return f"({', '.join(map(_key, key))}{',' if len(key) == 1 else ''})"
+    if issubclass(type(key), Enum):
+        return f"{type(key).__name__}.{object.__getattribute__(key, '_name_')}"
+    return type.__getattribute__(key, "__name__") if type(key) is type else "..."

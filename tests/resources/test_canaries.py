@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, kind_names, self_test
+from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.locks import Locks
 
 ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
@@ -125,10 +128,28 @@ def test_a_sabotaged_detector_is_found_out() -> None:
 
     reasons = self_test([Blind(), Failing(), Mute(), Locks()])
     assert reasons == {
-        "blind": "it did not see its canary",
+        "blind": "it did not see its canary, but nothing at all",
         "failing": "RuntimeError: out of order",
-        "mute": "it did not see its canary",
+        "mute": "it did not see its canary, but nothing at all",
     }
+
+
+def test_what_may_make_a_kind_blind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions of the standard library that were replaced, the first few of them; and what was seen in place of the canary."""
+
+    class Misled(Locks):
+        name = "misled"
+
+        def compare(self, before: object) -> list[Leftover]:
+            return [replace(leftover, kind="lock") for leftover in super().compare(before)]
+
+    for name in ("kill", "stat", "dup", "pipe"):
+        monkeypatch.setattr(os, name, lambda *_: None)
+    (reason,) = self_test([Misled()]).values()
+    assert re.fullmatch(
+        r"it did not see its canary, but lock .*; replaced in this process: os\.\w+, os\.\w+, os\.\w+ and 1 more",
+        reason,
+    )
 
 
 def test_names_are_unique() -> None:
