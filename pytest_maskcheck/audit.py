@@ -519,7 +519,7 @@ class Judge:
         exception = ran.raised.text if ran.raised else ""
         outside = point.kind in {"into", "back"}  # the way to the line that called is what the reader can change
         traceback = (ran.raised.frames if ran.raised and not outside else ()) or point.traceback
-        if reason := _unproven(point, ran):
+        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {self._name(finding).identity for finding in self._of_first(point)}
         findings = [
@@ -689,8 +689,6 @@ def _unreached(ran: Ran) -> str:
 def _unproven(point: Point, ran: Ran) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
-    if ran.died in _NO_VERDICT:
-        return ran.detail
     if not strike.fired:
         return _unreached(ran)
     if ran.late:

@@ -325,9 +325,9 @@ def _ended(death: Death, *, in_run: bool) -> str:
     """Return in words how the auditing process ended; ``in_run``: within a run that was not interrupted."""
     if death.how == "terminal":
         return death.detail
-    if not in_run or death.how == "look":
-        return f"the auditing process ended: {death.detail}"
     where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
+    if not in_run or death.how == "look":
+        return f"the auditing process ended: {death.detail}{where}"
     return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
 
 

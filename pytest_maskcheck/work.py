@@ -42,7 +42,7 @@ from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
-from pytest_maskcheck.stopwatch import Page
+from pytest_maskcheck.stopwatch import Page, limited
 from pytest_maskcheck.unpatched import gc, os, signal, time
 from pytest_maskcheck.usual import Usual
 
@@ -124,6 +124,9 @@ class Order:
     shard: Shard | None = None
     share: Lead | Helper | None = None
 
+
+_CANARIES = 20.0
+"""Seconds for the self-test of all kinds, which takes less than one: what is patched may keep it waiting for ever."""
 
 _FIRST_BATCH = 10
 """Points that are audited before it is known how long they take; each further batch is as large as all before it."""
@@ -689,7 +692,8 @@ class Work:
         seeing = dict(self._order.seeing)
         untested = [kind for kind in self._kinds if kind.name not in seeing]
         if untested:
-            blind = self_test(untested)
+            with limited(_CANARIES, runs=False):
+                blind = self_test(untested)
             self.runner.together().forget()  # canaries import what they need
             seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
             tell(Seeing(seeing))
