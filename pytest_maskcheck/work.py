@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +37,7 @@ from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.rerun import ItemTarget, imported, kept_values, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
+from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.runs import Conditions, alone
@@ -125,7 +127,7 @@ class Order:
     share: Lead | Helper | None = None
 
 
-_CANARIES = 20.0
+_CANARIES = 30.0
 """Seconds for the self-test of all kinds, which takes less than one: what is patched may keep it waiting for ever."""
 
 _FIRST_BATCH = 10
@@ -237,10 +239,8 @@ class Work:
         self.runner.here = True
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
-                descendants.adopt()
                 self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
             finally:
-                descendants.adopt(wanted=False)
                 self._target.close()
                 gc.unfreeze()
 
@@ -357,7 +357,7 @@ class Work:
                 f"modules keep too much to compare all of it after each run: not {self._usual.beyond}, nor what lies deeper"
             )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
-        judge.learn_baseline(*baseline.left)
+        judge.learn_baseline(*self._left(baseline, hearing))
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
         tell(LeftBehind(left_behind))
         self._outline = outline(
@@ -423,6 +423,19 @@ class Work:
                 tell(common)
                 return common
         return _shared(others)
+
+    @staticmethod
+    def _left(baseline: Baseline, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
+        """Return what uninterrupted runs leave behind.
+
+        This process, which made them, gets the children of others, too, and cannot tell them from its own; workers can.
+        """
+        if not descendants.adopts() or not any(kind == Children.name for left in baseline.left for kind, _ in left):
+            return baseline.left
+        runs = [leftovers(ran) for ran in alone(executor, None, None) if ran.passed]
+        children = [Counter({each: run[each] for each in run if each[0] == Children.name}) for run in runs]
+        others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in baseline.left]
+        return [left + more for left, more in zip(others, children, strict=False)] or baseline.left
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""

@@ -160,16 +160,11 @@ def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit])
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
 
 
-LARGE = """
+LEAKS = """
     import threading
     import pytest
 
     LOCK = threading.Lock()
-    DATA = [[number] for number in range({number})]
-
-    class Slow:
-        def __reduce__(self):
-            return int, ()
 
     @pytest.mark.interrupt_safe(timeout=0.3)
     def test_leaks():
@@ -179,21 +174,24 @@ LARGE = """
 
 SLOW = """
     import time
-    from pytest_maskcheck.resources import heap, locks
+    from pytest_maskcheck import run
+    from pytest_maskcheck.resources.together import Together
 
-    walk = heap._walk
+    def slow(function):
+        def slowly(*args):
+            time.sleep(0.4)
+            return function(*args)
 
-    def slow():
-        time.sleep(0.4)
-        return walk()
+        return slowly
 
-    heap._walk = slow
+    Together.compare = slow(Together.compare)
+    run.held_by = slow(run.held_by)
 """
 
 
 def test_the_audits_own_looks_are_no_hang(audit_folder: AuditFolder) -> None:
     """Each look takes longer than a run may: the leak is found nevertheless, with its origin."""
-    (audit,) = audit_folder({"test_it.py": LARGE.format(number=10), "conftest.py": SLOW}).audits
+    (audit,) = audit_folder({"test_it.py": LEAKS, "conftest.py": SLOW}).audits
     (defect,) = audit.failures
     assert (defect.verdict, defect.kind, audit.not_audited) == ("leak", "lock", {})
     assert defect.origin is not None
