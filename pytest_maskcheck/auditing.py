@@ -88,6 +88,7 @@ class FirstUse:
     def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
         self._order = order
         self._leave = leave
+        self._over: Callable[[], bool] = lambda: False
         self.reason = ""
         self._page: Page | None = None
         self._measurement: Any = None
@@ -109,18 +110,25 @@ class FirstUse:
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
-        self._said = in_child(self._wait, self._page, lambda: _SILENCE, leader=True, orphan=True)
+        self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
         next(self._said)
         os.close(self._reader)
         self._reader = -1
         self.descriptors = effects.descriptors() - before
         self.seconds = time.perf_counter() - began
 
+    def _limit(self) -> float:
+        """Return the seconds without a word after which the process counts as hung; errors as for :func:`_limit`."""
+        if self._over():
+            raise KeyboardInterrupt
+        return _SILENCE
+
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
         if self._said is None or self._page is None:
             take(ReachedFirst({}, self.reason or "no process was kept for it"))
             return
+        self._over = order.over
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
         while go:
@@ -202,12 +210,12 @@ def audit_item(order: Order, first_use: FirstUse | None = None) -> Outcome:
                 with _watched(order, collected.take) as take:
                     if order.isolation == "fork":
                         if not order.only or FIRST not in order.only:
-                            _in_auditor(work, take, partial(_limit, work))
+                            _in_auditor(work, take, partial(_limit, work, order.over))
                         if first_use is not None and not collected.refused:
                             first_use.audit(order, directory, collected.warm, take)
                     else:
                         with paused(), muted(item.config):
-                            work.here(take)
+                            work.here(_unless(order.over, take))
                         exception = work.runner.exception
             except AuditBrokeError as error:
                 broken = str(error)
@@ -275,7 +283,7 @@ def assist(order: Order) -> dict[str, str]:
     def limit() -> float:
         if not helper.is_wanted():
             raise AuditBrokeError
-        return _limit(work)
+        return _limit(work, order.over)
 
     with closing(helper), _directory() as directory:
         work = Work(order, item, directory)
@@ -331,9 +339,26 @@ def _ended(death: Death, *, in_run: bool) -> str:
     return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
 
 
-def _limit(work: Work) -> float:
-    """Return the seconds without a word from the auditing process after which it counts as hung."""
+def _limit(work: Work, over: Callable[[], bool]) -> float:
+    """Return the seconds without a word from the auditing process after which it counts as hung.
+
+    Raises:
+        KeyboardInterrupt: the session is over, as after Ctrl-C to the controller of xdist: this process ends as if it had got one.
+    """
+    if over():
+        raise KeyboardInterrupt
     return _SILENCE + 10 * work.limit
+
+
+def _unless(over: Callable[[], bool], take: Tell) -> Tell:
+    """Return what takes a message as ``take`` does, unless the session is over; see :func:`_limit`."""
+
+    def tell(message: object) -> None:
+        if over():
+            raise KeyboardInterrupt
+        take(message)
+
+    return tell
 
 
 def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:

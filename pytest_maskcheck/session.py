@@ -198,7 +198,7 @@ class AuditingSession:
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
-        lead = self._board.lead() if self._board and not alone else None
+        lead = self._shared_board.lead() if self._shared_board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first)
@@ -229,7 +229,18 @@ class AuditingSession:
             self._blocked,
             progress=self._progress,
             shard=self._shard,
+            over=self._is_over,
         )
+
+    @property
+    def _shared_board(self) -> Board | None:
+        """The board, if this is one of several workers that help each other."""
+        shared = self._board is not None and self._is_worker and self._board.workers > 1 and not self._only
+        return self._board if shared else None
+
+    def _is_over(self) -> bool:
+        """Tell whether this is a worker of xdist whose session has ended, or was interrupted."""
+        return self._is_worker and self._board is not None and not self._board.is_open()
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
         """Return how audited runs are isolated, and why so.
@@ -295,9 +306,8 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker on this machine where points are offered to others, if there are others."""
-        alone = self._only or node.workerinput["workercount"] < 2
-        if alone or not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
+        """Tell a worker on this machine where points are offered to others, and where it can see that the session goes on."""
+        if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
             return
         with suppress(OSError):  # no room for a board: every worker for itself
             self._board = self._board or Board.make()
@@ -316,8 +326,8 @@ class AuditingSession:
         """Help other workers when this one has run out of tests."""
         try:
             result = yield
-            if self._board and self._is_worker and not (session.shouldfail or session.shouldstop):
-                self._help(session, self._board)
+            if self._shared_board and not (session.shouldfail or session.shouldstop):
+                self._help(session, self._shared_board)
             # Neither --collect-only nor --setup-only runs tests.
             self._ended = not (self._config.option.collectonly or self._config.option.setuponly)
             return result

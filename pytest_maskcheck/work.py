@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,7 +50,7 @@ from pytest_maskcheck.unpatched import gc, os, signal, time
 from pytest_maskcheck.usual import Usual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from pytest_maskcheck.auditor import Baseline
     from pytest_maskcheck.budget import Share
@@ -106,6 +107,7 @@ class Order:
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
         share: who else audits it; ``None``: nobody.
+        over: tells that the session has ended: nobody waits for the audit.
     """
 
     item: pytest.Item
@@ -125,6 +127,7 @@ class Order:
     progress: Progress | None = None
     shard: Shard | None = None
     share: Lead | Helper | None = None
+    over: Callable[[], bool] = lambda: False
 
 
 _CANARIES = 30.0

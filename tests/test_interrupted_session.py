@@ -160,10 +160,8 @@ SCENARIOS = {
         moments=2,
     ),
     "hang": Scenario(HANG, ("--maskcheck-isolation=fork", "--maskcheck-timeout=300"), 1.0, moments=2),
-    "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, alone=False, moments=2),
-    "spread": Scenario(
-        ONE, ("--maskcheck-strategy=rerun", "-p", "xdist.plugin", "-n2"), 3.0, limit=2.5, alone=False, moments=3
-    ),
+    "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, moments=3),
+    "spread": Scenario(ONE, ("--maskcheck-strategy=rerun", "-p", "xdist.plugin", "-n2"), 3.0, limit=2.5, moments=3),
 }
 
 MARKER = "MASKCHECK_EXPERIMENT"
