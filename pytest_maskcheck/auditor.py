@@ -56,6 +56,21 @@ class Scope(Protocol):
         ...
 
 
+class _InOwnTime:
+    """Enters and leaves a context in the audit's own time: coverage.py takes long to start and stop, and its body is the test's."""
+
+    def __init__(self, context: AbstractContextManager[object]) -> None:
+        self._context = context
+
+    def __enter__(self) -> object:
+        with own_time:
+            return self._context.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        with own_time:
+            self._context.__exit__(*error)
+
+
 class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
     """The test cannot be audited; the message says why."""
 
@@ -152,7 +167,7 @@ class Auditor:
         with ExitStack() as watching:
             for kind in kinds:
                 watching.enter_context(kind.learning())
-            self._uninterrupted(self.scope.measuring(*files), _MEASURED)
+            self._uninterrupted(_InOwnTime(self.scope.measuring(*files)), _MEASURED)
         recorded: list[Recording] = []
         self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None), _RECORDED)
         self.runner.kinds = kinds
@@ -231,7 +246,7 @@ class Auditor:
 
     def _allowed(self, slower: float) -> AbstractContextManager[None]:
         """Return what gives a run made in this process its time, where it takes so many times that of the ordinary one."""
-        return limited(self.limit and self.limit + slower * self.seconds)
+        return limited(self.limit and self.limit + slower * max(self.seconds, 0.0))
 
     def _uninterrupted(self, watching: AbstractContextManager[object], slower: float = _PLAIN) -> Ran:
         with self._allowed(slower):

@@ -163,11 +163,12 @@ class AuditingSession:
             self._budget.begins()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         with self._first_used(item) as first:
+            began = time.perf_counter()
             reports, completed = ordinary_run(item, first.fork if first else lambda: None)
+            seconds = _taken(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
-                seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
                 call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
         leave(item, nextitem, reports)
         for report in reports:
@@ -357,12 +358,14 @@ class AuditingSession:
 
     def _assist(self, item: pytest.Item, helper: Helper) -> None:
         """Help to audit a test, which is run here first: its fixtures of longer life are torn down afterwards. Report nothing."""
+        began = time.perf_counter()
         with unlogged(item):
             reports, completed = ordinary_run(item)
+        seconds = _taken(reports, time.perf_counter() - began)
         try:
             if completed and all(report.passed for report in reports):
                 stop_timer(item)
-                order = self._order(item, sum(report.duration for report in reports))
+                order = self._order(item, seconds)
                 if order.isolation == "fork":
                     self._seeing = assist(replace(order, share=helper))
         finally:
@@ -478,3 +481,9 @@ class AuditingSession:
             terminalreporter.write_line(
                 terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
+
+
+def _taken(reports: list[pytest.TestReport], at_most: float) -> float:
+    """Return how long a test took by its reports; or at most, where pytest's clock was stopped or moved (freezegun)."""
+    seconds = sum(report.duration for report in reports)
+    return seconds if 0.0 < seconds < at_most else at_most
