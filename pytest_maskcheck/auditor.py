@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
     from pytest_maskcheck.points import Plan
@@ -66,9 +67,11 @@ class _InOwnTime:
         with own_time:
             return self._context.__enter__()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with own_time:
-            self._context.__exit__(*error)
+            self._context.__exit__(kind, error, trace)
 
 
 class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
