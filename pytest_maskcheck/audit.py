@@ -550,7 +550,7 @@ class Judge:
         traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
         if ran.error is not None:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
-        if reason := _unproven(point, ran):
+        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(point, ran):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {self._name(finding).identity for finding in self._of_first(point)}
         findings = [
@@ -758,8 +758,6 @@ def _unreached(ran: Ran) -> str:
 def _unproven(point: Point, ran: Ran) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
-    if ran.died in _NO_VERDICT:
-        return ran.detail
     if not strike.fired:
         return _unreached(ran)
     if ran.late:

@@ -88,6 +88,7 @@ class FirstUse:
     def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
         self._order = order
         self._leave = leave
+        self._over: Callable[[], bool] = lambda: False
         self.reason = ""
         self._breakdown: Breakdown | None = None
         self._page: Page | None = None
@@ -119,12 +120,18 @@ class FirstUse:
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
-        self._said = in_child(self._wait, self._page, lambda: _SILENCE, leader=True, orphan=True)
+        self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
         next(self._said)
         os.close(self._reader)
         self._reader = -1
         self.descriptors = effects.descriptors() - before
         self.seconds = time.perf_counter() - began
+
+    def _limit(self) -> float:
+        """Return the seconds without a word after which the process counts as hung; errors as for :func:`_limit`."""
+        if self._over():
+            raise KeyboardInterrupt
+        return _SILENCE
 
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
@@ -133,6 +140,7 @@ class FirstUse:
             if self._breakdown is not None and self._breakdown.traceback:
                 take(self._breakdown)
             return
+        self._over = order.over
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
         while go:
@@ -250,10 +258,10 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             with _watched(order, collected.take) as take:
                 if order.isolation != "fork":
                     with paused(), muted(item.config):
-                        work.here(take)
+                        work.here(_unless(order.over, take))
                     return order, work.runner.exception
                 if not order.only or FIRST not in order.only:
-                    _in_auditor(work, take, partial(_limit, work))
+                    _in_auditor(work, take, partial(_limit, work, order.over))
                 if first_use is not None and not collected.refused:
                     first_use.audit(order, directory, collected.warm, take)
         finally:
@@ -307,7 +315,7 @@ def assist(order: Order) -> dict[str, str]:
     def limit() -> float:
         if not helper.is_wanted():
             raise AuditBrokeError(Breakdown("nobody waits for it any more", ""))
-        return _limit(work)
+        return _limit(work, order.over)
 
     with closing(helper), _directory() as directory:
         work = Work(order, item, directory)
@@ -358,15 +366,32 @@ def _ended(death: Death, *, in_run: bool) -> str:
     """Return in words how the auditing process ended; ``in_run``: within a run that was not interrupted."""
     if death.how == "terminal":
         return death.detail
-    if not in_run or death.how == "look":
-        return f"the auditing process ended: {death.detail}"
     where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
+    if not in_run or death.how == "look":
+        return f"the auditing process ended: {death.detail}{where}"
     return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
 
 
-def _limit(work: Work) -> float:
-    """Return the seconds without a word from the auditing process after which it counts as hung."""
+def _limit(work: Work, over: Callable[[], bool]) -> float:
+    """Return the seconds without a word from the auditing process after which it counts as hung.
+
+    Raises:
+        KeyboardInterrupt: the session is over, as after Ctrl-C to the controller of xdist: this process ends as if it had got one.
+    """
+    if over():
+        raise KeyboardInterrupt
     return _SILENCE + 10 * work.limit
+
+
+def _unless(over: Callable[[], bool], take: Tell) -> Tell:
+    """Return what takes a message as ``take`` does, unless the session is over; see :func:`_limit`."""
+
+    def tell(message: object) -> None:
+        if over():
+            raise KeyboardInterrupt
+        take(message)
+
+    return tell
 
 
 def _in_auditor(work: Work, take: Tell, limit: Callable[[], float]) -> None:

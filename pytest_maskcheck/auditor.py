@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
     from pytest_maskcheck.points import Plan
@@ -57,6 +58,23 @@ class Scope(Protocol):
     def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
         """Return why a point on this line is not audited, or ``""``."""
         ...
+
+
+class _InOwnTime:
+    """Enters and leaves a context in the audit's own time: coverage.py takes long to start and stop, and its body is the test's."""
+
+    def __init__(self, context: AbstractContextManager[object]) -> None:
+        self._context = context
+
+    def __enter__(self) -> object:
+        with own_time:
+            return self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with own_time:
+            self._context.__exit__(kind, error, trace)
 
 
 class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
@@ -156,7 +174,7 @@ class Auditor:
         with ExitStack() as watching:
             for kind in kinds:
                 watching.enter_context(kind.learning())
-            self._uninterrupted(self.scope.measuring(*files), _MEASURED)
+            self._uninterrupted(_InOwnTime(self.scope.measuring(*files)), _MEASURED)
         recorded: list[Recording] = []
         self._uninterrupted(self._recording(recorded, frozenset(files) if thin else None), _RECORDED)
         self.runner.kinds = kinds
@@ -243,7 +261,7 @@ class Auditor:
 
     def _allowed(self, slower: float) -> AbstractContextManager[None]:
         """Return what gives a run made in this process its time, where it takes so many times that of the ordinary one."""
-        return limited(self.limit and self.limit + slower * self.seconds)
+        return limited(self.limit and self.limit + slower * max(self.seconds, 0.0))
 
     def _uninterrupted(self, watching: AbstractContextManager[object], slower: float = _PLAIN) -> Ran:
         with self._allowed(slower):

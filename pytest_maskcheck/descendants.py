@@ -8,10 +8,10 @@ Rules:
 
 1. Workers ask for nothing: code under test that waits for any child meets its own only.
 2. A process is known by its number and by when it began, as numbers are used again.
-3. What is older than the run is not the run's: it may have lost its parent meanwhile.
+3. Only the process that audits asks, and not pytest: so it gets nothing that was there before, nor what fixtures of longer life start.
 4. The tracker of ``multiprocessing`` removes what others have left; it ends by itself, and gets the time to.
 
-What does not work: without prctl (Linux only) a daemon is not seen, and outlives the audit. If pytest is killed by SIGKILL, the kernel
+What does not work: with ``isolation=none``, and without prctl (Linux only), a daemon is not seen, and outlives the audit. If pytest is killed by SIGKILL, the kernel
 ends the auditing processes, and not what left them.
 """
 
@@ -42,8 +42,6 @@ _PATIENCE = 1.0
 """Seconds that a process gets to end, by itself or once it is killed."""
 _ROUNDS = 50
 _TASKS = "/proc/{}/task"
-HAS_CHILDREN = os.path.exists("/proc/self/task") and sys.platform == "linux"
-_TICKS = os.sysconf("SC_CLK_TCK") if HAS_CHILDREN else 1
 _NONE: frozenset[int] = frozenset()
 
 
@@ -71,13 +69,12 @@ class _Adopter:
 
     Attributes:
         pid: its id; 0: none that this process knows.
-        since: when it began to, in ticks of the system.
     """
 
-    __slots__ = ("pid", "since")
+    __slots__ = ("pid",)
 
     def __init__(self) -> None:
-        self.pid = self.since = 0
+        self.pid = 0
 
 
 _adopter = _Adopter()
@@ -104,10 +101,10 @@ def die_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def adopt(*, wanted: bool = True) -> None:
-    """Ask for the processes below this one that lose their parent; or do so no more."""
-    if _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted)):
-        _adopter.pid, _adopter.since = (os.getpid(), ticks()) if wanted else (0, 0)
+def adopt() -> None:
+    """Ask for the processes below this one that lose their parent."""
+    if _prctl(_PR_SET_CHILD_SUBREAPER, 1):
+        _adopter.pid = os.getpid()
 
 
 def adopts() -> bool:
@@ -196,11 +193,6 @@ def has_ended(pid: int) -> bool:
     return _stat(pid)[:1] in ([], [b"Z"], [b"X"])
 
 
-def is_older(pid: int) -> bool:
-    """Tell whether a process was there before this or another one began to adopt: it is the user's."""
-    return bool(_adopter.since) and 0 <= began(pid) < _adopter.since
-
-
 def name_of(pid: int) -> str:
     """Return the name of the program that a process runs."""
     return os.fsdecode(_read(f"/proc/{pid}/comm")).strip() or "process"
@@ -210,11 +202,6 @@ def began(pid: int) -> int:
     """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
     words = _stat(pid)
     return int(words[19]) if len(words) > 19 else -1
-
-
-def ticks() -> int:
-    """Return the time now, as :func:`began` counts it."""
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS) if HAS_CHILDREN else 0
 
 
 def _stat(pid: int) -> list[bytes]:

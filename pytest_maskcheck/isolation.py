@@ -189,6 +189,7 @@ class _Child:
         """Yield what the child says; return whether it said that it is done."""
         buffer = bytearray()
         while True:
+            beat()
             while len(buffer) >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer)
                 if len(buffer) < _LENGTH.size + length:
@@ -211,7 +212,10 @@ class _Child:
                 buffer += data
             elif self._gone() or self._stopped in foreground.STOPS:  # a grandchild may hold the pipe open
                 return False
-            beat()
+            elif (
+                self._stopped and self._page.waits
+            ):  # it runs nothing of the test's: who stopped it was a worker of its own
+                kill(self.pid, signal.SIGCONT)
 
     def _wait_for_word(self, seconds: float) -> bool:
         """Wait until the child says something, or for so long; tell whether it does."""

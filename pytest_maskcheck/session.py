@@ -183,11 +183,12 @@ class AuditingSession:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         with self._first_used(item) as first:
             self._failing_parts = 0
+            began = time.perf_counter()
             reports, completed = ordinary_run(item, first.fork if first else lambda: None)
+            seconds = _taken(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
-                seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
                 outcome = self._audited(item, seconds, first, more=nextitem is not None)
                 call = self._remade(item, reports, outcome)
         leave(item, nextitem, reports)
@@ -229,7 +230,7 @@ class AuditingSession:
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
-        lead = self._board.lead() if self._board and not alone else None
+        lead = self._shared_board.lead() if self._shared_board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
@@ -260,7 +261,18 @@ class AuditingSession:
             self._blocked,
             progress=self._progress,
             shard=self._shard,
+            over=self._is_over,
         )
+
+    @property
+    def _shared_board(self) -> Board | None:
+        """The board, if this is one of several workers that help each other."""
+        shared = self._board is not None and self._is_worker and self._board.workers > 1 and not self._only
+        return self._board if shared else None
+
+    def _is_over(self) -> bool:
+        """Tell whether this is a worker of xdist whose session has ended, or was interrupted."""
+        return self._is_worker and self._board is not None and not self._board.is_open()
 
     def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
         """Return how audited runs are isolated, and why so.
@@ -335,9 +347,8 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker on this machine where points are offered to others, if there are others."""
-        alone = self._only or node.workerinput["workercount"] < 2
-        if alone or not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
+        """Tell a worker on this machine where points are offered to others, and where it can see that the session goes on."""
+        if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
             return
         with suppress(OSError):  # no room for a board: every worker for itself
             self._board = self._board or Board.make()
@@ -356,8 +367,8 @@ class AuditingSession:
         """Help other workers when this one has run out of tests."""
         try:
             result = yield
-            if self._board and self._is_worker and not (session.shouldfail or session.shouldstop):
-                self._help(session, self._board)
+            if self._shared_board and not (session.shouldfail or session.shouldstop):
+                self._help(session, self._shared_board)
             # Neither --collect-only nor --setup-only runs tests.
             option = self._config.option  # plugins that are switched off register none
             self._ended = not (option.collectonly or getattr(option, "setuponly", False))
@@ -388,13 +399,15 @@ class AuditingSession:
 
     def _assist(self, item: pytest.Item, helper: Helper) -> None:
         """Help to audit a test, which is run here first: its fixtures of longer life are torn down afterwards. Report nothing."""
+        began = time.perf_counter()
         with unlogged(item):
             reports, completed = ordinary_run(item)
+        seconds = _taken(reports, time.perf_counter() - began)
         try:
             if completed and all(report.passed for report in reports):
                 stop_timer(item)
                 with suppress(Exception):  # the owner meets what is wrong, and tells it
-                    order = self._order(item, sum(report.duration for report in reports))
+                    order = self._order(item, seconds)
                     if order.isolation == "fork":
                         self._seeing = assist(replace(order, share=helper))
         finally:
@@ -542,3 +555,9 @@ class AuditingSession:
             terminalreporter.write_line(
                 terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
+
+
+def _taken(reports: list[pytest.TestReport], at_most: float) -> float:
+    """Return how long a test took by its reports; or at most, where pytest's clock was stopped or moved (freezegun)."""
+    seconds = sum(report.duration for report in reports)
+    return seconds if 0.0 < seconds < at_most else at_most

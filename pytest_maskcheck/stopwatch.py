@@ -23,7 +23,7 @@ from pytest_maskcheck.unpatched import time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TURN, _SINCE, _STRUCK, _DONE, _PAUSED, _LIMIT = range(6)
+_TURN, _SINCE, _STRUCK, _DONE, _PAUSED, _LIMIT, _WAITS, _RUNS = range(8)
 
 LOOK = 300.0
 """Seconds that one look of the audit's own may take."""
@@ -45,7 +45,8 @@ class Page:
     def begin(self, turn: int) -> None:
         """Note that run number ``turn`` begins."""
         self._cells[_SINCE] = time.perf_counter()
-        self._cells[_STRUCK] = self._cells[_DONE] = self._cells[_PAUSED] = 0.0
+        for cell in (_STRUCK, _DONE, _PAUSED, _WAITS):
+            self._cells[cell] = 0.0
         self._cells[_TURN] = turn
 
     def strike(self) -> None:
@@ -57,8 +58,9 @@ class Page:
         self._cells[_DONE] = 1.0
 
     def beat(self) -> None:
-        """Note that the process is alive: the time starts anew."""
+        """Note that the process is alive, and waits for one of its own: the time starts anew."""
         self._cells[_SINCE] = time.perf_counter()
+        self._cells[_WAITS] = 1.0
 
     def pause(self) -> None:
         """Stop the clock: the audit's own work begins."""
@@ -71,9 +73,14 @@ class Page:
             self._cells[_SINCE] += time.perf_counter() - self._cells[_PAUSED]
             self._cells[_PAUSED] = 0.0
 
-    def limit(self, seconds: float) -> None:
-        """Start the clock anew, with a limit of the child's own; 0: the limit of the process that waits."""
-        self._cells[_LIMIT] = seconds
+    def limit(self, seconds: float, *, runs: bool = False) -> None:
+        """Start the clock anew, with a limit of the child's own; 0: the limit of the process that waits.
+
+        Parameters:
+            seconds: the limit.
+            runs: the child makes a run of the test.
+        """
+        self._cells[_LIMIT], self._cells[_RUNS] = seconds, float(runs)
         self.begin(self.turn)
 
     @property
@@ -99,7 +106,12 @@ class Page:
     @property
     def runs(self) -> bool:
         """Whether the child makes a run that has a limit of its own."""
-        return bool(self._cells[_LIMIT])
+        return bool(self._cells[_RUNS])
+
+    @property
+    def waits(self) -> bool:
+        """Whether the child waits for one of its own."""
+        return bool(self._cells[_WAITS])
 
     def seconds(self) -> float:
         """Return how long what is going on has taken."""
@@ -139,7 +151,7 @@ def watched_on(page: Page | None) -> None:
 
 
 def beat() -> None:
-    """Note that this process is alive."""
+    """Note that this process is alive, and waits for another one."""
     if _watched.page is not None:
         _watched.page.beat()
 
@@ -189,13 +201,13 @@ their_time = _TheirTime()
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Give what the test does in the body of the ``with`` statement so many seconds; 0: no limit of its own."""
+def limited(seconds: float, *, runs: bool = True) -> Iterator[None]:
+    """Give the body of the ``with`` statement so many seconds; 0: no limit of its own. ``runs``: it is a run of the test."""
     page = _watched.page
     if page is None or not seconds:
         yield
         return
-    page.limit(seconds)
+    page.limit(seconds, runs=runs)
     try:
         yield
     finally:

@@ -47,7 +47,9 @@ else:
     from types import ModuleType, SimpleNamespace
 
     def _as_it_is(name: str) -> SimpleNamespace:
-        return SimpleNamespace(**vars(import_module(name)))
+        # ``python -m gevent.monkey pytest`` patches before anybody else is there, and keeps what it replaced.
+        kept = getattr(sys.modules.get("gevent.monkey"), "saved", {})
+        return SimpleNamespace(**{**vars(import_module(name)), **kept.get(name, {})})
 
     gc, os, select, signal, threading, time = map(_as_it_is, ("gc", "os", "select", "signal", "threading", "time"))
 

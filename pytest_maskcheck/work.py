@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,18 +38,19 @@ from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.rerun import ItemTarget, body_code, imported, kept_values, own_code, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
+from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
 from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
-from pytest_maskcheck.stopwatch import Page
+from pytest_maskcheck.stopwatch import Page, limited
 from pytest_maskcheck.unpatched import gc, os, signal, time, unpatched
 from pytest_maskcheck.usual import Usual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from pytest_maskcheck.auditor import Baseline
     from pytest_maskcheck.budget import Share
@@ -104,6 +107,7 @@ class Order:
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
         share: who else audits it; ``None``: nobody.
+        over: tells that the session has ended: nobody waits for the audit.
     """
 
     item: pytest.Item
@@ -123,7 +127,11 @@ class Order:
     progress: Progress | None = None
     shard: Shard | None = None
     share: Lead | Helper | None = None
+    over: Callable[[], bool] = lambda: False
 
+
+_CANARIES = 30.0
+"""Seconds for the self-test of all kinds, which takes less than one: what is patched may keep it waiting for ever."""
 
 _FIRST_BATCH = 10
 """Points that are audited before it is known how long they take; each further batch is as large as all before it."""
@@ -246,10 +254,8 @@ class Work:
         self.runner.here = True
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
-                descendants.adopt()
                 self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
             finally:
-                descendants.adopt(wanted=False)
                 self._target.close()
                 gc.unfreeze()
 
@@ -366,7 +372,7 @@ class Work:
                 f"modules keep too much to compare all of it after each run: not {self._usual.beyond}, nor what lies deeper"
             )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
-        judge.learn_baseline(*baseline.left)
+        judge.learn_baseline(*self._left(baseline, hearing))
         left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
         tell(LeftBehind(left_behind))
         self._outline = outline(
@@ -432,6 +438,19 @@ class Work:
                 tell(common)
                 return common
         return _shared(others)
+
+    @staticmethod
+    def _left(baseline: Baseline, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
+        """Return what uninterrupted runs leave behind.
+
+        This process, which made them, gets the children of others, too, and cannot tell them from its own; workers can.
+        """
+        if not descendants.adopts() or not any(kind == Children.name for left in baseline.left for kind, _ in left):
+            return baseline.left
+        runs = [leftovers(ran) for ran in alone(executor, None, None) if ran.passed]
+        children = [Counter({each: run[each] for each in run if each[0] == Children.name}) for run in runs]
+        others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in baseline.left]
+        return [left + more for left, more in zip(others, children, strict=False)] or baseline.left
 
     def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
@@ -701,7 +720,8 @@ class Work:
         seeing = dict(self._order.seeing)
         untested = [kind for kind in self._kinds if kind.name not in seeing]
         if untested:
-            blind = self_test(untested)
+            with limited(_CANARIES, runs=False):
+                blind = self_test(untested)
             self.runner.together().forget()  # canaries import what they need
             seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
             tell(Seeing(seeing))

@@ -1,6 +1,7 @@
 """The user's own Ctrl-C ends an auditing session at once, and nothing of the session outlives it.
 
-``python tests/test_interrupted_session.py --moments 50`` makes the full experiment and prints how long exits took.
+``python tests/test_interrupted_session.py --moments 200`` makes the full experiment, with a plain pytest beside each way to audit, and
+prints how long exits took, for signals to pytest's process alone and to its group, and what was left.
 """
 
 from __future__ import annotations
@@ -103,6 +104,39 @@ ONE = """
         time.sleep(0.1)
 """
 
+FORWARD = """
+    import threading, time
+    import pytest
+
+    open("started", "w").close()
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    @pytest.mark.parametrize("number", range(6))
+    def test_long(number):
+        time.sleep(0.1)
+        for step in range(100):
+            with LOCK:
+                abs(step)
+"""
+
+PLAIN = """
+    import os, time
+    import pytest
+
+    open("started", "w").close()
+
+    @pytest.fixture
+    def folder(tmp_path_factory):
+        return tmp_path_factory.mktemp("folder")
+
+    @pytest.mark.parametrize("number", range(1000))
+    def test_short(number, folder):
+        with open(folder / "file", "w") as file:
+            time.sleep(0.01)
+            file.write(str(number))
+"""
+
 CONFTEST = """
     import gc, json, signal, sys, tempfile
 
@@ -135,19 +169,20 @@ class Scenario:
         options: of pytest.
         window: seconds after the collection within which the interrupt comes.
         limit: seconds within which pytest is to be gone; without audits, xdist alone needs 0.8 to 1.4.
-        alone: the interrupt may go to pytest's process alone; xdist then waits for the test that runs.
         moments: how many the suite tries.
+        audits: whether it audits, or is a plain pytest to compare with.
     """
 
     source: str
     options: tuple[str, ...]
     window: float
     limit: float = 1.0
-    alone: bool = True
     moments: int = 3
+    audits: bool = True
 
 
 SCENARIOS = {
+    "plain": Scenario(PLAIN, (), 2.5, moments=1, audits=False),
     "fork": Scenario(WORK, ("--maskcheck-isolation=fork",), 2.5),
     "none": Scenario(WORK, ("--maskcheck-isolation=none",), 2.0),
     "twice": Scenario(
@@ -160,11 +195,13 @@ SCENARIOS = {
         moments=2,
     ),
     "hang": Scenario(HANG, ("--maskcheck-isolation=fork", "--maskcheck-timeout=300"), 1.0, moments=2),
-    "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, alone=False, moments=2),
-    "spread": Scenario(
-        ONE, ("--maskcheck-strategy=rerun", "-p", "xdist.plugin", "-n2"), 3.0, limit=2.5, alone=False, moments=3
-    ),
+    "snapshot": Scenario(FORWARD, ("--maskcheck-strategy=snapshot",), 2.0, moments=2),
+    "plain-xdist": Scenario(PLAIN, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, moments=1, audits=False),
+    "xdist": Scenario(WORK, ("-p", "xdist.plugin", "-n2"), 2.0, limit=2.5, moments=3),
+    "spread": Scenario(ONE, ("--maskcheck-strategy=rerun", "-p", "xdist.plugin", "-n2"), 3.0, limit=2.5, moments=3),
 }
+
+AUDITS = ("--maskcheck", "--maskcheck-hits=all")
 
 MARKER = "MASKCHECK_EXPERIMENT"
 
@@ -235,7 +272,7 @@ def auditing(place: Path, scenario: str) -> Iterator[Session]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     own = {MARKER: name, "TMPDIR": str(place / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     process = subprocess.Popen(
-        [sys.executable, *PYTEST, "--maskcheck", "--maskcheck-hits=all", *SCENARIOS[scenario].options],
+        [sys.executable, *PYTEST, *(AUDITS if SCENARIOS[scenario].audits else ()), *SCENARIOS[scenario].options],
         cwd=place,
         env={**os.environ, **own},
         stdin=subprocess.DEVNULL,
@@ -295,14 +332,13 @@ def slowness() -> float:
 def moments(scenario: str, number: int, seed: int) -> list[tuple[float, bool]]:
     """Return when to interrupt, and whether the whole process group gets the signal."""
     generator = random.Random(seed)
-    window, alone = SCENARIOS[scenario].window, SCENARIOS[scenario].alone
-    return [(generator.random() * window, not alone or generator.random() < 0.5) for _ in range(number)]
+    return [(generator.random() * SCENARIOS[scenario].window, generator.random() < 0.5) for _ in range(number)]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
     """It ends within a second, as it ends without audits; no process, file or altered state is left."""
-    if SCENARIOS[scenario].options[-1] == "-n2":
+    if "-n2" in SCENARIOS[scenario].options:
         pytest.importorskip("xdist")
     seed = random.randrange(1 << 32)
     number = int(os.environ.get("MASKCHECK_MOMENTS", SCENARIOS[scenario].moments))
@@ -395,23 +431,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--scenario", choices=SCENARIOS, action="append")
     arguments = parser.parse_args()
-    print(f"CPython {sys.version.split()[0]}, seed {arguments.seed}")
+    print(f"CPython {sys.version.split()[0]}, seed {arguments.seed}; seconds from the signal to the exit")
     for scenario in arguments.scenario or SCENARIOS:
-        times, failures = [], 0
+        times: dict[bool, list[float]] = {True: [], False: []}
+        failures = 0
         for moment, group in moments(scenario, arguments.moments, arguments.seed):
             with tempfile.TemporaryDirectory() as directory:
                 seconds, wrong = interrupt(Path(directory, "x"), scenario, moment, group=group)
-            times.append(seconds)
+            times[group].append(seconds)
             if wrong:
                 failures += 1
                 print(f"  {scenario} {moment:.3f} s group={group}: " + "\n    ".join(wrong))
-        times.sort()
-        middle, high = times[len(times) // 2], times[len(times) * 9 // 10]
         print(
-            f"{scenario:6} {len(times)} moments, {failures} failures; seconds to exit: "
-            f"min {times[0]:.2f}, median {middle:.2f}, 90 % {high:.2f}, max {times[-1]:.2f}",
+            f"{scenario:12} {failures} of {arguments.moments} left something, took too long or ended otherwise",
             flush=True,
         )
+        for group, taken in times.items():
+            if taken:
+                taken.sort()
+                middle, high = taken[len(taken) // 2], taken[len(taken) * 9 // 10]
+                print(
+                    f"    to {'the group' if group else 'pytest alone':12} {len(taken):4} moments: "
+                    f"median {middle:.2f}, 90 % {high:.2f}, max {taken[-1]:.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

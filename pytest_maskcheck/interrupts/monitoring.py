@@ -281,7 +281,7 @@ class _Striker:
         self._in_scope = in_scope
         self._mode = mode
         self._delivery = delivery
-        self._main = threading.main_thread().ident
+        self._main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
         self._absent = {id(code): code for code in trigger.codes() if codes.is_stand_in(code)}
         self._await(trigger.since or trigger)
 
@@ -440,7 +440,7 @@ class _Passing:
         self._mode = mode
         self._reached = reached
         self._ending = ending
-        self._main = threading.main_thread().ident
+        self._main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
         self._waits = Waits(triggers)
         starts = [trigger.since for trigger in triggers if trigger.since is not None]
         self._watched: dict[int, tuple[CodeType, int]] = {}  # code by ``id``, and its local events
@@ -560,7 +560,7 @@ class _Recorder:
         self._lines = mode != "checkpoint"
         self._codes: dict[int, tuple[CodeType, int]] = {}  # code in scope that was entered, and its local events
         self._counts: dict[Awaited, int] = {}
-        self._main = threading.main_thread().ident
+        self._main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
         self._asked: _Question | None = None
         self._inside: _Question | None = None
         self._methods: dict[int, int] = {}

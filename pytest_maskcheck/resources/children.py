@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from pytest_maskcheck.descendants import has_ended, is_older, lost
+from pytest_maskcheck.descendants import has_ended, lost
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import builtin_open, os, signal, threading, time
 
@@ -53,7 +53,6 @@ class Children(Kind):
         if left:
             left -= self._waited_for(left)
             left -= self._ending(left & lost())
-            left = frozenset(pid for pid in left if not is_older(pid))
         return [self._leftover(pid) for pid in sorted(left)]
 
     def _waited_for(self, pids: frozenset[int]) -> frozenset[int]:
