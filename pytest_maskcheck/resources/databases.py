@@ -68,6 +68,9 @@ class Connections(Objects):
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)
 
+    def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002
+        return False
+
     def close(self, thing: Any) -> None:
         thing.close()
 
@@ -111,6 +114,9 @@ class Transactions(Objects):
 
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)
+
+    def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002
+        return False
 
     def close(self, thing: Any) -> None:
         thing.rollback()

@@ -28,6 +28,10 @@ class _Running:
 _ALONE = _Running()
 
 
+def _pulse() -> tuple[int, int]:
+    return _thread._count(), len(_limbo)  # noqa: SLF001
+
+
 class Threads(Kind):
     """Python threads besides the main one, whoever started them. The token is the object's id, or the identifier."""
 
@@ -35,6 +39,7 @@ class Threads(Kind):
     repeatable = True
     settles = True
     ends = True
+    pulse = staticmethod(_pulse)
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
