@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import threading
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 # Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
@@ -103,10 +106,22 @@ def _mark(thread: threading.Thread) -> int:
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
     """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
-    idents: set[int | None] = set(sys._current_frames())  # noqa: SLF001  (``enumerate`` keeps some that ended)
+    frames = sys._current_frames()  # noqa: SLF001
+    idents: set[int | None] = set(frames)  # ``enumerate`` keeps some that ended
     main = threading.main_thread()
     idents.discard(main.ident)
     threads = [thread for thread in threading.enumerate() if thread is not main]
     unknown = idents.difference(thread.ident for thread in threads)
+    beginning = sum(thread.ident is None for thread in threads)
+    unknown.difference_update(
+        [ident for ident in sorted(unknown, key=str) if _begins(frames.get(cast("int", ident)))][:beginning]
+    )
     alive = [thread for thread in threads if thread.ident is None or thread.ident in idents]
     return alive, cast("frozenset[int]", frozenset(unknown))
+
+
+def _begins(frame: FrameType | None) -> bool:
+    """Tell whether a thread runs the first lines that ``threading`` has for it, where it has not yet told its identifier."""
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is not None and frame.f_code is threading.Thread._bootstrap.__code__  # type: ignore[attr-defined]  # noqa: SLF001
