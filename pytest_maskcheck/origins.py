@@ -6,7 +6,7 @@ just returned, whether an audit event tells of it or not. So a pipe, an epoll ob
 
 Rules:
 
-1. Only runs that are repeated to explain a finding are watched.
+1. Only runs that are made to explain findings are watched.
 2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
 3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
    looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.

@@ -54,7 +54,9 @@ def held_by(thing: object | None) -> str:
 
 
 def _rest(holder: Any, held: object, path: str) -> str:
-    """Return ``path`` as it reads behind ``holder``: attributes may be kept in a dictionary."""
+    """Return ``path`` as it reads behind ``holder``: attributes may be kept in a dictionary, the value of a fixture in a row."""
+    if _is_fixture(holder):
+        return path.removeprefix("[0]")
     keeps = namespace(holder) is held or (issubclass(type(holder), type) and type(held) is dict)
     return _KEY.sub(r".\1", path) if keeps else path
 
@@ -76,9 +78,13 @@ def _root(holder: Any, held: object) -> str:
         names = variables(frame, held)
         where = f"local variable {names[0]} of" if names else "a temporary value of"
         return f"{where} {frame.f_code.co_qualname}"
-    if kind.__module__ == "_pytest.fixtures" and kind.__name__ == "FixtureDef":
-        return f"fixture {holder.argname}"
-    return ""
+    return f"fixture {holder.argname}" if _is_fixture(holder) else ""
+
+
+def _is_fixture(holder: object) -> bool:
+    """Tell whether this is what pytest has of a fixture."""
+    kind = type(holder)
+    return kind.__module__ == "_pytest.fixtures" and kind.__name__ == "FixtureDef"
 
 
 def _step(holder: Any, held: object) -> str:
@@ -90,7 +96,7 @@ def _step(holder: Any, held: object) -> str:
     if issubclass(kind, _SEQUENCES):
         places = [at for at, value in enumerate(kind.__iter__(holder)) if value is held] if kind in _SEQUENCES else []
         return f"[{places[0]}]" if places else "[...]"
-    if kind in _PASSED:
+    if kind in _PASSED or namespace(holder) is held:
         return ""
     names = [name for _, name in attributes(holder, held)]
     return f".{names[0].rpartition('.')[2]}" if names else ""
