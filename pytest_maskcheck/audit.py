@@ -135,7 +135,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         """Trace with the same executor, and name alike."""
-        self._attribution = Attribution(self.executor, self.traced, self._patterns)
+        self._attribution = Attribution(self.executor, self.traced, self._patterns, self.late)
 
     def learn_baseline(self, *runs: Counter[_Name]) -> None:
         """Take what uninterrupted runs left behind, each; names that differ among them are told by patterns.
@@ -167,15 +167,20 @@ class Judge:
             for point in todo[position:]:
                 self._final(PointResult(point.id, reason=self.spoiled))
         audited = [point for point in points if point.id in self.results]
-        for point in audited:
-            result = self._named(self.results[point.id])
-            if self._attribution.is_news(result) and not _failing(result) and not self.late():
-                self._final(self._attribution.with_origins(point, result))
+        self.explain(audited)
         self._name_over_points()
         for result in [*self.results.values()]:
             if self._named(result) != result:  # a pattern was learned later
                 self._final(result)
         return tuple(self.results[point.id] for point in audited)
+
+    def explain(self, points: Sequence[Point]) -> None:
+        """Find out where what was left behind at these points came from, while there is time."""
+        rows = [(point, self._named(self.results[point.id])) for point in points]
+        for result in self._attribution.explain(rows):
+            self._final(result)
+        rows = [(point, self.results[point.id]) for point in points if _failing(self.results[point.id])]
+        self.untraced += sum(self._attribution.is_open(*row) for row in rows)
 
     def take(self, point: Point, ran: Ran, again: Ran | None = None) -> None:
         """Judge a run that was made in a process of its own.
@@ -235,12 +240,11 @@ class Judge:
         return position + 1
 
     def _settled(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
-        """Return what is certain of a result: confirmed, CPython's part told apart, and with origins."""
+        """Return what is certain of a result: confirmed, with who caught the interrupt, and CPython's part told apart."""
         result = self._with_catcher(point, result)
         if _failing(result):
             result = self._confirm(point, result, fresh=fresh)
-        result = self._told_apart(point, result)
-        return self._traced(point, result) if _failing(result) else result
+        return self._told_apart(point, result)
 
     def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
         """Return a result in which the interrupt did not come out with who caught it, from a run that is watched for that."""
@@ -274,13 +278,6 @@ class Judge:
     def _ends(self) -> bool:
         """Tell whether no further point is audited: an audit that has begun has one result at least."""
         return bool(self.results) and self.late()
-
-    def _traced(self, point: Point, result: PointResult) -> PointResult:
-        """Return a failing result with the origins of what was left behind, if there is time to look for them."""
-        if self.late():
-            self.untraced += 1
-            return result
-        return self._attribution.with_origins(point, result)
 
     def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""

@@ -302,7 +302,8 @@ class Auditor:
         ahead = self.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
         watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, ahead, trace.stretch)
         if point is None:
-            return self.runner.run(_watched(nullcontext()), watch=watch)
+            going = self._going_by(trace.passing, watch) if trace.passing else _watched(nullcontext())
+            return self.runner.run(going, watch=watch)
 
         def about_to_strike() -> None:
             watch.interrupt()
@@ -315,6 +316,17 @@ class Auditor:
             return self.runner.run(striking, aim.hits, watch=watch)
         finally:
             self._thawed = True  # by looking for holders; most processes end now
+
+    @arming
+    def _going_by(self, names: Sequence[str], watch: Watch) -> Iterator[Strike]:
+        """Go by points; let a watched run note what is there at each."""
+        triggers = [self.aims[name].first.trigger for name in names]
+
+        def reached(position: int) -> None:
+            watch.go_by(names[position])
+
+        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
+            yield strike
 
     def go_forward(
         self,

@@ -6,10 +6,11 @@ just returned, whether an audit event tells of it or not. So a pipe, an epoll ob
 
 Rules:
 
-1. Only runs that are repeated to explain a finding are watched.
+1. Only runs that are made to explain findings are watched.
 2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
 3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
-   looks at each call of the one stretch in which the leftover appeared.
+   looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.
+4. A run that is not interrupted can go by points: what is there at each is noted with how it came to be.
 
 What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
 creates is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
@@ -26,12 +27,13 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import line_of, stack
 from pytest_maskcheck.raised import is_harness
+from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.stopwatch import own_time
 from pytest_maskcheck.unpatched import time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts import InScope
@@ -80,6 +82,7 @@ class Watch:
     Attributes:
         seen: what is there at the last look.
         places: name, and kind and key -> all places where it came to be in the run.
+        passed_by: see :class:`.runs.Ran`.
     """
 
     names: Names
@@ -89,6 +92,7 @@ class Watch:
     stretch: Stretch | None = None
     seen: dict[Identity, Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], dict[Frame, None]] = field(default_factory=dict)
+    passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
     _asked: list[tuple[Kind, object]] = field(default_factory=list)
     _count: int = 0
     _looked: int = 0
@@ -97,10 +101,14 @@ class Watch:
     _spent: float = 0.0
     _before: tuple[CodeType | None, int] = (None, 0)
     _last: Origin | None = None
+    _pulses: dict[str, Callable[[], object]] = field(default_factory=dict)
+    _beats: list[object] = field(default_factory=list)
 
     def ask(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
         """Take the snapshots to compare with."""
         self._asked = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
+        self._pulses = {kind.name: kind.pulse for kind, _ in self._asked if kind.pulse is not None}
+        self._beats = self._feel()
         self._due = self.stretch[0] + 1 if self.stretch else 1
 
     def __enter__(self) -> None:
@@ -121,6 +129,22 @@ class Watch:
             self._look(frame)
             self._last = self._origin(frame)
 
+    def go_by(self, point: str) -> None:
+        """Look, and note what is there at a point which the run does not end at."""
+        if sys.getprofile() != self._event:
+            return
+        self._count += 1
+        now = self._look(next(frame for frame in stack(sys._getframe()) if not _is_ours(frame)))  # noqa: SLF001
+        found: dict[tuple[str, str], tuple[Sighting, ...]] = {}
+        kinds = {kind.name: kind for kind, _ in self._asked}
+        for leftover in now:
+            name = leftover.kind, leftover.key if kinds[leftover.kind].is_named(leftover) else ""
+            found[name] = (*found.get(name, ()), self.seen[leftover.identity])
+        self.passed_by[point] = found
+
+    def _feel(self) -> list[object]:
+        return [pulse() for pulse in self._pulses.values()]
+
     def sighting(self, leftover: Leftover, *, at_once: bool) -> Sighting | None:
         """Return how ``leftover``, which is there at the end of the run, came to be.
 
@@ -135,31 +159,38 @@ class Watch:
 
     def _event(self, frame: FrameType, event: str, _: object) -> None:
         self._count += 1
-        if self._count >= self._due and not _is_ours(frame):
+        due = self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
+        if due and not _is_ours(frame):
             # What is new when a function begins was made in the one that calls it.
             self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
 
-    def _look(self, frame: FrameType) -> None:
+    def _look(self, frame: FrameType) -> list[Leftover]:
+        """Compare, note what is new, which was made in this frame or by what it called; return what is there."""
         begun = time.perf_counter()
-        with own_time:
+        with own_time, at_once:
             now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
+        beats = self._feel()
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
         origin = self._origin(frame) if new else None
         for leftover in new:
             assert origin is not None
-            self.seen[leftover.identity] = Sighting(_name(leftover), (self._looked, self._count), origin)
+            felt = leftover.kind in self._pulses and beats != self._beats
+            since = self._count - 1 if felt else self._looked
+            self.seen[leftover.identity] = Sighting(_name(leftover), (since, self._count), origin)
             for name in (_name(leftover), (leftover.kind, leftover.key)):
                 self.places.setdefault(name, {})[origin.place] = None
-        self._looked = self._count
+        self._looked, self._beats = self._count, beats
         self._spent += time.perf_counter() - begun
         if self._spent > BUDGET and not self.stretch:
             self._spent, self._stride = 0.0, self._stride * 2
         self._due = self._count + self._stride
-        if self.stretch and self._count >= self.stretch[1]:
-            self._due = sys.maxsize
+        if self.stretch:
+            later = self._count >= self.stretch[1]
+            self._due = sys.maxsize if later else max(self._due, self.stretch[0] + 1)
+        return now
 
     def _origin(self, frame: FrameType) -> Origin:
         frames = [caller for caller in stack(frame) if not is_harness(caller)]

@@ -286,6 +286,7 @@ class Runner:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
+            ran.passed_by = watch.passed_by
         first = self._read(befores)
         if first:
             others = threading.active_count() > 1  # which may be about to close what is theirs

@@ -27,11 +27,13 @@ class Trace:
         point: where it is to be interrupted; ``None``: nowhere.
         kinds: names of the kinds to watch.
         stretch: calls to look at, if they are known.
+        passing: ids of points that a run which is not interrupted goes by; what is there at each is noted.
     """
 
     point: Point | None
     kinds: frozenset[str]
     stretch: Stretch | None = None
+    passing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Ran(Packed):
         folded: a resource was undone to see which others are parts of it: the process is not to be used further.
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
+        passed_by: id of a point that the run went by -> kind and key (``""`` if only the end tells) of what was there -> how each of
+            them came to be.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
@@ -108,6 +112,7 @@ class Ran(Packed):
     folded: bool = False
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
+    passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Caught | None = None
     lost: tuple[str, ...] = ()

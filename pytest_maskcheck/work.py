@@ -292,6 +292,7 @@ class Work:
                 break
             ran, *again = executor.runs([point, None], judge.stops)
             judge.take(point, ran, again[0] if again else None)
+        judge.explain([point for point in shown if point.id in judge.results])
         self._sort_out(judge, shown, tell)
         audited = {(point.path, point.line) for point in shown if point.id in judge.results}
         missed: dict[str, list[int]] = {}

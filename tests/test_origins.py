@@ -264,6 +264,26 @@ def test_who_holds_it(audits, name, path):
     assert path in found
 
 
+@pytest.mark.oldest_and_newest
+def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
+    """Neither the row in which pytest keeps the value nor the dictionary of its attributes shows."""
+    audited = audit("""
+        import types, threading, pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            return types.SimpleNamespace(places=types.SimpleNamespace(lock=threading.Lock()))
+
+        @pytest.mark.interrupt_safe
+        def test_it(pool):
+            pool.places.lock.acquire()
+            len("x")
+            pool.places.lock.release()
+        """)
+    (defect,) = audited.audit.failures
+    assert defect.origin.held_by == "fixture pool.places.lock"
+
+
 def test_who_waits_for_a_lock(audits):
     """The places where the uninterrupted test acquires it, by ``with`` and by call; for other kinds, none."""
     (defect,) = audits["lock"].failures

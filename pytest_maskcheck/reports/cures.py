@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.results import Category, Verdict
@@ -74,6 +77,11 @@ _CLEANUP = (
     "by `with mask():` around both halves, or `with bracket(...)`; "
     "those who can live with it allow the class as 'cleanup:*'"
 )
+_ENTERED = (
+    "the `with` on line {line} closes it only once its block has begun, and another interpreter would keep it until its next garbage "
+    "collection: `with shield(make, ...)` of pytest_maskcheck.masking in its place masks signals until then"
+)
+_MASKS = {"shield", "bracket"}
 
 
 def cure(defect: Defect) -> str:
@@ -88,6 +96,8 @@ def cure(defect: Defect) -> str:
         )
     if defect.verdict is Verdict.LEAK and defect.kind in _BY_KIND:
         return _BY_KIND[defect.kind]
+    if defect.verdict is Verdict.IMPLICIT and (line := _entered(defect)):
+        return _ENTERED.format(line=line)
     return _BY_VERDICT[defect.verdict]
 
 
@@ -98,3 +108,36 @@ def _of_swallowed(defect: Defect) -> str:
     if defect.kind == "finalizer":
         return _FINALIZER
     return _BY_VERDICT[defect.verdict] if defect.fails else _EXPECTED
+
+
+def _entered(defect: Defect) -> int:
+    """Return the line of the ``with`` statement of the user's, without a mask, that enters what is lost; 0 if there is none.
+
+    Of what has no origin it is the line of the interrupt, if it is lost on that alone.
+    """
+    made = defect.origin.place if defect.origin is not None else defect.points[0]
+    elsewhere = defect.origin is None and any(point.line != made.line for point in defect.points)
+    return 0 if elsewhere or made.line not in _headers(made.file) else made.line
+
+
+@lru_cache(maxsize=64)
+def _headers(filename: str) -> frozenset[int]:
+    """Return the lines of a file on which expressions stand that a ``with`` statement enters, those with masks left out."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError):  # not Python, or generated
+        return frozenset()
+    items = (item for node in ast.walk(tree) if isinstance(node, ast.With | ast.AsyncWith) for item in node.items)
+    made = (item.context_expr for item in items)
+    return frozenset(
+        line
+        for each in made
+        if isinstance(each, ast.Call) and _called(each) not in _MASKS
+        for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)
+    )
+
+
+def _called(call: ast.Call) -> str:
+    """Return the last word of what is called."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

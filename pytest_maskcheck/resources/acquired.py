@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, Family, at_once, name_of
+from pytest_maskcheck.resources.heap import Census, Family, at_once, is_named, name_of
 from pytest_maskcheck.resources.patience import while_others_move
 from pytest_maskcheck.untrusted import attempt
 
@@ -104,6 +104,9 @@ class Acquired(Kind):
 
     def describe(self, leftover: Leftover) -> Leftover:
         return self._census.renamed(leftover)
+
+    def is_named(self, leftover: Leftover) -> bool:
+        return is_named(leftover)
 
     def thing(self, leftover: Leftover) -> object | None:
         return self._census.of(leftover)

@@ -100,6 +100,9 @@ class Kind(ABC):
     absent: Callable[[Collection[type]], bool] | None = None
     """Tells of the types of new objects that none is of this kind: its snapshot then is an empty dict, and need not be taken."""
 
+    pulse: Callable[[], object] | None = None
+    """Returns at next to no cost what changes when one of this kind comes or goes; needed where looking takes long."""
+
     complaint: str = ""
     """Why this kind cannot be asked any more, as a sentence; only those of other plugins can fail so."""
 
@@ -121,6 +124,10 @@ class Kind(ABC):
     def describe(self, leftover: Leftover) -> Leftover:
         """Return ``leftover`` under the best name that can be found; asked once, after the last reading. May be slow."""
         return leftover
+
+    def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002  (most kinds know names at once)
+        """Tell whether ``leftover`` has its key for good; if not, ``describe`` may give it another one."""
+        return True
 
     def thing(self, leftover: Leftover) -> object | None:  # noqa: ARG002  (kinds without objects)
         """Return the Python object that ``leftover`` is, or that has it, if there is one. May be slow."""

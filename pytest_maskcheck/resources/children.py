@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.descendants import has_ended, lost
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.resources.patience import RUNNING, state_of
 from pytest_maskcheck.unpatched import builtin_open, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")
@@ -22,6 +23,7 @@ _look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID 
 _NONE: frozenset[int] = frozenset()
 _PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
 _SECONDS = 0.5  # that a dropped child, or one that has lost its parent, gets to end
+_MOMENT = 0.01  # that a copy of this process gets to begin, whether it runs or not
 _SOME = -1  # a running child whose number the system does not tell
 
 
@@ -102,6 +104,16 @@ class Children(Kind):
             ending += ", and its parent is gone"
         return Leftover(self.name, self.surroundings.text(program), f"child {pid} ({command}) {ending}", pid)
 
+    def is_named(self, leftover: Leftover) -> bool:
+        return leftover.token == _SOME or not _is_copy(cast("int", leftover.token))
+
+    def describe(self, leftover: Leftover) -> Leftover:
+        """Return ``leftover`` under the name of its own program: one that was forked has that of this process until it executes it."""
+        pid = cast("int", leftover.token)
+        if self.is_named(leftover) or not _executes(pid):
+            return leftover
+        return self._leftover(pid)
+
     def repair(self, leftover: Leftover) -> bool:
         pid = cast("int", leftover.token)
         if pid == _SOME:
@@ -138,6 +150,30 @@ def _ended(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, _LOOK) is not None
     except ChildProcessError:
         return True
+
+
+def _is_copy(pid: int) -> bool:
+    """Tell whether a child still is what was forked, a copy of this process."""
+    return _command(pid) == _command(os.getpid()) and not _ended(pid)
+
+
+def _executes(pid: int) -> bool:
+    """Wait for a copy of this process to execute another program, while it runs; tell whether it did.
+
+    One that waits for something is there to stay, as those of ``multiprocessing`` are.
+    """
+    until = time.perf_counter() + _SECONDS
+    least = time.perf_counter() + _MOMENT
+    while _is_copy(pid):
+        now = time.perf_counter()
+        if now > until or (now > least and state_of(f"/proc/{pid}/stat") not in RUNNING):
+            return False
+        time.sleep(0.001)
+    return not _ended(pid)
+
+
+def _command(pid: int) -> str:
+    return _read(f"/proc/{pid}/cmdline")
 
 
 def _read(path: str) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover, Surroundings
+from pytest_maskcheck.resources.executors import within
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.untrusted import name_of, read
 
 HAS_SQLITE = find_spec("_sqlite3") is not None
+_SECONDS = 1.0
 _CONNECTIONS = Family("_sqlite3:Connection")
 
 
@@ -49,6 +52,14 @@ def _described(leftover: Leftover, connections: Iterable[object], surroundings: 
     return leftover
 
 
+def _close_anew(connection: Any) -> None:
+    import _sqlite3
+
+    with suppress(_sqlite3.Error):
+        _sqlite3.Connection.__init__(connection, ":memory:")  # closes what it was connected to
+        _sqlite3.Connection.close(connection)
+
+
 class Connections(Objects):
     """Connections that were not closed."""
 
@@ -69,8 +80,17 @@ class Connections(Objects):
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)
 
+    def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002
+        return False
+
     def close(self, thing: Any) -> None:
-        thing.close()
+        """Close a connection; of one that another thread made only that thread can, unless it is made anew."""
+        import _sqlite3
+
+        try:
+            thing.close()
+        except _sqlite3.ProgrammingError:
+            within(_SECONDS, partial(_close_anew, thing))  # a statement that its own thread runs must end first
 
     @contextmanager
     def canary(self) -> Iterator[None]:
@@ -112,6 +132,9 @@ class Transactions(Objects):
 
     def describe(self, leftover: Leftover) -> Leftover:
         return _described(leftover, self._made(), self.surroundings)
+
+    def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002
+        return False
 
     def close(self, thing: Any) -> None:
         thing.rollback()

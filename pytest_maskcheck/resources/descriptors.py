@@ -60,6 +60,7 @@ class Descriptors(Kind):
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._counts = HAS_LISTING and _count() > 0
+        self.pulse = _count if self._counts else None
         self._last: _Table | None = None
 
     def snapshot(self) -> object:

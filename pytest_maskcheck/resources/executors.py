@@ -66,7 +66,7 @@ class Pools(Objects):
         return name, f"{name} was neither closed nor terminated"
 
     def close(self, thing: Any) -> None:
-        if not _within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
+        if not within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
             _kill([worker for worker in thing._pool if hasattr(worker, "kill")])  # noqa: SLF001
         thing._change_notifier.close()  # noqa: SLF001  (a pipe that would stay as long as the object)
 
@@ -100,7 +100,7 @@ class Managers(Objects):
         return name, f"{name} was not shut down"
 
     def close(self, thing: Any) -> None:
-        if not _within(_SECONDS, thing.shutdown):
+        if not within(_SECONDS, thing.shutdown):
             _kill([thing._process])  # noqa: SLF001
 
     @contextmanager
@@ -142,7 +142,7 @@ def _kill(processes: list[Any]) -> None:
             process.join(_KILLED)
 
 
-def _within(seconds: float, function: Callable[[], object]) -> bool:
+def within(seconds: float, function: Callable[[], object]) -> bool:
     """Call ``function`` in a thread; return whether it ended in that time."""
     thread = threading.Thread(target=_quietly, args=(function,), daemon=True)
     thread.start()

@@ -258,7 +258,7 @@ class Census:
     def renamed(self, leftover: Leftover) -> Leftover:
         """Return ``leftover`` under the name that the whole heap has for its object, frozen parts too."""
         thing = self.of(leftover)
-        if thing is None or not leftover.key.startswith(_UNNAMED):
+        if thing is None or is_named(leftover):
             return leftover
         if _CAN_FREEZE and gc.get_freeze_count():
             gc.unfreeze()
@@ -284,6 +284,11 @@ class Census:
                 for census in list(cls._all):
                     census.take()
             gc.freeze()
+
+
+def is_named(leftover: Leftover) -> bool:
+    """Tell whether a holder was found from which a leftover has its name."""
+    return not leftover.key.startswith(_UNNAMED)
 
 
 def name_of(thing: object, noun: str) -> str:

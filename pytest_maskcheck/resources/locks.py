@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, Exactly, at_once, name_of
+from pytest_maskcheck.resources.heap import Census, Exactly, at_once, is_named, name_of
 from pytest_maskcheck.resources.patience import while_others_move
 from pytest_maskcheck.unpatched import threading
 
@@ -108,6 +108,9 @@ class Locks(Kind):
 
     def describe(self, leftover: Leftover) -> Leftover:
         return self._rlocks.renamed(self._locks.renamed(leftover))
+
+    def is_named(self, leftover: Leftover) -> bool:
+        return is_named(leftover)
 
     def thing(self, leftover: Leftover) -> object | None:
         return self._locks.of(leftover) or self._rlocks.of(leftover)

@@ -27,6 +27,9 @@ _PAUSE = 0.005
 _SECONDS = 0.5
 _TASKS = "/proc/self/task"
 
+RUNNING = frozenset("RD")
+"""States of what runs, waits for a processor, or for a disk."""
+
 _count: Callable[[], int] = _thread._count  # noqa: SLF001
 
 _Places = dict[int, tuple[int, int]]
@@ -72,11 +75,11 @@ def _any_runs() -> bool:
         tasks = [name for name in os.listdir(_TASKS) if int(name) != own]
     except OSError:
         return False
-    return any(_state(f"{_TASKS}/{name}/stat") in {"R", "D"} for name in tasks)
+    return any(state_of(f"{_TASKS}/{name}/stat") in RUNNING for name in tasks)
 
 
-def _state(path: str) -> str:
-    """Return the state of a thread as a letter; ``""`` if it has ended."""
+def state_of(path: str) -> str:
+    """Return the state of a thread or process from its ``stat`` file, as a letter; ``""`` if it has ended."""
     try:
         with builtin_open(path, encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import threading
 from pytest_maskcheck.untrusted import read, text_of
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 # Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
@@ -29,6 +32,10 @@ class _Running:
 _ALONE = _Running()
 
 
+def _pulse() -> tuple[int, int]:
+    return _thread._count(), len(_limbo)  # noqa: SLF001
+
+
 class Threads(Kind):
     """Python threads besides the main one, whoever started them. The token is the object's id, or the identifier."""
 
@@ -36,6 +43,7 @@ class Threads(Kind):
     repeatable = True
     settles = True
     ends = True
+    pulse = staticmethod(_pulse)
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
@@ -105,10 +113,22 @@ def _ident(thread: threading.Thread) -> int | None:
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
     """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
-    idents: set[int | None] = set(sys._current_frames())  # noqa: SLF001  (``enumerate`` keeps some that ended)
+    frames = sys._current_frames()  # noqa: SLF001
+    idents: set[int | None] = set(frames)  # ``enumerate`` keeps some that ended
     main = threading.main_thread()
     idents.discard(_ident(main))
     threads = [thread for thread in threading.enumerate() if thread is not main]
+    beginning = sum(_ident(thread) is None for thread in threads)
     unknown = idents.difference(map(_ident, threads))
+    unknown.difference_update(
+        [ident for ident in sorted(unknown, key=str) if _begins(frames.get(cast("int", ident)))][:beginning]
+    )
     alive = [thread for thread in threads if _ident(thread) is None or _ident(thread) in idents]
     return alive, cast("frozenset[int]", frozenset(unknown))
+
+
+def _begins(frame: FrameType | None) -> bool:
+    """Tell whether a thread runs the first lines that ``threading`` has for it, where it has not yet told its identifier."""
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is not None and frame.f_code is threading.Thread._bootstrap.__code__  # type: ignore[attr-defined]  # noqa: SLF001

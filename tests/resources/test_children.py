@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,3 +130,45 @@ def test_repair_ends_and_waits(surroundings: Surroundings, watch: Watch, spawned
     assert time.monotonic() - began < 10
     assert compare() == []
     assert kind.repair(leftover) is True
+
+
+def _copy(spawned: list[int], body: Callable[[], object]) -> None:
+    """Fork, and do something in the child, which ends then."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    spawned.append(pid)
+
+
+def test_a_child_that_was_forked_has_the_name_of_the_program_that_it_executes(
+    surroundings: Surroundings, watch: Watch, spawned: list[int]
+) -> None:
+    """Before that it looks like this process: a child is told under one name, whenever it is met."""
+
+    def execute() -> None:
+        sum(range(500_000))
+        os.execvp("sleep", ["sleep", "60"])
+
+    kind = Children(surroundings)
+    compare = watch(kind)
+    _copy(spawned, execute)
+    (early,) = compare()
+    named = kind.describe(early)
+    assert (named.key, named.token) == ("sleep", early.token)
+    assert kind.is_named(named)
+    assert [kind.describe(leftover).key for leftover in compare()] == ["sleep"]
+
+
+def test_a_child_that_stays_a_copy_keeps_its_name(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
+    """One that waits executes nothing."""
+    kind = Children(surroundings)
+    compare = watch(kind)
+    _copy(spawned, signal.pause)
+    (leftover,) = compare()
+    assert kind.describe(leftover) == leftover
+    assert not kind.is_named(leftover)

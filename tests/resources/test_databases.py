@@ -15,8 +15,10 @@ import pytest
 
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.databases import Connections, Transactions
+from pytest_maskcheck.resources.descriptors import Descriptors
 
 if TYPE_CHECKING:
+    from tests.conftest import AuditSource
     from tests.resources.conftest import Watch
 
 
@@ -58,28 +60,61 @@ def test_an_open_connection_is_a_leftover(
 
 
 @pytest.mark.usefixtures("frozen_heap")
-def test_connections_of_other_threads_are_seen(surroundings: Surroundings, watch: Watch) -> None:
-    """But not what they are to, and they cannot be closed from here."""
-    kind = Connections(surroundings)
-    compare = watch(kind)
+def test_connections_of_other_threads_are_seen_and_closed(
+    surroundings: Surroundings, watch: Watch, tmp_path: Path
+) -> None:
+    """But not what they are to; with the connection goes its descriptor, though the thread that made it lives."""
+    kind, descriptors = Connections(surroundings), Descriptors(surroundings)
+    compare, opened_files = watch(kind), watch(descriptors)
     made: list[sqlite3.Connection] = []
     opened, done = threading.Event(), threading.Event()
 
     def use() -> None:
-        with closing(sqlite3.connect(":memory:")) as connection:
-            made.append(connection)
-            opened.set()
-            done.wait()
+        made.append(sqlite3.connect(tmp_path / "a.db"))
+        made[0].execute("create table t (x)")
+        opened.set()
+        done.wait()
 
     thread = threading.Thread(target=use)
     thread.start()
-    opened.wait()
-    (leftover,) = compare()
-    assert kind.describe(leftover) == leftover
-    assert not kind.repair(leftover)
-    done.set()
-    thread.join()
-    assert compare() == []
+    try:
+        opened.wait()
+        (leftover,) = compare()
+        assert kind.describe(leftover) == leftover
+        assert [each.key for each in opened_files()] == ["<tmp_path>/a.db"]
+        assert kind.repair(leftover)
+        assert compare() == opened_files() == []
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_connection_of_another_thread_is_one_defect(audit: AuditSource) -> None:
+    """Its descriptor is told with it and not by itself."""
+    audited = audit("""
+        import pytest, sqlite3, threading
+        KEPT = []
+
+        def use(path, opened, done):
+            KEPT.append(sqlite3.connect(path))
+            KEPT[0].execute("create table if not exists t (x)")
+            opened.set()
+            done.wait()
+            KEPT.pop().close()
+
+        @pytest.mark.interrupt_safe
+        def test_it(tmp_path):
+            opened, done = threading.Event(), threading.Event()
+            thread = threading.Thread(target=use, args=(tmp_path / "a.db", opened, done), daemon=True)
+            thread.start()
+            opened.wait()
+            len("x")
+            done.set()
+            thread.join()
+        """)
+    defects = [defect for defect in audited.audit.failures if any(point.line == 18 for point in defect.points)]
+    assert sorted(defect.kind for defect in defects) == ["sqlite", "thread"]
+    assert ["; with it fd" in defect.detail for defect in defects if defect.kind == "sqlite"] == [True]
 
 
 @pytest.mark.usefixtures("frozen_heap")

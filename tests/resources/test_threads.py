@@ -137,3 +137,30 @@ def test_a_thread_on_its_way_is_a_leftover(surroundings: Surroundings, watch: Wa
         del threading._limbo[thread]  # type: ignore[attr-defined]
     assert (leftover.key, leftover.detail) == ("early", "thread 'early' has not begun to run")
     assert compare() == []
+
+
+def test_a_thread_that_has_just_begun_is_told_once(
+    surroundings: Surroundings, watch: Watch, end: threading.Event
+) -> None:
+    """It runs before ``threading`` knows its identifier: by that and by its object it is one thread."""
+    begun, go = threading.Event(), threading.Event()
+    thread = threading.Thread(target=end.wait, name="new")
+    tell = thread._set_ident  # type: ignore[attr-defined]
+
+    def tell_late() -> None:
+        begun.set()
+        go.wait()
+        tell()
+
+    thread._set_ident = tell_late  # type: ignore[attr-defined]
+    starter = threading.Thread(target=lambda: (end.wait(0.01), thread.start(), end.wait()))
+    starter.start()
+    compare = watch(Threads(surroundings))
+    try:
+        begun.wait()
+        assert [leftover.key for leftover in compare()] == ["new"]
+    finally:
+        go.set()
+        end.set()
+        starter.join()
+        thread.join()
