@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_maskcheck.interrupts import expiry
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, line_of
 from pytest_maskcheck.raised import (
     Entry,
@@ -193,6 +194,7 @@ class Runner:
         befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)
+        expiry.begin()
         with _quiet(ran):
             started = time.perf_counter()
             try:
