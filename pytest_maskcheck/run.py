@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_maskcheck.garbage import collect_unheard
 from pytest_maskcheck.interrupts import expiry
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, line_of
 from pytest_maskcheck.raised import (
@@ -191,6 +192,8 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
+        if collect_unheard():
+            together.forget()
         befores = together.snapshot(still=self.still)
         if watch is not None:
             watch.ask(self.kinds, befores)

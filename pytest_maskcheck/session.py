@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
-from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item
+from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item, shared_descriptors
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
@@ -195,6 +195,8 @@ class AuditingSession:
     def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
         """Audit one test that passed, and took so long; there are more to come."""
         order = self._order(item, seconds)
+        if order.isolation != "fork":
+            signals.collect_garbage()  # of the test itself: what is collected in the audit says nothing
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
@@ -284,11 +286,11 @@ class AuditingSession:
         channels = [channel for fixture, channel in self._channels.items() if fixture in used and fixture.cached_result]
         threads = sorted(thread.name for thread in self._threads_of(item))
         owned = {fd for channel in self._channels.values() for fd in channel.descriptors}
-        others = map(effects.shared, sorted(effects.descriptors() - self._known_descriptors() - owned))
+        others = shared_descriptors(self._known_descriptors() | owned)
         return (
             *channels,
             *(Channel("", f"a thread is running: {name}") for name in threads),
-            *(Channel("", what) for what in filter(None, others)),
+            *(Channel("", what) for what in others),
         )
 
     # Who helps whom, where several workers of xdist run tests

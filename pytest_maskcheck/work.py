@@ -163,7 +163,7 @@ class Work:
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
-        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
+        self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t"), "basetemp": self.directory})
         self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
         self.runner.still = self._target.bare
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")

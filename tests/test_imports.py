@@ -53,6 +53,7 @@ LAYERS = (
     "settings",
     "hooks",
     "results",
+    "garbage",
     "signals",
     "masking",
     "waking",
