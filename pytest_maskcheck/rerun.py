@@ -22,7 +22,7 @@ Rules:
 
 What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
 nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
-runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash key of ``tmp_path``, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
+runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash keys of ``tmp_path`` and of exceptions in threads and finalizers, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, and
 ``_callTestMethod`` of ``unittest``. ``tests/test_rerun.py`` breaks when one of them changes.
 """
 
@@ -47,9 +47,11 @@ import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprEntry, ReprFileLocation, ReprTraceback
 from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
+from _pytest.threadexception import thread_exceptions
 from _pytest.tmpdir import tmppath_result_key
+from _pytest.unraisableexception import unraisable_exceptions
 
-from pytest_maskcheck.raised import last_line
+from pytest_maskcheck.raised import drop, last_line
 
 try:
     from _pytest.subtests import failed_subtests_key
@@ -279,7 +281,15 @@ class ItemTarget:
         return places
 
     def forget(self) -> None:
-        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them."""
+        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them.
+
+        Of exceptions in threads and finalizers, which pytest keeps to warn of them, texts are there already.
+        """
+        stash: Any = self._item.config.stash
+        for key in (thread_exceptions, unraisable_exceptions):
+            for noted in stash.get(key, ()):
+                if isinstance(error := getattr(noted, "exc_value", None), BaseException):
+                    drop(error)
         for warning in self._warnings:
             warning.source = None
         plugin: Any = self._item.config.pluginmanager.get_plugin("logging-plugin")

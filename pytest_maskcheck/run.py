@@ -9,6 +9,12 @@ interrupted frames are gone is leaked even if it dies with the test, as nobody w
 
 One resource can show up under several kinds: an executor with its threads, a socket with its descriptor. After the last
 reading those that own others are undone first, and what vanishes with one of them is told as a part of it.
+
+Guarantees are checked before the last reading, when the test's frame is gone, too, and what only it kept alive.
+
+A leftover may be a fixture's: a connection that code under test opened and that the fixture closes. Whether it is there is read when the
+body has ended, but nothing is undone before fixtures were torn down, as they would meet what was closed under them. Only locks are released
+before, where runs share the process, as a fixture may wait for them; and process state is put back, which fixtures restore on their own.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,6 +55,7 @@ from pytest_maskcheck.unpatched import signal, threading, time
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.outside import Outside
@@ -117,7 +124,7 @@ class Runner:
         outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
         guarantees: what must hold after a run.
         look: returns what modules keep, for the state of each run.
-        keep: keep the exception of the last run (for a debugger) in ``exception``.
+        keep: keep the exception of the next run with its frames in ``exception``, for a debugger; what that run leaves says nothing.
         owner: the process that makes the run; one that is forked in its course on purpose takes over.
         still: between two runs nothing happens but what the harness does: what was found as before needs not be looked at again.
     """
@@ -149,13 +156,18 @@ class Runner:
             watch: watches the run to learn where leftovers come from.
         """
         ran = Ran(Strike())
+        ends: list[_End] = []  # one for each time that the body ran: once
 
         def around(body: Callable[[], object]) -> None:
             self.surroundings.places = self.target.places()
-            self._body(ran, body, striking, watch)
+            self._body(ran, body, striking, watch, ends)
 
         try:
-            ran.trouble = self.target(around)
+            try:
+                ran.trouble = self.target(around)
+            finally:
+                for end in ends:
+                    self._after_fixtures(ran, end)
         except KeyboardInterrupt:  # the body's never get here: a handler or mask of a fixture's kept it for later
             if self.here:
                 raise
@@ -185,9 +197,14 @@ class Runner:
         return tuple(replace(leftover, token=None, detail=named(leftover.detail)) for leftover in leftovers)
 
     def _body(
-        self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike], watch: Watch | None
+        self,
+        ran: Ran,
+        body: Callable[[], object],
+        striking: AbstractContextManager[Strike],
+        watch: Watch | None,
+        ends: list[_End],
     ) -> None:
-        error: BaseException | None = None
+        caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
         self.owner = getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
@@ -195,10 +212,12 @@ class Runner:
         if collect_unheard():
             together.forget()
         befores = together.snapshot(still=self.still)
+        ends.append(end := _End(befores))
         if watch is not None:
             watch.ask(self.kinds, befores)
         expiry.begin()
-        with _quiet(ran):
+        finalizers: list[CodeType] = []
+        with _quiet(ran, finalizers):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
@@ -208,8 +227,8 @@ class Runner:
                     else:
                         with watch:
                             body()
-            except BaseException as caught:  # noqa: BLE001  (whatever comes out is the result)
-                error = caught
+            except BaseException as error:  # noqa: BLE001  (whatever comes out is the result)
+                caught.append(error)
             if (
                 getpid() != self.owner
             ):  # a child forked by the code under test and lost: it would go on with the session
@@ -217,11 +236,12 @@ class Runner:
             ran.seconds = time.perf_counter() - started
             ran.caught = self._caught(ran.strike)
             try:
-                if self.here and self._is_users_own(ran.strike, error):
-                    raise self._presentable(error, ran.strike)
-                self._readings(ran, befores, error, watch)
+                if self.here and self._is_users_own(ran.strike, caught):
+                    raise self._presentable(caught, ran.strike)
+                self._readings(ran, end, caught, watch)
             finally:
-                together.finish(befores)
+                together.finish(befores, listening=True)
+                ran.lost_in = self._outside_of(finalizers)
 
     def _caught(self, strike: Strike) -> Frame | None:
         """Return the line that caught an interrupt in code out of scope, if that is out of scope, too; let go of the interrupt."""
@@ -232,8 +252,15 @@ class Runner:
         code = trace.tb_frame.f_code
         return None if self.in_scope(code.co_filename) else self.names.frame(code, line_of(code, trace.tb_lasti))
 
-    def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
+    def _outside_of(self, codes: list[CodeType]) -> Frame | None:
+        """Return the beginning of the first of these functions if none is in scope."""
+        if not codes or any(self.in_scope(code.co_filename) for code in codes):
+            return None
+        return self.names.frame(codes[0], codes[0].co_firstlineno)
+
+    def _is_users_own(self, strike: Strike, caught: list[BaseException]) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""
+        error = caught[0] if caught else None
         came = self.outside is not None and self.outside.came()
         strikes = [one for one in strike.in_turn() if one.fired]
         if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
@@ -243,18 +270,18 @@ class Runner:
         sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
         return came and bool(strikes) and not sent and not self._sends_itself
 
-    def _presentable(self, error: BaseException | None, strike: Strike) -> KeyboardInterrupt:
+    def _presentable(self, caught: list[BaseException], strike: Strike) -> KeyboardInterrupt:
         """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
+        error = caught[0] if caught else None
         if not isinstance(error, KeyboardInterrupt):
             return KeyboardInterrupt()
         for item in list(chain(error)):
             item.__traceback__ = traceback_of(self._entries(item, strike))
         return error
 
-    def _readings(
-        self, ran: Ran, befores: list[object], error: BaseException | None, watch: Watch | None = None
-    ) -> None:
-        """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
+    def _readings(self, ran: Ran, end: _End, caught: list[BaseException], watch: Watch | None = None) -> None:
+        """Fill in what came out of the run, what does not hold, and what is left at its end, dropping what was ``caught`` on the way."""
+        befores = end.befores
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
         first = self._read(befores)
@@ -262,45 +289,71 @@ class Runner:
             others = threading.active_count() > 1  # which may be about to close what is theirs
             ending = {kind.name for kind in self.kinds if kind.ends or (others and (kind.settles or kind.owns))}
             first = self._settled(befores, ending)
-        returned = error is None
-        if error is not None:
-            entries = self._entries(error, ran.strike)
-            ran.raised = self._raised(error, entries, ran.strike)
-            test = entries[0].frame if entries else None
-            if self.keep:
-                self.exception = error.with_traceback(traceback_of(entries))
-            else:
-                drop(error)
-            del entries
-            error = None
-        else:
-            test = None
-        first, made = self._checked(ran, befores, first, returned=returned)
+        returned = not caught
+        test = self._let_go_of(caught, ran)
+        asked = self.guarantees is not None and self.guarantees.asked
+        settling = {kind.name for kind in self.kinds if kind.settles}
+        second: list[Leftover] = []
+        if first:
+            self._let_go()
+            second = self._settled(befores, settling)
+        del test
+        if second or asked:
+            self._let_go()
+        made: set[Identity] = set()
+        if asked:
+            first, made = self._checked(ran, befores, first, returned=returned)
         if not first:
             return
-        self._let_go()
-        settling = {kind.name for kind in self.kinds if kind.settles}
-        second = [found for found in self._settled(befores, settling) if found.identity not in made]
-        del test
-        self._let_go()
         last = [found for found in self._settled(befores, settling) if found.identity not in made] if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
-        kept = {leftover.identity for leftover in last}
-        kept |= {leftover.identity for leftover in second if leftover.kind in gone}
+        end.kept = {leftover.identity for leftover in last}
+        if not returned:  # else there was no frame
+            end.kept |= {leftover.identity for leftover in second if leftover.kind in gone}
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
         kinds = {kind.name: kind for kind in self.kinds}
         described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}
         if watch is not None:
             for identity, leftover in described.items():
                 if sighting := watch.sighting(leftover, at_once=not ran.strike.in_turn()[0].waits):
-                    held = held_by(kinds[leftover.kind].thing(leftover)) if identity in kept else ""
+                    held = held_by(kinds[leftover.kind].thing(leftover)) if identity in end.kept else ""
                     ran.sightings[leftover.kind, leftover.key] = sighting.held(held)
-        interrupted = ran.strike.in_turn()[0].fired
-        parts = self._parts(befores, last) if interrupted else {}
-        ran.folded = bool(parts)
+        end.described, end.last = described, last
+        self._repair([leftover for leftover in last if self._comes_first(leftover)], ran.strike)
+
+    def _let_go_of(self, caught: list[BaseException], ran: Ran) -> FrameType | None:
+        """Let go of what came out of the body, having noted what it is; return the test's own frame."""
+        if not caught:
+            return None
+        error = caught.pop()
+        entries = self._entries(error, ran.strike)
+        ran.raised = self._raised(error, entries, ran.strike)
+        if self.keep:
+            self.exception = error.with_traceback(traceback_of(entries))
+        else:
+            drop(error)
+        return entries[0].frame if entries else None
+
+    def _comes_first(self, leftover: Leftover) -> bool:
+        """Tell whether a leftover is to be undone before fixtures are torn down."""
+        return leftover.altered or any(kind.blocks for kind in self.kinds if kind.name == leftover.kind)
+
+    def _after_fixtures(self, ran: Ran, end: _End) -> None:
+        """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down."""
+        try:
+            if end.described:
+                self._tell(ran, end)
+            self._repair([leftover for leftover in end.last if not self._comes_first(leftover)], ran.strike, end)
+        finally:
+            self.together().finish(end.befores, listening=False)
+
+    def _tell(self, ran: Ran, end: _End) -> None:
+        described, kept = end.described, end.kept
+        parts = self._parts(ran, end) if ran.strike.in_turn()[0].fired else {}
         for owner, some in parts.items():
             described[owner] = _with(described[owner], [described[part] for part in described if part in some])
             kept -= some
+        gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
         dropped = [
             leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
         ]
@@ -308,7 +361,6 @@ class Runner:
         told = self._told_with(dropped, described.values())
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
         ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
-        self._repair(last, interrupted=interrupted)
 
     def _told_with(self, dropped: list[Leftover], others: Iterable[Leftover]) -> set[Identity]:
         """Return what need not be told besides what reference counting released: its descriptors, and the warnings about it."""
@@ -322,20 +374,40 @@ class Runner:
             or (other.kind == "implicit" and any(text in str(other.token) for text in texts))
         }
 
-    def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
-        """Undo what may own other leftovers, one after the other; return what vanished with each."""
+    def _parts(self, ran: Ran, end: _End) -> dict[Identity, set[Identity]]:
+        """Undo what may own other leftovers, one after the other; return what vanished with each.
+
+        What a fixture has ended vanished with others: only what is known to be a part is taken for one.
+        """
         owners = {kind.name: kind for kind in self.kinds if kind.owns}
-        settling = {kind.name for kind in self.kinds if kind.settles}
-        remaining = {leftover.identity for leftover in last}
+        if len(end.last) < 2 or not any(leftover.kind in owners for leftover in end.last):
+            return {}
         parts: dict[Identity, set[Identity]] = {}
-        for leftover in last:
-            if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
+        remaining = self.together().lasting(end.befores, end.last)
+        for leftover in end.last:
+            if leftover.kind in owners and leftover.identity not in remaining:
+                if some := _known_parts(end.described[leftover.identity], end):
+                    parts[leftover.identity] = some
+            elif leftover.kind in owners and len(remaining) > 1:
                 owners[leftover.kind].repair(leftover)
                 collect_garbage()
-                vanished = remaining - {other.identity for other in self._settled(befores, settling)}
+                vanished = remaining - self._still(end, remaining)
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
+                ran.folded = True
         return parts
+
+    def _still(self, end: _End, remaining: Collection[Identity]) -> set[Identity]:
+        """Return which leftovers are there still, when those that vanish by themselves had time to."""
+        leftovers = [leftover for leftover in end.last if leftover.identity in remaining]
+        settling = {kind.name for kind in self.kinds if kind.settles}
+        found = self.together().lasting(end.befores, leftovers)
+        for pause in _PATIENCE:
+            if not any(name in settling for name, _ in found):
+                break
+            time.sleep(pause)
+            found = self.together().lasting(end.befores, leftovers)
+        return found
 
     def _checked(
         self, ran: Ran, befores: list[object], first: list[Leftover], *, returned: bool
@@ -345,15 +417,17 @@ class Runner:
         Returns:
             ``first`` without what nothing but the guarantees kept, if no traceback kept it; and what the checks left behind.
         """
-        if self.guarantees is None or not self.guarantees.asked:
-            return first, set()
+        assert self.guarantees is not None
         before = {found.identity for found in self._read(befores)} if first else set()
-        ran.broken = self.guarantees.check(returned=returned)
+        if not self.keep:
+            ran.broken = self.guarantees.check(returned=returned)
         made = {found.identity for found in self._read(befores)} - before if first else set()
         self.guarantees.forget()
         if first and returned:
             there = {found.identity for found in self._read(befores)}
-            first = [found for found in first if found.identity in there]
+            first = [found for found in first if found.identity in there or found.identity not in before]
+        if first:
+            self._let_go()
         return first, made
 
     def _let_go(self) -> None:
@@ -362,17 +436,25 @@ class Runner:
         self.target.forget()
         collect_garbage()
 
-    def _repair(self, leftovers: list[Leftover], *, interrupted: bool) -> None:
+    def _repair(self, leftovers: list[Leftover], strike: Strike, end: _End | None = None) -> None:
         """Undo what is left; of what the process takes with it only where the process stays.
 
         What serves later runs stays if nothing was interrupted: it was started for the first time in this process.
+
+        Parameters:
+            leftovers: what is left.
+            strike: of the run.
+            end: fixtures were torn down: what they have ended stays as it is.
         """
         kinds = {kind.name: kind for kind in self.kinds if self.here or kind.outlives}
-        if not interrupted:
+        if not strike.in_turn()[0].fired:
             kinds = {name: kind for name, kind in kinds.items() if not kind.serves}
+        leftovers = [leftover for leftover in leftovers if leftover.kind in kinds]
+        if leftovers and end is not None:
+            lasting = self.together().lasting(end.befores, leftovers)
+            leftovers = [leftover for leftover in leftovers if leftover.identity in lasting]
         for leftover in leftovers:
-            if leftover.kind in kinds:
-                kinds[leftover.kind].repair(leftover)
+            kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
         return self.together().compare(befores)
@@ -415,6 +497,34 @@ class Runner:
         return [entry for entry in entries if not is_harness(entry.frame)]
 
 
+@dataclass(slots=True, repr=False)
+class _End:
+    """The end of the body of a test, until its fixtures were torn down.
+
+    Parameters:
+        befores: the snapshots from before the body.
+        described: what was there at any reading.
+        last: what was there at the last one.
+        kept: what counts as leaked.
+    """
+
+    befores: list[object]
+    described: dict[Identity, Leftover] = field(default_factory=dict)
+    last: list[Leftover] = field(default_factory=list)
+    kept: set[Identity] = field(default_factory=set)
+
+
+def _known_parts(owner: Leftover, end: _End) -> set[Identity]:
+    """Return which descriptors are those of ``owner``: it told them, or they are of the file that it is named after."""
+    return {
+        leftover.identity
+        for leftover in end.last
+        if leftover.kind == "fd"
+        and isinstance(leftover.token, tuple)
+        and (leftover.token[0] in owner.descriptors or end.described[leftover.identity].key == owner.key)
+    }
+
+
 OUTERMOST.add(id(Runner._body.__code__))  # noqa: SLF001  (the frame above which there is only the harness)
 
 
@@ -426,13 +536,15 @@ def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
 
 
 @contextmanager
-def _quiet(ran: Ran) -> Iterator[None]:
-    """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal."""
+def _quiet(ran: Ran, codes: list[CodeType]) -> Iterator[None]:
+    """Note interrupts that CPython drops in finalizers, with the code of these, and keep exceptions of finalizers from the terminal."""
     lost: list[str] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(finalizer_of(unraisable))
+            if unraisable.exc_traceback is not None:
+                codes.append(unraisable.exc_traceback.tb_frame.f_code)
 
     before = sys.unraisablehook
     sys.unraisablehook = hook

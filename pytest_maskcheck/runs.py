@@ -63,6 +63,7 @@ class Ran(Packed):
         broken: guarantees that do not hold.
         caught: the line out of scope that caught the interrupt, if it was one.
         lost: finalizers in which CPython printed and dropped the interrupt.
+        lost_in: where such a finalizer begins, if none of them is in scope.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
         seconds: duration of the body.
@@ -83,6 +84,7 @@ class Ran(Packed):
     broken: tuple[Finding, ...] = ()
     caught: Frame | None = None
     lost: tuple[str, ...] = ()
+    lost_in: Frame | None = None
     late: bool = False
     trouble: str = ""
     seconds: float = 0.0
