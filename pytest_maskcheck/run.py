@@ -386,7 +386,7 @@ class Runner:
         remaining = self.together().lasting(end.befores, end.last)
         for leftover in end.last:
             if leftover.kind in owners and leftover.identity not in remaining:
-                if some := _known_parts(end.described[leftover.identity], end):
+                if some := _known_parts(end.described[leftover.identity], end, owners[leftover.kind].files):
                     parts[leftover.identity] = some
             elif leftover.kind in owners and len(remaining) > 1:
                 owners[leftover.kind].repair(leftover)
@@ -514,14 +514,15 @@ class _End:
     kept: set[Identity] = field(default_factory=set)
 
 
-def _known_parts(owner: Leftover, end: _End) -> set[Identity]:
-    """Return which descriptors are those of ``owner``: it told them, or they are of the file that it is named after."""
+def _known_parts(owner: Leftover, end: _End, files: tuple[str, ...]) -> set[Identity]:
+    """Return which descriptors are those of ``owner``: it told them, or they are of the file that it is named after, or of those beside it."""
+    names = {owner.key + ending for ending in files}
     return {
         leftover.identity
         for leftover in end.last
         if leftover.kind == "fd"
         and isinstance(leftover.token, tuple)
-        and (leftover.token[0] in owner.descriptors or end.described[leftover.identity].key == owner.key)
+        and (leftover.token[0] in owner.descriptors or end.described[leftover.identity].key in names)
     }
 
 

@@ -79,6 +79,10 @@ class Kind(ABC):
     """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is: what
     vanishes when ``repair`` undoes this one is told with it and not by itself. ``repair`` must not block then."""
 
+    files: ClassVar[tuple[str, ...]] = ()
+    """What the keys of its descriptors have behind its own key, if it is named after a file: they are parts of it also where a fixture,
+    and not ``repair``, ends it."""
+
     warns: ClassVar[str] = ""
     """What the ResourceWarning about a leftover that reference counting releases has in its text: it says nothing more then."""
 

@@ -53,6 +53,7 @@ class Connections(Objects):
 
     name = "sqlite"
     owns = True
+    files = ("", "-journal", "-wal", "-shm")
     warns = "unclosed database"
     family = _CONNECTIONS
 
