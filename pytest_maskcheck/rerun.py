@@ -62,6 +62,7 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_maskcheck.results import Frame
 
@@ -273,12 +274,7 @@ class ItemTarget:
 
     def places(self) -> dict[str, str]:
         """Return the directories that differ from run to run, by name."""
-        places = dict(self._places)
-        arguments = getattr(self._item, "funcargs", None) or {}
-        for name in ("tmp_path", "tmpdir"):
-            if name in arguments:
-                places["tmp_path"] = str(arguments[name])
-        return places
+        return self._places | directories(self._item)
 
     def forget(self) -> None:
         """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them.
@@ -299,6 +295,13 @@ class ItemTarget:
                     handler.format(record)  # the text of the traceback stays
                     record.msg = record.getMessage()
                 record.args = record.exc_info = None
+
+
+def directories(item: pytest.Item) -> dict[str, str]:
+    """Return the directories that a test has been given, by name."""
+    arguments = getattr(item, "funcargs", None) or {}
+    given = [str(arguments[name]) for name in ("tmp_path", "tmpdir") if name in arguments]
+    return {"tmp_path": given[-1]} if given else {}
 
 
 class _Formatting(logging.Handler):
@@ -447,9 +450,13 @@ def let_go(item: pytest.Item) -> None:
 
 
 def ordinary_run(
-    item: pytest.Item, begins: Callable[[], object] = lambda: None
+    item: pytest.Item,
+    begins: Callable[[], object] = lambda: None,
+    watching: AbstractContextManager[object] = nullcontext(),  # noqa: B008  (it has no state)
 ) -> tuple[list[pytest.TestReport], bool]:
     """Run the item as usual, without logging; ``begins`` is called before it, its fixtures are set up by then.
+
+    ``watching`` is entered around its body.
 
     Returns:
         Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
@@ -459,7 +466,8 @@ def ordinary_run(
     def around(body: Body) -> None:
         nonlocal begun, completed
         begun = True
-        body()
+        with watching:
+            body()
         completed = True
 
     with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():

@@ -19,8 +19,9 @@ from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
-from pytest_maskcheck.resources import kind_defaults
+from pytest_maskcheck.rerun import directories, drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
+from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
+from pytest_maskcheck.resources.once import SetOnce
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.unpatched import threading, time
@@ -163,12 +164,14 @@ class AuditingSession:
             self._budget.begins()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         with self._first_used(item) as first:
-            reports, completed = ordinary_run(item, first.fork if first else lambda: None)
+            once = self._set_once(item)
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once)
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
                 seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
-                call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
+                outcome = self._audit(item, seconds, first, left=once.left, more=nextitem is not None)
+                call = self._remake(item, reports, outcome)
         leave(item, nextitem, reports)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -192,9 +195,19 @@ class AuditingSession:
                 self._first.close()
             self._first = None
 
-    def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
-        """Audit one test that passed, and took so long; there are more to come."""
-        order = self._order(item, seconds)
+    def _set_once(self, item: pytest.Item) -> SetOnce:
+        """Return what looks at the process state that the ordinary run of a test leaves."""
+        chosen = self._settings[item.nodeid]
+        surroundings = Surroundings(in_scope=self._reach(chosen).covers)
+        names = settings.switched(chosen.kinds, self._kinds())
+        kinds = [kind for kind in default_kinds(surroundings) if kind.name in names]
+        return SetOnce(kinds, surroundings, partial(directories, item))
+
+    def _audit(
+        self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
+    ) -> Outcome:
+        """Audit one test that passed, took so long and left such state behind; there are more to come."""
+        order = replace(self._order(item, seconds), left=left)
         if order.isolation != "fork":
             signals.collect_garbage()  # of the test itself: what is collected in the audit says nothing
         if self._budget and not self._only:

@@ -103,6 +103,7 @@ class Order:
         progress: is told how far the audit is.
         shard: the part of the points that is wanted; ``None``: all of them.
         share: who else audits it; ``None``: nobody.
+        left: ``kind:key`` of process state that the ordinary run left otherwise than it found it.
     """
 
     item: pytest.Item
@@ -122,6 +123,7 @@ class Order:
     progress: Progress | None = None
     shard: Shard | None = None
     share: Lead | Helper | None = None
+    left: frozenset[str] = frozenset()
 
 
 _FIRST_BATCH = 10
@@ -362,7 +364,7 @@ class Work:
             )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
         judge.learn_baseline(*baseline.left)
-        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
+        left_behind = tuple(sorted({*(f"{kind}:{key}" for kind, key in judge.baseline), *order.left}))
         tell(LeftBehind(left_behind))
         self._outline = outline(
             order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt, reached=reached
