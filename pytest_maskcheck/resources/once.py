@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.state import State
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class SetOnce:
         self.left: frozenset[str] = frozenset()
         for kind in self._kinds:
             kind.prepare()
+            if isinstance(use := getattr(kind, "use", None), Use):
+                use.seen = True  # nobody has watched the test yet
 
     def __enter__(self) -> Self:
         for kind in self._kinds:
