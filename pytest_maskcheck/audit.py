@@ -615,7 +615,8 @@ class Judge:
                 yield finding
         for leftover in released:
             yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, self.rules.strict)
-        yield from ran.broken
+        package = package_of(ran.lost_in) if ran.lost_in is not None else ""
+        yield from (replace(finding, package=package) for finding in ran.broken)  # that code did not do its part
         yield from self._about_exception(point, ran, left=left)
 
     def _beyond_baseline(self, ran: Ran) -> tuple[list[Leftover], list[Leftover]]:

@@ -22,7 +22,7 @@ from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.reach import measures_forks, paused, running
 from pytest_maskcheck.rerun import muted, own_directory, own_output, refusal
 from pytest_maskcheck.results import Audit
-from pytest_maskcheck.signals import all_blocked, name
+from pytest_maskcheck.signals import all_blocked, collect_garbage, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.stopwatch import Page
 from pytest_maskcheck.unpatched import keep, os, signal, threading, time, unpatched
@@ -197,8 +197,22 @@ def _against_fork(order: Order) -> str:
         return "a fork would lose running threads"
     if measures_forks():
         return "coverage's patch measures each process that is forked"
-    shared = map(effects.shared, sorted(effects.descriptors() - order.descriptors))
-    return next(filter(None, shared), "")  # its other end would wait for this process, too, to close it
+    return next(
+        iter(shared_descriptors(order.descriptors)), ""
+    )  # its other end would wait for this process, too, to close it
+
+
+def shared_descriptors(known: frozenset[int]) -> list[str]:
+    """Return in words what is shared by way of descriptors other than those that are known; what garbage has open is closed."""
+    found = _shared(known)
+    if found:
+        collect_garbage()
+        found = _shared(known)
+    return found
+
+
+def _shared(known: frozenset[int]) -> list[str]:
+    return [what for fd in sorted(effects.descriptors() - known) if (what := effects.shared(fd))]
 
 
 def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "") -> Outcome:

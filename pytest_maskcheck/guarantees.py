@@ -1,8 +1,8 @@
 """The fixture ``maskcheck``: what a test says must hold after an interrupt, and the check of it.
 
-A test, or one of its fixtures, registers guarantees. The audit checks them when the interrupt has come out of the body and
-its traceback is dropped, between the first and the second reading of resources, and then lets go of all that was registered:
-what a check keeps alive would look like a leak. Without ``--maskcheck`` nothing is checked, and wrong arguments are the same errors.
+A test, or one of its fixtures, registers guarantees. The audit checks them when the interrupt has come out of the body, its
+traceback and the test's frames are gone and garbage is collected, before the last reading of resources, and then lets go of all
+that was registered: what a check keeps alive would look like a leak. Without ``--maskcheck`` nothing is checked, and wrong arguments are the same errors.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Rules:
 
 What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions
 nor methods, of which nothing is known. Private names used: ``runtestprotocol`` and ``SetupState.teardown_exact``, until pytest offers repeated
-runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash key of ``tmp_path``, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, where ``tee-sys`` passes output on to, and
+runs (pytest#14779), ``SetupState.setup`` and ``_initrequest``, the stash keys of ``tmp_path`` and of exceptions in threads and finalizers, the classes that draw a traceback, the implementations of a hook, the count of failed subtests, where ``tee-sys`` passes output on to, and
 ``_callTestMethod`` of ``unittest``. ``tests/test_rerun.py`` breaks when one of them changes.
 """
 
@@ -48,8 +48,11 @@ import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprEntry, ReprFileLocation, ReprTraceback
 from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
+from _pytest.threadexception import thread_exceptions
 from _pytest.tmpdir import tmppath_result_key
+from _pytest.unraisableexception import unraisable_exceptions
 
+from pytest_maskcheck.raised import drop
 from pytest_maskcheck.unpatched import unpatched
 from pytest_maskcheck.untrusted import last_line
 
@@ -62,6 +65,7 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_maskcheck.results import Frame
 
@@ -297,15 +301,18 @@ class ItemTarget:
 
     def places(self) -> dict[str, str]:
         """Return the directories that differ from run to run, by name."""
-        places = dict(self._places)
-        arguments = getattr(self._item, "funcargs", None) or {}
-        for name in ("tmp_path", "tmpdir"):
-            if name in arguments:
-                places["tmp_path"] = str(arguments[name])
-        return places
+        return self._places | directories(self._item)
 
     def forget(self) -> None:
-        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them."""
+        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them.
+
+        Of exceptions in threads and finalizers, which pytest keeps to warn of them, texts are there already.
+        """
+        stash: Any = self._item.config.stash
+        for key in (thread_exceptions, unraisable_exceptions):
+            for noted in stash.get(key, ()):
+                if isinstance(error := getattr(noted, "exc_value", None), BaseException):
+                    drop(error)
         for warning in self._warnings:
             warning.source = None
         plugin: Any = self._item.config.pluginmanager.get_plugin("logging-plugin")
@@ -315,6 +322,13 @@ class ItemTarget:
                     handler.format(record)  # the text of the traceback stays
                     record.msg = record.getMessage()
                 record.args = record.exc_info = None
+
+
+def directories(item: pytest.Item) -> dict[str, str]:
+    """Return the directories that a test has been given, by name."""
+    arguments = getattr(item, "funcargs", None) or {}
+    given = [str(arguments[name]) for name in ("tmp_path", "tmpdir") if name in arguments]
+    return {"tmp_path": given[-1]} if given else {}
 
 
 class _Formatting(logging.Handler):
@@ -500,9 +514,13 @@ def let_go(item: pytest.Item) -> None:
 
 
 def ordinary_run(
-    item: pytest.Item, begins: Callable[[], object] = lambda: None
+    item: pytest.Item,
+    begins: Callable[[], object] = lambda: None,
+    watching: AbstractContextManager[object] = nullcontext(),  # noqa: B008  (it has no state)
 ) -> tuple[list[pytest.TestReport], bool]:
     """Run the item as usual, without logging; ``begins`` is called before it, its fixtures are set up by then.
+
+    ``watching`` is entered around its body.
 
     Returns:
         Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
@@ -512,7 +530,8 @@ def ordinary_run(
     def around(body: Body) -> None:
         nonlocal begun, completed
         begun = True
-        body()
+        with watching:
+            body()
         completed = True
 
     with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():

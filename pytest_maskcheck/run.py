@@ -9,6 +9,12 @@ interrupted frames are gone is leaked even if it dies with the test, as nobody w
 
 One resource can show up under several kinds: an executor with its threads, a socket with its descriptor. After the last
 reading those that own others are undone first, and what vanishes with one of them is told as a part of it.
+
+Guarantees are checked before the last reading, when the test's frame is gone, too, and what only it kept alive.
+
+A leftover may be a fixture's: a connection that code under test opened and that the fixture closes. Whether it is there is read when the
+body has ended, but nothing is undone before fixtures were torn down, as they would meet what was closed under them. Only locks are released
+before, where runs share the process, as a fixture may wait for them; and process state is put back, which fixtures restore on their own.
 """
 
 from __future__ import annotations
@@ -16,11 +22,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_maskcheck.cleanup import package_of
+from pytest_maskcheck.garbage import collect_unheard
+from pytest_maskcheck.interrupts import expiry
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike
 from pytest_maskcheck.raised import (
     Entry,
@@ -54,6 +62,7 @@ from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.catching import Catching
@@ -62,6 +71,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.results import Frame
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
 """Seconds between looks at what may vanish by itself: 50 ms in all."""
@@ -123,7 +133,7 @@ class Runner:
         guarantees: what must hold after a run.
         look: returns what modules keep, for the state of each run.
         own: code of the test itself, by ``id``: its function and what is written within it.
-        keep: keep the exception of the last run (for a debugger) in ``exception``.
+        keep: keep the exception of the next run with its frames in ``exception``, for a debugger; what that run leaves says nothing.
         owner: the process that makes the run; one that is forked in its course on purpose takes over.
         still: between two runs nothing happens but what the harness does: what was found as before needs not be looked at again.
     """
@@ -162,17 +172,21 @@ class Runner:
             catching: was told, when the run is over, which handlers the interrupt entered and left.
         """
         ran = Ran(Strike())
+        ends: list[_End] = []  # one for each time that the body ran: once
         broke: list[Exception] = []
 
         def around(body: Callable[[], object]) -> None:
             try:
                 self.surroundings.places = self.target.places()
-                self._body(ran, body, striking, watch)
+                self._body(ran, body, striking, watch, ends)
             except Exception as error:  # noqa: BLE001  (ours: pytest would make a failed test of it)
                 broke.append(error)
 
         try:
-            ran.trouble = self.target(around)
+            try:
+                ran.trouble = self.target(around)
+            finally:
+                broke += self._after_fixtures(ran, ends)
         except KeyboardInterrupt:  # the body's never get here: a handler or mask of a fixture's kept it for later
             if self.here:
                 raise
@@ -206,18 +220,28 @@ class Runner:
         return tuple(replace(leftover, token=None, detail=named(leftover.detail)) for leftover in leftovers)
 
     def _body(
-        self, ran: Ran, body: Callable[[], object], striking: AbstractContextManager[Strike], watch: Watch | None
+        self,
+        ran: Ran,
+        body: Callable[[], object],
+        striking: AbstractContextManager[Strike],
+        watch: Watch | None,
+        ends: list[_End],
     ) -> None:
-        error: BaseException | None = None
+        caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
         self.owner = getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
+        if collect_unheard():
+            together.forget()
         with own_time, room():
             befores = together.snapshot(still=self.still)
+        ends.append(end := _End(befores))
         if watch is not None:
             watch.ask(self.kinds, befores)
-        with _quiet(ran):
+        expiry.begin()
+        finalizers: list[CodeType] = []
+        with _quiet(ran, finalizers):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
@@ -227,10 +251,11 @@ class Runner:
                     else:
                         with watch:
                             body()
-            except BaseException as caught:
-                error = caught
-                if is_audits(caught):
+            except BaseException as error:
+                if is_audits(error):
+                    together.finish(befores, listening=True)
                     raise
+                caught.append(error)
             if (
                 getpid() != self.owner
             ):  # a child forked by the code under test and lost: it would go on with the session
@@ -238,12 +263,13 @@ class Runner:
             ran.seconds = time.perf_counter() - started
             with own_time:
                 try:
-                    if self.here and self._is_users_own(ran.strike, error):
-                        raise self._presentable(error, ran.strike)
+                    if self.here and self._is_users_own(ran.strike, caught):
+                        raise self._presentable(caught, ran.strike)
                     with room():
-                        self._readings(ran, befores, error, watch)
+                        self._readings(ran, end, caught, watch)
                 finally:
-                    together.finish(befores)
+                    together.finish(befores, listening=True)
+                    ran.lost_in = self._outside_of(finalizers)
 
     def _caught(self, catching: Catching) -> Caught | None:
         """Return who caught the interrupt, if it was caught."""
@@ -261,8 +287,15 @@ class Runner:
         frame = self.names.frame(code, line)
         return Caught(frame, is_tests=mine, package="" if in_scope else package_of(frame))
 
-    def _is_users_own(self, strike: Strike, error: BaseException | None) -> bool:
+    def _outside_of(self, codes: list[CodeType]) -> Frame | None:
+        """Return the beginning of the first of these functions if none is in scope."""
+        if not codes or any(self.in_scope(code.co_filename) for code in codes):
+            return None
+        return self.names.frame(codes[0], codes[0].co_firstlineno)
+
+    def _is_users_own(self, strike: Strike, caught: list[BaseException]) -> bool:
         """Tell whether somebody else than the strike interrupted the run."""
+        error = caught[0] if caught else None
         came = self.outside is not None and self.outside.came()
         strikes = [one for one in strike.in_turn() if one.fired]
         if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
@@ -272,18 +305,18 @@ class Runner:
         sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
         return came and bool(strikes) and not sent and not self._sends_itself
 
-    def _presentable(self, error: BaseException | None, strike: Strike) -> KeyboardInterrupt:
+    def _presentable(self, caught: list[BaseException], strike: Strike) -> KeyboardInterrupt:
         """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
+        error = caught[0] if caught else None
         if error is None or not is_a(error, KeyboardInterrupt):
             return KeyboardInterrupt()
         for item in list(chain(error)):
             with_traceback(item, traceback_of(self._entries(item, strike)))
         return cast("KeyboardInterrupt", error)
 
-    def _readings(
-        self, ran: Ran, befores: list[object], error: BaseException | None, watch: Watch | None = None
-    ) -> None:
-        """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
+    def _readings(self, ran: Ran, end: _End, caught: list[BaseException], watch: Watch | None = None) -> None:
+        """Fill in what came out of the run, what does not hold, and what is left at its end, dropping what was ``caught`` on the way."""
+        befores = end.befores
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
             ran.passed_by = watch.passed_by
@@ -293,39 +326,69 @@ class Runner:
             ending = {kind.name for kind in self.kinds if kind.ends or (others and kind.owns)}
             ending |= self._settling() if others else set()
             first = self._settled(befores, ending)
-        returned = error is None
-        if error is not None:
-            entries = self._entries(error, ran.strike)
-            ran.raised = self._raised(error, entries, ran.strike)
-            test = entries[0].frame if entries else None
-            if self.keep:
-                self.exception = with_traceback(error, traceback_of(entries))
-            else:
-                drop(error)
-            del entries
-            error = None
-        else:
-            test = None
-        first, made = self._checked(ran, befores, first, returned=returned)
+        returned = not caught
+        test = self._let_go_of(caught, ran)
+        asked = self.guarantees is not None and self.guarantees.asked
+        settling = self._settling()
+        second: list[Leftover] = []
+        if first:
+            self._let_go()
+            second = self._settled(befores, settling)
+        del test
+        if second or asked:
+            self._let_go()
+        made: set[Identity] = set()
+        if asked:
+            first, made = self._checked(ran, befores, first, returned=returned)
         if not first:
             return
-        self._let_go()
-        settling = self._settling()
-        second = [found for found in self._settled(befores, settling) if found.identity not in made]
-        del test
-        self._let_go()
         last = [found for found in self._settled(befores, settling) if found.identity not in made] if second else []
         gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
-        kept = {leftover.identity for leftover in last}
-        kept |= {leftover.identity for leftover in second if leftover.kind in gone}
+        end.kept = {leftover.identity for leftover in last}
+        if not returned:  # else there was no frame
+            end.kept |= {leftover.identity for leftover in second if leftover.kind in gone}
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
-        described = self._described(ran, found, kept, watch)
-        interrupted = ran.strike.in_turn()[0].fired
-        parts = self._parts(befores, last) if interrupted else {}
-        ran.folded = bool(parts)
+        end.described, end.last = self._described(ran, found, end.kept, watch), last
+        self._repair([leftover for leftover in last if self._comes_first(leftover)], ran.strike)
+
+    def _let_go_of(self, caught: list[BaseException], ran: Ran) -> FrameType | None:
+        """Let go of what came out of the body, having noted what it is; return the test's own frame."""
+        if not caught:
+            return None
+        error = caught.pop()
+        entries = self._entries(error, ran.strike)
+        ran.raised = self._raised(error, entries, ran.strike)
+        if self.keep:
+            self.exception = with_traceback(error, traceback_of(entries))
+        else:
+            drop(error)
+        return entries[0].frame if entries else None
+
+    def _comes_first(self, leftover: Leftover) -> bool:
+        """Tell whether a leftover is to be undone before fixtures are torn down."""
+        return leftover.altered or any(kind.blocks for kind in self.kinds if kind.name == leftover.kind)
+
+    def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
+        """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
+        for end in ends:
+            with own_time:
+                try:
+                    if end.described:
+                        self._tell(ran, end)
+                    later = [leftover for leftover in end.last if not self._comes_first(leftover)]
+                    self._repair(later, ran.strike, end)
+                except Exception as error:  # noqa: BLE001  (see run)
+                    yield error
+                finally:
+                    self.together().finish(end.befores, listening=False)
+
+    def _tell(self, ran: Ran, end: _End) -> None:
+        described, kept = end.described, end.kept
+        parts = self._parts(ran, end) if ran.strike.in_turn()[0].fired else {}
         for owner, some in parts.items():
             described[owner] = _with(described[owner], [described[part] for part in described if part in some])
             kept -= some
+        gone = {kind.name for kind in self.kinds if kind.dies_with_frames}
         dropped = [
             leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
         ]
@@ -333,7 +396,6 @@ class Runner:
         told = self._told_with(dropped, described.values())
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
         ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
-        self._repair(last, interrupted=interrupted)
 
     def _described(
         self, ran: Ran, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None
@@ -362,21 +424,41 @@ class Runner:
             or (other.kind == "implicit" and any(text in str(other.token) for text in texts))
         }
 
-    def _parts(self, befores: list[object], last: list[Leftover]) -> dict[Identity, set[Identity]]:
-        """Undo what may own other leftovers, one after the other; return what vanished with each."""
+    def _parts(self, ran: Ran, end: _End) -> dict[Identity, set[Identity]]:
+        """Undo what may own other leftovers, one after the other; return what vanished with each.
+
+        What a fixture has ended vanished with others: only what is known to be a part is taken for one.
+        """
         owners = {kind.name: kind for kind in self.kinds if kind.owns}
-        settling = self._settling()
-        remaining = {leftover.identity for leftover in last}
+        if len(end.last) < 2 or not any(leftover.kind in owners for leftover in end.last):
+            return {}
         parts: dict[Identity, set[Identity]] = {}
-        for leftover in last:
-            if leftover.kind in owners and leftover.identity in remaining and len(remaining) > 1:
+        remaining = self.together().lasting(end.befores, end.last)
+        for leftover in end.last:
+            if leftover.kind in owners and leftover.identity not in remaining:
+                if some := _known_parts(end.described[leftover.identity], end, owners[leftover.kind].files):
+                    parts[leftover.identity] = some
+            elif leftover.kind in owners and len(remaining) > 1:
                 with their_time:
                     owners[leftover.kind].repair(leftover)
                 collect_garbage()
-                vanished = remaining - {other.identity for other in self._settled(befores, settling)}
+                vanished = remaining - self._still(end, remaining)
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
+                ran.folded = True
         return parts
+
+    def _still(self, end: _End, remaining: Collection[Identity]) -> set[Identity]:
+        """Return which leftovers are there still, when those that vanish by themselves had time to."""
+        leftovers = [leftover for leftover in end.last if leftover.identity in remaining]
+        settling = self._settling()
+        found = self.together().lasting(end.befores, leftovers)
+        for pause in _PATIENCE:
+            if not any(name in settling for name, _ in found):
+                break
+            time.sleep(pause)
+            found = self.together().lasting(end.befores, leftovers)
+        return found
 
     def _checked(
         self, ran: Ran, befores: list[object], first: list[Leftover], *, returned: bool
@@ -386,16 +468,18 @@ class Runner:
         Returns:
             ``first`` without what nothing but the guarantees kept, if no traceback kept it; and what the checks left behind.
         """
-        if self.guarantees is None or not self.guarantees.asked:
-            return first, set()
+        assert self.guarantees is not None
         before = {found.identity for found in self._read(befores)} if first else set()
-        with their_time:
-            ran.broken = self.guarantees.check(returned=returned)
+        if not self.keep:
+            with their_time:
+                ran.broken = self.guarantees.check(returned=returned)
         made = {found.identity for found in self._read(befores)} - before if first else set()
         self.guarantees.forget()
         if first and returned:
             there = {found.identity for found in self._read(befores)}
-            first = [found for found in first if found.identity in there]
+            first = [found for found in first if found.identity in there or found.identity not in before]
+        if first:
+            self._let_go()
         return first, made
 
     def _let_go(self) -> None:
@@ -405,18 +489,26 @@ class Runner:
             self.target.forget()
             collect_garbage()
 
-    def _repair(self, leftovers: list[Leftover], *, interrupted: bool) -> None:
+    def _repair(self, leftovers: list[Leftover], strike: Strike, end: _End | None = None) -> None:
         """Undo what is left; of what the process takes with it only where the process stays.
 
         What serves later runs stays if nothing was interrupted: it was started for the first time in this process.
+
+        Parameters:
+            leftovers: what is left.
+            strike: of the run.
+            end: fixtures were torn down: what they have ended stays as it is.
         """
         kinds = {kind.name: kind for kind in self.kinds if self.here or kind.outlives}
-        if not interrupted:
+        if not strike.in_turn()[0].fired:
             kinds = {name: kind for name, kind in kinds.items() if not kind.serves}
+        leftovers = [leftover for leftover in leftovers if leftover.kind in kinds]
+        if leftovers and end is not None:
+            lasting = self.together().lasting(end.befores, leftovers)
+            leftovers = [leftover for leftover in leftovers if leftover.identity in lasting]
         for leftover in leftovers:
-            if leftover.kind in kinds:
-                with their_time:
-                    kinds[leftover.kind].repair(leftover)
+            with their_time:
+                kinds[leftover.kind].repair(leftover)
 
     def _read(self, befores: list[object]) -> list[Leftover]:
         return self.together().compare(befores)
@@ -471,6 +563,35 @@ class Runner:
         return [entry for entry in entries if not is_harness(entry.frame)]
 
 
+@dataclass(slots=True, repr=False)
+class _End:
+    """The end of the body of a test, until its fixtures were torn down.
+
+    Parameters:
+        befores: the snapshots from before the body.
+        described: what was there at any reading.
+        last: what was there at the last one.
+        kept: what counts as leaked.
+    """
+
+    befores: list[object]
+    described: dict[Identity, Leftover] = field(default_factory=dict)
+    last: list[Leftover] = field(default_factory=list)
+    kept: set[Identity] = field(default_factory=set)
+
+
+def _known_parts(owner: Leftover, end: _End, files: tuple[str, ...]) -> set[Identity]:
+    """Return which descriptors are those of ``owner``: it told them, or they are of the file that it is named after, or of those beside it."""
+    names = {owner.key + ending for ending in files}
+    return {
+        leftover.identity
+        for leftover in end.last
+        if leftover.kind == "fd"
+        and isinstance(leftover.token, tuple)
+        and (leftover.token[0] in owner.descriptors or end.described[leftover.identity].key in names)
+    }
+
+
 OUTERMOST.add(id(Runner._body.__code__))  # noqa: SLF001  (the frame above which there is only the harness)
 
 
@@ -482,13 +603,15 @@ def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
 
 
 @contextmanager
-def _quiet(ran: Ran) -> Iterator[None]:
-    """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal."""
+def _quiet(ran: Ran, codes: list[CodeType]) -> Iterator[None]:
+    """Note interrupts that CPython drops in finalizers, with the code of these, and keep exceptions of finalizers from the terminal."""
     lost: list[str] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(finalizer_of(unraisable))
+            if unraisable.exc_traceback is not None:
+                codes.append(unraisable.exc_traceback.tb_frame.f_code)
 
     before = sys.unraisablehook
     sys.unraisablehook = hook

@@ -94,6 +94,7 @@ class Ran(Packed):
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
+        lost_in: where such a finalizer begins, if none of them is in scope.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
         seconds: duration of the body.
@@ -116,6 +117,7 @@ class Ran(Packed):
     broken: tuple[Finding, ...] = ()
     caught: Caught | None = None
     lost: tuple[str, ...] = ()
+    lost_in: Frame | None = None
     late: bool = False
     trouble: str = ""
     seconds: float = 0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
-from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item, broken
+from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item, broken, shared_descriptors
 from pytest_maskcheck.breakdown import breakdown_of
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
@@ -21,6 +21,7 @@ from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.rerun import (
+    directories,
     drawn,
     fixtures,
     in_call_phase,
@@ -31,7 +32,8 @@ from pytest_maskcheck.rerun import (
     stop_timer,
     unlogged,
 )
-from pytest_maskcheck.resources import kind_defaults
+from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
+from pytest_maskcheck.resources.once import SetOnce
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.unpatched import keep, threading, time, unpatched
@@ -183,13 +185,14 @@ class AuditingSession:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         with self._first_used(item) as first:
             self._failing_parts = 0
+            once = self._set_once(item)
             began = time.perf_counter()
-            reports, completed = ordinary_run(item, first.fork if first else lambda: None)
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once)
             seconds = _taken(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
             call = None
             if completed and all(report.passed or report.when == "call" for report in reports):
                 stop_timer(item)
-                outcome = self._audited(item, seconds, first, more=nextitem is not None)
+                outcome = self._audited(item, seconds, first, left=once.left, more=nextitem is not None)
                 call = self._remade(item, reports, outcome)
         leave(item, nextitem, reports)
         for report in reports:
@@ -215,18 +218,40 @@ class AuditingSession:
                 self._first.close()
             self._first = None
 
-    def _audited(self, item: pytest.Item, seconds: float, first: FirstUse | None, *, more: bool) -> Outcome:
-        """Audit one test that passed, and took so long; an error of ours is an outcome, too, and the session goes on."""
+    def _set_once(self, item: pytest.Item) -> SetOnce:
+        """Return what looks at the process state that the ordinary run of a test leaves."""
+        chosen = self._settings[item.nodeid]
+        surroundings = Surroundings(in_scope=self._reach(chosen).covers)
+        names = settings.switched(chosen.kinds, self._kinds())
+        kinds = [kind for kind in default_kinds(surroundings) if kind.name in names]
+        return SetOnce(kinds, surroundings, partial(directories, item))
+
+    def _audited(
+        self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
+    ) -> Outcome:
+        """Audit one test that passed; an error of ours is an outcome, too, and the session goes on.
+
+        Parameters:
+            item: the test.
+            seconds: that it took.
+            first: the process for what only the first run reaches.
+            left: the process state that it left behind.
+            more: further tests are to come.
+        """
         try:
-            return self._audit(item, seconds, first, more=more)
+            return self._audit(item, seconds, first, left=left, more=more)
         except Exception as error:  # noqa: BLE001  (see above)
             return Outcome(broken(item.nodeid, error), self._seeing)
 
-    def _audit(self, item: pytest.Item, seconds: float, first: FirstUse | None = None, *, more: bool) -> Outcome:
-        """Audit one test that passed, and took so long; there are more to come."""
+    def _audit(
+        self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
+    ) -> Outcome:
+        """See :meth:`_audited`."""
         if self._unstarted is not None:
             raise self._unstarted
-        order = self._order(item, seconds)
+        order = replace(self._order(item, seconds), left=left)
+        if order.isolation != "fork":
+            signals.collect_garbage()  # of the test itself: what is collected in the audit says nothing
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
@@ -336,11 +361,11 @@ class AuditingSession:
         channels = [channel for fixture, channel in self._channels.items() if fixture in used and fixture.cached_result]
         threads = sorted(thread.name for thread in self._threads_of(item))
         owned = {fd for channel in self._channels.values() for fd in channel.descriptors}
-        others = map(effects.shared, sorted(effects.descriptors() - self._known_descriptors() - owned))
+        others = shared_descriptors(self._known_descriptors() | owned)
         return (
             *channels,
             *(Channel("", f"a thread is running: {name}") for name in threads),
-            *(Channel("", what) for what in filter(None, others)),
+            *(Channel("", what) for what in others),
         )
 
     # Who helps whom, where several workers of xdist run tests

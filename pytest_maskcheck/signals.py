@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ _UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 _IGNORED = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
 _STOPS = ("SIGTSTP", "SIGTTIN", "SIGTTOU")
+_ALL = tuple(map(int, signal.valid_signals()))
+_change_mask = getattr(
+    _signal, "pthread_sigmask", None
+)  # that of ``signal`` makes members of an enum, and takes twenty times as long
 _REALTIME = re.compile(r"SIGRTMIN\+(\d+)")
 
 
@@ -68,18 +73,22 @@ def blocked() -> frozenset[int]:
 @contextmanager
 def all_blocked() -> Iterator[set[int]]:
     """Block all signals where that is possible; yields the mask that was in force."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if _change_mask is None:
         yield set()
         return
-    before = {int(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+    before: set[int] = _change_mask(signal.SIG_BLOCK, ())
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        _change_mask(signal.SIG_BLOCK, _ALL)
         yield before
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _change_mask(signal.SIG_SETMASK, before)
 
 
-def collect_garbage() -> None:
-    """Collect it while signals wait: the user's Ctrl-C, raised in the first finalizer or weakref callback, would be lost there."""
+def collect_garbage() -> int:
+    """Collect it while signals wait: the user's Ctrl-C, raised in the first finalizer or weakref callback, would be lost there.
+
+    Returns:
+        How many objects were garbage.
+    """
     with all_blocked():
-        gc.collect()
+        return gc.collect()

@@ -108,6 +108,7 @@ class Order:
         shard: the part of the points that is wanted; ``None``: all of them.
         share: who else audits it; ``None``: nobody.
         over: tells that the session has ended: nobody waits for the audit.
+        left: ``kind:key`` of process state that the ordinary run left otherwise than it found it.
     """
 
     item: pytest.Item
@@ -128,6 +129,7 @@ class Order:
     shard: Shard | None = None
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
+    left: frozenset[str] = frozenset()
 
 
 _CANARIES = 30.0
@@ -177,7 +179,7 @@ class Work:
         self.directory = os.path.join(directory, "p")
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
-        surroundings = Surroundings(in_scope=order.reach.covers)
+        surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": self.directory})
         self._own = order.extensions.kinds() if order.extensions else ()
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
@@ -197,6 +199,7 @@ class Work:
         self._auditor.limit, self._auditor.seconds = self.limit, order.seconds
         self._recording = Recording()
         self._failed: set[str] = set()
+        self._failing: Point | None = None
         roots = partial(kept_values, item)
         self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
         own = own_files(item)
@@ -255,9 +258,24 @@ class Work:
         with closing(Outside(signal.SIGINT)) as self.runner.outside:
             try:
                 self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
+                if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
+                    self._keep_frames(self._failing)
             finally:
                 self._target.close()
                 gc.unfreeze()
+
+    def _keep_frames(self, point: Point) -> None:
+        """Make one more run, for a debugger: interrupted at a point that fails, its frames kept.
+
+        Nothing is judged by it, as what frames keep alive would look different from what the audit found.
+        """
+        self.runner.keep = True
+        try:
+            ran = self._auditor.make_run(point, nothing)
+        finally:
+            self.runner.keep = False
+        if not ran.strike.fired:  # what earlier runs left does not let it come there
+            self.runner.exception = None
 
     def first(self, tell: Tell, warm: frozenset[int]) -> None:
         """Audit what only the first run in a process reaches; called in a process in which the test has not run.
@@ -374,7 +392,7 @@ class Work:
             )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
         judge.learn_baseline(*self._left(baseline, hearing))
-        left_behind = tuple(f"{kind}:{key}" for kind, key in sorted(judge.baseline))
+        left_behind = tuple(sorted({*(f"{kind}:{key}" for kind, key in judge.baseline), *order.left}))
         tell(LeftBehind(left_behind))
         self._outline = outline(
             order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt, reached=reached
@@ -616,12 +634,13 @@ class Work:
             snapshots()
             self._judge_with_others(judge, self._order.share, tell)
             return
-        self.runner.keep = bool(self._only)  # for a debugger
         least = 0 if judge.results else 1
         for judge.plan in self._batches(plan, least):
             snapshots()
             judge.audit()
-        self.runner.keep = False
+        results = ((point, judge.results.get(point.id)) for point in plan.points)
+        failing = (point for point, result in results if result and any(each.fails for each in result.findings))
+        self._failing = self._failing or next(failing, None)
         self._report_the_rest(judge, plan.points)
 
     def _report_the_rest(self, judge: Judge, shown: Sequence[Point]) -> None:

@@ -56,6 +56,7 @@ LAYERS = (
     "breakdown",
     "plain",
     "untrusted",
+    "garbage",
     "signals",
     "masking",
     "waking",

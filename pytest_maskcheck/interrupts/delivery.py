@@ -11,6 +11,7 @@ Rules:
 4. Where it must be known when the signal lands, or what a handler of the user's own raised, a *stand-in* is left pending:
    a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
 5. A signal that has its default action is not sent: it would end the process, and the audit with it.
+6. A timer that is armed and sends the signal is left as when it expires (:mod:`.expiry`).
 
 Leaving a signal pending needs that no checkpoint runs between the trip and the end of the callback, so
 the trip is the attribute of an ``int`` and the callback's last act: ``return trip.now``. Other callbacks would be
@@ -27,6 +28,7 @@ from sys import call_tracing
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of
+from pytest_maskcheck.interrupts.expiry import expire, expires
 from pytest_maskcheck.interrupts.probe import Probe, Trip
 from pytest_maskcheck.unpatched import os, signal
 from pytest_maskcheck.waking import NONE, wakeup_descriptor
@@ -117,6 +119,7 @@ class Delivery:
             self.strike.raised = False
         elif not before and self._blocked():
             self._hold(frame)
+            expire(self.strike.signum)
             os.kill(os.getpid(), self.strike.signum)
         else:
             # Within a callback nothing is watched but what call_tracing runs.
@@ -135,6 +138,7 @@ class Delivery:
             return Unsent(strike.signum)
         if self._blocked():
             self._hold(frame)
+            expire(strike.signum)
             return Kill(strike.signum)
         own = handler is signal.default_int_handler
         if own:
@@ -143,8 +147,12 @@ class Delivery:
             strike.raised = False
         strike.sent = not callable(handler)
         if strike.sent:
+            expire(strike.signum)
             return Kill(strike.signum)
-        if (own and self._begin is None) or wakeup_descriptor() != NONE:
+        if wakeup_descriptor() != NONE:
+            expire(strike.signum)
+            return Trip(strike.signum)
+        if own and self._begin is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.__enter__()
@@ -188,6 +196,7 @@ class Delivery:
         handler = handler_of(strike.signum)
         strike.sent = not callable(handler) or wakeup_descriptor() != NONE
         strike.raised = True
+        expire(strike.signum)
         self._land(frame)
         try:
             if callable(handler) and not strike.sent:

@@ -8,7 +8,7 @@ A *kind* looks at one sort of thing that a run can leave behind. The audit asks 
 3. ``compare(before)`` one to three times after it (see "two readings" in ``audit.py``);
 4. ``describe(leftover)`` for what is reported;
 5. ``finish(before)`` exactly once after the last reading, whatever happened;
-6. ``repair(leftover)`` for what stayed.
+6. ``repair(leftover)`` for what stayed. What fixtures may own and end themselves is repaired after they were torn down, if it is there still.
 
 Detecting must be cheap and must not run the code under test; describing may be slow.
 """
@@ -82,6 +82,10 @@ class Kind(ABC):
     """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is: what
     vanishes when ``repair`` undoes this one is told with it and not by itself. ``repair`` must not block then."""
 
+    files: ClassVar[tuple[str, ...]] = ()
+    """What the keys of its descriptors have behind its own key, if it is named after a file: they are parts of it also where a fixture,
+    and not ``repair``, ends it."""
+
     warns: ClassVar[str] = ""
     """What the ResourceWarning about a leftover that reference counting releases has in its text: it says nothing more then."""
 
@@ -102,6 +106,9 @@ class Kind(ABC):
 
     pulse: Callable[[], object] | None = None
     """Returns at next to no cost what changes when one of this kind comes or goes; needed where looking takes long."""
+
+    listens: ClassVar[bool] = False
+    """True if what ``snapshot`` puts in place is met by others (a hook, a filter): ``finish`` comes before fixtures are torn down then."""
 
     complaint: str = ""
     """Why this kind cannot be asked any more, as a sentence; only those of other plugins can fail so."""
@@ -162,14 +169,16 @@ class Surroundings:
         places: word -> absolute directory, such as ``{"tmp_path": "/tmp/pytest-0/test_a0"}``; the audit
             refreshes it before every run.
         in_scope: tells whether a file holds code that is audited.
+        named_only: likewise, directories in which nobody looks for anything.
     """
 
     places: dict[str, str] = field(default_factory=dict)
     in_scope: Callable[[str], bool] = lambda _path: False
+    named_only: dict[str, str] = field(default_factory=dict)
 
     def ordered(self) -> Iterator[tuple[str, str]]:
         """Yield (word, directory), the longest directory first."""
-        yield from sorted(self.places.items(), key=lambda place: -len(place[1]))
+        yield from sorted((self.named_only | self.places).items(), key=lambda place: -len(place[1]))
 
     def key(self, path: str) -> str:
         """Return ``path`` as a key: volatile directories by name, random parts and numbers masked."""

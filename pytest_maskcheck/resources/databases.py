@@ -65,6 +65,7 @@ class Connections(Objects):
 
     name = "sqlite"
     owns = True
+    files = ("", "-journal", "-wal", "-shm")
     warns = "unclosed database"
     family = _CONNECTIONS
 

@@ -134,6 +134,7 @@ class ImplicitCloses(Kind):
     """ResourceWarnings between ``snapshot`` and ``finish``, whatever the filters say. The token is the text."""
 
     name = "implicit"
+    listens = True
     traced = False
 
     def __init__(self, surroundings: Surroundings) -> None:

@@ -101,7 +101,7 @@ class Paths(Kind):
 
     def _absolute(self, directory: str) -> str:
         word, end, rest = directory.partition(">")
-        return self.surroundings.places.get(word[1:], "") + rest if end and word[0] == "<" else directory
+        return dict(self.surroundings.ordered()).get(word[1:], "") + rest if end and word[0] == "<" else directory
 
     def snapshot(self) -> object:
         last = self._last

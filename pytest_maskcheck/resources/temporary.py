@@ -51,6 +51,7 @@ class TemporaryFiles(Objects):
 
     name = "tempfile"
     owns = True
+    files = ("",)
     warns = "<_TemporaryFileWrapper"
     outlives = True
     family = Family("tempfile:_TemporaryFileWrapper", "tempfile:SpooledTemporaryFile")

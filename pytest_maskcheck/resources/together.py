@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 from os import getpid
 
-from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.resources.base import Identity, Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, at_once, look
 from pytest_maskcheck.resources.state import same
 
@@ -36,7 +36,7 @@ class Together:
         self._others = [(at, kind.compare) for at, kind in enumerate(kinds) if not kind.repeatable]
         self._equal: list[object] | None = None
         self._pid = 0
-        self._finishing = [(at, kind.finish) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
+        self._finishing = [(at, kind) for at, kind in enumerate(kinds) if type(kind).finish is not Kind.finish]
 
     def snapshot(self, *, still: bool = False) -> list[object]:
         """Return the snapshots of all kinds.
@@ -75,7 +75,19 @@ class Together:
                 asked = list(zip(befores, self._compares, strict=True))
             return [found for before, compare in asked for found in compare(before)]
 
-    def finish(self, befores: list[object]) -> None:
-        """Give back what the snapshots took."""
-        for at, finish in self._finishing:
-            finish(befores[at])
+    def lasting(self, befores: list[object], leftovers: Collection[Leftover]) -> set[Identity]:
+        """Return which leftovers are there still. Nobody asks kinds that have stopped to listen: theirs are."""
+        names = {leftover.kind for leftover in leftovers}
+        found = {leftover.identity for leftover in leftovers}
+        with at_once:
+            for kind, before in zip(self.kinds, befores, strict=True):
+                if kind.name in names and not kind.listens:
+                    now = {leftover.identity for leftover in kind.compare(before)}
+                    found = {identity for identity in found if identity[0] != kind.name or identity in now}
+        return found
+
+    def finish(self, befores: list[object], *, listening: bool) -> None:
+        """Give back what the snapshots took: those of kinds that listen, or those of the others."""
+        for at, kind in self._finishing:
+            if kind.listens is listening:
+                kind.finish(befores[at])

@@ -1,0 +1,315 @@
+"""What code under test opens and a fixture ends: the fixture has the first go, and the verdict is that of the end of the body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Verdict
+
+if TYPE_CHECKING:
+    from tests.conftest import AuditFolder, AuditTogether
+
+LAZY = """
+import asyncio, atexit, multiprocessing.pool, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, weakref
+from concurrent.futures import ThreadPoolExecutor
+import pytest
+
+class Store:
+    def __init__(self, directory):
+        self.directory = directory
+        self.made = None
+        self.others = []
+
+    def get(self):
+        if self.made is None:
+            self.made = make(self.directory)
+        return self.made
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    yield store
+    end(store)
+
+def work(store):
+    store.get()
+    len("x")
+
+{mark}
+def test_it(store):
+    work(store)
+"""
+
+MARK = "@pytest.mark.interrupt_safe"
+
+OWNERS = {
+    "connection": """
+        def make(directory):
+            return sqlite3.connect(directory / "x.db", isolation_level=None)
+
+        def end(store):
+            connection = store.get()
+            connection.execute("create table if not exists t (x)")
+            connection.close()
+    """,
+    "executor": """
+        def make(directory):
+            pool = ThreadPoolExecutor(1)
+            pool.submit(int).result()
+            return pool
+
+        def end(store):
+            assert store.get().submit(int).result() == 0
+            store.get().shutdown()
+    """,
+    "pool": """
+        def make(directory):
+            return multiprocessing.pool.ThreadPool(1)
+
+        def end(store):
+            assert store.get().apply(int) == 0
+            store.get().terminate()
+            store.get().join()
+    """,
+    "sockets": """
+        def make(directory):
+            return socket.socketpair()
+
+        def end(store):
+            one, other = store.get()
+            one.sendall(b"x")
+            assert other.recv(1) == b"x"
+            one.close()
+            other.close()
+    """,
+    "directory": """
+        def make(directory):
+            return tempfile.TemporaryDirectory()
+
+        def end(store):
+            (pathlib.Path(store.get().name) / "x").touch()
+            store.get().cleanup()
+    """,
+    "temporary_file": """
+        def make(directory):
+            return tempfile.NamedTemporaryFile("w")
+
+        def end(store):
+            print("x", file=store.get())
+            store.get().close()
+    """,
+    "process": """
+        def make(directory):
+            return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+        def end(store):
+            assert store.get().communicate(b"x")[0] == b"x"
+            assert store.get().returncode == 0
+    """,
+    "file": """
+        def make(directory):
+            return open(directory / "x", "w")
+
+        def end(store):
+            print("x", file=store.get())
+            store.get().close()
+            (store.directory / "x").unlink()
+    """,
+    "descriptor": """
+        def make(directory):
+            return os.open(directory / "x", os.O_RDWR | os.O_CREAT)
+
+        def end(store):
+            os.write(store.get(), b"x")
+            os.close(store.get())
+    """,
+    "thread": """
+        def make(directory):
+            made = threading.Event()
+            thread = threading.Thread(target=made.wait)
+            thread.start()
+            return made, thread
+
+        def end(store):
+            made, thread = store.get()
+            assert thread.is_alive()
+            made.set()
+            thread.join()
+    """,
+    "loop": """
+        def make(directory):
+            return asyncio.new_event_loop()
+
+        def end(store):
+            store.get().run_until_complete(asyncio.sleep(0))
+            store.get().close()
+    """,
+    "finalizer": """
+        DONE = []
+
+        def make(directory):
+            return weakref.finalize(Store, DONE.append, 1)
+
+        def end(store):
+            DONE.clear()
+            store.get()()
+            assert DONE == [1]
+    """,
+    "path": """
+        def make(directory):
+            (directory / "x").mkdir()
+            return directory / "x"
+
+        def end(store):
+            if store.made is not None:
+                store.made.rmdir()
+    """,
+}
+
+
+def _dedented(body: str) -> str:
+    return "\n".join(line[8:] for line in body.splitlines())
+
+
+def lazy(body: str, arguments: str = "") -> str:
+    """Return a test of a store that makes something when it is first asked, and of a fixture that ends it."""
+    return LAZY.replace("{mark}", MARK + arguments) + _dedented(body)
+
+
+@pytest.fixture(scope="module")
+def audits(audit_together: AuditTogether) -> dict[str, Audit]:
+    """The audits of all sources."""
+    sources = {name: lazy(body) for name, body in OWNERS.items()}
+    for name in "connection", "sockets", "executor":
+        sources[f"{name}_here"] = lazy(OWNERS[name], "(isolation='none')")
+        sources[f"{name}_rerun"] = lazy(OWNERS[name], "(strategy='rerun')")
+    return audit_together(sources)
+
+
+@pytest.mark.parametrize(
+    "name", [*OWNERS, *(f"{n}_{how}" for n in ("connection", "sockets", "executor") for how in ("here", "rerun"))]
+)
+def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> None:
+    """It finds it open, as it left it: neither it nor the next run fails. Where the test leaves it, too, it is no finding."""
+    audit = audits[name]
+    assert not audit.refused
+    assert audit.audited >= 3
+    failing = {(defect.verdict, defect.kind) for defect in audit.defects if defect.fails}
+    assert not {each for each in failing if each[0] in {Verdict.UNUSABLE, Verdict.HANG, Verdict.CRASH}}
+    # What is lost before it is stored is a leak: no fixture has it.
+    lost = {point.function for defect in audit.defects if defect.fails for point in defect.points}
+    assert lost <= {"make", "Store.get"}
+
+
+LOST = """
+        def make(directory):
+            lost = socket.socketpair()
+            LOST.append(lost)
+            len("x")
+            LOST.remove(lost)
+            for one in lost:
+                one.close()
+            return directory
+
+        LOST = []
+
+        def end(store):
+            for several in LOST:
+                for one in several:
+                    one.close()
+            LOST.clear()
+"""
+HELD = """
+        LOCK = threading.Lock()
+
+        def make(directory):
+            LOCK.acquire()
+            LOCK.release()
+            return directory
+
+        def end(store):
+            {end}
+"""
+
+
+def test_a_leak_is_one_though_a_fixture_ends_it(audit_together: AuditTogether) -> None:
+    """It is there when the body has ended, and not after an uninterrupted run. What a socket has is told with it."""
+    audits = audit_together({"forked": lazy(LOST), "here": lazy(LOST, "(isolation='none')")})
+    for name, audit in audits.items():
+        failing = {(defect.verdict, defect.kind) for defect in audit.defects if defect.fails}
+        assert failing == {("leak", "socket")}, name
+
+
+def test_a_fixture_that_waits_for_a_lost_lock(audit_together: AuditTogether) -> None:
+    """In a process of its own it hangs, as it would; where runs share the process, the lock is released before."""
+    waits, asks = (
+        lazy(HELD.format(end=end), arguments)
+        for end, arguments in (
+            ("LOCK.acquire(); LOCK.release()", "(timeout=1)"),
+            ("LOCK.acquire(); LOCK.release()", "(isolation='none')"),
+        )
+    )
+    audits = audit_together({"waits": waits, "asks": asks})
+    verdicts = {name: {defect.verdict for defect in audit.defects if defect.fails} for name, audit in audits.items()}
+    assert verdicts == {"waits": {"hang"}, "asks": {"leak"}}
+
+
+PLUGIN = """
+import pytest
+
+OPEN = {}
+
+class Handles:
+    name = "handle"
+
+    def snapshot(self):
+        return list(OPEN)
+
+    def describe(self, thing):
+        return thing
+
+    def repair(self, thing):
+        del OPEN[thing]
+
+@pytest.hookimpl
+def pytest_maskcheck_resources():
+    return [Handles()]
+"""
+PLUGGED = """
+import pytest
+from conftest import OPEN
+
+@pytest.fixture
+def handles():
+    yield
+    for name in "first", {second}:
+        del OPEN[name]
+    {then}
+
+@pytest.mark.interrupt_safe{mark}
+def test_it(handles):
+    OPEN["first"] = OPEN["second"] = 1
+    len("x")
+"""
+
+
+def test_kinds_of_plugins_are_repaired_after_fixtures(audit_folder: AuditFolder) -> None:
+    """A handle that the fixture closes is still open for it; one that nobody closes is closed then, for the next run."""
+    files = {
+        "conftest.py": PLUGIN,
+        "test_forked.py": PLUGGED.format(second='"second"', then="pass", mark=""),
+        "test_here.py": PLUGGED.format(second='"second"', then="pass", mark="(isolation='none')"),
+        "test_one.py": PLUGGED.format(second='"first"', then="assert OPEN", mark="").replace(
+            "del OPEN[name]", "OPEN.pop(name, 0)"
+        ),
+    }
+    folder = audit_folder(files, "-p", "no:randomly")
+    assert len(folder.audits) == 3
+    for audit in folder.audits:
+        assert not audit.refused, folder.output
+        unusable = {
+            defect.key for defect in audit.defects if defect.verdict == "unusable" and "call" in defect.points[0].kind
+        }
+        assert not unusable, folder.output
