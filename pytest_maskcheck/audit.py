@@ -130,6 +130,7 @@ class Judge:
     _followed: bool = True  # and whether another run came after it in its process
     _retries: int = 0
     _catchers: dict[str, Caught] = field(default_factory=dict)
+    _unseen: set[str] = field(default_factory=set)  # points at which nothing shows whether the signal arrived
     _catching: bool = False  # somebody catches interrupts: each run is watched for who does
     _attribution: Attribution = field(init=False)
 
@@ -248,15 +249,18 @@ class Judge:
 
     def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
         """Return a result in which the interrupt did not come out with who caught it, from a run that is watched for that."""
-        if point.id in self._catchers or not any(_may_be_caught(finding) for finding in result.findings):
+        unseen = point.id in self._unseen
+        if point.id in self._catchers or not (unseen or any(map(_may_be_caught, result.findings))):
             return result
         ran = alone(self.executor, Catch(point))[0]
         if ran.caught is None:
             return result
         self._knows_catcher(point, ran.caught)
-        found = self.judge(point, ran).findings
+        again = self.judge(point, ran)
+        if unseen:
+            return again
         others = [finding for finding in result.findings if not _may_be_caught(finding)]
-        caught = [finding for finding in found if finding.kind == _EXCEPTION]
+        caught = [finding for finding in again.findings if finding.kind == _EXCEPTION]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
 
     def _knows_catcher(self, point: Point, caught: Caught) -> None:
@@ -547,7 +551,9 @@ class Judge:
         traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
         if ran.error is not None:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
-        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(point, ran):
+        if _is_unseen(ran):
+            self._unseen.add(point.id)
+        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(point, ran, self._caught(point, ran)):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {self._name(finding).identity for finding in self._of_first(point)}
         findings = [
@@ -753,7 +759,12 @@ def _unreached(ran: Ran) -> str:
     return "not reached again" if ran.passed else f"the run {trouble(ran)} before it came to the point"
 
 
-def _unproven(point: Point, ran: Ran) -> str:
+def _is_unseen(ran: Ran) -> bool:
+    """Tell whether the signal was held back, and nothing shows whether it arrived; somebody may have caught what it led to."""
+    return bool(ran.strike.fired and ran.strike.held) and ran.raised is None and not (ran.lost or ran.died)
+
+
+def _unproven(point: Point, ran: Ran, caught: Caught | None) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
     if not strike.fired:
@@ -763,8 +774,7 @@ def _unproven(point: Point, ran: Ran) -> str:
     if strike.handler in {"SIG_IGN", "SIG_DFL"}:
         default = f"has its default action there, which {default_action(strike.signum)}"
         return f"{point.signal} {'is ignored there (SIG_IGN)' if strike.handler == 'SIG_IGN' else default}"
-    unseen = strike.held and ran.raised is None and not (ran.lost or ran.died or ran.caught)
-    if unseen or (strike.withdrawn and strike.earlier is not None):
+    if (_is_unseen(ran) and caught is None) or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
     return ""
 

@@ -197,7 +197,8 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
         if broke:
             raise broke[0]
-        ran.caught = self._caught(catching) if catching else None
+        if catching is not None and not ran.strike.withdrawn:  # else it never came
+            ran.caught = self._caught(catching)
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)

@@ -353,6 +353,17 @@ PROGRAMS = {
                     work()
                     raise TimeoutError
         """,
+    "held_by_a_mask": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with pytest.raises(KeyboardInterrupt):  # (caught)
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    work()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                raise KeyboardInterrupt
+        """,
     # Nobody
     "raises_something_else": """
         @pytest.mark.interrupt_safe

@@ -27,7 +27,7 @@ from __future__ import annotations
 from sys import call_tracing
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of
+from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of, site_of
 from pytest_maskcheck.interrupts.expiry import expire, expires
 from pytest_maskcheck.interrupts.probe import Probe, Trip
 from pytest_maskcheck.unpatched import os, signal
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import InScope
+    from pytest_maskcheck.interrupts.base import InScope, Mode, Trigger
 
     _Call = Callable[[Callable[..., object], tuple[object, ...]], object]
 
@@ -207,6 +207,36 @@ class Delivery:
             strike.error = type(error)
             raise
         strike.raised = False
+
+
+def deliver(
+    delivery: Delivery, trigger: Trigger, frame: FrameType, in_scope: InScope, mode: Mode, *, late: bool
+) -> Pending | None:
+    """Send the signal from the callback of an event of ``sys.monitoring`` in ``frame``; or return what to leave pending as the callback's last act.
+
+    Parameters:
+        delivery: the signal.
+        trigger: the event.
+        frame: where it came.
+        in_scope: tells which calling frames make up a context.
+        mode: where interrupts go.
+        late: the signal arrived before what was called blocked it.
+    """
+    place: FrameType | None = frame
+    if trigger.leaves:
+        place = site_of(frame.f_back, in_scope)
+    elif trigger.since is not None:
+        place = site_of(frame, in_scope)
+    elif trigger.callee is not None:
+        place = frame.f_back
+    delivery.fires(place or frame, in_scope)
+    if mode == "raise":
+        delivery.by_force(frame)
+        return None
+    if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
+        delivery.at_once(frame, before=late)
+        return None
+    return delivery.pending(frame)
 
 
 def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> object:

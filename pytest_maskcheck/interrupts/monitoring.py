@@ -62,11 +62,10 @@ from pytest_maskcheck.interrupts.base import (
     caller_frame,
     line_of,
     nothing,
-    site_of,
     stack,
 )
 from pytest_maskcheck.interrupts.catching import MonitoredCatching
-from pytest_maskcheck.interrupts.delivery import Delivery
+from pytest_maskcheck.interrupts.delivery import Delivery, deliver
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.known import enters_next, following, is_within
 from pytest_maskcheck.interrupts.probe import Probe
@@ -239,36 +238,6 @@ class MonitoringEngine:
         return ""
 
 
-def _deliver(
-    delivery: Delivery, trigger: Trigger, frame: FrameType, in_scope: InScope, mode: Mode, *, late: bool
-) -> Pending | None:
-    """Send the signal from the callback of an event in ``frame``; or return what to leave pending as the callback's last act.
-
-    Parameters:
-        delivery: the signal.
-        trigger: the event.
-        frame: where it came.
-        in_scope: tells which calling frames make up a context.
-        mode: where interrupts go.
-        late: the signal arrived before what was called blocked it.
-    """
-    place: FrameType | None = frame
-    if trigger.leaves:
-        place = site_of(frame.f_back, in_scope)
-    elif trigger.since is not None:
-        place = site_of(frame, in_scope)
-    elif trigger.callee is not None:
-        place = frame.f_back
-    delivery.fires(place or frame, in_scope)
-    if mode == "raise":
-        delivery.by_force(frame)
-        return None
-    if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
-        delivery.at_once(frame, before=late)
-        return None
-    return delivery.pending(frame)
-
-
 class _Striker:
     """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first.
 
@@ -376,7 +345,7 @@ class _Striker:
             self._await(self._trigger)
             self.start(None)
             return None
-        return _deliver(self._delivery, self._trigger, frame, self._in_scope, self._mode, late=late)
+        return deliver(self._delivery, self._trigger, frame, self._in_scope, self._mode, late=late)
 
     def _past(self, code: CodeType, _: int) -> object:
         """Strike on the detour: events of lines and instructions."""
@@ -520,7 +489,7 @@ class _Passing:
             if delivery is not None:
                 self.stop()
                 self._ending.callback(delivery.close)
-                return _deliver(delivery, self._triggers[position], frame, self._in_scope, self._mode, late=late)
+                return deliver(delivery, self._triggers[position], frame, self._in_scope, self._mode, late=late)
         return None
 
 
