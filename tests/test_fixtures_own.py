@@ -9,7 +9,7 @@ import pytest
 from pytest_maskcheck.results import Audit, Verdict
 
 if TYPE_CHECKING:
-    from tests.conftest import AuditFolder, AuditTogether
+    from tests.conftest import AuditFolder, AuditTogether, Run
 
 LAZY = """
 import asyncio, atexit, multiprocessing.pool, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, weakref
@@ -201,6 +201,17 @@ def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> 
     # What is lost before it is stored is a leak: no fixture has it.
     lost = {point.function for defect in audit.defects if defect.fails for point in defect.points}
     assert lost <= {"make", "Store.get"}
+
+
+@pytest.mark.oldest_and_newest
+@pytest.mark.parametrize("name", ["connection", "sockets", "executor"])
+def test_a_real_interrupt_leaves_it_to_the_fixture(pytester: pytest.Pytester, run: Run, name: str) -> None:
+    """Of a plain pytest that a real SIGINT ends, the fixture finds what the test opened, too."""
+    source = lazy(OWNERS[name]).replace('len("x")', "os.kill(os.getpid(), 2)")
+    pytester.makepyfile(source.replace("    end(store)", "    end(store)\n    print('ended well')"))
+    result = run("-s")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*ended well*"])
 
 
 LOST = """

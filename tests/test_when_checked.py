@@ -5,6 +5,8 @@ A program that catches an interrupt and goes on has nothing of that, either.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,6 +248,40 @@ def test_what_does_not_hold_then_is_found(audits: dict[str, Audit], name: str) -
     assert {(defect.verdict, defect.key) for defect in audits[name].defects if defect.fails} == {
         ("invariant", "none is open")
     }
+
+
+REALLY = """
+import gc, os, signal, sys, types
+
+sys.modules["pytest"] = types.SimpleNamespace(
+    mark=types.SimpleNamespace(interrupt_safe=None), fixture=lambda **_: lambda function: function
+)
+{source}
+
+def len(_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    test_it()
+except KeyboardInterrupt:
+    pass
+gc.collect()
+print(none_is_open())
+"""
+
+
+@pytest.mark.oldest_and_newest
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [(name, True) for name in ("local", "deeper", "cycle", "generator", "closure")]
+    + [(name, False) for name in ("kept", "closed_by_dropping", "finalized_by_collecting")],
+)
+def test_real_signals_lead_to_the_same(name: str, holds: bool) -> None:
+    """A program that goes on after a real SIGINT finds the guarantee kept or broken as the audit does."""
+    source = PREAMBLE + _dedented({**HOLDS, **BREAKS}[name])
+    command = [sys.executable, "-c", REALLY.replace("{source}", source)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == [str(holds)]
 
 
 LOST = """

@@ -164,8 +164,8 @@ def test_the_timer_of_a_fixture_stays_armed(audit_together: AuditTogether) -> No
     """It was armed before the body began: nothing is said of it. A timer that the body arms in its place expires."""
     audits = audit_together({"work": KEPT.format(body='len("work")'), "own": KEPT.format(body=OWN)})
     assert not audits["work"].defects
-    (defect,) = audits["own"].defects
-    assert (defect.verdict, defect.key) == ("altered", "ITIMER_REAL")
+    found = {(defect.verdict, defect.key) for defect in audits["own"].defects}
+    assert found == {("altered", "ITIMER_REAL")}  # 3.11 says of each point that the change came there
 
 
 REALLY = """
