@@ -163,7 +163,7 @@ def processes() -> frozenset[Process]:
         return frozenset()
     words: list[str] = []
     for thread in listdir("/proc/self/task"):
-        with suppress(OSError), open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
+        with suppress(OSError), builtin_open(f"/proc/self/task/{thread}/children", encoding="ascii") as file:
             words += file.read().split()
     return frozenset(Process(pid, _began(pid)) for pid in map(int, words))
 
