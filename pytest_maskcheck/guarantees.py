@@ -77,13 +77,13 @@ class Maskcheck:
         Raises:
             pytest.UsageError: ``check`` cannot be called, or must be awaited.
         """
-        _require_text("invariant", "message", message)
+        name = _text("invariant", "message", message)
         function: object = check
         if not callable(function):
             message = f"maskcheck.invariant() takes a function that tells whether it holds, not {quoted(check)}; pass lambda: ..."
             raise pytest.UsageError(message)
         _require_plain("invariant", check)
-        self._add(_Guarantee("invariant", message or _name(check), check))
+        self._add(_Guarantee("invariant", name or _name(check), check))
 
     def unchanged(self, value: object, name: str = "") -> None:
         """An interrupt that comes from here on leaves ``value`` as it is now.
@@ -130,9 +130,7 @@ class Maskcheck:
         Raises:
             pytest.UsageError: ``glob`` is no such glob.
         """
-        _require_text("allow", "reason", reason)
-        _require_text("allow", "glob", glob)
-        glob, reason = str.__str__(glob), str.__str__(reason)
+        reason, glob = _text("allow", "reason", reason), _text("allow", "glob", glob)
         if not is_allowable(glob):
             message = f"maskcheck.allow() takes a glob on kind:key such as 'thread:pool-*', not {quoted(glob)}"
             raise pytest.UsageError(message)
@@ -142,7 +140,7 @@ class Maskcheck:
             self._ledger.allowed[allow] = None
 
     def _watch(self, sort: str, value: object, name: str) -> None:
-        _require_text(sort, "name", name)
+        name = _text(sort, "name", name)
         given = _name(value) if callable(value) else f"{type_name(value)} ({_caller()})"
         before: object = None
         read: Callable[[], object]
@@ -172,10 +170,16 @@ class Maskcheck:
             self.guarantees.append(guarantee)
 
 
-def _require_text(sort: str, parameter: str, value: object) -> None:
+def _text(sort: str, parameter: str, value: object) -> str:
+    """Return a text that was given as one of class ``str``.
+
+    Raises:
+        pytest.UsageError: it is none.
+    """
     if not is_text(value):
         message = f"maskcheck.{sort}() has the {parameter} {quoted(value)}; it must be a string"
         raise pytest.UsageError(message)
+    return str.__str__(value)
 
 
 def _is_path(value: object) -> bool:

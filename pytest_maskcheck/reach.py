@@ -233,7 +233,7 @@ class Reach:
             pattern = os.path.join(_escaped(self._root), entry)
             try:
                 _matcher(pattern)
-            except (coverage.CoverageException, re.error, ValueError, OSError) as error:
+            except (coverage.CoverageException, re.error, ValueError, OSError, Warning) as error:
                 raise _unusable(entry, f"is no glob that coverage.py can use: {brief(str(error))}") from None
             return [pattern]
         try:

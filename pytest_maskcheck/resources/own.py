@@ -119,7 +119,7 @@ class Own(Kind):
         try:
             with their_time:
                 return call()
-        except Exception as error:  # noqa: BLE001  (somebody else's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (somebody else's code)
             self.complaint = (
                 f"resource {self.name} of the plugin {self._plugin} is looked at no more: "
                 f"its {method}() failed with {described(error)}; repair it"
