@@ -330,6 +330,7 @@ class _Orphan(_Child):
             kill(self.pid, 0)
         except ProcessLookupError:
             return True
+        self._stopped = int(signal.SIGSTOP) if descendants.is_stopped(self.pid) else 0
         return self.pid == 0
 
 
