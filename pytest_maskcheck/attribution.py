@@ -7,7 +7,7 @@ Rules:
 
 1. Where each thing came from depends on the point alone: neither on the order in which points were audited, nor on how
    many of them, nor by whom.
-2. What is there once at a point, or several times from one place, comes from there. Of each place one point is run once more, watched and
+2. What is there at a point, as often as it is left and from one place, comes from there. Of each place one point is run once more, watched and
    interrupted: that confirms it, and tells who can still reach the thing.
 3. Where that does not say it (several things that look alike, what came to be on the way out, second interrupts), failing points are
    run once more, watched: each of them, or one for each first interrupt. What is only listed is taken to come from where the
@@ -42,7 +42,7 @@ _Name = tuple[str, str]
 _Identity = tuple[str, str, str]
 """Verdict, kind and key."""
 
-_Told = dict[_Name, "Sighting"]
+_Told = dict[_Name, "tuple[Sighting, ...]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ class Attribution:
         groups: dict[_Group, list[Point]] = {}
         for point, result in rows:
             for finding in self._open(point, result):
-                groups.setdefault(self._group(point, finding, seen), []).append(point)
+                number = sum(each.identity == finding.identity for each in result.findings)
+                groups.setdefault(self._group(point, finding, number, seen), []).append(point)
         self._run_again(groups, seen)
         for point, result in rows:
             if explained := self._explained(point, result):
@@ -126,14 +127,15 @@ class Attribution:
         self._acquired |= ran.places
         self._asked |= kinds
         seen = self._clear(ran)
-        rough = {sighting.stretch for told in seen.values() for sighting in told.values() if not sighting.exact}
+        every = (each for told in seen.values() for several in told.values() for each in several)
+        rough = {sighting.stretch for sighting in every if not sighting.exact}
         for stretch in sorted(rough):
             if self.late():
                 break
             (closer,) = alone(self.executor, Trace(None, kinds, stretch, passing))
             for point, told in self._clear(closer).items():
-                seen.setdefault(point, {}).update({name: each for name, each in told.items() if each.exact})
-        return {point: {name: each for name, each in told.items() if each.exact} for point, told in seen.items()}
+                seen.setdefault(point, {}).update(_exact(told))
+        return {point: _exact(told) for point, told in seen.items()}
 
     def _clear(self, ran: Ran) -> dict[str, _Told]:
         """Return what was there at each point that a run went by, without what came from several places."""
@@ -143,14 +145,18 @@ class Attribution:
             for (kind, key), several in sightings.items():
                 told.setdefault((kind, key and self.patterns.name(kind, key)), []).extend(several)
             found[point] = {
-                name: several[0] for name, several in told.items() if len({each.origin.place for each in several}) == 1
+                name: tuple(several)
+                for name, several in told.items()
+                if len({each.origin.place for each in several}) == 1
             }
         return found
 
     @staticmethod
-    def _group(point: Point, finding: Finding, seen: Mapping[str, _Told]) -> _Group:
-        if sighting := _seen_at(point, (finding.kind, finding.key), seen):
-            return _Group(finding.identity, sighting.origin.place)
+    def _group(point: Point, finding: Finding, number: int, seen: Mapping[str, _Told]) -> _Group:
+        """Return the group of so many equal findings at a point."""
+        several = _seen_at(point, (finding.kind, finding.key), seen)
+        if len(several) >= number:
+            return _Group(finding.identity, several[0].origin.place)
         if point.first is not None:
             return _Group(finding.identity, point.first.id)
         return _Group(finding.identity, point.id if finding.fails else None)
@@ -173,8 +179,8 @@ class Attribution:
         for point in points:
             if point is points[0] or not group.was_seen:
                 origin = first
-            elif first is not None and first.place == group.of and (sighting := _seen_at(point, name, seen)):
-                origin = replace(first, stack=sighting.origin.stack)
+            elif first is not None and first.place == group.of and (several := _seen_at(point, name, seen)):
+                origin = replace(first, stack=several[0].origin.stack)
             elif self.late():
                 return
             else:
@@ -229,7 +235,12 @@ class Attribution:
         return found
 
 
-def _seen_at(point: Point, name: _Name, seen: Mapping[str, _Told]) -> Sighting | None:
+def _exact(told: _Told) -> _Told:
+    """Return what was seen in the very call."""
+    return {name: several for name, several in told.items() if all(each.exact for each in several)}
+
+
+def _seen_at(point: Point, name: _Name, seen: Mapping[str, _Told]) -> tuple[Sighting, ...]:
     """Return how what has this name now, and may have had none yet, was seen at a point."""
     told = seen.get(point.id, {})
-    return told.get(name) or told.get((name[0], ""))
+    return told.get(name) or told.get((name[0], ""), ())

@@ -103,6 +103,18 @@ def test_what_does_not_come_from_one_place_is_run_again() -> None:
     assert [trace.point.line for trace in runs.asked if trace.point] == [2, 4, 5]
 
 
+def test_what_is_left_more_often_than_it_was_there_is_run_again() -> None:
+    """Of two descriptors, the call at whose end the interrupt arrived may have made the second."""
+    there = {line: {LOCK: [1]} for line in range(2, 6)}
+    runs = Runs(there, {5: {LOCK: [1, 5]}})
+    where, result = row(point(5), LOCK)
+    twice = where, PointResult(result.point, result.findings * 2)
+    attribution = Attribution(runs, {"lock": True})
+    found = list(attribution.explain([*(row(point(line), LOCK) for line in (2, 3, 4)), twice]))
+    assert [finding.origin and finding.origin.place.line for finding in found[-1].findings] == [5, 5]
+    assert [trace.point.line for trace in runs.asked if trace.point] == [2, 5]
+
+
 def test_where_the_run_of_a_point_disagrees_each_is_run_again() -> None:
     """What was there going by was not what is left: then it says nothing of other points either."""
     there = {line: {LOCK: [1]} for line in range(2, 6)}

@@ -372,6 +372,8 @@ def _cell_names(cell: object, thing: object) -> list[str]:
     """Return the names under which functions know a variable they share."""
     names = []
     for holder in gc.get_referrers(cell):
+        if is_ours(holder):
+            continue
         frame = frame_of(holder)
         if frame is not None:
             names += variables(frame, thing)

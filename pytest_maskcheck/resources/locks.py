@@ -13,7 +13,7 @@ from __future__ import annotations
 import _thread
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
@@ -78,7 +78,7 @@ class Locks(Kind):
         if found:
             at_once.forget()
             found = self._without_those_of_threads(found)
-        return [self._leftover(lock) for ref in found if (lock := ref()) is not None]
+        return [self._leftover(lock) for lock in (ref() for ref in found) if lock is not None]
 
     def _taken(self, known: _Held) -> list[_Ref]:
         """Return the locks that are held, or held deeper, since the snapshot."""
@@ -137,11 +137,12 @@ class Locks(Kind):
 def _not_kept(refs: list[_Ref]) -> list[_Ref]:
     """Return those of some locks that are still there and held, by no other thread for itself."""
     kept = _kept()
-    return [ref for ref in refs if _is_held(lock := ref()) and id(lock) not in kept]
+    return [ref for ref in refs if _is_held(ref(), kept)]
 
 
-def _is_held(lock: object) -> bool:
-    return bool(_locked(lock) if type(lock) is _LOCK else lock is not None and _depth(lock))
+def _is_held(lock: object, kept: Collection[int]) -> bool:
+    """Tell whether a lock, which may be gone, is there and held, and not among those with these ids."""
+    return id(lock) not in kept and bool(_locked(lock) if type(lock) is _LOCK else lock is not None and _depth(lock))
 
 
 def _kept() -> set[int]:
