@@ -49,6 +49,7 @@ from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
+from pytest_maskcheck.generated_examples import is_generated, same_examples
 from pytest_maskcheck.raised import last_line
 
 try:
@@ -80,14 +81,30 @@ def refusal(item: pytest.Item) -> str:
     return ""
 
 
-def own_files(item: pytest.Function) -> frozenset[str]:
-    """Return the files of the test's own code: where it was collected, and where its function was written."""
-    code = getattr(inspect.unwrap(item.function), "__code__", None)
-    return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
-
-
-_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck"}
+_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck", "hypothesis"}
 """Packages that test modules import to be tests."""
+
+
+def own_files(item: pytest.Function) -> frozenset[str]:
+    """Return the files of the test's own code: where it was collected, and where its function was written.
+
+    A function that a plugin made (a scenario of pytest-bdd, a state machine of hypothesis) calls the test's own code.
+    """
+    function = inspect.unwrap(item.function)
+    code = getattr(function, "__code__", None)
+    written = code is not None and _package(function) not in _HARNESS | _plugins(item.config)
+    return frozenset({str(item.path), *([code.co_filename] if written else [])})
+
+
+def _package(thing: object) -> str:
+    """Return the top-level package that a function, class or instance comes from, or ``""``."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _plugins(config: pytest.Config) -> set[str]:
+    """Return the packages that the installed plugins of pytest come from."""
+    return {_package(plugin) for plugin, _ in config.pluginmanager.list_plugin_distinfo()}
 
 
 def imported(item: pytest.Function) -> dict[str, list[str]]:
@@ -167,7 +184,8 @@ class ItemTarget:
 
     def __call__(self, around: Callable[[Body], None]) -> str:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
-        return self._with_protocol(around) if self.whole else self._with_fixtures(around)
+        with same_examples(self._item):
+            return self._with_protocol(around) if self.whole else self._with_fixtures(around)
 
     def close(self) -> None:
         """Tear down what was kept for further runs."""
