@@ -49,7 +49,7 @@ from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 from _pytest.tmpdir import tmppath_result_key
 
-from pytest_maskcheck.generated_examples import is_generated, same_examples
+from pytest_maskcheck.generated_examples import same_examples
 from pytest_maskcheck.raised import last_line
 
 try:
@@ -92,8 +92,9 @@ def own_files(item: pytest.Function) -> frozenset[str]:
     """
     function = inspect.unwrap(item.function)
     code = getattr(function, "__code__", None)
-    written = code is not None and _package(function) not in _HARNESS | _plugins(item.config)
-    return frozenset({str(item.path), *([code.co_filename] if written else [])})
+    if code is None or _package(function) in _HARNESS | _plugins(item.config):
+        return frozenset({str(item.path)})
+    return frozenset({str(item.path), code.co_filename})
 
 
 def _package(thing: object) -> str:
@@ -436,9 +437,9 @@ def replaced_runtest(
         del item.runtest
 
 
-def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
+def _protocol(item: pytest.Item, *, log: bool = False) -> list[pytest.TestReport]:
     """Run the item with its parent as the next thing to run, so that only what is of function scope is torn down."""
-    return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
+    return runtestprotocol(item, log=log, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
 def let_go(item: pytest.Item) -> None:
@@ -455,9 +456,9 @@ def let_go(item: pytest.Item) -> None:
 
 
 def ordinary_run(
-    item: pytest.Item, begins: Callable[[], object] = lambda: None
+    item: pytest.Item, begins: Callable[[], object] = lambda: None, *, log: bool = False
 ) -> tuple[list[pytest.TestReport], bool]:
-    """Run the item as usual, without logging; ``begins`` is called before it, its fixtures are set up by then.
+    """Run the item as usual, by default without logging; ``begins`` is called before it, its fixtures are set up by then.
 
     Returns:
         Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
@@ -471,7 +472,7 @@ def ordinary_run(
         completed = True
 
     with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():
-        reports = _protocol(item)
+        reports = _protocol(item, log=log)
     passed = any(report.when == "call" and report.passed for report in reports)
     return reports, completed if begun else passed
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
+from pytest_maskcheck.attempts import held_back, made_by_others
 from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item
 from pytest_maskcheck.budget import Budget
 from pytest_maskcheck.extensions import Extensions
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from pytest_maskcheck.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Failed:
+    """The report of a test whose audit failed, for a debugger."""
+
+    item: pytest.Item
+    report: pytest.TestReport
+    call: pytest.CallInfo[None]
+
+    def interact(self) -> None:
+        """Let other plugins, such as ``--pdb``, see the failure."""
+        self.item.ihook.pytest_exception_interact(node=self.item, call=self.call, report=self.report)
 
 
 class AuditingSession:
@@ -64,6 +78,8 @@ class AuditingSession:
             raise pytest.UsageError(str(error)) from None
         self._extensions = Extensions(config)
         self._audits: list[Audit] = []
+        self._passed: pytest.TestReport | None = None
+        self._failed: _Failed | None = None
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
         self._progress = Progress(config)
@@ -161,21 +177,62 @@ class AuditingSession:
             return None
         if self._budget:
             self._budget.begins()
+        self._failed = self._passed = None
+        if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
+            return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        with self._first_used(item) as first:
-            reports, completed = ordinary_run(item, first.fork if first else lambda: None)
-            call = None
-            if completed and all(report.passed or report.when == "call" for report in reports):
-                stop_timer(item)
-                seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
-                call = self._remake(item, reports, self._audit(item, seconds, first, more=nextitem is not None))
-        leave(item, nextitem, reports)
-        for report in reports:
-            item.ihook.pytest_runtest_logreport(report=report)
-            if call is not None and report.when == "call" and report.failed:
-                item.ihook.pytest_exception_interact(node=item, call=call, report=report)
+        for report in self._attempt(item, nextitem)[1]:
+            self._log(item, report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    def _attempt(
+        self, item: pytest.Item, nextitem: pytest.Item | None, said: list[pytest.TestReport] | None = None
+    ) -> tuple[list[pytest.TestReport], list[pytest.TestReport]]:
+        """Run a test as usual, and audit it if it passes.
+
+        Parameters:
+            item: the test.
+            nextitem: the test that follows.
+            said: what is logged by whoever makes the attempts; without a report of the call in it, another one follows.
+
+        Returns:
+            The reports of the ordinary run, and those to be logged.
+        """
+        with self._first_used(item) as first:
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None, log=said is not None)
+            logged = [*reports] if said is None else said
+            passed = completed and all(report.passed or report.when == "call" for report in reports)
+            if passed and any(report.when == "call" for report in logged):
+                stop_timer(item)
+                seconds = sum(report.duration for report in reports) - (first.seconds if first else 0.0)
+                call = self._remake(item, logged, self._audit(item, seconds, first, more=nextitem is not None))
+                if call is not None:
+                    self._failed = _Failed(item, next(report for report in logged if report.when == "call"), call)
+        leave(item, nextitem, logged)
+        return reports, logged
+
+    def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        """Make an attempt for a plugin that makes another if this one fails; what the audit found is no reason for that."""
+        self._passed = None
+        with held_back(item.config) as said:
+            reports, logged = self._attempt(item, nextitem, said if log else None)
+        for report in said:
+            self._log(item, report)
+        if (
+            not log
+        ):  # the plugin looks at the reports first: until it logs them, the audit's verdict is none of its business
+            position = next((index for index, report in enumerate(reports) if report.when == "call"), None)
+            if position is not None and logged[position] is not reports[position]:
+                self._passed = reports[position]
+                logged[position] = self._passed
+        return logged
+
+    def _log(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Log a report, and let a debugger in if its audit failed."""
+        item.ihook.pytest_runtest_logreport(report=report)
+        if self._failed and self._failed.report is report:
+            self._failed.interact()
 
     # How it is audited
 
@@ -418,11 +475,19 @@ class AuditingSession:
                 words.append(f"{row.option}={value}")
         return words
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         """Collect audits, also those of other workers."""
+        failed = self._failed if report is self._passed else None
+        if failed:
+            vars(report).update(vars(failed.report))
         data = getattr(report, "maskcheck", None)
         if data is not None:
             self._audits.append(Audit.from_json(data))
+        result = yield
+        if failed:
+            failed.interact()
+        return result
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

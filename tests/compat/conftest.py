@@ -71,9 +71,8 @@ class Session:
         Parameters:
             expected: names of tests, as at the end of their ids; ``defect`` and ``clean`` if none is given.
         """
-        names = [audit.rpartition("::")[2] for audit in self.audits]
         for name in expected or ("test_defect", "test_clean"):
-            assert name in names, self.output
+            assert any(f"::{audit}".endswith(f"::{name}") for audit in self.audits), (name, self.output)
         for name, audit in self.audits.items():
             assert "defect" in name or "clean" in name
             assert audit.audited, (name, audit.refused, self.output)

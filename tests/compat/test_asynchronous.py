@@ -142,7 +142,9 @@ def test_asyncio(beside: Beside, scope: str) -> None:
 
 def test_asyncio_in_its_automatic_mode(beside: Beside) -> None:
     """Tests that have no mark of the plugin."""
-    settings = "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\nasyncio_default_test_loop_scope = session\n"
+    settings = (
+        "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\nasyncio_default_test_loop_scope = session\n"
+    )
     source = ASYNCIO.replace("SCOPE", "session").replace(", MARK", "")
     beside("pytest-asyncio", source, ini=settings).is_right()
 

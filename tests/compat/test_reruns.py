@@ -131,7 +131,8 @@ def test_attempts_of_all_tests(beside: Beside) -> None:
     source = UNSTEADY.replace("@pytest.mark.flaky(TIMES)", "")
     session = beside("pytest-rerunfailures pytest-xdist", source, "--reruns=2", "-n1")
     session.is_right("TestIt::test_defect", "TestIt::test_clean")
-    assert "1 failed, 3 passed, 3 rerun" in session.output
+    assert "1 failed, 3 passed" in session.output
+    assert "3 rerun" in session.output
 
 
 def test_more_than_one_pass(beside: Beside) -> None:
