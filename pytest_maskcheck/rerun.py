@@ -35,6 +35,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -529,6 +530,14 @@ def own_directory(config: pytest.Config, directory: str) -> None:
     """Make a forked process create its ``tmp_path`` directories below ``directory``."""
     factory = config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
     factory._basetemp = Path(directory)  # noqa: SLF001
+
+
+def own_places(config: pytest.Config) -> tuple[str, ...]:
+    """Return how paths begin that differ from process to process: those of ``tmp_path_factory`` and ``tempfile``."""
+    factory: Any = getattr(config, "_tmp_path_factory", None)
+    base = getattr(factory, "_basetemp", None)
+    begins = os.path.join(tempfile.gettempdir(), tempfile.gettempprefix())
+    return (begins, f"{base}{os.sep}") if base else (begins,)
 
 
 def own_output(config: pytest.Config) -> None:

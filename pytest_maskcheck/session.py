@@ -20,7 +20,7 @@ from pytest_maskcheck.points import FIRST
 from pytest_maskcheck.progress import Progress
 from pytest_maskcheck.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, stop_timer, unlogged
+from pytest_maskcheck.rerun import drawn, fixtures, leave, let_go, ordinary_run, own_places, stop_timer, unlogged
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
@@ -317,13 +317,17 @@ class AuditingSession:
             if self._first is not None:
                 self._first.fork()
             return (yield)
+        if self._first is not None:
+            self._first.comes_late(fixturedef.argname)
         before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
         result = yield
         seconds = time.perf_counter() - began
         if started := set(threading.enumerate()) - before:
             self._threads[fixturedef] = started
         if shared := opened.shared():
-            self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds)
+            # Django's test database has a name: whoever sets it up again drops the one that is there.
+            fixed = fixturedef.argname == "django_db_setup" or opened.is_fixed(own_places(self._config))
+            self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds, fixed=fixed)
         return result
 
     def _threads_of(self, item: pytest.Item | None) -> set[threading.Thread]:

@@ -17,6 +17,7 @@ SETTINGS = """
     ROOT_URLCONF = "urls"
     STATIC_URL = "static/"
     USE_TZ = True
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 """
 
 URLS = """
