@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 ASYNCIO = """
     import asyncio
 
     import pytest
     import pytest_asyncio
-    from shop import clean, leaky
+    from shop import LOCK, clean, leaky
 
     pytestmark = [pytest.mark.interrupt_safe, MARK]
 
@@ -32,8 +32,14 @@ ASYNCIO = """
 
 
     async def test_defect(number, lasting):
+        LOCK.acquire()
         await asyncio.sleep(0)
+        LOCK.release()
+
+
+    async def test_clean_where_nothing_waits(number):
         assert leaky(number) == number
+        await asyncio.sleep(0)
 
 
     class TestIt:
@@ -56,26 +62,19 @@ ANYIO = """
         return "BACKEND"
 
 
-    @pytest.fixture(scope="module")
-    async def lasting(anyio_backend):
-        async with anyio.create_task_group() as group:
-            yield 4
-
-
     @pytest.fixture
     async def number():
         await anyio.sleep(0)
-        yield 3
+        return 3
 
 
-    async def test_defect(lasting, number):
+    async def test_defect(number):
         await anyio.sleep(0)
         assert leaky(number) == number
 
 
-    async def test_clean(lasting, number):
-        async with anyio.create_task_group() as group:
-            group.start_soon(anyio.sleep, 0)
+    async def test_clean(number):
+        await anyio.sleep(0)
         assert clean(number) == number
 """
 
@@ -88,9 +87,9 @@ TRIO = """
 
 
     @pytest.fixture
-    async def number(nursery):
-        nursery.start_soon(trio.sleep_forever)
-        yield 3
+    async def number():
+        await trio.sleep(0)
+        return 3
 
 
     @pytest.mark.trio
@@ -101,8 +100,7 @@ TRIO = """
 
     @pytest.mark.trio
     async def test_clean(number, autojump_clock):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep, 5)
+        await trio.sleep(5)
         assert clean(number) == number
 """
 
@@ -111,7 +109,7 @@ GENERATED = """
 
     import pytest
     from hypothesis import given, settings, strategies
-    from shop import clean, leaky
+    from shop import LOCK, clean, leaky
 
 
     @pytest.mark.interrupt_safe
@@ -119,8 +117,9 @@ GENERATED = """
     @settings(max_examples=3)
     @given(strategies.integers(0, 9))
     async def test_defect(number):
+        LOCK.acquire()
         await asyncio.sleep(0)
-        assert leaky(number) == number
+        LOCK.release()
 
 
     @pytest.mark.interrupt_safe
@@ -156,10 +155,10 @@ def test_asyncio_with_examples(beside: Beside) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_anyio(beside: Beside, backend: str) -> None:
-    """Both backends, with a fixture that lasts for the module."""
+    """Both backends."""
     beside("anyio trio", ANYIO.replace("BACKEND", backend)).is_right()
 
 
 def test_trio(beside: Beside) -> None:
-    """A fixture with a nursery, and a clock that jumps."""
+    """Fixtures, and a clock that jumps."""
     beside("pytest-trio trio", TRIO).is_right()

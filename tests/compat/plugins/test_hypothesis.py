@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 FUNCTIONS = """
     import pytest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 TESTS = """
     import random
@@ -27,7 +27,6 @@ TESTS = """
         assert leaky(lasting) == lasting
 
 
-    @pytest.mark.xdist_group("one")
     @pytest.mark.parametrize("number", [1, 2])
     def test_clean(number, tmp_path):
         for _ in range(random.randrange(5)):
@@ -41,21 +40,22 @@ NAMES = ("test_defect", "test_clean[1]", "test_clean[2]")
 @pytest.mark.parametrize("mode", ["no", "each", "load", "loadscope", "loadfile", "loadgroup", "worksteal"])
 def test_modes_of_xdist(beside: Beside, mode: str) -> None:
     """Each way to distribute tests; ``each`` audits each test on each worker."""
-    session = beside("pytest-xdist", TESTS, f"--dist={mode}", *(["--tx=2*popen"] if mode == "each" else ["-n2"]))
-    session.is_right(*(f"{name}@one" if mode == "loadgroup" and "clean" in name else name for name in NAMES))
+    source = TESTS.replace("@pytest.mark.parametrize", '@pytest.mark.xdist_group("one")\n    @pytest.mark.parametrize')
+    session = beside("pytest-xdist", source, f"--dist={mode}", *(["--tx=2*popen"] if mode == "each" else ["-n2"]))
+    session.is_right(*NAMES)
     assert f"{2 if mode == 'each' else 1} failed, {4 if mode == 'each' else 2} passed" in session.output
 
 
 def test_randomly(beside: Beside) -> None:
     """Tests in any order, and ``random`` seeded anew for each: a run comes to the same points."""
-    session = beside("pytest-randomly", TESTS, "-p", "randomly", "-p", "no:xdist")
+    session = beside("pytest-randomly", TESTS)
     session.is_right(*NAMES)
     assert all(not audit.not_audited for audit in session.audits.values()), session.output
 
 
 def test_randomly_on_workers(beside: Beside) -> None:
     """Workers of xdist shuffle alike."""
-    beside("pytest-randomly pytest-xdist", TESTS, "-n2", "-p", "randomly").is_right(*NAMES)
+    beside("pytest-randomly pytest-xdist", TESTS, "-n2").is_right(*NAMES)
 
 
 def test_random_order(beside: Beside) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 SETTINGS = """
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "NAME.sqlite3", "TEST": {"NAME": TEST}}}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 FREEZEGUN = """
     import datetime
@@ -102,10 +100,9 @@ def test_freezegun(beside: Beside) -> None:
     beside("freezegun", FREEZEGUN).is_right("test_defect", "test_clean", "test_clean_with_a_clock_of_its_own")
 
 
-@pytest.mark.parametrize("plugin", ["pytest-freezer"])
-def test_freezer(beside: Beside, plugin: str) -> None:
+def test_freezer(beside: Beside) -> None:
     """The fixture and the mark."""
-    beside(f"{plugin} freezegun", FREEZER).is_right()
+    beside("pytest-freezer freezegun", FREEZER).is_right()
 
 
 def test_time_machine(beside: Beside) -> None:

@@ -1,4 +1,4 @@
-"""Beside plugins that write reports: pytest-html, pytest-json-report, allure-pytest; and coverage, with a limit."""
+"""Beside plugins that report: pytest-html, pytest-json-report, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 TESTS = """
     import pytest
@@ -104,3 +104,13 @@ def test_cov(beside: Beside) -> None:
     session = beside("pytest-cov", TESTS, "--cov=shop", "--cov-report=term", "--cov-fail-under=99")
     session.is_right()
     assert "Required test coverage of 99% reached" in session.output
+
+
+def test_sugar(beside: Beside) -> None:
+    """Progress of its own; ``tests/compat/test_reporters.py`` shows that ours stays away."""
+    beside("pytest-sugar", TESTS).is_right()
+
+
+def test_rich(beside: Beside) -> None:
+    """A terminal of its own."""
+    beside("pytest-rich", TESTS, "--rich").is_right()

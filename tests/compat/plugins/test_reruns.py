@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.compat.conftest import Beside
+    from tests.compat.plugins.conftest import Beside
 
 UNSTEADY = """
     import pytest
