@@ -198,7 +198,6 @@ class Opened:
         memory = shared_memory() if HAS_PROC else ""
         return memory if memory != self._memory else ""
 
-
     def is_fixed(self, elsewhere: tuple[str, ...]) -> bool:
         """Tell whether a file is among it that another process would open, too; ``elsewhere``: how paths of its own begin."""
         places = filter(None, map(_place, self.descriptors()))

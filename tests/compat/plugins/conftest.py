@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from textwrap import dedent
-
 from typing import TYPE_CHECKING
 
 import pytest

@@ -63,8 +63,7 @@ ANYIO = """
 
 
     @pytest.fixture
-    async def number():
-        await anyio.sleep(0)
+    def number():
         return 3
 
 
@@ -114,7 +113,7 @@ GENERATED = """
 
     @pytest.mark.interrupt_safe
     @pytest.mark.asyncio
-    @settings(max_examples=3)
+    @settings(max_examples=2)
     @given(strategies.integers(0, 9))
     async def test_defect(number):
         LOCK.acquire()
@@ -124,7 +123,7 @@ GENERATED = """
 
     @pytest.mark.interrupt_safe
     @pytest.mark.asyncio
-    @settings(max_examples=3)
+    @settings(max_examples=2)
     @given(strategies.integers(0, 9))
     async def test_clean(number):
         await asyncio.sleep(0)

@@ -93,8 +93,13 @@ def test_allure(beside: Beside) -> None:
     """One result a test, with the steps of one run."""
     session = beside("allure-pytest", ALLURE, "--alluredir=allure")
     session.is_right()
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in (session.place / "allure").glob("*-result.json")]
-    assert {result["name"]: result["status"] for result in results} == {"Loses a lock": "failed", "test_clean": "passed"}
+    results = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (session.place / "allure").glob("*-result.json")
+    ]
+    assert {result["name"]: result["status"] for result in results} == {
+        "Loses a lock": "failed",
+        "test_clean": "passed",
+    }
     for result in results:
         assert [step["name"] for step in result["steps"]] == ["before", "look for 3"]
 
