@@ -133,9 +133,14 @@ class FirstUse:
             raise KeyboardInterrupt
         return _SILENCE
 
+    def comes_late(self, fixture: str) -> None:
+        """Give the process up if it was forked before a longer-lived fixture was asked for: it would set up another one, beside this."""
+        if self._said is not None:
+            self.reason = self.reason or f"fixture {fixture} is asked for while others of the test are set up"
+
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
-        if self._said is None or self._page is None:
+        if self.reason or self._said is None or self._page is None:
             take(ReachedFirst({}, self.reason or "no process was kept for it"))
             if self._breakdown is not None and self._breakdown.traceback:
                 take(self._breakdown)

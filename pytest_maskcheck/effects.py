@@ -160,6 +160,17 @@ class Opened:
         memory = shared_memory() if HAS_PROC else ""
         return memory if memory != self._memory else ""
 
+    def is_fixed(self, elsewhere: tuple[str, ...]) -> bool:
+        """Tell whether a file is among it that another process would open, too; ``elsewhere``: how paths of its own begin."""
+        places = filter(None, map(_place, self.descriptors()))
+        return any(not place.startswith(elsewhere) for place in places)
+
+
+def _place(fd: int) -> str:
+    """Return the path of a regular file that is open; ``""`` if it is another thing, or removed."""
+    path = readlink(f"{_FDS}/{fd}") if stat.S_ISREG(fstat(fd).st_mode) else ""
+    return "" if path.endswith(" (deleted)") else path
+
 
 def _is_open(fd: int) -> bool:
     try:

@@ -35,6 +35,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -52,6 +53,7 @@ from _pytest.threadexception import thread_exceptions
 from _pytest.tmpdir import tmppath_result_key
 from _pytest.unraisableexception import unraisable_exceptions
 
+from pytest_maskcheck.generated_examples import same_examples
 from pytest_maskcheck.raised import drop
 from pytest_maskcheck.unpatched import unpatched
 from pytest_maskcheck.untrusted import last_line
@@ -86,12 +88,6 @@ def refusal(item: pytest.Item) -> str:
     return ""
 
 
-def own_files(item: pytest.Function) -> frozenset[str]:
-    """Return the files of the test's own code: where it was collected, and where its function was written."""
-    code = body_code(item)
-    return frozenset({str(item.path), *([code.co_filename] if code is not None else [])})
-
-
 def own_code(item: pytest.Function) -> Iterator[CodeType]:
     """Yield the code of the test itself: of its function, without decorators, and of what is written within it."""
     code = body_code(item)
@@ -103,14 +99,40 @@ def own_code(item: pytest.Function) -> Iterator[CodeType]:
 
 def body_code(item: pytest.Function) -> CodeType | None:
     """Return the code of the test function as it was written, below its decorators; ``None`` if it has none."""
-    function: Any = item.function
-    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(_written(item), "__code__", None)
     return code if isinstance(code, CodeType) else None
 
 
-_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck"}
+def _written(item: pytest.Function) -> Any:
+    """Return what is below the decorators of a test function; where hypothesis makes examples, what it calls with them."""
+    function: Any = item.function
+    return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+
+
+_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck", "hypothesis"}
 """Packages that test modules import to be tests."""
+
+
+def own_files(item: pytest.Function) -> frozenset[str]:
+    """Return the files of the test's own code: where it was collected, and where its function was written.
+
+    A function that a plugin made (a scenario of pytest-bdd, a state machine of hypothesis) calls the test's own code.
+    """
+    code = body_code(item)
+    if code is None or _package(_written(item)) in _HARNESS | _plugins(item.config):
+        return frozenset({str(item.path)})
+    return frozenset({str(item.path), code.co_filename})
+
+
+def _package(thing: object) -> str:
+    """Return the top-level package that a function, class or instance comes from, or ``""``."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _plugins(config: pytest.Config) -> set[str]:
+    """Return the packages that the installed plugins of pytest come from."""
+    return {_package(plugin) for plugin, _ in config.pluginmanager.list_plugin_distinfo()}
 
 
 def imported(item: pytest.Function) -> dict[str, list[str]]:
@@ -191,7 +213,8 @@ class ItemTarget:
 
     def __call__(self, around: Callable[[Body], None]) -> str:
         """Run once with fresh fixtures, calling ``around(body)`` in place of the body."""
-        return self._with_protocol(around) if self.whole else self._with_fixtures(around)
+        with same_examples(self._item):
+            return self._with_protocol(around) if self.whole else self._with_fixtures(around)
 
     def set_up_alone(self) -> None:
         """Set the item up without a run; :meth:`close` tears it down. What is in its ``tmp_path`` stays."""
@@ -463,9 +486,9 @@ def replaced_runtest(
         del item.runtest
 
 
-def _protocol(item: pytest.Item) -> list[pytest.TestReport]:
+def _protocol(item: pytest.Item, *, log: bool = False) -> list[pytest.TestReport]:
     """Run the item with its parent as the next thing to run, so that only what is of function scope is torn down."""
-    return runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
+    return runtestprotocol(item, log=log, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
 @contextmanager
@@ -517,8 +540,10 @@ def ordinary_run(
     item: pytest.Item,
     begins: Callable[[], object] = lambda: None,
     watching: AbstractContextManager[object] = nullcontext(),  # noqa: B008  (it has no state)
+    *,
+    log: bool = False,
 ) -> tuple[list[pytest.TestReport], bool]:
-    """Run the item as usual, without logging; ``begins`` is called before it, its fixtures are set up by then.
+    """Run the item as usual, by default without logging; ``begins`` is called before it, its fixtures are set up by then.
 
     ``watching`` is entered around its body.
 
@@ -535,7 +560,7 @@ def ordinary_run(
         completed = True
 
     with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():
-        reports = _protocol(item)
+        reports = _protocol(item, log=log)
     passed = any(report.when == "call" and report.passed for report in reports)
     return reports, completed if begun else passed
 
@@ -593,6 +618,14 @@ def own_directory(config: pytest.Config, directory: str) -> None:
     factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
     if factory is not None:
         factory._basetemp = Path(directory)  # noqa: SLF001
+
+
+def own_places(config: pytest.Config) -> tuple[str, ...]:
+    """Return how paths begin that differ from process to process: those of ``tmp_path_factory`` and ``tempfile``."""
+    factory: Any = getattr(config, "_tmp_path_factory", None)
+    base = getattr(factory, "_basetemp", None)
+    begins = os.path.join(tempfile.gettempdir(), tempfile.gettempprefix())
+    return (begins, f"{base}{os.sep}") if base else (begins,)
 
 
 def own_output(config: pytest.Config) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe, effects, points, settings, signals
+from pytest_maskcheck.attempts import held_back, made_by_others
 from pytest_maskcheck.auditing import FirstUse, Outcome, assist, audit_item, broken, shared_descriptors
 from pytest_maskcheck.breakdown import breakdown_of
 from pytest_maskcheck.budget import Budget
@@ -28,6 +29,7 @@ from pytest_maskcheck.rerun import (
     leave,
     let_go,
     ordinary_run,
+    own_places,
     report_of,
     stop_timer,
     unlogged,
@@ -46,6 +48,20 @@ if TYPE_CHECKING:
 
 
 keep("json", "json.decoder", "json.encoder", "traceback")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Failed:
+    """The report of a test whose audit failed, for a debugger."""
+
+    item: pytest.Item
+    report: pytest.TestReport
+    call: pytest.CallInfo[None]
+
+    def interact(self) -> None:
+        """Let other plugins, such as ``--pdb``, see the failure."""
+        with in_call_phase(self.item, "pytest_exception_interact"):
+            self.item.ihook.pytest_exception_interact(node=self.item, call=self.call, report=self.report)
 
 
 class AuditingSession:
@@ -80,6 +96,8 @@ class AuditingSession:
             raise pytest.UsageError(str(error)) from None
         self._extensions = Extensions(config)
         self._audits: list[Audit] = []
+        self._passed: pytest.TestReport | None = None
+        self._failed: _Failed | None = None
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
         self._progress = Progress(config)
@@ -182,26 +200,66 @@ class AuditingSession:
             return None
         if self._budget:
             self._budget.begins()
+        self._failed = self._passed = None
+        if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
+            return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._attempt(item, nextitem)[1]:
+            self._log(item, report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def _attempt(
+        self, item: pytest.Item, nextitem: pytest.Item | None, said: list[pytest.TestReport] | None = None
+    ) -> tuple[list[pytest.TestReport], list[pytest.TestReport]]:
+        """Run a test as usual, and audit it if it passes.
+
+        Parameters:
+            item: the test.
+            nextitem: the test that follows.
+            said: what is logged by whoever makes the attempts; without a report of the call in it, another one follows.
+
+        Returns:
+            The reports of the ordinary run, and those to be logged.
+        """
         with self._first_used(item) as first:
             self._failing_parts = 0
             once = self._set_once(item)
             began = time.perf_counter()
-            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once)
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once, log=said is not None)
             seconds = _taken(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
-            call = None
-            if completed and all(report.passed or report.when == "call" for report in reports):
+            logged = [*reports] if said is None else said
+            passed = completed and all(report.passed or report.when == "call" for report in reports)
+            if passed and any(report.when == "call" for report in logged):
                 stop_timer(item)
                 outcome = self._audited(item, seconds, first, left=once.left, more=nextitem is not None)
-                call = self._remade(item, reports, outcome)
-        leave(item, nextitem, reports)
-        for report in reports:
-            item.ihook.pytest_runtest_logreport(report=report)
-            if call is not None and report.when == "call" and report.failed:
-                with in_call_phase(item, "pytest_exception_interact"):
-                    item.ihook.pytest_exception_interact(node=item, call=call, report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        return True
+                call = self._remade(item, logged, outcome)
+                if call is not None:
+                    self._failed = _Failed(item, next(report for report in logged if report.when == "call"), call)
+        leave(item, nextitem, logged)
+        return reports, logged
+
+    def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        """Make an attempt for a plugin that makes another if this one fails; what the audit found is no reason for that."""
+        self._passed = None
+        with held_back(item.config) as said:
+            reports, logged = self._attempt(item, nextitem, said if log else None)
+        for report in said:
+            self._log(item, report)
+        if (
+            not log
+        ):  # the plugin looks at the reports first: until it logs them, the audit's verdict is none of its business
+            position = next((index for index, report in enumerate(reports) if report.when == "call"), None)
+            if position is not None and logged[position] is not reports[position]:
+                self._passed = reports[position]
+                logged[position] = self._passed
+        return logged
+
+    def _log(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Log a report, and let a debugger in if its audit failed."""
+        item.ihook.pytest_runtest_logreport(report=report)
+        if self._failed and self._failed.report is report:
+            self._failed.interact()
 
     # How it is audited
 
@@ -328,6 +386,8 @@ class AuditingSession:
             if self._first is not None:
                 self._first.fork()
             return (yield)
+        if self._first is not None:
+            self._first.comes_late(fixturedef.argname)
         try:
             before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
         except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
@@ -339,7 +399,11 @@ class AuditingSession:
             if started := set(threading.enumerate()) - before:
                 self._threads[fixturedef] = started
             if shared := opened.shared():
-                self._channels[fixturedef] = Channel(fixturedef.argname, shared, opened.descriptors(), seconds)
+                # Django's test database has a name: whoever sets it up again drops the one that is there.
+                fixed = fixturedef.argname == "django_db_setup" or opened.is_fixed(own_places(self._config))
+                self._channels[fixturedef] = Channel(
+                    fixturedef.argname, shared, opened.descriptors(), seconds, fixed=fixed
+                )
         except Exception as error:  # noqa: BLE001  (see above)
             self._unnoted[fixturedef] = error
         return result
@@ -512,12 +576,20 @@ class AuditingSession:
                 words.append(f"{row.option}={value}")
         return words
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         """Collect audits, also those of other workers; count what is reported while a test runs: failing subtests of it."""
         self._failing_parts += report.failed
+        failed = self._failed if report is self._passed else None
+        if failed:
+            vars(report).update(vars(failed.report))
         data = getattr(report, "maskcheck", None)
         if data is not None:
             self._audits.append(Audit.from_json(data))
+        result = yield
+        if failed:
+            failed.interact()
+        return result
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -78,12 +78,14 @@ class Channel:
         what: in words.
         descriptors: by which it goes.
         seconds: that it took to open it.
+        fixed: the fixture set up again would open the very same thing, and take it from whoever has it.
     """
 
     fixture: str
     what: str
     descriptors: frozenset[int] = frozenset()
     seconds: float = 0.0
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -446,6 +448,8 @@ class Work:
             return _shared(channels) or "all runs share this process"
         owned = [channel for channel in channels if channel.fixture]
         others = [channel for channel in channels if not channel.fixture]
+        if fixed := [channel for channel in owned if channel.fixed]:
+            return f"{_shared(fixed)}, and another one would be the same"
         if (seconds := sum(channel.seconds for channel in owned)) > _PATIENCE:
             return f"{_shared(owned)}, and to set up another one in each process would take {seconds:.0f} s"
         if owned:

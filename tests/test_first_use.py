@@ -178,3 +178,29 @@ def test_tests_that_wait_for_any_child_meet_none_of_ours(audit):
     )
     assert audited.audits
     assert not audited.audit.refused
+
+
+def test_a_longer_lived_fixture_that_is_asked_for_late_is_not_set_up_twice(audit):
+    """The process was forked before that fixture was there: it would set up another one, beside the session's."""
+    audited = audit("""
+        import pathlib
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def lasting():
+            place = pathlib.Path("lasting")
+            place.write_text("set up once\\n", "utf-8") if not place.exists() else place.write_text("twice", "utf-8")
+            yield place
+            assert place.read_text() == "set up once\\n"
+
+        @pytest.fixture
+        def asks(request):
+            return request.getfixturevalue("lasting")
+
+        @pytest.mark.interrupt_safe
+        def test_it(asks):
+            assert asks.exists()
+    """)
+    audited.result.assert_outcomes(passed=1)
+    assert audited.audit.no_first_use.startswith("fixture lasting is asked for")
+    assert audited.audit.audited > 0

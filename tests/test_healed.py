@@ -710,3 +710,41 @@ def test_a_run_is_followed_where_something_is_unusual_only(audit, pytester, unus
     assert len(answers) > len(audited.points) > 20
     assert (answers.count("no") > 10) == unusual
     assert unusual or answers.count("no") < 2
+
+
+OWN_PLACE = """
+    import pathlib
+    import pytest
+
+    def written(place):
+        place.unlink(missing_ok=True)
+        with place.open("w") as file:
+            yield file
+        place.unlink()
+
+    @pytest.fixture(scope="session")
+    def fixed():
+        yield from written(pathlib.Path("fixed.txt"))
+
+    @pytest.fixture(scope="session")
+    def elsewhere(tmp_path_factory):
+        yield from written(tmp_path_factory.mktemp("elsewhere") / "elsewhere.txt")
+
+    @pytest.mark.interrupt_safe
+    @pytest.mark.parametrize("name", ["fixed", "elsewhere"])
+    def test_it(name, request, FIXTURES):
+        file = request.getfixturevalue(name)
+        assert file.write("text") == 4
+        file.flush()
+
+    def test_afterwards(fixed, elsewhere):
+        assert pathlib.Path(fixed.name).exists()
+        assert pathlib.Path(elsewhere.name).exists()
+"""
+
+
+def test_a_file_at_a_fixed_place_is_not_made_a_second_time(audit_folder):
+    """A worker that sets its fixture up again would take the file from the session; in a directory of its own it makes another one."""
+    folder = audit_folder({"test_it.py": OWN_PLACE.replace("FIXTURES", "fixed, elsewhere")})
+    assert "3 passed" in folder.output, folder.output
+    assert all(audit.audited for audit in folder.audits)

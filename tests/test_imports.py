@@ -22,8 +22,10 @@ LAYERS = (
     "messages",
     "progress",
     "extensions",
+    "attempts",
     "spread",
     "rerun",
+    "generated_examples",
     "strategy",
     "snapshots",
     "isolation",
@@ -70,8 +72,11 @@ LAYERS = (
 KNOWS = {
     "coverage": {"reach"},
     "_pytest": {"rerun"},
-    "pytest": {"plugin", "session", "auditing", "work", "progress", "rerun", "settings", "guarantees", "extensions"},
-    "pluggy": {"extensions"},
+    "pytest": {
+        *("plugin", "session", "auditing", "work", "progress", "rerun", "settings", "guarantees", "extensions"),
+        *("attempts", "generated_examples"),
+    },
+    "pluggy": {"attempts", "extensions"},
 }
 """What is not of the standard library, and who may import it."""
 
@@ -113,6 +118,8 @@ ONLY = {
     "stopwatch": {"unpatched"},
     "unpatched": set(),
     "distribution": set(),
+    "attempts": set(),
+    "generated_examples": set(),
 }
 """Modules of which the order above says too little, and what of the package they may import."""
 
@@ -130,8 +137,10 @@ ENGINE = {
     "stopwatch",
     "progress",
     "extensions",
+    "attempts",
     "spread",
     "rerun",
+    "generated_examples",
     "isolation",
     "auditor",
     "audit",

@@ -29,7 +29,7 @@ def run_module() -> RunModule:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

@@ -1,0 +1,78 @@
+"""Plugins that run a failed test again (pytest-rerunfailures, flaky): they do so as usual, and the attempt that passes is audited.
+
+Such a plugin has the whole protocol of an item to itself, and calls pytest's ``runtestprotocol`` for each attempt. For as long as it has the
+item, that name stands for the function of the session that runs a test once and audits it. What the plugin must not take
+for a failed attempt is the verdict of the audit: it gets the reports of the ordinary run.
+
+Others that have the protocol to themselves (pytest-forked) do not take part: an audit made in a process of theirs would be lost.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pluggy import HookImpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Attempt = Callable[[bool, pytest.Item | None], list[pytest.TestReport]]
+
+_RERUNNERS = {"pytest_rerunfailures", "flaky"}
+
+
+def made_by_others(item: pytest.Item, nextitem: pytest.Item | None, attempt: Attempt) -> bool:
+    """Let a plugin that runs failed tests again run an item, and tell whether one did.
+
+    Parameters:
+        item: the test.
+        nextitem: the test that follows.
+        attempt: runs the item once; it is passed whether to log, and the item that follows this attempt.
+    """
+    for each in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
+        owns = each.function.__module__.partition(".")[0] in _RERUNNERS and not (each.wrapper or each.hookwrapper)
+        if owns:
+            with _in_place_of_pytest(item.config, attempt):
+                if each.function(item=item, nextitem=nextitem):
+                    return True
+    return False
+
+
+@contextmanager
+def _in_place_of_pytest(config: pytest.Config, attempt: Attempt) -> Iterator[None]:
+    """Replace ``runtestprotocol`` where such plugins find it."""
+
+    def runtestprotocol(
+        item: pytest.Item,  # noqa: ARG001  (called like the one of pytest)
+        log: bool = True,
+        nextitem: pytest.Item | None = None,
+    ) -> list[pytest.TestReport]:
+        return attempt(log, nextitem)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (config.pluginmanager.get_plugin("runner"), sys.modules.get("pytest_rerunfailures")):
+            if module is not None:
+                patch.setattr(module, "runtestprotocol", runtestprotocol)
+        yield
+
+
+@contextmanager
+def held_back(config: pytest.Config) -> Iterator[list[pytest.TestReport]]:
+    """Yield the reports that are logged meanwhile; nobody else receives them."""
+    said: list[pytest.TestReport] = []
+
+    def keep(report: pytest.TestReport) -> None:
+        said.append(report)
+
+    caller: Any = config.hook.pytest_runtest_logreport
+    options: Any = dict.fromkeys(("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast"), False)
+    options["specname"] = None
+    kept = caller._hookimpls  # noqa: SLF001  (a hook that replaces all others is not to be had otherwise)
+    caller._hookimpls = [HookImpl(None, "maskcheck", keep, options)]  # noqa: SLF001
+    try:
+        yield said
+    finally:
+        caller._hookimpls = kept  # noqa: SLF001

@@ -1,0 +1,87 @@
+"""Tests for which hypothesis generates examples: each run of an audit gets the same ones.
+
+An audit comes to a point by running the test again, so the examples must not be drawn anew. Nor may a run see what another
+one left in hypothesis' database of failing examples, or fail by a deadline or a health check because it is watched or has an instance
+of its own: the ordinary run, which passed, had the settings of the user.
+
+Hypothesis gives the functions that it makes the file and the line of the test. They would be taken for the test's own code, and what
+hypothesis loses in them for a defect of the test; so for a run they have a file of their own.
+
+Private names used: ``global_force_seed`` and the attribute of a test that holds its settings, both as in the pytest plugin of
+hypothesis itself, which sets them, too; and ``proxies``. ``tests/compat/test_hypothesis.py`` breaks when one of them changes.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+
+_SEED = 0
+_SETTINGS = "_hypothesis_internal_use_settings"
+
+
+def is_generated(item: pytest.Function) -> bool:
+    """Tell whether hypothesis makes the examples of a test."""
+    return bool(getattr(_function(item), "is_hypothesis_test", False))
+
+
+@contextmanager
+def same_examples(item: pytest.Function) -> Iterator[None]:
+    """Let the test, if hypothesis makes its examples, be run with the same ones as every time in this block.
+
+    A seed of the user's (``@seed``, ``--hypothesis-seed``) stays.
+    """
+    core: Any = sys.modules.get("hypothesis.core")
+    if core is None or not is_generated(item):
+        yield
+        return
+    function = _function(item)
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(function, _SETTINGS):
+            patch.setattr(function, _SETTINGS, _repeatable(getattr(function, _SETTINGS)))
+            patch.setattr(function, "__code__", _outside(function.__code__))
+        else:  # a state machine
+            patch.setattr(item.cls, "settings", _repeatable(item.cls.settings))
+        if core.global_force_seed is None:
+            patch.setattr(core, "global_force_seed", _SEED)
+        patch.setattr(core, "proxies", _unlike(core.proxies))
+        yield
+
+
+def _function(item: pytest.Function) -> Any:
+    """Return the function of a test; a method's is not bound, as that would make an instance."""
+    return getattr(item.cls or item.module, item.originalname, None)
+
+
+def _repeatable(settings: Any) -> Any:
+    """Return settings with which each run is the same, however long it takes."""
+    checks = sys.modules["hypothesis"].HealthCheck
+    return type(settings)(parent=settings, database=None, deadline=None, suppress_health_check=[*checks])
+
+
+@cache
+def _outside(code: CodeType) -> CodeType:
+    """Return code of hypothesis' own as what it is; the same object each time, as interpreters count by that."""
+    return code.replace(co_filename="<hypothesis>")
+
+
+def _unlike(proxies: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:
+    """Return a ``proxies`` whose functions do not have the file of what they stand for."""
+
+    def proxies_outside(target: Any) -> Callable[[Any], Any]:
+        def accept(proxy: Any) -> Any:
+            made = proxies(target)(proxy)
+            made.__code__ = _outside(made.__code__)
+            return made
+
+        return accept
+
+    return proxies_outside

@@ -1,0 +1,121 @@
+"""Beside plugins that report: pytest-html, pytest-json-report, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.compat.plugins.conftest import Beside
+
+TESTS = """
+    import pytest
+    from shop import clean, leaky
+
+    pytestmark = pytest.mark.interrupt_safe
+
+
+    def test_defect(tmp_path):
+        print("printed once")
+        assert leaky(3) == 3
+
+
+    def test_clean(record_property):
+        record_property("number", 3)
+        assert clean(3) == 3
+"""
+
+HTML_HOOK = """
+    import pytest
+
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(item, call):
+        outcome = yield
+        report = outcome.get_result()
+        if report.when == "call":
+            import pytest_html
+            report.extras = [*getattr(report, "extras", []), pytest_html.extras.html("<i>made by a hook</i>")]
+"""
+
+ALLURE = """
+    import allure
+    import pytest
+    from shop import clean, leaky
+
+    pytestmark = pytest.mark.interrupt_safe
+
+
+    @allure.step("look for {number}")
+    def look(number, function):
+        return function(number)
+
+
+    @allure.title("Loses a lock")
+    def test_defect():
+        with allure.step("before"):
+            allure.attach("text", name="attached")
+        assert look(3, leaky) == 3
+
+
+    @allure.feature("Feature")
+    def test_clean():
+        with allure.step("before"):
+            pass
+        assert look(3, clean) == 3
+"""
+
+
+def test_html(beside: Beside) -> None:
+    """One row a test; the section of the audit is in the report, and what hooks of the user add."""
+    session = beside("pytest-html pytest-metadata", TESTS, "--html=out.html", files={"conftest.py": HTML_HOOK})
+    session.is_right()
+    report = (session.place / "out.html").read_text(encoding="utf-8")
+    assert "1 Failed" in report
+    assert "1 Passed" in report
+    assert "came from" in report
+    assert "made by a hook" in report
+    assert report.count("printed once") == 1
+
+
+def test_json_report(beside: Beside) -> None:
+    """The outcome of each test is that of its audit; stages are those of one run."""
+    session = beside("pytest-json-report pytest-metadata", TESTS, "--json-report", "--json-report-file=out.json")
+    session.is_right()
+    report = json.loads((session.place / "out.json").read_text(encoding="utf-8"))
+    outcomes = {test["nodeid"].rpartition("::")[2]: test["outcome"] for test in report["tests"]}
+    assert outcomes == {"test_defect": "failed", "test_clean": "passed"}
+    assert report["summary"]["failed"] == report["summary"]["passed"] == 1
+    assert report["tests"][0]["call"]["stdout"] == "printed once\n"
+
+
+def test_allure(beside: Beside) -> None:
+    """One result a test, with the steps of one run."""
+    session = beside("allure-pytest", ALLURE, "--alluredir=allure")
+    session.is_right()
+    results = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (session.place / "allure").glob("*-result.json")
+    ]
+    assert {result["name"]: result["status"] for result in results} == {
+        "Loses a lock": "failed",
+        "test_clean": "passed",
+    }
+    for result in results:
+        assert [step["name"] for step in result["steps"]] == ["before", "look for 3"]
+
+
+def test_cov(beside: Beside) -> None:
+    """The numbers are those of the ordinary runs (see ``test_coverage.py`` for all modes), with a limit that holds."""
+    session = beside("pytest-cov", TESTS, "--cov=shop", "--cov-report=term", "--cov-fail-under=99")
+    session.is_right()
+    assert "Required test coverage of 99% reached" in session.output
+
+
+def test_sugar(beside: Beside) -> None:
+    """Progress of its own; ``tests/compat/test_reporters.py`` shows that ours stays away."""
+    beside("pytest-sugar", TESTS).is_right()
+
+
+def test_rich(beside: Beside) -> None:
+    """A terminal of its own."""
+    beside("pytest-rich", TESTS, "--rich").is_right()
