@@ -435,3 +435,35 @@ def test_ctrl_c_while_garbage_is_collected_is_not_lost(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         collect_garbage()
     assert lost == [KeyboardInterrupt]
+
+
+TWO_SIGNALS = """
+    import signal
+    import pytest
+
+    KEPT = []
+
+    def late(signum, frame):
+        raise TimeoutError
+
+    @pytest.fixture(autouse=True)
+    def handler():
+        before = signal.signal(signal.SIGUSR1, late)
+        yield
+        signal.signal(signal.SIGUSR1, before)
+
+    @pytest.mark.interrupt_safe(signals=["SIGINT", "SIGUSR1"], hits=1)
+    def test_it():
+        KEPT.append(1)
+        assert len(KEPT) == 1
+        KEPT.pop()
+"""
+
+
+@pytest.mark.oldest_and_newest
+def test_a_note_names_the_points_that_have_it(audit):
+    """Where a defect has others, too; a note that all points have stands alone."""
+    audited = audit(TWO_SIGNALS)
+    (line,) = [line for line in audited.result.outlines if line.startswith("  note ")]
+    assert "went to late (" in line
+    assert line.count("@SIGUSR1") == line.count("test_") >= 1

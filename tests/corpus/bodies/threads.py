@@ -75,7 +75,7 @@ def test_barrier():
 
 def test_locks():
     plain, reentrant, count = threading.Lock(), threading.RLock(), threading.BoundedSemaphore(2)
-    with plain, reentrant, reentrant, count:  # (leak@back) (leak@into) leak@call on 3.14
+    with plain, reentrant, reentrant, count:  # (leak@back) (leak@into)
         assert plain.locked()
     assert not plain.locked()
 
