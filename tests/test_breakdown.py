@@ -96,8 +96,8 @@ RAISING_HOOK = """
 
 CUTS = """
     import os
+    import pathlib
     import shutil
-    import sys
     import tempfile
     import threading
 
@@ -114,8 +114,8 @@ CUTS = """
 
 
     @pytest.mark.interrupt_safe(kinds="-path")
-    def test_removed(tmp_path):
-        path = tmp_path / "gone.py"
+    def test_removed():
+        path = pathlib.Path(__file__).with_name("gone.py")
         path.write_text("def hook():\\n    return abs(-1)\\n")
         names = {}
         exec(compile(path.read_text(), str(path), "exec"), names)
