@@ -45,7 +45,16 @@ BROKEN_KIND = """
 
     compare, locks.Locks.compare = locks.Locks.compare, broken
 """
-ALWAYS = "if True:"
+BROKEN_SNAPSHOT = """
+    from pytest_maskcheck.resources import locks
+
+
+    def broken(self):
+        raise KeyError("seeded")
+
+
+    locks.Locks.snapshot = broken
+"""
 AFTER_A_LEAK = "if any(held for held, _ in self._held() if held is __import__('sys').modules['test_it'].LOCK):"
 
 HOOK = """
@@ -87,8 +96,8 @@ RAISING_HOOK = """
 
 CUTS = """
     import os
+    import pathlib
     import shutil
-    import sys
     import tempfile
     import threading
 
@@ -105,8 +114,8 @@ CUTS = """
 
 
     @pytest.mark.interrupt_safe(kinds="-path")
-    def test_removed(tmp_path):
-        path = tmp_path / "gone.py"
+    def test_removed():
+        path = pathlib.Path(__file__).with_name("gone.py")
         path.write_text("def hook():\\n    return abs(-1)\\n")
         names = {}
         exec(compile(path.read_text(), str(path), "exec"), names)
@@ -137,7 +146,7 @@ CUTS = """
             raise Failed from interrupt
 
 
-    @pytest.mark.interrupt_safe(kinds="-path,-cwd")
+    @pytest.mark.interrupt_safe(kinds=["-path", "-cwd"])
     def test_directory():
         folder = tempfile.mkdtemp()
         os.chdir(folder)
@@ -233,7 +242,7 @@ PATCHED = """
 
 def test_an_error_of_ours_is_one_line_with_its_place() -> None:
     """The line names the error and the place in this package; a traceback follows for the bug report."""
-    with pytest.raises(ValueError, match="JSON") as caught:
+    with pytest.raises(ValueError, match="Expecting") as caught:
         legible(json.loads("no JSON"))
     caught.value.add_note("a note\nof two lines")
     breakdown = Breakdown.of(caught.value)
@@ -254,7 +263,7 @@ def test_a_want_is_no_defect() -> None:
 def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytester: pytest.Pytester) -> None:
     """A kind that raises in every run: both tests are not audited and fail, the report is written."""
     pytester.makepyfile(test_it=LEAK)
-    pytester.makeconftest(BROKEN_KIND.format(when=ALWAYS))
+    pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
@@ -283,7 +292,7 @@ def test_an_error_at_one_point_costs_that_point(audit: AuditSource, pytester: py
 def test_an_error_of_ours_in_a_worker_of_xdist_fails_the_session(run: Run, pytester: pytest.Pytester) -> None:
     """The exit code of the controller is that of failed tests."""
     pytester.makepyfile(test_it=LEAK)
-    pytester.makeconftest(BROKEN_KIND.format(when=ALWAYS))
+    pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "-p", "xdist", "-n2")
     result.assert_outcomes(failed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -300,7 +309,7 @@ def test_hooks_find_the_item_as_in_its_call(run: Run, pytester: pytest.Pytester,
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*leak: lock*"])
     if not options:
-        result.stdout.fnmatch_lines(["*ARGUMENTS ['page'] picture*"])
+        result.stdout.fnmatch_lines(["*ARGUMENTS*page*picture*"])
 
 
 @pytest.mark.oldest_and_newest

@@ -113,7 +113,9 @@ def subclass(base: type) -> type:
             return True
 
         def __repr__(self) -> str:
-            raise ZeroDivisionError
+            if Raising.armed:
+                raise ZeroDivisionError
+            return "raising"
 
         __hash__ = object.__hash__
 
@@ -165,7 +167,8 @@ def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Ki
 
             def keeping(self: Any, *args: Any, things: list[Any] = things, **named: Any) -> None:
                 things.append(self)
-                base.__init__(self, *args, **named)
+                if base is not mmap.mmap:  # made by its ``__new__``
+                    base.__init__(self, *args, **named)
 
             watched = type(kind.__name__, (kind,), {"__init__": keeping})
             done = False
