@@ -33,7 +33,7 @@ from pytest_maskcheck.results import SCHEMA, Audit, Category, Finding, Frame, Or
 pytestmark = pytest.mark.oldest_and_newest
 
 bounded = settings(
-    max_examples=int(os.environ.get("MASKCHECK_FUZZ", "150")),
+    max_examples=int(os.environ.get("MASKCHECK_FUZZ", "120")),
     derandomize=True,
     database=None,
     deadline=None,
