@@ -98,7 +98,7 @@ def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
 
 
 def defects(audit: Audit) -> set[tuple[str, str, str]]:
-    assert (audit.refused, audit.not_audited) == ("", {})
+    assert (audit.refused, {*audit.not_audited} - {"# maskcheck: ignore"}) == ("", set())
     return {(str(defect.verdict), defect.kind, defect.key) for defect in audit.failures}
 
 

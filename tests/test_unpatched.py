@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -153,3 +156,60 @@ def test_what_was_replaced_is_put_back_for_a_while(monkeypatch: pytest.MonkeyPat
     assert time.sleep is fake
     assert unpatched.time.sleep is real
     assert unpatched.os.path.exists(__file__)
+
+
+def test_what_gevent_replaced_before_is_seen_through() -> None:
+    """``python -m gevent.monkey pytest`` patches first of all; gevent keeps what it replaced."""
+    program = """
+        import sys, time, types
+        real, time.sleep = time.sleep, None
+        sys.modules["gevent.monkey"] = types.SimpleNamespace(saved={"time": {"sleep": real}})
+        from pytest_maskcheck import unpatched
+        assert unpatched.time.sleep is real
+        assert unpatched.time.perf_counter is time.perf_counter
+    """
+    subprocess.run([sys.executable, "-c", dedent(program)], check=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+
+
+GREEN = """
+    import threading
+    import pytest
+
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    def test_green():
+        LOCK.acquire()
+        LOCK.release()
+"""
+
+
+def test_a_test_under_gevents_patches_is_audited(audit_folder: AuditFolder) -> None:
+    """On the main thread, whatever number gevent gives that; kinds whose canaries meet its patches do not wait for ever."""
+    pytest.importorskip("gevent")
+    (audit,) = audit_folder(
+        {"conftest.py": "import gevent.monkey\ngevent.monkey.patch_all()\n", "test_green.py": GREEN}
+    ).audits
+    assert (audit.refused, audit.audited, len(audit.points)) == ("", len(audit.points), audit.audited)
+    assert audit.audited > 1
+
+
+STOPPED = """
+    import time
+    import pytest
+    from _pytest import timing
+
+    @pytest.fixture(autouse=True, scope="session")
+    def stopped():
+        patch = pytest.MonkeyPatch()
+        patch.setattr(timing, "perf_counter", lambda: 0.0)
+        patch.setattr(timing, "time", lambda: 0.0)
+        yield
+        patch.undo()
+"""
+
+
+def test_a_stopped_clock_of_pytests_does_not_shorten_limits(audit_folder: AuditFolder) -> None:
+    """The time that the ordinary run took is measured by the audit's own clock then."""
+    (audit,) = audit_folder({"conftest.py": STOPPED, "test_it.py": GREEN}, "--maskcheck-timeout=1").audits
+    assert (audit.refused, [defect.kind for defect in audit.failures]) == ("", ["lock"])
