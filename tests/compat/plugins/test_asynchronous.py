@@ -68,12 +68,12 @@ ANYIO = """
 
 
     async def test_defect(number):
-        await anyio.sleep(0)
+        WAIT
         assert leaky(number) == number
 
 
     async def test_clean(number):
-        await anyio.sleep(0)
+        WAIT
         assert clean(number) == number
 """
 
@@ -154,8 +154,9 @@ def test_asyncio_with_examples(beside: Beside) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_anyio(beside: Beside, backend: str) -> None:
-    """Both backends."""
-    beside("anyio trio", ANYIO.replace("BACKEND", backend)).is_right()
+    """Both backends; on asyncio without an ``await``, as anyio leaves SIGINT to it, and its loop may then wait for ever."""
+    wait = "await anyio.sleep(0)" if backend == "trio" else "pass"
+    beside("anyio trio", ANYIO.replace("BACKEND", backend).replace("WAIT", wait)).is_right()
 
 
 def test_trio(beside: Beside) -> None:

@@ -16,7 +16,7 @@ TESTS = """
 
 
     def test_defect(tmp_path):
-        print("printed once")
+        print("printed", "once")
         assert leaky(3) == 3
 
 
