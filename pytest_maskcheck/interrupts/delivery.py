@@ -126,8 +126,13 @@ class Delivery:
         if self.held is not None:
             self.held(frame)
 
-    def pending(self, frame: FrameType) -> Pending:
-        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
+    def pending(self, frame: FrameType, home: FrameType | None = None) -> Pending:
+        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real.
+
+        Parameters:
+            frame: where the event came.
+            home: where the signal is to arrive, and not in finalizers that run as ``frame`` ends.
+        """
         strike = self.strike
         handler = self._look()
         if handler == signal.SIG_DFL:
@@ -144,9 +149,10 @@ class Delivery:
         strike.sent = not callable(handler)
         if strike.sent:
             return Kill(strike.signum)
-        if (own and self._begin is None) or wakeup_descriptor() != NONE:
+        if (own and self._begin is None and home is None) or wakeup_descriptor() != NONE:
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
+        self._stand_in.home = id(home) if home is not None else 0
         self._stand_in.__enter__()
         return self._stand_in.trip
 

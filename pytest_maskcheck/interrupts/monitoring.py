@@ -266,7 +266,8 @@ def _deliver(
     if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
         delivery.at_once(frame, before=late)
         return None
-    return delivery.pending(frame)
+    returns = trigger.event == "PY_RETURN" and trigger.callee is not None and trigger.since is None
+    return delivery.pending(frame, place if returns else None)
 
 
 class _Striker:
