@@ -14,7 +14,7 @@ Rules:
 
 What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
 creates is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
-of ``with lock:``; their line is that of the last call between two that it tells of.
+of ``with lock:``; their line is that of the last call between two that it tells of, on a line that ran.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.base import line_of, stack
+from pytest_maskcheck.interrupts.lines import Lines
 from pytest_maskcheck.raised import is_harness
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
@@ -103,6 +104,10 @@ class Watch:
     _last: Origin | None = None
     _pulses: dict[str, Callable[[], object]] = field(default_factory=dict)
     _beats: list[object] = field(default_factory=list)
+    _lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = Lines(self.in_scope)
 
     def ask(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
         """Take the snapshots to compare with."""
@@ -113,12 +118,14 @@ class Watch:
 
     def __enter__(self) -> None:
         """Begin."""
+        self._lines.start()
         sys.setprofile(self._event)
 
     def __exit__(self, *_: object) -> None:
         """End, if no interrupt has ended it."""
         if sys.getprofile() == self._event:
             sys.setprofile(None)
+        self._lines.stop()
 
     def interrupt(self) -> None:
         """Look for the last time: the interrupt is about to be sent."""
@@ -128,6 +135,7 @@ class Watch:
             frame = next(frame for frame in stack(sys._getframe()) if not _is_ours(frame))  # noqa: SLF001
             self._look(frame)
             self._last = self._origin(frame)
+        self._lines.stop()
 
     def go_by(self, point: str) -> None:
         """Look, and note what is there at a point which the run does not end at."""
@@ -165,6 +173,9 @@ class Watch:
             self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
+        self._lines.forget()
+        if event == "call":
+            self._lines.enters(frame.f_code)
 
     def _look(self, frame: FrameType) -> list[Leftover]:
         """Compare, note what is new, which was made in this frame or by what it called; return what is there."""
@@ -203,8 +214,18 @@ class Watch:
         """Return the line that a frame is at; of the frame that was looked at, that of the last call without an event."""
         code, now = frame.f_code, frame.f_lasti
         if top and self._before[0] is code and self._count - self._looked == 1:
-            now = max((at for at in _calls(code) if self._before[1] < at < now), default=now)
+            now = max(self._between(code, self._before[1], now), default=now)
         return line_of(code, now)
+
+    def _between(self, code: CodeType, first: int, now: int) -> list[int]:
+        """Return the calls between two instructions, without those that were jumped over."""
+        calls = [at for at in _calls(code) if first < at < now]
+        if self._lines.knows(code):
+            begun = line_of(code, first)
+            return [at for at in calls if (line := line_of(code, at)) == begun or self._lines.ran(code, line)]
+        # What no jump leads past did run; of the others that is not known.
+        jumps = [jump for jump in _jumps(code) if first < jump[0]]
+        return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls
 
 
 def _name(leftover: Leftover) -> str:
@@ -220,6 +241,13 @@ def _calls(code: CodeType) -> tuple[int, ...]:
         for one in dis.get_instructions(code)
         if one.opname in {"BEFORE_WITH", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
     )
+
+
+@lru_cache(maxsize=1024)
+def _jumps(code: CodeType) -> tuple[tuple[int, int], ...]:
+    """Return the offsets of jumps, and where each leads."""
+    jumps = {*dis.hasjrel, *dis.hasjabs}
+    return tuple((one.offset, int(one.argval)) for one in dis.get_instructions(code) if one.opcode in jumps)
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -9,12 +9,14 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from pytest_maskcheck import origins
+from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.points import Names
 from pytest_maskcheck.resources import Kind, Leftover
@@ -399,6 +401,49 @@ def test_what_went_and_came_again_has_its_last_origin(watched):
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == twice.__code__.co_firstlineno + 3
     assert [frame.line - twice.__code__.co_firstlineno for frame in watch.places["counted", "x"]] == [1, 3]
+
+
+def silently(things: list[str]) -> partial[None]:
+    """Return what appends to a list, unseen: a type in C that calls C."""
+    return partial(things.append, "x")
+
+
+def jumps_over(things: list[str]) -> None:
+    """Make something by a call that is not told of, before a branch that is not taken."""
+    make, fail = silently(things), partial(len, "x")
+    len("x")
+    make()
+    if len(things) > 100:
+        fail()
+    len("x")
+
+
+def takes_one_branch(things: list[str]) -> None:
+    """Make something in one of two branches, by a call that is not told of."""
+    make = silently(things)
+    len("x")
+    if things:
+        make()
+    elif make is not None:
+        make()
+    else:
+        make()
+    len("x")
+
+
+def test_what_was_jumped_over_made_nothing(watched):
+    """Where a call is not told of, its line is one that ran."""
+    watch, _ = watched(jumps_over)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == jumps_over.__code__.co_firstlineno + 4
+
+
+@pytest.mark.skipif(not facts.HAS_MONITORING, reason="which lines ran is not known")
+def test_the_branch_that_was_taken_made_it(watched):
+    """Others that could have are not named."""
+    watch, _ = watched(takes_one_branch)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == takes_one_branch.__code__.co_firstlineno + 7
 
 
 def test_a_watch_ends_and_leaves_no_profile_function(watched):
