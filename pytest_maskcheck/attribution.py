@@ -126,7 +126,12 @@ class Attribution:
         self._acquired |= ran.places
         self._asked |= kinds
         seen = self._clear(ran)
-        rough = {sighting.stretch for told in seen.values() for sighting in told.values() if not sighting.exact}
+        rough = {
+            sighting.stretch
+            for told in seen.values()
+            for sighting in told.values()
+            if not (sighting.exact or sighting.foreign)
+        }
         for stretch in sorted(rough):
             if self.late():
                 break
@@ -210,7 +215,7 @@ class Attribution:
     def _closely(self, point: Point, name: _Name, sighting: Sighting) -> Sighting | None:
         """Return a sighting of the very call, by more runs if it takes them; ``None`` if they do not show it."""
         for _ in range(_CLOSER):
-            if sighting.exact or self.late():
+            if sighting.exact or sighting.foreign or self.late():
                 break
             (closer,) = alone(self.executor, Trace(point, frozenset({name[0]}), sighting.stretch))
             sighting = self._named_alike({name}, closer.sightings).get(name, sighting)

@@ -12,8 +12,11 @@ Rules:
    looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.
 4. A run that is not interrupted can go by points: what is there at each is noted with how it came to be.
 
+5. What counts only from its first use on comes from where it was made. What is new after a call that only waited was made by another
+   thread, and has no origin.
+
 What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
-creates is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
+creates while the main thread does not wait is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
 of ``with lock:``; their line is that of the last call between two that it tells of, on a line that ran.
 """
 
@@ -29,6 +32,7 @@ from pytest_maskcheck.interrupts.base import line_of, stack
 from pytest_maskcheck.interrupts.lines import Lines
 from pytest_maskcheck.raised import is_harness
 from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.stopwatch import own_time
 from pytest_maskcheck.unpatched import time
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.resources import Kind, Leftover
     from pytest_maskcheck.resources.base import Identity
 
+_WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv_into", "send", "sendall"}
+"""Functions in C that wait, and make nothing but a lock that is held: what is new after them was made by another thread."""
+
 BUDGET = 0.25
 """Seconds of looking after which only every second call is looked at."""
 
@@ -53,16 +60,24 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """How the leftover of this name came to be."""
+    """How the leftover of this name came to be.
+
+    Parameters:
+        name: what identifies it.
+        stretch: the calls between which it was seen for the first time.
+        origin: where the main thread was then.
+        foreign: another thread made it meanwhile.
+    """
 
     name: str
     stretch: Stretch
     origin: Origin
+    foreign: bool = False
 
     @property
     def exact(self) -> bool:
-        """Tell whether each call was looked at."""
-        return self.stretch[1] - self.stretch[0] <= 1
+        """Tell whether each call was looked at, and it came of that call."""
+        return self.stretch[1] - self.stretch[0] <= 1 and not self.foreign
 
     def held(self, by: str) -> Sighting:
         """Return the sighting of something that can still be reached."""
@@ -105,6 +120,10 @@ class Watch:
     _pulses: dict[str, Callable[[], object]] = field(default_factory=dict)
     _beats: list[object] = field(default_factory=list)
     _lines: Lines = field(init=False)
+    _early: frozenset[Identity] = frozenset()
+    _unused: dict[Identity, Sighting] = field(default_factory=dict)
+    _waited: bool = False
+    _blocking: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._lines = Lines(self.in_scope)
@@ -112,7 +131,9 @@ class Watch:
     def ask(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
         """Take the snapshots to compare with."""
         self._asked = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
+        self._blocking = {kind.name for kind, _ in self._asked if kind.blocks}
         self._pulses = {kind.name: kind.pulse for kind, _ in self._asked if kind.pulse is not None}
+        self._early = frozenset(self._find_unused())
         self._beats = self._feel()
         self._due = self.stretch[0] + 1 if self.stretch else 1
 
@@ -162,11 +183,14 @@ class Watch:
         """
         seen = self.seen.get(leftover.identity)
         if seen is None and self.ahead and at_once and self._last is not None:
-            return Sighting(_name(leftover), (self._count, self._count), self._last)
+            return self._unused.get(leftover.identity) or Sighting(
+                _name(leftover.identity), (self._count, self._count), self._last
+            )
         return seen
 
-    def _event(self, frame: FrameType, event: str, _: object) -> None:
+    def _event(self, frame: FrameType, event: str, called: object) -> None:
         self._count += 1
+        self._waited = event == "c_return" and getattr(called, "__name__", "") in _WAITS and has_other_threads()
         due = self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
         if due and not _is_ours(frame):
             # What is new when a function begins was made in the one that calls it.
@@ -181,18 +205,27 @@ class Watch:
         """Compare, note what is new, which was made in this frame or by what it called; return what is there."""
         begun = time.perf_counter()
         with own_time, at_once:
+            unused = self._find_unused()
             now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
         beats = self._feel()
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
-        origin = self._origin(frame) if new else None
+        here: Origin | None = None
+        if new or not unused <= self._unused.keys():
+            here = self._origin(frame)
+            self._unused = {
+                each: self._unused.get(each) or Sighting(_name(each), (self._looked, self._count), here)
+                for each in unused
+            }
         for leftover in new:
-            assert origin is not None
+            assert here is not None
             felt = leftover.kind in self._pulses and beats != self._beats
             since = self._count - 1 if felt else self._looked
-            self.seen[leftover.identity] = Sighting(_name(leftover), (since, self._count), origin)
-            for name in (_name(leftover), (leftover.kind, leftover.key)):
-                self.places.setdefault(name, {})[origin.place] = None
+            foreign = self._waited and leftover.kind not in self._blocking
+            sighting = Sighting(_name(leftover.identity), (since, self._count), here, foreign)
+            self.seen[leftover.identity] = sighting = self._unused.get(leftover.identity, sighting)
+            for name in () if sighting.foreign else (sighting.name, (leftover.kind, leftover.key)):
+                self.places.setdefault(name, {})[sighting.origin.place] = None
         self._looked, self._beats = self._count, beats
         self._spent += time.perf_counter() - begun
         if self._spent > BUDGET and not self.stretch:
@@ -202,6 +235,9 @@ class Watch:
             later = self._count >= self.stretch[1]
             self._due = sys.maxsize if later else max(self._due, self.stretch[0] + 1)
         return now
+
+    def _find_unused(self) -> set[Identity]:
+        return {each for kind, before in self._asked for each in kind.unused(before)} - self._early
 
     def _origin(self, frame: FrameType) -> Origin:
         frames = [caller for caller in stack(frame) if not is_harness(caller)]
@@ -228,9 +264,10 @@ class Watch:
         return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls
 
 
-def _name(leftover: Leftover) -> str:
+def _name(identity: Identity) -> str:
     """Return what identifies a leftover within the process, as text."""
-    return f"{leftover.kind} {leftover.token!r}"
+    kind, token = identity
+    return f"{kind} {token!r}"
 
 
 @lru_cache(maxsize=1024)

@@ -30,6 +30,7 @@ LAYERS = (
     "auditor",
     "audit",
     "attribution",
+    "catchers",
     "run",
     "first_use",
     "runs",
