@@ -174,6 +174,11 @@ class Judge:
                 self._final(result)
         return tuple(self.results[point.id] for point in audited)
 
+    @property
+    def outlasting(self) -> Mapping[str, Collection[_Name]]:
+        """What the call that is under way at a point leaves there, by id of the point; see :class:`.attribution.Attribution`."""
+        return self._attribution.outlasting
+
     def explain(self, points: Sequence[Point]) -> None:
         """Find out where what was left behind at these points came from, while there is time."""
         rows = [(point, self._named(self.results[point.id])) for point in points]

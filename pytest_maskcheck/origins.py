@@ -10,7 +10,8 @@ Rules:
 2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
 3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
    looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.
-4. A run that is not interrupted can go by points: what is there at each is noted with how it came to be.
+4. A run that is not interrupted can go by points: what is there at each is noted with how it came to be, and whether it is still there
+   when the call ends that is under way.
 
 5. What counts only from its first use on comes from where it was made. What is new after a call that only waited was made by another
    thread, and has no origin.
@@ -23,6 +24,7 @@ of ``with lock:``; their line is that of the last call between two that it tells
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -51,6 +53,8 @@ _WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv
 
 BUDGET = 0.25
 """Seconds of looking after which only every second call is looked at."""
+
+_SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
@@ -98,7 +102,7 @@ class Watch:
     Attributes:
         seen: what is there at the last look.
         places: name, and kind and key -> all places where it came to be in the run.
-        passed_by: see :class:`.runs.Ran`.
+        passed_by, outlasting: see :class:`.runs.Ran`.
     """
 
     names: Names
@@ -109,6 +113,8 @@ class Watch:
     seen: dict[Identity, Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], dict[Frame, None]] = field(default_factory=dict)
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
+    outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    _under_way: dict[int, list[tuple[str, dict[tuple[str, str], set[Identity]]]]] = field(default_factory=dict)
     _asked: list[tuple[Kind, object]] = field(default_factory=list)
     _count: int = 0
     _looked: int = 0
@@ -163,13 +169,32 @@ class Watch:
         if sys.getprofile() != self._event:
             return
         self._count += 1
-        now = self._look(next(frame for frame in stack(sys._getframe()) if not _is_ours(frame)))  # noqa: SLF001
+        frame = next(frame for frame in stack(sys._getframe()) if not _is_ours(frame))  # noqa: SLF001
+        now = self._look(frame)
         found: dict[tuple[str, str], tuple[Sighting, ...]] = {}
+        there: dict[tuple[str, str], set[Identity]] = {}
         kinds = {kind.name: kind for kind, _ in self._asked}
         for leftover in now:
             name = leftover.kind, leftover.key if kinds[leftover.kind].is_named(leftover) else ""
             found[name] = (*found.get(name, ()), self.seen[leftover.identity])
+            there.setdefault(name, set()).add(leftover.identity)
         self.passed_by[point] = found
+        call = self._call_of(frame)
+        if there and not call.f_code.co_flags & _SUSPENDING:
+            self._under_way.setdefault(id(call), []).append((point, there))
+
+    def _call_of(self, frame: FrameType) -> FrameType:
+        """Return the call under way: the function in scope that begins or, out of scope, what was called from scope."""
+        while frame.f_back is not None and not self.in_scope(frame.f_code.co_filename):
+            if self.in_scope(frame.f_back.f_code.co_filename):
+                break
+            frame = frame.f_back
+        return frame
+
+    def _call_ends(self, frame: FrameType) -> None:
+        """Note what was there at points within a call, and still is as it returns."""
+        for point, there in self._under_way.pop(id(frame)):
+            self.outlasting[point] = tuple(name for name, some in there.items() if some <= self.seen.keys())
 
     def _feel(self) -> list[object]:
         return [pulse() for pulse in self._pulses.values()]
@@ -189,12 +214,19 @@ class Watch:
         return seen
 
     def _event(self, frame: FrameType, event: str, called: object) -> None:
+        if _is_ours(
+            frame
+        ):  # such as the list of warning filters, which a kind puts in place of Python's: no call of the test's
+            return
         self._count += 1
         self._waited = event == "c_return" and getattr(called, "__name__", "") in _WAITS and has_other_threads()
-        due = self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
-        if due and not _is_ours(frame):
+        ends = event == "return" and id(frame) in self._under_way
+        due = ends or self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
+        if due:
             # What is new when a function begins was made in the one that calls it.
             self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
+        if ends:
+            self._call_ends(frame)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
         self._lines.forget()

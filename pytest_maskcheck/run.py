@@ -290,7 +290,7 @@ class Runner:
         """Fill in ``raised``, ``leaked`` and ``dropped``, dropping ``error`` on the way."""
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
-            ran.passed_by = watch.passed_by
+            ran.passed_by, ran.outlasting = watch.passed_by, watch.outlasting
         first = self._read(befores)
         if first:
             others = threading.active_count() > 1  # which may be about to close what is theirs

@@ -102,6 +102,7 @@ class Ran(Packed):
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
         passed_by: id of a point that the run went by -> kind and key (``""`` if only the end tells) of what was there -> how each of
             them came to be.
+        outlasting: id of a point that the run went by -> kind and key of what was there, and still is as the call returns that was under way.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
@@ -124,6 +125,7 @@ class Ran(Packed):
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
+    outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Caught | None = None
     lost: tuple[str, ...] = ()
