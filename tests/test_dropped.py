@@ -142,3 +142,37 @@ def test_an_interrupt_at_a_call_does_not_arrive_in_a_finalizer(audits):
     points = [point for point in audit.points if point.kind == "call"]
     lost = {point.id for each in audit.defects for point in each.points}
     assert not lost & {point.id for point in points}
+
+
+FAILING = """
+import io, pytest, socket, threading
+
+LOCK = threading.Lock()
+
+class Source(io.RawIOBase):
+    @property
+    def closed(self):
+        LOCK.acquire()
+        len("x")
+        LOCK.release()
+        return True
+
+@pytest.mark.interrupt_safe
+def test_a_lock():
+    source = Source()
+    del source
+
+@pytest.mark.interrupt_safe
+def test_a_socket():
+    one = socket.socket()
+    del one
+"""
+
+
+def test_what_stays_behind_makes_it_fail(audit):
+    """A lock that such a function holds is lost with the interrupt; a function of a library that is called so is named."""
+    with_lock, with_socket = audit(FAILING).audits
+    failing = {(each.verdict, each.kind) for each in with_lock.failures}
+    assert failing == {(Verdict.LEAK, "lock"), (Verdict.SWALLOWED, "finalizer")}
+    swallowed = [each for each in with_socket.defects if each.verdict is Verdict.SWALLOWED]
+    assert {(each.key, each.fails) for each in swallowed} == {("socket.__repr__", False)}

@@ -414,7 +414,7 @@ def jumps_over(things: list[str]) -> None:
     make, fail = silently(things), partial(len, "x")
     len("x")
     make()
-    if len(things) > 100:
+    if make is None:
         fail()
     len("x")
 
