@@ -77,12 +77,16 @@ class Attribution:
         traced: the kinds of which something can be learned, and whether one that is left blocks others.
         patterns: how things are called whose names differ from run to run.
         late: tells whether there is no time for another run.
+
+    Attributes:
+        outlasting: id of a point -> kind and key of what is there still as the call returns that is under way at the point.
     """
 
     executor: Executor
     traced: Mapping[str, bool]
     patterns: Patterns = field(default_factory=Patterns)
     late: Callable[[], bool] = lambda: False
+    outlasting: dict[str, set[_Name]] = field(default_factory=dict)
     _known: dict[tuple[str, _Identity], Origin | None] = field(default_factory=dict)  # by id of a point
     _acquired: dict[str | _Name, tuple[Frame, ...]] = field(
         default_factory=dict
@@ -119,16 +123,18 @@ class Attribution:
     def _go_by(self, rows: Sequence[tuple[Point, PointResult]]) -> dict[str, _Told]:
         """Make the run that goes by all points; return what was there at each, as far as it says all."""
         points = [point for point, _ in rows if point.first is None and not point.first_use]
-        if len(points) <= _FEW or self.late():
+        if (len(points) <= _FEW and not any(point.cleanup for point in points)) or self.late():
             return {}
         kinds = frozenset(finding.kind for point, result in rows for finding in self._open(point, result))
         passing = tuple(point.id for point in points)
         (ran,) = alone(self.executor, Trace(None, kinds, passing=passing))
         self._acquired |= ran.places
         self._asked |= kinds
+        for point, names in ran.outlasting.items():
+            self.outlasting[point] = {(kind, key and self.patterns.name(kind, key)) for kind, key in names}
         seen = self._clear(ran)
         every = (each for told in seen.values() for several in told.values() for each in several)
-        rough = {sighting.stretch for sighting in every if not sighting.exact}
+        rough = {sighting.stretch for sighting in every if not (sighting.exact or sighting.foreign)}
         for stretch in sorted(rough):
             if self.late():
                 break
@@ -216,7 +222,7 @@ class Attribution:
     def _closely(self, point: Point, name: _Name, sighting: Sighting) -> Sighting | None:
         """Return a sighting of the very call, by more runs if it takes them; ``None`` if they do not show it."""
         for _ in range(_CLOSER):
-            if sighting.exact or self.late():
+            if sighting.exact or sighting.foreign or self.late():
                 break
             (closer,) = alone(self.executor, Trace(point, frozenset({name[0]}), sighting.stretch))
             sighting = self._named_alike({name}, closer.sightings).get(name, sighting)

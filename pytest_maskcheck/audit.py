@@ -29,12 +29,12 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck import fingerprint
+from pytest_maskcheck import catchers, fingerprint
 from pytest_maskcheck.attribution import Attribution
 from pytest_maskcheck.cleanup import package_of
 from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
-from pytest_maskcheck.results import Category, Finding, Origin, PointResult, Verdict
-from pytest_maskcheck.runs import Catch, Inside, Trace, alone
+from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
+from pytest_maskcheck.runs import By, Catch, Inside, Trace, alone
 from pytest_maskcheck.signals import default_action
 
 if TYPE_CHECKING:
@@ -175,6 +175,11 @@ class Judge:
                 self._final(result)
         return tuple(self.results[point.id] for point in audited)
 
+    @property
+    def outlasting(self) -> Mapping[str, Collection[_Name]]:
+        """What the call that is under way at a point leaves there, by id of the point; see :class:`.attribution.Attribution`."""
+        return self._attribution.outlasting
+
     def explain(self, points: Sequence[Point]) -> None:
         """Find out where what was left behind at these points came from, while there is time."""
         rows = [(point, self._named(self.results[point.id])) for point in points]
@@ -250,7 +255,7 @@ class Judge:
     def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
         """Return a result in which the interrupt did not come out with who caught it, from a run that is watched for that."""
         unseen = point.id in self._unseen
-        if point.id in self._catchers or not (unseen or any(map(_may_be_caught, result.findings))):
+        if point.id in self._catchers or not (unseen or any(map(catchers.may_be_caught, result.findings))):
             return result
         ran = alone(self.executor, Catch(point))[0]
         if ran.caught is None:
@@ -259,8 +264,8 @@ class Judge:
         again = self.judge(point, ran)
         if unseen:
             return again
-        others = [finding for finding in result.findings if not _may_be_caught(finding)]
-        caught = [finding for finding in again.findings if finding.kind == _EXCEPTION]
+        others = [finding for finding in result.findings if not catchers.may_be_caught(finding)]
+        caught = [finding for finding in again.findings if finding.kind in {catchers.EXCEPTION, catchers.FINALIZER}]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
 
     def _knows_catcher(self, point: Point, caught: Caught) -> None:
@@ -330,7 +335,7 @@ class Judge:
             seen = {_alike(self._name(finding)) for finding in earlier}
             twice = tuple(finding for finding in map(self._name, failing) if _alike(finding) in seen)
             if twice:
-                twice = _without_lone_finalizer(twice, strict=self.rules.strict)
+                twice = catchers.without_lone_finalizer(twice, strict=self.rules.strict)
                 self._confirmed |= {finding.identity for finding in twice if finding.fails}
                 listed = (finding for finding in again.findings if not finding.fails)
                 return replace(again, findings=(*twice, *listed))
@@ -650,53 +655,19 @@ class Judge:
             return
         due = any(one.raised or (one.raised is None and one.fired and not one.handler) for one in ran.strike.in_turn())
         caught = self._caught(point, ran)
-        if raised is not None and not (ran.lost and not raised.over):
-            if caught is not None and due and not raised.over and (caught.is_tests or not self.rules.may_swallow):
-                yield _swallowed(caught, f"; then the test raised {raised.text}")
+        finalizer = catchers.lost(ran.lost, caught, fails=self.rules.strict or left)
+        if raised is not None and not (finalizer and not raised.over):
+            is_tests = caught is not None and caught.by is By.TEST
+            if caught is not None and due and not raised.over and (is_tests or not self.rules.may_swallow):
+                yield catchers.swallowed(caught, f"; then the test raised {raised.text}")
             elif due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"
-                yield Finding(Verdict.REPLACED, _EXCEPTION, raised.type, detail, package=_raised_inside(point, raised))
-        elif ran.lost:
-            where = ran.lost[0]
-            detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
-            yield Finding(Verdict.SWALLOWED, "finalizer", where, detail, self.rules.strict or left)
+                package = _raised_inside(point, raised)
+                yield Finding(Verdict.REPLACED, catchers.EXCEPTION, raised.type, detail, package=package)
+        elif finalizer is not None:
+            yield finalizer
         elif due and not self.rules.may_swallow:
-            yield _swallowed(caught)
-
-
-_EXCEPTION = "exception"
-"""The kind of findings about what came out of a test."""
-
-
-def _swallowed(caught: Caught | None, then: str = "") -> Finding:
-    """Return the finding that an interrupt did not come out, with who caught it."""
-    if caught is None:
-        detail = "the interrupt was raised but did not come out of the test"
-        return Finding(Verdict.SWALLOWED, _EXCEPTION, "", detail)
-    frame = caught.frame
-    who = "the test itself caught the interrupt" if caught.is_tests else "the interrupt was caught"
-    return Finding(
-        Verdict.SWALLOWED,
-        _EXCEPTION,
-        frame.function,
-        f"{who}, at {frame.path}:{frame.line} in {frame.function}{then}",
-        fails=not caught.is_tests,
-        origin=Origin((), frame),
-        package=caught.package,
-    )
-
-
-def _without_lone_finalizer(findings: tuple[Finding, ...], *, strict: bool) -> tuple[Finding, ...]:
-    """Return confirmed findings; what a finalizer lost fails only with something that stays behind each time."""
-    lost = (Verdict.SWALLOWED, "finalizer")
-    if strict or any(each.fails and (each.verdict, each.kind) != lost for each in findings):
-        return findings
-    return tuple(replace(each, fails=False) for each in findings)
-
-
-def _may_be_caught(finding: Finding) -> bool:
-    """Tell whether who caught the interrupt has a say in a finding."""
-    return finding.kind == _EXCEPTION and finding.verdict in {Verdict.SWALLOWED, Verdict.REPLACED}
+            yield catchers.swallowed(caught)
 
 
 def _raised_inside(point: Point, raised: Raised) -> str:

@@ -3,7 +3,8 @@
 Two sorts of findings are true, and yet not to be cured where they show:
 
 *cleanup*: the interrupt comes in the very call that releases, before it has: ``finally: path.unlink()``, a Python ``__exit__``. No code
-of the caller's closes that gap but a mask around the call. Such a finding fails; it is a class of its own, which can be allowed as
+of the caller's closes that gap but a mask around the call. What an uninterrupted call leaves as it is, is not of that class, nor is what
+is met again behind the line; of things with one name, those of each origin are looked at by themselves. Such a finding fails; it is a class of its own, which can be allowed as
 ``cleanup:*``.
 
 *inside*: code out of scope acquired it, and the interrupt came before that code returned. A Python function can keep what it acquires
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.results import Category, Finding, Point, PointResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pytest_maskcheck.interrupts import Hit
     from pytest_maskcheck.results import Frame
@@ -64,24 +65,40 @@ def _lines(filename: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def sort_out(points: Sequence[Point], results: Iterable[PointResult], *, strict: bool) -> tuple[PointResult, ...]:
+def sort_out(
+    points: Sequence[Point],
+    results: Iterable[PointResult],
+    outlasting: Mapping[str, Collection[tuple[str, str]]],
+    *,
+    strict: bool,
+) -> tuple[PointResult, ...]:
     """Return the results with the category of each finding.
 
     Parameters:
         points: in the order in which they come.
         results: of them.
+        outlasting: id of a point -> kind and key of what is there still when the call returns that is under way.
         strict: what is lost inside of code out of scope fails, too.
     """
     named = {point.id: point for point in points}
     order = {point.id: position for position, point in enumerate(points)}
-    last: dict[object, int] = {}  # where each finding is met for the last time
+    last: dict[object, dict[Frame | None, int]] = {}  # where each finding, of each origin, is met for the last time
     results = tuple(results)
     for result in results:
         point = named[result.point]
         for finding in result.findings:
             if not point.first:
-                key = (finding.identity, point.signal)
-                last[key] = max(last.get(key, 0), order[point.id])
+                origins = last.setdefault((finding.identity, point.signal), {})
+                place = _place(finding)
+                origins[place] = max(origins.get(place, 0), order[point.id])
+
+    def releases(point: Point, finding: Finding) -> bool:
+        """Tell whether the call would have undone it: it is not there any more when that has returned, nor behind the line."""
+        if not {(finding.kind, finding.key), (finding.kind, "")}.isdisjoint(outlasting.get(point.id, ())):
+            return False
+        origins, place = last[finding.identity, point.signal], _place(finding)
+        latest = points[max(at for other, at in origins.items() if None in {place, other} or other == place)]
+        return (latest.path, latest.line) == (point.path, point.line)
 
     def sorted_out(result: PointResult, finding: Finding) -> Finding:
         point = named[result.point]
@@ -89,15 +106,17 @@ def sort_out(points: Sequence[Point], results: Iterable[PointResult], *, strict:
             return finding
         if package := finding.package or _lost_inside(point, finding):
             return replace(finding, category=Category.INSIDE, package=package, fails=finding.fails and strict)
-        latest = points[last[finding.identity, point.signal]]
-        releases = (latest.path, latest.line) == (point.path, point.line)  # it is not there when the line is done
-        if point.cleanup and releases and finding.verdict in _LASTING:
+        if point.cleanup and finding.verdict in _LASTING and releases(point, finding):
             return replace(finding, category=Category.CLEANUP)
         return finding
 
     return tuple(
         replace(result, findings=tuple(sorted_out(result, each) for each in result.findings)) for result in results
     )
+
+
+def _place(finding: Finding) -> Frame | None:
+    return finding.origin.place if finding.origin is not None else None
 
 
 def _lost_inside(point: Point, finding: Finding) -> str:

@@ -53,7 +53,7 @@ from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
-from pytest_maskcheck.runs import Caught, Ran
+from pytest_maskcheck.runs import By, Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import own_time, their_time
 from pytest_maskcheck.unpatched import signal, threading, time
@@ -198,7 +198,7 @@ class Runner:
         if broke:
             raise broke[0]
         if catching is not None and not ran.strike.withdrawn:  # else it never came
-            ran.caught = self._caught(catching)
+            ran.caught = self._caught(ran, catching)
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
@@ -272,21 +272,25 @@ class Runner:
                     together.finish(befores, listening=True)
                     ran.lost_in = self._outside_of(finalizers)
 
-    def _caught(self, catching: Catching) -> Caught | None:
+    def _caught(self, ran: Ran, catching: Catching) -> Caught | None:
         """Return who caught the interrupt, if it was caught."""
         handling = catching.catcher()
         if handling is None:
-            return None
+            dropped = catching.dropped() if not ran.lost and ran.raised is None else None
+            if dropped is None:
+                return None
+            frame = self.names.frame(dropped.code, dropped.line)
+            return Caught(frame, by=By.FINALIZER if dropped.finalizing else By.C)
         code, line = handling.code, handling.line
         in_scope = self.in_scope(code.co_filename)
         if is_expecting(handling.module) or (not in_scope and is_expecting(handling.home)):
             frame = self.names.frame(*(handling.site or (code, line)))
-            return Caught(self.names.frame(code, line) if in_scope else frame, is_tests=True)
+            return Caught(self.names.frame(code, line) if in_scope else frame, by=By.TEST)
         # The ``with`` of a test is its own; an ``__exit__`` in scope that decides there is code under test.
         mine = id(code) in self.own or code is catching.outermost
         mine = mine and not (handling.file and self.in_scope(handling.file))
         frame = self.names.frame(code, line)
-        return Caught(frame, is_tests=mine, package="" if in_scope else package_of(frame))
+        return Caught(frame, by=By.TEST if mine else By.CODE, package="" if in_scope else package_of(frame))
 
     def _outside_of(self, codes: list[CodeType]) -> Frame | None:
         """Return the beginning of the first of these functions if none is in scope."""
@@ -320,7 +324,7 @@ class Runner:
         befores = end.befores
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
-            ran.passed_by = watch.passed_by
+            ran.passed_by, ran.outlasting = watch.passed_by, watch.outlasting
         first = self._read(befores)
         if first:
             others = threading.active_count() > 1  # which may be about to close what is theirs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pytest_maskcheck.results import Packed
@@ -62,18 +63,28 @@ Request: TypeAlias = "Point | Trace | Inside | Catch | None"
 """What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
 
 
+class By(StrEnum):
+    """Who caught an interrupt."""
+
+    TEST = "the test itself, or a tool such as pytest.raises"
+    CODE = "the code under test"
+    FINALIZER = "code in C that ended an object, and had called a Python function"
+    C = "other code in C that had called a Python function"
+
+
 @dataclass(frozen=True, slots=True)
 class Caught(Packed):
     """Who caught an interrupt that did not come out.
 
     Parameters:
-        frame: the line of the ``except`` clause, the ``with`` or the ``finally``; where a test tool did it, the line that used it.
-        is_tests: the test itself did, or a tool such as ``pytest.raises``, and not the code under test.
+        frame: the line of the ``except`` clause, the ``with`` or the ``finally``; where a test tool did it, the line that used it;
+            where code in C did it, the function that this had called.
+        by: who did.
         package: of code out of scope, the package or module; else ``""``.
     """
 
     frame: Frame
-    is_tests: bool = False
+    by: By = By.CODE
     package: str = ""
 
 
@@ -91,6 +102,7 @@ class Ran(Packed):
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
         passed_by: id of a point that the run went by -> kind and key (``""`` if only the end tells) of what was there -> how each of
             them came to be.
+        outlasting: id of a point that the run went by -> kind and key of what was there, and still is as the call returns that was under way.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
@@ -114,6 +126,7 @@ class Ran(Packed):
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
+    outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Caught | None = None
     lost: tuple[str, ...] = ()

@@ -516,7 +516,8 @@ class Work:
     def _sort_out(judge: Judge, shown: Sequence[Point], tell: Tell) -> None:
         """Say whose each finding is, now that all of them are known."""
         audited = [point for point in shown if point.id in judge.results]
-        results = cleanup.sort_out(audited, [judge.results[point.id] for point in audited], strict=judge.rules.strict)
+        found = [judge.results[point.id] for point in audited]
+        results = cleanup.sort_out(audited, found, judge.outlasting, strict=judge.rules.strict)
         for result in results:
             kept = tuple(finding for finding in result.findings if not judge.allows_cleanup(result.point, finding))
             if kept != judge.results[result.point].findings:

@@ -32,6 +32,7 @@ LAYERS = (
     "auditor",
     "audit",
     "attribution",
+    "catchers",
     "run",
     "first_use",
     "runs",

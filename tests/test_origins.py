@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from pytest_maskcheck import origins
+from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.origins import Watch
 from pytest_maskcheck.points import Names
 from pytest_maskcheck.resources import Kind, Leftover
-from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results import Audit, Category
 
 PREAMBLE = """
 import os, pytest, select, signal, socket, subprocess, threading
@@ -399,6 +402,111 @@ def test_what_went_and_came_again_has_its_last_origin(watched):
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == twice.__code__.co_firstlineno + 3
     assert [frame.line - twice.__code__.co_firstlineno for frame in watch.places["counted", "x"]] == [1, 3]
+
+
+def silently(things: list[str]) -> partial[None]:
+    """Return what appends to a list, unseen: a type in C that calls C."""
+    return partial(things.append, "x")
+
+
+def jumps_over(things: list[str]) -> None:
+    """Make something by a call that is not told of, before a branch that is not taken."""
+    make, fail = silently(things), partial(len, "x")
+    len("x")
+    make()
+    if make is None:
+        fail()
+    len("x")
+
+
+def takes_one_branch(things: list[str]) -> None:
+    """Make something in one of two branches, by a call that is not told of."""
+    make = silently(things)
+    len("x")
+    if not things:
+        make()
+    else:
+        make()
+    len("x")
+
+
+EXECUTOR = """
+import threading, pytest
+from concurrent.futures import ThreadPoolExecutor
+
+KEPT = {}
+
+class Scheduler:
+    def __init__(self):
+        self.pool = ThreadPoolExecutor(1)  # origin
+        KEPT["pool"] = self.pool
+        self.ran = threading.Event()
+
+    def main(self):
+        self.pool.submit(self.ran.set)
+
+@pytest.mark.interrupt_safe
+def test_it():
+    scheduler = Scheduler()
+    thread = threading.Thread(target=scheduler.main)
+    thread.start()
+    assert scheduler.ran.wait(5)
+    thread.join()
+    len("x")
+    scheduler.pool.shutdown()
+"""
+
+
+def test_an_executor_comes_from_where_it_was_made(audit):
+    """Though it has a thread, and so counts, only once another thread has submitted something."""
+    audited = audit(EXECUTOR).audit
+    lines = Path(audited.points[0].file).read_text(encoding="utf-8").splitlines()
+    (made,) = [number for number, text in enumerate(lines, 1) if text.endswith("# origin")]
+    defects = [each for each in audited.failures if each.kind == "executor"]
+    assert {each.origin and each.origin.place.line for each in defects} == {made}
+    assert {each.category for each in defects} == {Category.OWN}
+
+
+def waits_for_another(things: list[str]) -> None:
+    """Wait for a thread that makes something."""
+    begins, made, ends = (threading.Lock() for _ in range(3))
+    for lock in (begins, made, ends):
+        lock.acquire()
+
+    def make() -> None:
+        begins.acquire()
+        things.append("x")
+        made.release()
+        ends.acquire()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    begins.release()
+    made.acquire()
+    ends.release()
+    thread.join()
+
+
+def test_what_another_thread_made_has_no_origin(watched):
+    """The main thread waited when it came to be, and may be anywhere."""
+    watch, _ = watched(waits_for_another)
+    assert not any(sighting.exact for sighting in watch.seen.values())
+    assert not watch.places
+
+
+def test_what_was_jumped_over_made_nothing(watched):
+    """Where a call is not told of, its line is one that ran."""
+    watch, _ = watched(jumps_over)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == jumps_over.__code__.co_firstlineno + 4
+
+
+@pytest.mark.skipif(not facts.HAS_MONITORING, reason="which lines ran is not known")
+def test_the_branch_that_was_taken_made_it(watched):
+    """Others that could have are not named."""
+    watch, _ = watched(takes_one_branch)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == takes_one_branch.__code__.co_firstlineno + 5
 
 
 def test_a_watch_ends_and_leaves_no_profile_function(watched):

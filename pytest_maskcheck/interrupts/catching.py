@@ -21,8 +21,9 @@ Rules:
 2. Of several handlers that are at work, one within the other (a ``with`` whose ``__exit__`` runs the ``except`` of a generator), the
    innermost in scope counts, else the innermost.
 
-What does not work: C code that drops an exception, such as callbacks of ``sqlite3``, is no handler. An exception that is stored and
-raised again elsewhere is a new one to whoever catches it then.
+Where no handler caught it, and the frame that had called the one it left last went on, C code dropped it: see ``dropping.py``.
+
+What does not work: an exception that is stored and raised again elsewhere is a new one to whoever catches it then.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.base import OUTERMOST, Strike, caller_frame, line_of, stack
+from pytest_maskcheck.interrupts.dropping import Dropped, is_finalizing
 from pytest_maskcheck.interrupts.excursions import is_ours
 from pytest_maskcheck.unpatched import threading
 
@@ -125,6 +127,7 @@ class Catching:
         self._counts = counts
         self._in_scope = in_scope
         self._handling: list[Handling] = []
+        self._left: Dropped | None = None
 
     def begins(self, frame: FrameType | None) -> None:
         """Take the frame in which the interrupt lands."""
@@ -180,6 +183,9 @@ class Catching:
     def left(self, frame: FrameType) -> None:
         """Note that the interrupt left a frame: no handler in it caught it, nor any that had ended before."""
         self._forget(frame)
+        code = frame.f_code
+        if not is_ours(code.co_filename):
+            self._left = Dropped(code, line_of(code, frame.f_lasti), is_finalizing(frame))
 
     def _forget(self, frame: FrameType) -> None:
         """Forget handlers in frames that do not run any more, and in ``frame``."""
@@ -192,6 +198,10 @@ class Catching:
         within = [each for each in self._handling if self._in_scope(each.code.co_filename)]
         handling = within or self._handling
         return handling[-1] if handling else None
+
+    def dropped(self) -> Dropped | None:
+        """Return the function out of which the interrupt went into code in C, once a run is over out of which it did not come."""
+        return None if self._handling else self._left
 
 
 class MonitoredCatching:

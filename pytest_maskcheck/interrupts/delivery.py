@@ -129,8 +129,13 @@ class Delivery:
         if self.held is not None:
             self.held(frame)
 
-    def pending(self, frame: FrameType) -> Pending:
-        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real."""
+    def pending(self, frame: FrameType, home: FrameType | None = None) -> Pending:
+        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real.
+
+        Parameters:
+            frame: where the event came.
+            home: where the signal is to arrive, and not in finalizers that run as ``frame`` ends.
+        """
         strike = self.strike
         handler = self._look()
         if handler == signal.SIG_DFL:
@@ -152,9 +157,10 @@ class Delivery:
         if wakeup_descriptor() != NONE:
             expire(strike.signum)
             return Trip(strike.signum)
-        if own and self._begin is None and not expires(strike.signum):
+        if own and self._begin is None and home is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
+        self._stand_in.home = id(home) if home is not None else 0
         self._stand_in.__enter__()
         return self._stand_in.trip
 
@@ -236,7 +242,8 @@ def deliver(
     if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
         delivery.at_once(frame, before=late)
         return None
-    return delivery.pending(frame)
+    returns = trigger.event == "PY_RETURN" and trigger.callee is not None and trigger.since is None
+    return delivery.pending(frame, place if returns else None)
 
 
 def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> object:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _thread
 from typing import TYPE_CHECKING, Self
 
-from pytest_maskcheck.interrupts.base import EngineUnavailableError
+from pytest_maskcheck.interrupts.base import EngineUnavailableError, stack
 from pytest_maskcheck.unpatched import signal
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Probe:
     def __init__(self, heard: Callable[[FrameType], object], avoid: Collection[int] = ()) -> None:
         """Choose the signal."""
         self.trip = Trip(_spare(avoid))
+        self.home = 0
+        """The frame, by ``id``, in which it is to arrive: in what runs on top of that, such as finalizers, it is left pending again."""
         self._heard = heard
         self._before: object = signal.SIG_DFL
 
@@ -59,9 +61,13 @@ class Probe:
         """Restore the default action, which the spare signal had, or that it is ignored."""
         signal.signal(self.trip, self._before)  # type: ignore[arg-type]
 
-    def _handle(self, _: int, frame: FrameType | None) -> None:
-        if frame is not None:
-            self._heard(frame)
+    def _handle(self, _: int, frame: FrameType | None) -> object:
+        if frame is None:
+            return None
+        if self.home and any(id(running) == self.home for running in stack(frame.f_back)):
+            return self.trip.now  # the last act: no checkpoint comes before that of the frame
+        self._heard(frame)
+        return None
 
     _handle.__unmasked__ = True  # type: ignore[attr-defined]  # masks under audit leave it alone
 

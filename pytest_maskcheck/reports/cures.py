@@ -66,8 +66,12 @@ _BY_VERDICT = {
     Verdict.INTERPRETER: "no Python code can avoid this on this interpreter; masking signals around the block can",
 }
 _FINALIZER = (
-    "an interrupt that arrives in `__del__` or in a weakref or gc callback is lost: release with `with` or `close()` instead, "
+    "an interrupt that arrives in `__del__`, in a weakref or gc callback or in what a finalizer in C calls is lost: release with `with` or `close()` instead, "
     "or mask signals where the last reference goes"
+)
+_IN_C = (
+    "no `except` caught it, but code in C that calls Python: mask signals around the call that leads there, with `with mask():` of "
+    "pytest_maskcheck.masking, so that the interrupt comes after it"
 )
 _EXPECTED = (
     "none, if the test is meant to catch it; what the code under test does with an interrupt is seen up to there"
@@ -107,6 +111,8 @@ def _of_swallowed(defect: Defect) -> str:
         return f"none, if {package} is meant to catch it, as what runs commands is; else it is audited with include={package}"
     if defect.kind == "finalizer":
         return _FINALIZER
+    if defect.key and defect.origin is None:
+        return _IN_C
     return _BY_VERDICT[defect.verdict] if defect.fails else _EXPECTED
 
 

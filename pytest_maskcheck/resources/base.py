@@ -128,6 +128,10 @@ class Kind(ABC):
     def compare(self, before: object) -> list[Leftover]:
         """Return what is there now and was not in ``before``. May be called several times."""
 
+    def unused(self, before: object) -> Collection[Identity]:  # noqa: ARG002  (most count as soon as they are made)
+        """Return the identities of what was made since and may count later, on its first use, in whatever thread that is."""
+        return ()
+
     def describe(self, leftover: Leftover) -> Leftover:
         """Return ``leftover`` under the best name that can be found; asked once, after the last reading. May be slow."""
         return leftover

@@ -22,6 +22,7 @@ class Executors(Objects):
 
     name = "executor"
     owns = True
+    counts_later = True
     family = Family(
         "concurrent.futures.thread:ThreadPoolExecutor",  # and in 3.14 the one for interpreters
         "concurrent.futures.process:ProcessPoolExecutor",
@@ -88,6 +89,7 @@ class Managers(Objects):
 
     name = "manager"
     owns = True
+    counts_later = True
     family = Family("multiprocessing.managers:BaseManager")
 
     def is_open(self, thing: Any) -> bool:

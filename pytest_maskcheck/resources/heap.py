@@ -321,10 +321,16 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
 
 
 def is_ours(holder: object) -> bool:
-    """Tell whether ``holder`` is a frame of this package, which looks at the thing, or what it found."""
-    return holder is at_once or (
-        type(holder) is types.FrameType and text_of(holder.f_globals.get("__package__")).startswith(_PACKAGE)
-    )
+    """Tell whether ``holder`` is a frame or function of this package, which looks at the thing, or what it found."""
+    if holder is at_once:
+        return True
+    if type(holder) is types.FrameType:
+        names = holder.f_globals
+    elif type(holder) is types.FunctionType:
+        names = holder.__globals__
+    else:
+        return False
+    return text_of(names.get("__package__")).startswith(_PACKAGE)
 
 
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
@@ -376,10 +382,11 @@ def _cell_names(cell: object, thing: object) -> list[str]:
             continue
         frame = frame_of(holder)
         if frame is not None:
-            names += variables(frame, thing)
+            # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in a frame of ours as well.
+            names += [] if is_ours(frame) else variables(frame, thing)
         elif type(holder) is tuple:
             for function in gc.get_referrers(holder):
-                if type(function) is types.FunctionType and function.__closure__ is holder:
+                if type(function) is types.FunctionType and function.__closure__ is holder and not is_ours(function):
                     names.append(function.__code__.co_freevars[holder.index(cell)])
     return names
 

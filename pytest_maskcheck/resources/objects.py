@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from pytest_maskcheck.resources.base import Kind, Leftover
+from pytest_maskcheck.resources.base import Identity, Kind, Leftover
 from pytest_maskcheck.resources.heap import Family, made
 from pytest_maskcheck.untrusted import attempt, name_of
 
@@ -28,6 +28,9 @@ class Objects(Kind):
 
     family: ClassVar[Family | None] = None
     """The types, with all that are derived of them; or else ``types`` says which."""
+
+    counts_later: ClassVar[bool] = False
+    """True if an object has nothing to close until it is used for the first time (executors)."""
 
     def types(self) -> Collection[type]:
         """Return the exact types; asked anew each time, and so to be cheap."""
@@ -72,6 +75,12 @@ class Objects(Kind):
     def _new(self, things: Collection[object], before: object) -> list[object]:
         known = cast("_Known", before)
         return [thing for thing in things if self.is_open(thing) and not _is_known(thing, known)]
+
+    def unused(self, before: object) -> Collection[Identity]:
+        if not self.counts_later:
+            return ()
+        known = cast("_Known", before)
+        return [(self.name, id(thing)) for thing in self._made() if not _is_known(thing, known)]
 
     def descriptors(self, thing: Any) -> Iterable[Any]:  # noqa: ARG002  (most have none that can be asked for)
         """Return what has a descriptor of ``thing``, or is one. May raise."""

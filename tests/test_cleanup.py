@@ -1,0 +1,90 @@
+"""Of what is lost in a call of clean-up code, only what that very call would have undone is of the class ``cleanup``."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck.results import Audit, Category
+
+PREAMBLE = """
+import pytest, time, warnings
+
+CLOCK = time.time
+
+def replaced():
+    return CLOCK()
+"""
+
+PROGRAMS = {
+    "restored_behind_it": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            time.time = replaced
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                len("x")
+            time.time = CLOCK
+            len("x")
+        """,
+    "restored_by_it": """
+        class Patch:
+            def __enter__(self):
+                time.time = replaced
+
+            def __exit__(self, *_):
+                time.time = CLOCK
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with Patch():
+                len("x")
+            len("x")
+        """,
+    "restored_by_one_and_again_by_another": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                len("x")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                len("x")
+            len("x")
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def audits(audit_together) -> dict[str, Audit]:
+    """The audits of all programs."""
+    return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
+
+
+def _lost(audit: Audit, category: Category) -> set[tuple[str, str]]:
+    return {(each.kind, each.key) for each in audit.failures if each.category is category}
+
+
+def test_what_is_restored_behind_the_call_is_the_codes_own(audits):
+    """The call of ``__exit__`` restores the warning filters, and is the last point before the rest is restored."""
+    audit = audits["restored_behind_it"]
+    own, cleanup = _lost(audit, Category.OWN), _lost(audit, Category.CLEANUP)
+    assert any(key == "time.time" for _, key in own)
+    assert not any(key == "time.time" for _, key in cleanup)
+    assert {kind for kind, _ in cleanup} == {"warnings"}
+
+
+def test_what_the_call_restores_is_of_the_class(audits):
+    """It is lost where ``__exit__`` begins, before its only statement."""
+    assert any(key == "time.time" for _, key in _lost(audits["restored_by_it"], Category.CLEANUP))
+
+
+def test_what_is_changed_again_later_is_told_by_its_origin(audits):
+    """Each of two equal calls of ``__exit__`` restores what was changed on its own line."""
+    defects = [
+        each
+        for each in audits["restored_by_one_and_again_by_another"].failures
+        if each.kind == "warnings" and each.category is Category.CLEANUP
+    ]
+    assert len({each.origin and each.origin.place.line for each in defects}) == 2
