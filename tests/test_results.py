@@ -58,7 +58,7 @@ def test_json_gives_back_the_same_audit() -> None:
 
 def test_another_schema_is_refused_in_one_sentence() -> None:
     """A reader must not guess."""
-    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 5"):
+    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 6"):
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
 

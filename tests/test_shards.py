@@ -268,9 +268,9 @@ TEXTS = {
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
-    "schema as text": (START + '"5"}', "0.json has the result schema '5', and this version reads schema 5; "),
-    "schema as float": (START + "5.0}", "0.json has the result schema 5.0, and this version reads schema 5; "),
-    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 5; "),
+    "schema as text": (START + '"6"}', "0.json has the result schema '6', and this version reads schema 6; "),
+    "schema as float": (START + "6.0}", "0.json has the result schema 6.0, and this version reads schema 6; "),
+    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 6; "),
     "shard": (
         START.replace('""', '"3/2"') + "5}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
@@ -283,10 +283,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 5; make and merge all reports with one version of ",
+        "0.json has the result schema 3, and this version reads schema 6; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 5, "shard": "", "audits": [{"schema": 5}]}',
+        '{"tool": "pytest-maskcheck", "schema": 6, "shard": "", "audits": [{"schema": 6}]}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }
