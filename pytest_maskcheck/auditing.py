@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import all_blocked, collect_garbage, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.stopwatch import Page
-from pytest_maskcheck.unpatched import keep, os, signal, threading, time, unpatched
+from pytest_maskcheck.unpatched import keep, os, shutil, signal, threading, time, unpatched
 from pytest_maskcheck.work import Order, Work, outline
 
 if TYPE_CHECKING:

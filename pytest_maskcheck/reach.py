@@ -23,7 +23,7 @@ from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck import distribution
 from pytest_maskcheck.plain import brief, described, quoted
-from pytest_maskcheck.unpatched import builtin_open, os, unpatched
+from pytest_maskcheck.unpatched import io, os, unpatched
 from pytest_maskcheck.untrusted import read
 
 if TYPE_CHECKING:
@@ -452,7 +452,7 @@ def _statement(statements: list[int], line: int) -> int:
 
 
 def _comments(path: str) -> list[int]:
-    with suppress(OSError), builtin_open(path, encoding="utf-8", errors="replace") as source:
+    with suppress(OSError), io.open(path, encoding="utf-8", errors="replace") as source:
         return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
     return []
 
@@ -577,7 +577,7 @@ def _config_file(root: str) -> str | bool:
     for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml"):
         path = os.path.join(root, name)
         if os.path.isfile(path):
-            with open(path, encoding="utf-8", errors="replace") as text:
+            with io.open(path, encoding="utf-8", errors="replace") as text:
                 if name == ".coveragerc" or re.search(r"^\[(tool\.)?coverage[:.\]]", text.read(), re.MULTILINE):
                     return path
     return False

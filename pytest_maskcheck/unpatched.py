@@ -3,8 +3,9 @@
 ``from pytest_maskcheck.unpatched import os, time`` gives a copy of each module's namespace. A test that replaces
 ``time.monotonic`` or ``os.kill`` changes the module, and the audit goes on with the function that it replaced.
 
-Why not ``from time import monotonic``? freezegun looks through all modules and replaces such names, too. It does not look
-into an object that a module holds.
+Why not ``from time import monotonic`` or ``import io``? freezegun and pyfakefs look through all modules and replace such names, too,
+those of modules as well as those of functions. They do not look into an object that a module holds. ``tests/test_unpatched.py`` fails
+where a module of ours holds such a name.
 
 Rules:
 
@@ -15,11 +16,14 @@ Rules:
    ``time.time``, ``time.monotonic`` and ``time.clock_gettime`` do, wherever they are kept. On Linux both clocks are the same one,
    for all processes.
 
-What does not work: functions of these modules that are written in Python look up others in the real module
-(``os.makedirs`` calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``), and so does the rest of the standard library,
-and pytest. Where the audit calls such code between runs, it puts the functions back as long as that takes (:func:`unpatched`);
+3. ``os.path``, ``shutil`` and ``tempfile`` call ``os`` and each other at every turn: they are executed once more, with these copies. Where
+   temporary files are made (``tempfile.tempdir``) is shared with the real module.
+
+What does not work: functions of the other modules that are written in Python look up others in the real module
+(``os.makedirs`` calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``), as methods of ``pathlib.Path`` do, and so does the
+rest of the standard library, and pytest. Where the audit calls such code between runs, it puts the functions back as long as that takes (:func:`unpatched`);
 the code of the test finds what it left. A process that is forked meanwhile would keep them: none is.
-Builtins other than ``open`` are not bound: pytest itself does not survive a replaced ``len``. What was replaced before
+Builtins are not bound (``io.open`` is ``open``): pytest itself does not survive a replaced ``len``. What was replaced before
 this module is imported (pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
 given) is seen as replaced.
 """
@@ -31,19 +35,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import gc as gc  # noqa: PLC0414  (offered to others)
+    import fcntl as fcntl  # noqa: PLC0414  (offered to others)
+    import gc as gc  # noqa: PLC0414
+    import io as io  # noqa: PLC0414
     import os as os  # noqa: PLC0414
+    import pathlib as pathlib  # noqa: PLC0414
     import select as select  # noqa: PLC0414
+    import shutil as shutil  # noqa: PLC0414
     import signal as signal  # noqa: PLC0414
+    import tempfile as tempfile  # noqa: PLC0414
     import threading as threading  # noqa: PLC0414
     import time as time  # noqa: PLC0414
     from collections.abc import Callable, Iterator
-
-    builtin_open = open
 else:
     from importlib import import_module
     from importlib.util import find_spec, module_from_spec
-    from io import open as builtin_open  # noqa: F401
     from types import ModuleType, SimpleNamespace
 
     def _as_it_is(name: str) -> SimpleNamespace:
@@ -51,7 +57,9 @@ else:
         kept = getattr(sys.modules.get("gevent.monkey"), "saved", {})
         return SimpleNamespace(**{**vars(import_module(name)), **kept.get(name, {})})
 
-    gc, os, select, signal, threading, time = map(_as_it_is, ("gc", "os", "select", "signal", "threading", "time"))
+    gc, io, os, pathlib = map(_as_it_is, ("gc", "io", "os", "pathlib"))
+    select, signal, threading, time = map(_as_it_is, ("select", "signal", "threading", "time"))
+    fcntl = _as_it_is("fcntl") if find_spec("fcntl") else SimpleNamespace()  # Windows has none
 
     def _anew(name: str) -> ModuleType:
         module = module_from_spec(find_spec(name))
@@ -64,6 +72,17 @@ else:
     vars(os.path).update(
         {name: getattr(_anew("genericpath"), name) for name in ("exists", "isdir", "isfile", "getsize")}
     )
+
+    shutil = SimpleNamespace(**vars(_anew("shutil")))
+    _tempfile = _anew("tempfile")
+    vars(_tempfile).update(_io=io, _os=os, _shutil=shutil)
+
+    def _where(usual: Callable[[], str] = _tempfile.gettempdir) -> str:
+        return getattr(sys.modules.get("tempfile"), "tempdir", None) or usual()
+
+    _tempfile.gettempdir = _where
+    tempfile = SimpleNamespace(**vars(_tempfile))
+    del _tempfile
 
     def _wherever(find: Callable[..., str]) -> Callable[..., str]:
         """Let a function leave a relative name as it is where the working directory was removed."""
@@ -78,6 +97,8 @@ else:
 
     os.path.abspath, os.path.realpath = map(_wherever, (os.path.abspath, os.path.realpath))
 
+HAS_FCNTL = hasattr(fcntl, "lockf")
+"""Whether this system locks files as POSIX has it."""
 
 _kept: dict[str, dict[str, object]] = {}
 """Modules -> their functions and classes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import stat
+
+from pytest_maskcheck.unpatched import io, os
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """A named pipe is opened at once: with it, there is nothing to read, or an error, where no other process has it open."""
@@ -22,7 +23,7 @@ def read(path: str) -> bytes:
         raise OSError(f"{path} is no file")
     if _NO_WAIT:
         os.set_blocking(descriptor, True)
-    with open(descriptor, "rb") as file:
+    with io.open(descriptor, "rb") as file:
         return file.read()
 
 
@@ -35,5 +36,5 @@ def write(path: str, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_WAIT | getattr(os, "O_BINARY", 0), 0o666)
     if _NO_WAIT:
         os.set_blocking(descriptor, True)
-    with open(descriptor, "wb") as file:
+    with io.open(descriptor, "wb") as file:
         file.write(data)

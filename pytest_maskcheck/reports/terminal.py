@@ -6,11 +6,11 @@ import linecache
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.results import Category, Verdict, count, lines_of, spans, united, used_in_any
+from pytest_maskcheck.unpatched import pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -358,7 +358,7 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
 
 def _is_support(path: str) -> bool:
     """Tell whether a file belongs to tests, by its name."""
-    *folders, name = PurePath(path).parts
+    *folders, name = pathlib.PurePath(path).parts
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
