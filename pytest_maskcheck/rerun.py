@@ -33,7 +33,6 @@ import linecache
 import logging
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -51,7 +50,7 @@ from _pytest.unraisableexception import unraisable_exceptions
 
 from pytest_maskcheck.generated_examples import same_examples
 from pytest_maskcheck.raised import drop
-from pytest_maskcheck.unpatched import io, os, pathlib, shutil, unpatched
+from pytest_maskcheck.unpatched import io, os, pathlib, shutil, tempfile, unpatched
 from pytest_maskcheck.untrusted import last_line
 
 try:

@@ -193,7 +193,7 @@ class Runner:
         except Exception as error:
             if self.here or not ran.strike.fired:
                 raise
-            ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
+            ran.trouble = f"pytest failed: {last_line(error)}{self._raised_at(error)}"  # on what the interrupt left, such as a patched ``os``
         if broke:
             raise broke[0]
         if catching is not None and not ran.strike.withdrawn:  # else it never came
@@ -396,6 +396,14 @@ class Runner:
         told = self._told_with(dropped, described.values())
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
         ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
+
+    def _raised_at(self, error: BaseException) -> str:
+        """Return in words where an exception was raised."""
+        entries = entries_of(error)
+        if not entries:
+            return ""
+        frame = self.names.frame(entries[-1].code, entries[-1].line)
+        return f", at {frame.path}:{frame.line} in {frame.function}"
 
     def _described(
         self, ran: Ran, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None

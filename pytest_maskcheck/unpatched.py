@@ -100,6 +100,12 @@ else:
 HAS_FCNTL = hasattr(fcntl, "lockf")
 """Whether this system locks files as POSIX has it."""
 
+
+def state_of(name: str) -> dict[str, Any]:
+    """Return the namespace of a real module, for what is to be read or set there, such as ``tempfile.tempdir``."""
+    return vars(sys.modules[name])
+
+
 _kept: dict[str, dict[str, object]] = {}
 """Modules -> their functions and classes."""
 

@@ -33,9 +33,12 @@ class ContextVariables(State[contextvars.Context]):
         for variable in {**dict.fromkeys(before), **dict.fromkeys(now)}:
             old, new = before.get(variable, _MISSING), now.get(variable, _MISSING)
             if variable.name != _DECIMAL and not (old is new or same(old, new)):
-                change = "has no value any more" if new is _MISSING else f"is set to a value of type {_type(new)}"
+                change = (
+                    "has no value any more" if new is _MISSING else f"is set to a value of type {described(type(new))}"
+                )
                 detail = f"the context variable {variable.name} {change}"
-                yield self.altered(variable.name, f"{detail} (before: {_type(old)})", variable, old)
+                former = "no value" if old is _MISSING else described(type(old))
+                yield self.altered(variable.name, f"{detail} (before: {former})", variable, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
         if value is _MISSING:
@@ -50,10 +53,6 @@ class ContextVariables(State[contextvars.Context]):
             yield
         finally:
             _CANARY.reset(token)
-
-
-def _type(value: object) -> str:
-    return "none" if value is _MISSING else described(type(value))
 
 
 _PARTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
