@@ -23,7 +23,7 @@ from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck import distribution
 from pytest_maskcheck.plain import brief, described, quoted
-from pytest_maskcheck.unpatched import io, os, unpatched
+from pytest_maskcheck.unpatched import io, keep, os, unpatched
 from pytest_maskcheck.untrusted import read
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
     from pytest_maskcheck.distribution import Installed
+
+# coverage.py, and what it reads sources with.
+keep("importlib._bootstrap_external", "inspect", "linecache", "tokenize", "traceback")
+keep(*(name for name in sys.modules if name.partition(".")[0] == "coverage"))
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that takes a line, or the block that it heads, out of the audit."""
@@ -263,13 +267,13 @@ class Reach:
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
-        with _somewhere(self._root):
+        with _somewhere(self._root), unpatched():  # it reads sources
             measurement.start()
         try:
             yield
         finally:
             measurement.stop()
-            with _somewhere(self._root), _closing_data(measurement):
+            with _somewhere(self._root), unpatched(), _closing_data(measurement):
                 data = measurement.get_data()
                 self._lines = {
                     path: set(data.lines(path) or ()) for path in data.measured_files() if self._matches(path, own)

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 else:
     from importlib import import_module
     from importlib.util import find_spec, module_from_spec
-    from types import ModuleType, SimpleNamespace
+    from types import SimpleNamespace
 
     def _as_it_is(name: str) -> SimpleNamespace:
         # ``python -m gevent.monkey pytest`` patches before anybody else is there, and keeps what it replaced.
@@ -106,28 +107,45 @@ def state_of(name: str) -> dict[str, Any]:
     return vars(sys.modules[name])
 
 
+_modules: dict[str, ModuleType] = {}
+"""Those that were there, by name: pyfakefs puts others into ``sys.modules``."""
+
 _kept: dict[str, dict[str, object]] = {}
-"""Modules -> their functions and classes."""
+"""Modules -> their functions and classes, and the modules that they know."""
 
 
 def keep(*names: str) -> None:
-    """Remember the functions and classes of further modules, for :func:`unpatched`."""
+    """Remember what further modules have by name, functions, classes and modules, for :func:`unpatched`."""
     for name in names:
         if name not in _kept:
-            _kept[name] = {key: value for key, value in vars(sys.modules[name]).items() if callable(value)}
+            _modules[name] = sys.modules[name]
+            found = vars(_modules[name]).items()
+            _kept[name] = {key: value for key, value in found if callable(value) or type(value) is type(sys)}
 
 
-keep("builtins", "gc", "genericpath", "io", "os", os.path.__name__, "select", "signal", "threading", "time")
+keep(
+    "builtins",
+    "_io",
+    "gc",
+    "genericpath",
+    "io",
+    "os",
+    os.path.__name__,
+    "pathlib",
+    "select",
+    "signal",
+    "threading",
+    "time",
+)
+_modules["sys"] = sys
 _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
 
 
 def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
     """Yield of each module its name, what is in it now, and those of its kept functions and classes that are others by now."""
     for name, kept in _kept.items():
-        module = sys.modules.get(name)
-        if type(module) is type(sys):  # a test may have put anything there
-            now = vars(module)
-            yield name, now, {key: value for key, value in kept.items() if now.get(key) is not value}
+        now = vars(_modules[name])
+        yield name, now, {key: value for key, value in kept.items() if now.get(key) is not value}
 
 
 def replaced() -> list[str]:
@@ -143,9 +161,16 @@ def unpatched() -> Iterator[None]:
         missing = [key for key in former if key not in now]
         restore.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)
+    others = {name: sys.modules.get(name) for name, module in _modules.items() if sys.modules.get(name) is not module}
+    sys.modules.update({name: _modules[name] for name in others})
     try:
         yield
     finally:
+        for name, other in others.items():
+            if other is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = other
         for now, values, missing in restore:
             now.update(values)
             for key in missing:

@@ -18,7 +18,7 @@ FAKED = """
     @pytest.mark.interrupt_safe
     def test_defect(fs):
         fs.create_file("/data/number", contents="3")
-        assert leaky(int(Path("/data/number").read_text())) == 3
+        assert leaky(Path("/data/number").exists())
 
 
     @pytest.mark.interrupt_safe
