@@ -14,9 +14,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -300,3 +302,14 @@ def test_temporary_files_are_made_where_the_real_module_makes_them(
         assert os.path.dirname(made) == str(tmp_path)
         unpatched.shutil.rmtree(made)
     assert not os.path.exists(made)
+
+
+def test_a_module_that_was_exchanged_is_there_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports within functions of the library find the real module; afterwards the other one, or none, is there again."""
+    other = ModuleType("os")
+    monkeypatch.setitem(sys.modules, "os", other)
+    monkeypatch.delitem(sys.modules, "pathlib")
+    with unpatched.unpatched():
+        assert (sys.modules["os"], sys.modules["pathlib"]) == (os, pathlib)
+    assert sys.modules["os"] is other
+    assert "pathlib" not in sys.modules
