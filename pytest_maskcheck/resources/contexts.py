@@ -33,11 +33,9 @@ class ContextVariables(State[contextvars.Context]):
         for variable in {**dict.fromkeys(before), **dict.fromkeys(now)}:
             old, new = before.get(variable, _MISSING), now.get(variable, _MISSING)
             if variable.name != _DECIMAL and not (old is new or same(old, new)):
-                change = (
-                    "has no value any more" if new is _MISSING else f"is set to a value of type {described(type(new))}"
-                )
+                change = "has no value any more" if new is _MISSING else f"is set to {_of_type(new)}"
                 detail = f"the context variable {variable.name} {change}"
-                former = "no value" if old is _MISSING else described(type(old))
+                former = "no value" if old is _MISSING else _of_type(old)
                 yield self.altered(variable.name, f"{detail} (before: {former})", variable, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
@@ -53,6 +51,11 @@ class ContextVariables(State[contextvars.Context]):
             yield
         finally:
             _CANARY.reset(token)
+
+
+def _of_type(value: object) -> str:
+    """Return what a value is, without what is in it; the constants that stand for no value by name."""
+    return str(value) if value is None or value is ... else f"a value of type {described(type(value))}"
 
 
 _PARTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
