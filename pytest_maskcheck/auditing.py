@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
-import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +23,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import all_blocked, collect_garbage, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.stopwatch import Page
-from pytest_maskcheck.unpatched import keep, os, signal, threading, time, unpatched
+from pytest_maskcheck.unpatched import keep, os, shutil, signal, state_of, tempfile, threading, time, unpatched
 from pytest_maskcheck.work import Order, Work, outline
 
 if TYPE_CHECKING:
@@ -176,7 +174,7 @@ class FirstUse:
         order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
         item = order.item
         assert isinstance(item, pytest.Function)
-        tempfile.tempdir = os.path.join(go.directory, "t")
+        state_of("tempfile")["tempdir"] = os.path.join(go.directory, "t")
         work = Work(order, item, go.directory)
         with _in_its_own(work, tell, self._measurement):
             work.first(tell, go.warm)
@@ -469,17 +467,18 @@ def _directory() -> Iterator[str]:
 
     Yields a directory with room beside that one (``t``) for ``tmp_path`` (``p``).
     """
-    before = tempfile.tempdir
+    state = state_of("tempfile")
+    before = state["tempdir"]
     directory = ""
     try:
         with all_blocked(), unpatched():
             directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
         for name in "tp":
             os.mkdir(os.path.join(directory, name))
-        tempfile.tempdir = os.path.join(directory, "t")
+        state["tempdir"] = os.path.join(directory, "t")
         yield directory
     finally:
-        tempfile.tempdir = before
+        state["tempdir"] = before
         try:
             _remove(directory)
         except KeyboardInterrupt:  # between here and the first line of _remove, or held back until its last one

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from os import getpid
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
@@ -22,7 +21,7 @@ from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.runs import Catch, Inside, Trace
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import limited, own_time
-from pytest_maskcheck.unpatched import gc, time
+from pytest_maskcheck.unpatched import gc, os, time
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -283,9 +282,9 @@ class Auditor:
         if point is None:
             ran = self.runner.run(_watched(nullcontext()))
             ran.whole = True
-            if self._frozen_in != getpid():
+            if self._frozen_in != os.getpid():
                 self.freeze()  # what the first run of a process makes for all later ones is nothing new
-                self._frozen_in = getpid()
+                self._frozen_in = os.getpid()
             return ran
         if isinstance(point, Inside):
             aim = self.aims[point.point.id]
@@ -344,7 +343,7 @@ class Auditor:
         def reached(position: int) -> Delivery | None:
             if not forks(position):
                 return None
-            self.runner.owner = getpid()
+            self.runner.owner = os.getpid()
             hits.append(aims[position].first)
             delivery = Delivery(aims[position].signum, struck, lambda _: landed(), strike)
             if not delivery.lands_at_once():

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pytest_maskcheck.unpatched import builtin_open, os, signal, time
+from pytest_maskcheck.unpatched import io, os, signal, time
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage
@@ -211,7 +211,7 @@ def _stat(pid: int) -> list[bytes]:
 
 def _read(path: str) -> bytes:
     try:
-        with builtin_open(path, "rb") as file:
+        with io.open(path, "rb") as file:
             return file.read()
     except OSError:
         return b""

@@ -17,14 +17,14 @@ from __future__ import annotations
 import ast
 import configparser
 import json
-import os
 import tomllib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from importlib import metadata
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from pytest_maskcheck.unpatched import os, pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,14 +54,14 @@ def own(root: str) -> Installed | None:
 
 def project_name(root: str) -> str:
     """Return the name of the project that ``root`` is part of, or ``""``."""
-    for place in (Path(root), *Path(root).parents):
+    for place in (pathlib.Path(root), *pathlib.Path(root).parents):
         for file, reader in _READERS.items():
             if name := _read(place / file, reader):
                 return name
     return ""
 
 
-def _read(path: Path, reader: Callable[[str], object]) -> str:
+def _read(path: pathlib.Path, reader: Callable[[str], object]) -> str:
     """Return the name in a file, ``""`` if there is no such file or it has none: what is wrong with it is for others to say."""
     try:
         name = reader(path.read_text(encoding="utf-8"))
@@ -124,11 +124,15 @@ def _editable(found: metadata.Distribution) -> str:
 
 def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the directories and single files of the code of a plain installation."""
-    code = [PurePosixPath(file) for file in found.files or () if file.suffix == ".py" and ".." not in file.parts]
-    shared = {PurePosixPath(*name.split(".")) for name in (found.read_text("namespace_packages.txt") or "").split()}
-    packages = {path.parent for path in code if path.name == "__init__.py"} - {PurePosixPath(), *shared}
-    directories: set[PurePosixPath] = set()
-    files: set[PurePosixPath] = set()
+    code = [
+        pathlib.PurePosixPath(file) for file in found.files or () if file.suffix == ".py" and ".." not in file.parts
+    ]
+    shared = {
+        pathlib.PurePosixPath(*name.split(".")) for name in (found.read_text("namespace_packages.txt") or "").split()
+    }
+    packages = {path.parent for path in code if path.name == "__init__.py"} - {pathlib.PurePosixPath(), *shared}
+    directories: set[pathlib.PurePosixPath] = set()
+    files: set[pathlib.PurePosixPath] = set()
     for path in code:
         outermost = next((parent for parent in reversed(path.parents) if parent in packages), None)
         directories |= {outermost} if outermost else set()
@@ -136,6 +140,6 @@ def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, 
     return _located(found, directories), _located(found, files)
 
 
-def _located(found: metadata.Distribution, paths: Iterable[PurePosixPath]) -> tuple[str, ...]:
+def _located(found: metadata.Distribution, paths: Iterable[pathlib.PurePosixPath]) -> tuple[str, ...]:
     """Return the absolute paths; files that were installed as symbolic links are where these lead."""
     return tuple(sorted(os.path.realpath(str(found.locate_file(path))) for path in paths))

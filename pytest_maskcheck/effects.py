@@ -14,14 +14,11 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from os import close, dup2, fstat, get_blocking, get_inheritable, isatty, listdir, lseek, readlink
-from os import open as open_file
-from os import stat as status
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.descendants import processes
 from pytest_maskcheck.resources.audit_events import listening
-from pytest_maskcheck.unpatched import builtin_open, os, signal
+from pytest_maskcheck.unpatched import io, os, signal
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -95,7 +92,7 @@ def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
 
 def descriptors() -> frozenset[int]:
     """Return the open descriptors, without the one by which they are listed."""
-    return frozenset(filter(_is_open, map(int, listdir(_FDS)))) if HAS_PROC else frozenset()
+    return frozenset(filter(_is_open, map(int, os.listdir(_FDS)))) if HAS_PROC else frozenset()
 
 
 class Outside:
@@ -104,7 +101,7 @@ class Outside:
     def __init__(self) -> None:
         """Look for the first time."""
         self._before = descriptors()
-        self._count = status(_FDS).st_size
+        self._count = os.stat(_FDS).st_size
         self._threads = _thread._count()  # noqa: SLF001
         self._terminal = _terminal()
 
@@ -124,7 +121,7 @@ class Outside:
 
     def new(self) -> list[int]:
         """Return the descriptors that were opened since the beginning."""
-        if self._count and status(_FDS).st_size == self._count:
+        if self._count and os.stat(_FDS).st_size == self._count:
             return []
         return list(descriptors() - self._before)
 
@@ -132,10 +129,10 @@ class Outside:
         """Give this process, a child, a position of its own in each file that it shares with its parent."""
         for fd in self.new():
             with suppress(OSError):
-                own = open_file(f"{_FDS}/{fd}", os.O_RDONLY)
-                lseek(own, lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
-                dup2(own, fd, inheritable=get_inheritable(fd))
-                close(own)
+                own = os.open(f"{_FDS}/{fd}", os.O_RDONLY)
+                os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
+                os.dup2(own, fd, inheritable=os.get_inheritable(fd))
+                os.close(own)
 
 
 class Opened:
@@ -168,13 +165,13 @@ class Opened:
 
 def _place(fd: int) -> str:
     """Return the path of a regular file that is open; ``""`` if it is another thing, or removed."""
-    path = readlink(f"{_FDS}/{fd}") if stat.S_ISREG(fstat(fd).st_mode) else ""
+    path = os.readlink(f"{_FDS}/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
     return "" if path.endswith(" (deleted)") else path
 
 
 def _is_open(fd: int) -> bool:
     try:
-        fstat(fd)
+        os.fstat(fd)
     except OSError:
         return False
     return True
@@ -183,17 +180,17 @@ def _is_open(fd: int) -> bool:
 def shared(fd: int) -> str:
     """Return what is shared by way of a descriptor in words; ``""`` if it is a file that is only read, or closed."""
     try:
-        if stat.S_ISREG(fstat(fd).st_mode) and _flags(fd) & os.O_ACCMODE == os.O_RDONLY:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and _flags(fd) & os.O_ACCMODE == os.O_RDONLY:
             return ""
     except OSError:
         return ""
-    target = readlink(f"{_FDS}/{fd}")
+    target = os.readlink(f"{_FDS}/{fd}")
     return "" if target == os.devnull else f"descriptor {fd} is open: {target}"
 
 
 def _flags(fd: int) -> int:
     """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
-    with builtin_open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+    with io.open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
 
 
@@ -202,7 +199,7 @@ def _terminal() -> list[tuple[bool, object]]:
     found: list[tuple[bool, object]] = []
     for fd in (0, 1, 2):
         with suppress(OSError):
-            found.append((get_blocking(fd), termios.tcgetattr(fd) if isatty(fd) else None))
+            found.append((os.get_blocking(fd), termios.tcgetattr(fd) if os.isatty(fd) else None))
     return found
 
 
@@ -210,7 +207,7 @@ def shared_memory() -> str:
     """Return what memory is shared by name, as semaphores of ``multiprocessing`` are, in words; ``""`` if there is none."""
     if "_multiprocessing" not in sys.modules:
         return ""
-    with builtin_open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+    with io.open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
         shared = [line.split(maxsplit=5) for line in lines if " rw-s " in line]
     names = [words[5].strip() for words in shared if len(words) > 5 and not words[5].startswith("/dev/zero")]
     return f"memory is shared: {names[0]}" if names else ""

@@ -11,7 +11,6 @@ import array
 import collections
 import enum
 import functools
-import io
 import itertools
 import operator
 import re
@@ -20,8 +19,9 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from gc import get_referents
 from typing import Any
+
+from pytest_maskcheck.unpatched import gc, io
 
 _DEPTH = 5
 _MANY = 1000
@@ -183,7 +183,9 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         return ", unlocked" if repr(thing).startswith("<unlocked") else ", locked"
     if identity(kind) in _BYTES:
         return f" of {len(thing)} with digest {hash(bytes(thing)) & 0xFFFFFFFF:08x}"
-    if kind is itertools.count and all(identity(type(part)) in PLAIN or part is kind for part in get_referents(thing)):
+    if kind is itertools.count and all(
+        identity(type(part)) in PLAIN or part is kind for part in gc.get_referents(thing)
+    ):
         return f" at {thing!r}"
     if identity(kind) in _ITERATORS:
         return f" with {operator.length_hint(thing)} to come"
@@ -239,7 +241,7 @@ def _attached(thing: Any, kind: type) -> Iterator[tuple[str, object]]:
     elif kind is functools.partial:
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
     elif identity(kind) in _LAZY:
-        yield from ((f".<{position}>", value) for position, value in enumerate(get_referents(thing)))
+        yield from ((f".<{position}>", value) for position, value in enumerate(gc.get_referents(thing)))
     elif not issubclass(kind, (*_SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in HARNESS:
         yield from _attributes(thing, namespace(thing), "")
 
@@ -298,7 +300,7 @@ def module_of(kind: type) -> str:
 def class_dict(kind: type) -> dict[str, object]:
     """Return the namespace of a class itself, not what protects it; its metaclass has no say."""
     names: dict[str, object]
-    (names,) = get_referents(_CLASS_DICT(kind))
+    (names,) = gc.get_referents(_CLASS_DICT(kind))
     return names
 
 

@@ -19,7 +19,6 @@ the first run reaches are not known; the report says so, with the reason.
 
 from __future__ import annotations
 
-import gc
 import marshal
 from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
@@ -30,6 +29,7 @@ from pytest_maskcheck.interrupts.base import INNERMOST
 from pytest_maskcheck.interrupts.codes import per_code, stand_in
 from pytest_maskcheck.points import FIRST, Aim
 from pytest_maskcheck.runs import Trace
+from pytest_maskcheck.unpatched import gc
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence

@@ -23,7 +23,7 @@ import pytest
 from pytest_maskcheck.plain import described, is_text, quoted, type_name
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.settings import Allow, is_allowable
-from pytest_maskcheck.unpatched import builtin_open, os, threading
+from pytest_maskcheck.unpatched import io, os, threading
 from pytest_maskcheck.untrusted import text_of
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _contents(path: str) -> object:
             return f"<link to {os.path.basename(os.readlink(path))}>"
         if not os.path.isfile(path):
             return "<special file>" if os.path.lexists(path) else _Nothing()
-        with builtin_open(path, "rb") as file:
+        with io.open(path, "rb") as file:
             return file.read()
     except OSError as error:
         return f"<{error.strerror}>"

@@ -27,12 +27,10 @@ import pickle
 import re
 import struct
 import sys
-import tempfile
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from os import getpid, kill
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck import descendants, foreground
@@ -43,7 +41,7 @@ from pytest_maskcheck.results import Frame
 from pytest_maskcheck.runs import Conditions, Ran, Trace
 from pytest_maskcheck.signals import all_blocked
 from pytest_maskcheck.stopwatch import LOOK, Page, beat, watched_on
-from pytest_maskcheck.unpatched import os, select, signal, time, unpatched
+from pytest_maskcheck.unpatched import os, select, signal, tempfile, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -143,11 +141,11 @@ class _Child:
         self._hung = 0.0
         self._lost = 0.0
         self._before = descendants.children_of() if descendants.adopts() else None
-        self._report: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
+        self._report: IO[bytes] = tempfile.TemporaryFile()
         self._reader, self._writer = os.pipe()
 
     def fork(self, work: Callable[[Callable[[object], None]], None], mask: set[int]) -> None:
-        parent = getpid()
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             self._run(work, mask, parent)
@@ -177,7 +175,7 @@ class _Child:
             with suppress(BaseException), unpatched():
                 self._say(_Broken(breakdown_of(error)))
         finally:
-            kill(getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _say(self, message: object) -> None:
         data = pickle.dumps(message)
@@ -215,7 +213,7 @@ class _Child:
             elif (
                 self._stopped and self._page.waits
             ):  # it runs nothing of the test's: who stopped it was a worker of its own
-                kill(self.pid, signal.SIGCONT)
+                os.kill(self.pid, signal.SIGCONT)
 
     def _wait_for_word(self, seconds: float) -> bool:
         """Wait until the child says something, or for so long; tell whether it does."""
@@ -258,8 +256,8 @@ class _Child:
     def _stack(self, name: Callable[[str], str]) -> tuple[Frame, ...]:
         """End the child; return where it was."""
         with suppress(ProcessLookupError):
-            kill(self.pid, signal.SIGABRT)  # faulthandler writes where it is
-            kill(self.pid, signal.SIGCONT)  # if it is stopped
+            os.kill(self.pid, signal.SIGABRT)  # faulthandler writes where it is
+            os.kill(self.pid, signal.SIGCONT)  # if it is stopped
         self._wait(GRACE)
         return stack_of(self._report, name)
 
@@ -290,7 +288,7 @@ class _Child:
                     os.killpg(self.pid, signal.SIGKILL)
         if self._status is None:
             with suppress(OSError):
-                kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
             with suppress(OSError):
                 os.waitpid(self.pid, 0)
         for process in family:
@@ -317,7 +315,7 @@ class _Orphan(_Child):
                     self._run(work, mask, 0)
                 os.write(writer, str(pid).encode())
             finally:
-                kill(getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(middle, 0)
         os.close(writer)
         self.pid = int(os.read(reader, 32) or 0)
@@ -327,7 +325,7 @@ class _Orphan(_Child):
 
     def _gone(self) -> bool:
         try:
-            kill(self.pid, 0)
+            os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
         self._stopped = int(signal.SIGSTOP) if descendants.is_stopped(self.pid) else 0
@@ -509,15 +507,15 @@ class Forked:
     def _make(
         self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
     ) -> None:
-        owner = getpid()
+        owner = os.getpid()
         held: list[Ran] = []
         since = time.perf_counter()
         for turn, request in enumerate(requests):
             page.begin(turn)
             ran = _made(self.run, request, page.strike)
             page.pause()
-            if getpid() != owner:  # a child that the code under test forked and lost
-                kill(getpid(), signal.SIGKILL)
+            if os.getpid() != owner:  # a child that the code under test forked and lost
+                os.kill(os.getpid(), signal.SIGKILL)
             held.append(ran)
             ended = last(request, ran) or ran.error is not None
             if ended or time.perf_counter() - since >= hold:

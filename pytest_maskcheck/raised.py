@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.results import Packed
+from pytest_maskcheck.unpatched import signal
 from pytest_maskcheck.untrusted import attempt, cause_of, context_of, is_a, let_go, name_of, parts_of, text_of
 from pytest_maskcheck.untrusted import traceback_of as kept_traceback
 

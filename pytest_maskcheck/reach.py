@@ -23,7 +23,7 @@ from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck import distribution
 from pytest_maskcheck.plain import brief, described, quoted
-from pytest_maskcheck.unpatched import builtin_open, os, unpatched
+from pytest_maskcheck.unpatched import io, keep, os, unpatched
 from pytest_maskcheck.untrusted import read
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
     from pytest_maskcheck.distribution import Installed
+
+# coverage.py, and what it reads sources with.
+keep("importlib._bootstrap_external", "inspect", "linecache", "tokenize", "traceback")
+keep(*(name for name in sys.modules if name.partition(".")[0] == "coverage"))
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that takes a line, or the block that it heads, out of the audit."""
@@ -263,13 +267,13 @@ class Reach:
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
-        with _somewhere(self._root):
+        with _somewhere(self._root), unpatched():  # it reads sources
             measurement.start()
         try:
             yield
         finally:
             measurement.stop()
-            with _somewhere(self._root), _closing_data(measurement):
+            with _somewhere(self._root), unpatched(), _closing_data(measurement):
                 data = measurement.get_data()
                 self._lines = {
                     path: set(data.lines(path) or ()) for path in data.measured_files() if self._matches(path, own)
@@ -452,7 +456,7 @@ def _statement(statements: list[int], line: int) -> int:
 
 
 def _comments(path: str) -> list[int]:
-    with suppress(OSError), builtin_open(path, encoding="utf-8", errors="replace") as source:
+    with suppress(OSError), io.open(path, encoding="utf-8", errors="replace") as source:
         return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
     return []
 
@@ -577,7 +581,7 @@ def _config_file(root: str) -> str | bool:
     for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml"):
         path = os.path.join(root, name)
         if os.path.isfile(path):
-            with open(path, encoding="utf-8", errors="replace") as text:
+            with io.open(path, encoding="utf-8", errors="replace") as text:
                 if name == ".coveragerc" or re.search(r"^\[(tool\.)?coverage[:.\]]", text.read(), re.MULTILINE):
                     return path
     return False

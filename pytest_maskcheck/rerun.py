@@ -31,17 +31,12 @@ from __future__ import annotations
 import inspect
 import linecache
 import logging
-import os
 import re
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
-from io import TextIOBase
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +50,7 @@ from _pytest.unraisableexception import unraisable_exceptions
 
 from pytest_maskcheck.generated_examples import same_examples
 from pytest_maskcheck.raised import drop
-from pytest_maskcheck.unpatched import unpatched
+from pytest_maskcheck.unpatched import io, os, pathlib, shutil, tempfile, unpatched
 from pytest_maskcheck.untrusted import last_line
 
 try:
@@ -617,7 +612,7 @@ def own_directory(config: pytest.Config, directory: str) -> None:
     """Make a forked process create its ``tmp_path`` directories below ``directory``."""
     factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
     if factory is not None:
-        factory._basetemp = Path(directory)  # noqa: SLF001
+        factory._basetemp = pathlib.Path(directory)  # noqa: SLF001
 
 
 def own_places(config: pytest.Config) -> tuple[str, ...]:
@@ -659,7 +654,7 @@ def muted(config: pytest.Config) -> Iterator[None]:
             capture.read_global_capture()
 
 
-class _Nowhere(TextIOBase):
+class _Nowhere(io.TextIOBase):
     """Takes text and keeps none of it."""
 
     def write(self, text: str) -> int:

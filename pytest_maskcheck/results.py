@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 

@@ -23,7 +23,6 @@ import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from os import getpid, kill
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_maskcheck.cleanup import package_of
@@ -56,7 +55,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import own_time, their_time
-from pytest_maskcheck.unpatched import signal, threading, time
+from pytest_maskcheck.unpatched import os, signal, threading, time
 from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ class Runner:
         except Exception as error:
             if self.here or not ran.strike.fired:
                 raise
-            ran.trouble = f"pytest failed: {last_line(error)}"  # on what the interrupt left, such as a patched ``os``
+            ran.trouble = f"pytest failed: {last_line(error)}{self._raised_at(error)}"  # on what the interrupt left, such as a patched ``os``
         if broke:
             raise broke[0]
         if catching is not None and not ran.strike.withdrawn:  # else it never came
@@ -229,7 +228,7 @@ class Runner:
         ends: list[_End],
     ) -> None:
         caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
-        self.owner = getpid()
+        self.owner = os.getpid()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
@@ -258,9 +257,9 @@ class Runner:
                     raise
                 caught.append(error)
             if (
-                getpid() != self.owner
+                os.getpid() != self.owner
             ):  # a child forked by the code under test and lost: it would go on with the session
-                kill(getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             with own_time:
                 try:
@@ -401,6 +400,14 @@ class Runner:
         told = self._told_with(dropped, described.values())
         ran.leaked = tuple(leftover for identity, leftover in described.items() if identity in kept - told)
         ran.dropped = tuple(leftover for leftover in dropped if leftover.identity not in told)
+
+    def _raised_at(self, error: BaseException) -> str:
+        """Return in words where an exception was raised."""
+        entries = entries_of(error)
+        if not entries:
+            return ""
+        frame = self.names.frame(entries[-1].code, entries[-1].line)
+        return f", at {frame.path}:{frame.line} in {frame.function}"
 
     def _described(
         self, ran: Ran, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None

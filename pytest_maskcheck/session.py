@@ -102,6 +102,7 @@ class AuditingSession:
         self._blocked: frozenset[int] = frozenset()
         self._progress = Progress(config)
         self._usage = ""
+        self._interrupted = False
         self._session: pytest.Session | None = None
         self._failing_parts = 0
         self._ended = False
@@ -614,14 +615,12 @@ class AuditingSession:
                 f"no test that ran comes to the point {self._only}; the code may have changed since: "
                 "run with --maskcheck for the current ids"
             )
-        for _, path in self._reports:
-            try:
-                with unpatched():
-                    jsonfile.write(path, self._audits, str(self._shard or ""))
-            except OSError as error:
-                self._usage = f"the report cannot be written: {error}"
-            except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
-                self._usage = f"the report cannot be written: {breakdown_of(error).reason}"
+        try:
+            self._write_reports()
+        except KeyboardInterrupt:  # which pytest itself expects no more: the session ends at once, and in order
+            self._interrupted = True
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
         if self._usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self._ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
@@ -632,6 +631,16 @@ class AuditingSession:
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
+    def _write_reports(self) -> None:
+        for _, path in self._reports:
+            try:
+                with unpatched():
+                    jsonfile.write(path, self._audits, str(self._shard or ""))
+            except OSError as error:
+                self._usage = f"the report cannot be written: {error}"
+            except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
+                self._usage = f"the report cannot be written: {breakdown_of(error).reason}"
+
     def _fail(self) -> None:
         """Let a session that went well end otherwise."""
         if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
@@ -641,6 +650,8 @@ class AuditingSession:
         """Show totals, what was only listed, and what was not audited and why."""
         if self._usage:
             terminalreporter.write_line(f"ERROR: {self._usage}")
+        if self._interrupted:
+            terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
         if self._audits or self._nothing:
             terminalreporter.section("maskcheck")
             try:

@@ -6,7 +6,6 @@ wins over the command line, which wins over the ini file; settings that come in 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import pytest
 
 from pytest_maskcheck import signals
 from pytest_maskcheck.plain import brief, plain, quoted
+from pytest_maskcheck.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,12 +21,10 @@ scope keep is not compared.
 from __future__ import annotations
 
 import faulthandler
-import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from os import WNOHANG, fork, getpid, kill, lockf, read, waitpid, write
 from typing import IO, TYPE_CHECKING, Protocol
 
 from pytest_maskcheck import effects
@@ -37,7 +35,7 @@ from pytest_maskcheck.isolation import GRACE, OWN_GROUPS, Death, ending, in_chil
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
 from pytest_maskcheck.stopwatch import Page, own_time, watched_on
-from pytest_maskcheck.unpatched import os, signal, time
+from pytest_maskcheck.unpatched import os, signal, tempfile, time
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -181,9 +179,9 @@ class _Forward:
         self._last = last
         self._page = page
         self._say = say
-        self._pid = getpid()
-        self._slots = [_Slot(Page(), tempfile.TemporaryFile()) for _ in range(snapshots.cores)]  # noqa: SIM115
-        self._turn = tempfile.TemporaryFile()  # noqa: SIM115
+        self._pid = os.getpid()
+        self._slots = [_Slot(Page(), tempfile.TemporaryFile()) for _ in range(snapshots.cores)]
+        self._turn = tempfile.TemporaryFile()
         self._reader, self._writer = os.pipe()
         self._left = len(points)
         self._mine: _Slot | None = None
@@ -201,7 +199,7 @@ class _Forward:
         ran = self._snapshots.forward(self._points, self._forks, self._struck, self._listen)
         if self._mine is not None:
             self._tell(ran)
-            kill(getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         self._end("not all of them were reached again")
 
     def _end(self, reason: str) -> None:
@@ -229,7 +227,7 @@ class _Forward:
         slot.report.truncate()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # no other thread is running
-            slot.pid = fork()
+            slot.pid = os.fork()
         if slot.pid:
             self._left -= 1
             if not self._left:
@@ -245,13 +243,13 @@ class _Forward:
     def _leave(self, reason: str) -> None:
         """End here: children are not to see what comes next, nor to share it."""
         self._end(reason)
-        kill(getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
         self._page.begin(self._page.turn)  # a sign of life
         if is_readable(self._reader, _PAUSE):
-            read(self._reader, 64)
+            os.read(self._reader, 64)
         for slot in self._slots:
             if not slot.pid or self._ended(slot) or slot.page.done:
                 continue
@@ -263,18 +261,18 @@ class _Forward:
     @staticmethod
     def _abort(pid: int) -> None:
         """End a child that hangs; give it time to write down where."""
-        kill(pid, signal.SIGABRT)
-        kill(pid, signal.SIGCONT)  # if it is stopped
+        os.kill(pid, signal.SIGABRT)
+        os.kill(pid, signal.SIGCONT)  # if it is stopped
         until = time.perf_counter() + GRACE
         while time.perf_counter() < until:
-            if waitpid(pid, WNOHANG)[0]:
+            if os.waitpid(pid, os.WNOHANG)[0]:
                 return
             time.sleep(0.005)
-        kill(pid, signal.SIGKILL)
-        waitpid(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def _ended(self, slot: _Slot) -> bool:
-        pid, status = waitpid(slot.pid, 0 if slot.page.done else WNOHANG)
+        pid, status = os.waitpid(slot.pid, 0 if slot.page.done else os.WNOHANG)
         if not pid:
             return False
         if slot.page.done:
@@ -316,10 +314,10 @@ class _Forward:
             again = self._snapshots.again()
         slot.page.finish()
         self._locked(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
-        write(self._writer, b".")
+        os.write(self._writer, b".")
 
     def _locked(self, message: Snapshot) -> None:
         """Say something while nobody else does."""
-        lockf(self._turn.fileno(), os.F_LOCK, 0)
+        os.lockf(self._turn.fileno(), os.F_LOCK, 0)
         self._say(message)
-        lockf(self._turn.fileno(), os.F_ULOCK, 0)
+        os.lockf(self._turn.fileno(), os.F_ULOCK, 0)

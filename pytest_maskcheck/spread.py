@@ -24,22 +24,15 @@ process, which costs two more runs; so short audits are not offered, and chunks 
 from __future__ import annotations
 
 import pickle
-import shutil
-import tempfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.results import Audit, PointResult, count
-from pytest_maskcheck.unpatched import builtin_open, os, time
+from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, io, os, shutil, tempfile, time
 
-try:
-    import fcntl
-except ImportError:  # not POSIX
-    CAN_SPREAD = False
-else:
-    CAN_SPREAD = True
+CAN_SPREAD = HAS_FCNTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -483,7 +476,7 @@ def _claim(place: str, left: Mapping[int, object], name: str) -> int | None:
 
 def _write(path: str, content: object) -> None:
     aside = f"{path}.{os.getpid()}"
-    with builtin_open(aside, "wb") as file:
+    with io.open(aside, "wb") as file:
         pickle.dump(content, file)
     os.replace(aside, path)
 
@@ -491,7 +484,7 @@ def _write(path: str, content: object) -> None:
 def _read(path: str) -> Any:
     """Return what was written, or ``None``."""
     try:
-        with builtin_open(path, "rb") as file:
+        with io.open(path, "rb") as file:
             return pickle.load(file)
     except Exception:  # noqa: BLE001  (not there, or by another version of this package: nobody can use it)
         return None

@@ -20,13 +20,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from gc import get_referents
 from itertools import accumulate, chain
 from operator import itemgetter
 from types import ModuleType
 from typing import Any
 
 from pytest_maskcheck.fingerprint import HARNESS, Fingerprints, identity, module_of, namespace
+from pytest_maskcheck.unpatched import gc
 
 _SKIPPED = ("threading", "warnings", "pytest_maskcheck")
 """Modules of which the names say nothing: each fork renews a lock, pytest replaces the filters for each run; and our own.
@@ -94,7 +94,7 @@ class Touched:
             for name, module in modules
             if identity(module) in away and (name in named or any(map(self.has_run, _files(name, module))))
         }
-        referred = get_referents(*map(namespace, (*near, *touched.values())))
+        referred = gc.get_referents(*map(namespace, (*near, *touched.values())))
         others = {identity(module): module for module in referred if identity(module) in away}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (touched | others).values()]
         own = map(namespace, touched.values())

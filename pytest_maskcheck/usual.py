@@ -22,7 +22,6 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from gc import get_referents
 from itertools import chain, repeat
 from operator import attrgetter, is_
 from typing import Any
@@ -40,6 +39,7 @@ from pytest_maskcheck.fingerprint import (
     value_of,
 )
 from pytest_maskcheck.touched import Touched, picker
+from pytest_maskcheck.unpatched import gc
 
 _MOST = 8_000
 """Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
@@ -262,7 +262,7 @@ def _found(
     """Return what things refer to, with the keys of dictionaries: those that are texts are not referred to."""
     for _ in map(_namespace_of, instances, repeat("__dict__")):
         pass  # up to CPython 3.12, an instance refers to its dictionary, if it has been asked for, else to the values
-    found = get_referents(*into)
+    found = gc.get_referents(*into)
     found += chain.from_iterable(map(dict.__iter__, dicts))
     for thing, look in looks:
         found += look(thing)

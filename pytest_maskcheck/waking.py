@@ -15,26 +15,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pytest_maskcheck.unpatched import os, signal
-
-try:
-    from fcntl import F_DUPFD, fcntl
-except ImportError:  # Windows
-    _CAN_TAKE_NUMBER = False
-else:
-    _CAN_TAKE_NUMBER = True
+from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, os, signal
 
 NONE = -1
 """In place of a descriptor: none is set."""
-
-set_wakeup_fd = signal.set_wakeup_fd
-"""As it is in CPython."""
 
 
 def wakeup_descriptor() -> int:
     """Return the descriptor to which C code writes arriving signals; :data:`NONE` for none, and in other threads than the main one."""
     try:
-        descriptor = set_wakeup_fd(NONE)
+        descriptor = signal.set_wakeup_fd(NONE)
     except ValueError:  # not in the main thread
         return NONE
     if descriptor != NONE:
@@ -45,7 +35,7 @@ def wakeup_descriptor() -> int:
 def put_back(descriptor: int) -> bool:
     """Set the wakeup descriptor, whatever has become of it; tell whether that was possible."""
     try:
-        set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
     except OSError:
         return _closed(descriptor)
     except ValueError:
@@ -57,7 +47,7 @@ def _blocking(descriptor: int) -> bool:
     with suppress(OSError, ValueError):
         os.set_blocking(descriptor, False)
         try:
-            set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+            signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
         finally:
             os.set_blocking(descriptor, True)
         return True
@@ -65,7 +55,7 @@ def _blocking(descriptor: int) -> bool:
 
 
 def _closed(descriptor: int) -> bool:
-    if not _CAN_TAKE_NUMBER:
+    if not HAS_FCNTL:
         return False
     with suppress(OSError, ValueError):
         taken = [*os.pipe()]  # unlike ``open``, it raises no audit event that the test could hear
@@ -74,9 +64,11 @@ def _closed(descriptor: int) -> bool:
             if taken[1] == descriptor:
                 os.set_blocking(descriptor, False)
             elif taken[0] != descriptor:
-                taken.append(fcntl(taken[0], F_DUPFD, descriptor))  # never a number in use, as with ``dup2``
+                taken.append(
+                    fcntl.fcntl(taken[0], fcntl.F_DUPFD, descriptor)
+                )  # never a number in use, as with ``dup2``
             if descriptor in taken:
-                set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+                signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
                 return True
         finally:
             for each in taken:

@@ -264,18 +264,18 @@ TEXTS = {
     "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
     "twice": (
-        START + '5, "audits": []}',
+        START + '6, "audits": []}',
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
-    "schema as text": (START + '"5"}', "0.json has the result schema '5', and this version reads schema 5; "),
-    "schema as float": (START + "5.0}", "0.json has the result schema 5.0, and this version reads schema 5; "),
-    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 5; "),
+    "schema as text": (START + '"6"}', "0.json has the result schema '6', and this version reads schema 6; "),
+    "schema as float": (START + "6.0}", "0.json has the result schema 6.0, and this version reads schema 6; "),
+    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 6; "),
     "shard": (
-        START.replace('""', '"3/2"') + "5}",
+        START.replace('""', '"3/2"') + "6}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
     ),
-    "huge shard": (START.replace('""', '"1/999999999"') + "5}", "the report of shards 2/999999999, 3/999999999, "),
+    "huge shard": (START.replace('""', '"1/999999999"') + "6}", "the report of shards 2/999999999, 3/999999999, "),
     "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",
@@ -283,10 +283,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 5; make and merge all reports with one version of ",
+        "0.json has the result schema 3, and this version reads schema 6; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 5, "shard": "", "audits": [{"schema": 5}]}',
+        '{"tool": "pytest-maskcheck", "schema": 6, "shard": "", "audits": [{"schema": 6}]}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }

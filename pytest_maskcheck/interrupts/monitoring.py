@@ -69,8 +69,8 @@ from pytest_maskcheck.interrupts.delivery import Delivery, deliver
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.known import enters_next, following, is_within
 from pytest_maskcheck.interrupts.probe import Probe
-from pytest_maskcheck.unpatched import os, threading
-from pytest_maskcheck.waking import NONE, set_wakeup_fd, wakeup_descriptor
+from pytest_maskcheck.unpatched import os, signal, threading
+from pytest_maskcheck.waking import NONE, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -761,7 +761,7 @@ class _Recorder:
             self._methods.pop(frame, None)
         self._inside = None
         trigger = self._count("CALL", code, offset)
-        if function is set_wakeup_fd:
+        if function is signal.set_wakeup_fd:
             self.recording.waking = True
         if self.recording.waking and wakeup_descriptor() != NONE:
             return None

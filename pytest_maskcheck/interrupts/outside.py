@@ -11,11 +11,10 @@ the end of the run. Windows has no ``faulthandler.register``.
 from __future__ import annotations
 
 import faulthandler
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.unpatched import os, tempfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ class Outside:
 
     def __init__(self, signum: int) -> None:
         self._signum = signum
-        self._notes = tempfile.TemporaryFile()  # noqa: SIM115  (closed by whoever ends the audit)
+        self._notes = tempfile.TemporaryFile()
 
     @contextmanager
     def noting(self) -> Iterator[None]:

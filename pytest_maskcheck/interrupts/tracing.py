@@ -60,8 +60,8 @@ from pytest_maskcheck.interrupts.delivery import Delivery
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.known import is_within
 from pytest_maskcheck.interrupts.probe import HANDLER, Probe
-from pytest_maskcheck.unpatched import os, threading
-from pytest_maskcheck.waking import NONE, put_back, set_wakeup_fd, wakeup_descriptor
+from pytest_maskcheck.unpatched import os, signal, threading
+from pytest_maskcheck.waking import NONE, put_back, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -343,7 +343,7 @@ class _Recorder(_Tracer):
         """Take the wakeup descriptor away while CPython is asked in ``frame``: the probe would be written there. Tell whether it may."""
         if frame.f_lineno in wakeup_lines(frame.f_code):  # the very next call may return the descriptor to its owner
             return wakeup_descriptor() == NONE
-        self._taken = set_wakeup_fd(NONE)
+        self._taken = signal.set_wakeup_fd(NONE)
         return True
 
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:

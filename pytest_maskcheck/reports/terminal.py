@@ -6,11 +6,11 @@ import linecache
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.results import Category, Verdict, count, lines_of, spans, united, used_in_any
+from pytest_maskcheck.unpatched import pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,10 @@ _SHOWN = 8
 _STACK = 6
 """Callers and callees shown of one call."""
 
-_LABEL = 12
+_NOTES = 3
+"""Different notes shown of one defect."""
 
+_LABEL = 12
 
 _LINES = 5
 """Functions whose lines are shown of those in which one resource is lost."""
@@ -194,9 +196,12 @@ def _notes(audit: Audit, defect: Defect) -> Iterator[str]:
     for point in defect.points:
         if note := notes.get(point.id, ""):
             with_note.setdefault(note, []).append(point)
-    for note, points in sorted(with_note.items()):
+    told = sorted(with_note.items(), key=lambda each: (-len(each[1]), each[0]))
+    for note, points in told[:_NOTES]:
         some = len(points) < len(defect.points)
         yield f"{note} ({len(points)} of {count(defect.points, 'point')}: {_points(points)})" if some else note
+    if more := [point for _, points in told[_NOTES:] for point in points]:
+        yield f"and {count(told[_NOTES:], 'other note')} on {count(more, 'point')}: the JSON report has them"
 
 
 def _labelled(label: str, text: str) -> str:
@@ -358,7 +363,7 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
 
 def _is_support(path: str) -> bool:
     """Tell whether a file belongs to tests, by its name."""
-    *folders, name = PurePath(path).parts
+    *folders, name = pathlib.PurePath(path).parts
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 from pytest_maskcheck.descendants import has_ended, lost
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.resources.patience import RUNNING, state_of
-from pytest_maskcheck.unpatched import builtin_open, os, signal, threading, time
+from pytest_maskcheck.unpatched import io, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
@@ -178,7 +178,7 @@ def _command(pid: int) -> str:
 
 def _read(path: str) -> str:
     try:
-        with builtin_open(path, "rb") as file:
+        with io.open(path, "rb") as file:
             return os.fsdecode(file.read())
     except OSError:
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -10,8 +10,6 @@ from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, changes, described, same
 from pytest_maskcheck.unpatched import gc
 
-_get_threshold: Callable[[], object] = getattr(gc, "get_threshold", lambda: None)
-_get_debug: Callable[[], object] = getattr(gc, "get_debug", lambda: None)
 _CALLBACKS: list[Any] = getattr(gc, "callbacks", [])
 
 Collector = tuple[object, object, object, tuple[object, ...]]
@@ -23,7 +21,7 @@ class GarbageCollector(State[Collector]):
     name = "gc"
 
     def read(self) -> Collector:
-        return gc.isenabled(), _get_threshold(), _get_debug(), tuple(_CALLBACKS)
+        return gc.isenabled(), gc.get_threshold(), gc.get_debug(), tuple(_CALLBACKS)
 
     def compare(self, before: object) -> list[Leftover]:
         old, now = cast("Collector", before), self.read()

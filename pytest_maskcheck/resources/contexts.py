@@ -33,9 +33,10 @@ class ContextVariables(State[contextvars.Context]):
         for variable in {**dict.fromkeys(before), **dict.fromkeys(now)}:
             old, new = before.get(variable, _MISSING), now.get(variable, _MISSING)
             if variable.name != _DECIMAL and not (old is new or same(old, new)):
-                change = "has no value any more" if new is _MISSING else f"is set to a value of type {_type(new)}"
+                change = "has no value any more" if new is _MISSING else f"is set to {_of_type(new)}"
                 detail = f"the context variable {variable.name} {change}"
-                yield self.altered(variable.name, f"{detail} (before: {_type(old)})", variable, old)
+                former = "no value" if old is _MISSING else _of_type(old)
+                yield self.altered(variable.name, f"{detail} (before: {former})", variable, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
         if value is _MISSING:
@@ -52,8 +53,9 @@ class ContextVariables(State[contextvars.Context]):
             _CANARY.reset(token)
 
 
-def _type(value: object) -> str:
-    return "none" if value is _MISSING else described(type(value))
+def _of_type(value: object) -> str:
+    """Return what a value is, without what is in it; the constants that stand for no value by name."""
+    return str(value) if value is None or value is ... else f"a value of type {described(type(value))}"
 
 
 _PARTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import io
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from operator import itemgetter
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import gc, os
+from pytest_maskcheck.unpatched import gc, io, os
 from pytest_maskcheck.untrusted import attempt, is_a
 
 Identity = tuple[int, int]

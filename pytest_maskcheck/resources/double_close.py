@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import stat
 import sys
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Census, made
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.unpatched import os, select
+from pytest_maskcheck.unpatched import io, os, select, tempfile
 from pytest_maskcheck.untrusted import read
 
 HAS_POLL = hasattr(select, "poll")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import builtin_open, os
-
-try:
-    import fcntl as _fcntl_module
-except ImportError:  # Windows
-    _fcntl_module = None  # type: ignore[assignment]
+from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, io, os, tempfile
 
 _INFO = "/proc/self/fdinfo"
-_fcntl: Any = _fcntl_module
-HAS_FILE_LOCKS = _fcntl is not None and os.path.isdir(_INFO)
+HAS_FILE_LOCKS = HAS_FCNTL and os.path.isdir(_INFO)
 _LOCK = re.compile(r"^lock:\t\d+: (\S+) +\S+ +(\S+) +\S+ \S+ (\S+ \S+)$", re.MULTILINE)
-_COMMANDS = {getattr(_fcntl, name, None) for name in ("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW")}
+_COMMANDS = {getattr(fcntl, name, None) for name in ("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW")}
 
 _Lock = tuple[str, str, str]
 _Locks = dict[int, tuple[_Lock, ...]]
@@ -78,9 +71,9 @@ class FileLocks(Kind):
         fd, sort, _, _ = cast("tuple[int, str, str, str]", leftover.token)
         with suppress(OSError):
             if sort == "FLOCK":
-                _fcntl.flock(fd, _fcntl.LOCK_UN)
+                fcntl.flock(fd, fcntl.LOCK_UN)
             elif sort == "POSIX":
-                _fcntl.lockf(fd, _fcntl.LOCK_UN)
+                fcntl.lockf(fd, fcntl.LOCK_UN)
             else:
                 return False
         return True
@@ -92,7 +85,7 @@ class FileLocks(Kind):
     @contextmanager
     def _canary(self, file: Any) -> Iterator[None]:
         with file:
-            _fcntl.flock(file, _fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
@@ -100,7 +93,7 @@ def _locked() -> _Locks:
     """Return the open descriptors, and the locks that each of them holds."""
     found: _Locks = {}
     for fd in os.listdir(_INFO):
-        with suppress(OSError), builtin_open(f"{_INFO}/{fd}", encoding="ascii", errors="replace") as file:
+        with suppress(OSError), io.open(f"{_INFO}/{fd}", encoding="ascii", errors="replace") as file:
             found[int(fd)] = tuple(_LOCK.findall(file.read()))
     return found
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pytest_maskcheck.plain import quoted
 from pytest_maskcheck.resources.heap import attributes, frame_of, is_ours, namespace, variables
-from pytest_maskcheck.unpatched import gc
+from pytest_maskcheck.unpatched import gc, threading
+from pytest_maskcheck.untrusted import read, text_of
 
 _DEPTH = 8
 """References between a root and the thing."""
@@ -22,6 +23,8 @@ _WIDTH = 500
 _SEQUENCES = (list, tuple, deque)
 _KEY = re.compile(r"^\['(\w+)'\]")
 _POSITION = re.compile(r"^\[(\d+)\]")
+_DIGITS = re.compile(r"\d+")
+_ACTIVE: dict[int, Any] = getattr(threading, "_active", {})
 _CONTAINERS = (dict, set, frozenset, *_SEQUENCES)
 _WRITTEN = (str, int, float, bool, bytes, types.NoneType)
 _OF_EXCEPTIONS = ("args", "__cause__", "__context__", "__traceback__")
@@ -134,7 +137,7 @@ def _item(holder: Any, held: object) -> str:
     kind = type(holder)
     if issubclass(kind, dict):
         keys = [key for key, value in dict.items(holder) if value is held]
-        return f"[{_key(keys[0])}]" if keys else ""
+        return f"[{_number(keys[0], held) or _key(keys[0])}]" if keys else ""
     for base in _SEQUENCES:
         places = (
             [at for at, value in enumerate(base.__iter__(holder)) if value is held] if issubclass(kind, base) else []
@@ -148,6 +151,18 @@ def _item(holder: Any, held: object) -> str:
 def _among_attributes(holder: Any, held: object) -> str:
     names = [name for _, name in attributes(holder, held)]
     return f".{names[0].rpartition('.')[2]}" if names else ""
+
+
+def _number(key: object, held: object) -> str:
+    """Return what a number stands for that is another one in each session: a thread, or an object; ``""`` for others."""
+    if type(key) is not int:
+        return ""
+    if key == id(held):
+        return "its id"
+    thread = _ACTIVE.get(key)
+    if thread is None:
+        return ""
+    return f"ident of thread {_DIGITS.sub('#', text_of(read(thread, '_name')))}"
 
 
 def _key(key: object) -> str:

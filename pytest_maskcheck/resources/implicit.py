@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import builtin_open, os
+from pytest_maskcheck.unpatched import io, os
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)
@@ -166,6 +166,6 @@ class ImplicitCloses(Kind):
     def canary(self) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            file = builtin_open(os.devnull, "rb")
+            file = io.open(os.devnull, "rb")
             del file
         yield

@@ -70,7 +70,12 @@ class Objects(Kind):
 
     def compare(self, before: object) -> list[Leftover]:
         things = self._made()
-        return [self._leftover(thing) for thing in self._new(things, before)] if things else []
+        if not things:
+            return []
+        told = [(thing, self._leftover(thing)) for thing in self._new(things, before)]
+        return [
+            leftover for thing, leftover in told if self.is_open(thing)
+        ]  # another thread may have closed it meanwhile
 
     def _new(self, things: Collection[object], before: object) -> list[object]:
         known = cast("_Known", before)

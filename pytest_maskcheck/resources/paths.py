@@ -10,9 +10,7 @@ there may be somebody else's.
 
 from __future__ import annotations
 
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
@@ -20,7 +18,7 @@ from typing import Any, cast
 from pytest_maskcheck.patterns import are_alike
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import builtin_open, os
+from pytest_maskcheck.unpatched import io, os, shutil, tempfile
 
 LIMIT = 2000
 """Entries of one place that are listed before its deeper directories are left out."""
@@ -176,7 +174,7 @@ class Paths(Kind):
     @contextmanager
     def _canary(self, home: str) -> Iterator[None]:
         try:
-            with builtin_open(os.path.join(home, "canary"), "x", encoding="ascii"):
+            with io.open(os.path.join(home, "canary"), "x", encoding="ascii"):
                 pass
             yield
         finally:

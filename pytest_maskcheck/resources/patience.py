@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 
-from pytest_maskcheck.unpatched import builtin_open, os, threading, time
+from pytest_maskcheck.unpatched import io, os, threading, time
 
 _PAUSES = (0.0005, 0.001, 0.002, 0.004)
 """Seconds between the first looks, and between further ones:"""
@@ -81,7 +81,7 @@ def _any_runs() -> bool:
 def state_of(path: str) -> str:
     """Return the state of a thread or process from its ``stat`` file, as a letter; ``""`` if it has ended."""
     try:
-        with builtin_open(path, encoding="utf-8", errors="replace") as file:
+        with io.open(path, encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]
     except OSError:
         return ""

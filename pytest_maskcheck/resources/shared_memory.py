@@ -19,7 +19,7 @@ from pytest_maskcheck.patterns import are_alike, looks_random
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.unpatched import builtin_open, os, time
+from pytest_maskcheck.unpatched import io, os, time
 from pytest_maskcheck.untrusted import read
 
 HAS_SHARED_MEMORY = find_spec("_posixshmem") is not None
@@ -180,7 +180,7 @@ def _mapped_by_others() -> set[int]:
     found = {0}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
-            with builtin_open(f"/proc/{pid}/maps", "rb") as file:
+            with io.open(f"/proc/{pid}/maps", "rb") as file:
                 lines = [line for line in os.fsdecode(file.read()).splitlines() if _DIRECTORY in line]
             if lines and not _is_family(int(pid)):
                 found.update(int(line.split()[4]) for line in lines)
@@ -191,7 +191,7 @@ def _is_family(pid: int) -> bool:
     """Tell whether a process is this one or was started by it."""
     while pid > 1 and pid != os.getpid():
         try:
-            with builtin_open(f"/proc/{pid}/stat", "rb") as file:
+            with io.open(f"/proc/{pid}/stat", "rb") as file:
                 pid = int(file.read().rpartition(b")")[2].split()[1])
         except OSError:
             return False

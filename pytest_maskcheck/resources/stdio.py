@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.unpatched import io
 from pytest_maskcheck.untrusted import name_of
 
 _REMOVED = object()

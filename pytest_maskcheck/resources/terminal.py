@@ -8,7 +8,6 @@ A terminal that others have at present, as pytest is in the background, is their
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from collections.abc import Hashable, Iterator
@@ -20,7 +19,7 @@ from typing import Any, cast
 from pytest_maskcheck.foreground import TERMINAL, is_others
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.unpatched import io, os
 from pytest_maskcheck.untrusted import attempt, is_a
 
 _STANDARD = (0, 1, 2)
@@ -36,8 +35,7 @@ _MODES = {
     b"25": "hidden cursor",
 }
 _module = sys.modules.get
-get_blocking: Any = getattr(os, "get_blocking", None)
-HAS_BLOCKING = get_blocking is not None
+HAS_BLOCKING = hasattr(os, "get_blocking")
 
 
 _Blocking = tuple["bool | None", ...]
@@ -82,7 +80,7 @@ class Terminal(State[_Reading]):
 
     def read(self) -> _Reading:
         try:
-            blocking: _Blocking = (get_blocking(0), get_blocking(1), get_blocking(2))
+            blocking: _Blocking = (os.get_blocking(0), os.get_blocking(1), os.get_blocking(2))
         except OSError:
             blocking = tuple(map(_blocking, _STANDARD))
         settings = None if _module("termios") is None else _settings(self._terminals)
@@ -133,7 +131,7 @@ class Terminal(State[_Reading]):
 
 def _blocking(fd: int) -> bool | None:
     try:
-        return cast("bool", get_blocking(fd))
+        return os.get_blocking(fd)
     except OSError:
         return None
 

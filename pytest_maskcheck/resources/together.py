@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
-from os import getpid
 
 from pytest_maskcheck.resources.base import Identity, Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, at_once, look
 from pytest_maskcheck.resources.state import same
+from pytest_maskcheck.unpatched import os
 
 _NOTHING: dict[int, object] = {}
 
@@ -47,7 +47,7 @@ class Together:
         """
         Census.settle()
         with at_once:
-            if not still or self._equal is None or self._pid != getpid():
+            if not still or self._equal is None or self._pid != os.getpid():
                 return _taken(self._snapshots)
             return [
                 before if repeatable else kind.snapshot()
@@ -68,7 +68,7 @@ class Together:
         """Return what all kinds tell."""
         with at_once:
             equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
-            self._equal, self._pid = befores if equal else None, getpid()
+            self._equal, self._pid = befores if equal else None, os.getpid()
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:

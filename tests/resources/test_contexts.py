@@ -32,7 +32,10 @@ def test_a_variable_that_was_not_reset_is_altered_state(watch: Watch) -> None:
         VARIABLE.set(7)
         (leftover,) = compare()
         assert leftover.key == "variable of a test"
-        assert leftover.detail == "the context variable variable of a test is set to a value of type int (before: str)"
+        assert (
+            leftover.detail
+            == "the context variable variable of a test is set to a value of type int (before: a value of type str)"
+        )
         assert compare() == [leftover]
         assert kind.repair(leftover) is True
         assert compare() == []
@@ -49,8 +52,24 @@ def test_a_variable_that_had_no_value_cannot_be_repaired(watch: Watch) -> None:
         compare = watch(kind)
         VARIABLE.set(7)
         (leftover,) = compare()
-        assert leftover.detail.endswith("of type int (before: none)")
+        assert leftover.detail.endswith("of type int (before: no value)")
         assert kind.repair(leftover) is False
+
+    _in_a_context(body)
+
+
+@pytest.mark.parametrize("value", [..., None])
+def test_constants_that_stand_for_no_value_are_named(watch: Watch, value: object) -> None:
+    """Ellipsis and None are no types for a reader to look up."""
+
+    def body() -> None:
+        VARIABLE.set(value)
+        compare = watch(ContextVariables())
+        VARIABLE.set("a")
+        (leftover,) = compare()
+        assert leftover.detail.endswith(f"is set to a value of type str (before: {value})")
+        VARIABLE.set(value)
+        assert compare() == []
 
     _in_a_context(body)
 

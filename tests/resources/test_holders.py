@@ -127,6 +127,31 @@ def test_a_path_is_what_a_reader_would_write(module_of, way):
     assert held_by(lock_in(module.ROOT)) == f"kept.ROOT{path}"
 
 
+def test_a_thread_is_named_where_its_identifier_is_a_key(module_of):
+    """Identifiers differ from session to session, and so do the numbers in names of threads; other numbers are what they are."""
+    module = module_of("")
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait, name="worker-17")
+    thread.start()
+    try:
+        module.ROOT = {thread.ident: Holder()}
+        assert held_by(lock_in(module.ROOT)) == "kept.ROOT[ident of thread worker-#].lock"
+        module.ROOT = {thread.ident + 1: Holder()}
+        assert held_by(lock_in(module.ROOT)) == f"kept.ROOT[{thread.ident + 1}].lock"
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_an_object_that_is_kept_by_its_own_id_is_told_so(module_of):
+    """The number says nothing."""
+    holder = Holder()
+    module = module_of("")
+    module.ROOT = {id(holder): holder}
+    del holder
+    assert held_by(lock_in(module.ROOT)) == "kept.ROOT[its id].lock"
+
+
 VALUE = """
 import threading
 import pytest

@@ -128,3 +128,21 @@ def test_the_heap_is_looked_through_once() -> None:
         door = Door()
         assert list(Doors.family.made()) == []  # type: ignore[union-attr]
     assert list(Doors.family.made()) == [door]  # type: ignore[union-attr]
+
+
+class Slamming(Doors):
+    """As if another thread closed what is described."""
+
+    def told(self, thing: Any) -> tuple[str, str]:
+        thing.close()
+        return super().told(thing)
+
+
+@pytest.mark.usefixtures("frozen_heap")
+@pytest.mark.parametrize(("kind", "number"), [(Slamming, 0), (Doors, 1)])
+def test_what_is_closed_as_it_is_described_is_not_open(watch: Watch, kind: type[Doors], number: int) -> None:
+    """It is asked once more."""
+    compare = watch(kind())
+    door = Door()
+    assert len(compare()) == number
+    door.close()
