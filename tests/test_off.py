@@ -36,7 +36,7 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 
 ON_DEMAND = (
     "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plain pytest_maskcheck.plugin pytest_maskcheck.results "
-    "pytest_maskcheck.settings pytest_maskcheck.signals pytest_maskcheck.unpatched"
+    "pytest_maskcheck.settings pytest_maskcheck.signals pytest_maskcheck.unpatched pytest_maskcheck.untrusted"
 )
 """All that it may import where a test uses the fixture."""
 

@@ -262,3 +262,37 @@ def test_what_fails_only_later_is_found_behind_other_defects(audit):
     assert {defect.verdict for defect in audited.failures} == {"leak", "unusable"}
     (unusable,) = (defect for defect in audited.failures if defect.verdict == "unusable")
     assert {point.line for point in unusable.points} == {6, 7}
+
+
+CLOCK = """
+    import time
+
+    import _pytest.timing
+    import pytest
+
+    REAL = time.perf_counter
+    CLOCKS = [REAL]
+
+    def fake():
+        return CLOCKS[-1]()
+
+    def patched():
+        before = _pytest.timing.perf_counter
+        _pytest.timing.perf_counter = fake
+        CLOCKS.pop()
+        CLOCKS.append(REAL)
+        _pytest.timing.perf_counter = before
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        patched()
+"""
+
+
+def test_where_pytest_failed_is_told(pytester, audit):
+    """What the interrupt left raises in code that pytest calls, and the place is that code's."""
+    pytester.makeconftest("def pytest_runtest_setup(item): pass")  # so runs have pytest's whole protocol
+    audited = audit(CLOCK)
+    titles = [defect.key for defect in audited.audit.failures if defect.key.startswith("pytest failed: ")]
+    assert any(title.startswith("pytest failed: IndexError: list index out of range, at ") for title in titles)
+    assert all(title.endswith(" in fake") for title in titles)
