@@ -473,8 +473,8 @@ def _module_patterns(name: str) -> list[str] | None:
 
 def _spec_of(name: str) -> ModuleSpec | None:
     """Return the spec of a module, ``None`` if there is none; a module may have put an object without one in its place."""
-    with suppress(Exception):  # its package may raise anything when it is imported
-        return find_spec(name)
+    with suppress(ImportError, ValueError, AttributeError):
+        return find_spec(name)  # its package may raise anything else when it is imported
     with suppress(Exception):
         if name not in sys.modules:
             return None

@@ -629,7 +629,9 @@ def own_output(config: pytest.Config) -> None:
         capture.read_global_capture()
         capture.stop_global_capturing()
         capture.start_global_capturing()
-    if config.option.capture != "fd":  # what is written past sys.stdout, or passed on to it, would be seen once a run
+    if (
+        config.getoption("capture", "no") != "fd"
+    ):  # what is written past sys.stdout, or passed on to it, would be seen once a run
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

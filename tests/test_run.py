@@ -140,7 +140,8 @@ def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
 
 
 def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without another thread an open descriptor stays open."""
+    """Without another thread, such as a worker of xdist has, an open descriptor stays open."""
+    monkeypatch.setattr(run_module, "has_other_threads", lambda: False)
     slept: list[float] = []
     monkeypatch.setattr(run_module.time, "sleep", slept.append)
     assert found(run(lambda: os.open(os.devnull, os.O_RDONLY), only="fd")) == (["fd"], [])

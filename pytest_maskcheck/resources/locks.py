@@ -11,7 +11,6 @@ can reach that lock any more. So what is held is looked at again when nothing of
 from __future__ import annotations
 
 import _thread
-import sys
 import weakref
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Exactly, at_once, is_named, name_of
-from pytest_maskcheck.resources.patience import while_others_move
+from pytest_maskcheck.resources.patience import other_frames, while_others_move
 from pytest_maskcheck.unpatched import threading
 
 if TYPE_CHECKING:
@@ -148,9 +147,7 @@ def _is_held(lock: object, kept: Collection[int]) -> bool:
 def _kept() -> set[int]:
     """Return the ids of locks that other threads hold for themselves: their end, their place in a wait."""
     kept = {id(getattr(thread, "_tstate_lock", None)) for thread in threading.enumerate()}  # before 3.13
-    frames = sys._current_frames()  # noqa: SLF001
-    del frames[threading.get_ident()]  # a frame with itself as a variable would outlive its call, and keep the locks
-    for top in frames.values():
+    for top in other_frames().values():
         frame: FrameType | None = top
         while frame is not None:
             if frame.f_code is threading.Condition.wait.__code__:

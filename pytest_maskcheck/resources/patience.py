@@ -17,8 +17,12 @@ import _thread
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.unpatched import io, os, threading, time
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _PAUSES = (0.0005, 0.001, 0.002, 0.004)
 """Seconds between the first looks, and between further ones:"""
@@ -63,9 +67,18 @@ def while_others_move() -> Iterator[None]:
 
 def _places() -> _Places:
     """Return where the other threads are."""
+    return {ident: (id(frame.f_code), frame.f_lasti) for ident, frame in other_frames().items()}
+
+
+def other_frames() -> dict[int, FrameType]:
+    """Return the innermost frame of each other thread, by identifier.
+
+    Without that of the caller: a frame with itself as a variable outlives its call, and then so do those of threads that have gone on, with
+    their locks.
+    """
     frames = sys._current_frames()  # noqa: SLF001
-    frames.pop(threading.get_ident(), None)  # a frame with itself as a variable would outlive its call
-    return {ident: (id(frame.f_code), frame.f_lasti) for ident, frame in frames.items()}
+    frames.pop(threading.get_ident(), None)
+    return frames
 
 
 def _any_runs() -> bool:

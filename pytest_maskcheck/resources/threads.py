@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import _thread
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
+from pytest_maskcheck.resources.patience import other_frames
 from pytest_maskcheck.unpatched import threading
 from pytest_maskcheck.untrusted import read, text_of
 
@@ -77,7 +77,7 @@ class Threads(Kind):
         return Leftover(self.name, self.surroundings.text(name), f"{sort} {name!r} {state}", id(thread))
 
     def _unknown(self, ident: int) -> Leftover:
-        frame = sys._current_frames().get(ident)  # noqa: SLF001
+        frame = other_frames().get(ident)
         while frame is not None and frame.f_back is not None:
             frame = frame.f_back
         target = frame.f_code.co_qualname if frame is not None else "?"
@@ -113,8 +113,8 @@ def _ident(thread: threading.Thread) -> int | None:
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
     """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
-    frames = sys._current_frames()  # noqa: SLF001
-    idents: set[int | None] = set(frames)  # ``enumerate`` keeps some that ended
+    frames = other_frames()
+    idents: set[int | None] = {*frames, threading.get_ident()}  # ``enumerate`` keeps some that ended
     main = threading.main_thread()
     idents.discard(_ident(main))
     threads = [thread for thread in threading.enumerate() if thread is not main]

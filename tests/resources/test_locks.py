@@ -239,7 +239,8 @@ def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyP
         with store.lock:
             assert [kinds[0].describe(leftover).key for leftover in together.compare(befores)] == ["Store.lock"]
         walks.clear()
-        together.finish(befores)
+        together.finish(befores, listening=True)
+        together.finish(befores, listening=False)
         assert walks == [], "this may be the last run of the process"
         together.snapshot()
         assert len(walks) == 2, "one look at the whole heap, and one at what is new"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.resources import Surroundings
+from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.threads import Threads
 
 if TYPE_CHECKING:
@@ -30,6 +33,34 @@ def end() -> Iterator[threading.Event]:
         if _thread._count() <= count:
             break
         threading.Event().wait(0.001)
+
+
+class Kept:
+    """What a frame has as a variable."""
+
+
+def test_looking_keeps_no_frame(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
+    """What a thread drops while or after it is looked at is gone at once, without a collection."""
+    begun, references = threading.Event(), []
+
+    def work() -> None:
+        kept = Kept()
+        references.append(weakref.ref(kept))
+        begun.set()
+        end.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    gc.disable()
+    try:
+        watch(Threads(surroundings))()
+        watch(Locks())()
+        end.set()
+        thread.join()
+        assert [reference() for reference in references] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_running_thread_is_a_leftover(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:

@@ -113,7 +113,8 @@ def beside(tmp_path: Path, run_module: RunModule) -> Beside:
         assert "INTERNALERROR" not in output, output
         assert report.exists(), output
         found = map(Audit.from_json, json.loads(report.read_text(encoding="utf-8"))["audits"])
-        audits = {audit.test.partition("::")[2]: audit for audit in found}
+        # xdist writes the group of a test behind its id.
+        audits = {audit.test.partition("::")[2].partition("@")[0]: audit for audit in found}
         return Session(tmp_path, output, result.returncode, audits)
 
     return beside
