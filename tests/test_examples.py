@@ -51,7 +51,6 @@ EXPECTED: dict[str, set[str]] = {
     "test_urllib3_pool.py::test_request": {
         "leak connection of HTTPConnectionPool",
         "replaced exception FullPoolError",
-        "swallowed exception *",
     },
     "test_urllib3_pool.py::test_request_alone": set(),
     "test_wurlitzer.py::test_pipes": {
