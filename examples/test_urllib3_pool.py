@@ -2,7 +2,7 @@
 
 Expected: a connection (a kind of our own, see ``conftest.py``) that is lost as ``_put_conn`` is entered: with ``block=True`` the next
 request waits for ever. An interrupt at the end of the same function makes it give the connection back twice, and ``FullPoolError`` comes
-out instead; one in ``HTTPResponse`` as it ends is swallowed. Within the test alone nothing is lost.
+out instead; one in ``HTTPResponse`` as it ends is lost in a finalizer, which is listed. Within the test alone nothing is lost.
 """
 
 import subprocess
