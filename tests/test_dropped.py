@@ -175,4 +175,5 @@ def test_what_stays_behind_makes_it_fail(audit):
     failing = {(each.verdict, each.kind) for each in with_lock.failures}
     assert failing == {(Verdict.LEAK, "lock"), (Verdict.SWALLOWED, "finalizer")}
     swallowed = [each for each in with_socket.defects if each.verdict is Verdict.SWALLOWED]
-    assert {(each.key, each.fails) for each in swallowed} == {("socket.__repr__", False)}
+    assert "socket.__repr__" in {each.key for each in swallowed}  # on 3.11, what it warns with is, too
+    assert not any(each.fails for each in swallowed)
