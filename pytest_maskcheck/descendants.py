@@ -185,12 +185,12 @@ def _waited_for(pid: int) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Tell whether a process is stopped, as by SIGSTOP."""
-    return _stat(pid)[:1] == [b"T"]
+    return run_state(_STAT.format(pid)) == "T"
 
 
 def has_ended(pid: int) -> bool:
     """Tell whether a process has ended, whether its parent has waited for it or not."""
-    return _stat(pid)[:1] in ([], [b"Z"], [b"X"])
+    return run_state(_STAT.format(pid)) in {"", "Z", "X"}
 
 
 def name_of(pid: int) -> str:
@@ -200,13 +200,22 @@ def name_of(pid: int) -> str:
 
 def began(pid: int) -> int:
     """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
-    words = _stat(pid)
+    words = _stat(_STAT.format(pid))
     return int(words[19]) if len(words) > 19 else -1
 
 
-def _stat(pid: int) -> list[bytes]:
-    """Return what the system tells of a process, from its state on."""
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+def run_state(path: str) -> str:
+    """Return the state of a process or thread from its ``stat`` file, as a letter; ``""`` if it is gone."""
+    words = _stat(path)
+    return os.fsdecode(words[0]) if words else ""
+
+
+_STAT = "/proc/{}/stat"
+
+
+def _stat(path: str) -> list[bytes]:
+    """Return the words of a ``stat`` file, from the state on."""
+    return _read(path).rpartition(b")")[2].split()
 
 
 def _read(path: str) -> bytes:

@@ -252,23 +252,15 @@ def test_only_what_handlers_restore_is_excused_at_jumps(audits: dict[str, Audit]
         assert excused
 
 
-def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit]) -> None:
-    """Where ``with`` lets interrupts in too early, the depth is the body's own, and the lock CPython's."""
-    audit = audits["entered"]
-    points = [point for point in audit.points if "gh-148874" in point.defect]
-    assert len(points) == (4 if facts.with_checks_on_entering() else 0)
-    for point in points:
-        found = of(audit, point.id)
-        assert (Verdict.INVARIANT, "unchanged", True) in found
-        assert (Verdict.LEAK, "lock", True) not in found
-        assert (Verdict.INTERPRETER, "lock", False) in found
+@pytest.mark.parametrize(("name", "number"), [("entered", 4), ("entered_again", 5)])
+def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit], name: str, number: int) -> None:
+    """Where ``with`` lets interrupts in too early, the depth is the body's own, and the lock CPython's.
 
-
-def test_a_lock_that_is_entered_again_at_once_is_excused(audits: dict[str, Audit]) -> None:
-    """The detour around one ``__enter__`` does not end at another, which would lose the same lock."""
-    audit = audits["entered_again"]
+    The detour around one ``__enter__`` does not end at another (``entered_again``), which would lose the same lock.
+    """
+    audit = audits[name]
     points = [point for point in audit.points if "gh-148874" in point.defect]
-    assert len(points) == (5 if facts.with_checks_on_entering() else 0)
+    assert len(points) == (number if facts.with_checks_on_entering() else 0)
     for point in points:
         found = of(audit, point.id)
         assert (Verdict.INVARIANT, "unchanged", True) in found

@@ -26,4 +26,4 @@ def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
     """
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    files.write(path, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair as JSON itself escapes it
+    files.write(path, text.encode())  # see results.legible

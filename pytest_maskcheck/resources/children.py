@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from pytest_maskcheck.descendants import has_ended, lost
+from pytest_maskcheck.descendants import has_ended, lost, run_state
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.resources.patience import RUNNING, state_of
+from pytest_maskcheck.resources.patience import RUNNING
 from pytest_maskcheck.unpatched import io, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")
@@ -166,7 +166,7 @@ def _executes(pid: int) -> bool:
     least = time.perf_counter() + _MOMENT
     while _is_copy(pid):
         now = time.perf_counter()
-        if now > until or (now > least and state_of(f"/proc/{pid}/stat") not in RUNNING):
+        if now > until or (now > least and run_state(f"/proc/{pid}/stat") not in RUNNING):
             return False
         time.sleep(0.001)
     return not _ended(pid)

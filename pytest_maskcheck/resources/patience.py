@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.unpatched import io, os, threading, time
+from pytest_maskcheck.descendants import run_state
+from pytest_maskcheck.unpatched import os, threading, time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,13 +89,4 @@ def _any_runs() -> bool:
         tasks = [name for name in os.listdir(_TASKS) if int(name) != own]
     except OSError:
         return False
-    return any(state_of(f"{_TASKS}/{name}/stat") in RUNNING for name in tasks)
-
-
-def state_of(path: str) -> str:
-    """Return the state of a thread or process from its ``stat`` file, as a letter; ``""`` if it has ended."""
-    try:
-        with io.open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
+    return any(run_state(f"{_TASKS}/{name}/stat") in RUNNING for name in tasks)
