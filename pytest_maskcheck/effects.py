@@ -13,14 +13,15 @@ import stat
 import sys
 import termios
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_maskcheck.descendants import processes
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.unpatched import io, os, signal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
 _FDS = "/proc/self/fd"
@@ -136,12 +137,35 @@ class Outside:
 
 
 class Opened:
-    """What this process shares with others since this was made: what a fixture opened."""
+    """What this process shares with others since this was made: what a fixture opened.
 
-    def __init__(self) -> None:
+    Parameters:
+        numbered: the directory in which pytest numbers directories of its own, ``""`` if there is none yet.
+    """
+
+    _watching: ClassVar[list[Opened]] = []
+    """Those whose fixtures are being set up, the innermost last."""
+
+    def __init__(self, numbered: Callable[[], str] = lambda: "") -> None:
         self._descriptors = descriptors()
         self._processes = processes()
         self._memory = shared_memory() if HAS_PROC else ""
+        self._numbered = numbered
+        self._made: list[tuple[str, Any]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note which names are made up while the fixture is set up; those of a fixture within it are not its own."""
+        self._watching.append(self)
+        try:
+            with listening(dict.fromkeys(("tempfile.mkdtemp", "tempfile.mkstemp", "os.mkdir"), self._hear)):
+                yield
+        finally:
+            self._watching.remove(self)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._watching[-1] is self:
+            self._made.append((event, args[0]))
 
     def descriptors(self) -> frozenset[int]:
         """Return the descriptors that are open since, of what is shared."""
@@ -157,10 +181,27 @@ class Opened:
         memory = shared_memory() if HAS_PROC else ""
         return memory if memory != self._memory else ""
 
-    def is_fixed(self, elsewhere: tuple[str, ...]) -> bool:
-        """Tell whether a file is among it that another process would open, too; ``elsewhere``: how paths of its own begin."""
+    def is_fixed(self) -> bool:
+        """Tell whether a file is among it that the fixture, set up again in another process, would open, too.
+
+        Names that ``tempfile`` or ``tmp_path_factory`` made up during the set-up are others each time. What begins
+        like such a name, or lies in a directory that was there before, is not.
+        """
+        own = tuple(map(self._made_up, self._made))
         places = filter(None, map(_place, self.descriptors()))
-        return any(not place.startswith(elsewhere) for place in places)
+        return not all(
+            any(place == each or place.startswith(each + os.sep) for each in own if each) for place in places
+        )
+
+    def _made_up(self, made: tuple[str, Any]) -> str:
+        """Return a path as the kernel shows it, if another process would have made another one; else ``""``."""
+        event, given = made
+        path = os.path.realpath(os.fsdecode(given))
+        if event != "os.mkdir":
+            return path
+        numbered = self._numbered()
+        is_numbered = bool(numbered) and os.path.dirname(path) == os.path.realpath(numbered) and path[-1:].isdigit()
+        return path if is_numbered else ""
 
 
 def _place(fd: int) -> str:

@@ -50,7 +50,7 @@ from _pytest.unraisableexception import unraisable_exceptions
 
 from pytest_maskcheck.generated_examples import same_examples
 from pytest_maskcheck.raised import drop
-from pytest_maskcheck.unpatched import io, os, pathlib, shutil, tempfile, unpatched
+from pytest_maskcheck.unpatched import io, os, pathlib, shutil, unpatched
 from pytest_maskcheck.untrusted import last_line
 
 try:
@@ -615,12 +615,10 @@ def own_directory(config: pytest.Config, directory: str) -> None:
         factory._basetemp = pathlib.Path(directory)  # noqa: SLF001
 
 
-def own_places(config: pytest.Config) -> tuple[str, ...]:
-    """Return how paths begin that differ from process to process: those of ``tmp_path_factory`` and ``tempfile``."""
+def numbered_places(config: pytest.Config) -> str:
+    """Return the directory in which ``tmp_path_factory`` numbers those that it makes; ``""`` if there is none yet."""
     factory: Any = getattr(config, "_tmp_path_factory", None)
-    base = getattr(factory, "_basetemp", None)
-    begins = os.path.join(tempfile.gettempdir(), tempfile.gettempprefix())
-    return (begins, f"{base}{os.sep}") if base else (begins,)
+    return str(getattr(factory, "_basetemp", None) or "")
 
 
 def own_output(config: pytest.Config) -> None:

@@ -28,8 +28,8 @@ from pytest_maskcheck.rerun import (
     in_call_phase,
     leave,
     let_go,
+    numbered_places,
     ordinary_run,
-    own_places,
     report_of,
     stop_timer,
     unlogged,
@@ -392,18 +392,20 @@ class AuditingSession:
         if self._first is not None:
             self._first.comes_late(fixturedef.argname)
         try:
-            before, opened, began = set(threading.enumerate()), effects.Opened(), time.perf_counter()
+            before, began = set(threading.enumerate()), time.perf_counter()
+            opened = effects.Opened(partial(numbered_places, self._config))
         except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
             self._unnoted[fixturedef] = error
             return (yield)
-        result = yield
+        with opened.watching():
+            result = yield
         try:
             seconds = time.perf_counter() - began
             if started := set(threading.enumerate()) - before:
                 self._threads[fixturedef] = started
             if shared := opened.shared():
                 # Django's test database has a name: whoever sets it up again drops the one that is there.
-                fixed = fixturedef.argname == "django_db_setup" or opened.is_fixed(own_places(self._config))
+                fixed = fixturedef.argname == "django_db_setup" or opened.is_fixed()
                 self._channels[fixturedef] = Channel(
                     fixturedef.argname, shared, opened.descriptors(), seconds, fixed=fixed
                 )

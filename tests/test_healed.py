@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import types
+from contextlib import ExitStack
 from textwrap import dedent
 
 import pytest
@@ -748,3 +751,56 @@ def test_a_file_at_a_fixed_place_is_not_made_a_second_time(audit_folder):
     folder = audit_folder({"test_it.py": OWN_PLACE.replace("FIXTURES", "fixed, elsewhere")})
     assert "3 passed" in folder.output, folder.output
     assert all(audit.audited for audit in folder.audits)
+
+
+class Places:
+    """What a fixture may open a file as, beneath a directory of this test."""
+
+    def __init__(self, path):
+        self.path = path
+        self.there = pathlib.Path(tempfile.mkdtemp(dir=path))
+        self.numbered = path / "numbered"
+        self.numbered.mkdir()
+
+    def random_file(self):
+        fd, name = tempfile.mkstemp(dir=self.path)
+        os.close(fd)
+        return pathlib.Path(name)
+
+    def random_directory(self):
+        return pathlib.Path(tempfile.mkdtemp(dir=self.path)) / "file"
+
+    def numbered_directory(self):
+        (self.numbered / "some0").mkdir()
+        return self.numbered / "some0" / "file"
+
+    def named_alike(self):
+        return self.path / "tmpfixed_name"
+
+    def within_a_directory_of_another_fixture(self):
+        return self.there / "file"
+
+    def within_a_directory_made_here(self):
+        (self.path / "data").mkdir()
+        return self.path / "data" / "file"
+
+    def within_what_pytest_numbers(self):
+        return self.numbered / "file"
+
+    def within_a_directory_of_a_fixture_within(self):
+        with effects.Opened().watching():
+            return pathlib.Path(tempfile.mkdtemp(dir=self.path)) / "file"
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("name", [name for name in vars(Places) if not name.startswith("_")])
+def test_only_places_with_names_made_up_by_the_fixture_are_its_own(tmp_path, name, fixed):
+    """A file is made a second time only if that is another file, whatever the directory of the project is called."""
+    places = Places(tmp_path)
+    opened = effects.Opened(lambda: str(places.numbered))
+    with opened.watching(), ExitStack() as stack:
+        ours = name in {"random_file", "random_directory", "numbered_directory"}
+        if fixed:
+            stack.enter_context((tmp_path / "another").open("w"))
+        stack.enter_context(getattr(places, name)().open("w"))
+        assert opened.is_fixed() == (fixed or not ours)
