@@ -5,7 +5,8 @@ whatever way comes later. What an executor returns is judged here, by these rule
 
 1. A point passes only if its interrupt was delivered there and nothing was wrong afterwards.
 2. What makes a test fail was seen twice, the second time in a clean process; or the same thing was confirmed at
-   another point and this one was seen in a clean process.
+   another point and this one was seen in a clean process. Where all runs share a process, and it breaks the test so that no second run
+   gets there, once is enough.
 3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
    one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
    After all points that passed there is a full run; and one after each point that leaves modules otherwise than an
@@ -327,6 +328,9 @@ class Judge:
                 self._spoil(ran, point)
                 finding = self._as_unusable(ran)
                 return replace(first, findings=(*first.findings, finding))
+            broken = self._broken_for_all(point, ran)
+            if broken is not None:
+                return replace(first, findings=(*first.findings, broken))
             again = self.judge(point, ran)
             if again.error:
                 return again
@@ -346,6 +350,19 @@ class Judge:
             sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
+
+    def _broken_for_all(self, point: Point, after: Ran) -> Finding | None:
+        """Return that the test is unusable, if a run did not come to its point and all runs share what an earlier one broke.
+
+        There is no clean process in which to see a finding again: what was found in the first run stands.
+        """
+        if self.executor.clean or not _strayed(after):
+            return None
+        whole = alone(self.executor, None)[-1]
+        if whole.passed:
+            return None
+        self._spoil(whole, point)
+        return self._as_unusable(whole)
 
     def _is_confirmed(self, finding: Finding) -> bool:
         """Tell whether this was confirmed at another point; what a vague pattern matches may be something else."""
