@@ -324,13 +324,9 @@ class Judge:
         compared: set[_Sort] = set()
         for _ in range(_TRIES - 1):
             ran = alone(self.executor, point)[0]
-            if ran.spoiled:
-                self._spoil(ran, point)
-                finding = self._as_unusable(ran)
-                return replace(first, findings=(*first.findings, finding))
-            broken = self._broken_for_all(point, ran)
-            if broken is not None:
-                return replace(first, findings=(*first.findings, broken))
+            if (whole := self._spoiled_by(ran)) is not None:
+                self._spoil(whole, point)
+                return replace(first, findings=(*first.findings, self._as_unusable(whole)))
             again = self.judge(point, ran)
             if again.error:
                 return again
@@ -351,18 +347,17 @@ class Judge:
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
-    def _broken_for_all(self, point: Point, after: Ran) -> Finding | None:
-        """Return that the test is unusable, if a run did not come to its point and all runs share what an earlier one broke.
+    def _spoiled_by(self, ran: Ran) -> Ran | None:
+        """Return a full run that fails, whatever process it is made in, if that is why ``ran`` did not come to its point.
 
-        There is no clean process in which to see a finding again: what was found in the first run stands.
+        Where all runs share a process, there is none in which to see a finding again: what was found in the first run stands.
         """
-        if self.executor.clean or not _strayed(after):
+        if ran.spoiled:
+            return ran
+        if self.executor.clean or not _strayed(ran):
             return None
         whole = alone(self.executor, None)[-1]
-        if whole.passed:
-            return None
-        self._spoil(whole, point)
-        return self._as_unusable(whole)
+        return None if whole.passed else whole
 
     def _is_confirmed(self, finding: Finding) -> bool:
         """Tell whether this was confirmed at another point; what a vague pattern matches may be something else."""

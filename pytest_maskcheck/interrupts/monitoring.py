@@ -371,13 +371,14 @@ class _Striker:
             return None
         return self._strike_past(frame)
 
-    def _raise_past(self, frame: FrameType, detour: Detour) -> None:
+    def _raise_past(self, frame: FrameType, detour: Detour) -> object:
         """Deliver on the detour around a jump, as the last act of a callback."""
         self._diverted = 0
         if is_within(frame.f_code, frame.f_lasti, detour.offset):
             self.stop()
             self._delivery.fires(frame, self._in_scope)
             self._delivery.at_once(frame)
+        return None
 
     def _strike_past(self, frame: FrameType) -> object:
         """Leave the signal pending on the detour, as the last act of a callback."""
