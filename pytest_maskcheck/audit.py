@@ -5,7 +5,8 @@ whatever way comes later. What an executor returns is judged here, by these rule
 
 1. A point passes only if its interrupt was delivered there and nothing was wrong afterwards.
 2. What makes a test fail was seen twice, the second time in a clean process; or the same thing was confirmed at
-   another point and this one was seen in a clean process.
+   another point and this one was seen in a clean process. Where all runs share a process, and it breaks the test so that no second run
+   gets there, once is enough.
 3. The next run is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the
    one before it left the code unusable, or one before that. Which one it is, is found out in clean processes.
    After all points that passed there is a full run; and one after each point that leaves modules otherwise than an
@@ -323,10 +324,9 @@ class Judge:
         compared: set[_Sort] = set()
         for _ in range(_TRIES - 1):
             ran = alone(self.executor, point)[0]
-            if ran.spoiled:
-                self._spoil(ran, point)
-                finding = self._as_unusable(ran)
-                return replace(first, findings=(*first.findings, finding))
+            if (whole := self._spoiled_by(ran)) is not None:
+                self._spoil(whole, point)
+                return replace(first, findings=(*first.findings, self._as_unusable(whole)))
             again = self.judge(point, ran)
             if again.error:
                 return again
@@ -346,6 +346,18 @@ class Judge:
             sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
+
+    def _spoiled_by(self, ran: Ran) -> Ran | None:
+        """Return a full run that fails, whatever process it is made in, if that is why ``ran`` did not come to its point.
+
+        Where all runs share a process, there is none in which to see a finding again: what was found in the first run stands.
+        """
+        if ran.spoiled:
+            return ran
+        if self.executor.clean or not _strayed(ran):
+            return None
+        whole = alone(self.executor, None)[-1]
+        return None if whole.passed else whole
 
     def _is_confirmed(self, finding: Finding) -> bool:
         """Tell whether this was confirmed at another point; what a vague pattern matches may be something else."""

@@ -96,6 +96,10 @@ JUMPS = {
             while n < 3:
                 n += 1
         """,
+    "one_line": """
+        with LOCK:
+            numbers = [number for number in (0, 1, 0) if number]
+        """,
     "while_true": """
         LOCK.acquire()
         try:

@@ -236,6 +236,44 @@ def test_what_fails_only_later_is_found_where_it_was_caused(audit, strategy, las
     assert not any("not so in a clean process" in result.note for result in audited.results)
 
 
+HALF = """
+import os
+import pytest
+
+HALF = []
+
+def switch():
+    assert not HALF, "half"
+    os.environ["SWITCHED"] = "on"
+    HALF.append(1)
+    len("x")
+    HALF.clear()
+    del os.environ["SWITCHED"]
+
+@pytest.mark.interrupt_safe{settings}
+def test_it():
+    switch()
+"""
+
+
+def test_what_breaks_all_further_runs_need_not_be_seen_twice(audit):
+    """In one process no second run comes to the point at which the first left something and broke the test."""
+    alone = audit(HALF.format(settings="(isolation='none')")).audit
+    broken = [result for result in alone.results if "unusable" in {finding.verdict for finding in result.findings}]
+    assert [{finding.kind for finding in result.findings} for result in broken] == [{"environ", "test"}]
+    assert not any(result.varies for result in alone.results)
+    assert any("since the interrupt at" in result.reason for result in alone.results)
+
+
+def test_a_reproduction_that_breaks_the_test_reproduces(audit):
+    """What the point leaves in a forked process it leaves in that of the session, too."""
+    forked = audit(HALF.format(settings="")).audit
+    point = next(point for defect in forked.failures for point in defect.points if point.line == 10).id
+    alone = audit(HALF.format(settings=""), f"--maskcheck-point={point}").audit
+    assert {"environ"} < {finding.kind for result in alone.results for finding in result.findings}
+    assert not any(result.reason for result in alone.results)
+
+
 def test_code_that_stays_usable_is_not_blamed(audit):
     """Nor any of many points, where state that nobody minds piles up."""
     source = LATER.format(strategy="rerun", last="third()").replace("assert not KEPT", "assert len(KEPT) >= 0")

@@ -29,7 +29,8 @@ instruction, is a place. If a callback of ours is interrupted first, there was n
 
 Rules:
 
-1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback. A detour that raises waits for a ``LINE``.
+1. Never raise from a ``JUMP``, ``BRANCH``, ``CALL`` or ``INSTRUCTION`` callback. A detour that raises waits for a ``LINE``; a comprehension
+   on one line has none at its head, where alone it is raised from ``INSTRUCTION``.
 2. Only the main thread counts: only it runs signal handlers.
 3. A strike arms the one code object it waits for; before it sends the signal it switches its events off.
 4. A child process forked by the code under test is not watched.
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.base import Awaited, InScope, Mode, Phase, Strike
+    from pytest_maskcheck.interrupts.base import Awaited, Detour, InScope, Mode, Phase, Strike
     from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.interrupts.delivery import Pending
 
@@ -319,13 +320,20 @@ class _Striker:
 
     def _callback(self, code: CodeType, at: int, *about: object) -> object:
         if self._at not in {at, None}:
-            can_disable = self._event not in {_events.C_RETURN, _events.PY_UNWIND}
-            return _monitoring.DISABLE if can_disable else None
+            return self._beside(caller_frame(), at)
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
         # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
         del about
         trip = self._come(code, caller_frame(), late=late)
         return trip and trip.now
+
+    def _beside(self, frame: FrameType, at: int) -> object:
+        """Switch off the events of other places than the awaited one, but for that where a detour ends."""
+        detour = self._trigger.detour
+        if detour is not None and detour.raises and at == detour.offset:
+            return self._raise_past(frame, detour) if id(frame) == self._diverted else None
+        can_disable = self._event not in {_events.C_RETURN, _events.PY_UNWIND}
+        return _monitoring.DISABLE if can_disable else None
 
     def _come(self, code: CodeType, frame: FrameType, *, late: bool = False) -> Pending | None:
         """Count an event in ``frame``; strike if it is time, or return what to leave pending."""
@@ -354,13 +362,7 @@ class _Striker:
         if detour is None or id(frame) != self._diverted or self._tool not in _armed:
             return None
         if detour.raises:
-            self._diverted = 0
-            if not is_within(code, frame.f_lasti, detour.offset):
-                return None
-            self.stop()
-            self._delivery.fires(frame, self._in_scope)
-            self._delivery.at_once(frame)
-            return None
+            return self._raise_past(frame, detour)
         if frame.f_lasti != self._detour:
             return None
         entering = enters_next(code, self._detour)
@@ -368,6 +370,15 @@ class _Striker:
             self._entering = entering
             return None
         return self._strike_past(frame)
+
+    def _raise_past(self, frame: FrameType, detour: Detour) -> object:
+        """Deliver on the detour around a jump, as the last act of a callback."""
+        self._diverted = 0
+        if is_within(frame.f_code, frame.f_lasti, detour.offset):
+            self.stop()
+            self._delivery.fires(frame, self._in_scope)
+            self._delivery.at_once(frame)
+        return None
 
     def _strike_past(self, frame: FrameType) -> object:
         """Leave the signal pending on the detour, as the last act of a callback."""
