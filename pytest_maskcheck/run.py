@@ -50,6 +50,7 @@ from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.patience import has_other_threads
+from pytest_maskcheck.resources.timers import standing
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
@@ -232,7 +233,7 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        with own_time, room():
+        with own_time, standing, room():
             if collect_unheard():
                 together.forget()
             befores = together.snapshot(still=self.still)
@@ -261,7 +262,7 @@ class Runner:
             ):  # a child forked by the code under test and lost: it would go on with the session
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
-            with own_time:
+            with own_time, standing:
                 try:
                     if self.here and self._is_users_own(ran.strike, caught):
                         raise self._presentable(caught, ran.strike)
@@ -285,9 +286,10 @@ class Runner:
         if is_expecting(handling.module) or (not in_scope and is_expecting(handling.home)):
             frame = self.names.frame(*(handling.site or (code, line)))
             return Caught(self.names.frame(code, line) if in_scope else frame, by=By.TEST)
-        # The ``with`` of a test is its own; an ``__exit__`` in scope that decides there is code under test.
+        # The ``with`` of a test is its own. An ``__exit__`` in scope that decides there is code under test, unless it is written in the test.
         mine = id(code) in self.own or code is catching.outermost
-        mine = mine and not (handling.file and self.in_scope(handling.file))
+        decides = handling.decides
+        mine = mine and (decides is None or id(decides) in self.own or not self.in_scope(decides.co_filename))
         frame = self.names.frame(code, line)
         return Caught(frame, by=By.TEST if mine else By.CODE, package="" if in_scope else package_of(frame))
 

@@ -312,6 +312,19 @@ PROGRAMS = {
                     pass
             body()
         """,
+    "an_exit_within_the_test": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            class Tolerant:
+                def __enter__(self):
+                    pass
+
+                def __exit__(self, *details):
+                    return True
+
+            with Tolerant():  # (caught)
+                work()
+        """,
     "below_a_decorator": """
         import functools
 
