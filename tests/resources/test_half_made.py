@@ -221,7 +221,7 @@ def test_what_raises_is_seen_all_the_same(kinds: tuple[list[Kind], list[object]]
     assert {"semaphore", "socket", "mmap"} <= found
 
 
-class _Unhashable(type):
+class _Unhashable(type):  # noqa: PLW1641  (it is what is tested)
     def __eq__(cls, other: object) -> bool:
         return False
 
