@@ -51,7 +51,7 @@ from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.patience import has_other_threads
-from pytest_maskcheck.resources.timers import standing
+from pytest_maskcheck.resources.timers import IntervalTimers, standing
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
@@ -379,7 +379,7 @@ class Runner:
     def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
         """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
         for end in ends:
-            with own_time:
+            with own_time, standing:
                 try:
                     if end.described:
                         self._tell(ran, end)
@@ -389,6 +389,7 @@ class Runner:
                     yield error
                 finally:
                     self.together().finish(end.befores, listening=False)
+                    standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
 
     def _tell(self, ran: Ran, end: _End) -> None:
         described, kept = end.described, end.kept

@@ -8,7 +8,7 @@ What does not work: a signal that comes between the last instruction of the test
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -24,6 +24,9 @@ _IDLE = (0.0, 0.0)
 _FAR = 1e8
 """Seconds, three years, by which a timer that stands still is put off: it stays armed, and whoever disarms it meanwhile has done so."""
 
+_SOON = 1.0
+"""Seconds within which a timer that a run has left goes off before the next run is over."""
+
 Timers = tuple[tuple[float, float], ...]
 
 
@@ -32,7 +35,6 @@ class IntervalTimers(State[Timers]):
 
     name = "itimer"
     repeatable = False
-    outlives = True  # as it were: a handler that raises would do so in fixtures that end, or in the midst of the audit
 
     def read(self) -> Timers:
         return tuple(map(signal.getitimer, _NUMBERS))
@@ -87,6 +89,13 @@ class _Standing:
             now, interval = signal.getitimer(number)
             if now > _FAR / 2:
                 signal.setitimer(number, left, interval)
+
+    def disarm(self, names: Collection[str]) -> None:
+        """Disarm those of these timers that would go off soon: their handlers would run in the midst of the audit."""
+        for name, number in zip(_NAMES, _NUMBERS, strict=True):
+            if name in names and self._left.get(number, _FAR) < _SOON:
+                del self._left[number]
+                signal.setitimer(number, 0)
 
 
 standing = _Standing()
