@@ -258,8 +258,9 @@ class Judge:
         unseen = point.id in self._unseen
         if point.id in self._catchers or not (unseen or any(map(catchers.may_be_caught, result.findings))):
             return result
-        ran = alone(self.executor, Catch(point))[0]
-        if ran.caught is None:
+        watched = (alone(self.executor, Catch(point))[0] for _ in range(_TRIES))
+        ran = next((ran for ran in watched if ran.caught is not None or _did_not_come_out(ran)), None)
+        if ran is None or ran.caught is None:
             return result
         self._knows_catcher(point, ran.caught)
         again = self.judge(point, ran)
@@ -670,7 +671,8 @@ class Judge:
         finalizer = catchers.lost(ran.lost, caught, fails=self.rules.strict or left)
         if raised is not None and not (finalizer and not raised.over):
             is_tests = caught is not None and caught.by is By.TEST
-            if caught is not None and due and not raised.over and (is_tests or not self.rules.may_swallow):
+            kept = not raised.over or (is_tests and caught is not None and caught.clause and raised.meant)
+            if caught is not None and due and kept and (is_tests or not self.rules.may_swallow):
                 yield catchers.swallowed(caught, f"; then the test raised {raised.text}")
             elif due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"
@@ -689,6 +691,11 @@ def _raised_inside(point: Point, raised: Raised) -> str:
     site = next((at for at, each in enumerate(raised.frames) if (each.path, each.line) == (point.path, point.line)), -1)
     inner = raised.frames[site + 1 :] if site >= 0 else ()
     return package_of(inner[0]) if inner else ""
+
+
+def _did_not_come_out(ran: Ran) -> bool:
+    """Tell whether a run shows that the interrupt was sent and somebody kept it."""
+    return ran.strike.in_turn()[0].fired and not ran.died and not (ran.raised and ran.raised.interrupt)
 
 
 def _strayed(ran: Ran) -> bool:

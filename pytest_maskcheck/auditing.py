@@ -349,30 +349,43 @@ def _lost_by_fork(work: Work, order: Order) -> str:
     """Return why a test is not to be forked though nobody asked for that: it does not end without threads that run here.
 
     Such are those of a pool that a module keeps. Where no other thread runs there is nothing to lose, and no attempt is made.
+    It is made in a process like that of the audit, and in one like its workers, which are forked from it: a pool with room for two threads starts
+    the second one after the first fork, and none after the next.
     """
     others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
     if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
         return ""
-    page = Page()
     measurement = running()
+    limit = order.settings.timeout + 10 * order.seconds
 
-    def attempt(_: Tell) -> None:
+    def run_again(_: Tell) -> None:
+        work.runner.target(_just)
+
+    def attempt(tell: Tell) -> None:
         descendants.adopt()
         with unpatched():
             own_output(work.item.config)
             own_directory(work.item.config, work.directory)
         with paused(*([measurement] if measurement else [])):
             work.runner.target(_just)
+            if _hangs(run_again, limit, leader=False):
+                tell("hang")
 
-    limit = order.settings.timeout + 10 * order.seconds
-    try:
-        with closing(in_child(attempt, page, lambda: limit, leader=True)) as said:
-            death = _take_all(said, lambda _: None)
-    finally:
-        page.close()
-    if death is None or death.how != "hang":
+    if not _hangs(attempt, 2 * limit, leader=True):
         return ""
     return f"a fork loses running threads, and the test does not end without them: {', '.join(others)}; hangs and crashes are not caught"
+
+
+def _hangs(run: Callable[[Tell], None], limit: float, *, leader: bool) -> bool:
+    """Tell whether a child hangs that does something, or says that one of its own does."""
+    page = Page()
+    heard: list[object] = []
+    try:
+        with closing(in_child(run, page, lambda: limit, leader=leader)) as said:
+            death = _take_all(said, heard.append)
+    finally:
+        page.close()
+    return bool(heard) or (death is not None and death.how == "hang")
 
 
 def _just(body: Callable[[], object]) -> None:

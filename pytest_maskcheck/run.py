@@ -43,6 +43,7 @@ from pytest_maskcheck.raised import (
     is_expecting,
     is_harness,
     is_interrupt,
+    is_meant,
     may_interrupt,
     traceback_of,
 )
@@ -50,6 +51,7 @@ from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.patience import has_other_threads
+from pytest_maskcheck.resources.timers import IntervalTimers, standing
 from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
@@ -232,7 +234,7 @@ class Runner:
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
-        with own_time, room():
+        with own_time, standing, room():
             if collect_unheard():
                 together.forget()
             befores = together.snapshot(still=self.still)
@@ -261,7 +263,7 @@ class Runner:
             ):  # a child forked by the code under test and lost: it would go on with the session
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
-            with own_time:
+            with own_time, standing:
                 try:
                     if self.here and self._is_users_own(ran.strike, caught):
                         raise self._presentable(caught, ran.strike)
@@ -285,11 +287,13 @@ class Runner:
         if is_expecting(handling.module) or (not in_scope and is_expecting(handling.home)):
             frame = self.names.frame(*(handling.site or (code, line)))
             return Caught(self.names.frame(code, line) if in_scope else frame, by=By.TEST)
-        # The ``with`` of a test is its own; an ``__exit__`` in scope that decides there is code under test.
+        # The ``with`` of a test is its own. An ``__exit__`` in scope that decides there is code under test, unless it is written in the test.
         mine = id(code) in self.own or code is catching.outermost
-        mine = mine and not (handling.file and self.in_scope(handling.file))
+        decides = handling.decides
+        mine = mine and (decides is None or id(decides) in self.own or not self.in_scope(decides.co_filename))
         frame = self.names.frame(code, line)
-        return Caught(frame, by=By.TEST if mine else By.CODE, package="" if in_scope else package_of(frame))
+        package = "" if in_scope else package_of(frame)
+        return Caught(frame, by=By.TEST if mine else By.CODE, package=package, clause=handling.is_clause)
 
     def _outside_of(self, codes: list[CodeType]) -> Frame | None:
         """Return the beginning of the first of these functions if none is in scope."""
@@ -375,7 +379,7 @@ class Runner:
     def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
         """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
         for end in ends:
-            with own_time:
+            with own_time, standing:
                 try:
                     if end.described:
                         self._tell(ran, end)
@@ -385,6 +389,7 @@ class Runner:
                     yield error
                 finally:
                     self.together().finish(end.befores, listening=False)
+                    standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
 
     def _tell(self, ran: Ran, end: _End) -> None:
         described, kept = end.described, end.kept
@@ -563,6 +568,7 @@ class Runner:
             over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,
             late=not frames,
+            meant=is_meant(error, self.own),
         )
 
     def _entries(self, error: BaseException, strike: Strike) -> list[Entry]:

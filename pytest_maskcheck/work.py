@@ -36,7 +36,7 @@ from pytest_maskcheck.messages import (
 )
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
-from pytest_maskcheck.rerun import ItemTarget, body_code, imported, kept_values, own_code, own_files
+from pytest_maskcheck.rerun import ItemTarget, body_code, imported, kept_values, numbered_places, own_code, own_files
 from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
@@ -182,6 +182,7 @@ class Work:
         self._order = order
         self._names = points.Names(str(item.config.rootpath))
         surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": self.directory})
+        surroundings.others = dict.fromkeys(filter(None, [numbered_places(item.config)]), "basetemp")
         self._own = order.extensions.kinds() if order.extensions else ()
         kinds = (*self._own, *default_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from itertools import count
 
 import pytest
 
@@ -12,7 +13,7 @@ from pytest_maskcheck.points import Plan
 from pytest_maskcheck.raised import Raised
 from pytest_maskcheck.resources import Leftover
 from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
-from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.runs import By, Catch, Caught, Ran
 from pytest_maskcheck.settings import Allow
 
 FRAME = Frame("a.py", 1, "f", "/a.py")
@@ -359,3 +360,24 @@ def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
     assert [(each.verdict, each.fails) for each in results[0].findings] == [(Verdict.SWALLOWED, False)]
     lost = Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))
     assert verdicts(lost, allow=(Allow("lock:*"),)) == [("swallowed", False)]
+
+
+def caught_when(comes: int) -> Runs:
+    """Return a script of a test that catches the interrupt itself, in which the n-th watched run is the first that comes to its point."""
+    watched = count(1)
+
+    def run(history: list[Point | None]) -> Ran:
+        if isinstance(history[-1], Catch):
+            if next(watched) < comes:
+                return Ran(Strike())
+            return Ran(Strike(fired=True, raised=True), caught=Caught(FRAME, by=By.TEST))
+        return Ran(Strike(fired=True, raised=True)) if history[-1] else passed()
+
+    return run
+
+
+@pytest.mark.parametrize(("comes", "fails"), [(2, False), (9, True)], ids=["at_last", "never"])
+def test_a_watched_run_that_does_not_come_to_its_point_is_made_again(comes: int, fails: bool) -> None:
+    """Who caught the interrupt is known from the first one that does; as long as nobody is known to have, it counts as lost."""
+    (result,), _ = judged(caught_when(comes), 1)
+    assert [(finding.verdict, finding.fails) for finding in result.findings] == [(Verdict.SWALLOWED, fails)]

@@ -105,6 +105,28 @@ def test_a_test_that_waits_for_a_thread_of_a_module_is_not_forked(audit):
     assert without.isolation.startswith("fork: ")
 
 
+ROOM = """
+import pytest
+from concurrent.futures import ThreadPoolExecutor
+
+@pytest.fixture(scope="session")
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+@pytest.mark.interrupt_safe(timeout=1)
+def test_it(pool):
+    assert list(pool.map(len, "xy")) == [1, 1]
+"""
+
+
+def test_a_pool_with_room_for_another_thread_is_not_forked_either(audit):
+    """It starts one in the forked process, but none in those that are forked from there."""
+    audited = audit(ROOM).audit
+    assert audited.isolation.startswith("none: a fork loses running threads")
+    assert audited.audited > 0
+
+
 TRACKER = """
 import pytest
 from multiprocessing.shared_memory import SharedMemory

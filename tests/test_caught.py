@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 
@@ -312,6 +312,46 @@ PROGRAMS = {
                     pass
             body()
         """,
+    "an_exit_within_the_test": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            class Tolerant:
+                def __enter__(self):
+                    pass
+
+                def __exit__(self, *details):
+                    return True
+
+            with Tolerant():  # (caught)
+                work()
+        """,
+    "clause_that_fails_the_test": """
+        @pytest.mark.interrupt_safe
+        class TestIt(unittest.TestCase):
+            def test_it(self):
+                try:
+                    work()
+                except KeyboardInterrupt:  # (caught)
+                    self.fail("interrupted")
+        """,
+    "clause_that_skips": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            try:
+                work()
+            except:  # (caught)
+                pytest.skip("interrupted")
+        """,
+    "clause_that_raises": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            try:
+                work()
+            except ValueError:
+                pass
+            except BaseException as error:  # (caught)
+                raise RuntimeError("interrupted") from error
+        """,
     "below_a_decorator": """
         import functools
 
@@ -428,24 +468,61 @@ def test_what_the_test_raised_afterwards_is_told(audits):
     assert defect.traceback[-1].function == "work"
 
 
-REPLACED = """
+REPLACED = {
+    "finally": ("AssertionError", """
+        done = []
+        try:
+            str(1)
+            done.append(1)
+        finally:
+            assert done
+        """),
+    "clean_up_in_a_clause": ("IndexError", """
+        done = []
+        try:
+            str(1)
+            done.append(1)
+        except BaseException:
+            undo(done)
+            raise
+        """),
+    "builtin_in_a_clause": ("ValueError", """
+        done = []
+        try:
+            str(1)
+            done.append(1)
+        except BaseException:
+            done.remove(1)
+            raise
+        """),
+    "code_under_test": ("RuntimeError", """
+        translating()
+        """),
+}  # fmt: skip
+
+HELPERS = """
 import pytest
+
+def undo(done):
+    del done[0]
+
+def translating():
+    try:
+        return str(1)
+    except BaseException as error:
+        raise RuntimeError("failed") from error
 
 @pytest.mark.interrupt_safe
 def test_it():
-    done = []
-    try:
-        str(1)
-        done.append(1)
-    finally:
-        assert done
 """
 
 
-def test_what_is_raised_while_the_interrupt_passes_replaces_it(audit):
-    """The interrupt is in the context of what came out."""
-    defect = next(each for each in audit(REPLACED).audit.failures)
-    assert (defect.verdict, defect.key) == (Verdict.REPLACED, "AssertionError")
+def test_what_is_raised_while_the_interrupt_passes_replaces_it(audit_together):
+    """The interrupt is in the context of what came out; that an ``except`` clause of the test led to it is no excuse for clean-up that fails."""
+    audits = audit_together({name: HELPERS + indent(dedent(body), "    ") for name, (_, body) in REPLACED.items()})
+    for name, (raised, _) in REPLACED.items():
+        failing = {(defect.verdict, defect.key) for defect in audits[name].failures}
+        assert failing == {(Verdict.REPLACED, raised)}, name
 
 
 LIBRARY = """

@@ -9,7 +9,7 @@ import pytest
 from pytest_maskcheck.results import Audit, Verdict
 
 if TYPE_CHECKING:
-    from tests.conftest import AuditFolder, AuditTogether, Run
+    from tests.conftest import AuditFolder, AuditSource, AuditTogether, Run
 
 LAZY = """
 import asyncio, atexit, multiprocessing.pool, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile, threading, weakref
@@ -265,6 +265,50 @@ def test_a_fixture_that_waits_for_a_lost_lock(audit_together: AuditTogether) -> 
     audits = audit_together({"waits": waits, "asks": asks})
     verdicts = {name: {defect.verdict for defect in audit.defects if defect.fails} for name, audit in audits.items()}
     assert verdicts == {"waits": {"hang"}, "asks": {"leak"}}
+
+
+ROLLED_BACK = """
+import sqlite3
+import pytest
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    connection = sqlite3.connect(tmp_path_factory.mktemp("data") / "x.db", isolation_level=None)
+    connection.execute("create table t (x)")
+    yield connection
+    connection.close()
+
+@pytest.fixture
+def transaction(database):
+    database.execute("begin")
+    yield database
+    database.execute("rollback")
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    return tmp_path_factory.mktemp("notes") / "x"
+
+@pytest.mark.interrupt_safe
+def test_rolled_back(transaction):
+    transaction.execute("insert into t values (1)")
+    assert transaction.execute("select * from t").fetchall() == [(1,)]
+
+@pytest.mark.interrupt_safe
+def test_lost(transaction, notes):
+    transaction.execute("insert into t values (1)")
+    notes.touch()
+    len("x")
+    notes.unlink()
+"""
+
+
+def test_the_journal_of_a_transaction_that_a_fixture_rolls_back(audit: AuditSource) -> None:
+    """Each worker has a database of its own; what the test leaves there is what it leaves in that of the session. More is a leak."""
+    rolled_back, lost = audit(ROLLED_BACK).audits
+    assert rolled_back.audited >= 3
+    assert rolled_back.baseline == ("fd:<basetemp>/data#/x.db-journal",)
+    assert not any(defect.fails for defect in rolled_back.defects)
+    assert {(each.kind, each.key) for each in lost.defects if each.fails} == {("path", "<basetemp>/notes#/x")}
 
 
 PLUGIN = """

@@ -68,7 +68,8 @@ class Handling:
         line: of the ``except`` clause that matched or of the ``with``; in ``finally``, the first line that ran.
         is_with: it is that of a ``with``, whose ``__exit__`` decides.
         settled: what it is does not change any more.
-        module, file: of the ``__exit__`` that was called, if that is Python code.
+        decides: the ``__exit__`` that was called, if that is Python code.
+        module: that of ``decides``.
         home: the module of its code.
         site: the innermost line in scope that called it, or its own.
     """
@@ -78,14 +79,19 @@ class Handling:
     line: int
     is_with: bool = False
     settled: bool = False
+    decides: CodeType | None = None
     module: str = ""
-    file: str = ""
     home: str = ""
     site: tuple[CodeType, int] | None = None
     _begun: bool = False
     _checked: int = 0
     _target: int = -1
     _group: bool = False  # ``except*`` pops what did not match
+
+    @property
+    def is_clause(self) -> bool:
+        """Whether an ``except`` clause took the interrupt, as far as is known."""
+        return self.settled and not self.is_with
 
     def runs(self, offset: int) -> None:
         """Take the next instruction that runs."""
@@ -176,8 +182,8 @@ class Catching:
     def starts(self, frame: FrameType) -> None:
         """Note that a function begins: it may be the ``__exit__`` of the ``with`` that is left."""
         handling = self._in(frame.f_back) if self._handling and frame.f_back is not None else None
-        if handling is not None and handling.is_with and not handling.settled and not handling.file:
-            handling.file = frame.f_code.co_filename
+        if handling is not None and handling.is_with and not handling.settled and handling.decides is None:
+            handling.decides = frame.f_code
             handling.module = str(frame.f_globals.get("__name__", ""))
 
     def left(self, frame: FrameType) -> None:

@@ -174,19 +174,25 @@ class Surroundings:
             refreshes it before every run.
         in_scope: tells whether a file holds code that is audited.
         named_only: likewise, directories in which nobody looks for anything.
+        others: directory -> word, of further directories that have the name of another one.
     """
 
     places: dict[str, str] = field(default_factory=dict)
     in_scope: Callable[[str], bool] = lambda _path: False
     named_only: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
 
     def ordered(self) -> Iterator[tuple[str, str]]:
         """Yield (word, directory), the longest directory first."""
         yield from sorted((self.named_only | self.places).items(), key=lambda place: -len(place[1]))
 
+    def _all(self) -> list[tuple[str, str]]:
+        others = [(word, directory) for directory, word in self.others.items()]
+        return sorted([*others, *self.ordered()], key=lambda place: -len(place[1]))
+
     def key(self, path: str) -> str:
         """Return ``path`` as a key: volatile directories by name, random parts and numbers masked."""
-        for word, directory in self.ordered():
+        for word, directory in self._all():
             if path == directory or path.startswith(directory + os.sep):
                 return f"<{word}>" + self.text(path[len(directory) :])
         return self.text(path)
@@ -197,6 +203,6 @@ class Surroundings:
 
     def named(self, text: str) -> str:
         """Return ``text`` with volatile directories by name, for readers."""
-        for word, directory in self.ordered():
+        for word, directory in self._all():
             text = text.replace(directory, f"<{word}>")
         return text

@@ -59,25 +59,39 @@ _IGNORED: set[type] = set()
 _PASSING: list[tuple[set[type], type]] = []
 """Classes that may go when nobody else needs them, and the families they were put in until the next look."""
 
+_mro_of = type.__dict__["__mro__"].__get__
+
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
 
 
 def _walk() -> _Found:
-    things = [thing for thing in gc.get_objects() if type(thing) not in _IGNORED]
+    kind_of: Callable[[object], type] = type
+    try:
+        things = [thing for thing in gc.get_objects() if type(thing) not in _IGNORED]
+        kinds = set(map(type, things))
+    except Exception:  # noqa: BLE001  (a metaclass hashes its classes in its own way, or not at all)
+        kind_of = _hashable_kind
+        things = [thing for thing in gc.get_objects() if kind_of(thing) not in _IGNORED]
+        kinds = set(map(kind_of, things))
     while _PASSING:
         family, kind = _PASSING.pop()
         family.discard(kind)
     if not things:
         return {}
-    kinds = set(map(type, things))
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
         _IGNORED.update(kinds & _SEEN - _WANTED)
     found: _Found = {kind: [] for kind in kinds & _WANTED}
     for thing in things:
-        if type(thing) in found:
-            found[type(thing)].append(thing)
+        if (kind := kind_of(thing)) in found:
+            found[kind].append(thing)
     return found
+
+
+def _hashable_kind(thing: object) -> type:
+    """Return the type of an object; in place of one with a metaclass that hashes its classes, the closest base without."""
+    kinds: tuple[type, ...] = _mro_of(type(thing))
+    return next(kind for kind in kinds if type(kind).__hash__ is type.__hash__)
 
 
 def rehearse() -> None:
@@ -103,7 +117,7 @@ def _classify(kinds: set[type]) -> None:
         lasts = _lasts(kind)
         if lasts:
             _SEEN.add(kind)
-        for base in kind.__mro__:
+        for base in _mro_of(kind):
             for members in [_WANTED, *(family.members for family in bases[base])] if base in bases else ():
                 members.add(kind)
                 if not lasts:

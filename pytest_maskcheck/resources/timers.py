@@ -1,8 +1,14 @@
-"""Interval timers of the process: armed or not, and how often they fire."""
+"""Interval timers of the process: armed or not, and how often they fire.
+
+The time that the audit takes is none of the test's, so its timers do not go on meanwhile: :data:`standing`. A timer that expired during a look
+would be gone at the next one, as if counting references had released it, and its handler would run, and maybe raise, in the midst of ours.
+
+What does not work: a signal that comes between the last instruction of the test and the moment at which its timer is stopped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -14,6 +20,12 @@ HAS_TIMERS = hasattr(signal, "getitimer")
 _NAMES = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if HAS_TIMERS else ()
 _NUMBERS = tuple(int(getattr(signal, name)) for name in _NAMES)
 _IDLE = (0.0, 0.0)
+
+_FAR = 1e8
+"""Seconds, three years, by which a timer that stands still is put off: it stays armed, and whoever disarms it meanwhile has done so."""
+
+_SOON = 1.0
+"""Seconds within which a timer that a run has left goes off before the next run is over."""
 
 Timers = tuple[tuple[float, float], ...]
 
@@ -50,3 +62,41 @@ class IntervalTimers(State[Timers]):
             yield
         finally:
             signal.setitimer(signal.ITIMER_PROF, *old)
+
+
+class _Standing:
+    """See :data:`standing`. A class, as ``contextlib`` may be in scope."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: dict[int, float] = {}
+
+    def __enter__(self) -> None:
+        for number in _NUMBERS:
+            left, interval = signal.getitimer(number)
+            if not 0 < left < _FAR / 2:
+                continue
+            left, _ = signal.setitimer(number, _FAR, interval)
+            if left:
+                self._left[number] = left
+            else:  # it has just expired
+                signal.setitimer(number, 0)
+
+    def __exit__(self, *_: object) -> None:
+        while self._left:
+            number, left = self._left.popitem()
+            now, interval = signal.getitimer(number)
+            if now > _FAR / 2:
+                signal.setitimer(number, left, interval)
+
+    def disarm(self, names: Collection[str]) -> None:
+        """Disarm those of these timers that would go off soon: their handlers would run in the midst of the audit."""
+        for name, number in zip(_NAMES, _NUMBERS, strict=True):
+            if name in names and self._left.get(number, _FAR) < _SOON:
+                del self._left[number]
+                signal.setitimer(number, 0)
+
+
+standing = _Standing()
+"""Within ``with standing:`` interval timers are armed as they were, but do not go on."""

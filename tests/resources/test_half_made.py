@@ -219,3 +219,29 @@ def test_what_raises_is_seen_all_the_same(kinds: tuple[list[Kind], list[object]]
             with contextlib.suppress(AttributeError):
                 thing.close()
     assert {"semaphore", "socket", "mmap"} <= found
+
+
+class _Unhashable(type):  # noqa: PLW1641  (it is what is tested)
+    def __eq__(cls, other: object) -> bool:
+        return False
+
+
+class _Raising(type):
+    def __hash__(cls) -> int:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("meta", [_Unhashable, _Raising])
+def test_objects_whose_class_has_no_hash(meta: type, kinds: tuple[list[Kind], list[object]]) -> None:
+    """Classes of a metaclass with an ``__eq__`` alone are not hashable: none of their objects is in the way, and those of a kind are seen."""
+    thing = meta("Thing", (), {})()
+    made: socket.socket = meta("Socket", (socket.socket,), {})()
+    try:
+        look(*kinds)
+        with at_once:
+            seen = {left.kind for kind, before in zip(*kinds, strict=True) for left in kind.compare(before)}
+        assert "socket" in seen
+    finally:
+        made.close()
+    look(*kinds)
+    assert thing is not None

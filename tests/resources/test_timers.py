@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
+from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers, standing
 
 if TYPE_CHECKING:
+    from tests.conftest import AuditSource
     from tests.resources.conftest import Watch
 
 pytestmark = pytest.mark.skipif(not HAS_TIMERS, reason="no setitimer")
@@ -59,3 +61,67 @@ def test_a_disarmed_timer_is_armed_again(watch: Watch) -> None:
     assert kind.repair(leftover) is True
     assert compare() == []
     assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(1000, abs=60)
+
+
+def test_a_timer_stands_still_while_the_audit_looks() -> None:
+    """It is armed as before, with its interval; what is left of it is left then, too."""
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 50)
+    with standing:
+        time.sleep(0.01)
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert left > 1000
+        assert interval == pytest.approx(50)
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert 0 < left <= 0.005
+    assert interval == pytest.approx(50)
+
+
+def test_what_is_done_to_a_timer_meanwhile_holds() -> None:
+    """Nothing is armed again that a finalizer has disarmed, or set to another time."""
+    for now in (0.0, 1000.0):
+        signal.setitimer(signal.ITIMER_REAL, 500)
+        with standing:
+            signal.setitimer(signal.ITIMER_REAL, now)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(now, abs=60)
+
+
+LATE = """
+import contextlib, pytest, signal, time
+
+class LateError(Exception):
+    pass
+
+def late(*_):
+    raise LateError
+
+@pytest.fixture(autouse=True)
+def handler():
+    before = signal.signal(signal.SIGALRM, late)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+@pytest.mark.interrupt_safe
+def test_lost():
+    with contextlib.suppress(LateError):
+        signal.setitimer(signal.ITIMER_REAL, 0.004)
+        time.sleep(10)
+
+@pytest.mark.interrupt_safe
+def test_undone():
+    try:
+        with contextlib.suppress(LateError):
+            signal.setitimer(signal.ITIMER_REAL, 0.004)
+            time.sleep(10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_an_alarm_that_is_about_to_come(audit: AuditSource) -> None:
+    """Left armed, it is found, and its handler raises nothing in the audit. Disarmed, it is no finding."""
+    audits = audit(LATE)
+    lost, undone = audits.audits
+    audits.result.stdout.no_fnmatch_line("*maskcheck itself failed*")
+    assert [(defect.verdict, defect.kind) for defect in lost.defects if defect.fails] == [("altered", "itimer")]
+    assert not any(defect.fails for defect in undone.defects)
