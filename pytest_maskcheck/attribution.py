@@ -80,6 +80,7 @@ class Attribution:
 
     Attributes:
         outlasting: id of a point -> kind and key of what is there still as the call returns that is under way at the point.
+        passed: ids of the points of which that is known.
     """
 
     executor: Executor
@@ -87,6 +88,7 @@ class Attribution:
     patterns: Patterns = field(default_factory=Patterns)
     late: Callable[[], bool] = lambda: False
     outlasting: dict[str, set[_Name]] = field(default_factory=dict)
+    passed: set[str] = field(default_factory=set)
     _known: dict[tuple[str, _Identity], Origin | None] = field(default_factory=dict)  # by id of a point
     _acquired: dict[str | _Name, tuple[Frame, ...]] = field(
         default_factory=dict
@@ -130,6 +132,7 @@ class Attribution:
         (ran,) = alone(self.executor, Trace(None, kinds, passing=passing))
         self._acquired |= ran.places
         self._asked |= kinds
+        self.passed |= ran.passed_by.keys()
         for point, names in ran.outlasting.items():
             self.outlasting[point] = {(kind, key and self.patterns.name(kind, key)) for kind, key in names}
         seen = self._clear(ran)

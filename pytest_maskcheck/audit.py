@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck import catchers, fingerprint
 from pytest_maskcheck.attribution import Attribution
-from pytest_maskcheck.cleanup import package_of
+from pytest_maskcheck.cleanup import package_of, sort_out
 from pytest_maskcheck.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
 from pytest_maskcheck.runs import By, Catch, Inside, Trace, alone
@@ -176,10 +176,13 @@ class Judge:
                 self._final(result)
         return tuple(self.results[point.id] for point in audited)
 
-    @property
-    def outlasting(self) -> Mapping[str, Collection[_Name]]:
-        """What the call that is under way at a point leaves there, by id of the point; see :class:`.attribution.Attribution`."""
-        return self._attribution.outlasting
+    def sort_out(self, points: Sequence[Point], *, complete: bool) -> tuple[PointResult, ...]:
+        """Return the results of these points with the category of each finding; see :func:`.cleanup.sort_out`."""
+        found = [self.results[point.id] for point in points]
+        known = self._attribution
+        return sort_out(
+            points, found, known.outlasting, strict=self.rules.strict, passed=known.passed, complete=complete
+        )
 
     def explain(self, points: Sequence[Point]) -> None:
         """Find out where what was left behind at these points came from, while there is time."""

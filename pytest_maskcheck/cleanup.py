@@ -34,6 +34,10 @@ _LASTING = {Verdict.LEAK, Verdict.ALTERED, Verdict.UNUSABLE, Verdict.INVARIANT, 
 """Verdicts about what the call that was interrupted would have undone."""
 
 
+_WATCHED = {Verdict.LEAK, Verdict.ALTERED, Verdict.IMPLICIT}
+"""Those of them about things that a watched run sees."""
+
+
 def is_cleanup(hit: Hit) -> bool:
     """Tell whether an interrupt at a hit comes in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
     if hit.kind == "entry":
@@ -71,6 +75,8 @@ def sort_out(
     outlasting: Mapping[str, Collection[tuple[str, str]]],
     *,
     strict: bool,
+    passed: Collection[str] = (),
+    complete: bool = True,
 ) -> tuple[PointResult, ...]:
     """Return the results with the category of each finding.
 
@@ -79,6 +85,9 @@ def sort_out(
         results: of them.
         outlasting: id of a point -> kind and key of what is there still when the call returns that is under way.
         strict: what is lost inside of code out of scope fails, too.
+        passed: ids of the points by which a watched run went, so that what outlasts the call is known there.
+        complete: these are all points of the test. Where some are missing, nothing says that a finding is not met behind the line
+            but a point that was audited there.
     """
     named = {point.id: point for point in points}
     order = {point.id: position for position, point in enumerate(points)}
@@ -98,7 +107,11 @@ def sort_out(
             return False
         origins, place = last[finding.identity, point.signal], _place(finding)
         latest = points[max(at for other, at in origins.items() if None in {place, other} or other == place)]
-        return (latest.path, latest.line) == (point.path, point.line)
+        if (latest.path, latest.line) != (point.path, point.line):
+            return False
+        behind = points[order[point.id] + 1 :]
+        seen_gone = complete or any((each.path, each.line) != (point.path, point.line) for each in behind)
+        return seen_gone or (point.id in passed and finding.verdict in _WATCHED)
 
     def sorted_out(result: PointResult, finding: Finding) -> Finding:
         point = named[result.point]

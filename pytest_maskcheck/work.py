@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck import cleanup, descendants, fingerprint, points, signals, strategy
+from pytest_maskcheck import descendants, fingerprint, points, signals, strategy
 from pytest_maskcheck.audit import Judge, Rules, leftovers, trouble
 from pytest_maskcheck.auditor import Auditor, Refused
 from pytest_maskcheck.first_use import FirstPlan, FirstRuns, key_of, keys_of
@@ -219,6 +219,7 @@ class Work:
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
         ) or next((channel.what for channel in order.channels), "")
         self._room = 0
+        self._complete = False
         self._seconds = 0.0
         self._notes: list[str] = []
         self._written = 0
@@ -370,6 +371,7 @@ class Work:
             dealt = self._deal(plan, order.shard, tell) if order.shard else ""
             shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
             tell(points.Plan(shown, {}, plan.left_out))
+            self._complete = not (self._only or order.shard) and len(plan.points) < order.settings.max_points
             ignores = self._tell_ignores(tell)
             if not plan.points:
                 return
@@ -513,13 +515,11 @@ class Work:
         for snapshot in taken:
             judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
 
-    @staticmethod
-    def _sort_out(judge: Judge, shown: Sequence[Point], tell: Tell) -> None:
+    def _sort_out(self, judge: Judge, shown: Sequence[Point], tell: Tell) -> None:
         """Say whose each finding is, now that all of them are known."""
-        audited = [point for point in shown if point.id in judge.results]
-        found = [judge.results[point.id] for point in audited]
-        results = cleanup.sort_out(audited, found, judge.outlasting, strict=judge.rules.strict)
-        for result in results:
+        audited = [point for point in shown if point.id in judge.results and not judge.results[point.id].reason]
+        complete = self._complete and len(audited) == len(shown)
+        for result in judge.sort_out(audited, complete=complete):
             kept = tuple(finding for finding in result.findings if not judge.allows_cleanup(result.point, finding))
             if kept != judge.results[result.point].findings:
                 tell(replace(result, findings=kept))

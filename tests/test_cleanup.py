@@ -88,3 +88,48 @@ def test_what_is_changed_again_later_is_told_by_its_origin(audits):
         if each.kind == "warnings" and each.category is Category.CLEANUP
     ]
     assert len({each.origin and each.origin.place.line for each in defects}) == 2
+
+
+UNUSABLE = """
+    import pytest
+
+    BUSY = []
+
+    class Use:
+        def __enter__(self):
+            assert not BUSY
+            BUSY.append(1)
+
+        def __exit__(self, *_):
+            BUSY.clear()
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        with Use():
+            len("x")
+        len("y")
+"""
+"""The interrupt at the entry of ``__exit__`` leaves the test unusable, as one at the call in the block does."""
+
+
+def _of_exit(audit: Audit) -> set[Category]:
+    return {each.category for each in audit.defects for point in each.points if point.function.endswith("__exit__")}
+
+
+def test_the_class_is_not_given_where_nothing_shows_that_the_call_restores(audit):
+    """Alone, a point has no other behind it at which the finding is gone: whoever allows the class does not lose the code's own defects."""
+    whole = audit(UNUSABLE).audit
+    assert _of_exit(whole) == {Category.CLEANUP}
+    (point,) = {point.id for each in whole.defects for point in each.points if point.function.endswith("__exit__")}
+    assert _of_exit(audit(UNUSABLE, f"--maskcheck-point={point}", "--maskcheck-isolation=fork").audit) == {Category.OWN}
+
+
+def test_a_watched_run_shows_it_of_one_point_too(audit_folder):
+    """Of what is looked for as the call returns, the class is known of one point alone."""
+    program = dedent(PREAMBLE) + dedent(PROGRAMS["restored_by_it"])
+    whole = audit_folder({"test_it.py": program}).audits[0]
+    (defect,) = [each for each in whole.defects if each.key == "time.time" and each.category is Category.CLEANUP]
+    alone = audit_folder({"test_it.py": program}, f"--maskcheck-point={defect.points[0].id}").audits[0]
+    assert ("altered", Category.CLEANUP) in {
+        (each.verdict, each.category) for each in alone.defects if each.key == "time.time"
+    }
