@@ -202,7 +202,7 @@ class Runner:
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
         ran.complaints = {kind.name: kind.complaint for kind in self.kinds if kind.complaint}
-        with own_time:
+        with own_time, room():
             ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
@@ -241,18 +241,19 @@ class Runner:
             watch.ask(self.kinds, befores)
         expiry.begin()
         finalizers: list[CodeType] = []
+        begun = False
         with _quiet(ran, finalizers):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
-                    ran.strike = strike
+                    ran.strike, begun = strike, True
                     if watch is None:  # no nullcontext: contextlib may be in scope
                         body()
                     else:
                         with watch:
                             body()
             except BaseException as error:
-                if is_audits(error):
+                if is_audits(error) or (not begun and is_a(error, Exception)):
                     together.finish(befores, listening=True)
                     raise
                 caught.append(error)
@@ -375,7 +376,7 @@ class Runner:
     def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
         """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
         for end in ends:
-            with own_time:
+            with own_time, room():
                 try:
                     if end.described:
                         self._tell(ran, end)
@@ -556,9 +557,11 @@ class Runner:
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
+        with their_time:
+            text = last_line(error)
         return Raised(
             type=name_of(type(error)),
-            text=self.surroundings.named(last_line(error)),
+            text=self.surroundings.named(text),
             interrupt=is_interrupt(error, strike),
             over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,

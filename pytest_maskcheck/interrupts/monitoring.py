@@ -312,7 +312,7 @@ class _Striker:
         """Switch off the events of calls that are not the awaited one, but for another ``__enter__`` on the detour."""
         if self._entering == at and id(caller_frame()) == self._diverted and self._tool in _armed:
             self._entering = -1
-            if isinstance(function, FunctionType | MethodType):
+            if type(function) is FunctionType or type(function) is MethodType:  # isinstance would ask the object
                 return self._strike_past(caller_frame())  # arrives as it begins
             self._detour = following(caller_frame().f_code, at)
         return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
@@ -754,7 +754,7 @@ class _Recorder:
             return None
         frame = id(caller_frame())
         self._under_way.pop(frame, None)
-        method = isinstance(function, MethodType) and facts.is_star_call(code, offset)
+        method = type(function) is MethodType and facts.is_star_call(code, offset)
         if method:
             self._methods[frame] = offset
         else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import types
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast
@@ -25,6 +25,7 @@ from pytest_maskcheck.unpatched import io, os
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+_mutated: Callable[[], object] = warnings._filters_mutated  # type: ignore[attr-defined]  # noqa: SLF001  (a test may replace it)
 
 
 _SHOWN = ("always", None, ResourceWarning, None, 0)
@@ -109,7 +110,7 @@ def _place() -> tuple[Any, str]:
 
 def _install(place: Any, attribute: str, filters: object) -> None:
     setattr(place, attribute, filters)
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+    _mutated()
 
 
 def filters_in_force() -> list[Any]:
@@ -127,7 +128,7 @@ def put_filters(filters: list[Any]) -> None:
     place, attribute = _place()
     now = getattr(place, attribute)
     now[:] = [_SHOWN, *filters] if isinstance(now, Filters) else filters
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+    _mutated()
 
 
 class ImplicitCloses(Kind):

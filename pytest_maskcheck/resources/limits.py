@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.interpreter import depth
 from pytest_maskcheck.resources.state import State
 from pytest_maskcheck.unpatched import os
 
@@ -37,7 +38,13 @@ _SOFT = _resource.getrlimit(_resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else 0
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Have descriptors to look around with, whatever limit the test has set; the kind reads that one nevertheless."""
+    """Have descriptors and calls to look around with, whatever limits the test has set; the kinds read those nevertheless."""
+    with depth(), _descriptors():
+        yield
+
+
+@contextmanager
+def _descriptors() -> Iterator[None]:
     if not HAS_LIMITS:
         yield
         return
