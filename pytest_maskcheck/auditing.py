@@ -145,8 +145,9 @@ class FirstUse:
         self._over = order.over
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
-        while go:
-            go = go[os.write(self._writer, go) :]
+        with suppress(BrokenPipeError):  # it has ended; why is told below
+            while go:
+                go = go[os.write(self._writer, go) :]
         os.close(self._writer)
         self._writer = -1
         if (death := _take_all(self._said, take)) is not None:

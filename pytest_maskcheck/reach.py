@@ -445,13 +445,24 @@ def _unasked() -> Iterator[None]:
 
 
 def _lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int]]:
-    """Return the first lines of the statements of a file, and the lines that some patterns exclude."""
+    """Return the first lines of the statements of a file, and the lines that some patterns exclude.
+
+    Raises:
+        coverage.CoverageException: there is no such file, or it is no Python.
+    """
     reader = coverage.Coverage(data_file=None, config_file=False)
     reader.clear_exclude()
     for pattern in exclusions:
         reader.exclude(pattern)
     with _closing_data(reader):
-        _, lines, excluded, *_ = reader.analysis2(path)
+        try:
+            _, lines, excluded, *_ = reader.analysis2(path)
+        except coverage.CoverageException:
+            raise
+        except (
+            Exception
+        ) as error:  # of an encoding, or of the tokenizer: by what it raises coverage says only some of it
+            raise coverage.CoverageException(described(error)) from None
     return lines, excluded
 
 

@@ -29,6 +29,10 @@ _DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _PARTS = vars(BaseExceptionGroup)["exceptions"]
 
 
+class HinderedError(RuntimeError):
+    """Code under test, or what runs beside it, takes away what the audit needs; the message says what, as a reason against an audit."""
+
+
 def is_a(thing: object, *kinds: type) -> bool:
     """Tell whether the type of ``thing`` is one of these, which are not the user's, or derived of one."""
     return issubclass(type(thing), kinds)

@@ -111,7 +111,7 @@ ONLY = {
         "waking",
     },
     "reach": {"distribution", "plain", "unpatched", "untrusted"},
-    "breakdown": {"untrusted"},
+    "breakdown": {"unpatched", "untrusted"},
     "untrusted": set(),
     "waking": {"unpatched"},
     "descendants": {"unpatched"},

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.unpatched import signal
-from pytest_maskcheck.untrusted import is_a, name_of, read
+from pytest_maskcheck.untrusted import HinderedError, is_a, name_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -60,7 +60,7 @@ handler_of = _signal.getsignal  # that of ``signal`` makes members of an enum, a
 change_mask = getattr(_signal, "pthread_sigmask", None)
 
 
-class EngineUnavailableError(RuntimeError):
+class EngineUnavailableError(HinderedError):
     """Something that the engine needs is taken; the message says what, and what helps."""
 
 
