@@ -450,6 +450,9 @@ def _lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int
     Raises:
         coverage.CoverageException: there is no such file, or it is no Python.
     """
+    if not os.path.isfile(path):  # whoever opens a FIFO waits for somebody who writes to it
+        message = f"no file: {path}"
+        raise coverage.CoverageException(message)
     reader = coverage.Coverage(data_file=None, config_file=False)
     reader.clear_exclude()
     for pattern in exclusions:
@@ -459,9 +462,7 @@ def _lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int
             _, lines, excluded, *_ = reader.analysis2(path)
         except coverage.CoverageException:
             raise
-        except (
-            Exception
-        ) as error:  # of an encoding, or of the tokenizer: by what it raises coverage says only some of it
+        except Exception as error:  # noqa: BLE001  (encodings and the tokenizer raise more than coverage translates)
             raise coverage.CoverageException(described(error)) from None
     return lines, excluded
 
@@ -482,6 +483,8 @@ def _statement(statements: list[int], line: int) -> int:
 
 
 def _comments(path: str) -> list[int]:
+    if not os.path.isfile(path):
+        return []
     with suppress(OSError), io.open(path, encoding="utf-8", errors="replace") as source:
         return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
     return []
