@@ -272,5 +272,5 @@ def starts_on_its_line(code: CodeType, resume: int) -> bool:
     following = resume + CODE_UNIT
     while bytecode(code)[following] == _CACHE:  # RESUME has one from 3.15 on
         following += CODE_UNIT
-    covered = any(start <= following < end and line == lines[0] for start, end, line in code.co_lines())
+    covered = any(start <= following < end and [line] == lines[:1] for start, end, line in code.co_lines())
     return code.co_name != "<module>" and covered
