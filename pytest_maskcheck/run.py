@@ -55,7 +55,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import own_time, their_time
-from pytest_maskcheck.unpatched import gc, os, signal, threading, time
+from pytest_maskcheck.unpatched import gc, os, put_own_back, signal, threading, time
 from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ class Runner:
     ) -> None:
         caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
         self.owner = os.getpid()
+        put_own_back()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()

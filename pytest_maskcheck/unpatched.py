@@ -109,7 +109,7 @@ HAS_FCNTL = hasattr(fcntl, "lockf")
 
 def state_of(name: str) -> dict[str, Any]:
     """Return the namespace of a real module, for what is to be read or set there, such as ``tempfile.tempdir``."""
-    return vars(sys.modules[name])
+    return vars(sys.modules.get(name) or _modules[name])
 
 
 _modules: dict[str, ModuleType] = {}
@@ -142,6 +142,19 @@ keep(
     "threading",
     "time",
 )
+
+
+def keep_there(*names: str) -> None:
+    """Remember modules alone, for :func:`unpatched`: a test may take them out of ``sys.modules``."""
+    _modules.update({name: sys.modules[name] for name in names})
+
+
+def put_own_back() -> None:
+    """Put modules of this package back where a test has taken them out: imported anew, their classes would be others."""
+    own = {name: module for name, module in _modules.items() if name.startswith(f"{__package__}.")}
+    sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
+
+
 _modules["sys"] = sys
 _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
 

@@ -11,7 +11,7 @@ from pytest_maskcheck.results import Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
-    from tests.conftest import AuditFolder
+    from tests.conftest import AuditFolder, Run
 
 OBJECTS = """
     import sys
@@ -171,6 +171,122 @@ FILES = """
         assert names["hook"]("x") == 1
 """
 
+IMPORTS = """
+    import builtins
+    import decimal
+    import sys
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+    MODULES = dict(sys.modules)
+    KEPT = {"builtins", "sys", "__main__", __name__}
+    IMPORT = builtins.__import__
+
+
+    def refusing(*_, **__):
+        raise ImportError("nothing is imported")
+
+
+    @pytest.mark.interrupt_safe
+    def test_refused():
+        builtins.__import__ = refusing
+        LOCK.acquire()
+        LOCK.release()
+        builtins.__import__ = IMPORT
+
+
+    @pytest.mark.interrupt_safe(max_points=12)
+    def test_removed():
+        decimal.getcontext()
+        for name in [name for name in sys.modules if name not in KEPT]:
+            del sys.modules[name]
+        LOCK.acquire()
+        LOCK.release()
+        sys.modules.update(MODULES)
+
+
+    @pytest.mark.interrupt_safe
+    def test_after():
+        LOCK.acquire()
+        LOCK.release()
+"""
+
+TABLES = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+
+    def leak():
+        LOCK.acquire()
+        LOCK.release()
+
+
+    leak.__code__ = leak.__code__.replace(co_linetable=b"")
+
+
+    @pytest.mark.interrupt_safe
+    def test_without_lines():
+        leak()
+"""
+
+ITEMS = """
+    import pytest
+
+
+    class Own(pytest.Function):
+        @property
+        def runtest(self):
+            return super().runtest
+
+
+    class Silent(pytest.Function):
+        def repr_failure(self, excinfo, style=None):
+            raise LookupError("no failure is drawn")
+
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(collector, name, obj):
+        kinds = {"test_leak": Silent, "test_clean": Own}
+        return [kinds[name].from_parent(collector, name=name)] if name in kinds else None
+"""
+
+LEAK = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+
+    @pytest.mark.interrupt_safe
+    def test_leak():
+        LOCK.acquire()
+        LOCK.release()
+
+
+    @pytest.mark.interrupt_safe
+    def test_clean():
+        with LOCK:
+            pass
+"""
+
+HOOK = """
+    import pytest
+
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item, call):
+        report = yield
+        if report.failed:
+            {instead}
+        return report
+"""
+
 TOOLS = """
     import sys
     import threading
@@ -246,3 +362,42 @@ def test_a_tool_that_is_freed_ends_the_audit_of_that_test(audit_folder: AuditFol
     found = audits_of(audit_folder, TOOLS)
     assert "of sys.monitoring, by which it is watched" in found["test_frees_all_tools"].refused
     assert (Verdict.LEAK, "lock") in verdicts(found["test_after"])
+
+
+def test_modules_that_are_gone_are_not_missed(audit_folder: AuditFolder) -> None:
+    """A test after which nothing can be imported, or that takes all modules away, is audited, and so is the next."""
+    found = audits_of(audit_folder, IMPORTS)
+    assert [(Verdict.LEAK, "lock") in verdicts(audit) for audit in found.values()] == [True, True, True]
+
+
+@pytest.mark.oldest_and_newest
+def test_code_without_lines_is_audited(audit_folder: AuditFolder) -> None:
+    """What has no positions is numbered by its instructions."""
+    (audit,) = audits_of(audit_folder, TABLES).values()
+    assert audit.audited
+
+
+@pytest.mark.oldest_and_newest
+def test_items_of_other_plugins_are_audited_or_refused(run: Run, pytester: pytest.Pytester) -> None:
+    """One that raises where its failure is drawn is reported; one of which nothing can be replaced is not audited, with the reason."""
+    pytester.makepyfile(LEAK)
+    pytester.makeconftest(ITEMS)
+    result = run("--maskcheck")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*leak: lock*", "*raised LookupError: no failure is drawn*"])
+    result.stdout.fnmatch_lines(["*runtest of Own is a property*"])
+
+
+@pytest.mark.oldest_and_newest
+@pytest.mark.parametrize(
+    ("instead", "told"), [("pytest.skip('not now')", "Skipped: not now"), ("raise SystemExit(3)", "SystemExit: 3")]
+)
+def test_a_hook_that_leaves_does_not_end_the_session(
+    run: Run, pytester: pytest.Pytester, instead: str, told: str
+) -> None:
+    """The leak is reported, with what the hook raised, and the next test is audited."""
+    pytester.makepyfile(LEAK)
+    pytester.makeconftest(HOOK.format(instead=instead))
+    result = run("--maskcheck")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*leak: lock*", f"*another plugin raised {told}*", "*2 tests audited*"])
