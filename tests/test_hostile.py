@@ -134,11 +134,11 @@ FUNCTIONS = """
         frame, depth = sys._getframe(), 0
         while frame is not None:
             frame, depth = frame.f_back, depth + 1
-        sys.setrecursionlimit(depth + 12)
+        sys.setrecursionlimit(depth + (12 if sys.version_info >= (3, 12) else 80))  # the tracer of 3.11 needs some
         LOCK.acquire()
         LOCK.release()
         sys.setrecursionlimit(before)
-        deep(20)
+        deep(100)
 """
 
 FILES = """
