@@ -121,7 +121,7 @@ def _classify(kinds: set[type]) -> None:
     """Put types into the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
-        base = vars(place).get(word) if isinstance(place := sys.modules.get(module), types.ModuleType) else None
+        base = (namespace_of(sys.modules.get(module)) or {}).get(word)
         if issubclass(type(base), type):
             bases.setdefault(base, []).append(family)
     for kind in kinds:

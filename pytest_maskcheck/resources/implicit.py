@@ -21,6 +21,7 @@ from typing import Any, SupportsIndex, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import io, os
+from pytest_maskcheck.untrusted import attempt
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)
@@ -117,8 +118,8 @@ def filters_in_force() -> list[Any]:
     """Return the filters that are there without this kind."""
     place, attribute = _place()
     filters = getattr(place, attribute)
-    if type(filters) is not Filters:
-        return list(filters)
+    if type(filters) is not Filters:  # nor need it be a list
+        return attempt(lambda: list(filters), [filters])
     first, *others = list.__getitem__(filters, slice(1, None)) or (None,)
     return others if first is _SHOWN else [item for item in filters.others() if item is not _SHOWN]
 

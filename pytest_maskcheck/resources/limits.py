@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
@@ -19,7 +20,7 @@ except ImportError:
 
 HAS_LIMITS = _resource_module is not None
 HAS_SCHEDULING = hasattr(os, "sched_setscheduler")
-_resource: Any = _resource_module
+_resource: Any = SimpleNamespace(**vars(_resource_module)) if HAS_LIMITS else None  # a test may replace its functions
 _LIMITS = {
     name: getattr(_resource, name)
     for name in sorted(dir(_resource))
