@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +22,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.signals import all_blocked, collect_garbage, name
 from pytest_maskcheck.spread import Helper, Lead
 from pytest_maskcheck.stopwatch import Page
-from pytest_maskcheck.unpatched import keep, os, shutil, signal, state_of, tempfile, threading, time, unpatched
+from pytest_maskcheck.unpatched import keep, os, pickle, shutil, signal, state_of, tempfile, threading, time, unpatched
 from pytest_maskcheck.work import Order, Work, outline
 
 if TYPE_CHECKING:
@@ -146,8 +145,9 @@ class FirstUse:
         self._over = order.over
         go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
         self._page.begin(0)
-        while go:
-            go = go[os.write(self._writer, go) :]
+        with suppress(BrokenPipeError):  # it has ended; why is told below
+            while go:
+                go = go[os.write(self._writer, go) :]
         os.close(self._writer)
         self._writer = -1
         if (death := _take_all(self._said, take)) is not None:

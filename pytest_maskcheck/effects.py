@@ -231,7 +231,7 @@ def shared(fd: int) -> str:
 
 def _flags(fd: int) -> int:
     """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
-    with io.open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+    with io.open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as lines:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
 
 

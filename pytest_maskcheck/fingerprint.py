@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytest_maskcheck.unpatched import gc, io
+from pytest_maskcheck.untrusted import namespace_of
 
 _DEPTH = 5
 _MANY = 1000
@@ -306,11 +307,8 @@ def class_dict(kind: type) -> dict[str, object]:
 
 def namespace(thing: object) -> Mapping[str, object]:
     """Return the attributes that an object keeps itself."""
-    try:
-        names = object.__getattribute__(thing, "__dict__")
-    except AttributeError:
-        return {}
-    return names if type(names) is dict else {}
+    names = namespace_of(thing)
+    return {} if names is None else names
 
 
 def _contents(cell: types.CellType) -> list[object]:

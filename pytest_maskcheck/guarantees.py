@@ -11,7 +11,6 @@ import copy
 import dis
 import inspect
 import reprlib
-import sys
 from collections import Counter, deque
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import pytest
 from pytest_maskcheck.plain import described, is_text, quoted, type_name
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.settings import Allow, is_allowable
-from pytest_maskcheck.unpatched import io, os, threading
+from pytest_maskcheck.unpatched import io, os, sys_functions, threading
 from pytest_maskcheck.untrusted import text_of
 
 if TYPE_CHECKING:
@@ -296,7 +295,7 @@ def _name(function: Callable[..., object]) -> str:
 
 def _caller() -> str:
     """Return file and line of who called the fixture."""
-    frame = sys._getframe(1)  # noqa: SLF001  (documented, CPython only, as this package is)
+    frame = sys_functions._getframe(1)  # noqa: SLF001  (documented, CPython only, as this package is)
     while frame.f_code.co_filename == __file__ and frame.f_back is not None:
         frame = frame.f_back
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

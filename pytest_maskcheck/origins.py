@@ -37,7 +37,7 @@ from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.stopwatch import own_time
-from pytest_maskcheck.unpatched import time
+from pytest_maskcheck.unpatched import sys_functions, time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,30 +146,30 @@ class Watch:
     def __enter__(self) -> None:
         """Begin."""
         self._lines.start()
-        sys.setprofile(self._event)
+        sys_functions.setprofile(self._event)
 
     def __exit__(self, *_: object) -> None:
         """End, if no interrupt has ended it."""
-        if sys.getprofile() == self._event:
-            sys.setprofile(None)
+        if sys_functions.getprofile() == self._event:
+            sys_functions.setprofile(None)
         self._lines.stop()
 
     def interrupt(self) -> None:
         """Look for the last time: the interrupt is about to be sent."""
-        if sys.getprofile() == self._event:
-            sys.setprofile(None)
+        if sys_functions.getprofile() == self._event:
+            sys_functions.setprofile(None)
             self._count += 1
-            frame = next(frame for frame in stack(sys._getframe()) if not _is_ours(frame))  # noqa: SLF001
+            frame = next(frame for frame in stack(sys_functions._getframe()) if not _is_ours(frame))  # noqa: SLF001
             self._look(frame)
             self._last = self._origin(frame)
         self._lines.stop()
 
     def go_by(self, point: str) -> None:
         """Look, and note what is there at a point which the run does not end at."""
-        if sys.getprofile() != self._event:
+        if sys_functions.getprofile() != self._event:
             return
         self._count += 1
-        frame = next(frame for frame in stack(sys._getframe()) if not _is_ours(frame))  # noqa: SLF001
+        frame = next(frame for frame in stack(sys_functions._getframe()) if not _is_ours(frame))  # noqa: SLF001
         now = self._look(frame)
         found: dict[tuple[str, str], tuple[Sighting, ...]] = {}
         there: dict[tuple[str, str], set[Identity]] = {}

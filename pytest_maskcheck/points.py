@@ -325,7 +325,8 @@ def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None,
 
 def _position(hit: Hit) -> tuple[int, ...]:
     """Return where a hit stands in the source: column of its end, then of its code object and instruction."""
-    _, end_line, _, end_column = _positions(hit.code)[hit.offset // 2]
+    known = _positions(hit.code)  # too few, where somebody replaced the table of lines
+    _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
     return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
 
 

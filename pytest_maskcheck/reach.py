@@ -267,7 +267,7 @@ class Reach:
             check_preimported=False,
         )
         measurement.set_option("run:disable_warnings", ["no-data-collected", "module-not-measured", "already-imported"])
-        with _somewhere(self._root), unpatched():  # it reads sources
+        with _somewhere(self._root), unpatched(), _unasked():  # it reads sources
             measurement.start()
         try:
             yield
@@ -429,14 +429,41 @@ def _somewhere(root: str) -> Iterator[None]:
             os.close(place)
 
 
+@contextmanager
+def _unasked() -> Iterator[None]:
+    """Keep coverage from noting which calls started it: ``inspect`` asks all modules for their files then, and code under test may have put any object among them."""
+    names = vars(sys.modules.get("coverage.collector", sys))
+    former = names.get("short_stack")
+    if former is None:
+        yield
+        return
+    names["short_stack"] = lambda *_, **__: ""
+    try:
+        yield
+    finally:
+        names["short_stack"] = former
+
+
 def _lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int]]:
-    """Return the first lines of the statements of a file, and the lines that some patterns exclude."""
+    """Return the first lines of the statements of a file, and the lines that some patterns exclude.
+
+    Raises:
+        coverage.CoverageException: there is no such file, or it is no Python.
+    """
+    if not os.path.isfile(path):  # whoever opens a FIFO waits for somebody who writes to it
+        message = f"no file: {path}"
+        raise coverage.CoverageException(message)
     reader = coverage.Coverage(data_file=None, config_file=False)
     reader.clear_exclude()
     for pattern in exclusions:
         reader.exclude(pattern)
     with _closing_data(reader):
-        _, lines, excluded, *_ = reader.analysis2(path)
+        try:
+            _, lines, excluded, *_ = reader.analysis2(path)
+        except coverage.CoverageException:
+            raise
+        except Exception as error:  # noqa: BLE001  (encodings and the tokenizer raise more than coverage translates)
+            raise coverage.CoverageException(described(error)) from None
     return lines, excluded
 
 
@@ -456,6 +483,8 @@ def _statement(statements: list[int], line: int) -> int:
 
 
 def _comments(path: str) -> list[int]:
+    if not os.path.isfile(path):
+        return []
     with suppress(OSError), io.open(path, encoding="utf-8", errors="replace") as source:
         return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
     return []

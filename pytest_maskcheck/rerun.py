@@ -80,7 +80,14 @@ def refusal(item: pytest.Item) -> str:
         return "doctests cannot be run twice"
     if not isinstance(item, pytest.Function):
         return f"items of type {type(item).__qualname__} are not Python functions"
+    if not _is_replaceable(item):
+        return f"runtest of {type(item).__qualname__} is a property, so that nothing can be called around it"
     return ""
+
+
+def _is_replaceable(item: pytest.Function) -> bool:
+    """Tell whether an attribute of the item can stand in for its ``runtest``."""
+    return not hasattr(inspect.getattr_static(type(item), "runtest", None), "__set__")
 
 
 def own_code(item: pytest.Function) -> Iterator[CodeType]:
@@ -514,8 +521,10 @@ def report_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[pytest.Te
     try:
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return report, ""
-    except Exception as error:  # noqa: BLE001  (the session goes on)
-        return pytest.TestReport.from_item_and_call(item, call), last_line(error)
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit) as error:  # noqa: BLE001  (the session goes on)
+        keywords: Any = dict.fromkeys(item.keywords, 1)  # plain: an item may draw its failures itself, and raise, too
+        plain = pytest.TestReport(item.nodeid, item.location, keywords, "failed", None, "call", duration=call.duration)
+        return plain, last_line(error)
 
 
 def let_go(item: pytest.Item) -> None:
@@ -554,7 +563,8 @@ def ordinary_run(
             body()
         completed = True
 
-    with replaced_runtest(item, around, begins) if isinstance(item, pytest.Function) else nullcontext():
+    seen = isinstance(item, pytest.Function) and _is_replaceable(item)
+    with replaced_runtest(item, around, begins) if seen else nullcontext():  # type: ignore[arg-type]  # a function
         reports = _protocol(item, log=log)
     passed = any(report.when == "call" and report.passed for report in reports)
     return reports, completed if begun else passed

@@ -57,7 +57,7 @@ from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs import By, Caught, Ran
 from pytest_maskcheck.signals import collect_garbage
 from pytest_maskcheck.stopwatch import own_time, their_time
-from pytest_maskcheck.unpatched import gc, os, signal, threading, time
+from pytest_maskcheck.unpatched import gc, os, put_own_back, signal, threading, time
 from pytest_maskcheck.untrusted import is_a, last_line, name_of, with_traceback
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Runner:
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
         ran.complaints = {kind.name: kind.complaint for kind in self.kinds if kind.complaint}
-        with own_time:
+        with own_time, room():
             ran.state = self.look()
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
@@ -231,6 +231,7 @@ class Runner:
     ) -> None:
         caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
         self.owner = os.getpid()
+        put_own_back()
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
@@ -243,18 +244,19 @@ class Runner:
             watch.ask(self.kinds, befores)
         expiry.begin()
         finalizers: list[CodeType] = []
+        begun = False
         with _quiet(ran, finalizers):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
-                    ran.strike = strike
+                    ran.strike, begun = strike, True
                     if watch is None:  # no nullcontext: contextlib may be in scope
                         body()
                     else:
                         with watch:
                             body()
             except BaseException as error:
-                if is_audits(error):
+                if is_audits(error) or (not begun and is_a(error, Exception)):
                     together.finish(befores, listening=True)
                     raise
                 caught.append(error)
@@ -379,7 +381,7 @@ class Runner:
     def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
         """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
         for end in ends:
-            with own_time, standing:
+            with own_time, standing, room():
                 try:
                     if end.described:
                         self._tell(ran, end)
@@ -561,9 +563,11 @@ class Runner:
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
+        with their_time:
+            text = last_line(error)
         return Raised(
             type=name_of(type(error)),
-            text=self.surroundings.named(last_line(error)),
+            text=self.surroundings.named(text),
             interrupt=is_interrupt(error, strike),
             over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +39,7 @@ from pytest_maskcheck.resources import Surroundings, default_kinds, kind_default
 from pytest_maskcheck.resources.once import SetOnce
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.spread import CAN_SPREAD, POLL, Board, Helper
-from pytest_maskcheck.unpatched import keep, threading, time, unpatched
+from pytest_maskcheck.unpatched import keep, keep_there, put_own_back, threading, time, unpatched
 from pytest_maskcheck.work import Channel, Order
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 
 keep("json", "json.decoder", "json.encoder", "traceback")
+keep_there("copyreg", *(name for name in sys.modules if name.partition(".")[0] == "pytest_maskcheck"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -299,6 +301,7 @@ class AuditingSession:
             left: the process state that it left behind.
             more: further tests are to come.
         """
+        put_own_back()
         try:
             return self._audit(item, seconds, first, left=left, more=more)
         except Exception as error:  # noqa: BLE001  (see above)

@@ -23,14 +23,13 @@ process, which costs two more runs; so short audits are not offered, and chunks 
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.results import Audit, PointResult, count
-from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, io, os, shutil, tempfile, time
+from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, io, os, pickle, shutil, tempfile, time
 
 CAN_SPREAD = HAS_FCNTL
 

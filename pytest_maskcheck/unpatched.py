@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import io as io  # noqa: PLC0414
     import os as os  # noqa: PLC0414
     import pathlib as pathlib  # noqa: PLC0414
+    import pickle as pickle  # noqa: PLC0414
     import select as select  # noqa: PLC0414
     import shutil as shutil  # noqa: PLC0414
     import signal as signal  # noqa: PLC0414
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     import threading as threading  # noqa: PLC0414
     import time as time  # noqa: PLC0414
     from collections.abc import Callable, Iterator
+
+    sys_functions = sys
 else:
     from importlib import import_module
     from importlib.util import find_spec, module_from_spec
@@ -58,9 +61,11 @@ else:
         kept = getattr(sys.modules.get("gevent.monkey"), "saved", {})
         return SimpleNamespace(**{**vars(import_module(name)), **kept.get(name, {})})
 
-    gc, io, os, pathlib = map(_as_it_is, ("gc", "io", "os", "pathlib"))
+    gc, io, os, pathlib, pickle = map(_as_it_is, ("gc", "io", "os", "pathlib", "pickle"))
     select, signal, threading, time = map(_as_it_is, ("select", "signal", "threading", "time"))
     fcntl = _as_it_is("fcntl") if find_spec("fcntl") else SimpleNamespace()  # Windows has none
+    # Only functions: what else ``sys`` has is state.
+    sys_functions = SimpleNamespace(**{name: each for name, each in vars(sys).items() if callable(each)})
 
     def _anew(name: str) -> ModuleType:
         module = module_from_spec(find_spec(name))
@@ -104,7 +109,7 @@ HAS_FCNTL = hasattr(fcntl, "lockf")
 
 def state_of(name: str) -> dict[str, Any]:
     """Return the namespace of a real module, for what is to be read or set there, such as ``tempfile.tempdir``."""
-    return vars(sys.modules[name])
+    return vars(sys.modules.get(name) or _modules[name])
 
 
 _modules: dict[str, ModuleType] = {}
@@ -137,6 +142,19 @@ keep(
     "threading",
     "time",
 )
+
+
+def keep_there(*names: str) -> None:
+    """Remember modules alone, for :func:`unpatched`: a test may take them out of ``sys.modules``."""
+    _modules.update({name: sys.modules[name] for name in names})
+
+
+def put_own_back() -> None:
+    """Put modules of this package back where a test has taken them out: imported anew, their classes would be others."""
+    own = {name: module for name, module in _modules.items() if name.startswith(f"{__package__}.")}
+    sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
+
+
 _modules["sys"] = sys
 _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
 

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ _NOTHING = object()
 _get = object.__getattribute__
 _TYPE = vars(type)
 _ERROR = vars(BaseException)
+_DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _PARTS = vars(BaseExceptionGroup)["exceptions"]
+
+
+class HinderedError(RuntimeError):
+    """Code under test, or what runs beside it, takes away what the audit needs; the message says what, as a reason against an audit."""
 
 
 def is_a(thing: object, *kinds: type) -> bool:
@@ -37,9 +43,25 @@ def name_of(kind: type) -> str:
     return str(_TYPE["__qualname__"].__get__(kind))
 
 
+def mro_of(kind: type) -> tuple[type, ...]:
+    """Return the ``__mro__`` of a type, whatever its metaclass says."""
+    return cast("tuple[type, ...]", _TYPE["__mro__"].__get__(kind))
+
+
 def dict_of(kind: type) -> Any:
     """Return the ``__dict__`` of a type, whatever its metaclass says."""
     return _TYPE["__dict__"].__get__(kind)
+
+
+def namespace_of(thing: object) -> dict[str, object] | None:
+    """Return the ``__dict__`` of an object itself, if it has one that its class does not hide; see rule 3."""
+    for base in mro_of(type(thing)):
+        if (found := dict_of(base).get("__dict__")) is not None:
+            # By identity: a metaclass may define __eq__.
+            ours = any(type(found) is kind for kind in _DESCRIPTORS)
+            names = found.__get__(thing) if ours else None
+            return names if type(names) is dict else None
+    return None
 
 
 def attempt(ask: Callable[[], T], otherwise: T) -> T:

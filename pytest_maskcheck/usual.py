@@ -40,6 +40,7 @@ from pytest_maskcheck.fingerprint import (
 )
 from pytest_maskcheck.touched import Touched, picker
 from pytest_maskcheck.unpatched import gc
+from pytest_maskcheck.untrusted import namespace_of
 
 _MOST = 8_000
 """Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
@@ -294,10 +295,7 @@ def _is_instance(thing: object) -> bool:
     """Tell whether a thing has a dictionary of its own that it may not have asked for yet."""
     if issubclass(type(thing), type):
         return False
-    try:
-        return type(_namespace_of(thing, "__dict__")) is dict
-    except AttributeError:
-        return False
+    return namespace_of(thing) is not None
 
 
 def _has_code(module: types.ModuleType) -> bool:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_maskcheck.breakdown import AuditBrokeError, Breakdown, breakdown_of
 from pytest_maskcheck.results import Verdict, legible
+from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.untrusted import HinderedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import AuditFolder, AuditSource, Run
 
 LEAK = """
@@ -34,26 +39,25 @@ LEAK = """
 """
 
 BROKEN_KIND = """
+    import textwrap
+
     from pytest_maskcheck.resources import locks
 
-
-    def broken(self, before):
-        {when}
-            raise KeyError("seeded")
-        return compare(self, before)
-
-
-    compare, locks.Locks.compare = locks.Locks.compare, broken
+    SOURCE = '''
+        def broken(self, before):
+            {when}
+                raise KeyError("seeded")
+            return compare(self, before)
+    '''
+    locks.compare = locks.Locks.compare
+    exec(compile(textwrap.dedent(SOURCE), locks.__file__, "exec"), vars(locks))
+    locks.Locks.compare = locks.broken
 """
 BROKEN_SNAPSHOT = """
     from pytest_maskcheck.resources import locks
 
-
-    def broken(self):
-        raise KeyError("seeded")
-
-
-    locks.Locks.snapshot = broken
+    exec(compile("def broken(self): raise KeyError('seeded')", locks.__file__, "exec"), vars(locks))
+    locks.Locks.snapshot = locks.broken
 """
 AFTER_A_LEAK = "if any(held for held, _ in self._held() if held is __import__('sys').modules['test_it'].LOCK):"
 
@@ -260,6 +264,39 @@ def test_a_want_is_no_defect() -> None:
     assert Breakdown.of(OSError(2, "No such file")).traceback
 
 
+def raised_in(file: str) -> Exception:
+    """Return an exception that code of this file raised."""
+    names: dict[str, Any] = {}
+    exec(compile("def broken(): raise KeyError('left behind')", file, "exec"), names)
+    with pytest.raises(KeyError) as caught:
+        names["broken"]()
+    return caught.value
+
+
+def test_what_code_of_the_test_raises_is_not_ours(tmp_path: Path) -> None:
+    """The line says whose it is, for a function that is called in the midst of the audit; not for one of a library."""
+    theirs = Breakdown.of(raised_in(str(tmp_path / "test_it.py")))
+    assert theirs.reason.startswith("code of the test raised in the midst of the audit: KeyError: 'left behind', at ")
+    assert theirs.traceback
+    for file in (pytest.__file__, json.__file__, "<generated>"):
+        assert Breakdown.of(raised_in(file)).reason.startswith("maskcheck itself failed")
+
+
+def test_what_is_missing_of_the_kernels_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of /proc that is not there, in a process that has no /proc; in one that has it, it is a defect."""
+    missing = FileNotFoundError(2, "No such file or directory", "/proc/self/fd")
+    assert Breakdown.of(missing).traceback
+    monkeypatch.setattr(os, "path", SimpleNamespace(isdir=lambda _: False, isabs=os.path.isabs))
+    assert Breakdown.of(missing).reason.startswith("the process cannot look at itself, as there is no /proc: ")
+    assert not Breakdown.of(missing).traceback
+    assert Breakdown.of(FileNotFoundError(2, "No such file", str(tmp_path))).traceback
+
+
+def test_what_hinders_the_audit_is_a_reason() -> None:
+    """The message is the line."""
+    assert Breakdown.of(HinderedError("a tool is gone")) == Breakdown("a tool is gone", "")
+
+
 def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytester: pytest.Pytester) -> None:
     """A kind that raises in every run: both tests are not audited and fail, the report is written."""
     pytester.makepyfile(test_it=LEAK)
@@ -267,7 +304,9 @@ def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytest
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
-        ["*maskcheck itself failed: KeyError: 'seeded', at *conftest:*in broken; please report this"]
+        [
+            "*maskcheck itself failed: KeyError: 'seeded', at pytest_maskcheck.resources.locks:*in broken; please report this"
+        ]
     )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     audits = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["audits"]

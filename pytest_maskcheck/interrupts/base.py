@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, Protocol, TypeVar
 from pytest_maskcheck.interrupts import facts
 from pytest_maskcheck.interrupts.codes import number_of, per_code
 from pytest_maskcheck.unpatched import signal
+from pytest_maskcheck.untrusted import HinderedError, is_a, name_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -59,7 +60,7 @@ handler_of = _signal.getsignal  # that of ``signal`` makes members of an enum, a
 change_mask = getattr(_signal, "pthread_sigmask", None)
 
 
-class EngineUnavailableError(RuntimeError):
+class EngineUnavailableError(HinderedError):
     """Something that the engine needs is taken; the message says what, and what helps."""
 
 
@@ -325,19 +326,19 @@ def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
 
 def called_by(handler: object) -> object:
     """Return what a handler calls in the end: the function in partials and methods."""
-    while isinstance(handler, (functools.partial, MethodType)):
-        handler = handler.func if isinstance(handler, functools.partial) else handler.__func__
+    while (partly := is_a(handler, functools.partial)) or type(handler) is MethodType:
+        handler = read(handler, "func" if partly else "__func__")
     return handler
 
 
 def _sort(handler: object) -> object:
     """Return what handlers have in common that treat a signal alike: their code. The handler itself may live no longer for it."""
     handler = called_by(handler)
-    if isinstance(handler, FunctionType):
+    if type(handler) is FunctionType:
         return handler.__code__
-    if handler is None or isinstance(handler, int):
+    if handler is None or is_a(handler, int):
         return handler
-    return handler.__qualname__ if isinstance(handler, BuiltinFunctionType) else type(handler).__qualname__
+    return handler.__qualname__ if type(handler) is BuiltinFunctionType else name_of(type(handler))
 
 
 @dataclass(slots=True, repr=False)

@@ -25,17 +25,19 @@ Whether there is one is read once a strike (``waking.py``).
 from __future__ import annotations
 
 from sys import call_tracing
-from typing import TYPE_CHECKING
+from types import CodeType
+from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts.base import Strike, called_by, change_mask, handler_of, site_of
 from pytest_maskcheck.interrupts.expiry import expire, expires
 from pytest_maskcheck.interrupts.probe import Probe, Trip
 from pytest_maskcheck.unpatched import os, signal
+from pytest_maskcheck.untrusted import dict_of, has, is_a, name_of, read
 from pytest_maskcheck.waking import NONE, wakeup_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, FrameType
+    from types import FrameType
 
     from pytest_maskcheck.interrupts.base import InScope, Mode, Trigger
 
@@ -115,7 +117,7 @@ class Delivery:
             before: the signal arrived before it was blocked.
         """
         handler = self._look()
-        if handler == signal.SIG_DFL:
+        if _is(handler, signal.SIG_DFL):
             self.strike.raised = False
         elif not before and self._blocked():
             self._hold(frame)
@@ -138,7 +140,7 @@ class Delivery:
         """
         strike = self.strike
         handler = self._look()
-        if handler == signal.SIG_DFL:
+        if _is(handler, signal.SIG_DFL):
             strike.raised = False
             return Unsent(strike.signum)
         if self._blocked():
@@ -148,7 +150,7 @@ class Delivery:
         own = handler is signal.default_int_handler
         if own:
             strike.raised = True
-        elif handler == signal.SIG_IGN:
+        elif _is(handler, signal.SIG_IGN):
             strike.raised = False
         strike.sent = not callable(handler)
         if strike.sent:
@@ -250,16 +252,23 @@ def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> obj
     return function(*arguments)
 
 
+def _is(handler: object, unused: int) -> bool:
+    """Tell whether a handler is none, but one of the numbers; an object of the user's is not asked."""
+    return is_a(handler, int) and handler == unused
+
+
 def _name(handler: object) -> str:
     if handler is signal.default_int_handler:
         return ""
-    if handler is None or isinstance(handler, int):
-        return {None: "a handler installed from C", 0: "SIG_DFL", 1: "SIG_IGN"}[handler]
-    return str(getattr(handler, "__qualname__", type(handler).__qualname__))
+    if handler is None or is_a(handler, int):
+        return {None: "a handler installed from C", 0: "SIG_DFL", 1: "SIG_IGN"}[cast("int | None", handler)]
+    name = read(handler, "__qualname__")
+    return name if type(name) is str else name_of(type(handler))
 
 
 def _code(handler: object) -> CodeType | None:
     """Return the code of the Python function that a handler is or calls, ``None`` if there is none."""
     handler = called_by(handler)
-    function = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
-    return getattr(function, "__code__", None)
+    function = handler if has(handler, "__code__") else dict_of(type(handler)).get("__call__")
+    code = read(function, "__code__")
+    return code if type(code) is CodeType else None

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_maskcheck.interrupts.codes import per_code
+from pytest_maskcheck.untrusted import is_a
 
 if TYPE_CHECKING:
     import signal
@@ -218,7 +219,7 @@ def loses_interrupts(function: object) -> bool:
 
     ``int("x")`` formats its message twice, which checks for signals, and keeps only the second error.
     """
-    return isinstance(function, type) and issubclass(function, int)
+    return is_a(function, type) and issubclass(cast("type", function), int)
 
 
 def handles_signals_late(function: object) -> bool:
@@ -271,5 +272,5 @@ def starts_on_its_line(code: CodeType, resume: int) -> bool:
     following = resume + CODE_UNIT
     while bytecode(code)[following] == _CACHE:  # RESUME has one from 3.15 on
         following += CODE_UNIT
-    covered = any(start <= following < end and line == lines[0] for start, end, line in code.co_lines())
+    covered = any(start <= following < end and [line] == lines[:1] for start, end, line in code.co_lines())
     return code.co_name != "<module>" and covered

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts.base import InScope
 
+_NAME = "maskcheck lines"
 _TOOLS = (3, 4)
 """Those of the engine, which takes the last one first."""
 
@@ -40,13 +41,13 @@ class Lines:
         free = [tool for tool in _TOOLS if self._monitoring.get_tool(tool) is None] if facts.HAS_MONITORING else []
         if free:
             self._tool, self._thread = free[0], threading.get_ident()
-            self._monitoring.use_tool_id(self._tool, "maskcheck lines")
+            self._monitoring.use_tool_id(self._tool, _NAME)
             self._monitoring.register_callback(self._tool, self._monitoring.events.LINE, self._line)
 
     def stop(self) -> None:
         """End; may be called again."""
         tool, self._tool = self._tool, -1
-        if tool < 0:
+        if tool < 0 or not self._is_held(tool):
             return
         for code in self._watched.values():
             self._monitoring.set_local_events(tool, code, 0)
@@ -54,9 +55,14 @@ class Lines:
         self._monitoring.register_callback(tool, self._monitoring.events.LINE, None)
         self._monitoring.free_tool_id(tool)
 
+    def _is_held(self, tool: int) -> bool:
+        """Tell whether nobody has freed the tool since."""
+        return self._monitoring.get_tool(tool) is _NAME
+
     def enters(self, code: CodeType) -> None:
         """Watch code that begins to run, if it is in scope."""
-        if self._tool >= 0 and id(code) not in self._watched and self._in_scope(code.co_filename):
+        wanted = self._tool >= 0 and id(code) not in self._watched and self._in_scope(code.co_filename)
+        if wanted and self._is_held(self._tool):
             self._watched[id(code)] = code
             self._monitoring.set_local_events(self._tool, code, self._monitoring.events.LINE)
 

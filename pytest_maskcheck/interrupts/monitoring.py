@@ -48,14 +48,13 @@ Of a recording that begins in the middle of a run: calls under way are asked abo
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts import base, codes, facts, probe
+from pytest_maskcheck.interrupts import base, codes, facts, probe, tools
 from pytest_maskcheck.interrupts.base import (
-    EngineUnavailableError,
     Recording,
     Trigger,
     Waits,
@@ -70,7 +69,7 @@ from pytest_maskcheck.interrupts.delivery import Delivery, deliver
 from pytest_maskcheck.interrupts.excursions import Excursions, is_ours
 from pytest_maskcheck.interrupts.known import enters_next, following, is_within
 from pytest_maskcheck.interrupts.probe import Probe
-from pytest_maskcheck.unpatched import os, signal, threading
+from pytest_maskcheck.unpatched import signal, threading
 from pytest_maskcheck.waking import NONE, wakeup_descriptor
 
 if TYPE_CHECKING:
@@ -83,59 +82,8 @@ if TYPE_CHECKING:
 
 _monitoring = sys.monitoring
 _events = _monitoring.events
-_TOOLS = (4, 3)
-"""Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
-
-_USED = (
-    *(
-        _events.PY_START,
-        _events.PY_RESUME,
-        _events.PY_THROW,
-        _events.PY_RETURN,
-        _events.PY_YIELD,
-        _events.PY_UNWIND,
-        _events.CALL,
-        _events.C_RETURN,
-        _events.C_RAISE,
-        _events.EXCEPTION_HANDLED,
-    ),
-    *(_events.JUMP, _events.LINE, _events.INSTRUCTION),
-)
-_armed: set[int] = set()
 _OURS = frozenset({codes.__file__, base.__file__, facts.__file__, probe.__file__, __file__})
 """Files of what runs when CPython handles the probe: nobody under test called it."""
-
-
-def _disarm_in_child() -> None:
-    for tool in tuple(_armed):
-        _monitoring.set_events(tool, 0)
-        _monitoring.free_tool_id(tool)
-    _armed.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disarm_in_child)
-
-
-@contextmanager
-def _tool() -> Iterator[int]:
-    for tool in _TOOLS:
-        if _monitoring.get_tool(tool) is None:
-            break
-    else:
-        message = "maskcheck needs one of the sys.monitoring tools 3 and 4, and other tools use both: switch one off"
-        raise EngineUnavailableError(message)
-    _monitoring.use_tool_id(tool, "maskcheck")
-    _armed.add(tool)
-    try:
-        yield tool
-    finally:
-        if tool in _armed:  # not in a child forked by the code under test
-            _armed.discard(tool)
-            _monitoring.set_events(tool, 0)
-            for event in _USED:
-                _monitoring.register_callback(tool, event, None)
-            _monitoring.free_tool_id(tool)
 
 
 _EVERYWHERE = {"PY_THROW", "PY_UNWIND"}
@@ -165,7 +113,7 @@ class MonitoringEngine:
         self, in_scope: InScope, mode: Mode, avoid: Collection[int] = (), *, outside: bool = False
     ) -> Iterator[Recording]:
         """Watch the run in the body of the ``with`` statement; see :class:`~.base.Engine`."""
-        with _tool() as tool:
+        with tools.taken() as tool:
             recorder = _Recorder(tool, in_scope, mode, Recording(signums=tuple(avoid), outside=outside))
             with Probe(recorder.heard, avoid) as recorder.probe:
                 recorder.start(None)
@@ -188,9 +136,9 @@ class MonitoringEngine:
         catching: Catching | None = None,
     ) -> Iterator[Strike]:
         """Send ``signum`` when ``trigger`` comes; see :class:`~.base.Engine`."""
-        with _tool() as tool, ExitStack() as ending:
+        with tools.taken() as tool, ExitStack() as ending:
             last: Delivery | None = None
-            catcher = MonitoredCatching(tool, catching, lambda: tool in _armed) if catching else None
+            catcher = MonitoredCatching(tool, catching, lambda: tool in tools.ARMED) if catching else None
             phase: Phase | None = catcher
             if isinstance(then, Recording):
                 recorder = phase = _Recorder(tool, in_scope, mode, then)
@@ -226,7 +174,7 @@ class MonitoringEngine:
         reached: Callable[[int], Delivery | None],
     ) -> Iterator[Strike]:
         """Go by all triggers; see :class:`~.base.Engine`."""
-        with _tool() as tool, ExitStack() as ending:
+        with tools.taken() as tool, ExitStack() as ending:
             passing = _Passing(tool, triggers, in_scope, mode, reached=reached, ending=ending)
             passing.start()
             try:
@@ -290,7 +238,7 @@ class _Striker:
             _monitoring.set_local_events(self._tool, watched, 0 if self._awaited.event in _EVERYWHERE else events)
 
     def stop(self) -> None:
-        if self._tool in _armed:
+        if tools.is_held(self._tool):
             _monitoring.set_events(self._tool, 0)
             for code in (self._watched, self._trigger.code):
                 _monitoring.set_local_events(self._tool, code, 0)
@@ -311,9 +259,9 @@ class _Striker:
 
     def _elsewhere(self, _: CodeType, at: int, function: object, __: object) -> object:
         """Switch off the events of calls that are not the awaited one, but for another ``__enter__`` on the detour."""
-        if self._entering == at and id(caller_frame()) == self._diverted and self._tool in _armed:
+        if self._entering == at and id(caller_frame()) == self._diverted and self._tool in tools.ARMED:
             self._entering = -1
-            if isinstance(function, FunctionType | MethodType):
+            if type(function) is FunctionType or type(function) is MethodType:  # isinstance would ask the object
                 return self._strike_past(caller_frame())  # arrives as it begins
             self._detour = following(caller_frame().f_code, at)
         return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
@@ -337,7 +285,7 @@ class _Striker:
 
     def _come(self, code: CodeType, frame: FrameType, *, late: bool = False) -> Pending | None:
         """Count an event in ``frame``; strike if it is time, or return what to leave pending."""
-        if threading.get_ident() != self._main or self._tool not in _armed:
+        if threading.get_ident() != self._main or self._tool not in tools.ARMED:
             return None  # the last: in a child, after the very call that forked
         if not self._is_there(code, frame):
             return None
@@ -359,7 +307,7 @@ class _Striker:
         """Strike on the detour: events of lines and instructions."""
         frame = caller_frame()
         detour = self._trigger.detour
-        if detour is None or id(frame) != self._diverted or self._tool not in _armed:
+        if detour is None or id(frame) != self._diverted or self._tool not in tools.ARMED:
             return None
         if detour.raises:
             return self._raise_past(frame, detour)
@@ -447,7 +395,7 @@ class _Passing:
         _monitoring.set_events(self._tool, self._everywhere)
 
     def stop(self) -> None:
-        if self._tool in _armed:
+        if tools.is_held(self._tool):
             _monitoring.set_events(self._tool, 0)
             for code in (*(code for code, _ in self._watched.values()), *self._armed_since):
                 _monitoring.set_local_events(self._tool, code, 0)
@@ -463,7 +411,7 @@ class _Passing:
             if not wanted and not by_caller:
                 needed = returns or event in _EVERYWHERE or (event == "CALL" and waits.wants("C_RETURN", code, at))
                 return None if needed else _monitoring.DISABLE
-            if threading.get_ident() != self._main or self._tool not in _armed:
+            if threading.get_ident() != self._main or self._tool not in tools.ARMED:
                 return None
             positions = waits.come(event, code, at) if wanted else ()
             if by_caller and (place := caller_frame().f_back) is not None:
@@ -494,9 +442,9 @@ class _Passing:
 
     def _strike(self, positions: Sequence[int], frame: FrameType, *, late: bool) -> Pending | None:
         for position in positions:
-            _armed.discard(self._tool)  # a child that is forked now keeps its tool
+            tools.ARMED.discard(self._tool)  # a child that is forked now keeps its tool
             delivery = self._reached(position)
-            _armed.add(self._tool)
+            tools.ARMED.add(self._tool)
             if delivery is not None:
                 self.stop()
                 self._ending.callback(delivery.close)
@@ -579,7 +527,7 @@ class _Recorder:
         _monitoring.set_events(self._tool, everywhere | (_events.PY_UNWIND if self._excursions else 0))
 
     def stop(self) -> None:
-        if self._tool in _armed:
+        if tools.is_held(self._tool):
             _monitoring.set_events(self._tool, 0)
             watched = (*self._codes.values(), *self._outer.values())
             for code in (*(code for code, _ in watched), *self._returning.values()):
@@ -765,7 +713,7 @@ class _Recorder:
             return None
         frame = id(caller_frame())
         self._under_way.pop(frame, None)
-        method = isinstance(function, MethodType) and facts.is_star_call(code, offset)
+        method = type(function) is MethodType and facts.is_star_call(code, offset)
         if method:
             self._methods[frame] = offset
         else:

@@ -7,10 +7,11 @@ there is one for all kinds, and while nobody listens it is a function written in
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
+
+from pytest_maskcheck.unpatched import sys_functions
 
 Heard = Callable[[str, tuple[Any, ...]], None]
 
@@ -41,7 +42,7 @@ def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
     type(_HOOK).__call__ = type(_HOOK).audit
     if not _HOOK.installed:
         _HOOK.installed = True
-        sys.addaudithook(_HOOK)
+        sys_functions.addaudithook(_HOOK)
     try:
         yield
     finally:

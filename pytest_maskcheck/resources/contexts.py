@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, described, same
+from pytest_maskcheck.untrusted import mro_of, name_of
 
 _DECIMAL = "decimal_context"
 _MISSING = object()
@@ -70,6 +71,7 @@ class DecimalContext(State["Parts | None"]):
 
     def __init__(self) -> None:
         self._variable: _Variable | None = None
+        self._module: Any = None  # a test may put another one, or none, in its place
 
     def read(self) -> Parts | None:
         """Return the parts of the context; None if there is none yet, as asking for it would make one."""
@@ -80,18 +82,25 @@ class DecimalContext(State["Parts | None"]):
             self._variable = next((variable for variable in context if variable.name == _DECIMAL), None)
             if self._variable is None:
                 return None
+            self._module = sys.modules["decimal"]
         current = context.get(self._variable)
-        return None if current is None else _parts(current)
+        return None if current is None else self._parts(current)
+
+    def _parts(self, context: Any) -> Parts:
+        # By the class that it has: a module that was imported again has another one.
+        kind: Any = next(kind for kind in mro_of(type(context)) if name_of(kind) == "Context")
+        *parts, _flags, traps = kind.__reduce__(context)[1]
+        return (*parts, traps)
 
     def differences(self, before: Parts | None, now: Parts | None) -> Iterator[Leftover]:
-        before = before or _parts(_decimal().DefaultContext)
+        before = before or self._parts(self._module.DefaultContext)
         for name, old, new in zip((*_PARTS, "traps"), before, now or before, strict=True):
             if old != new:
                 detail = f"{name} of the decimal context is {_told(new)} (before: {_told(old)})"
                 yield self.altered(name, detail, name, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
-        context: Any = _decimal().getcontext()
+        context: Any = self._module.getcontext()
         if of == "traps":
             for signal in context.traps:
                 context.traps[signal] = signal in cast("list[object]", value)
@@ -108,15 +117,6 @@ class DecimalContext(State["Parts | None"]):
             yield
         finally:
             context.prec = old
-
-
-def _decimal() -> Any:
-    return sys.modules["decimal"]
-
-
-def _parts(context: Any) -> Parts:
-    *parts, _flags, traps = _decimal().Context.__reduce__(context)[1]
-    return (*parts, traps)
 
 
 def _told(value: object) -> str:

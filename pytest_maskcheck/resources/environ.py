@@ -9,10 +9,20 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.untrusted import attempt, is_a, read
 
 # pytest writes the phase of the test into it.
 _IGNORED = frozenset({"PYTEST_CURRENT_TEST"})
 _CANARY = "PYTEST_MASKCHECK_CANARY"
+
+
+_usual = os.environ
+
+
+def _encoded() -> Any:
+    """Return the mapping in force; the usual one if what a test has put in place of ``os.environ`` is none."""
+    encoded: Any = read(os.environ, "_data", os.environ)
+    return encoded if is_a(encoded, dict) else attempt(lambda: dict(encoded), read(_usual, "_data"))
 
 
 class Environ(State["dict[Any, Any]"]):
@@ -22,10 +32,10 @@ class Environ(State["dict[Any, Any]"]):
 
     def read(self) -> dict[Any, Any]:
         # Decoding every variable takes twenty times as long as copying the mapping underneath.
-        return dict(getattr(os.environ, "_data", os.environ))
+        return dict(_encoded())
 
     def compare(self, before: object) -> list[Leftover]:
-        encoded = getattr(os.environ, "_data", os.environ)
+        encoded = _encoded()
         return [] if encoded == before else list(self.differences(cast("dict[Any, Any]", before), dict(encoded)))
 
     def differences(self, before: dict[Any, Any], now: dict[Any, Any]) -> Iterator[Leftover]:

@@ -93,7 +93,7 @@ def _locked() -> _Locks:
     """Return the open descriptors, and the locks that each of them holds."""
     found: _Locks = {}
     for fd in os.listdir(_INFO):
-        with suppress(OSError), io.open(f"{_INFO}/{fd}", encoding="ascii", errors="replace") as file:
+        with suppress(OSError), io.open(f"{_INFO}/{fd}", encoding="utf-8", errors="replace") as file:
             found[int(fd)] = tuple(_LOCK.findall(file.read()))
     return found
 

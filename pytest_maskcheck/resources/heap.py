@@ -22,7 +22,7 @@ from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.unpatched import gc
-from pytest_maskcheck.untrusted import attempt, dict_of, text_of
+from pytest_maskcheck.untrusted import attempt, dict_of, mro_of, namespace_of, text_of
 from pytest_maskcheck.untrusted import name_of as type_name
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
@@ -59,25 +59,42 @@ _IGNORED: set[type] = set()
 _PASSING: list[tuple[set[type], type]] = []
 """Classes that may go when nobody else needs them, and the families they were put in until the next look."""
 
-_mro_of = type.__dict__["__mro__"].__get__
-
+_FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
 
 
 def _walk() -> _Found:
-    kind_of: Callable[[object], type] = type
+    objects = gc.get_objects()
     try:
-        things = [thing for thing in gc.get_objects() if type(thing) not in _IGNORED]
-        kinds = set(map(type, things))
-    except Exception:  # noqa: BLE001  (a metaclass hashes its classes in its own way, or not at all)
-        kind_of = _hashable_kind
-        things = [thing for thing in gc.get_objects() if kind_of(thing) not in _IGNORED]
-        kinds = set(map(kind_of, things))
+        return _sorted(objects, type)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  (the metaclass of a type is the user's, and raises where it is asked for a hash)
+        return _sorted(objects, _usable)
+
+
+def _usable(thing: object) -> type:
+    """Return the type of a thing, or the first of its bases that can be looked up without asking a metaclass of the user's."""
+    return next(kind for kind in mro_of(type(thing)) if _compares_as_usual(type(kind)))
+
+
+def _compares_as_usual(metaclass: type) -> bool:
+    return metaclass is type or all(
+        "__eq__" not in dict_of(base) and "__hash__" not in dict_of(base)
+        for base in mro_of(metaclass)
+        if base is not type and base is not object
+    )
+
+
+def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
+    """Return those objects that are wanted, by type."""
+    things = [thing for thing in objects if kind_of(thing) not in _IGNORED]
     while _PASSING:
         family, kind = _PASSING.pop()
         family.discard(kind)
     if not things:
         return {}
+    kinds = set(map(kind_of, things))
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
         _IGNORED.update(kinds & _SEEN - _WANTED)
@@ -86,12 +103,6 @@ def _walk() -> _Found:
         if (kind := kind_of(thing)) in found:
             found[kind].append(thing)
     return found
-
-
-def _hashable_kind(thing: object) -> type:
-    """Return the type of an object; in place of one with a metaclass that hashes its classes, the closest base without."""
-    kinds: tuple[type, ...] = _mro_of(type(thing))
-    return next(kind for kind in kinds if type(kind).__hash__ is type.__hash__)
 
 
 def rehearse() -> None:
@@ -110,14 +121,14 @@ def _classify(kinds: set[type]) -> None:
     """Put types into the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
-        base = vars(place).get(word) if isinstance(place := sys.modules.get(module), types.ModuleType) else None
+        base = (namespace_of(sys.modules.get(module)) or {}).get(word)
         if issubclass(type(base), type):
             bases.setdefault(base, []).append(family)
     for kind in kinds:
         lasts = _lasts(kind)
         if lasts:
             _SEEN.add(kind)
-        for base in _mro_of(kind):
+        for base in mro_of(kind):
             for members in [_WANTED, *(family.members for family in bases[base])] if base in bases else ():
                 members.add(kind)
                 if not lasts:
@@ -126,7 +137,8 @@ def _classify(kinds: set[type]) -> None:
 
 def _lasts(kind: type) -> bool:
     """Tell whether a type stays for as long as the process: it is written in C, or a module has it."""
-    if not kind.__flags__ & _HEAP or kind.__flags__ & _IMMUTABLE:
+    flags = _FLAGS(kind)
+    if not flags & _HEAP or flags & _IMMUTABLE:
         return True
     return attempt(lambda: _place_of(kind) is kind, otherwise=False)  # a metaclass, or a module, may be the user's
 
@@ -407,10 +419,7 @@ def _cell_names(cell: object, thing: object) -> list[str]:
 
 def namespace(instance: object) -> dict[str, object] | None:
     """Return the ``__dict__`` of an object, if it has one. Runs no code of its class."""
-    try:
-        return cast("dict[str, object]", object.__getattribute__(instance, "__dict__"))
-    except AttributeError:
-        return None
+    return namespace_of(instance)
 
 
 def _instances(attributes_: object) -> list[object]:
@@ -431,7 +440,7 @@ def attributes(instance: object, thing: object) -> list[tuple[int, str]]:
         names = {name for name, value in dict_of(kind).items() if value is thing}
     else:
         names = {name for name, value in (namespace(instance) or {}).items() if value is thing}
-        for base in kind.__mro__:
+        for base in mro_of(kind):
             for name, member in dict_of(base).items():
                 if type(member) is types.MemberDescriptorType and _slot(member, instance) is thing:
                     names.add(name)

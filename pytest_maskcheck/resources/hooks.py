@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, described, same
+from pytest_maskcheck.unpatched import sys_functions
 from pytest_maskcheck.untrusted import read
 
 _SYS = vars(sys)
@@ -38,7 +39,7 @@ class Hooks(State[_Hooks]):
         return _SYS.get("unraisablehook"), (
             *map(_SYS.get, ("excepthook", "displayhook", "breakpointhook")),
             vars(threading).get("excepthook"),
-            *sys.get_asyncgen_hooks(),
+            *sys_functions.get_asyncgen_hooks(),
         )
 
     def compare(self, before: object) -> list[Leftover]:
@@ -59,7 +60,7 @@ class Hooks(State[_Hooks]):
         if place:
             setattr(sys if place == "sys" else threading, name, value)
         else:
-            sys.set_asyncgen_hooks(**{name.removeprefix("asyncgen "): cast("Any", value)})
+            sys_functions.set_asyncgen_hooks(**{name.removeprefix("asyncgen "): cast("Any", value)})
 
     @contextmanager
     def canary(self) -> Iterator[None]:

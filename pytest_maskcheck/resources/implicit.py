@@ -14,17 +14,19 @@ from __future__ import annotations
 import re
 import types
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.unpatched import io, os
+from pytest_maskcheck.untrusted import attempt
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+_mutated: Callable[[], object] = warnings._filters_mutated  # type: ignore[attr-defined]  # noqa: SLF001  (a test may replace it)
 
 
 _SHOWN = ("always", None, ResourceWarning, None, 0)
@@ -109,15 +111,15 @@ def _place() -> tuple[Any, str]:
 
 def _install(place: Any, attribute: str, filters: object) -> None:
     setattr(place, attribute, filters)
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+    _mutated()
 
 
 def filters_in_force() -> list[Any]:
     """Return the filters that are there without this kind."""
     place, attribute = _place()
     filters = getattr(place, attribute)
-    if type(filters) is not Filters:
-        return list(filters)
+    if type(filters) is not Filters:  # nor need it be a list
+        return attempt(lambda: list(filters), [filters])
     first, *others = list.__getitem__(filters, slice(1, None)) or (None,)
     return others if first is _SHOWN else [item for item in filters.others() if item is not _SHOWN]
 
@@ -127,7 +129,7 @@ def put_filters(filters: list[Any]) -> None:
     place, attribute = _place()
     now = getattr(place, attribute)
     now[:] = [_SHOWN, *filters] if isinstance(now, Filters) else filters
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+    _mutated()
 
 
 class ImplicitCloses(Kind):

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, same
-from pytest_maskcheck.unpatched import threading
+from pytest_maskcheck.unpatched import sys_functions, threading
 from pytest_maskcheck.untrusted import text_of
 
 _NAMES = vars(sys)
 _module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it
 
 
+_DEPTH = sys_functions.getrecursionlimit()
+_LEFT: list[int] = []
+"""The recursion limit as the test left it, while another one is in force."""
+
+
+@contextmanager
+def depth() -> Iterator[None]:
+    """Have calls to look around with, whatever recursion limit the test has set; the kind reads that one nevertheless."""
+    limit = sys_functions.getrecursionlimit()
+    if limit >= _DEPTH or _LEFT:
+        yield
+        return
+    sys_functions.setrecursionlimit(_DEPTH)
+    _LEFT.append(limit)
+    try:
+        yield
+    finally:
+        if _LEFT:
+            with suppress(RecursionError):  # it is too low for where we are
+                sys_functions.setrecursionlimit(_LEFT.pop())
+
+
 def _read() -> tuple[object, ...]:
     faulthandler, sockets, tracemalloc = _module("faulthandler"), _module("_socket"), _module("_tracemalloc")
     return (
-        sys.getrecursionlimit(),
-        sys.getswitchinterval(),
-        sys.get_int_max_str_digits(),
-        sys.get_coroutine_origin_tracking_depth(),
+        _LEFT[0] if _LEFT else sys_functions.getrecursionlimit(),
+        sys_functions.getswitchinterval(),
+        sys_functions.get_int_max_str_digits(),
+        sys_functions.get_coroutine_origin_tracking_depth(),
         threading.stack_size(),
         sys.dont_write_bytecode,
         sys.pycache_prefix,
@@ -48,6 +70,11 @@ def _set_arguments(value: Any) -> None:
         sys.argv = list(value) if isinstance(value, tuple) else value
 
 
+def _set_depth(value: int) -> None:
+    _LEFT.clear()
+    sys_functions.setrecursionlimit(value)
+
+
 def _set_limit(value: int | None) -> None:
     if value is None:
         del sys.tracebacklimit
@@ -68,7 +95,7 @@ def _set_tracing(value: bool) -> None:
 
 
 _SETTERS: tuple[tuple[str, Callable[[Any], object]], ...] = (
-    ("recursion limit", sys.setrecursionlimit),
+    ("recursion limit", _set_depth),
     ("switch interval", sys.setswitchinterval),
     ("limit of digits", sys.set_int_max_str_digits),
     ("coroutine origin depth", sys.set_coroutine_origin_tracking_depth),
@@ -102,12 +129,12 @@ class InterpreterSettings(State["tuple[object, ...]"]):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        old = sys.getrecursionlimit()
-        sys.setrecursionlimit(old + 1)
+        old = sys_functions.getrecursionlimit()
+        sys_functions.setrecursionlimit(old + 1)
         try:
             yield
         finally:
-            sys.setrecursionlimit(old)
+            sys_functions.setrecursionlimit(old)
 
 
 def _text(value: object) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.resources.interpreter import depth
 from pytest_maskcheck.resources.state import State
 from pytest_maskcheck.unpatched import os
 
@@ -18,7 +20,7 @@ except ImportError:
 
 HAS_LIMITS = _resource_module is not None
 HAS_SCHEDULING = hasattr(os, "sched_setscheduler")
-_resource: Any = _resource_module
+_resource: Any = SimpleNamespace(**vars(_resource_module)) if HAS_LIMITS else None  # a test may replace its functions
 _LIMITS = {
     name: getattr(_resource, name)
     for name in sorted(dir(_resource))
@@ -37,7 +39,13 @@ _SOFT = _resource.getrlimit(_resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else 0
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Have descriptors to look around with, whatever limit the test has set; the kind reads that one nevertheless."""
+    """Have descriptors and calls to look around with, whatever limits the test has set; the kinds read those nevertheless."""
+    with depth(), _descriptors():
+        yield
+
+
+@contextmanager
+def _descriptors() -> Iterator[None]:
     if not HAS_LIMITS:
         yield
         return

@@ -14,13 +14,12 @@ within the first looks counts as one that waits.
 from __future__ import annotations
 
 import _thread
-import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.descendants import run_state
-from pytest_maskcheck.unpatched import os, threading, time
+from pytest_maskcheck.unpatched import os, sys_functions, threading, time
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -77,7 +76,7 @@ def other_frames() -> dict[int, FrameType]:
     Without that of the caller: a frame with itself as a variable outlives its call, and then so do those of threads that have gone on, with
     their locks.
     """
-    frames = sys._current_frames()  # noqa: SLF001
+    frames = sys_functions._current_frames()  # noqa: SLF001
     frames.pop(threading.get_ident(), None)
     return frames
 

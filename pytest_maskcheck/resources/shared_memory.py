@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from importlib.util import find_spec
 from typing import Any, cast
 
 from pytest_maskcheck.patterns import are_alike, looks_random
@@ -22,7 +21,13 @@ from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.unpatched import io, os, time
 from pytest_maskcheck.untrusted import read
 
-HAS_SHARED_MEMORY = find_spec("_posixshmem") is not None
+try:  # now: a test may leave a process that can import nothing
+    import _posixshmem as _module  # type: ignore[import-not-found]
+except ImportError:
+    _module = None
+
+_posixshmem: Any = _module
+HAS_SHARED_MEMORY = _module is not None
 _DIRECTORY = "/dev/shm"
 _LISTED = os.path.isdir(_DIRECTORY)
 _CANARY = "maskcheck_canary_"
@@ -53,8 +58,6 @@ class SharedMemories(Objects):
         if not _LISTED:
             yield
             return
-        import _posixshmem  # type: ignore[import-not-found]
-
         create: Callable[..., int] = _posixshmem.shm_open
 
         def noting(path: str, *args: Any, **details: Any) -> int:
@@ -149,7 +152,6 @@ class SharedMemories(Objects):
 
     @contextmanager
     def _canary(self) -> Iterator[None]:
-        import _posixshmem
         from multiprocessing.shared_memory import SharedMemory
 
         # An object that creates its segment would start the resource tracker, a process that stays.

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import Identities, described
-from pytest_maskcheck.unpatched import threading
+from pytest_maskcheck.unpatched import sys_functions, threading
 
 _MONITORING: Any = getattr(sys, "monitoring", None)
 _TOOLS = tuple(range(6)) if _MONITORING else ()
@@ -29,7 +29,7 @@ class Tracing(Identities):
     traced = False
 
     def read(self) -> tuple[object, ...]:
-        functions = (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
+        functions = (sys_functions.gettrace(), sys_functions.getprofile(), threading.gettrace(), threading.getprofile())
         return (*functions, *map(_MONITORING.get_tool, _TOOLS)) if _TOOLS else functions
 
     def differences(self, before: tuple[object, ...], now: tuple[object, ...]) -> Iterator[Leftover]:
