@@ -134,8 +134,7 @@ CUTS = """
         name.unlink()
 
 
-    @pytest.mark.interrupt_safe
-    def test_error():
+    def fails_without_a_text():
         class Failed(Exception):
             def __str__(self):
                 return self.what
@@ -148,6 +147,11 @@ CUTS = """
             sum([1])
         except KeyboardInterrupt as interrupt:
             raise Failed from interrupt
+
+
+    @pytest.mark.interrupt_safe
+    def test_error():
+        fails_without_a_text()
 
 
     @pytest.mark.interrupt_safe(kinds=["-path", "-cwd"])
