@@ -543,16 +543,20 @@ class Runner:
         Meanwhile only those kinds are asked of which something is left; then all, as other threads may have closed something else.
         """
         found = self._read(befores)
-        waited_for = {leftover.kind for leftover in found} & {*settling}
+        waited_for = self._waited_for(found, settling)
         if not waited_for:
             return found
         for pause in _PATIENCE:
             time.sleep(pause)
-            some = self.together().compare_some(befores, waited_for)
-            waited_for = {leftover.kind for leftover in some}
-            if not some:
+            waited_for = self._waited_for(self.together().compare_some(befores, waited_for), waited_for)
+            if not waited_for:
                 break
         return self._read(befores)
+
+    def _waited_for(self, found: Collection[Leftover], settling: Collection[str]) -> set[str]:
+        """Return those of some kinds of which something was found that may vanish by itself."""
+        kinds = {kind.name: kind for kind in self.kinds if kind.name in settling}
+        return {leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)}
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)

@@ -3,7 +3,7 @@
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
 if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
 looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment, and no process but this one and its
-children has it mapped. A semaphore has its name for as long as its object lives, which is in order.
+children has it mapped. Where no uninterrupted run came before, as in first use, semaphores are looked for in any case. A semaphore has its name for as long as its object lives, which is in order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SharedMemories(Objects):
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._learned: set[str] = set()
-        self._semaphores = False
+        self._semaphores = True  # until a run shows that there are none
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -53,6 +53,7 @@ class SharedMemories(Objects):
         if not _LISTED:
             yield
             return
+        self._semaphores = False
         import _posixshmem  # type: ignore[import-not-found]
 
         create: Callable[..., int] = _posixshmem.shm_open
