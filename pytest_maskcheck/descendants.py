@@ -44,8 +44,11 @@ _SERVANTS = (_TRACKER, b"multiprocessing.forkserver")
 _SHARED_MEMORY = "/dev/shm"
 _STANDARD_STREAMS = frozenset("012")
 _PATIENCE = 1.0
-"""Seconds that a process gets to end, by itself or once it is killed."""
+"""Seconds that a process gets to end once it is killed."""
+_REMOVING = 5.0
+"""Seconds that a tracker gets to remove what it has to."""
 _ROUNDS = 50
+_LOOKS = 50
 _TASKS = "/proc/{}/task"
 _NONE: frozenset[int] = frozenset()
 
@@ -183,14 +186,23 @@ def end_new(before: Present) -> None:
         if not new:
             return
         for pid in new:
-            if not (_is_tracker(pid) and not _shared() <= before.shared and _waited_for(pid)):
+            if not (_is_tracker(pid) and not _shared() <= before.shared and _waited_for(pid, _REMOVING)):
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                 _waited_for(pid)
 
 
 def _is_tracker(pid: int) -> bool:
-    return _TRACKER in _read(f"/proc/{pid}/cmdline")
+    return _TRACKER in _command(pid)
+
+
+def _command(pid: int) -> bytes:
+    """Return the command line of a process; amid its exec it has none for a moment."""
+    for _ in range(_LOOKS):
+        if (command := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
+            return command
+        time.sleep(0.0002)
+    return b""
 
 
 def _shared() -> frozenset[str]:
@@ -202,7 +214,7 @@ def _shared() -> frozenset[str]:
 
 def stays(pid: int) -> bool:
     """Tell whether a process of ``multiprocessing``'s own ends with this one: it waits until a pipe is closed that is open here."""
-    command = _read(f"/proc/{pid}/cmdline")
+    command = _command(pid)
     return any(each in command for each in _SERVANTS) and not _pipes(pid, _READS).isdisjoint(_pipes("self", _WRITES))
 
 
@@ -221,9 +233,9 @@ def _pipes(pid: int | str, mode: int) -> frozenset[str]:
     return frozenset(name for name in found if name.startswith("pipe:"))
 
 
-def _waited_for(pid: int) -> bool:
+def _waited_for(pid: int, patience: float = _PATIENCE) -> bool:
     """Wait for a child, for a while; tell whether it has ended."""
-    until = time.perf_counter() + _PATIENCE
+    until = time.perf_counter() + patience
     while time.perf_counter() < until:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:

@@ -556,7 +556,9 @@ class Runner:
     def _waited_for(self, found: Collection[Leftover], settling: Collection[str]) -> set[str]:
         """Return those of some kinds of which something was found that may vanish by itself."""
         kinds = {kind.name: kind for kind in self.kinds if kind.name in settling}
-        return {leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)}
+        return {
+            leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)
+        }
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
