@@ -143,6 +143,29 @@ def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
     assert list(audited.not_audited) == ["beyond the time budget of 3 s"]
 
 
+def test_no_first_run_is_made_when_the_time_is_up(audit):
+    """The report says that there was no time for it."""
+    audited = audit(
+        """
+        import functools, time
+        import pytest
+
+        @functools.cache
+        def value():
+            return abs(1)
+
+        @pytest.mark.interrupt_safe(hits="all")
+        def test_it():
+            for _ in range(30):
+                time.sleep(0.005)
+            value()
+        """,
+        "--maskcheck-budget=3",
+    ).audit
+    assert audited.no_first_use == "beyond the time budget of 3 s"
+    assert not any(point.first_use for point in audited.points)
+
+
 def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
     """Here a thread of the module runs, which a fork would lose; what only the first run reaches is not known then."""
     audited = audit(
@@ -230,7 +253,7 @@ SEMAPHORES = """
 def test_a_semaphore_that_only_the_first_run_makes_is_found(audit, unlinks):
     """No run came before that shows that it makes one; and it does not stay on the machine."""
     then = "" if unlinks else "_multiprocessing.sem_unlink(made.name)"
-    found = audit(SEMAPHORES.format(unlinks=unlinks, then=then))
+    found = audit(SEMAPHORES.format(unlinks=unlinks, then=then)).audit
     leaked = {defect.key for defect in found.failures}
     assert leaked == (set() if unlinks else {"sem.mp-*"})
     assert any(point.first_use for point in found.points)
