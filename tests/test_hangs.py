@@ -5,12 +5,17 @@ The time that the audit itself takes within a run does not count.
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_maskcheck import stopwatch
+from pytest_maskcheck import canaries, stopwatch
+from pytest_maskcheck.isolation import CAN_FORK
+from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.stopwatch import Page, limited, own_time, their_time, watched_on
 
 if TYPE_CHECKING:
@@ -157,6 +162,35 @@ def test_a_process_that_is_continued_goes_on(audits: dict[str, Audit], name: str
 def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit]) -> None:
     """The interrupt before it is to blame."""
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
+
+
+class _Waiting(Locks):
+    """A kind whose canary waits for ever."""
+
+    name = "waiting"
+
+    def canary(self) -> NoReturn:
+        while True:
+            time.sleep(1)
+
+
+class _Ending(Locks):
+    """A kind whose canary ends the process."""
+
+    name = "ending"
+
+    def canary(self) -> NoReturn:
+        os._exit(3)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="needs a process")
+def test_a_canary_that_does_not_end_costs_its_kind_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under patches of gevent's: the reason says where it was, and kinds after it are tested."""
+    monkeypatch.setattr(canaries, "_SECONDS", 1.0)
+    reasons = canaries.blind([Locks(), _Waiting(), _Ending(), Umask(), _Waiting()])
+    assert [*reasons] == ["waiting", "ending"]
+    assert re.search(r"no end after \d.* s, at .*test_hangs\.py:\d+ in canary$", reasons["waiting"])
+    assert reasons["ending"] == "its canary did not live: the process exited with status 3"
 
 
 LEAKS = """
