@@ -164,6 +164,49 @@ def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit])
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
 
 
+FINALIZERS = """
+    import time
+    import pytest
+
+    safe = pytest.mark.interrupt_safe(kinds="-implicit", timeout=1, hits=1)
+
+    class Ends:
+        def __init__(self):
+            self.hangs = False
+
+        def __del__(self):  # maskcheck: ignore
+            if self.hangs:
+                time.sleep(1000)
+
+    @safe
+    def test_in_a_frame():
+        thing = Ends()
+        try:
+            len("x")
+        except KeyboardInterrupt:
+            thing.hangs = True
+            raise
+
+    @safe
+    def test_in_a_cycle():
+        thing = Ends()
+        thing.itself = thing
+        try:
+            len("x")
+        except KeyboardInterrupt:
+            thing.hangs = True
+            raise
+        thing.itself = None
+"""
+
+
+def test_a_finalizer_that_hangs_as_its_frame_goes(audit_folder: AuditFolder) -> None:
+    """The time is the test's: the audit's own looks have five minutes."""
+    frame, cycle = audit_folder({"test_it.py": FINALIZERS}).audits
+    assert [str(defect.verdict) for defect in frame.failures] == ["hang"]
+    assert {str(defect.verdict) for defect in cycle.failures} & {"hang", "unusable"}
+
+
 class _Waiting(Locks):
     """A kind whose canary waits for ever."""
 
