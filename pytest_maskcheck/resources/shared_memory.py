@@ -15,10 +15,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, cast
 
+from pytest_maskcheck import descendants
 from pytest_maskcheck.patterns import are_alike, looks_random
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.unpatched import io, os, time
 from pytest_maskcheck.untrusted import read
 
@@ -121,6 +123,11 @@ class SharedMemories(Objects):
     def _key(self, name: str) -> str:
         made_up = _MADE_UP.fullmatch(name)
         return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
+
+    def stays(self, leftover: Leftover) -> bool:
+        """A name stays where nobody else is there to remove it: no thread, and no child but one that ends with this process."""
+        named = isinstance(leftover.token, str)
+        return named and not has_other_threads() and all(map(descendants.stays, descendants.children_of()))
 
     def told(self, thing: Any) -> tuple[str, str]:
         name = str(read(thing, "_name", "")).lstrip("/")
