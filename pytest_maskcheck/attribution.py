@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.patterns import Patterns, are_alike
 from pytest_maskcheck.runs import Trace, alone
+from pytest_maskcheck.unpatched import time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,7 +77,7 @@ class Attribution:
         executor: makes the runs.
         traced: the kinds of which something can be learned, and whether one that is left blocks others.
         patterns: how things are called whose names differ from run to run.
-        late: tells whether there is no time for another run.
+        late: tells whether there is no time for what takes so many seconds.
 
     Attributes:
         outlasting: id of a point -> kind and key of what is there still as the call returns that is under way at the point.
@@ -86,9 +87,10 @@ class Attribution:
     executor: Executor
     traced: Mapping[str, bool]
     patterns: Patterns = field(default_factory=Patterns)
-    late: Callable[[], bool] = lambda: False
+    late: Callable[[float], bool] = lambda _seconds: False
     outlasting: dict[str, set[_Name]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
+    _seconds: float = 0.0
     _known: dict[tuple[str, _Identity], Origin | None] = field(default_factory=dict)  # by id of a point
     _acquired: dict[str | _Name, tuple[Frame, ...]] = field(
         default_factory=dict
@@ -122,14 +124,25 @@ class Attribution:
         found = {each.identity: each for each in result.findings if each.kind in self.traced and each.origin is None}
         return [each for identity, each in found.items() if (point.id, identity) not in self._known]
 
+    def _is_late(self) -> bool:
+        """Tell whether there is no time for as much as the search took the last time: a run that is watched takes long."""
+        return self.late(self._seconds)
+
+    def _watch(self, *traces: Trace) -> list[Ran]:
+        began = time.perf_counter()
+        try:
+            return alone(self.executor, *traces)
+        finally:
+            self._seconds = time.perf_counter() - began
+
     def _go_by(self, rows: Sequence[tuple[Point, PointResult]]) -> dict[str, _Told]:
         """Make the run that goes by all points; return what was there at each, as far as it says all."""
         points = [point for point, _ in rows if point.first is None and not point.first_use]
-        if (len(points) <= _FEW and not any(point.cleanup for point in points)) or self.late():
+        if (len(points) <= _FEW and not any(point.cleanup for point in points)) or self._is_late():
             return {}
         kinds = frozenset(finding.kind for point, result in rows for finding in self._open(point, result))
         passing = tuple(point.id for point in points)
-        (ran,) = alone(self.executor, Trace(None, kinds, passing=passing))
+        (ran,) = self._watch(Trace(None, kinds, passing=passing))
         self._acquired |= ran.places
         self._asked |= kinds
         self.passed |= ran.passed_by.keys()
@@ -139,9 +152,9 @@ class Attribution:
         every = (each for told in seen.values() for several in told.values() for each in several)
         rough = {sighting.stretch for sighting in every if not (sighting.exact or sighting.foreign)}
         for stretch in sorted(rough):
-            if self.late():
+            if self._is_late():
                 break
-            (closer,) = alone(self.executor, Trace(None, kinds, stretch, passing))
+            (closer,) = self._watch(Trace(None, kinds, stretch, passing))
             for point, told in self._clear(closer).items():
                 seen.setdefault(point, {}).update(_exact(told))
         return {point: _exact(told) for point, told in seen.items()}
@@ -176,7 +189,7 @@ class Attribution:
         for group, points in groups.items():
             firsts.setdefault(points[0].id, (points[0], []))[1].append(group)
         for point, some in firsts.values():
-            if self.late():
+            if self._is_late():
                 return
             found = self._trace(point, {group.name for group in some})
             for group in some:
@@ -190,7 +203,7 @@ class Attribution:
                 origin = first
             elif first is not None and first.place == group.of and (several := _seen_at(point, name, seen)):
                 origin = replace(first, stack=several[0].origin.stack)
-            elif self.late():
+            elif self._is_late():
                 return
             else:
                 origin = self._trace(point, {name}).get(name)
@@ -208,7 +221,7 @@ class Attribution:
         """Run the point again, watched; before it, if a lock was left, the uninterrupted test, to learn who takes it."""
         kinds = frozenset(kind for kind, _ in wanted)
         blocking = frozenset(kind for kind in kinds if self.traced[kind]) - self._asked
-        runs = alone(self.executor, *([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
+        runs = self._watch(*([Trace(None, blocking)] if blocking else []), Trace(point, kinds))
         if blocking and not point.first_use:
             self._acquired |= runs[0].places
             self._asked |= blocking
@@ -225,9 +238,9 @@ class Attribution:
     def _closely(self, point: Point, name: _Name, sighting: Sighting) -> Sighting | None:
         """Return a sighting of the very call, by more runs if it takes them; ``None`` if they do not show it."""
         for _ in range(_CLOSER):
-            if sighting.exact or sighting.foreign or self.late():
+            if sighting.exact or sighting.foreign or self._is_late():
                 break
-            (closer,) = alone(self.executor, Trace(point, frozenset({name[0]}), sighting.stretch))
+            (closer,) = self._watch(Trace(point, frozenset({name[0]}), sighting.stretch))
             sighting = self._named_alike({name}, closer.sightings).get(name, sighting)
         return sighting if sighting.exact else None
 

@@ -100,7 +100,7 @@ class Judge:
         report: is given each result.
         traced: the kinds of which can be learned where a leftover comes from, and whether one that is left blocks others.
         looking: within it, runs note the state of modules.
-        late: tells whether the time is up: no further point is audited then, but the first one always is.
+        late: tells whether the time is up, or there is none left for what takes so many seconds: no further point is audited then, but the first one always is.
         common: what all processes share that an interrupt may have spoiled for them, in words.
 
     Attributes:
@@ -117,7 +117,7 @@ class Judge:
     report: Callable[[PointResult], object] = lambda _: None
     traced: Mapping[str, bool] = field(default_factory=dict)
     looking: Callable[[], AbstractContextManager[None]] = nullcontext
-    late: Callable[[], bool] = lambda: False
+    late: Callable[[float], bool] = lambda _seconds: False
     common: str = ""
     spoiled: str = ""
     results: dict[str, PointResult] = field(default_factory=dict)
@@ -211,7 +211,7 @@ class Judge:
     def _sequence(self, points: list[Point], start: int) -> int:
         """Run points from ``start`` on in one process while nothing fails; return the next position."""
         requests = [Catch(point) if self._catching else point for point in points[start:]]
-        runs = self.executor.runs([*requests, None], lambda point, ran: self.stops(point, ran) or self.late())
+        runs = self.executor.runs([*requests, None], lambda point, ran: self.stops(point, ran) or self.late(0.0))
         waiting: PointResult | None = None  # clean itself; final once the run after it went well
         try:
             for position, ran in enumerate(runs, start):
@@ -291,7 +291,7 @@ class Judge:
 
     def _ends(self) -> bool:
         """Tell whether no further point is audited: an audit that has begun has one result at least."""
-        return bool(self.results) and self.late()
+        return bool(self.results) and self.late(0.0)
 
     def stops(self, point: Request, ran: Ran) -> bool:
         """Tell whether the process that made the run is not to be used further."""
@@ -530,7 +530,7 @@ class Judge:
 
     def _blame(self, points: Sequence[Point]) -> bool:
         """Find those of several points after which a full run fails, by halving, while there is time; tell whether there are any."""
-        if self.late():
+        if self.late(0.0):
             return False
         if len(points) > 1:
             middle = len(points) // 2

@@ -40,9 +40,9 @@ class Share:
         """Return the seconds that are left, below 0 when the time is up."""
         return self.deadline - time.perf_counter()
 
-    def over(self) -> bool:
-        """Tell whether the time is up."""
-        return self.left() <= 0
+    def over(self, seconds: float = 0.0) -> bool:
+        """Tell whether the time is up, or there is none left for what takes so many seconds."""
+        return self.left() <= seconds
 
     def has_room(self, seconds: float) -> bool:
         """Tell whether a test can be audited at all whose ordinary run takes so long."""

@@ -9,7 +9,8 @@ Rules:
 1. Workers ask for nothing: code under test that waits for any child meets its own only.
 2. A process is known by its number and by when it began, as numbers are used again.
 3. Only the process that audits asks, and not pytest: so it gets nothing that was there before, nor what fixtures of longer life start.
-4. The tracker of ``multiprocessing`` removes what others have left; it ends by itself, and gets the time to.
+4. The tracker of ``multiprocessing`` removes what others have left in shared memory; it ends by itself, and gets the time to, which may
+   be that of the start of an interpreter. Where nothing new is in shared memory it has nothing to remove, and is killed like any other.
 
 What does not work: with ``isolation=none``, and without prctl (Linux only), a daemon is not seen, and outlives the audit. If pytest is killed by SIGKILL, the kernel
 ends the auditing processes, and not what left them.
@@ -38,11 +39,31 @@ else:
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TRACKER = b"multiprocessing.resource_tracker"
+_SERVANTS = (_TRACKER, b"multiprocessing.forkserver")
+"""What is in the command line of processes that ``multiprocessing`` starts for itself; they end when a pipe is closed."""
+_SHARED_MEMORY = "/dev/shm"
+_STANDARD_STREAMS = frozenset("012")
 _PATIENCE = 1.0
-"""Seconds that a process gets to end, by itself or once it is killed."""
+"""Seconds that a process gets to end once it is killed."""
+_REMOVING = 5.0
+"""Seconds that a tracker gets to remove what it has to."""
 _ROUNDS = 50
+_LOOKS = 50
 _TASKS = "/proc/{}/task"
 _NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What was there before a child was made.
+
+    Parameters:
+        children: of this process, by id.
+        shared: names of semaphores and shared memory, those of all processes.
+    """
+
+    children: frozenset[int] = _NONE
+    shared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,31 +169,73 @@ def below(pid: int) -> list[Process]:
     return found
 
 
+def present() -> Present:
+    """Return what is there now; for :func:`end_new`."""
+    return Present(children_of(), _shared())
+
+
 def end_all() -> None:
     """End all children of this process, which is about to end; trackers end with it."""
-    end_new(frozenset(pid for pid in children_of() if _is_tracker(pid)))
+    end_new(Present(frozenset(pid for pid in children_of() if _is_tracker(pid))))
 
 
-def _is_tracker(pid: int) -> bool:
-    return _TRACKER in _read(f"/proc/{pid}/cmdline")
-
-
-def end_new(before: frozenset[int]) -> None:
-    """End the children that this process has got since it had those ``before``, and wait for them."""
+def end_new(before: Present) -> None:
+    """End the children that this process has got since, and wait for them."""
     for _ in range(_ROUNDS):  # the end of one may bring its children
-        new = children_of() - before
+        new = children_of() - before.children
         if not new:
             return
         for pid in new:
-            if not (_is_tracker(pid) and _waited_for(pid)):
+            if not (_is_tracker(pid) and not _shared() <= before.shared and _waited_for(pid, _REMOVING)):
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                 _waited_for(pid)
 
 
-def _waited_for(pid: int) -> bool:
+def _is_tracker(pid: int) -> bool:
+    return _TRACKER in _command(pid)
+
+
+def _command(pid: int) -> bytes:
+    """Return the command line of a process; amid its exec it has none for a moment."""
+    for _ in range(_LOOKS):
+        if (command := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
+            return command
+        time.sleep(0.0002)
+    return b""
+
+
+def _shared() -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(_SHARED_MEMORY))
+    except OSError:
+        return frozenset()
+
+
+def stays(pid: int) -> bool:
+    """Tell whether a process of ``multiprocessing``'s own ends with this one: it waits until a pipe is closed that is open here."""
+    command = _command(pid)
+    return any(each in command for each in _SERVANTS) and not _pipes(pid, _READS).isdisjoint(_pipes("self", _WRITES))
+
+
+_READS, _WRITES = 0o400, 0o200
+
+
+def _pipes(pid: int | str, mode: int) -> frozenset[str]:
+    """Return the names of pipes that a process has open for reading or writing, the standard streams left out."""
+    found: set[str] = set()
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for fd in frozenset(os.listdir(folder)) - _STANDARD_STREAMS:
+            with suppress(OSError):  # that of the listing is closed by now
+                if os.lstat(f"{folder}/{fd}").st_mode & mode:
+                    found.add(os.readlink(f"{folder}/{fd}"))
+    return frozenset(name for name in found if name.startswith("pipe:"))
+
+
+def _waited_for(pid: int, patience: float = _PATIENCE) -> bool:
     """Wait for a child, for a while; tell whether it has ended."""
-    until = time.perf_counter() + _PATIENCE
+    until = time.perf_counter() + patience
     while time.perf_counter() < until:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:

@@ -59,16 +59,28 @@ def settings() -> Settings | None:
 
 
 def put_back(kept: Settings | None) -> None:
-    """Give the terminal these settings again if it has others; call it with all signals blocked."""
+    """Give the terminal these settings again if it has others, and back to pytest from a group that has ended; call it with all signals blocked."""
     if kept is None or (fd := _opened()) is None:
         return
     try:
+        if is_others(fd) and _has_ended(os.tcgetpgrp(fd)):  # code under test took it; else Ctrl-C would reach nobody
+            os.tcsetpgrp(fd, _GROUP)
         if not is_others(fd) and termios.tcgetattr(fd) != kept:
             termios.tcsetattr(fd, termios.TCSANOW, kept)
-    except termios.error:
+    except (OSError, termios.error):
         pass  # it is gone
     finally:
         os.close(fd)
+
+
+def _has_ended(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def may_change_settings() -> None:

@@ -139,7 +139,7 @@ class _Child:
         self._stopped = 0
         self._hung = 0.0
         self._lost = 0.0
-        self._before = descendants.children_of() if descendants.adopts() else None
+        self._before = descendants.present() if descendants.adopts() else None
         self._report: IO[bytes] = tempfile.TemporaryFile()
         self._reader, self._writer = os.pipe()
 

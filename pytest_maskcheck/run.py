@@ -236,7 +236,9 @@ class Runner:
             self.guarantees.begin(lambda: ran.strike.fired)
         together = self.together()
         with own_time, standing, room():
-            if collect_unheard():
+            with _finalizers_time():
+                was_garbage = collect_unheard()
+            if was_garbage:
                 together.forget()
             befores = together.snapshot(still=self.still)
         ends.append(end := _End(befores))
@@ -337,14 +339,16 @@ class Runner:
             ending |= self._settling() if others else set()
             first = self._settled(befores, ending)
         returned = not caught
-        test = self._let_go_of(caught, ran)
+        with their_time:  # with the frames go their objects, whose finalizers are the test's
+            test = self._let_go_of(caught, ran)
         asked = self.guarantees is not None and self.guarantees.asked
         settling = self._settling()
         second: list[Leftover] = []
         if first:
             self._let_go()
             second = self._settled(befores, settling)
-        del test
+        with their_time:
+            del test
         if second or asked:
             self._let_go()
         made: set[Identity] = set()
@@ -460,7 +464,8 @@ class Runner:
             elif leftover.kind in owners and len(remaining) > 1:
                 with their_time:
                     owners[leftover.kind].repair(leftover)
-                collect_garbage()
+                with _finalizers_time():
+                    collect_garbage()
                 vanished = remaining - self._still(end, remaining)
                 remaining -= vanished
                 parts[leftover.identity] = vanished - {leftover.identity}
@@ -503,8 +508,7 @@ class Runner:
 
     def _let_go(self) -> None:
         """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
-        # Finalizers are the test's. But where the heap is not frozen, it is the size of that which takes the time.
-        with their_time if gc.get_freeze_count() else nullcontext():
+        with _finalizers_time():
             collect_garbage()
             self.target.forget()
             collect_garbage()
@@ -550,16 +554,22 @@ class Runner:
         Meanwhile only those kinds are asked of which something is left; then all, as other threads may have closed something else.
         """
         found = self._read(befores)
-        waited_for = {leftover.kind for leftover in found} & {*settling}
+        waited_for = self._waited_for(found, settling)
         if not waited_for:
             return found
         for pause in _PATIENCE:
             time.sleep(pause)
-            some = self.together().compare_some(befores, waited_for)
-            waited_for = {leftover.kind for leftover in some}
-            if not some:
+            waited_for = self._waited_for(self.together().compare_some(befores, waited_for), waited_for)
+            if not waited_for:
                 break
         return self._read(befores)
+
+    def _waited_for(self, found: Collection[Leftover], settling: Collection[str]) -> set[str]:
+        """Return those of some kinds of which something was found that may vanish by itself."""
+        kinds = {kind.name: kind for kind in self.kinds if kind.name in settling}
+        return {
+            leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)
+        }
 
     def _raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
         frames = tuple(self.names.frame(entry.code, entry.line) for entry in entries)
@@ -623,6 +633,14 @@ def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
     counts = Counter(f"{part.kind} {part.key}" for part in parts)
     told = ", ".join(name + (f" ({number} times)" if number > 1 else "") for name, number in counts.items())
     return replace(owner, detail=f"{owner.detail}; with it {told}") if told else owner
+
+
+def _finalizers_time() -> AbstractContextManager[None]:
+    """Return what garbage is collected in: finalizers are the test's, and may hang.
+
+    But where the heap is not frozen, it is the size of that which takes the time.
+    """
+    return their_time if gc.get_freeze_count() else nullcontext()
 
 
 @contextmanager

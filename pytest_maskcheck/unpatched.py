@@ -35,6 +35,23 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+
+def _kept_by_gevent() -> dict[str, dict[str, object]]:
+    """Return what gevent has replaced, by module and name."""
+    return getattr(sys.modules.get("gevent.monkey"), "saved", {})
+
+
+_BEFORE = sorted(
+    (
+        f"{name}.{key}"
+        for name, kept in _kept_by_gevent().items()
+        for key in kept
+        if name in sys.modules and not key.startswith("__")
+    ),
+    key=lambda each: not each.startswith(("_thread.", "threading.")),
+)
+"""What gevent replaced before this module was imported; first what others build upon."""
+
 if TYPE_CHECKING:
     import fcntl as fcntl  # noqa: PLC0414  (offered to others)
     import gc as gc  # noqa: PLC0414
@@ -58,8 +75,7 @@ else:
 
     def _as_it_is(name: str) -> SimpleNamespace:
         # ``python -m gevent.monkey pytest`` patches before anybody else is there, and keeps what it replaced.
-        kept = getattr(sys.modules.get("gevent.monkey"), "saved", {})
-        return SimpleNamespace(**{**vars(import_module(name)), **kept.get(name, {})})
+        return SimpleNamespace(**{**vars(import_module(name)), **_kept_by_gevent().get(name, {})})
 
     gc, io, os, pathlib, pickle = map(_as_it_is, ("gc", "io", "os", "pathlib", "pickle"))
     select, signal, threading, time = map(_as_it_is, ("select", "signal", "threading", "time"))
@@ -167,8 +183,11 @@ def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
 
 
 def replaced() -> list[str]:
-    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be."""
-    return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"]
+    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be.
+
+    What was replaced before this module was imported is known of gevent only; it may be anything in any module.
+    """
+    return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"] + _BEFORE
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 from pytest_maskcheck import descendants, fingerprint, points, signals, strategy
 from pytest_maskcheck.audit import Judge, Rules, leftovers, trouble
 from pytest_maskcheck.auditor import Auditor, Refused
+from pytest_maskcheck.canaries import blind
 from pytest_maskcheck.first_use import FirstPlan, FirstRuns, key_of, keys_of
 from pytest_maskcheck.guarantees import LEDGER, Ledger
 from pytest_maskcheck.interrupts import Recording
@@ -37,7 +38,7 @@ from pytest_maskcheck.messages import (
 from pytest_maskcheck.pairs import Pairs, reason_against_more
 from pytest_maskcheck.progress import Struck
 from pytest_maskcheck.rerun import ItemTarget, body_code, imported, kept_values, numbered_places, own_code, own_files
-from pytest_maskcheck.resources import Surroundings, default_kinds, self_test
+from pytest_maskcheck.resources import Surroundings, default_kinds
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.run import Runner
@@ -45,7 +46,7 @@ from pytest_maskcheck.runs import Conditions, alone
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.snapshots import Snapshots
 from pytest_maskcheck.spread import Done, Helper, Lead
-from pytest_maskcheck.stopwatch import Page, limited
+from pytest_maskcheck.stopwatch import Page
 from pytest_maskcheck.unpatched import gc, os, signal, time, unpatched
 from pytest_maskcheck.usual import Usual
 
@@ -133,9 +134,6 @@ class Order:
     over: Callable[[], bool] = lambda: False
     left: frozenset[str] = frozenset()
 
-
-_CANARIES = 30.0
-"""Seconds for the self-test of all kinds, which takes less than one: what is patched may keep it waiting for ever."""
 
 _FIRST_BATCH = 10
 """Points that are audited before it is known how long they take; each further batch is as large as all before it."""
@@ -288,7 +286,10 @@ class Work:
             tell: takes what is found.
             warm: what later runs reach; see :func:`.first_use.keys_of`.
         """
-        auditor = self._auditor
+        auditor, budget = self._auditor, self._order.budget
+        if budget and budget.over(self._order.seconds):
+            tell(ReachedFirst({}, budget.reason))
+            return
         planned = self._first_points(warm, tell)
         if planned is None:
             return
@@ -310,11 +311,12 @@ class Work:
         judge = self._judge_with(executor, tell)
         judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
         for point in shown:
-            if judge.late():
+            if judge.late(0.0):
                 break
             ran, *again = executor.runs([point, None], judge.stops)
             judge.take(point, ran, again[0] if again else None)
         judge.explain([point for point in shown if point.id in judge.results])
+        self._tell_untraced(judge, tell)
         self._sort_out(judge, shown, tell)
         audited = {(point.path, point.line) for point in shown if point.id in judge.results}
         missed: dict[str, list[int]] = {}
@@ -326,7 +328,7 @@ class Work:
 
     def _first_points(self, warm: frozenset[int], tell: Tell) -> FirstPlan | None:
         """Return the points that only the first run in a process reaches, as a child of this one finds them."""
-        order, own = self._order, own_files(self.item)
+        order, own, budget = self._order, own_files(self.item), self._order.budget
         order.reach.open_up(*own)
 
         def choose(recording: Recording) -> points.Plan:
@@ -343,6 +345,8 @@ class Work:
             )
 
         def find(say: Tell) -> None:
+            if budget:  # of this process: how long it takes to record the run is not known before
+                self._auditor.limit, self._auditor.seconds = max(budget.left(), order.seconds), 0.0
             try:
                 say(FirstPlan.of(self._auditor.find_first(choose, *own, thin=True)))
             except Refused as refused:
@@ -351,9 +355,11 @@ class Work:
         page = Page()
         try:
             with closing(in_child(find, page, lambda: self.limit + 100 * order.seconds, leader=OWN_GROUPS)) as said:
-                planned: FirstPlan | str = next(said, "its process ended")
+                planned: FirstPlan | str | None = next(said, None)
         finally:
             page.close()
+        if planned is None:
+            planned = budget.reason if budget and budget.over() else "its process ended"
         if isinstance(planned, str):
             tell(ReachedFirst({}, planned))
             return None
@@ -375,7 +381,7 @@ class Work:
             ignores = self._tell_ignores(tell)
             if not plan.points:
                 return
-            self._tell_about_kinds(tell)  # it imports modules: before what is usual is learned
+            self._tell_about_kinds(tell)
             rehearsed = shown if not self._why_rerun else []
             baseline = self._auditor.baseline(rehearsed, self._usual.take)
             self._usual.learn(self._auditor.run_through)
@@ -413,9 +419,14 @@ class Work:
         if order.share and (note := order.share.note()):
             tell(note)
         self._sort_out(judge, shown, tell)
-        if order.budget and judge.untraced:
-            tell(f"not traced where it came from at {count(judge.untraced, 'failing point')}: {order.budget.reason}")
+        self._tell_untraced(judge, tell)
         self._tell_about_allowed(judge, tell)
+
+    def _tell_untraced(self, judge: Judge, tell: Tell) -> None:
+        """Say at how many points there was no time to find out where what was left behind came from."""
+        if self._order.budget and judge.untraced:
+            many = count(judge.untraced, "failing point")
+            tell(f"not traced where it came from at {many}: {self._order.budget.reason}")
 
     def _tell_reached(self, tell: Tell) -> dict[str, str]:
         """Say what the runs reached that are not the first in their process; return the lines."""
@@ -437,7 +448,7 @@ class Work:
         settings, budget = self._order.settings, self._order.budget
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
-        late = budget.over if budget else (lambda: False)
+        late = budget.over if budget else (lambda _seconds: False)
         return Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
 
     def _conditioned(self, executor: Executor, tell: Tell) -> str:
@@ -503,7 +514,7 @@ class Work:
             self._hear(snapshot.ran.complaints, tell)
             taken.append(snapshot)
             tell(Struck(wanted[snapshot.position].id))
-            if judge.late():
+            if judge.late(0.0):
                 break
         if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
             snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
@@ -746,10 +757,8 @@ class Work:
         seeing = dict(self._order.seeing)
         untested = [kind for kind in self._kinds if kind.name not in seeing]
         if untested:
-            with limited(_CANARIES, runs=False):
-                blind = self_test(untested)
-            self.runner.together().forget()  # canaries import what they need
-            seeing |= {kind.name: blind.get(kind.name, "") for kind in untested}
+            reasons = blind(untested, self._names.short)
+            seeing |= {kind.name: reasons.get(kind.name, "") for kind in untested}
             tell(Seeing(seeing))
         for kind in self._kinds:
             if seeing[kind.name]:

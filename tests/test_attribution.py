@@ -161,11 +161,22 @@ def test_neither_order_nor_sample_changes_where_things_came_from() -> None:
 def test_nothing_is_run_when_the_time_is_up() -> None:
     """What was not traced stays open."""
     runs = Runs({2: {LOCK: [1]}})
-    attribution = Attribution(runs, {"lock": True}, late=lambda: True)
+    attribution = Attribution(runs, {"lock": True}, late=lambda _: True)
     where, result = row(point(2), LOCK)
     assert list(attribution.explain([(where, result)])) == []
     assert attribution.is_open(where, result)
     assert runs.asked == []
+
+
+def test_a_search_that_would_take_too_long_is_not_begun() -> None:
+    """What the last one took shows how long that is; what was not traced stays open."""
+    runs = Runs({2: {LOCK: [1]}, 3: {LOCK: [1]}})
+    attribution = Attribution(runs, {"lock": True}, late=lambda seconds: seconds > 0)
+    rows = [row(point(line, first=point(1)), LOCK) for line in (2, 3)]
+    rows[1] = row(point(3, first=point(4)), LOCK)
+    (explained,) = attribution.explain(rows)
+    assert explained.point == point(2).id
+    assert [attribution.is_open(*each) for each in rows] == [False, True]
 
 
 PROGRAM = """

@@ -340,7 +340,7 @@ def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
 def test_nobody_is_blamed_when_the_time_is_up() -> None:
     """Neither of one point nor of many: no further run begins."""
     script = Script(breaking(lambda history: point(1) in history, 2))
-    judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda: len(script.processes) > 1)
+    judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda _: len(script.processes) > 1)
     judge.audit()
     assert [[each and each.line for each in process] for process in script.processes] == [[1, 2], [2]]
 

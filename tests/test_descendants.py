@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -162,3 +164,73 @@ def test_what_is_below_a_process_is_listed() -> None:
         assert not descendants.has_ended(sleep.pid)
         sleep.kill()
     assert descendants.has_ended(shell.pid)
+
+
+ENDS_SLOWLY = """if True:  # multiprocessing.resource_tracker
+    import sys
+    sys.stdin.read()
+    open({path!r}, "w").close()
+"""
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, removes: bool) -> None:
+    """It is killed where nothing new is in shared memory, as it would only take the time of the start of an interpreter."""
+    before = replace(
+        descendants.present(), shared=frozenset() if removes else frozenset({*os.listdir("/dev/shm"), "x"})
+    )
+    path, name = tmp_path / "removed", f"/dev/shm/maskcheck_tracker_{os.getpid()}"
+    if removes:
+        Path(name).touch()
+    try:
+        command = [sys.executable, "-c", ENDS_SLOWLY.format(path=str(path))]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as tracker:
+            assert tracker.stdin is not None
+            tracker.stdin.close()
+            descendants.end_new(before)
+        assert path.exists() is removes
+        assert descendants.has_ended(tracker.pid)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def test_what_stays_as_long_as_this_process() -> None:
+    """A tracker waits for a pipe to be closed that is open here; of any other child nobody knows what it waits for."""
+    tracker: Any = resource_tracker.ResourceTracker()
+    tracker.ensure_running()
+    until = time.monotonic() + 10
+    while not descendants.stays(tracker._pid) and time.monotonic() < until:
+        time.sleep(0.005)
+    assert descendants.stays(tracker._pid)
+    pipe = os.dup(tracker._fd)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[pipe]) as cat:
+        assert not descendants.stays(cat.pid)
+    os.close(pipe)
+    pid = tracker._pid
+    tracker._stop()
+    assert not descendants.stays(pid)
+
+
+STAYING = """
+    import os, sys
+    import pytest
+
+    SERVES = "import sys; sys.stdin.read()  # multiprocessing.resource_tracker"
+
+    @pytest.mark.interrupt_safe(kinds="child")
+    def test_it():
+        reader, writer = os.pipe()
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", SERVES], {}, file_actions=[
+            (os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_CLOSE, writer),
+        ])
+        len("x")
+        os.close(reader)
+        os.close(writer)
+        os.waitpid(pid, 0)
+"""
+
+
+def test_a_tracker_that_is_left_is_told(audit_folder: AuditFolder) -> None:
+    """That nobody waits for it to vanish does not make it less of a leftover."""
+    (audit,) = audit_folder({"test_it.py": STAYING}).audits
+    assert ("leak", "child") in {(verdict, kind) for verdict, kind, _ in defects(audit)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_maskcheck.points import is_id
@@ -141,6 +143,29 @@ def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
     assert list(audited.not_audited) == ["beyond the time budget of 3 s"]
 
 
+def test_no_first_run_is_made_when_the_time_is_up(audit):
+    """The report says that there was no time for it."""
+    audited = audit(
+        """
+        import functools, time
+        import pytest
+
+        @functools.cache
+        def value():
+            return abs(1)
+
+        @pytest.mark.interrupt_safe(hits="all")
+        def test_it():
+            for _ in range(30):
+                time.sleep(0.005)
+            value()
+        """,
+        "--maskcheck-budget=3",
+    ).audit
+    assert audited.no_first_use == "beyond the time budget of 3 s"
+    assert not any(point.first_use for point in audited.points)
+
+
 def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
     """Here a thread of the module runs, which a fork would lose; what only the first run reaches is not known then."""
     audited = audit(
@@ -204,3 +229,31 @@ def test_a_longer_lived_fixture_that_is_asked_for_late_is_not_set_up_twice(audit
     audited.result.assert_outcomes(passed=1)
     assert audited.audit.no_first_use.startswith("fixture lasting is asked for")
     assert audited.audit.audited > 0
+
+
+SEMAPHORES = """
+    import _multiprocessing, functools, os
+    import pytest
+
+    @functools.cache
+    def value():
+        made = _multiprocessing.SemLock(1, 1, 1, f"/mp-{{os.urandom(4).hex()}}", {unlinks})
+        str(1)
+        {then}
+        return 1
+
+    @pytest.mark.interrupt_safe(kinds="shared_memory")
+    def test_it():
+        assert value()
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="nothing lists semaphores")
+@pytest.mark.parametrize("unlinks", [False, True])
+def test_a_semaphore_that_only_the_first_run_makes_is_found(audit, unlinks):
+    """No run came before that shows that it makes one; and it does not stay on the machine."""
+    then = "" if unlinks else "_multiprocessing.sem_unlink(made.name)"
+    found = audit(SEMAPHORES.format(unlinks=unlinks, then=then)).audit
+    leaked = {defect.key for defect in found.failures}
+    assert leaked == (set() if unlinks else {"sem.mp-*"})
+    assert any(point.first_use for point in found.points)

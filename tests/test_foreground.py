@@ -281,3 +281,27 @@ def test_a_session_in_the_background_leaves_the_terminal_alone(tmp_path: Path) -
     assert json.loads((tmp_path / "now.json").read_text()) == [0, True], (tmp_path / "output").read_text()
     (audit,) = read_audits(tmp_path / "report.json")
     assert (audit.failures, audit.refused, audit.not_audited) == ((), "", {})
+
+
+TAKES = """
+    import os
+    import pytest
+
+    @pytest.mark.interrupt_safe(kinds="-implicit")
+    def test_takes():
+        with open("/dev/tty") as terminal:
+            os.tcsetpgrp(terminal.fileno(), os.getpgrp())
+            len("x")
+
+    def test_after():
+        with open("/dev/tty") as terminal:
+            assert os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+"""
+
+
+def test_pytest_gets_the_terminal_back(tmp_path: Path) -> None:
+    """Code under test made its own group, which has ended, the foreground one: Ctrl-C would reach nobody any more."""
+    ended = audited_at_terminal(tmp_path, TAKES)
+    assert ended.status == 0, ended.output
+    assert ended.kept
+    assert ended.audits["test_takes"].audited > 1

@@ -5,12 +5,17 @@ The time that the audit itself takes within a run does not count.
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_maskcheck import stopwatch
+from pytest_maskcheck import canaries, stopwatch
+from pytest_maskcheck.isolation import CAN_FORK
+from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.stopwatch import Page, limited, own_time, their_time, watched_on
 
 if TYPE_CHECKING:
@@ -157,6 +162,78 @@ def test_a_process_that_is_continued_goes_on(audits: dict[str, Audit], name: str
 def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit]) -> None:
     """The interrupt before it is to blame."""
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
+
+
+FINALIZERS = """
+    import time
+    import pytest
+
+    safe = pytest.mark.interrupt_safe(kinds="-implicit", timeout=1, hits=1)
+
+    class Ends:
+        def __init__(self):
+            self.hangs = False
+
+        def __del__(self):  # maskcheck: ignore
+            if self.hangs:
+                time.sleep(1000)
+
+    @safe
+    def test_in_a_frame():
+        thing = Ends()
+        try:
+            len("x")
+        except KeyboardInterrupt:
+            thing.hangs = True
+            raise
+
+    @safe
+    def test_in_a_cycle():
+        thing = Ends()
+        thing.itself = thing
+        try:
+            len("x")
+        except KeyboardInterrupt:
+            thing.hangs = True
+            raise
+        thing.itself = None
+"""
+
+
+def test_a_finalizer_that_hangs_as_its_frame_goes(audit_folder: AuditFolder) -> None:
+    """The time is the test's: the audit's own looks have five minutes."""
+    frame, cycle = audit_folder({"test_it.py": FINALIZERS}).audits
+    assert [str(defect.verdict) for defect in frame.failures] == ["hang"]
+    assert {str(defect.verdict) for defect in cycle.failures} & {"hang", "unusable"}
+
+
+class _Waiting(Locks):
+    """A kind whose canary waits for ever."""
+
+    name = "waiting"
+
+    def canary(self) -> NoReturn:
+        while True:
+            time.sleep(1)
+
+
+class _Ending(Locks):
+    """A kind whose canary ends the process."""
+
+    name = "ending"
+
+    def canary(self) -> NoReturn:
+        os._exit(3)
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="needs a process")
+def test_a_canary_that_does_not_end_costs_its_kind_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under patches of gevent's: the reason says where it was, and kinds after it are tested."""
+    monkeypatch.setattr(canaries, "_SECONDS", 1.0)
+    reasons = canaries.blind([Locks(), _Waiting(), _Ending(), Umask(), _Waiting()])
+    assert [*reasons] == ["waiting", "ending"]
+    assert re.search(r"no end after \d.* s, at .*test_hangs\.py:\d+ in canary$", reasons["waiting"])
+    assert reasons["ending"] == "its canary did not live: the process exited with status 3"
 
 
 LEAKS = """

@@ -27,6 +27,7 @@ LAYERS = (
     "rerun",
     "generated_examples",
     "strategy",
+    "canaries",
     "snapshots",
     "isolation",
     "auditor",

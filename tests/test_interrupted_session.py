@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pkgutil
 import random
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
@@ -349,6 +351,9 @@ def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
 
 def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
     """At Ctrl-C pytest asks all arguments of all frames for their ``repr``: of what holds a whole audit it takes seconds."""
+    package = import_module("pytest_maskcheck")
+    for found in pkgutil.walk_packages(package.__path__, "pytest_maskcheck."):
+        import_module(found.name)
     holders = {
         f"{module.__name__}.{name}"
         for module in list(sys.modules.values())

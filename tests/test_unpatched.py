@@ -265,6 +265,7 @@ def test_what_gevent_replaced_before_is_seen_through() -> None:
         from pytest_maskcheck import unpatched
         assert unpatched.time.sleep is real
         assert unpatched.time.perf_counter is time.perf_counter
+        assert unpatched.replaced() == ["time.sleep"]  # so that a kind which is blind has a reason to give
     """
     subprocess.run([sys.executable, "-c", dedent(program)], check=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
 

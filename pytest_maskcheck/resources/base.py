@@ -128,6 +128,10 @@ class Kind(ABC):
     def compare(self, before: object) -> list[Leftover]:
         """Return what is there now and was not in ``before``. May be called several times."""
 
+    def stays(self, leftover: Leftover) -> bool:  # noqa: ARG002  (most kinds cannot tell)
+        """Tell whether ``leftover``, of a kind that settles, is certain not to vanish while this process only waits."""
+        return False
+
     def unused(self, before: object) -> Collection[Identity]:  # noqa: ARG002  (most count as soon as they are made)
         """Return the identities of what was made since and may count later, on its first use, in whatever thread that is."""
         return ()

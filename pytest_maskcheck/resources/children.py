@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from pytest_maskcheck.descendants import has_ended, lost, run_state
+from pytest_maskcheck.descendants import has_ended, lost, run_state, stays
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.resources.patience import RUNNING
 from pytest_maskcheck.unpatched import io, os, signal, threading, time
@@ -103,6 +103,9 @@ class Children(Kind):
         if orphan:
             ending += ", and its parent is gone"
         return Leftover(self.name, self.surroundings.text(program), f"child {pid} ({command}) {ending}", pid)
+
+    def stays(self, leftover: Leftover) -> bool:
+        return stays(cast("int", leftover.token))
 
     def is_named(self, leftover: Leftover) -> bool:
         return leftover.token == _SOME or not _is_copy(cast("int", leftover.token))

@@ -3,7 +3,7 @@
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
 if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
 looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment, and no process but this one and its
-children has it mapped. A semaphore has its name for as long as its object lives, which is in order.
+children has it mapped. Where no uninterrupted run came before, as in first use, semaphores are looked for in any case. A semaphore has its name for as long as its object lives, which is in order.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
+from pytest_maskcheck import descendants
 from pytest_maskcheck.patterns import are_alike, looks_random
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
+from pytest_maskcheck.resources.patience import has_other_threads
 from pytest_maskcheck.unpatched import io, os, time
 from pytest_maskcheck.untrusted import read
 
@@ -50,7 +52,7 @@ class SharedMemories(Objects):
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
         self._learned: set[str] = set()
-        self._semaphores = False
+        self._semaphores = True  # until a run shows that there are none
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -58,6 +60,7 @@ class SharedMemories(Objects):
         if not _LISTED:
             yield
             return
+        self._semaphores = False
         create: Callable[..., int] = _posixshmem.shm_open
 
         def noting(path: str, *args: Any, **details: Any) -> int:
@@ -123,6 +126,11 @@ class SharedMemories(Objects):
     def _key(self, name: str) -> str:
         made_up = _MADE_UP.fullmatch(name)
         return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
+
+    def stays(self, leftover: Leftover) -> bool:
+        """A name stays where nobody else is there to remove it: no thread, and no child but one that ends with this process."""
+        named = isinstance(leftover.token, str)
+        return named and not has_other_threads() and all(map(descendants.stays, descendants.children_of()))
 
     def told(self, thing: Any) -> tuple[str, str]:
         name = str(read(thing, "_name", "")).lstrip("/")
