@@ -353,7 +353,8 @@ def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
     """At Ctrl-C pytest asks all arguments of all frames for their ``repr``: of what holds a whole audit it takes seconds."""
     package = import_module("pytest_maskcheck")
     for found in pkgutil.walk_packages(package.__path__, "pytest_maskcheck."):
-        import_module(found.name)
+        if hasattr(sys, "monitoring") or found.name.rpartition(".")[2] not in {"monitoring", "tools"}:
+            import_module(found.name)
     holders = {
         f"{module.__name__}.{name}"
         for module in list(sys.modules.values())

@@ -107,14 +107,17 @@ PROGRAMS = {
     "replaced": """
         handler = handling(stop, signal.SIGTERM)
 
-        @pytest.mark.interrupt_safe(signals="SIGTERM")
-        def test_it(handler):
+        def otherwise():
             try:
                 len("x")  # replaced@call
                 for _ in (1, 2):
                     pass  # replaced@jump
             except Stop:
                 raise ValueError
+
+        @pytest.mark.interrupt_safe(signals="SIGTERM")
+        def test_it(handler):
+            otherwise()
         """,
     "finalizer": """
         handler = handling(stop, signal.SIGTERM)

@@ -192,7 +192,7 @@ OWNERS = {module.__name__ for module in REPLACED} | {
 }
 """Where what they have was made: they import things from others, too."""
 
-NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring",))}
+NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring", "tools"))}
 """Modules of the package that are a program, or that this interpreter cannot have."""
 
 BY_NAME = {
