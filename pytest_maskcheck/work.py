@@ -263,6 +263,7 @@ class Work:
                 if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
                     self._keep_frames(self._failing)
             finally:
+                self._order.engine.disarm()
                 self._target.close()
                 gc.unfreeze()
 

@@ -467,6 +467,10 @@ class Engine(Protocol):
         """
         ...
 
+    def disarm(self) -> None:
+        """Watch nothing any more, whatever was interrupted before it could end: the user's own Ctrl-C comes anywhere."""
+        ...
+
     def reason_against_second(self, mode: Mode, /) -> str:
         """Return why nothing can begin when an interrupt has landed, or ``""``."""
         ...

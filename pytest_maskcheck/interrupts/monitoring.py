@@ -182,6 +182,10 @@ class MonitoringEngine:
             finally:
                 passing.stop()
 
+    def disarm(self) -> None:
+        """Give the tool back; see :class:`~.base.Engine`."""
+        tools.disarm()
+
     def reason_against_second(self, _: Mode) -> str:
         """Return ``""``: nothing stops the watching; see :class:`~.base.Engine`."""
         return ""

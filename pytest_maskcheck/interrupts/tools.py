@@ -41,16 +41,19 @@ ARMED: set[int] = set()
 """Tools that this process has taken."""
 
 
-def _disarm_in_child() -> None:
+def disarm() -> None:
+    """Give back all tools that are taken: in a forked child, and where a Ctrl-C of the user's came as one was given back."""
     for tool in tuple(ARMED):
         with suppress(ValueError):  # the code under test has freed it
             _monitoring.set_events(tool, 0)
+            for event in _USED:
+                _monitoring.register_callback(tool, event, None)
             _monitoring.free_tool_id(tool)
     ARMED.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disarm_in_child)
+    os.register_at_fork(after_in_child=disarm)
 
 
 @contextmanager

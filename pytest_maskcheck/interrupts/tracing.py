@@ -73,13 +73,14 @@ if TYPE_CHECKING:
     TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
-def _untrace_in_child() -> None:
+def _untrace() -> None:
+    """Trace no more: in a forked child, and where a Ctrl-C of the user's came as tracing was to end."""
     if isinstance(getattr(gettrace(), "__self__", None), _Tracer):
         settrace(None)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_untrace_in_child)
+    os.register_at_fork(after_in_child=_untrace)
 
 
 @arming
@@ -160,6 +161,10 @@ class TracingEngine:
         """Go by all triggers; see :class:`~.base.Engine`."""
         with ExitStack() as ending, _tracing(_Passing(triggers, in_scope, mode, reached, ending)):
             yield strike
+
+    def disarm(self) -> None:
+        """Trace no more; see :class:`~.base.Engine`."""
+        _untrace()
 
     def reason_against_second(self, mode: Mode) -> str:
         """Raising in a trace function ends tracing for good; see :class:`~.base.Engine`."""

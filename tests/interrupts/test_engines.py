@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import socket
+import sys
 import threading
 import traceback
 import weakref
@@ -584,3 +585,21 @@ def test_the_chosen_engine_says_why() -> None:
     """The choice comes with its reason."""
     engine, reason = choose()
     assert engine.name in reason
+
+
+def test_what_an_interrupt_keeps_armed_is_disarmed(engine: Engine) -> None:
+    """A Ctrl-C of the user's may come as a context manager of ours is to end: whoever audits disarms the engine at last."""
+    watching = engine.record(lambda file: file == __file__, "checkpoint")
+    watching.__enter__()
+    assert armed()
+    engine.disarm()
+    assert not armed()
+    engine.disarm()  # once more does no harm
+
+
+def armed() -> bool:
+    """Tell whether a tool of ours is taken, or a trace function of ours is set."""
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        return type(getattr(sys.gettrace(), "__self__", None)).__module__ == "pytest_maskcheck.interrupts.tracing"
+    return "maskcheck" in map(monitoring.get_tool, (3, 4))
