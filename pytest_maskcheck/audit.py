@@ -674,8 +674,7 @@ class Judge:
         finalizer = catchers.lost(ran.lost, caught, fails=self.rules.strict or left)
         if raised is not None and not (finalizer and not raised.over):
             is_tests = caught is not None and caught.by is By.TEST
-            kept = not raised.over or (is_tests and caught is not None and caught.clause and raised.meant)
-            if caught is not None and due and kept and (is_tests or not self.rules.may_swallow):
+            if caught is not None and due and not raised.over and (is_tests or not self.rules.may_swallow):
                 yield catchers.swallowed(caught, f"; then the test raised {raised.text}")
             elif due or raised.over:
                 detail = f"{raised.text} came out instead of the interrupt"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dis
 import sys
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_maskcheck.interrupts import delivery, facts
+from pytest_maskcheck.interrupts import delivery
 from pytest_maskcheck.interrupts.base import Strike, line_of
 from pytest_maskcheck.results import Packed
 from pytest_maskcheck.unpatched import signal
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results import Frame
 
-_RAISE = dis.opmap["RAISE_VARARGS"]
 _HARNESS = __name__.partition(".")[0] + "."
 
 
@@ -36,7 +34,6 @@ class Raised(Packed):
         over: it was raised while an interrupt was being handled.
         frames: from the test's body to where it was raised, harness left out.
         late: it was raised only after the body had ended.
-        meant: a statement of the test itself raised it (``raise``, ``assert``), or a tool for tests that it called (``pytest.fail``).
     """
 
     type: str
@@ -45,7 +42,6 @@ class Raised(Packed):
     frames: tuple[Frame, ...]
     late: bool
     over: bool = False
-    meant: bool = False
 
 
 class Entry(NamedTuple):
@@ -179,24 +175,6 @@ _EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")
 def is_expecting(module: str) -> bool:
     """Tell whether code of a module catches exceptions for tests that expect them."""
     return module.startswith(_EXPECTING)
-
-
-def is_meant(error: BaseException, own: frozenset[int]) -> bool:
-    """Tell whether a test raised ``error`` on purpose: by a statement of its own, or by a tool such as ``pytest.fail``.
-
-    Parameters:
-        error: what came out.
-        own: the code of the test itself, by ``id``.
-    """
-    entries = entries_of(error)
-    tools = 0
-    while entries and (is_harness(entries[-1].frame) or is_expecting(str(entries[-1].frame.f_globals.get("__name__")))):
-        entries.pop()
-        tools += 1
-    if not entries or id(entries[-1].code) not in own:
-        return False
-    last = entries[-1]
-    return tools > 0 or facts.bytecode(last.code)[last.traceback.tb_lasti] == _RAISE
 
 
 def drop(error: BaseException) -> None:

@@ -43,7 +43,6 @@ from pytest_maskcheck.raised import (
     is_expecting,
     is_harness,
     is_interrupt,
-    is_meant,
     may_interrupt,
     traceback_of,
 )
@@ -296,8 +295,7 @@ class Runner:
         decides = handling.decides
         mine = mine and (decides is None or id(decides) in self.own or not self.in_scope(decides.co_filename))
         frame = self.names.frame(code, line)
-        package = "" if in_scope else package_of(frame)
-        return Caught(frame, by=By.TEST if mine else By.CODE, package=package, clause=handling.is_clause)
+        return Caught(frame, by=By.TEST if mine else By.CODE, package="" if in_scope else package_of(frame))
 
     def _outside_of(self, codes: list[CodeType]) -> Frame | None:
         """Return the beginning of the first of these functions if none is in scope."""
@@ -582,7 +580,6 @@ class Runner:
             over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,
             late=not frames,
-            meant=is_meant(error, self.own),
         )
 
     def _entries(self, error: BaseException, strike: Strike) -> list[Entry]:

@@ -81,13 +81,11 @@ class Caught(Packed):
             where code in C did it, the function that this had called.
         by: who did.
         package: of code out of scope, the package or module; else ``""``.
-        clause: an ``except`` clause did, and no ``with`` or ``finally``.
     """
 
     frame: Frame
     by: By = By.CODE
     package: str = ""
-    clause: bool = False
 
 
 @dataclass(slots=True)

@@ -134,7 +134,8 @@ CUTS = """
         name.unlink()
 
 
-    def fails_without_a_text():
+    @pytest.mark.interrupt_safe
+    def test_error():
         class Failed(Exception):
             def __str__(self):
                 return self.what
@@ -147,11 +148,6 @@ CUTS = """
             sum([1])
         except KeyboardInterrupt as interrupt:
             raise Failed from interrupt
-
-
-    @pytest.mark.interrupt_safe
-    def test_error():
-        fails_without_a_text()
 
 
     @pytest.mark.interrupt_safe(kinds=["-path", "-cwd"])

@@ -107,17 +107,14 @@ PROGRAMS = {
     "replaced": """
         handler = handling(stop, signal.SIGTERM)
 
-        def otherwise():
+        @pytest.mark.interrupt_safe(signals="SIGTERM")
+        def test_it(handler):
             try:
                 len("x")  # replaced@call
                 for _ in (1, 2):
                     pass  # replaced@jump
             except Stop:
                 raise ValueError
-
-        @pytest.mark.interrupt_safe(signals="SIGTERM")
-        def test_it(handler):
-            otherwise()
         """,
     "finalizer": """
         handler = handling(stop, signal.SIGTERM)

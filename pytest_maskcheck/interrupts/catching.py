@@ -88,11 +88,6 @@ class Handling:
     _target: int = -1
     _group: bool = False  # ``except*`` pops what did not match
 
-    @property
-    def is_clause(self) -> bool:
-        """Whether an ``except`` clause took the interrupt, as far as is known."""
-        return self.settled and not self.is_with
-
     def runs(self, offset: int) -> None:
         """Take the next instruction that runs."""
         operation = facts.bytecode(self.code)[offset]
