@@ -1,9 +1,12 @@
 """Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
 
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
-if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's if it belongs to the same user,
-looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment, and no process but this one and its
-children has it mapped. Where no uninterrupted run came before, as in first use, semaphores are looked for in any case. A semaphore has its name for as long as its object lives, which is in order.
+if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's
+if it belongs to the same user, looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment,
+and no process but this one and its children has it mapped. Where no uninterrupted run came before, as in first use, names are
+listed in any case, and semaphores are told if the process has what makes them: another session's, which nobody has mapped
+any more, would be told, and unlinked before that session finds it. A semaphore has its name for as long as its object lives,
+which is in order.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ _LISTED = os.path.isdir(_DIRECTORY)
 _CANARY = "maskcheck_canary_"
 _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
 _SEMAPHORE = "sem.mp-"
+_MAKES_SEMAPHORES = "_multiprocessing"
 _PAUSE = 0.005
 _TICK = 0.1  # more than times of files lag behind
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
@@ -117,7 +121,7 @@ class SharedMemories(Objects):
     def _may_be_ours(self, name: str) -> bool:
         key = self._key(name)
         known = key in self._learned or (looks_random(key) and any(are_alike(key, seen) for seen in self._learned))
-        if not known and not name.startswith(_SEMAPHORE):
+        if not known and not (name.startswith(_SEMAPHORE) and _MAKES_SEMAPHORES in sys.modules):
             return False
         with suppress(OSError):
             return os.lstat(f"{_DIRECTORY}/{name}").st_uid == os.getuid()

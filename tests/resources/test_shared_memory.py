@@ -135,6 +135,30 @@ def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watc
     assert compare() == []
 
 
+def test_a_semaphore_of_another_session_is_no_leftover(
+    surroundings: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has it mapped, but this process has nothing that could have made it; and it is left for that session."""
+    monkeypatch.delitem(sys.modules, "_multiprocessing", raising=False)
+    compare = watch(SharedMemories(surroundings))
+    code = (
+        "import _multiprocessing, os;"
+        "print(name := f'mp-maskcheck{os.getpid()}');"
+        "_multiprocessing.SemLock(1, 1, 1, '/' + name, False)"
+    )
+    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        found = compare()
+        monkeypatch.undo()
+        import _multiprocessing  # noqa: F401
+
+        told = compare()
+    finally:
+        os.unlink(f"/dev/shm/sem.{name}")
+    assert found == []
+    assert [leftover.token for leftover in told] == [f"sem.{name}"]
+
+
 def test_memory_that_was_unlinked_is_no_leftover(kind: SharedMemories, watch: Watch) -> None:
     """It is still there as an object."""
     compare = watch(kind)
