@@ -190,7 +190,6 @@ class _Child:
         """Yield what the child says; return whether it said that it is done."""
         buffer = bytearray()
         while True:
-            beat()
             while len(buffer) >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(buffer)
                 if len(buffer) < _LENGTH.size + length:
@@ -202,6 +201,7 @@ class _Child:
                 if isinstance(message, _Broken):
                     raise AuditBrokeError(message.breakdown)
                 yield message
+            beat()  # what took the message may have begun another turn
             remaining = self._page.remaining(limit() + self._lost)
             if remaining <= 0 and not self._gone():
                 self._hung = self._page.seconds()

@@ -247,9 +247,10 @@ class _Forward:
 
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
-        self._page.begin(self._page.turn)  # a sign of life
+        self._page.beat()
         if is_readable(self._reader, _PAUSE):
             os.read(self._reader, 64)
+        self._page.begin(self._page.turn)
         for slot in self._slots:
             if not slot.pid or self._ended(slot) or slot.page.done:
                 continue

@@ -60,6 +60,25 @@ def test_a_child_says_what_it_has_to_say(page: Page) -> None:
     assert children() == before
 
 
+def test_a_child_that_its_own_child_stops_is_continued_after_any_message(page: Page) -> None:
+    """It waits for that child also when what took a message has begun another turn: else it would stay stopped."""
+
+    def stops_its_parent(say: Say) -> None:
+        say("first")
+        time.sleep(0.05)  # until the parent waits for the next one
+        os.kill(os.getppid(), signal.SIGSTOP)
+        say("second")
+
+    def work(say: Say) -> None:
+        inner = Page()
+        for message in in_child(stops_its_parent, inner, lambda: 10.0, leader=True):
+            page.begin(0)
+            say(message)
+        inner.close()
+
+    assert heard(work, page) == (["first", "second"], None)
+
+
 @pytest.mark.parametrize(
     ("end", "detail"),
     [
