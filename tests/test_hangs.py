@@ -287,7 +287,7 @@ def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
     """It goes on where it was; what runs the test's code within a look counts."""
     page.begin(0)
     with own_time, own_time:
-        time.sleep(0.2)
+        time.sleep(0.5)
         assert page.looks
         assert page.remaining(0.1) > 100
         with their_time:
@@ -295,7 +295,7 @@ def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
             time.sleep(0.05)
         assert page.looks
     assert not page.looks
-    assert 0.05 <= page.seconds() < 0.2
+    assert 0.05 <= page.seconds() < 0.5
     assert page.remaining(10) < 10
 
 

@@ -521,10 +521,10 @@ def test_looking_is_cheap_beside_a_frozen_heap() -> None:
     gc.collect()
     gc.freeze()
     try:
-        began = time.perf_counter()
+        began = time.process_time()  # however much else the machine has to do
         for _ in range(100):
             kind.compare(kind.snapshot())
-        assert time.perf_counter() - began < 0.3
+        assert time.process_time() - began < 0.3
     finally:
         gc.unfreeze()
     assert len(heap) == 300_000
