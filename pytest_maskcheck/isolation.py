@@ -201,7 +201,6 @@ class _Child:
                 if isinstance(message, _Broken):
                     raise AuditBrokeError(message.breakdown)
                 yield message
-            beat()  # what took the message may have begun another turn
             remaining = self._page.remaining(limit() + self._lost)
             if remaining <= 0 and not self._gone():
                 self._hung = self._page.seconds()
@@ -221,7 +220,7 @@ class _Child:
     def _wait_for_word(self, seconds: float) -> bool:
         """Wait until the child says something, or for so long; tell whether it does."""
         began = time.perf_counter()
-        readable = is_readable(self._reader, seconds)
+        readable = wait_readable(self._reader, seconds)
         late = time.perf_counter() - began - seconds
         if late > _LOOKS:  # this process was stopped, as by Ctrl-Z, and the child may have been
             self._lost += late
@@ -335,8 +334,12 @@ class _Orphan(_Child):
         return self.pid == 0
 
 
-def is_readable(descriptor: int, seconds: float) -> bool:
-    """Wait for something to be read, but not longer; ``select.select`` takes no descriptors from 1,024 on."""
+def wait_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until a child has written to the pipe, but not longer; return whether it has.
+
+    ``select.select`` takes no descriptors from 1,024 on.
+    """
+    beat()  # here, where every wait begins: a process that is stopped is continued only if its page says that it waits
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(seconds * 1000))

@@ -31,7 +31,7 @@ from pytest_maskcheck import effects
 from pytest_maskcheck.breakdown import AuditBrokeError
 from pytest_maskcheck.descendants import die_with
 from pytest_maskcheck.interrupts import Strike
-from pytest_maskcheck.isolation import GRACE, OWN_GROUPS, Death, ending, in_child, is_readable, stack_of
+from pytest_maskcheck.isolation import GRACE, OWN_GROUPS, Death, ending, in_child, stack_of, wait_readable
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import Ran
 from pytest_maskcheck.stopwatch import Page, own_time, watched_on
@@ -247,10 +247,9 @@ class _Forward:
 
     def _wait(self) -> None:
         """Wait until a child has ended, or for a moment; kill those that hang."""
-        self._page.beat()
-        if is_readable(self._reader, _PAUSE):
+        if wait_readable(self._reader, _PAUSE):
             os.read(self._reader, 64)
-        self._page.begin(self._page.turn)
+        self._page.begin(self._page.turn)  # it waits no longer
         for slot in self._slots:
             if not slot.pid or self._ended(slot) or slot.page.done:
                 continue

@@ -61,7 +61,7 @@ def test_a_child_says_what_it_has_to_say(page: Page) -> None:
 
 
 def test_a_child_that_its_own_child_stops_is_continued_after_any_message(page: Page) -> None:
-    """It waits for that child also when what took a message has begun another turn: else it would stay stopped."""
+    """A process that its child stops is continued, also if the consumer of a message has just begun another turn."""
 
     def stops_its_parent(say: Say) -> None:
         say("first")
