@@ -38,11 +38,12 @@ def test_an_executor_with_threads_is_a_leftover_until_it_is_shut_down(watch: Wat
     executor = Derived(1)
     assert compare() == []
     goes_on = threading.Event()
-    executor.submit(goes_on.wait)
+    running = executor.submit(goes_on.wait, 10)
     pending = executor.submit(int)
     (leftover,) = compare()
     assert (leftover.key, leftover.detail) == ("Derived", "Derived was not shut down")
-    assert kind.repair(leftover)  # and returns, though nobody has ended the work
+    assert kind.repair(leftover)
+    assert not running.done()  # nobody has ended the work, and repair has not waited for it
     goes_on.set()
     assert pending.cancelled()
     assert compare() == []
