@@ -1,12 +1,12 @@
 """Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
 
 The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
-if some came or went meanwhile and somebody has imported multiprocessing's locks. One that is new is taken for this process's
-if it belongs to the same user, looks like those that were seen or is a semaphore of ``multiprocessing``, stays for a moment,
-and no process but this one and its children has it mapped. Where no uninterrupted run came before, as in first use, names are
-listed in any case, and semaphores are told if the process has what makes them: another session's, which nobody has mapped
-any more, would be told, and unlinked before that session finds it. A semaphore has its name for as long as its object lives,
-which is in order.
+if some came or went meanwhile and somebody has imported multiprocessing's locks; before the first uninterrupted run, as in
+first use, they are always listed. A new name is attributed to this process under four conditions. It belongs to the same
+user. It looks like the names that were seen, or is a semaphore of ``multiprocessing`` and this process has loaded the module
+that creates semaphores. It still exists after a moment. No process but this one and its children has it mapped. Without the
+second condition, a semaphore that another session lost would be reported here, and unlinked before that session finds it.
+A semaphore keeps its name as long as its object lives, which is no leak.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watc
 def test_a_semaphore_of_another_session_is_no_leftover(
     surroundings: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has it mapped, but this process has nothing that could have made it; and it is left for that session."""
+    """A semaphore that no process has mapped is no leftover of a process that has not loaded the module that creates them."""
     monkeypatch.delitem(sys.modules, "_multiprocessing", raising=False)
     compare = watch(SharedMemories(surroundings))
     code = (
@@ -148,15 +148,15 @@ def test_a_semaphore_of_another_session_is_no_leftover(
     )
     name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     try:
-        found = compare()
+        without_module = compare()
         monkeypatch.undo()
         import _multiprocessing  # noqa: F401
 
-        told = compare()
+        with_module = compare()
     finally:
         os.unlink(f"/dev/shm/sem.{name}")
-    assert found == []
-    assert [leftover.token for leftover in told] == [f"sem.{name}"]
+    assert without_module == []
+    assert [leftover.token for leftover in with_module] == [f"sem.{name}"]
 
 
 def test_memory_that_was_unlinked_is_no_leftover(kind: SharedMemories, watch: Watch) -> None:
