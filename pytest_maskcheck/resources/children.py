@@ -21,9 +21,9 @@ HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
 _look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID else lambda: None
 _NONE: frozenset[int] = frozenset()
-_PATIENCE = 50 if os.path.exists("/proc/self/cmdline") else 0
-_SECONDS = 0.5  # that a dropped child, or one that has lost its parent, gets to end
-_MOMENT = 0.01  # that a copy of this process gets to begin, whether it runs or not
+_HAS_COMMANDS = os.path.exists("/proc/self/cmdline")
+_SECONDS = 0.5  # that a child gets to end if it was dropped or has lost its parent, or to execute its program
+_LOOKS = 10  # a millisecond apart, at each of which a process waits for something, show that it stays
 _SOME = -1  # a running child whose number the system does not tell
 
 
@@ -165,14 +165,17 @@ def _executes(pid: int) -> bool:
 
     One that waits for something is there to stay, as those of ``multiprocessing`` are.
     """
+    _wait_while(pid, partial(_is_copy, pid))
+    return not _is_copy(pid) and not _ended(pid)
+
+
+def _wait_while(pid: int, condition: Callable[[], bool]) -> None:
+    """Wait as long as ``condition`` holds, but not for a process that waits for something itself, and not for ever."""
     until = time.perf_counter() + _SECONDS
-    least = time.perf_counter() + _MOMENT
-    while _is_copy(pid):
-        now = time.perf_counter()
-        if now > until or (now > least and run_state(f"/proc/{pid}/stat") not in RUNNING):
-            return False
+    waiting = 0
+    while condition() and waiting < _LOOKS and time.perf_counter() < until:
+        waiting = 0 if run_state(f"/proc/{pid}/stat") in RUNNING else waiting + 1
         time.sleep(0.001)
-    return not _ended(pid)
 
 
 def _command(pid: int) -> str:
@@ -189,11 +192,8 @@ def _read(path: str) -> str:
 
 def _described(pid: int) -> tuple[str, str]:
     """Return the name of the program and its command line; a process that ended has only a name left."""
-    words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
-    for _ in range(_PATIENCE):
-        if words[0] or has_ended(pid):
-            break
-        time.sleep(0.0002)  # amid its exec it has the new memory and still the old name
-        words = _read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
+    if _HAS_COMMANDS:  # amid its exec it has the new memory, and still the old name
+        _wait_while(pid, lambda: not (_command(pid).rstrip("\0") or has_ended(pid)))
+    words = _command(pid).rstrip("\0").split("\0")
     name = _read(f"/proc/{pid}/comm").strip() or os.path.basename(words[0]) or "child"
     return name, " ".join(words) if words[0] else name

@@ -17,6 +17,9 @@ import os, random, signal, subprocess, sys, time
 def body():
 {body}
 
+# A signal between ``Popen.poll`` taking its lock and its ``try`` lets ``wait`` wait for ever: another signal ends that.
+HANGS = 5
+
 def lost():
     "Return whether a child was left behind, and end it."
     try:
@@ -38,10 +41,11 @@ seconds = time.perf_counter() - begun
 interrupted = found = 0
 while not found and time.perf_counter() < begun + 60:
     try:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, seconds))
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, seconds), HANGS)
         body()
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         interrupted += 1
         found += lost()
 print(f"lost {{found}} of {{interrupted}}")
