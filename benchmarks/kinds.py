@@ -29,11 +29,11 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.interrupts.base import Strike
-from pytest_maskcheck.points import Names
+from pytest_maskcheck.interrupts.signals.base import Strike
+from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, heap
-from pytest_maskcheck.run import Runner
-from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

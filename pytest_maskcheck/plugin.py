@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from pytest_maskcheck.guarantees import Maskcheck
-    from pytest_maskcheck.hooks import Resource
+    from pytest_maskcheck.resource import Resource
     from pytest_maskcheck.results import Audit, Point
+    from pytest_maskcheck.session.fixture import Maskcheck
 
     Ini = Literal["string", "args", "linelist", "bool", "int", "float"]
 
@@ -209,7 +209,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Keep the functions of the standard library that a ``conftest.py`` may replace."""
     given = early_config.known_args_namespace
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
-        import pytest_maskcheck.unpatched  # noqa: F401
+        import pytest_maskcheck.system.unpatched  # noqa: F401
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -221,7 +221,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     given = config.option
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
-        from pytest_maskcheck.session import AuditingSession
+        from pytest_maskcheck.session.hooks import AuditingSession
 
         config.pluginmanager.register(AuditingSession(config), "maskcheck-session")
     elif given.maskcheck_report:
@@ -235,6 +235,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def maskcheck(request: pytest.FixtureRequest) -> Iterator[Maskcheck]:
     """What must hold after an interrupt: ``invariant``, ``unchanged``, ``atomic``; and ``paused``, ``allow``."""
-    from pytest_maskcheck.guarantees import provide
+    from pytest_maskcheck.session.fixture import provide
 
     yield from provide(request.node)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
-from pytest_maskcheck import signals
-from pytest_maskcheck.plain import brief, plain, quoted
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.plain import brief, plain, quoted
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

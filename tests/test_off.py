@@ -35,8 +35,8 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 """All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
 
 ON_DEMAND = (
-    "pytest_maskcheck pytest_maskcheck.guarantees pytest_maskcheck.plain pytest_maskcheck.plugin pytest_maskcheck.results "
-    "pytest_maskcheck.settings pytest_maskcheck.signals pytest_maskcheck.unpatched pytest_maskcheck.untrusted"
+    "pytest_maskcheck pytest_maskcheck.session.fixture pytest_maskcheck.system.plain pytest_maskcheck.plugin pytest_maskcheck.results "
+    "pytest_maskcheck.settings pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched pytest_maskcheck.system.untrusted"
 )
 """All that it may import where a test uses the fixture."""
 
@@ -81,7 +81,9 @@ def test_on_imports_and_registers_the_session(pytester, run, option):
     """The look at ``sys.modules`` is no dummy: with any option that audits, all of it is there."""
     pytester.makepyfile("")
     pytester.makeconftest(LOOK)
-    run("-s", option).stdout.fnmatch_lines(["*imported: coverage *pytest_maskcheck.session *", "registered: True"])
+    run("-s", option).stdout.fnmatch_lines(
+        ["*imported: coverage *pytest_maskcheck.session.hooks *", "registered: True"]
+    )
 
 
 def test_the_marker_is_described(run):

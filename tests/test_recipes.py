@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.results import Audit, Verdict
 
 pytestmark = pytest.mark.oldest_and_newest

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import (
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.known import known_defect, past
+from pytest_maskcheck.interrupts.signals.base import (
     Engine,
     EngineUnavailableError,
     Hit,
@@ -15,7 +16,6 @@ from pytest_maskcheck.interrupts.base import (
     Strike,
     Trigger,
 )
-from pytest_maskcheck.interrupts.known import known_defect, past
 
 __all__ = [
     "Engine",
@@ -42,9 +42,9 @@ def choose() -> tuple[Engine, str]:
         message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
         raise EngineUnavailableError(message)
     if facts.HAS_MONITORING:
-        from pytest_maskcheck.interrupts.monitoring import MonitoringEngine
+        from pytest_maskcheck.interrupts.signals.monitoring import MonitoringEngine
 
         return MonitoringEngine(), "sys.monitoring: code out of scope runs at full speed"
-    from pytest_maskcheck.interrupts.tracing import TracingEngine
+    from pytest_maskcheck.interrupts.signals.tracing import TracingEngine
 
     return TracingEngine(), "sys.settrace: this CPython has no sys.monitoring"

@@ -19,8 +19,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pytest_maskcheck.plain import quoted
 from pytest_maskcheck.results import SCHEMA, Audit
+from pytest_maskcheck.system.plain import quoted
 
 Check = Callable[[Any, str], None]
 """Raises :class:`DamagedError` where a value, at a place such as ``audits[0].points``, is not what it must be."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from contextlib import suppress
 
-from pytest_maskcheck.unpatched import io, os
+from pytest_maskcheck.system.unpatched import io, os
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """A named pipe is opened at once: with it, there is nothing to read, or an error, where no other process has it open."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.plain import brief, quoted
 from pytest_maskcheck.reports import checked, files
 from pytest_maskcheck.reports.jsonfile import TOOL
 from pytest_maskcheck.results import (
@@ -26,6 +25,7 @@ from pytest_maskcheck.results import (
     united,
     used_in_any,
 )
+from pytest_maskcheck.system.plain import brief, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

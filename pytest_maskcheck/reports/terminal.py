@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.results import Category, Verdict, count, lines_of, spans, united, used_in_any
-from pytest_maskcheck.unpatched import pathlib
+from pytest_maskcheck.system.unpatched import pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

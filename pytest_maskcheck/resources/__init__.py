@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from pytest_maskcheck.plain import described
 from pytest_maskcheck.resources.async_locks import AsyncLocks
 from pytest_maskcheck.resources.attributes import Attributes
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
@@ -50,7 +49,8 @@ from pytest_maskcheck.resources.tracing import Tracing
 from pytest_maskcheck.resources.umask import Umask
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
 from pytest_maskcheck.resources.warning_filters import WarningFilters
-from pytest_maskcheck.unpatched import gc, replaced, unpatched
+from pytest_maskcheck.system.plain import described
+from pytest_maskcheck.system.unpatched import gc, replaced, unpatched
 
 __all__ = [
     "RESERVED",

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.state import State, described, same
-from pytest_maskcheck.untrusted import attempt, dict_of, is_a, name_of
+from pytest_maskcheck.system.untrusted import attempt, dict_of, is_a, name_of
 
 _OFTEN = {
     "builtins": "open input print __import__",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
-from pytest_maskcheck.unpatched import sys_functions
+from pytest_maskcheck.system.unpatched import sys_functions
 
 Heard = Callable[[str, tuple[Any, ...]], None]
 

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 Identity = tuple[str, Hashable]
 """Kind and token of a leftover."""

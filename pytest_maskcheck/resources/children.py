@@ -1,6 +1,6 @@
 """Child processes: running ones, those that ended and were not waited for, and those that have lost their parent.
 
-Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.descendants`); one that still runs is left
+Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.system.descendants`); one that still runs is left
 behind like a child. One that ends is no zombie of the test's, as process 1 would wait for it.
 """
 
@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from pytest_maskcheck.descendants import has_ended, lost, run_state, stays
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.resources.patience import RUNNING
-from pytest_maskcheck.unpatched import io, os, signal, threading, time
+from pytest_maskcheck.system.descendants import has_ended, lost, run_state, stays
+from pytest_maskcheck.system.patience import RUNNING
+from pytest_maskcheck.system.unpatched import io, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, changes, described, same
-from pytest_maskcheck.unpatched import gc
+from pytest_maskcheck.system.unpatched import gc
 
 _CALLBACKS: list[Any] = getattr(gc, "callbacks", [])
 

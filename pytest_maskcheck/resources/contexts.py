@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, described, same
-from pytest_maskcheck.untrusted import mro_of, name_of
+from pytest_maskcheck.system.untrusted import mro_of, name_of
 
 _DECIMAL = "decimal_context"
 _MISSING = object()

@@ -8,7 +8,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 
 class WorkingDirectory(State["str | None"]):

@@ -13,7 +13,7 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.executors import within
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.untrusted import name_of, read
+from pytest_maskcheck.system.untrusted import name_of, read
 
 HAS_SQLITE = find_spec("_sqlite3") is not None
 _SECONDS = 1.0

@@ -10,8 +10,8 @@ from operator import itemgetter
 from typing import cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import gc, io, os
-from pytest_maskcheck.untrusted import attempt, is_a
+from pytest_maskcheck.system.unpatched import gc, io, os
+from pytest_maskcheck.system.untrusted import attempt, is_a
 
 Identity = tuple[int, int]
 

@@ -11,8 +11,8 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Census, made
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.unpatched import io, os, select, tempfile
-from pytest_maskcheck.untrusted import read
+from pytest_maskcheck.system.unpatched import io, os, select, tempfile
+from pytest_maskcheck.system.untrusted import read
 
 HAS_POLL = hasattr(select, "poll")
 _INVALID = getattr(select, "POLLNVAL", 0)

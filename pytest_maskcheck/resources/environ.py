@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.untrusted import attempt, is_a, read
+from pytest_maskcheck.system.untrusted import attempt, is_a, read
 
 # pytest writes the phase of the test into it.
 _IGNORED = frozenset({"PYTEST_CURRENT_TEST"})

@@ -10,8 +10,8 @@ from typing import Any
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.process_locks import fork_context
-from pytest_maskcheck.unpatched import os, signal, threading
-from pytest_maskcheck.untrusted import attempt, has, name_of, read
+from pytest_maskcheck.system.unpatched import os, signal, threading
+from pytest_maskcheck.system.untrusted import attempt, has, name_of, read
 
 _SECONDS = 1.0
 _KILLED = 0.5  # that a process which was killed gets to end

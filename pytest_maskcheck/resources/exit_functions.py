@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.state import described
-from pytest_maskcheck.untrusted import attempt, read
+from pytest_maskcheck.system.untrusted import attempt, read
 
 _count = getattr(atexit, "_ncallbacks", None)
 HAS_ATEXIT_COUNT = _count is not None

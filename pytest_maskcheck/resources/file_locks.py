@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import HAS_FCNTL, fcntl, io, os, tempfile
+from pytest_maskcheck.system.unpatched import HAS_FCNTL, fcntl, io, os, tempfile
 
 _INFO = "/proc/self/fdinfo"
 HAS_FILE_LOCKS = HAS_FCNTL and os.path.isdir(_INFO)

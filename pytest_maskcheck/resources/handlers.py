@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, same
-from pytest_maskcheck.unpatched import signal
-from pytest_maskcheck.untrusted import name_of, read
+from pytest_maskcheck.system.unpatched import signal
+from pytest_maskcheck.system.untrusted import name_of, read
 
 # ``signal.getsignal`` turns every answer into an enum and is twenty times slower.
 _getsignal = _signal.getsignal

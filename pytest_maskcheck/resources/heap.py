@@ -21,9 +21,9 @@ from operator import call
 from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
-from pytest_maskcheck.unpatched import gc
-from pytest_maskcheck.untrusted import attempt, dict_of, mro_of, namespace_of, text_of
-from pytest_maskcheck.untrusted import name_of as type_name
+from pytest_maskcheck.system.unpatched import gc
+from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of, text_of
+from pytest_maskcheck.system.untrusted import name_of as type_name
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
 _DEPTH = 4  # containers between a thing and an object with a name for it

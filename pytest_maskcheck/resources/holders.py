@@ -9,10 +9,10 @@ from collections import deque
 from enum import Enum
 from typing import Any
 
-from pytest_maskcheck.plain import quoted
 from pytest_maskcheck.resources.heap import attributes, frame_of, is_ours, namespace, variables
-from pytest_maskcheck.unpatched import gc, threading
-from pytest_maskcheck.untrusted import read, text_of
+from pytest_maskcheck.system.plain import quoted
+from pytest_maskcheck.system.unpatched import gc, threading
+from pytest_maskcheck.system.untrusted import read, text_of
 
 _DEPTH = 8
 """References between a root and the thing."""

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, described, same
-from pytest_maskcheck.unpatched import sys_functions
-from pytest_maskcheck.untrusted import read
+from pytest_maskcheck.system.unpatched import sys_functions
+from pytest_maskcheck.system.untrusted import read
 
 _SYS = vars(sys)
 
@@ -24,7 +24,9 @@ _NAMES = (
     "asyncgen firstiter",
     "asyncgen finalizer",
 )
-_QUIET = "pytest_maskcheck.run"  # notes what finalizers raise, in place of the hook that was there at the snapshot
+_QUIET = (
+    "pytest_maskcheck.runs.runner"  # notes what finalizers raise, in place of the hook that was there at the snapshot
+)
 
 _Hooks = tuple[object, tuple[object, ...]]
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import io, os
-from pytest_maskcheck.untrusted import attempt
+from pytest_maskcheck.system.unpatched import io, os
+from pytest_maskcheck.system.untrusted import attempt
 
 _FILE = re.compile(r"<\S+ name=(?P<quote>['\"]?)(?P<name>.*?)(?P=quote)( [^>]*)?>")
 _get_context = getattr(warnings, "_get_context", None)

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, same
-from pytest_maskcheck.unpatched import sys_functions, threading
-from pytest_maskcheck.untrusted import text_of
+from pytest_maskcheck.system.unpatched import sys_functions, threading
+from pytest_maskcheck.system.untrusted import text_of
 
 _NAMES = vars(sys)
 _module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it

@@ -11,7 +11,7 @@ from pytest_maskcheck.resources.audit_events import Use
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.interpreter import depth
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 try:
     import resource as _resource_module

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State, changes, described, same
-from pytest_maskcheck.untrusted import is_a, read, text_of
+from pytest_maskcheck.system.untrusted import is_a, read, text_of
 
 _VALUES = ("level", "propagate", "disabled")
 _values = itemgetter(*_VALUES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.untrusted import name_of
+from pytest_maskcheck.system.untrusted import name_of
 
 
 class Mappings(Objects):

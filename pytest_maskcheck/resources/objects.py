@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Identity, Kind, Leftover
 from pytest_maskcheck.resources.heap import Family, made
-from pytest_maskcheck.untrusted import attempt, name_of
+from pytest_maskcheck.system.untrusted import attempt, name_of
 
 _Known = dict[int, "weakref.ref[object] | None"]
 _NOTHING: _Known = {}

@@ -1,4 +1,4 @@
-"""Resources of other plugins (:class:`pytest_maskcheck.hooks.Resource`) as kinds."""
+"""Resources of other plugins (:class:`pytest_maskcheck.resource.Resource`) as kinds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pytest_maskcheck.plain import described, is_text, quoted
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.stopwatch import their_time
+from pytest_maskcheck.system.plain import described, is_text, quoted
+from pytest_maskcheck.system.stopwatch import their_time
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.hooks import Resource
+    from pytest_maskcheck.resource import Resource
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
-from pytest_maskcheck.patterns import are_alike
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.unpatched import io, os, shutil, tempfile
+from pytest_maskcheck.resources.patterns import are_alike
+from pytest_maskcheck.system.unpatched import io, os, shutil, tempfile
 
 LIMIT = 2000
 """Entries of one place that are listed before its deeper directories are left out."""

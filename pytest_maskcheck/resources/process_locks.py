@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
-from pytest_maskcheck.untrusted import has, name_of, read
+from pytest_maskcheck.system.untrusted import has, name_of, read
 
 _PARTS = {
     "_sem": "how much room a queue has",

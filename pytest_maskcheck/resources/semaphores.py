@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.acquired import Acquired
 from pytest_maskcheck.resources.heap import Family
-from pytest_maskcheck.unpatched import threading
-from pytest_maskcheck.untrusted import name_of, read
+from pytest_maskcheck.system.unpatched import threading
+from pytest_maskcheck.system.untrusted import name_of, read
 
 
 class Semaphores(Acquired):

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
-from pytest_maskcheck import descendants
-from pytest_maskcheck.patterns import are_alike, looks_random
 from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.resources.patience import has_other_threads
-from pytest_maskcheck.unpatched import io, os, time
-from pytest_maskcheck.untrusted import read
+from pytest_maskcheck.resources.patterns import are_alike, looks_random
+from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.patience import has_other_threads
+from pytest_maskcheck.system.unpatched import io, os, time
+from pytest_maskcheck.system.untrusted import read
 
 try:  # now: a test may leave a process that can import nothing
     import _posixshmem as _module  # type: ignore[import-not-found]

@@ -11,7 +11,7 @@ from typing import cast
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.handlers import signal_name
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os, signal
+from pytest_maskcheck.system.unpatched import os, signal
 
 HAS_SIGMASK = hasattr(signal, "pthread_sigmask")
 _CAN_TAKE_PENDING = hasattr(signal, "sigtimedwait")  # not on macOS

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 
 class Sockets(Objects):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
-from pytest_maskcheck.untrusted import attempt, name_of, read
+from pytest_maskcheck.system.untrusted import attempt, name_of, read
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import io
-from pytest_maskcheck.untrusted import name_of
+from pytest_maskcheck.system.unpatched import io
+from pytest_maskcheck.system.untrusted import name_of
 
 _REMOVED = object()
 _NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")

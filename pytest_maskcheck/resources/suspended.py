@@ -16,8 +16,8 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
-from pytest_maskcheck.unpatched import os
-from pytest_maskcheck.untrusted import attempt
+from pytest_maskcheck.system.unpatched import os
+from pytest_maskcheck.system.untrusted import attempt
 
 _HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _USERS = os.path.join(_HERE, "masking.py")

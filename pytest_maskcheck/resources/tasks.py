@@ -14,7 +14,7 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.untrusted import name_of, read
+from pytest_maskcheck.system.untrusted import name_of, read
 
 TASKS = Family("_asyncio:Task", "asyncio.tasks:_PyTask")
 _TURNS = 5  # of a loop, for tasks to end that were cancelled

@@ -9,8 +9,8 @@ from typing import Any
 from pytest_maskcheck.resources.base import Surroundings
 from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
-from pytest_maskcheck.unpatched import os
-from pytest_maskcheck.untrusted import read
+from pytest_maskcheck.system.unpatched import os
+from pytest_maskcheck.system.untrusted import read
 
 
 class TemporaryDirectories(Objects):

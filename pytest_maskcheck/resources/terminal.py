@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from pytest_maskcheck.foreground import TERMINAL, is_others
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import io, os
-from pytest_maskcheck.untrusted import attempt, is_a
+from pytest_maskcheck.system.foreground import TERMINAL, is_others
+from pytest_maskcheck.system.unpatched import io, os
+from pytest_maskcheck.system.untrusted import attempt, is_a
 
 _STANDARD = (0, 1, 2)
 _OUTPUT = (1, 2)

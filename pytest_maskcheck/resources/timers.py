@@ -14,7 +14,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import signal
+from pytest_maskcheck.system.unpatched import signal
 
 HAS_TIMERS = hasattr(signal, "getitimer")
 _NAMES = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if HAS_TIMERS else ()

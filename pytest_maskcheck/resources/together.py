@@ -12,7 +12,7 @@ from itertools import compress
 from pytest_maskcheck.resources.base import Identity, Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, at_once, look
 from pytest_maskcheck.resources.state import same
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 _NOTHING: dict[int, object] = {}
 

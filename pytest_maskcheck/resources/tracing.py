@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import Identities, described
-from pytest_maskcheck.unpatched import sys_functions, threading
+from pytest_maskcheck.system.unpatched import sys_functions, threading
 
 _MONITORING: Any = getattr(sys, "monitoring", None)
 _TOOLS = tuple(range(6)) if _MONITORING else ()

@@ -8,7 +8,7 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os
+from pytest_maskcheck.system.unpatched import os
 
 _STRICT = 0o077
 

@@ -8,8 +8,8 @@ from typing import cast
 
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.state import State
-from pytest_maskcheck.unpatched import os, signal
-from pytest_maskcheck.waking import NONE, put_back, wakeup_descriptor
+from pytest_maskcheck.system.unpatched import os, signal
+from pytest_maskcheck.system.wakeup_descriptor import NONE, put_back, wakeup_descriptor
 
 
 class WakeupDescriptor(State[int]):

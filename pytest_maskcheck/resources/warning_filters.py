@@ -11,7 +11,7 @@ from typing import Any, cast
 from pytest_maskcheck.resources.base import Leftover
 from pytest_maskcheck.resources.implicit import filters_in_force, put_filters
 from pytest_maskcheck.resources.state import State, described, same
-from pytest_maskcheck.untrusted import attempt
+from pytest_maskcheck.system.untrusted import attempt
 
 _SHOWING = (
     "showwarning",

@@ -22,13 +22,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_maskcheck import __main__ as command
-from pytest_maskcheck import extensions, guarantees, points, signals
 from pytest_maskcheck import settings as of_audits
-from pytest_maskcheck.plain import plain, quoted
-from pytest_maskcheck.reach import Reach, UnknownScopeError
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import SCHEMA, Audit, Category, Finding, Frame, Origin, Point, PointResult, Verdict
+from pytest_maskcheck.session import extensions
+from pytest_maskcheck.session import fixture as guarantees
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.plain import plain, quoted
 
 pytestmark = pytest.mark.oldest_and_newest
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.interrupts import Engine, Hit, choose, facts
-from pytest_maskcheck.interrupts.base import Context
+from pytest_maskcheck.interrupts import Engine, Hit, choose
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.base import Context
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record
@@ -601,5 +602,7 @@ def armed() -> bool:
     """Tell whether a tool of ours is taken, or a trace function of ours is set."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is None:
-        return type(getattr(sys.gettrace(), "__self__", None)).__module__ == "pytest_maskcheck.interrupts.tracing"
+        return (
+            type(getattr(sys.gettrace(), "__self__", None)).__module__ == "pytest_maskcheck.interrupts.signals.tracing"
+        )
     return "maskcheck" in map(monitoring.get_tool, (3, 4))

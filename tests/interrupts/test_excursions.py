@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit
-from pytest_maskcheck.interrupts.excursions import is_ours
+from pytest_maskcheck.interrupts.signals.excursions import is_ours
 
 pytestmark = [  # what interrupted loops leave: no defects of the suite
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
@@ -136,10 +136,10 @@ def test_an_await_has_points_while_it_waits(engine: Engine) -> None:
 
 def test_code_of_the_audit_is_no_stretch() -> None:
     """What the fixture ``maskcheck`` runs is the audit's; the masks are code like any other."""
-    import pytest_maskcheck.guarantees
     import pytest_maskcheck.masking
+    import pytest_maskcheck.session.fixture
 
-    assert is_ours(pytest_maskcheck.guarantees.__file__)
+    assert is_ours(pytest_maskcheck.session.fixture.__file__)
     assert not is_ours(pytest_maskcheck.masking.__file__)
     assert not is_ours(statistics.__file__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts import expiry
+from pytest_maskcheck.interrupts.signals import expiry
 from pytest_maskcheck.resources.timers import HAS_TIMERS
 
 if TYPE_CHECKING:

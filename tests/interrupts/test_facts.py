@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.delivery import Trip
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.delivery import Trip
 
 SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)
 SENT = Trip(SIGNAL)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.interrupts import facts, known_defect
+from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts.cpython import facts
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record

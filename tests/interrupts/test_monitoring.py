@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts import EngineUnavailableError, facts
+from pytest_maskcheck.interrupts import EngineUnavailableError
+from pytest_maskcheck.interrupts.cpython import facts
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from pytest_maskcheck.interrupts import Engine, Hit, Mode, Recording, Strike, facts
+from pytest_maskcheck.interrupts import Engine, Hit, Mode, Recording, Strike
+from pytest_maskcheck.interrupts.cpython import facts
 
 LOCK = threading.Lock()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_maskcheck.interrupts import Engine, Recording
-from pytest_maskcheck.points import Names, plan
+from pytest_maskcheck.points.plan import Names, plan
 
 SOURCE = """
 import json

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.cpython import facts
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -33,8 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from pytest_maskcheck.interrupts import facts
-from pytest_maskcheck.interrupts.base import line_of
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.base import line_of
 
 HERE = Path(__file__).parent
 SUBJECTS = {path.stem: path for path in sorted((HERE / "subjects").glob("*.py"))}

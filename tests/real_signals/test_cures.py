@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts import facts
+from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.results import Audit, Category, Verdict
 

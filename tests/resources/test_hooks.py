@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts.base import Strike
+from pytest_maskcheck.interrupts.signals.base import Strike
 from pytest_maskcheck.resources.hooks import Hooks
-from pytest_maskcheck.run import _quiet
-from pytest_maskcheck.runs import Ran
+from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.runner import _quiet
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch

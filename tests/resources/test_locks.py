@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.resources import heap, patience
+from pytest_maskcheck.resources import heap
 from pytest_maskcheck.resources.async_locks import AsyncLocks
 from pytest_maskcheck.resources.heap import Census, at_once
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.semaphores import Semaphores
 from pytest_maskcheck.resources.together import Together
+from pytest_maskcheck.system import patience
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource

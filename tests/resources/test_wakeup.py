@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
-from pytest_maskcheck.waking import wakeup_descriptor
+from pytest_maskcheck.system.wakeup_descriptor import wakeup_descriptor
 
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch

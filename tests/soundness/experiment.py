@@ -45,8 +45,9 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 if importlib.util.find_spec("pytest_maskcheck") is None:  # run alone, from a checkout
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from pytest_maskcheck.interrupts import choose, facts
-from pytest_maskcheck.interrupts.base import line_of
+from pytest_maskcheck.interrupts import choose
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.base import line_of
 
 Place = tuple[CodeType, int]
 Task = Callable[[], object]

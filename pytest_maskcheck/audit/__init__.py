@@ -1,0 +1,1 @@
+"""The steps of one audit. Knows neither pytest nor coverage."""

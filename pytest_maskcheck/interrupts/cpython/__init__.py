@@ -1,0 +1,1 @@
+"""What is known of CPython: its versions, its bytecode, its defects."""

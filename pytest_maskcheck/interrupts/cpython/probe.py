@@ -1,0 +1,76 @@
+"""Asks CPython itself whether an instruction checks for signals, with a signal nobody else uses.
+
+``with Probe(heard) as probe`` installs a handler; a callback that ends with ``return probe.trip.now`` makes that
+signal pending; CPython calls the handler at the next checkpoint, and ``heard(frame)`` learns where that was.
+A frame of this package means that there was none before the next callback.
+"""
+
+from __future__ import annotations
+
+import _thread
+from typing import TYPE_CHECKING, Self
+
+from pytest_maskcheck.interrupts.signals.base import EngineUnavailableError, stack
+from pytest_maskcheck.system.unpatched import signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import CodeType, FrameType, TracebackType
+
+
+class Trip(int):
+    """A signal number; reading ``trip.now`` marks the signal as arrived without handling it."""
+
+    now = property(_thread.interrupt_main)  # a builtin as getter: called without a frame, and so without a checkpoint
+
+
+def _spare(avoid: Collection[int]) -> int:
+    candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
+    candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
+    # An ignored signal is the second choice, for a process that was started with all of them ignored.
+    for unused in (signal.SIG_DFL, signal.SIG_IGN):
+        for number in candidates:
+            if number not in avoid and signal.getsignal(number) == unused:
+                return number
+    message = "maskcheck needs one signal without a handler to find checkpoints; all of them have one"
+    raise EngineUnavailableError(message)
+
+
+class Probe:
+    """A pending signal of our own.
+
+    Parameters:
+        heard: called with the frame in which CPython handled the signal; what it raises comes out there.
+        avoid: signals that others use.
+    """
+
+    def __init__(self, heard: Callable[[FrameType], object], avoid: Collection[int] = ()) -> None:
+        """Choose the signal."""
+        self.trip = Trip(_spare(avoid))
+        self.home = 0
+        """The frame, by ``id``, in which it is to arrive: in what runs on top of that, such as finalizers, it is left pending again."""
+        self._heard = heard
+        self._before: object = signal.SIG_DFL
+
+    def __enter__(self) -> Self:
+        """Install the handler."""
+        self._before = signal.signal(self.trip, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Restore the default action, which the spare signal had, or that it is ignored."""
+        signal.signal(self.trip, self._before)  # type: ignore[arg-type]
+
+    def _handle(self, _: int, frame: FrameType | None) -> object:
+        if frame is None:
+            return None
+        if self.home and any(id(running) == self.home for running in stack(frame.f_back)):
+            return self.trip.now  # the last act: no checkpoint comes before that of the frame
+        self._heard(frame)
+        return None
+
+    _handle.__unmasked__ = True  # type: ignore[attr-defined]  # masks under audit leave it alone
+
+
+HANDLER: CodeType = Probe._handle.__code__  # noqa: SLF001
+"""The code of the handler, which nobody under test called."""

@@ -1,0 +1,274 @@
+"""How a signal is sent from inside a trace or monitoring callback.
+
+Rules:
+
+1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that asks
+   whether ``signal.default_int_handler`` is installed must get the usual answer.
+2. Where CPython would check for signals between the callback and the next instruction, the signal is left
+   *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
+   does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
+3. A signal that the main thread blocks is sent for real: the kernel decides who gets it, and when.
+4. Where it must be known when the signal lands, or what a handler of the user's own raised, a *stand-in* is left pending:
+   a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
+5. A signal that has its default action is not sent: it would end the process, and the audit with it.
+6. A timer that is armed and sends the signal is left as when it expires (:mod:`.expiry`).
+
+Leaving a signal pending needs that no checkpoint runs between the trip and the end of the callback, so
+the trip is the attribute of an ``int`` and the callback's last act: ``return trip.now``. Other callbacks would be
+checkpoints too; the engine switches its events off first.
+
+What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
+there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
+Whether there is one is read once a strike (``waking.py``).
+"""
+
+from __future__ import annotations
+
+from sys import call_tracing
+from types import CodeType
+from typing import TYPE_CHECKING, cast
+
+from pytest_maskcheck.interrupts.cpython.probe import Probe, Trip
+from pytest_maskcheck.interrupts.signals.base import Strike, called_by, change_mask, handler_of, site_of
+from pytest_maskcheck.interrupts.signals.expiry import expire, expires
+from pytest_maskcheck.system.unpatched import os, signal
+from pytest_maskcheck.system.untrusted import dict_of, has, is_a, name_of, read
+from pytest_maskcheck.system.wakeup_descriptor import NONE, wakeup_descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from pytest_maskcheck.interrupts.signals.base import InScope, Mode, Trigger
+
+    _Call = Callable[[Callable[..., object], tuple[object, ...]], object]
+
+
+class Kill(int):
+    """A signal number; reading ``kill.now`` sends the signal to the process, as another process would."""
+
+    @property
+    def now(self) -> None:
+        """Send the signal."""
+        os.kill(os.getpid(), self)
+
+
+class Unsent(int):
+    """A signal number; reading ``unsent.now`` does nothing."""
+
+    now = None
+
+
+Pending = Trip | Kill | Unsent
+"""What a callback returns the ``now`` of, as its last act."""
+
+
+class Delivery:
+    """One signal to deliver, and what becomes of it.
+
+    Parameters:
+        signum: the signal.
+        struck: called just before it is sent.
+        begin: called with the interrupted frame when it has landed, just before the handler runs.
+        strike: what becomes of it.
+    """
+
+    def __init__(
+        self,
+        signum: int,
+        struck: Callable[[], None],
+        begin: Callable[[FrameType], object] | None = None,
+        strike: Strike | None = None,
+    ) -> None:
+        """Wait."""
+        self.strike = strike or Strike()
+        self.strike.signum = signum
+        self._struck = struck
+        self._begin = begin
+        self._stand_in: Probe | None = None
+        self.held: Callable[[FrameType | None], object] | None = None
+        """Called with the interrupted frame if the signal is blocked: nothing tells when it lands."""
+
+    def lands_at_once(self) -> bool:
+        """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
+        return callable(handler_of(self.strike.signum)) and not self._is_masked()
+
+    def fires(self, frame: FrameType, in_scope: InScope) -> None:
+        """Note that the place was reached; the signal is sent next."""
+        self.strike.fires(frame, in_scope)
+        self._struck()
+
+    def by_force(self, frame: FrameType) -> None:
+        """Raise ``KeyboardInterrupt`` whatever the handler is; with other signals, run the handler in force."""
+        if self.strike.signum != signal.SIGINT:
+            self.at_once(frame)
+            return
+        self._land(frame)
+        self.strike.raised = True
+        raise KeyboardInterrupt
+
+    def at_once(self, frame: FrameType, *, before: bool = False) -> None:
+        """Deliver the signal to ``frame`` now: run the handler in force, or send the signal if it is blocked.
+
+        Whatever the handler raises passes through.
+
+        Parameters:
+            frame: the interrupted frame.
+            before: the signal arrived before it was blocked.
+        """
+        handler = self._look()
+        if _is(handler, signal.SIG_DFL):
+            self.strike.raised = False
+        elif not before and self._blocked():
+            self._hold(frame)
+            expire(self.strike.signum)
+            os.kill(os.getpid(), self.strike.signum)
+        else:
+            # Within a callback nothing is watched but what call_tracing runs.
+            self._run(frame, _call if self._begin is None else call_tracing)
+
+    def _hold(self, frame: FrameType) -> None:
+        if self.held is not None:
+            self.held(frame)
+
+    def pending(self, frame: FrameType, home: FrameType | None = None) -> Pending:
+        """Return the object whose ``now``, read as a callback's last act, leaves the signal pending or sends it for real.
+
+        Parameters:
+            frame: where the event came.
+            home: where the signal is to arrive, and not in finalizers that run as ``frame`` ends.
+        """
+        strike = self.strike
+        handler = self._look()
+        if _is(handler, signal.SIG_DFL):
+            strike.raised = False
+            return Unsent(strike.signum)
+        if self._blocked():
+            self._hold(frame)
+            expire(strike.signum)
+            return Kill(strike.signum)
+        own = handler is signal.default_int_handler
+        if own:
+            strike.raised = True
+        elif _is(handler, signal.SIG_IGN):
+            strike.raised = False
+        strike.sent = not callable(handler)
+        if strike.sent:
+            expire(strike.signum)
+            return Kill(strike.signum)
+        if wakeup_descriptor() != NONE:
+            expire(strike.signum)
+            return Trip(strike.signum)
+        if own and self._begin is None and home is None and not expires(strike.signum):
+            return Trip(strike.signum)
+        self._stand_in = Probe(self._run, {strike.signum})
+        self._stand_in.home = id(home) if home is not None else 0
+        self._stand_in.__enter__()
+        return self._stand_in.trip
+
+    def close(self) -> None:
+        """Take back what has not arrived: it is not for fixtures and not for the harness."""
+        if self._stand_in is not None:
+            self._stand_in.__exit__(None, None, None)
+        strike = self.strike
+        if strike.held and strike.signum in signal.sigpending():
+            signal.sigwait({strike.signum})
+            strike.withdrawn = True
+
+    def _look(self) -> object:
+        """Note which handler is in force, and return it."""
+        handler = handler_of(self.strike.signum)
+        self.strike.handler = _name(handler)
+        self.strike.handler_code = _code(handler)
+        return handler
+
+    def _blocked(self) -> bool:
+        blocked = self._is_masked()
+        if blocked:
+            self.strike.held = "signal mask"
+            self.strike.sent = True
+        return blocked
+
+    def _is_masked(self) -> bool:
+        return change_mask is not None and self.strike.signum in change_mask(signal.SIG_BLOCK, ())
+
+    def _land(self, frame: FrameType) -> None:
+        self.strike.landed = True
+        if self._begin is not None:
+            self._begin(frame)
+
+    def _run(self, frame: FrameType, call: _Call | None = None) -> None:
+        """Run the handler in force in ``frame``."""
+        call = call or _call
+        strike = self.strike
+        handler = handler_of(strike.signum)
+        strike.sent = not callable(handler) or wakeup_descriptor() != NONE
+        strike.raised = True
+        expire(strike.signum)
+        self._land(frame)
+        try:
+            if callable(handler) and not strike.sent:
+                call(handler, (strike.signum, frame))
+            else:
+                call(os.kill, (os.getpid(), strike.signum))  # runs the handler before it returns
+        except BaseException as error:
+            strike.error = type(error)
+            raise
+        strike.raised = False
+
+
+def deliver(
+    delivery: Delivery, trigger: Trigger, frame: FrameType, in_scope: InScope, mode: Mode, *, late: bool
+) -> Pending | None:
+    """Send the signal from the callback of an event of ``sys.monitoring`` in ``frame``; or return what to leave pending as the callback's last act.
+
+    Parameters:
+        delivery: the signal.
+        trigger: the event.
+        frame: where it came.
+        in_scope: tells which calling frames make up a context.
+        mode: where interrupts go.
+        late: the signal arrived before what was called blocked it.
+    """
+    place: FrameType | None = frame
+    if trigger.leaves:
+        place = site_of(frame.f_back, in_scope)
+    elif trigger.since is not None:
+        place = site_of(frame, in_scope)
+    elif trigger.callee is not None:
+        place = frame.f_back
+    delivery.fires(place or frame, in_scope)
+    if mode == "raise":
+        delivery.by_force(frame)
+        return None
+    if mode == "checkpoint" and trigger.event in {"PY_START", "PY_RESUME", "C_RETURN"}:
+        delivery.at_once(frame, before=late)
+        return None
+    returns = trigger.event == "PY_RETURN" and trigger.callee is not None and trigger.since is None
+    return delivery.pending(frame, place if returns else None)
+
+
+def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+    return function(*arguments)
+
+
+def _is(handler: object, unused: int) -> bool:
+    """Tell whether a handler is none, but one of the numbers; an object of the user's is not asked."""
+    return is_a(handler, int) and handler == unused
+
+
+def _name(handler: object) -> str:
+    if handler is signal.default_int_handler:
+        return ""
+    if handler is None or is_a(handler, int):
+        return {None: "a handler installed from C", 0: "SIG_DFL", 1: "SIG_IGN"}[cast("int | None", handler)]
+    name = read(handler, "__qualname__")
+    return name if type(name) is str else name_of(type(handler))
+
+
+def _code(handler: object) -> CodeType | None:
+    """Return the code of the Python function that a handler is or calls, ``None`` if there is none."""
+    handler = called_by(handler)
+    function = handler if has(handler, "__code__") else dict_of(type(handler)).get("__call__")
+    code = read(function, "__code__")
+    return code if type(code) is CodeType else None

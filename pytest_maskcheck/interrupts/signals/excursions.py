@@ -1,0 +1,232 @@
+"""Stretches of code out of scope that code in scope has called: where a program spends its time, and where most signals land.
+
+What an interrupt in a stretch means for the code in scope depends on what the stretch has done by then: nothing yet, all, or a part of
+it. The code in scope can only meet the first two; a part of it done is a matter of the code out of scope. So each stretch is two
+places, both of the instruction in scope that called it: ``into``, its first checkpoint, and ``back``, its last one, where
+the effect is had and the result is not. (That these two are enough is what ``tests/soundness`` measures.)
+
+Rules:
+
+1. A stretch begins when code in scope calls or resumes a function out of scope, and again whenever code in scope that was called from
+   out of scope (a callback, a generator, a coroutine) returns, yields or raises. It ends when code in scope begins, goes on, or gets
+   control back.
+2. It belongs to the innermost instruction in scope on the stack; if a coroutine has just been suspended, to its ``await``.
+3. Stretches are followed checkpoint by checkpoint; if there are many of them, only the first two of each sort (instruction, calling
+   context, what was called or left). The last checkpoint of later ones is taken to be where that of the one before was: a run in
+   which it is not is not proven.
+4. Checkpoints within a stretch are counted from its beginning: code out of scope may run any number of times before.
+5. Frames are known by ``id``, and only while they are on the stack.
+
+What does not work: of a stretch with more than 20,000 checkpoints only function entries are followed from then on, so that ``back`` may
+be a little early. A loop out of scope that turns a different number of times in each run has no stable last checkpoint if that is
+in the loop; its point then counts as not audited, with the reason. F-strings and ``%`` out of scope are not asked whether they check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.codes import number_of
+from pytest_maskcheck.interrupts.signals.base import Site, Trigger, context_of
+from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts.signals.base import InScope, Recording
+
+_FOLLOWED = 2
+"""Stretches of one sort that are followed checkpoint by checkpoint, however many there are."""
+
+_ALL = 20_000
+"""Checkpoints up to which all stretches are followed."""
+
+_MOST = 20_000
+"""Checkpoints of one stretch that are looked at."""
+
+_ENTRIES = {"PY_START", "PY_RESUME", "call"}
+"""Events of functions that begin or go on, in the words of the engines."""
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_MASKING = _OURS + "masking.py"
+
+
+@cache
+def is_ours(filename: str) -> bool:
+    """Tell whether a file is part of the audit itself; the masking primitives are code like any other."""
+    return filename.startswith(_OURS) and filename != _MASKING
+
+
+_Checkpoint = tuple[str, "CodeType", int, int]
+"""Event, code and offset, and the how-manieth such event of the stretch it is."""
+
+
+@dataclass(slots=True, repr=False)
+class _Stretch:
+    """One stretch, while it lasts.
+
+    Attributes:
+        site: who called.
+        since: how it began.
+        after: what began it; with the site, its sort.
+        followed: its checkpoints are noted one by one.
+        begun: its first checkpoint was noted.
+        last: the last checkpoint so far, besides the first.
+        ahead: a call that has begun: a checkpoint at its end, if it is one that nothing else in the stretch comes before.
+        size: how many checkpoints there were.
+    """
+
+    site: Site
+    since: Trigger
+    after: tuple[int, ...]
+    followed: bool
+    begun: bool = False
+    last: _Checkpoint | None = None
+    ahead: _Checkpoint | None = None
+    size: int = 0
+    counts: dict[tuple[str, int, int], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, repr=False)
+class _Shape:
+    """What is known of the stretches of one sort: how many there were, and their first and last checkpoint."""
+
+    number: int = 0
+    first: _Checkpoint | None = None
+    last: _Checkpoint | None = None
+
+
+class Excursions:
+    """Notes the first and the last checkpoint of each stretch. An engine reports what happens, on the main thread.
+
+    Parameters:
+        recording: gets the hits.
+        in_scope: tells which code is in scope.
+    """
+
+    def __init__(self, recording: Recording, in_scope: InScope) -> None:
+        self._recording = recording
+        self._in_scope = in_scope
+        self._open: list[tuple[int, Site]] = []  # frames out of scope that code in scope has called, by ``id``
+        self._now: _Stretch | None = None
+        self._shapes: dict[object, _Shape] = {}
+        self._total = 0
+
+    @property
+    def follows(self) -> bool:
+        """Whether function entries are wanted at present."""
+        return self._now is not None and self._now.followed
+
+    @property
+    def finely(self) -> bool:
+        """Whether all checkpoints are wanted at present."""
+        return self._now is not None and self._now.followed and self._now.size < _MOST
+
+    def calls(self, caller: FrameType, frame: FrameType, since: Trigger, *, checks: bool) -> None:
+        """Note that code in scope, ``caller``, has called or resumed code out of scope; ``checks``: which is a checkpoint."""
+        site = Site(caller.f_code, facts.calling(caller.f_code, caller.f_lasti), context_of(caller, self._in_scope))
+        self._open.append((id(frame), site))
+        self._begin(site, since, (number_of(frame.f_code),))
+        if checks:
+            assert self._now is not None
+            self._now.begun = True
+            self._recording.add_from(site, "into", since, self._now.after)
+
+    def leaves(self, frame: FrameType, offset: int, since: Trigger) -> bool:
+        """Note that ``frame``, which is in scope, goes back to code out of scope; tell whether that is to be followed."""
+        code = frame.f_code
+        if facts.suspends(code, offset):
+            site = Site(code, offset, context_of(frame, self._in_scope))
+        elif self._open:
+            site = self._open[-1][1]
+        else:
+            self._now = None  # to the harness
+            return False
+        self._begin(site, since, (number_of(code), offset))
+        return self.finely
+
+    def _begin(self, site: Site, since: Trigger, after: tuple[int, ...]) -> None:
+        self.ends()
+        shape = self._shapes.setdefault(_sort(site, after), _Shape())
+        shape.number += 1
+        self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED or self._total < _ALL)
+
+    def passes(self, event: str, code: CodeType, offset: int) -> None:
+        """Note a checkpoint out of scope."""
+        now, checkpoint = self._now, self._count(event, code, offset)
+        if now is not None and checkpoint is not None:
+            now.ahead = None  # what was called ran Python code: this
+            self._pass(now, checkpoint)
+
+    def begins_call(self, event: str, code: CodeType, offset: int) -> None:
+        """Note that a call or jump out of scope begins, for engines that do not see it end."""
+        now, checkpoint = self._now, self._count(event, code, offset)
+        if now is not None and checkpoint is not None:
+            self._end_call(now)
+            now.ahead = checkpoint
+
+    def _count(self, event: str, code: CodeType, offset: int) -> _Checkpoint | None:
+        now = self._now
+        if now is None or not now.followed or (now.size >= _MOST and event not in _ENTRIES):
+            return None
+        key = (event, id(code), offset)
+        count = now.counts[key] = now.counts.get(key, 0) + 1
+        now.size += 1
+        self._total += 1
+        return (event, code, offset, count)
+
+    def _end_call(self, now: _Stretch) -> None:
+        """Note that the call that has begun has ended, if there is one."""
+        if now.ahead is not None:
+            self._pass(now, now.ahead)
+            now.ahead = None
+
+    def _pass(self, now: _Stretch, checkpoint: _Checkpoint) -> None:
+        if now.begun:
+            now.last = checkpoint
+            return
+        now.begun = True
+        self._shapes[_sort(now.site, now.after)].first = checkpoint
+        self._enter(now, checkpoint)
+
+    def ends(self) -> None:
+        """Note that code in scope begins or goes on, or that the harness does."""
+        now = self._now
+        if now is None:
+            return
+        shape = self._shapes[_sort(now.site, now.after)]
+        if now.followed:
+            shape.last = now.last
+        elif not now.begun and shape.first is not None:
+            self._enter(now, shape.first)
+        if shape.last is not None:
+            self._recording.add_from(now.site, "back", _trigger(shape.last, now.since), now.after)
+        self._now = None
+
+    def left(self, frame: FrameType) -> bool:
+        """Note that a frame ends or is suspended; tell whether it was the one that code in scope had called."""
+        if self._now is not None:
+            self._end_call(self._now)
+        if not self._open or self._open[-1][0] != id(frame):
+            return False
+        self.ends()
+        self._open.pop()
+        return True
+
+    def _enter(self, now: _Stretch, first: _Checkpoint) -> None:
+        """Note the first checkpoint; where code in scope was left, what is sent then arrives there."""
+        trigger = now.since if now.since.leaves else _trigger(first, now.since)
+        self._recording.add_from(now.site, "into", trigger, now.after)
+
+
+def _trigger(checkpoint: _Checkpoint, since: Trigger) -> Trigger:
+    event, code, offset, count = checkpoint
+    return Trigger(event, code, offset, count, since=since)
+
+
+def _sort(site: Site, after: tuple[int, ...]) -> object:
+    """Return what is equal for stretches of one sort."""
+    return (number_of(site.code), site.offset, site.near, after)

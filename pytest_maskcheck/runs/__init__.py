@@ -1,0 +1,1 @@
+"""One run, and the process in which it happens."""

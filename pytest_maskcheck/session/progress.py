@@ -1,0 +1,193 @@
+"""What is seen while a test is audited: one line on a terminal, or now and then a line of a log.
+
+The line on a terminal stands below the cursor, which keeps its place: whatever writes next, writes where it would have without
+it. It takes the sequences that terminals have had since the VT100, no colour, and the terminal to ourselves: where the
+reporter is not pytest's own, or the output of a test may get there, nothing is shown.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import deque
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.results import PointResult, count
+from pytest_maskcheck.system.unpatched import os, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+REDRAWN = 0.1
+"""Seconds from one drawing of the line to the next, and before the first."""
+
+LOGGED = 10.0
+"""Seconds from one line of a log to the next, and before the first."""
+
+_RECENT = 5.0
+"""Seconds over which the points a second are counted: points near the end of a long test take longer than those at its start."""
+
+_BELOW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K"
+"""Make sure that there is a line below, remember the cursor, go to that line and clear it."""
+
+_BACK = "\x1b8"
+"""Go back to where the cursor was."""
+
+_LEAST = 20
+"""Columns that a line needs to be worth it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """Message: the test was interrupted at a point; the result follows when all have been."""
+
+    point: str
+
+
+class Progress:
+    """Follows the audits of a session; to be told what they tell.
+
+    Parameters:
+        config: that of the session.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._config = config
+        self._clock = clock
+        self._logged = clock()
+        self._way = ""
+        self._drawn = False
+
+    def begin(self, test: str, *, forked: bool, deadline: float = float("inf")) -> None:
+        """Begin with a test.
+
+        Parameters:
+            test: its node id.
+            forked: its runs are made in other processes.
+            deadline: when the audit ends in any case, by the clock.
+        """
+        self._way = _way(self._config, forked=forked)
+        self._test = test
+        self._deadline = deadline
+        self._total = 0
+        self._done: set[str] = set()
+        self._defects: set[object] = set()
+        self._began = self._shown = self._clock()
+        self._recent = deque([(self._began, 0)])
+
+    def take(self, message: object) -> None:
+        """Take one message of the audit, and show how far it is, if that is due."""
+        match message:
+            case Plan():
+                self._total += len(message.points)
+            case Struck():
+                self._done.add(message.point)
+            case PointResult():
+                self._done.add(message.point)
+                self._defects.update(finding.identity for finding in message.findings if finding.fails)
+        now = self._clock()
+        if self._way == "line" and now - self._shown >= REDRAWN:
+            self._shown = now
+            self._draw(f"maskcheck: {self._text(now)} - {self._test}")
+        elif self._way == "log" and now - max(self._logged, self._began) >= LOGGED:
+            self._logged = now
+            reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+            with self._to_the_user():
+                reporter.write_line(f"maskcheck: {self._test}: {self._text(now)}")
+                reporter.flush()
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._drawn:
+            with self._to_the_user():
+                self._write(_BELOW + _BACK)
+            self._drawn = False
+        self._way = ""
+
+    def _text(self, now: float) -> str:
+        """Return how far the audit is."""
+        if not self._total:
+            return "looking for points"
+        done = len(self._done)
+        parts = [f"{done}/{count(self._total, 'point')}", count(len(self._defects), "defect")]
+        rate = round(self._rate(now, done), 1)
+        if rate:
+            parts.append(f"{rate:.{0 if rate >= 10 else 1}f} points/s")
+        if rate and done < self._total:
+            parts.append(f"{_duration(min((self._total - done) / rate, self._deadline - now))} left")
+        return ", ".join(parts)
+
+    def _rate(self, now: float, done: int) -> float:
+        """Return the points a second of late."""
+        since, before = self._recent[0]
+        self._recent.append((now, done))
+        while self._recent[1][0] <= now - _RECENT:
+            self._recent.popleft()
+        return (done - before) / (now - since) if now > since else 0.0
+
+    def _draw(self, text: str) -> None:
+        """Show a line; not where there is no room for it, or the cursor hangs behind the last column."""
+        with self._to_the_user():
+            columns, rows = _size()
+            if columns < _LEAST or rows < 2 or self._hangs(columns):
+                return
+            self._drawn = True
+            shown = text.encode("ascii", "replace").decode("ascii")  # characters of one column each
+            self._write(_BELOW + shown[: columns - 1] + _BACK)
+
+    def _hangs(self, columns: int) -> bool:
+        width = self._config.get_terminal_writer().width_of_current_line
+        return width > 0 and width % columns == 0
+
+    def _write(self, text: str) -> None:
+        self._config.get_terminal_writer().write_raw(text, flush=True)
+
+    def _to_the_user(self) -> AbstractContextManager[None]:
+        """Have what is written come out, and not be captured."""
+        capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
+        disabled: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
+        return disabled
+
+
+def _way(config: pytest.Config, *, forked: bool) -> str:
+    """Return how progress is shown: as a ``line``, in a ``log``, or not at all."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    kind: type = type(reporter)  # others have classes of their own, derived or not
+    if hasattr(config, "workerinput") or not isinstance(reporter, pytest.TerminalReporter):
+        return ""
+    if not bool(reporter.isatty) or _on_ci() or os.environ.get("TERM", "dumb") == "dumb":
+        return "log" if config.get_verbosity() >= 0 else ""
+    alone = kind is pytest.TerminalReporter and os.name == "posix"
+    debugged = config.getoption("usepdb", False) or config.getoption("trace", False)
+    captured = config.getoption("capture", "no") in ({"fd", "no"} if forked else {"fd"})
+    return "line" if alone and captured and not debugged else ""
+
+
+def _on_ci() -> bool:
+    """Tell whether this is a CI system; by the same variables as pytest."""
+    return any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
+
+
+def _size() -> tuple[int, int]:
+    """Return columns and rows of the terminal; 0 where there is none."""
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in words, such as ``3 min 20 s``."""
+    whole = max(0, math.ceil(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,120 @@
+"""Errors in the audit itself, as plain data: one line that says what and where, and the traceback for a bug report.
+
+Whatever code under test does, an audit ends with a verdict or with one line. So an error of maskcheck's own is caught at the
+narrowest place where the rest can go on (one point, one test, one report), is written down here, and fails the test:
+what was not looked at must not pass.
+
+A want of descriptors, memory, processes or room on a disk is no defect of anybody, nor is one of ``/proc`` (``chroot``): the test
+then is not audited, and the line says what is lacking. So it is where code under test takes away what the audit needs.
+
+What code under test left in place, such as an audit hook that raises, is called while the audit is at work, too. That fails the
+test, and is told as what it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import sysconfig
+from contextlib import suppress
+from dataclasses import dataclass
+from traceback import format_exception, walk_tb
+
+from pytest_maskcheck.system import untrusted
+from pytest_maskcheck.system.unpatched import os
+
+_PACKAGE = __name__.partition(".")[0]
+_LIBRARIES = tuple(
+    f"{place}{os.sep}"
+    for place in (
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+        os.path.dirname(os.path.abspath(__file__)),
+    )
+)
+_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """An error in the audit itself.
+
+    Parameters:
+        reason: why what it ended is not audited, on one line.
+        traceback: for a bug report; ``""`` if there is nothing to report.
+    """
+
+    reason: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Breakdown:
+        """Return what to say of an error. Never raises."""
+        if untrusted.is_a(error, untrusted.HinderedError):
+            return cls(str(error), "")
+        said = untrusted.last_line(error)
+        if _is_want(error):
+            return cls(f"the process has no room for an audit: {said}", "")
+        if _is_blind(error):
+            return cls(f"the process cannot look at itself, as there is no /proc: {said}", "")
+        if _is_theirs(error):
+            return cls(
+                f"code of the test raised in the midst of the audit: {said}{_where(error)}", _traceback(error, said)
+            )
+        return cls(f"maskcheck itself failed: {said}{_where(error)}; please report this", _traceback(error, said))
+
+
+class AuditBrokeError(RuntimeError):
+    """The audit itself raised, here or in another process.
+
+    Attributes:
+        breakdown: what it raised.
+    """
+
+    def __init__(self, breakdown: Breakdown) -> None:
+        super().__init__(breakdown.traceback or breakdown.reason)
+        self.breakdown = breakdown
+
+
+def breakdown_of(error: BaseException) -> Breakdown:
+    """Return what to say of an error, which may have been told by another process."""
+    return error.breakdown if isinstance(error, AuditBrokeError) else Breakdown.of(error)
+
+
+def _is_want(error: BaseException) -> bool:
+    if issubclass(type(error), MemoryError):
+        return True
+    return issubclass(type(error), OSError) and getattr(error, "errno", None) in _WANTS
+
+
+def _is_theirs(error: BaseException) -> bool:
+    """Tell whether neither this package nor a library raised it, but a function that code under test has left where others call it."""
+    with suppress(Exception):
+        *_, (innermost, _line) = walk_tb(untrusted.traceback_of(error))
+        file = innermost.f_code.co_filename
+        return os.path.isabs(file) and not file.startswith(_LIBRARIES)
+    return False
+
+
+def _is_blind(error: BaseException) -> bool:
+    """Tell whether what is missing is a file of the kernel's: the code under test has changed the root directory, or nobody mounted it."""
+    if not issubclass(type(error), FileNotFoundError):
+        return False
+    with suppress(Exception):
+        return str(getattr(error, "filename", "")).startswith("/proc/") and not os.path.isdir("/proc/self")
+    return False
+
+
+def _where(error: BaseException) -> str:
+    """Return the innermost place in this package and, if that called something else, the innermost of all."""
+    with suppress(Exception):
+        frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)]
+        ours = [each for each in frames if str(each[0].f_globals.get("__name__")).startswith(_PACKAGE)]
+        shown = dict.fromkeys((*ours[-1:], *frames[-1:]))
+        places = (f"{frame.f_globals.get('__name__')}:{line} in {frame.f_code.co_name}" for frame, line in shown)
+        return ", at " + ", through ".join(places)
+    return ""
+
+
+def _traceback(error: BaseException, said: str) -> str:
+    with suppress(Exception):  # what it takes may be patched by the test
+        return "".join(format_exception(error))
+    return said

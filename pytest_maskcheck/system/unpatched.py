@@ -1,0 +1,214 @@
+"""Modules of the standard library as they were before any test ran, for the audit's own use.
+
+``from pytest_maskcheck.system.unpatched import os, time`` gives a copy of each module's namespace. A test that replaces
+``time.monotonic`` or ``os.kill`` changes the module, and the audit goes on with the function that it replaced.
+
+Why not ``from time import monotonic`` or ``import io``? freezegun and pyfakefs look through all modules and replace such names, too,
+those of modules as well as those of functions. They do not look into an object that a module holds. ``tests/system/test_unpatched.py`` fails
+where a module of ours holds such a name.
+
+Rules:
+
+1. What a run calls, or what looks at a run, comes from here. State that a test may change and that is to be *read*
+   (``sys.excepthook``, ``os.environ``, ``signal.set_wakeup_fd``'s descriptor) comes from the real module or is shared with it.
+   A test may also remove the working directory: ``os.path.abspath`` and ``realpath`` do not raise then.
+2. The clock of the audit is ``time.perf_counter``. time-machine does not replace functions but changes, in C, what
+   ``time.time``, ``time.monotonic`` and ``time.clock_gettime`` do, wherever they are kept. On Linux both clocks are the same one,
+   for all processes.
+
+3. ``os.path``, ``shutil`` and ``tempfile`` call ``os`` and each other at every turn: they are executed once more, with these copies. Where
+   temporary files are made (``tempfile.tempdir``) is shared with the real module.
+
+What does not work: functions of the other modules that are written in Python look up others in the real module
+(``os.makedirs`` calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``), as methods of ``pathlib.Path`` do, and so does the
+rest of the standard library, and pytest. Where the audit calls such code between runs, it puts the functions back as long as that takes (:func:`unpatched`);
+the code of the test finds what it left. A process that is forked meanwhile would keep them: none is.
+Builtins are not bound (``io.open`` is ``open``): pytest itself does not survive a replaced ``len``. What was replaced before
+this module is imported (pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
+given) is seen as replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+
+def _kept_by_gevent() -> dict[str, dict[str, object]]:
+    """Return what gevent has replaced, by module and name."""
+    return getattr(sys.modules.get("gevent.monkey"), "saved", {})
+
+
+_BEFORE = sorted(
+    (
+        f"{name}.{key}"
+        for name, kept in _kept_by_gevent().items()
+        for key in kept
+        if name in sys.modules and not key.startswith("__")
+    ),
+    key=lambda each: not each.startswith(("_thread.", "threading.")),
+)
+"""What gevent replaced before this module was imported; first what others build upon."""
+
+if TYPE_CHECKING:
+    import fcntl as fcntl  # noqa: PLC0414  (offered to others)
+    import gc as gc  # noqa: PLC0414
+    import io as io  # noqa: PLC0414
+    import os as os  # noqa: PLC0414
+    import pathlib as pathlib  # noqa: PLC0414
+    import pickle as pickle  # noqa: PLC0414
+    import select as select  # noqa: PLC0414
+    import shutil as shutil  # noqa: PLC0414
+    import signal as signal  # noqa: PLC0414
+    import tempfile as tempfile  # noqa: PLC0414
+    import threading as threading  # noqa: PLC0414
+    import time as time  # noqa: PLC0414
+    from collections.abc import Callable, Iterator
+
+    sys_functions = sys
+else:
+    from importlib import import_module
+    from importlib.util import find_spec, module_from_spec
+    from types import SimpleNamespace
+
+    def _as_it_is(name: str) -> SimpleNamespace:
+        # ``python -m gevent.monkey pytest`` patches before anybody else is there, and keeps what it replaced.
+        return SimpleNamespace(**{**vars(import_module(name)), **_kept_by_gevent().get(name, {})})
+
+    gc, io, os, pathlib, pickle = map(_as_it_is, ("gc", "io", "os", "pathlib", "pickle"))
+    select, signal, threading, time = map(_as_it_is, ("select", "signal", "threading", "time"))
+    fcntl = _as_it_is("fcntl") if find_spec("fcntl") else SimpleNamespace()  # Windows has none
+    # Only functions: what else ``sys`` has is state.
+    sys_functions = SimpleNamespace(**{name: each for name, each in vars(sys).items() if callable(each)})
+
+    def _anew(name: str) -> ModuleType:
+        module = module_from_spec(find_spec(name))
+        module.__spec__.loader.exec_module(module)
+        module.os = os
+        return module
+
+    # Names of files are needed everywhere, and functions of ``os.path`` call each other and ``os``: it is executed once more.
+    os.path = _anew(os.path.__name__)
+    vars(os.path).update(
+        {name: getattr(_anew("genericpath"), name) for name in ("exists", "isdir", "isfile", "getsize")}
+    )
+
+    shutil = SimpleNamespace(**vars(_anew("shutil")))
+    _tempfile = _anew("tempfile")
+    vars(_tempfile).update(_io=io, _os=os, _shutil=shutil)
+
+    def _where(usual: Callable[[], str] = _tempfile.gettempdir) -> str:
+        return getattr(sys.modules.get("tempfile"), "tempdir", None) or usual()
+
+    _tempfile.gettempdir = _where
+    tempfile = SimpleNamespace(**vars(_tempfile))
+    del _tempfile
+
+    def _wherever(find: Callable[..., str]) -> Callable[..., str]:
+        """Let a function leave a relative name as it is where the working directory was removed."""
+
+        def found(path: str, **details: Any) -> str:
+            try:
+                return find(path, **details)
+            except FileNotFoundError:
+                return os.path.normpath(path)
+
+        return found
+
+    os.path.abspath, os.path.realpath = map(_wherever, (os.path.abspath, os.path.realpath))
+
+HAS_FCNTL = hasattr(fcntl, "lockf")
+"""Whether this system locks files as POSIX has it."""
+
+
+def state_of(name: str) -> dict[str, Any]:
+    """Return the namespace of a real module, for what is to be read or set there, such as ``tempfile.tempdir``."""
+    return vars(sys.modules.get(name) or _modules[name])
+
+
+_modules: dict[str, ModuleType] = {}
+"""Those that were there, by name: pyfakefs puts others into ``sys.modules``."""
+
+_kept: dict[str, dict[str, object]] = {}
+"""Modules -> their functions and classes, and the modules that they know."""
+
+
+def keep(*names: str) -> None:
+    """Remember what further modules have by name, functions, classes and modules, for :func:`unpatched`."""
+    for name in names:
+        if name not in _kept:
+            _modules[name] = sys.modules[name]
+            found = vars(_modules[name]).items()
+            _kept[name] = {key: value for key, value in found if callable(value) or type(value) is type(sys)}
+
+
+keep(
+    "builtins",
+    "_io",
+    "gc",
+    "genericpath",
+    "io",
+    "os",
+    os.path.__name__,
+    "pathlib",
+    "select",
+    "signal",
+    "threading",
+    "time",
+)
+
+
+def keep_there(*names: str) -> None:
+    """Remember modules alone, for :func:`unpatched`: a test may take them out of ``sys.modules``."""
+    _modules.update({name: sys.modules[name] for name in names})
+
+
+def put_own_back() -> None:
+    """Put modules of this package back where a test has taken them out: imported anew, their classes would be others."""
+    own = {name: module for name, module in _modules.items() if name.startswith(f"{__package__}.")}
+    sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
+
+
+_modules["sys"] = sys
+_kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
+
+
+def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
+    """Yield of each module its name, what is in it now, and those of its kept functions and classes that are others by now."""
+    for name, kept in _kept.items():
+        now = vars(_modules[name])
+        yield name, now, {key: value for key, value in kept.items() if now.get(key) is not value}
+
+
+def replaced() -> list[str]:
+    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be.
+
+    What was replaced before this module was imported is known of gevent only; it may be anything in any module.
+    """
+    return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"] + _BEFORE
+
+
+@contextmanager
+def unpatched() -> Iterator[None]:
+    """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
+    restore: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
+    for _, now, former in _changed():
+        missing = [key for key in former if key not in now]
+        restore.append((now, {key: now[key] for key in former if key in now}, missing))
+        now.update(former)
+    others = {name: sys.modules.get(name) for name, module in _modules.items() if sys.modules.get(name) is not module}
+    sys.modules.update({name: _modules[name] for name in others})
+    try:
+        yield
+    finally:
+        for name, other in others.items():
+            if other is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = other
+        for now, values, missing in restore:
+            now.update(values)
+            for key in missing:
+                now.pop(key, None)

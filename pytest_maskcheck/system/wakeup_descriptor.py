@@ -1,0 +1,76 @@
+"""The wakeup descriptor (``signal.set_wakeup_fd``), read and set without a trace.
+
+CPython offers no way to read it but to take it away for an instant. Putting it back is not that simple:
+
+- A descriptor that is closed is refused. CPython itself kept it, so a placeholder takes its number for an instant.
+- One that blocks is refused, too. It is made non-blocking for an instant.
+- Whether its owner wants the warning on a full buffer cannot be read. It is put back without: a warning that is lost changes
+  nothing for the code under test; one too many is text on stderr that may fail its test. trio switches it off.
+
+What does not work: a closed descriptor whose number is out of reach by now (``RLIMIT_NOFILE`` was lowered) stays lost.
+Only the main thread may do any of this.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pytest_maskcheck.system.unpatched import HAS_FCNTL, fcntl, os, signal
+
+NONE = -1
+"""In place of a descriptor: none is set."""
+
+
+def wakeup_descriptor() -> int:
+    """Return the descriptor to which C code writes arriving signals; :data:`NONE` for none, and in other threads than the main one."""
+    try:
+        descriptor = signal.set_wakeup_fd(NONE)
+    except ValueError:  # not in the main thread
+        return NONE
+    if descriptor != NONE:
+        put_back(descriptor)
+    return descriptor
+
+
+def put_back(descriptor: int) -> bool:
+    """Set the wakeup descriptor, whatever has become of it; tell whether that was possible."""
+    try:
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    except OSError:
+        return _closed(descriptor)
+    except ValueError:
+        return _blocking(descriptor)
+    return True
+
+
+def _blocking(descriptor: int) -> bool:
+    with suppress(OSError, ValueError):
+        os.set_blocking(descriptor, False)
+        try:
+            signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        finally:
+            os.set_blocking(descriptor, True)
+        return True
+    return False
+
+
+def _closed(descriptor: int) -> bool:
+    if not HAS_FCNTL:
+        return False
+    with suppress(OSError, ValueError):
+        taken = [*os.pipe()]  # unlike ``open``, it raises no audit event that the test could hear
+        try:
+            os.set_blocking(taken[0], False)  # all that are duplicated from it share this
+            if taken[1] == descriptor:
+                os.set_blocking(descriptor, False)
+            elif taken[0] != descriptor:
+                taken.append(
+                    fcntl.fcntl(taken[0], fcntl.F_DUPFD, descriptor)
+                )  # never a number in use, as with ``dup2``
+            if descriptor in taken:
+                signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+                return True
+        finally:
+            for each in taken:
+                os.close(each)
+    return False

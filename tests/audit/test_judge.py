@@ -1,0 +1,383 @@
+"""The judge: what runs mean, whoever makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from itertools import count
+
+import pytest
+
+from pytest_maskcheck.audit.judge import Judge, Rules, leftovers
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.resources import Leftover
+from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
+from pytest_maskcheck.runs.raised import Raised
+from pytest_maskcheck.runs.requests import By, Catch, Caught, Ran
+from pytest_maskcheck.settings import Allow
+
+FRAME = Frame("a.py", 1, "f", "/a.py")
+
+
+def point(number: int, **more: str) -> Point:
+    """Return the point on a line."""
+    return Point(f"a.py:{number}:call#1", "a.py", "/a.py", number, "call", 1, "f", **more)
+
+
+def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> Ran:
+    """Return a run out of which an exception came."""
+    name = text.partition(":")[0]
+    raised = Raised(name, text, name == "KeyboardInterrupt", (FRAME,), late=False)
+    return Ran(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
+
+
+def passed() -> Ran:
+    """Return an uninterrupted run that went well."""
+    return Ran(Strike())
+
+
+LOCK = Leftover("lock", "LOCK", "a lock is still held", None)
+Runs = Callable[[list["Point | None"]], Ran]
+
+
+class Script:
+    """An executor whose runs are written down: ``run(history)`` sees all points run so far in the process."""
+
+    clean = True
+
+    def __init__(self, run: Runs) -> None:
+        """Take the script."""
+        self.run = run
+        self.processes: list[list[Point | None]] = []
+
+    def runs(
+        self, points: Sequence[Point | None], last: Callable[[Point | None, Ran], bool]
+    ) -> Generator[Ran, None, None]:
+        """Make the runs of one process."""
+        history: list[Point | None] = []
+        self.processes.append(history)
+        for wanted in points:
+            history.append(wanted)
+            ran = self.run(history)
+            ran.whole = wanted is None
+            yield ran
+            if ran.died or last(wanted, ran):
+                return
+
+
+def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResult], Script]:
+    """Audit ``number`` points by script."""
+    script = Script(run)
+    plan = Plan([point(line) for line in range(1, number + 1)])
+    said: list[PointResult] = []
+    results = Judge(script, plan, Rules(**rules), report=said.append).audit()  # type: ignore[arg-type]
+    assert list({result.point: result for result in said}.values()) == list(results)
+    return list(results), script
+
+
+def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() -> None:
+    """Nothing is wrong: one process, every point once, and an uninterrupted run at the end."""
+    results, script = judged(lambda history: interrupted() if history[-1] else passed())
+    assert [(result.reason, result.findings) for result in results] == [("", ())] * 3
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2, 3, None]]
+
+
+def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_one() -> None:
+    """What is left behind must not reach the next point."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        return interrupted(LOCK) if last and last.line == 2 else interrupted() if last else passed()
+
+    results, script = judged(run)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [[], [Verdict.LEAK], []]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None], [1, None]]
+
+
+def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
+    """One sighting proves nothing, and passes nothing."""
+    sightings = iter([LOCK])
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2:
+            return interrupted(*([leak] if (leak := next(sightings, None)) else []))
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    assert results[1].findings == ()
+    assert results[1].reason == "different each time: leak LOCK"
+
+
+def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process() -> None:
+    """The same defect at the next point costs one process, not two."""
+
+    def run(history: list[Point | None]) -> Ran:
+        return interrupted(LOCK) if history[-1] else passed()
+
+    _, script = judged(run)
+    assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
+
+
+@pytest.mark.parametrize(
+    "wreck",
+    [
+        interrupted(text="ValueError: broken", fired=False),
+        Ran(Strike(), died="hang", detail="no end"),
+        Ran(Strike(), trouble="setup of the test failed: x"),
+    ],
+    ids=["fails", "hangs", "fixture"],
+)
+def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: Ran) -> None:
+    """The suspicion is confirmed by running the pair alone, and the innocent point is audited in a clean process."""
+
+    def run(history: list[Point | None]) -> Ran:
+        if any(p and p.line == 1 for p in history[:-1]):
+            return wreck
+        return interrupted() if history[-1] else passed()
+
+    results, script = judged(run)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [[Verdict.UNUSABLE], [], []]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [1, None], [2, 3, None]]
+
+
+def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
+    """The point before passes, the one after is run in a clean process."""
+    strays = iter([interrupted(text="OSError: once", fired=False)])
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2 and len(history) > 1:
+            return next(strays, interrupted())
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    assert not any(result.findings or result.reason for result in results)
+    assert results[0].note == "once, the next run in the same process raised OSError: once; not so in a clean process"
+
+
+def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not_audited() -> None:
+    """Nothing unproven passes."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        return passed() if last is None or last.line == 2 else interrupted()
+
+    results, script = judged(run)
+    assert [result.reason for result in results] == ["", "not reached again", ""]
+    assert [[p and p.line for p in process] for process in script.processes] == [[1, 2], [2], [3, None], [1, None]]
+
+
+@pytest.mark.parametrize("verdict", ["hang", "crash"])
+def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: str) -> None:
+    """The point that kills the process is named, the others are audited."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last and last.line == 2:
+            return Ran(Strike(fired=True), died=verdict, detail="so it went", stack=(FRAME,))
+        return interrupted() if last else passed()
+
+    results, _ = judged(run)
+    (finding,) = results[1].findings
+    assert (finding.verdict, finding.key) == (verdict, "a.py:1")
+    assert finding.detail == "so it went, at a.py:1 in f"
+    assert not results[0].findings
+    assert not results[2].findings
+
+
+def verdicts(ran: Ran, **rules: object) -> list[tuple[str, bool]]:
+    """Return (verdict, fails) of each finding of one run."""
+    judge = Judge(Script(lambda _: ran), Plan(), Rules(**rules))  # type: ignore[arg-type]
+    return [(finding.verdict, finding.fails) for finding in judge.judge(point(1), ran).findings]
+
+
+def test_verdicts_about_the_exception() -> None:
+    """Came out, swallowed, allowed to be, replaced, handled by the program, lost in a finalizer."""
+    swallowed = Ran(Strike(fired=True, raised=True))
+    assert verdicts(interrupted()) == []
+    assert verdicts(swallowed) == [("swallowed", True)]
+    assert verdicts(swallowed, may_swallow=True) == []
+    assert verdicts(interrupted(text="OSError: x")) == [("replaced", True)]
+    assert verdicts(Ran(Strike(fired=True, raised=False, handler="on_sigint"))) == []
+    lost = Ran(Strike(fired=True, raised=True), lost=("Pool.__del__",))
+    assert verdicts(lost) == [("swallowed", False)]
+    assert verdicts(lost, strict=True) == [("swallowed", True)]
+    assert verdicts(Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))) == [
+        ("leak", True),
+        ("swallowed", True),
+    ]
+
+
+def test_verdicts_about_leftovers() -> None:
+    """Leaked, altered, dropped, a ResourceWarning and allowed; what CPython is to blame for, ``test_excuses.py`` shows."""
+    altered = Leftover("cwd", "cwd", "moved", None, altered=True)
+    warned = Leftover("implicit", "unclosed file", "unclosed file", None)
+    assert verdicts(interrupted(LOCK, altered)) == [("leak", True), ("altered", True)]
+    assert verdicts(interrupted(dropped=(LOCK,))) == [("implicit", False)]
+    assert verdicts(interrupted(dropped=(LOCK,)), strict=True) == [("implicit", True)]
+    assert verdicts(interrupted(warned)) == [("implicit", False)]
+    assert verdicts(interrupted(LOCK), allow=(Allow("lock:L*"),)) == []
+    assert verdicts(interrupted(LOCK), allow=(Allow("fd:*"),)) == [("leak", True)]
+
+
+def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
+    """The baseline is subtracted by kind and key, and does not cost a process a point."""
+    script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
+    plan = Plan([point(1), point(2)])
+    results = Judge(script, plan, Rules(), {("lock", "LOCK"): 1}).audit()
+    assert not any(result.findings for result in results)
+    assert len(script.processes) == 1
+
+
+def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
+    """The baseline has a number, but for warnings, and for what two uninterrupted runs do not leave equally often."""
+    two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
+    one_run = Ran(Strike(), None, (two, warned))
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
+    judge.learn_baseline(leftovers(one_run), leftovers(one_run))
+    assert not judge.judge(point(1), interrupted(two, warned, warned)).findings
+    assert [finding.key for finding in judge.judge(point(1), interrupted(two, two)).findings] == ["pipe"]
+    judge.learn_baseline(leftovers(one_run), leftovers(passed()))
+    assert not judge.judge(point(1), interrupted(two, two)).findings
+
+
+def random_name(number: int) -> Leftover:
+    """Return a file with a name that no other run gives."""
+    return Leftover("path", f"<t>/part-{chr(97 + number)}#x{number}", "", None)
+
+
+def test_a_random_name_that_is_known_is_not_confirmed_again() -> None:
+    """Without an origin the names are compared; the pattern costs one process a point from then on, as any name does."""
+    numbers = iter(range(20))
+    results, script = judged(lambda history: interrupted(random_name(next(numbers))) if history[-1] else passed())
+    assert {finding.key for result in results for finding in result.findings} == {"<t>/part-*"}
+    assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
+
+
+def test_of_what_is_found_with_a_random_name_nothing_is_lost() -> None:
+    """A run that loses something with a steady name and something with a random one has two findings."""
+    numbers = iter(range(20))
+    results, _ = judged(lambda history: interrupted(LOCK, random_name(next(numbers))) if history[-1] else passed())
+    assert [sorted(finding.key for finding in result.findings) for result in results] == [["<t>/part-*", "LOCK"]] * 3
+
+
+def test_names_that_are_words_are_not_alike() -> None:
+    """Without an origin, or digits that make them look random, two files are two files."""
+    names = iter(["alpha", "beta", "gamma"])
+
+    def run(history: list[Point | None]) -> Ran:
+        return interrupted(Leftover("path", f"<t>/{next(names)}.lock", "", None)) if history[-1] else passed()
+
+    (result,), _ = judged(run, 1)
+    assert result.reason == "different each time: leak <t>/alpha.lock"
+
+
+def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:
+    """The point counts as not audited, with the reason."""
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules())
+    held = judge.judge(point(1), Ran(Strike(fired=True, held="signal mask")))
+    ignored = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    late = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="note"), late=True))
+    assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
+    elsewhere = interrupted()
+    elsewhere.strike.strayed = True
+    assert held.reason == "held back by the signal mask to the end of the run"
+    assert ignored.reason == "SIGINT is ignored there (SIG_IGN)"
+    assert "another calling context" in judge.judge(point(1), elsewhere).reason
+
+
+def test_notes_say_how_the_interrupt_arrived() -> None:
+    """Held back until unmasked, taken by the program's handler, surfaced elsewhere."""
+    judge = Judge(Script(lambda _: passed()), Plan(), Rules())
+    held = interrupted()
+    held.strike.held, held.strike.handler = "signal mask", "queue_it"
+    assert judge.judge(point(7), held).note == "went to queue_it, held back by the signal mask, arrived at a.py:1"
+    assert judge.judge(point(7), interrupted()).note == "arrived at a.py:1"
+    assert judge.judge(point(1), interrupted()).note == ""
+
+
+def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
+    """Return a script in which full runs fail where ``broken`` says so, and interrupted ones leak on some lines only."""
+
+    def run(history: list[Point | None]) -> Ran:
+        last = history[-1]
+        if last is not None:
+            return interrupted(*([LOCK] if last.line in leaking else []))
+        return interrupted(text="ValueError: broken", fired=False) if broken(history) else passed()
+
+    return run
+
+
+def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
+    """All points that do, each in clean processes, and no others: the runs that stop at their points never fail."""
+    breaks = breaking(lambda history: any(point and point.line in {2, 7} for point in history))
+    results, script = judged(breaks, number=9)
+    assert [len(result.findings) for result in results] == [0, 1, 0, 0, 0, 0, 1, 0, 0]
+    assert {finding.verdict for result in results for finding in result.findings} == {Verdict.UNUSABLE}
+    assert not any("not so in a clean process" in result.note for result in results)
+    assert script.processes[0] == [*(point(line) for line in range(1, 10)), None]
+
+
+def test_what_only_several_points_break_together_is_told() -> None:
+    """None of them alone is to blame."""
+    results, _ = judged(breaking(lambda history: len(history) > 3), number=9)
+    assert not any(result.findings for result in results)
+    assert "the next run in the same process raised ValueError: broken; not so in a clean process" in results[-1].note
+
+
+def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
+    """What passed before the defect is run once more, with a full run behind it."""
+    results, _ = judged(breaking(lambda history: any(point and point.line == 1 for point in history), 3), number=4)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [
+        [Verdict.UNUSABLE],
+        [],
+        [Verdict.LEAK],
+        [],
+    ]
+
+
+def test_nobody_is_blamed_when_the_time_is_up() -> None:
+    """Neither of one point nor of many: no further run begins."""
+    script = Script(breaking(lambda history: point(1) in history, 2))
+    judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda _: len(script.processes) > 1)
+    judge.audit()
+    assert [[each and each.line for each in process] for process in script.processes] == [[1, 2], [2]]
+
+
+OTHER_LOCK = Leftover("lock", "OTHER", "a lock is still held", None)
+
+
+def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
+    """Leftovers that differ from run to run confirm nothing, and those that are allowed are accepted here, too."""
+    left = iter([LOCK, OTHER_LOCK])
+
+    def run(history: list[Point | None]) -> Ran:
+        leaked = (next(left),) if history[-1] else ()
+        return Ran(Strike(fired=True, raised=True), leaked=leaked, lost=("f",)) if history[-1] else passed()
+
+    results, _ = judged(run, 1)
+    assert [(each.verdict, each.fails) for each in results[0].findings] == [(Verdict.SWALLOWED, False)]
+    lost = Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))
+    assert verdicts(lost, allow=(Allow("lock:*"),)) == [("swallowed", False)]
+
+
+def caught_when(comes: int) -> Runs:
+    """Return a script of a test that catches the interrupt itself, in which the n-th watched run is the first that comes to its point."""
+    watched = count(1)
+
+    def run(history: list[Point | None]) -> Ran:
+        if isinstance(history[-1], Catch):
+            if next(watched) < comes:
+                return Ran(Strike())
+            return Ran(Strike(fired=True, raised=True), caught=Caught(FRAME, by=By.TEST))
+        return Ran(Strike(fired=True, raised=True)) if history[-1] else passed()
+
+    return run
+
+
+@pytest.mark.parametrize(("comes", "fails"), [(2, False), (9, True)], ids=["at_last", "never"])
+def test_a_watched_run_that_does_not_come_to_its_point_is_made_again(comes: int, fails: bool) -> None:
+    """Who caught the interrupt is known from the first one that does; as long as nobody is known to have, it counts as lost."""
+    (result,), _ = judged(caught_when(comes), 1)
+    assert [(finding.verdict, finding.fails) for finding in result.findings] == [(Verdict.SWALLOWED, fails)]

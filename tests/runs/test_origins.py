@@ -1,0 +1,538 @@
+"""Where a leftover came from: the line that made it, who can still reach it, and whom it blocks.
+
+In each program, ``# origin`` marks the line that a defect comes from, ``# outside`` one that calls code out of scope.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.resources import Kind, Leftover
+from pytest_maskcheck.results import Audit, Category
+from pytest_maskcheck.runs import origins
+from pytest_maskcheck.runs.origins import Watch
+
+PREAMBLE = """
+import os, pytest, select, signal, socket, subprocess, threading
+LOCK = threading.Lock()
+RLOCK = threading.RLock()
+SLOTS = threading.Semaphore(2)
+KEPT = {}
+
+class Store:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._files = []
+"""
+
+PROGRAMS = {
+    # What no audit event tells of
+    "pipe": """
+        def make():
+            return os.pipe()  # origin
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            ends = make()
+            len("x")
+            os.close(ends[0]); os.close(ends[1])
+        """,
+    "dup": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            len("x")
+            fd = os.dup(1)  # origin
+            len("x")
+            os.close(fd)
+        """,
+    "epoll": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            KEPT["epoll"] = select.epoll()  # origin
+            len("x")
+            KEPT.pop("epoll").close()
+        """,
+    "lock": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with LOCK:
+                pass
+            LOCK.acquire()  # origin
+            len("x")
+            LOCK.release()
+        """,
+    "rlock": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with RLOCK:
+                len("x")
+            RLOCK.acquire()  # origin
+            RLOCK.release()
+        """,
+    "semaphore": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            SLOTS.acquire()  # origin
+            len("x")
+            SLOTS.release()
+        """,
+    # What one does
+    "file": """
+        @pytest.mark.interrupt_safe
+        def test_it(tmp_path):
+            store = KEPT["store"] = Store()
+            store._files.append(open(tmp_path / "a", "w"))  # origin
+            len("x")
+            store._files.pop().close()
+        """,
+    "socket": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            KEPT["pair"] = socket.socketpair()  # origin
+            len("x")
+            for end in KEPT.pop("pair"):
+                end.close()
+        """,
+    "path": """
+        @pytest.mark.interrupt_safe
+        def test_it(tmp_path):
+            os.mkdir(tmp_path / "a")  # origin
+            len("x")
+            os.rmdir(tmp_path / "a")
+        """,
+    "child": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            pid = os.posix_spawnp("sleep", ["sleep", "9"], os.environ)  # origin
+            len("x")
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        """,
+    "thread": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            end = threading.Event()
+            thread = threading.Thread(target=end.wait, daemon=True)
+            thread.start()  # origin
+            len("x")
+            end.set()
+            thread.join()
+        """,
+    # State
+    "cwd": """
+        @pytest.mark.interrupt_safe
+        def test_it(tmp_path):
+            before = os.getcwd()
+            os.chdir(tmp_path)  # origin
+            len("x")
+            os.chdir(before)
+        """,
+    "handler": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            before = signal.signal(signal.SIGUSR1, print)  # origin
+            len("x")
+            signal.signal(signal.SIGUSR1, before)
+        """,
+    # Listed only
+    "implicit": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            epoll = select.epoll()  # origin
+            len("x")
+            epoll.close()
+        """,
+    # Pending from one line on, the interrupt arrives after a call of the next one
+    "by_line": """
+        @pytest.mark.interrupt_safe(points="line")
+        def test_it():
+            number = 1
+            LOCK.acquire()
+            LOCK.release()
+        """,
+    # A handler queues it, and the lock is taken later
+    "deferred": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            queue = []
+            before = signal.signal(signal.SIGINT, lambda *arrival: queue.append(arrival))
+            len("x")
+            LOCK.acquire()  # taken
+            signal.signal(signal.SIGINT, before)
+            if queue:
+                raise KeyboardInterrupt
+            LOCK.release()
+        """,
+    # After the interrupt there is nothing to trace
+    "afterwards": """
+        @pytest.mark.interrupt_safe
+        def test_it():
+            try:
+                len("x")
+            except KeyboardInterrupt:
+                KEPT["late"] = os.dup(1)
+                raise
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def audits(audit_together) -> dict[str, Audit]:
+    """The audits of all programs."""
+    return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
+
+
+def marked(audit: Audit) -> int:
+    """Return the line that a program marks."""
+    lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
+    (line,) = (number for number, text in enumerate(lines, 1) if "# origin" in text)
+    return line
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if "# origin" in PROGRAMS[name]])
+def test_a_defect_comes_from_the_line_that_made_it(audits, name):
+    """Every defect of the resource names its line, whether an audit event tells of the call or not."""
+    audit = audits[name]
+    about = [defect for defect in audit.defects if defect.kind != "implicit" and defect.verdict != "interpreter"]
+    inside = {"into", "back"}  # what is lost before a call out of scope returns may have no line in scope
+    about = [defect for defect in about if defect.origin or not inside & {point.kind for point in defect.points}]
+    assert about
+    assert {defect.origin and defect.origin.place.line for defect in about} == {marked(audit)}
+
+
+def test_what_is_made_after_the_interrupt_has_no_origin(audits):
+    """The watch ends where the interrupt is sent; on 3.11 that is before the call, which may be blamed."""
+    (defect,) = audits["afterwards"].defects
+    assert defect.kind == "fd"
+    assert defect.origin is None or audits["afterwards"].engine == "sys.settrace"
+
+
+def test_what_is_made_while_the_interrupt_is_pending_has_no_origin(audits):
+    """Sent as a line begins, it arrives after a call of that line or of a later one, which is not watched."""
+    (defect,) = audits["by_line"].defects
+    assert (defect.kind, len(defect.points)) == ("lock", 2)
+    assert defect.origin is None
+
+
+def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_where_that_arrived(audits):
+    """On 3.11, too, where the interrupt is sent before the call at which it arrives."""
+    audit = audits["deferred"]
+    lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
+    taken = next(number for number, text in enumerate(lines, 1) if "# taken" in text)
+    early = [defect for defect in audit.defects if any(point.line == taken - 1 for point in defect.points)]
+    assert early
+    assert {defect.origin and defect.origin.place.line for defect in audit.defects} <= {None, taken}
+
+
+def test_the_stack_goes_from_the_test_to_the_call(audits):
+    """Its frames are those of the test and what it called; pytest's and the audit's are left out."""
+    origin = audits["pipe"].defects[0].origin
+    assert [frame.function for frame in origin.stack] == ["test_it", "make"]
+    origin = audits["semaphore"].defects[0].origin
+    assert origin.stack[0].function == "test_it" == origin.place.function
+    assert origin.stack[-1].function == "Semaphore.acquire"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("file", "test_file.KEPT['store']._files[0]"),
+        ("socket", "test_socket.KEPT['pair'][_]"),
+        ("lock", "test_lock.LOCK"),
+        ("rlock", "test_rlock.RLOCK"),
+        ("semaphore", "test_semaphore.SLOTS"),
+        ("dup", ""),
+    ],
+)
+def test_who_holds_it(audits, name, path):
+    """The path by which what was lost can still be reached; of a bare number there is none; of two that are alike, any."""
+    defects = [defect for defect in audits[name].defects if defect.fails]
+    found = [
+        re.sub(r"^local variable .*", "", defect.origin.held_by).replace(".raw", "").replace(".buffer", "")
+        for defect in defects
+    ]
+    if name == "socket":
+        found = [re.sub(r"\[\d\]$", "[_]", each) for each in found]
+    assert path in found
+
+
+@pytest.mark.oldest_and_newest
+def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
+    """Neither the row in which pytest keeps the value nor the dictionary of its attributes shows."""
+    audited = audit("""
+        import types, threading, pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            return types.SimpleNamespace(places=types.SimpleNamespace(lock=threading.Lock()))
+
+        @pytest.mark.interrupt_safe
+        def test_it(pool):
+            pool.places.lock.acquire()
+            len("x")
+            pool.places.lock.release()
+        """)
+    (defect,) = audited.audit.failures
+    assert defect.origin.held_by == "fixture pool.places.lock"
+
+
+def test_who_waits_for_a_lock(audits):
+    """The places where the uninterrupted test acquires it, by ``with`` and by call; for other kinds, none."""
+    (defect,) = audits["lock"].failures
+    line = marked(audits["lock"])
+    assert [frame.line for frame in defect.origin.waiting] == [line - 2, line]
+    assert audits["pipe"].defects[0].origin.waiting == ()
+
+
+def test_one_resource_of_two_origins_is_two_defects(audit):
+    """Two sockets that look alike, lost on lines of their own, each with its points."""
+    audited = audit("""
+        import os, pytest
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            a = os.dup(1)
+            len("x")
+            os.close(a)
+            b = os.dup(1)
+            os.close(b)
+        """)
+    defects = audited.audit.defects
+    assert [(defect.kind, defect.origin.place.line) for defect in defects] == [("fd", 5), ("fd", 8)]
+    assert len({defect.key for defect in defects}) == 1
+    assert [[point.line for point in defect.points] for defect in defects] == [[5, 6], [8]]
+    assert [lines for defect in defects for _, lines in defect.lines] == ["5-6", "8"]
+
+
+def test_the_report_tells_all_of_it(audit):
+    """The terminal shows origin, callers, holder and who is blocked."""
+    result = audit(PREAMBLE + dedent(PROGRAMS["lock"])).result
+    result.stdout.fnmatch_lines(
+        [
+            "leak: lock *.LOCK",
+            "  interrupted *.py:*:call#1, *",
+            "  lost at     *.py:*-* (2 points)",
+            "  came from   *.py:* in test_it",
+            "  held by     *.LOCK",
+            "  blocks      whoever acquires it next: *.py:* in test_it, *.py:* in test_it",
+        ]
+    )
+
+
+class Counted(Kind):
+    """A kind that sees what a list holds."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.things: list[str] = []
+        self.looks = 0
+
+    def snapshot(self) -> object:
+        return len(self.things)
+
+    def compare(self, before: object) -> list[Leftover]:
+        self.looks += 1
+        return [Leftover(self.name, thing, thing, thing) for thing in self.things]
+
+    def canary(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.fixture
+def watched() -> Callable[..., tuple[Watch, Counted]]:
+    """Watch a function that takes a kind to put things into."""
+
+    def watched(function, **more) -> tuple[Watch, Counted]:
+        kind = Counted()
+        watch = Watch(Names(os.getcwd()), lambda path: path == __file__, frozenset({kind.name}), **more)
+        watch.ask([kind], [kind.snapshot()])
+        with watch:
+            function(kind.things)
+        return watch, kind
+
+    return watched
+
+
+def calls(things: list[str]) -> None:
+    """Make 3000 calls, of which the 2000th keeps something."""
+    for number in range(3000):
+        (things.append if number == 2000 else len)("x")
+
+
+def test_looks_become_rarer_when_the_budget_is_spent(watched, monkeypatch):
+    """The first run tells the stretch of calls, the second one the call."""
+    exact, kind = watched(calls)
+    looks = kind.looks
+    (sighting,) = exact.seen.values()
+    assert sighting.exact
+
+    monkeypatch.setattr(origins, "BUDGET", 0.0)
+    rough, kind = watched(calls)
+    assert kind.looks < looks / 100
+    (stretch,) = (sighting.stretch for sighting in rough.seen.values())
+    assert stretch[0] < sighting.stretch[1] <= stretch[1]
+
+    closer, _ = watched(calls, stretch=stretch)
+    (again,) = closer.seen.values()
+    assert again.exact
+    assert (again.stretch, again.origin.place) == (sighting.stretch, sighting.origin.place)
+
+
+def test_what_went_and_came_again_has_its_last_origin(watched):
+    """A resource that was released and is acquired again comes from the second place."""
+
+    def twice(things: list[str]) -> None:
+        things.append("x")
+        things.remove("x")
+        things.append("x")
+
+    watch, _ = watched(twice)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == twice.__code__.co_firstlineno + 3
+    assert [frame.line - twice.__code__.co_firstlineno for frame in watch.places["counted", "x"]] == [1, 3]
+
+
+def silently(things: list[str]) -> partial[None]:
+    """Return what appends to a list, unseen: a type in C that calls C."""
+    return partial(things.append, "x")
+
+
+def jumps_over(things: list[str]) -> None:
+    """Make something by a call that is not told of, before a branch that is not taken."""
+    make, fail = silently(things), partial(len, "x")
+    len("x")
+    make()
+    if make is None:
+        fail()
+    len("x")
+
+
+def takes_one_branch(things: list[str]) -> None:
+    """Make something in one of two branches, by a call that is not told of."""
+    make = silently(things)
+    len("x")
+    if not things:
+        make()
+    else:
+        make()
+    len("x")
+
+
+EXECUTOR = """
+import threading, pytest
+from concurrent.futures import ThreadPoolExecutor
+
+KEPT = {}
+
+class Scheduler:
+    def __init__(self):
+        self.pool = ThreadPoolExecutor(1)  # origin
+        KEPT["pool"] = self.pool
+        self.ran = threading.Event()
+
+    def main(self):
+        self.pool.submit(self.ran.set)
+
+@pytest.mark.interrupt_safe
+def test_it():
+    scheduler = Scheduler()
+    thread = threading.Thread(target=scheduler.main)
+    thread.start()
+    assert scheduler.ran.wait(5)
+    thread.join()
+    len("x")
+    scheduler.pool.shutdown()
+"""
+
+
+def test_an_executor_comes_from_where_it_was_made(audit):
+    """Though it has a thread, and so counts, only once another thread has submitted something."""
+    audited = audit(EXECUTOR).audit
+    lines = Path(audited.points[0].file).read_text(encoding="utf-8").splitlines()
+    (made,) = [number for number, text in enumerate(lines, 1) if text.endswith("# origin")]
+    defects = [each for each in audited.failures if each.kind == "executor"]
+    assert {each.origin and each.origin.place.line for each in defects} == {made}
+    assert {each.category for each in defects} == {Category.OWN}
+
+
+def waits_for_another(things: list[str]) -> None:
+    """Wait for a thread that makes something."""
+    begins, made, ends = (threading.Lock() for _ in range(3))
+    for lock in (begins, made, ends):
+        lock.acquire()
+
+    def make() -> None:
+        begins.acquire()
+        things.append("x")
+        made.release()
+        ends.acquire()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    begins.release()
+    made.acquire()
+    ends.release()
+    thread.join()
+
+
+def test_what_another_thread_made_has_no_origin(watched):
+    """The main thread waited when it came to be, and may be anywhere."""
+    watch, _ = watched(waits_for_another)
+    assert not any(sighting.exact for sighting in watch.seen.values())
+    assert not watch.places
+
+
+def test_what_was_jumped_over_made_nothing(watched):
+    """Where a call is not told of, its line is one that ran."""
+    watch, _ = watched(jumps_over)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == jumps_over.__code__.co_firstlineno + 4
+
+
+@pytest.mark.skipif(not facts.HAS_MONITORING, reason="which lines ran is not known")
+def test_the_branch_that_was_taken_made_it(watched):
+    """Others that could have are not named."""
+    watch, _ = watched(takes_one_branch)
+    (sighting,) = watch.seen.values()
+    assert sighting.origin.place.line == takes_one_branch.__code__.co_firstlineno + 5
+
+
+def test_a_watch_ends_and_leaves_no_profile_function(watched):
+    """Also one that is interrupted, and after that nothing more is seen."""
+    import sys
+
+    def interrupted(things: list[str]) -> None:
+        watch = sys.getprofile().__self__
+        things.append("before")
+        watch.interrupt()
+        things.append("after")
+
+    watch, _ = watched(interrupted)
+    assert sys.getprofile() is None
+    assert [token for _, token in watch.seen] == ["before"]
+
+
+def test_a_profile_function_of_the_test_is_left_alone(watched):
+    """A test that profiles itself ends the watch, and keeps its own function."""
+    import sys
+
+    def profile(*_: object) -> None:
+        pass
+
+    try:
+        watched(lambda things: sys.setprofile(profile))
+        assert sys.getprofile() is profile
+    finally:
+        sys.setprofile(None)

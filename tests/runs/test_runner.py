@@ -1,0 +1,262 @@
+"""One run: readings, what counts as dropped, whose exception it is."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from pytest_maskcheck.audit.auditor import _watched
+from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
+from pytest_maskcheck.runs import runner as run_module
+from pytest_maskcheck.runs.raised import is_interrupt
+from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.runner import Runner
+
+LOCK = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """Kinds freeze the heap again after they thawed it to name something."""
+    yield
+    gc.unfreeze()
+
+
+def run(
+    body: Callable[[], object],
+    *,
+    here: bool = True,
+    places: dict[str, str] | None = None,
+    only: str = "",
+    asked: Counter[str] | None = None,
+) -> Ran:
+    """Run a body once, uninterrupted but for what it raises itself; count in ``asked`` how often each kind compares."""
+
+    class Target:
+        """A plain callable."""
+
+        def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
+            around(body)
+            return ""
+
+        def places(self) -> dict[str, str]:
+            return places or {}
+
+        def forget(self) -> None:
+            pass
+
+    surroundings = Surroundings()
+    kinds = tuple(kind for kind in default_kinds(surroundings) if only in {"", kind.name})
+    for kind in kinds:
+        kind.prepare()
+        if asked is not None:
+            kind.compare = _counting(kind, asked)  # type: ignore[method-assign]
+    runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
+    return runner.run(_watched(nullcontext()))
+
+
+def _counting(kind: Kind, asked: Counter[str]) -> Callable[[object], list[Leftover]]:
+    compare = kind.compare
+
+    def counted(before: object) -> list[Leftover]:
+        asked[kind.name] += 1
+        return compare(before)
+
+    return counted
+
+
+def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
+    """A handler of the fixture's kept it; in the session's process it cannot be told from the user's own."""
+
+    def target(around: Callable[[Callable[[], object]], None]) -> str:
+        around(lambda: None)
+        raise KeyboardInterrupt
+
+    target.places = dict  # type: ignore[attr-defined]
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
+    assert runner.run(_watched(nullcontext())).late
+    runner.here = True
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(_watched(nullcontext()))
+
+
+def found(ran: Ran) -> tuple[list[str], list[str]]:
+    """Return the kinds that leaked, and those that were dropped."""
+    return [leftover.kind for leftover in ran.leaked], [leftover.kind for leftover in ran.dropped]
+
+
+def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
+    """Whether it returns or raises."""
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    assert found(run(lambda: None)) == ([], [])
+    assert found(run(fails)) == ([], [])
+
+
+def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
+    """And undone, as the process stays."""
+
+    def body() -> None:
+        os.open(os.devnull, os.O_RDONLY)
+        LOCK.acquire()
+        raise ValueError
+
+    before = len(os.listdir("/proc/self/fd"))
+    assert found(run(body)) == (["fd", "lock"], [])
+    assert not LOCK.locked()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
+    """While an open descriptor has time to be closed by another thread, no other kind is asked; a last look asks all."""
+
+    def body() -> None:
+        os.open(os.devnull, os.O_RDONLY)
+        LOCK.acquire()
+
+    end, asked = threading.Event(), Counter[str]()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        assert found(run(body, asked=asked)) == (["fd", "lock"], [])
+    finally:
+        end.set()
+        thread.join()
+    others = {number for name, number in asked.items() if name != "fd"}
+    assert max(others) <= 7, "once, and twice for each of three readings"
+    assert asked["fd"] >= max(others) + 15
+
+
+def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another thread, such as a worker of xdist has, an open descriptor stays open."""
+    monkeypatch.setattr(run_module, "has_other_threads", lambda: False)
+    slept: list[float] = []
+    monkeypatch.setattr(run_module.time, "sleep", slept.append)
+    assert found(run(lambda: os.open(os.devnull, os.O_RDONLY), only="fd")) == (["fd"], [])
+    assert slept == []
+
+
+def test_what_only_a_frame_holds_is_dropped() -> None:
+    """A file in a local variable is closed with it; a ResourceWarning tells the same."""
+
+    def body() -> None:
+        file = open(os.devnull)
+        raise ValueError(file.name)
+
+    with warnings.catch_warnings(record=True):
+        leaked, dropped = found(run(body))
+    assert (leaked, dropped) == (["implicit"], ["fd"])
+
+
+def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> None:
+    """They are gone when somebody reads it."""
+
+    def body() -> None:
+        (tmp_path / "tmp12345678").mkdir()
+        (tmp_path / "missing").unlink()
+
+    ran = run(body, places={"tmp_path": str(tmp_path)})
+    assert ran.raised is not None
+    assert ran.raised.text.endswith("'<tmp_path>/missing'")
+    assert [leftover.detail.split()[1] for leftover in ran.leaked] == ["<tmp_path>/tmp12345678"]
+
+
+def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
+    """The first reading waits for it: no reference counting ended it."""
+
+    def body() -> None:
+        thread = threading.Thread(target=time.sleep, args=[0.03])
+        thread.start()
+        raise ValueError("no")
+
+    assert found(run(body, only="thread")) == ([], [])
+
+
+def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
+    """The test stands for the program that goes on: nobody released what it holds."""
+
+    def body() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        raise ValueError
+
+    ran = run(body)
+    assert found(ran) == (["lock"], [])
+    assert ran.leaked[0].key == "<local lock>"
+
+
+def test_a_lock_that_died_with_the_interrupted_code_harmed_nobody() -> None:
+    """As the waiter of a ``Condition`` does."""
+
+    def waits() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        raise ValueError
+
+    assert found(run(lambda: waits())) == ([], [])  # noqa: PLW0108  (a frame between test and lock)
+
+
+def test_a_traceback_is_told_from_the_test_on() -> None:
+    """Frames of the audit and of pytest are left out, those of the code under test are not."""
+
+    def body() -> None:
+        os.path.join(1)  # type: ignore[arg-type, call-overload]
+
+    raised = run(body).raised
+    assert raised is not None
+    assert raised.type == "TypeError"
+    assert raised.frames[0].function.endswith("<locals>.body")
+    assert raised.frames[-1].path == "<frozen posixpath>" or raised.frames[-1].path.endswith("posixpath.py")
+
+
+def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
+    """In the session's process an interrupt that was not sent is the user's."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted)
+    ran = run(interrupted, here=False)
+    assert ran.raised is not None
+    assert ran.raised.interrupt
+
+
+def test_an_interrupt_in_a_finalizer_is_noted() -> None:
+    """CPython prints it and goes on; what it prints does not reach the terminal."""
+
+    class Late:
+        """Interrupted in ``__del__``."""
+
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    ran = run(lambda: Late() and None)
+    assert ran.raised is None
+    assert [name.rpartition(".")[2] for name in ran.lost] == ["__del__"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyboardInterrupt(), True),
+        (BaseExceptionGroup("g", [KeyboardInterrupt(), BaseExceptionGroup("h", [KeyboardInterrupt()])]), True),
+        (BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError()]), False),
+        (SystemExit(), False),
+    ],
+)
+def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
+    """``KeyboardInterrupt``, and groups of nothing else."""
+    assert is_interrupt(error) is expected

@@ -1,0 +1,101 @@
+"""How much of pytest each run of an item goes through, and the private names that take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import _pytest.runner
+import _pytest.tmpdir
+import pytest
+
+from pytest_maskcheck.session.item import ItemTarget
+
+BARE, FIXTURES, WHOLE = "bare", "fixtures", "whole"
+
+ITEMS = {
+    "function": (BARE, "def test_it(): pass"),
+    "parametrized": (BARE, "@pytest.mark.parametrize('x', [1])\ndef test_it(x): pass"),
+    "method": (BARE, "class TestIt:\n    def test_it(self): pass"),
+    "fixture_of_session": (BARE, "@pytest.fixture(scope='session')\ndef one(): pass\n\ndef test_it(one): pass"),
+    "fixture": (FIXTURES, "@pytest.fixture\ndef one(): pass\n\ndef test_it(one): pass"),
+    "autouse": (FIXTURES, "@pytest.fixture(autouse=True)\ndef one(): pass\n\ndef test_it(): pass"),
+    "setup_function": (FIXTURES, "def setup_function(): pass\n\ndef test_it(): pass"),
+    "tmp_path": (FIXTURES, "def test_it(tmp_path): pass"),
+    "request": (FIXTURES, "def test_it(request): pass"),
+    "caplog": (WHOLE, "def test_it(caplog): pass"),
+    "unittest": (WHOLE, "class TestIt(unittest.TestCase):\n    def test_it(self): pass"),
+}
+
+
+def way(target: ItemTarget) -> str:
+    """Return how an item is run again."""
+    assert not (target.whole and target.bare)
+    return WHOLE if target.whole else BARE if target.bare else FIXTURES
+
+
+@pytest.fixture
+def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Function]:
+    """Collect the one test of a source, without installed plugins: each may take part in runs."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def item_of(source: str, *args: str) -> pytest.Function:
+        config = pytester.parseconfigure(pytester.makepyfile(f"import pytest, unittest\n\n{source}"), *args)
+        session = pytest.Session.from_config(config)
+        config.hook.pytest_sessionstart(session=session)
+        (item,) = session.perform_collect()
+        assert isinstance(item, pytest.Function)
+        return item
+
+    return item_of
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_no_more_than_needed(item_of, name: str) -> None:
+    """The body alone, function-scoped fixtures anew, or the whole protocol."""
+    expected, source = ITEMS[name]
+    assert way(ItemTarget(item_of(source))) == expected
+
+
+def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> None:
+    """Whoever implements a hook of each run; other hooks do not count."""
+    pytester.makeconftest("def pytest_collection_modifyitems(): pass")
+    assert way(ItemTarget(item_of("def test_it(): pass"))) == BARE
+    pytester.makeconftest("def pytest_runtest_setup(): pass")
+    assert way(ItemTarget(item_of("def test_it(): pass"))) == WHOLE
+
+
+def test_records_that_are_wanted_need_the_whole_protocol(item_of) -> None:
+    """A level for log records is set by pytest's own hooks."""
+    assert way(ItemTarget(item_of("def test_it(): pass", "--log-level=INFO"))) == WHOLE
+
+
+@pytest.mark.parametrize("name", ["function", "fixture", "tmp_path", "caplog"])
+def test_it_runs_again_and_leaves_nothing_on_the_item(item_of, name: str) -> None:
+    """Three times; then all is as it was."""
+    item = item_of(ITEMS[name][1])
+    handlers = list(logging.root.handlers)
+    target = ItemTarget(item)
+    ran: list[object] = []
+
+    def around(body: Callable[[], object]) -> None:
+        body()
+        ran.append(item.funcargs.get(name))
+
+    assert [target(around) for _ in range(3)] == ["", "", ""]
+    target.close()
+    assert len(ran) == 3
+    assert name != "tmp_path" or len(set(ran)) == 3
+    assert logging.root.handlers == handlers
+    assert not item._report_sections
+    assert "runtest" not in vars(item)
+    item.session._setupstate.teardown_exact(None)
+
+
+def test_the_private_names_are_there() -> None:
+    """Those that ``rerun.py`` lists; one that goes needs another way there."""
+    assert callable(_pytest.runner.runtestprotocol)
+    assert callable(_pytest.runner.SetupState.setup)
+    assert callable(_pytest.runner.SetupState.teardown_exact)
+    assert callable(pytest.Function._initrequest)
+    assert _pytest.tmpdir.tmppath_result_key is not None
