@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts.signals.base import Strike
 from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, heap
-from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def measure(directory: str) -> dict[str, list[float]]:
     for _ in range(ROUNDS):
         drive(kinds, times)
         full, empty = [
-            seconds(partial(runner._body, Ran(Strike()), body, nullcontext(Strike()), None))  # noqa: SLF001
+            seconds(partial(runner._body, RunResult(Strike()), body, nullcontext(Strike()), None))  # noqa: SLF001
             for runner in runners
         ]
         times["all"].append(full - empty)

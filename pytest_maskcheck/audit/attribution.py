@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results import Finding, Frame, Origin, Point, PointResult
     from pytest_maskcheck.runs.origins import Sighting
-    from pytest_maskcheck.runs.requests import Executor, Ran
+    from pytest_maskcheck.runs.requests import Executor, RunResult
 
 _FEW = 2
 """So many points are run again without a run that goes by all of them."""
@@ -128,7 +128,7 @@ class Attribution:
         """Tell whether there is no time for as much as the search took the last time: a run that is watched takes long."""
         return self.late(self._seconds)
 
-    def _watch(self, *traces: Trace) -> list[Ran]:
+    def _watch(self, *traces: Trace) -> list[RunResult]:
         began = time.perf_counter()
         try:
             return alone(self.executor, *traces)
@@ -159,7 +159,7 @@ class Attribution:
                 seen.setdefault(point, {}).update(_exact(told))
         return {point: _exact(told) for point, told in seen.items()}
 
-    def _clear(self, ran: Ran) -> dict[str, _Told]:
+    def _clear(self, ran: RunResult) -> dict[str, _Told]:
         """Return what was there at each point that a run went by, without what came from several places."""
         found: dict[str, _Told] = {}
         for point, sightings in ran.passed_by.items():

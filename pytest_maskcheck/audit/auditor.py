@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
-    from pytest_maskcheck.runs.requests import Ran, Request
+    from pytest_maskcheck.runs.requests import Request, RunResult
     from pytest_maskcheck.runs.runner import Runner
 
 
@@ -95,7 +95,7 @@ class Rehearsal:
     reached: set[int] = field(default_factory=set)
     effect: str = ""
     fixture: bool = False
-    inside: effects.Outside | None = None
+    inside: effects.ForkHazards | None = None
     _latest: set[int] = field(default_factory=set)
     _trigger: Trigger | None = None
 
@@ -218,7 +218,7 @@ class Auditor:
         seconds = time.perf_counter() - started
         return Baseline((leftovers(first), leftovers(second)), seconds, rehearsal)
 
-    def run_through(self) -> Ran:
+    def run_through(self) -> RunResult:
         """Make a run that is not interrupted.
 
         Raises:
@@ -236,7 +236,7 @@ class Auditor:
                 rehearsal.reach(position, triggers[position])
 
         with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
-            rehearsal.inside = effects.Outside()
+            rehearsal.inside = effects.ForkHazards()
             try:
                 yield
             finally:
@@ -262,7 +262,7 @@ class Auditor:
         """Return what gives a run made in this process its time, where it takes so many times that of the ordinary one."""
         return limited(self.limit and self.limit + slower * max(self.seconds, 0.0))
 
-    def _uninterrupted(self, watching: AbstractContextManager[object], slower: float = _PLAIN) -> Ran:
+    def _uninterrupted(self, watching: AbstractContextManager[object], slower: float = _PLAIN) -> RunResult:
         with self._allowed(slower):
             ran = self.runner.run(_watched(watching))
         if ran.broken:
@@ -274,7 +274,7 @@ class Auditor:
             raise Refused(message)
         return ran
 
-    def make_run(self, point: Request, struck: Callable[[], None]) -> Ran:
+    def make_run(self, point: Request, struck: Callable[[], None]) -> RunResult:
         """Make one run: up to ``point``, interrupted there or past a defect of CPython; or, for ``None``, through."""
         self._freeze_again()
         if isinstance(point, Trace):
@@ -295,7 +295,7 @@ class Auditor:
         then = aim.second.trigger if aim.second else None
         return self.runner.run(self._strike(aim, struck, then, catching=catching), aim.hits, catching=catching)
 
-    def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> Ran:
+    def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> RunResult:
         """Make a run that is watched to learn where leftovers come from."""
         point = trace.point
         ahead = self.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
@@ -333,7 +333,7 @@ class Auditor:
         forks: Callable[[int], bool],
         struck: Callable[[], None],
         landed: Callable[[], object],
-    ) -> Ran:
+    ) -> RunResult:
         """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
         self.freeze()  # children would copy every object that they look at
         aims = [self.aims[point.id] for point in points]
@@ -354,7 +354,7 @@ class Auditor:
         triggers = [aim.first.trigger for aim in aims]
         return self.runner.run(self.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits)
 
-    def follow(self, aim: Aim) -> tuple[Ran, Recording]:
+    def follow(self, aim: Aim) -> tuple[RunResult, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
         self._freeze_again()
         tail = Recording(signums=(aim.signum,), outside=True)

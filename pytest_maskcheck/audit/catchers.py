@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_maskcheck.results import Finding, Origin, Verdict
-from pytest_maskcheck.runs.requests import By, Caught
+from pytest_maskcheck.runs.requests import Catcher, CaughtBy
 
 EXCEPTION = "exception"
 """The kind of findings about what came out of a test."""
@@ -14,7 +14,7 @@ FINALIZER = "finalizer"
 """The kind of findings about what a finalizer lost."""
 
 
-def swallowed(caught: Caught | None, then: str = "") -> Finding:
+def swallowed(caught: Catcher | None, then: str = "") -> Finding:
     """Return the finding that an interrupt did not come out, with who caught it.
 
     Parameters:
@@ -25,22 +25,22 @@ def swallowed(caught: Caught | None, then: str = "") -> Finding:
         detail = "the interrupt was raised but did not come out of the test"
         return Finding(Verdict.SWALLOWED, EXCEPTION, "", detail)
     frame = caught.frame
-    if caught.by is By.C:
+    if caught.by is CaughtBy.C:
         detail = f"code in C had called {frame.function}, and dropped the interrupt that came out of it"
         return Finding(Verdict.SWALLOWED, EXCEPTION, frame.function, detail + then)
-    who = "the test itself caught the interrupt" if caught.by is By.TEST else "the interrupt was caught"
+    who = "the test itself caught the interrupt" if caught.by is CaughtBy.TEST else "the interrupt was caught"
     return Finding(
         Verdict.SWALLOWED,
         EXCEPTION,
         frame.function,
         f"{who}, at {frame.path}:{frame.line} in {frame.function}{then}",
-        fails=caught.by is not By.TEST,
+        fails=caught.by is not CaughtBy.TEST,
         origin=Origin((), frame),
         package=caught.package,
     )
 
 
-def lost(finalizers: tuple[str, ...], caught: Caught | None, *, fails: bool) -> Finding | None:
+def lost(finalizers: tuple[str, ...], caught: Catcher | None, *, fails: bool) -> Finding | None:
     """Return the finding that a finalizer lost the interrupt, ``None`` if none did.
 
     Parameters:
@@ -51,7 +51,7 @@ def lost(finalizers: tuple[str, ...], caught: Caught | None, *, fails: bool) -> 
     if finalizers:
         where = finalizers[0]
         detail = f"the interrupt arrived in {where}, a finalizer: CPython prints it and goes on"
-    elif caught is not None and caught.by is By.FINALIZER:
+    elif caught is not None and caught.by is CaughtBy.FINALIZER:
         where = caught.frame.function
         detail = f"the interrupt arrived in {where}, which a finalizer written in C calls: that drops it and goes on"
     else:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.signals.base import PlaceKind
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
-    from pytest_maskcheck.runs.requests import Executor, Last, Ran, Request
+    from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
 
 CodeName = tuple[str, str, int, int]
 """File, qualified name, first line and hash of a code object: the same in all processes forked from one."""
@@ -191,7 +191,7 @@ class FirstRuns:
         """Whether each sequence of runs has a process of its own."""
         return True
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         """See :class:`pytest_maskcheck.runs.requests.Executor`."""
         first, *rest = requests
         if rest and isinstance(first, Trace) and first.point is None:

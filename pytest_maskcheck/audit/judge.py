@@ -36,7 +36,7 @@ from pytest_maskcheck.points.cleanup import package_of, sort_out
 from pytest_maskcheck.resources.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
 from pytest_maskcheck.runs import fingerprint
-from pytest_maskcheck.runs.requests import By, Catch, Inside, Trace, alone
+from pytest_maskcheck.runs.requests import Catch, CaughtBy, Inside, Trace, alone
 from pytest_maskcheck.system.signals import default_action
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.resources import Leftover
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.raised import Raised
-    from pytest_maskcheck.runs.requests import Caught, Executor, Ran, Request
+    from pytest_maskcheck.runs.requests import Catcher, Executor, Request, RunResult
     from pytest_maskcheck.settings import Allow
 
 _TRIES = 3
@@ -131,7 +131,7 @@ class Judge:
     _latest: Point | None = None  # the last one that was interrupted,
     _followed: bool = True  # and whether another run came after it in its process
     _retries: int = 0
-    _catchers: dict[str, Caught] = field(default_factory=dict)
+    _catchers: dict[str, Catcher] = field(default_factory=dict)
     _unseen: set[str] = field(default_factory=set)  # points at which nothing shows whether the signal arrived
     _catching: bool = False  # somebody catches interrupts: each run is watched for who does
     _attribution: Attribution = field(init=False)
@@ -193,7 +193,7 @@ class Judge:
         rows = [(point, self.results[point.id]) for point in points if _failing(self.results[point.id])]
         self.untraced += sum(self._attribution.is_open(*row) for row in rows)
 
-    def take(self, point: Point, ran: Ran, again: Ran | None = None) -> None:
+    def take(self, point: Point, ran: RunResult, again: RunResult | None = None) -> None:
         """Judge a run that was made in a process of its own.
 
         Parameters:
@@ -274,7 +274,7 @@ class Judge:
         caught = [finding for finding in again.findings if finding.kind in {catchers.EXCEPTION, catchers.FINALIZER}]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
 
-    def _knows_catcher(self, point: Point, caught: Caught) -> None:
+    def _knows_catcher(self, point: Point, caught: Catcher) -> None:
         """Take who caught the interrupt at a point: further points of this test are likely to meet the same."""
         self._catchers[point.id] = caught
         self._catching = True
@@ -294,7 +294,7 @@ class Judge:
         """Tell whether no further point is audited: an audit that has begun has one result at least."""
         return bool(self.results) and self.late(0.0)
 
-    def stops(self, point: Request, ran: Ran) -> bool:
+    def stops(self, point: Request, ran: RunResult) -> bool:
         """Tell whether the process that made the run is not to be used further."""
         if point is None or isinstance(point, Trace | Inside):
             return True
@@ -304,7 +304,7 @@ class Judge:
             return True  # a run past the defect comes next
         return bool(result.reason or ran.died or ran.folded or _failing(result) or self._dirty(ran))
 
-    def _dirty(self, ran: Ran) -> bool:
+    def _dirty(self, ran: RunResult) -> bool:
         """Tell whether the run left something behind that an uninterrupted one does not."""
         return any(leftover.kind != "implicit" for leftover in self._beyond_baseline(ran)[0])
 
@@ -352,7 +352,7 @@ class Judge:
         )
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
-    def _spoiled_by(self, ran: Ran) -> Ran | None:
+    def _spoiled_by(self, ran: RunResult) -> RunResult | None:
         """Return a full run that fails, whatever process it is made in, if that is why ``ran`` did not come to its point.
 
         Where all runs share a process, there is none in which to see a finding again: what was found in the first run stands.
@@ -459,7 +459,7 @@ class Judge:
         for kind, names in listed.items():
             self._learn_alike(kind, [*names], [*names])
 
-    def _suspect(self, points: Sequence[Point], result: PointResult, after: Ran) -> None:
+    def _suspect(self, points: Sequence[Point], result: PointResult, after: RunResult) -> None:
         """Find out which of the points leaves the code unusable: the run after the last one did not get to its own point.
 
         Parameters:
@@ -478,7 +478,7 @@ class Judge:
             )
         self._final(result)
 
-    def _unusable(self, point: Point, after: Ran | None = None) -> tuple[Finding | None, bool]:
+    def _unusable(self, point: Point, after: RunResult | None = None) -> tuple[Finding | None, bool]:
         """Return what is wrong with a full run after one that is interrupted at a point, and whether there could be one.
 
         Parameters:
@@ -506,12 +506,12 @@ class Judge:
         return finding, True
 
     @staticmethod
-    def _as_unusable(after: Ran, differs: str = "") -> Finding:
+    def _as_unusable(after: RunResult, differs: str = "") -> Finding:
         identity = after.died or (after.raised.type if after.raised else "fixture")
         detail = f"the next run of the test {trouble(after)}{_where(after)}{differs}"
         return Finding(Verdict.UNUSABLE, "test", identity, detail)
 
-    def _retry(self, ran: Ran) -> None:
+    def _retry(self, ran: RunResult) -> None:
         """See whether a process begins well that did not; if not, no further point can be audited."""
         self._retries += 1
         again = alone(self.executor, None)[0] if self._retries <= _TRIES else ran
@@ -523,7 +523,7 @@ class Judge:
         if result is not None and not result.reason and not any(each.kind == "test" for each in result.findings):
             self._final(replace(result, findings=(*result.findings, self._as_unusable(again))))
 
-    def _spoil(self, ran: Ran, point: Point | None) -> None:
+    def _spoil(self, ran: RunResult, point: Point | None) -> None:
         """Give up: an uninterrupted run fails, whatever process it is made in."""
         since = f" since the interrupt at {point.id}" if point is not None else ""
         common = f"; {self.common}" if self.common else ""
@@ -552,7 +552,7 @@ class Judge:
             return False
         return bool(last.died) or (last.whole and not last.passed)  # else the process ended before the full run
 
-    def _differs(self, ran: Ran) -> str:
+    def _differs(self, ran: RunResult) -> str:
         """Return in words what a run left otherwise than an uninterrupted one."""
         if not ran.state:
             return ""
@@ -565,7 +565,7 @@ class Judge:
         text = fingerprint.differences(ran.state, *self._ordinary)
         return f"; differs: {text}" if text else ""
 
-    def judge(self, point: Point, ran: Ran) -> PointResult:
+    def judge(self, point: Point, ran: RunResult) -> PointResult:
         """Return what one run says about its point, confirmed or not."""
         exception = ran.raised.text if ran.raised else ""
         outside = point.kind in {"into", "back"}  # the way to the line that called is what the reader can change
@@ -620,7 +620,7 @@ class Judge:
             together.setdefault(name, set()).update(self.allowed[kind, key])
         return together
 
-    def _findings(self, point: Point, ran: Ran) -> Iterator[Finding]:
+    def _findings(self, point: Point, ran: RunResult) -> Iterator[Finding]:
         if ran.died:
             where = f"{ran.stack[-1].path}:{ran.stack[-1].line}" if ran.stack else ""
             detail = f"{ran.detail}, at {where} in {ran.stack[-1].function}" if where else ran.detail
@@ -647,7 +647,7 @@ class Judge:
         yield from (replace(finding, package=package) for finding in ran.broken)  # that code did not do its part
         yield from self._about_exception(point, ran, left=left)
 
-    def _beyond_baseline(self, ran: Ran) -> tuple[list[Leftover], list[Leftover]]:
+    def _beyond_baseline(self, ran: RunResult) -> tuple[list[Leftover], list[Leftover]]:
         """Return what was leaked and what was dropped that an uninterrupted run does not leave, or not so often."""
         room = dict(self.baseline)
 
@@ -661,11 +661,11 @@ class Judge:
 
         return [*surplus(ran.leaked)], [*surplus(ran.dropped)]
 
-    def _caught(self, point: Point, ran: Ran) -> Caught | None:
+    def _caught(self, point: Point, ran: RunResult) -> Catcher | None:
         """Return who caught the interrupt, if that is known."""
         return ran.caught or self._catchers.get(point.id)
 
-    def _about_exception(self, point: Point, ran: Ran, *, left: bool) -> Iterator[Finding]:
+    def _about_exception(self, point: Point, ran: RunResult, *, left: bool) -> Iterator[Finding]:
         """Judge whether the interrupt came out of the test."""
         raised = ran.raised
         if raised is not None and raised.interrupt:
@@ -674,7 +674,7 @@ class Judge:
         caught = self._caught(point, ran)
         finalizer = catchers.lost(ran.lost, caught, fails=self.rules.strict or left)
         if raised is not None and not (finalizer and not raised.over):
-            is_tests = caught is not None and caught.by is By.TEST
+            is_tests = caught is not None and caught.by is CaughtBy.TEST
             if caught is not None and due and not raised.over and (is_tests or not self.rules.may_swallow):
                 yield catchers.swallowed(caught, f"; then the test raised {raised.text}")
             elif due or raised.over:
@@ -696,12 +696,12 @@ def _raised_inside(point: Point, raised: Raised) -> str:
     return package_of(inner[0]) if inner else ""
 
 
-def _did_not_come_out(ran: Ran) -> bool:
+def _did_not_come_out(ran: RunResult) -> bool:
     """Tell whether a run shows that the interrupt was sent and somebody kept it."""
     return ran.strike.in_turn()[0].fired and not ran.died and not (ran.raised and ran.raised.interrupt)
 
 
-def _strayed(ran: Ran) -> bool:
+def _strayed(ran: RunResult) -> bool:
     """Tell whether a run did not come to its own point, and did not pass either."""
     return not ran.strike.in_turn()[0].fired and not ran.passed and ran.error is None
 
@@ -711,7 +711,7 @@ def _interpreters(point: Point, finding: Finding) -> Finding:
     return Finding(Verdict.INTERPRETER, finding.kind, finding.key, f"{point.defect}; {finding.detail}", fails=False)
 
 
-def _went_past(point: Point, ran: Ran) -> bool:
+def _went_past(point: Point, ran: RunResult) -> bool:
     """Tell whether a run shows what an interrupt does without the defect of CPython that is known at the point.
 
     Of two interrupts the second may have no place once the first came to its handler: then there is nothing of it to be seen.
@@ -729,7 +729,7 @@ def _failing(result: PointResult) -> bool:
     return any(finding.fails for finding in result.findings)
 
 
-def _note(point: Point, ran: Ran) -> str:
+def _note(point: Point, ran: RunResult) -> str:
     """Return what a reader should know about how the interrupt arrived."""
     strike = ran.strike
     notes = ["reached in another calling context than in the recorded run"] if strike.strayed else []
@@ -745,19 +745,19 @@ def _note(point: Point, ran: Ran) -> str:
     return ", ".join(notes)
 
 
-def _unreached(ran: Ran) -> str:
+def _unreached(ran: RunResult) -> str:
     """Return why a run did not come to its point."""
     if ran.strike.in_turn()[0].fired:
         return "not reached again after the first interrupt"
     return "not reached again" if ran.passed else f"the run {trouble(ran)} before it came to the point"
 
 
-def _is_unseen(ran: Ran) -> bool:
+def _is_unseen(ran: RunResult) -> bool:
     """Tell whether the signal was held back, and nothing shows whether it arrived; somebody may have caught what it led to."""
     return bool(ran.strike.fired and ran.strike.held) and ran.raised is None and not (ran.lost or ran.died)
 
 
-def _unproven(point: Point, ran: Ran, caught: Caught | None) -> str:
+def _unproven(point: Point, ran: RunResult, caught: Catcher | None) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
     if not strike.fired:
@@ -772,7 +772,7 @@ def _unproven(point: Point, ran: Ran, caught: Caught | None) -> str:
     return ""
 
 
-def trouble(ran: Ran) -> str:
+def trouble(ran: RunResult) -> str:
     """Return in words how a run failed."""
     if ran.died in {"hang", *_NO_VERDICT}:
         return f"hung ({ran.detail})"
@@ -785,13 +785,13 @@ def trouble(ran: Ran) -> str:
     return ran.trouble or "took another way"
 
 
-def _where(ran: Ran) -> str:
+def _where(ran: RunResult) -> str:
     """Return in words where a run failed."""
     frames = ran.stack if ran.died else ran.raised.frames if ran.raised else ()
     return f", at {frames[-1].path}:{frames[-1].line} in {frames[-1].function}" if frames else ""
 
 
-def leftovers(ran: Ran) -> Counter[_Name]:
+def leftovers(ran: RunResult) -> Counter[_Name]:
     """Return what an uninterrupted run leaves behind, as (kind, key), and how often; state that it changes, without number."""
     return Counter((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
 

@@ -11,21 +11,21 @@ from pytest_maskcheck.system.breakdown import Breakdown
 
 
 @dataclass(frozen=True, slots=True)
-class Seeing:
+class CanaryResults:
     """Message: which kinds saw their canary; see :class:`Order`."""
 
     kinds: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ignores:
+class IgnoresUsed:
     """Message: where an ignore comment stands, and whether it ignored a point."""
 
     places: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class LinesReached:
     """Message: file -> the statements that the uninterrupted test reached; see :class:`Audit`."""
 
     lines: dict[str, str]
@@ -39,35 +39,35 @@ class LeftBehind:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class StrategyChosen:
     """Message: how runs are made, and why so."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Allows:
+class AllowsUsed:
     """Message: what is allowed, and whether it was found."""
 
     used: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Dealt:
+class ShardDealt:
     """Message: a digest of the plan before its points were dealt out to shards."""
 
     plan: str
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class WarmKeys:
     """Message: what runs reach that are not the first in their process; see :func:`.first_use.keys_of`."""
 
     keys: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
-class ReachedFirst:
+class FirstUseReached:
     """Message: lines that only the first run in a process reaches, and which were not audited.
 
     Parameters:
@@ -80,7 +80,7 @@ class ReachedFirst:
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class PairsSought:
     """Message: points with a second interrupt are being looked for after so many points, or, if 0, have been found."""
 
     firsts: int
@@ -120,25 +120,25 @@ class Collected:
                 self.refused = str(message)
             case Breakdown():
                 self.refused, self.error = message.reason, message.traceback
-            case Ignores():
+            case IgnoresUsed():
                 self.ignores = message.places
-            case Reached():
+            case LinesReached():
                 self.reached = message.lines
-            case Allows():
+            case AllowsUsed():
                 self.allows = message.used
             case LeftBehind():
                 self.baseline = message.leftovers
-            case Made():
+            case StrategyChosen():
                 self.strategy = message.text
-            case Seeing():
+            case CanaryResults():
                 self.seeing = message.kinds
-            case Dealt():
+            case ShardDealt():
                 self.dealt = message.plan
-            case Warm():
+            case WarmKeys():
                 self.warm = message.keys
-            case ReachedFirst():
+            case FirstUseReached():
                 self.reached_first, self.no_first_use = message.lines, message.reason
-            case Following():
+            case PairsSought():
                 self.following = message.firsts
             case str():
                 self.notes.append(message)

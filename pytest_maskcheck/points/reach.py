@@ -22,6 +22,7 @@ import coverage
 from coverage.files import GlobMatcher, prep_patterns
 
 from pytest_maskcheck.points import distribution
+from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.plain import brief, described, quoted
 from pytest_maskcheck.system.unpatched import io, keep, os, unpatched
 from pytest_maskcheck.system.untrusted import read
@@ -39,7 +40,6 @@ keep(*(name for name in sys.modules if name.partition(".")[0] == "coverage"))
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that takes a line, or the block that it heads, out of the audit."""
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _UNREACHED = "coverage did not see the line in its own run: the test takes another way each time"
 _EXCLUDED = "excluded by coverage's configuration"
 _IGNORED = "# maskcheck: ignore"
@@ -334,7 +334,7 @@ class Reach:
             path: an absolute path.
             own: patterns of the test's own files.
         """
-        if _is_ours(path) or _matcher(*self._omit).match(path):
+        if is_ours(path) or _matcher(*self._omit).match(path):
             return False
         if _matcher(*self._installed, *own).match(path):
             return True
@@ -532,11 +532,6 @@ def _why_unmeasured(name: str) -> str:
     if origin == "built-in" or str(origin).endswith(tuple(EXTENSION_SUFFIXES)):
         return "it is not written in Python"
     return "its source is no file"
-
-
-def _is_ours(path: str) -> bool:
-    """Tell whether a file is part of the audit itself, which runs around the test; the masking primitives are not."""
-    return path.startswith(_PACKAGE + os.sep) and os.path.basename(path) != "masking.py"
 
 
 def _standard_library() -> list[str]:

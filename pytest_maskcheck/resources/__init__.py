@@ -30,7 +30,6 @@ from pytest_maskcheck.resources.locales import HAS_LOCALE, Locale
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.loggers import Loggers
 from pytest_maskcheck.resources.mappings import Mappings
-from pytest_maskcheck.resources.own import RESERVED, Own
 from pytest_maskcheck.resources.paths import Paths
 from pytest_maskcheck.resources.popen import Popens
 from pytest_maskcheck.resources.process_locks import ProcessLocks, ProcessSemaphores
@@ -47,6 +46,7 @@ from pytest_maskcheck.resources.threads import Threads
 from pytest_maskcheck.resources.timers import HAS_TIMERS, IntervalTimers
 from pytest_maskcheck.resources.tracing import Tracing
 from pytest_maskcheck.resources.umask import Umask
+from pytest_maskcheck.resources.user_kinds import RESERVED, Own
 from pytest_maskcheck.resources.wakeup import WakeupDescriptor
 from pytest_maskcheck.resources.warning_filters import WarningFilters
 from pytest_maskcheck.system.plain import described

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Family, at_once, is_named, name_of
-from pytest_maskcheck.system.patience import while_others_move
+from pytest_maskcheck.system.other_threads import while_others_move
 from pytest_maskcheck.system.untrusted import attempt
 
 _Counts = dict[int, tuple["weakref.ref[object]", Any]]

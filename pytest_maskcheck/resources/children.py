@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
 from pytest_maskcheck.system.descendants import has_ended, lost, run_state, stays
-from pytest_maskcheck.system.patience import RUNNING
+from pytest_maskcheck.system.other_threads import RUNNING
 from pytest_maskcheck.system.unpatched import io, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")

@@ -21,8 +21,9 @@ from operator import call
 from typing import ClassVar, cast
 
 from pytest_maskcheck.resources.base import Leftover
+from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import gc
-from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of, text_of
+from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of
 from pytest_maskcheck.system.untrusted import name_of as type_name
 
 _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
@@ -36,7 +37,6 @@ _INDIRECT = 3
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 _LOCAL_NAME = "<local "
 _UNNAMED = "<unnamed "
-_PACKAGE = __name__.partition(".")[0]
 _NAMELESS = (*_CONTAINERS, types.BuiltinMethodType, types.MethodType, types.FunctionType, types.FrameType)
 _SUSPENDED = {
     types.GeneratorType: "gi_frame",
@@ -335,7 +335,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
     """Return (rank, length, name) for each name of ``thing``, which is ``suffix`` deep in containers."""
     found = []
     for holder in gc.get_referrers(thing):
-        if id(holder) in seen or is_ours(holder):
+        if id(holder) in seen or is_our_look(holder):
             continue
         seen.add(id(holder))
         for rank, name in _direct(holder, thing):
@@ -346,7 +346,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
     return found
 
 
-def is_ours(holder: object) -> bool:
+def is_our_look(holder: object) -> bool:
     """Tell whether ``holder`` is a frame or function of this package, which looks at the thing, or what it found."""
     if holder is at_once:
         return True
@@ -356,7 +356,7 @@ def is_ours(holder: object) -> bool:
         names = holder.__globals__
     else:
         return False
-    return text_of(names.get("__package__")).startswith(_PACKAGE)
+    return is_in_package(names.get("__package__"))
 
 
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
@@ -404,15 +404,19 @@ def _cell_names(cell: object, thing: object) -> list[str]:
     """Return the names under which functions know a variable they share."""
     names = []
     for holder in gc.get_referrers(cell):
-        if is_ours(holder):
+        if is_our_look(holder):
             continue
         frame = frame_of(holder)
         if frame is not None:
             # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in a frame of ours as well.
-            names += [] if is_ours(frame) else variables(frame, thing)
+            names += [] if is_our_look(frame) else variables(frame, thing)
         elif type(holder) is tuple:
             for function in gc.get_referrers(holder):
-                if type(function) is types.FunctionType and function.__closure__ is holder and not is_ours(function):
+                if (
+                    type(function) is types.FunctionType
+                    and function.__closure__ is holder
+                    and not is_our_look(function)
+                ):
                     names.append(function.__code__.co_freevars[holder.index(cell)])
     return names
 

@@ -9,7 +9,7 @@ from collections import deque
 from enum import Enum
 from typing import Any
 
-from pytest_maskcheck.resources.heap import attributes, frame_of, is_ours, namespace, variables
+from pytest_maskcheck.resources.heap import attributes, frame_of, is_our_look, namespace, variables
 from pytest_maskcheck.system.plain import quoted
 from pytest_maskcheck.system.unpatched import gc, threading
 from pytest_maskcheck.system.untrusted import read, text_of
@@ -45,7 +45,7 @@ def held_by(thing: object | None) -> str:
         seen |= {id(holders), id(level)}
         roots, following = [], []
         for holder in holders:
-            if id(holder) in seen or is_ours(holder):
+            if id(holder) in seen or is_our_look(holder):
                 continue
             seen.add(id(holder))
             referents = set(map(id, gc.get_referents(holder)))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover
 from pytest_maskcheck.resources.heap import Census, Exactly, at_once, is_named, name_of
-from pytest_maskcheck.system.patience import other_frames, while_others_move
+from pytest_maskcheck.system.other_threads import other_frames, while_others_move
 from pytest_maskcheck.system.unpatched import threading
 
 if TYPE_CHECKING:

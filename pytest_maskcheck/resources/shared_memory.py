@@ -22,7 +22,7 @@ from pytest_maskcheck.resources.heap import Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.patterns import are_alike, looks_random
 from pytest_maskcheck.system import descendants
-from pytest_maskcheck.system.patience import has_other_threads
+from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.unpatched import io, os, time
 from pytest_maskcheck.system.untrusted import read
 

@@ -16,20 +16,12 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
-from pytest_maskcheck.system.unpatched import os
+from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.untrusted import attempt
 
-_HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
-_USERS = os.path.join(_HERE, "masking.py")
 _CHECKS = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
 _NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_CHECKS)
 _ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
-
-
-def _is_audits(code: types.CodeType) -> bool:
-    """Tell whether the code is of this package, which is busy with the audit while it looks."""
-    file = code.co_filename
-    return file.startswith(_HERE) and file != _USERS
 
 
 class _Suspended(Objects):
@@ -62,7 +54,7 @@ class _Suspended(Objects):
         frame = getattr(thing, self._frame)
         if frame is None:  # it has ended meanwhile, in another thread
             return False
-        return not _is_audits(frame.f_code) and _holds(frame.f_code, frame.f_lasti)
+        return not is_ours(frame.f_code.co_filename) and _holds(frame.f_code, frame.f_lasti)
 
     def told(self, thing: Any) -> tuple[str, str]:
         frame = getattr(thing, self._frame)
@@ -79,7 +71,7 @@ class Generators(_Suspended):
     prefix = "gi"
 
     def is_open(self, thing: Any) -> bool:
-        return thing.gi_suspended and not _is_audits(thing.gi_code)
+        return thing.gi_suspended and not is_ours(thing.gi_code.co_filename)
 
     def close(self, thing: Any) -> None:
         thing.close()

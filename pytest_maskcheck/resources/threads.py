@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_maskcheck.resources.base import Kind, Leftover, Surroundings
-from pytest_maskcheck.system.patience import other_frames
+from pytest_maskcheck.system.other_threads import other_frames
 from pytest_maskcheck.system.unpatched import threading
 from pytest_maskcheck.system.untrusted import read, text_of
 

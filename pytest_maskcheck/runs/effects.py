@@ -96,7 +96,7 @@ def descriptors() -> frozenset[int]:
     return frozenset(filter(_is_open, map(int, os.listdir(_FDS)))) if HAS_PROC else frozenset()
 
 
-class Outside:
+class ForkHazards:
     """What a process shares with others, compared with what it shared at the beginning."""
 
     def __init__(self) -> None:

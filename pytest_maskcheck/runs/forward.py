@@ -31,7 +31,7 @@ from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.isolation import GRACE, OWN_GROUPS, Death, ending, in_child, stack_of, wait_readable
-from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.system.breakdown import AuditBrokeError
 from pytest_maskcheck.system.descendants import die_with
 from pytest_maskcheck.system.stopwatch import Page, own_time, watched_on
@@ -60,7 +60,7 @@ class GoesForward(Protocol):
         struck: Callable[[], None],
         landed: Callable[[], object],
         /,
-    ) -> Ran:
+    ) -> RunResult:
         """Call ``forks`` with the position of each point as it comes, and interrupt the run there if it returns true.
 
         ``struck`` is called as the interrupt is sent, ``landed`` when it arrives, or earlier if it may not.
@@ -80,8 +80,8 @@ class Snapshot:
     """
 
     position: int
-    ran: Ran
-    again: Ran | None = None
+    ran: RunResult
+    again: RunResult | None = None
     effect: str = ""
 
 
@@ -109,7 +109,7 @@ class Snapshots:
     """
 
     forward: GoesForward
-    again: Callable[[], Ran]
+    again: Callable[[], RunResult]
     is_usual: Callable[[], bool]
     limit: float
     name: Callable[[str], str] = str
@@ -186,7 +186,7 @@ class _Forward:
         self._left = len(points)
         self._mine: _Slot | None = None
         self._effects: list[str] = []
-        self._outside: effects.Outside | None = None
+        self._outside: effects.ForkHazards | None = None
         self._listening = effects.watching(self._effects.append)
         self._listens = False
 
@@ -195,7 +195,7 @@ class _Forward:
         self._page.begin(0)
         with own_time:
             self._snapshots.is_usual()  # what it does the first time only
-            self._outside = effects.Outside()
+            self._outside = effects.ForkHazards()
         ran = self._snapshots.forward(self._points, self._forks, self._struck, self._listen)
         if self._mine is not None:
             self._tell(ran)
@@ -287,7 +287,7 @@ class _Forward:
             return  # the point is run in another way, which tells an interrupted run from the one after it
         frames = stack_of(slot.report, self._snapshots.name)
         self._locked(
-            Snapshot(slot.position, Ran(Strike(fired=slot.page.struck), died=how, detail=detail, stack=frames))
+            Snapshot(slot.position, RunResult(Strike(fired=slot.page.struck), died=how, detail=detail, stack=frames))
         )
 
     # In children
@@ -302,7 +302,7 @@ class _Forward:
         if self._mine is not None:
             self._mine.page.strike()
 
-    def _tell(self, ran: Ran) -> None:
+    def _tell(self, ran: RunResult) -> None:
         """Say what came of the interrupted run, after another one if need be; the last thing that a child does."""
         slot = self._mine
         assert slot is not None

@@ -34,7 +34,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
-from pytest_maskcheck.runs.requests import Conditions, Ran, Trace
+from pytest_maskcheck.runs.requests import Conditions, RunResult, Trace
 from pytest_maskcheck.system import descendants, foreground
 from pytest_maskcheck.system.breakdown import AuditBrokeError, breakdown_of
 from pytest_maskcheck.system.descendants import Process, die_with, processes
@@ -399,7 +399,7 @@ class _Broken:
 class MakesRuns(Protocol):
     """Makes one run in this process."""
 
-    def __call__(self, request: Request, struck: Callable[[], None], /) -> Ran:
+    def __call__(self, request: Request, struck: Callable[[], None], /) -> RunResult:
         """Run up to the point and interrupt there (``None``: run through); call ``struck`` when it is sent."""
         ...
 
@@ -437,7 +437,7 @@ class Forked:
         """Whether each sequence of runs has a process of its own."""
         return True
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         """See :class:`pytest_maskcheck.runs.requests.Executor`."""
         told, end = yield from self._in_worker(requests, last, _HOLD)
         if end is not None and told < end.turn:  # what the dead worker had not said yet is run again, and said at once
@@ -445,7 +445,7 @@ class Forked:
             if other is not None or told + again < end.turn:
                 end = other
         if end is not None:
-            yield Ran(
+            yield RunResult(
                 Strike(fired=end.struck),
                 died=end.death.how,
                 detail=end.death.detail,
@@ -455,7 +455,7 @@ class Forked:
 
     def _in_worker(
         self, requests: Sequence[Request], last: Last, hold: float
-    ) -> Generator[Ran, None, tuple[int, _LastRun | None]]:
+    ) -> Generator[RunResult, None, tuple[int, _LastRun | None]]:
         """Make runs in one worker; return how many it told of, and in which it died, if it did."""
         page = Page()
         work = partial(self._work, requests, last, page, hold)
@@ -514,7 +514,7 @@ class Forked:
         self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
     ) -> None:
         owner = os.getpid()
-        held: list[Ran] = []
+        held: list[RunResult] = []
         since = time.perf_counter()
         for turn, request in enumerate(requests):
             page.begin(turn)
@@ -545,14 +545,14 @@ class Forked:
             say(held)
 
 
-def _made(run: MakesRuns, request: Request, struck: Callable[[], None]) -> Ran:
+def _made(run: MakesRuns, request: Request, struck: Callable[[], None]) -> RunResult:
     """Make a run; an error of ours costs the point that it was made for, and no other. Without a point, it is raised."""
     try:
         return run(request, struck)
     except Exception as error:
         if request is None:
             raise
-        return Ran(Strike(), error=breakdown_of(error))
+        return RunResult(Strike(), error=breakdown_of(error))
 
 
 def _is_to_be_followed(conditions: Conditions, request: Request, rest: Sequence[Request]) -> bool:
@@ -574,7 +574,7 @@ class InProcess:
         """Whether each sequence of runs has a process of its own."""
         return False
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         """See :class:`pytest_maskcheck.runs.requests.Executor`."""
         for turn, request in enumerate(requests):
             ran = _made(self.run, request, lambda: None)

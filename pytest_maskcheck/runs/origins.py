@@ -35,7 +35,8 @@ from pytest_maskcheck.interrupts.signals.base import line_of, stack
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.runs.raised import is_harness
-from pytest_maskcheck.system.patience import has_other_threads
+from pytest_maskcheck.system.other_threads import has_other_threads
+from pytest_maskcheck.system.own_code import is_our_module
 from pytest_maskcheck.system.stopwatch import own_time
 from pytest_maskcheck.system.unpatched import sys_functions, time
 
@@ -56,7 +57,6 @@ BUDGET = 0.25
 
 _SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-_PACKAGE = __name__.partition(".")[0] + "."
 
 Stretch = tuple[int, int]
 """A leftover appeared after the first of these calls and by the last; calls of a run are counted from 1."""
@@ -320,6 +320,4 @@ def _jumps(code: CodeType) -> tuple[tuple[int, int], ...]:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    """Tell whether a frame is of this package, its masks left out: they are code under test."""
-    name = frame.f_globals.get("__name__", "")
-    return isinstance(name, str) and name.startswith(_PACKAGE) and name != _PACKAGE + "masking"
+    return is_our_module(frame.f_globals.get("__name__"))

@@ -63,7 +63,7 @@ Request: TypeAlias = "Point | Trace | Inside | Catch | None"
 """What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
 
 
-class By(StrEnum):
+class CaughtBy(StrEnum):
     """Who caught an interrupt."""
 
     TEST = "the test itself, or a tool such as pytest.raises"
@@ -73,7 +73,7 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Caught(Packed):
+class Catcher(Packed):
     """Who caught an interrupt that did not come out.
 
     Parameters:
@@ -84,12 +84,12 @@ class Caught(Packed):
     """
 
     frame: Frame
-    by: By = By.CODE
+    by: CaughtBy = CaughtBy.CODE
     package: str = ""
 
 
 @dataclass(slots=True)
-class Ran(Packed):
+class RunResult(Packed):
     """What one run did, as plain data.
 
     Attributes:
@@ -128,7 +128,7 @@ class Ran(Packed):
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
     outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
-    caught: Caught | None = None
+    caught: Catcher | None = None
     lost: tuple[str, ...] = ()
     lost_in: Frame | None = None
     late: bool = False
@@ -177,7 +177,7 @@ class Conditions:
         """Undo what was made anew."""
 
 
-Last = Callable[["Request", "Ran"], bool]
+Last = Callable[["Request", "RunResult"], bool]
 
 
 class Executor(Protocol):
@@ -192,7 +192,7 @@ class Executor(Protocol):
         """Whether each sequence of runs has a process of its own."""
         ...
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         """Make one run for each request, in order, all in one process that is clean at the start.
 
         Parameters:
@@ -207,6 +207,6 @@ class Executor(Protocol):
         ...
 
 
-def alone(executor: Executor, *requests: Request) -> list[Ran]:
+def alone(executor: Executor, *requests: Request) -> list[RunResult]:
     """Make these runs in a clean process of their own."""
     return list(executor.runs(requests, lambda _, __: False))

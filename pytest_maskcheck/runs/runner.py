@@ -30,9 +30,9 @@ from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
 from pytest_maskcheck.points.cleanup import package_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.resources.timers import IntervalTimers, standing
-from pytest_maskcheck.resources.together import Together
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs.garbage import collect_unheard
 from pytest_maskcheck.runs.raised import (
@@ -52,8 +52,8 @@ from pytest_maskcheck.runs.raised import (
     may_interrupt,
     traceback_of,
 )
-from pytest_maskcheck.runs.requests import By, Caught, Ran
-from pytest_maskcheck.system.patience import has_other_threads
+from pytest_maskcheck.runs.requests import Catcher, CaughtBy, RunResult
+from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import own_time, their_time
 from pytest_maskcheck.system.unpatched import gc, os, put_own_back, signal, threading, time
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.signals.catching import Catching
-    from pytest_maskcheck.interrupts.signals.outside import Outside
+    from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity
@@ -144,7 +144,7 @@ class Runner:
     names: Names
     in_scope: InScope
     here: bool = False
-    outside: Outside | None = None
+    outside: ForeignSignals | None = None
     guarantees: Guarantees | None = None
     look: Callable[[], dict[str, str]] = dict
     own: frozenset[int] = frozenset()
@@ -153,7 +153,7 @@ class Runner:
     still: bool = False
     exception: BaseException | None = None
     _sends_itself: bool = False
-    _together: Together | None = None
+    _together: KindSet | None = None
 
     def run(
         self,
@@ -162,7 +162,7 @@ class Runner:
         *,
         watch: Watch | None = None,
         catching: Catching | None = None,
-    ) -> Ran:
+    ) -> RunResult:
         """Run the target once with ``striking`` entered around its body.
 
         Parameters:
@@ -171,7 +171,7 @@ class Runner:
             watch: watches the run to learn where leftovers come from.
             catching: was told, when the run is over, which handlers the interrupt entered and left.
         """
-        ran = Ran(Strike())
+        ran = RunResult(Strike())
         ends: list[_End] = []  # one for each time that the body ran: once
         broke: list[Exception] = []
 
@@ -222,7 +222,7 @@ class Runner:
 
     def _body(
         self,
-        ran: Ran,
+        ran: RunResult,
         body: Callable[[], object],
         striking: AbstractContextManager[Strike],
         watch: Watch | None,
@@ -276,7 +276,7 @@ class Runner:
                     together.finish(befores, listening=True)
                     ran.lost_in = self._outside_of(finalizers)
 
-    def _caught(self, ran: Ran, catching: Catching) -> Caught | None:
+    def _caught(self, ran: RunResult, catching: Catching) -> Catcher | None:
         """Return who caught the interrupt, if it was caught."""
         handling = catching.catcher()
         if handling is None:
@@ -284,18 +284,20 @@ class Runner:
             if dropped is None:
                 return None
             frame = self.names.frame(dropped.code, dropped.line)
-            return Caught(frame, by=By.FINALIZER if dropped.finalizing else By.C)
+            return Catcher(frame, by=CaughtBy.FINALIZER if dropped.finalizing else CaughtBy.C)
         code, line = handling.code, handling.line
         in_scope = self.in_scope(code.co_filename)
         if is_expecting(handling.module) or (not in_scope and is_expecting(handling.home)):
             frame = self.names.frame(*(handling.site or (code, line)))
-            return Caught(self.names.frame(code, line) if in_scope else frame, by=By.TEST)
+            return Catcher(self.names.frame(code, line) if in_scope else frame, by=CaughtBy.TEST)
         # The ``with`` of a test is its own. An ``__exit__`` in scope that decides there is code under test, unless it is written in the test.
         mine = id(code) in self.own or code is catching.outermost
         decides = handling.decides
         mine = mine and (decides is None or id(decides) in self.own or not self.in_scope(decides.co_filename))
         frame = self.names.frame(code, line)
-        return Caught(frame, by=By.TEST if mine else By.CODE, package="" if in_scope else package_of(frame))
+        return Catcher(
+            frame, by=CaughtBy.TEST if mine else CaughtBy.CODE, package="" if in_scope else package_of(frame)
+        )
 
     def _outside_of(self, codes: list[CodeType]) -> Frame | None:
         """Return the beginning of the first of these functions if none is in scope."""
@@ -324,7 +326,7 @@ class Runner:
             with_traceback(item, traceback_of(self._entries(item, strike)))
         return cast("KeyboardInterrupt", error)
 
-    def _readings(self, ran: Ran, end: _End, caught: list[BaseException], watch: Watch | None = None) -> None:
+    def _readings(self, ran: RunResult, end: _End, caught: list[BaseException], watch: Watch | None = None) -> None:
         """Fill in what came out of the run, what does not hold, and what is left at its end, dropping what was ``caught`` on the way."""
         befores = end.befores
         if watch is not None:
@@ -363,7 +365,7 @@ class Runner:
         end.described, end.last = self._described(ran, found, end.kept, watch), last
         self._repair([leftover for leftover in last if self._comes_first(leftover)], ran.strike)
 
-    def _let_go_of(self, caught: list[BaseException], ran: Ran) -> FrameType | None:
+    def _let_go_of(self, caught: list[BaseException], ran: RunResult) -> FrameType | None:
         """Let go of what came out of the body, having noted what it is; return the test's own frame."""
         if not caught:
             return None
@@ -380,7 +382,7 @@ class Runner:
         """Tell whether a leftover is to be undone before fixtures are torn down."""
         return leftover.altered or any(kind.blocks for kind in self.kinds if kind.name == leftover.kind)
 
-    def _after_fixtures(self, ran: Ran, ends: list[_End]) -> Iterator[Exception]:
+    def _after_fixtures(self, ran: RunResult, ends: list[_End]) -> Iterator[Exception]:
         """Fill in ``leaked`` and ``dropped``, and undo what is left, now that fixtures were torn down; yield errors of ours."""
         for end in ends:
             with own_time, standing, room():
@@ -395,7 +397,7 @@ class Runner:
                     self.together().finish(end.befores, listening=False)
                     standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
 
-    def _tell(self, ran: Ran, end: _End) -> None:
+    def _tell(self, ran: RunResult, end: _End) -> None:
         described, kept = end.described, end.kept
         parts = self._parts(ran, end) if ran.strike.in_turn()[0].fired else {}
         for owner, some in parts.items():
@@ -419,7 +421,7 @@ class Runner:
         return f", at {frame.path}:{frame.line} in {frame.function}"
 
     def _described(
-        self, ran: Ran, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None
+        self, ran: RunResult, found: dict[Identity, Leftover], kept: Collection[Identity], watch: Watch | None
     ) -> dict[Identity, Leftover]:
         """Return leftovers under the best names that can be found; note in a watched run how they came to be."""
         kinds = {kind.name: kind for kind in self.kinds}
@@ -445,7 +447,7 @@ class Runner:
             or (other.kind == "implicit" and any(text in str(other.token) for text in texts))
         }
 
-    def _parts(self, ran: Ran, end: _End) -> dict[Identity, set[Identity]]:
+    def _parts(self, ran: RunResult, end: _End) -> dict[Identity, set[Identity]]:
         """Undo what may own other leftovers, one after the other; return what vanished with each.
 
         What a fixture has ended vanished with others: only what is known to be a part is taken for one.
@@ -483,7 +485,7 @@ class Runner:
         return found
 
     def _checked(
-        self, ran: Ran, befores: list[object], first: list[Leftover], *, returned: bool
+        self, ran: RunResult, befores: list[object], first: list[Leftover], *, returned: bool
     ) -> tuple[list[Leftover], set[Identity]]:
         """Check the guarantees and let go of them.
 
@@ -535,10 +537,10 @@ class Runner:
     def _read(self, befores: list[object]) -> list[Leftover]:
         return self.together().compare(befores)
 
-    def together(self) -> Together:
+    def together(self) -> KindSet:
         """Return what drives the kinds; best made before the heap is frozen, or it would be looked at in every run."""
         if self._together is None or self._together.kinds is not self.kinds:
-            self._together = Together(self.kinds)
+            self._together = KindSet(self.kinds)
         return self._together
 
     def _settling(self) -> set[str]:
@@ -641,7 +643,7 @@ def _finalizers_time() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _quiet(ran: Ran, codes: list[CodeType]) -> Iterator[None]:
+def _quiet(ran: RunResult, codes: list[CodeType]) -> Iterator[None]:
     """Note interrupts that CPython drops in finalizers, with the code of these, and keep exceptions of finalizers from the terminal."""
     lost: list[str] = []
 

@@ -19,21 +19,21 @@ from pytest_maskcheck.audit.canaries import blind
 from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, key_of, keys_of
 from pytest_maskcheck.audit.judge import Judge, Rules, leftovers, trouble
 from pytest_maskcheck.audit.messages import (
-    Allows,
-    Dealt,
-    Following,
-    Ignores,
+    AllowsUsed,
+    CanaryResults,
+    FirstUseReached,
+    IgnoresUsed,
     LeftBehind,
-    Made,
-    Reached,
-    ReachedFirst,
-    Seeing,
-    Warm,
+    LinesReached,
+    PairsSought,
+    ShardDealt,
+    StrategyChosen,
+    WarmKeys,
 )
 from pytest_maskcheck.audit.sharing import Done, Helper, Lead
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.signals.base import nothing
-from pytest_maskcheck.interrupts.signals.outside import Outside
+from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
 from pytest_maskcheck.resources import Surroundings, default_kinds
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.results import Point
-    from pytest_maskcheck.runs.requests import Executor, Last, Ran, Request
+    from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.progress import Progress
     from pytest_maskcheck.settings import Settings, Shard
@@ -268,7 +268,7 @@ class Work:
             tell(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
             return
         self.runner.here = True
-        with closing(Outside(signal.SIGINT)) as self.runner.outside:
+        with closing(ForeignSignals(signal.SIGINT)) as self.runner.outside:
             try:
                 self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
                 if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
@@ -300,7 +300,7 @@ class Work:
         """
         auditor, budget = self._auditor, self._order.budget
         if budget and budget.over(self._order.seconds):
-            tell(ReachedFirst({}, budget.reason))
+            tell(FirstUseReached({}, budget.reason))
             return
         planned = self._first_points(warm, tell)
         if planned is None:
@@ -317,7 +317,7 @@ class Work:
         executor = FirstRuns(Forked(auditor.make_run, self.limit, self._names.short, warm=False))
         ordinary = alone(executor, None)[0]
         if not ordinary.passed:
-            tell(ReachedFirst({}, f"run for the first time, the test {trouble(ordinary)}"))
+            tell(FirstUseReached({}, f"run for the first time, the test {trouble(ordinary)}"))
             return
         tell(points.Plan([*shown], {}, {}))
         judge = self._judge_with(executor, tell)
@@ -335,7 +335,7 @@ class Work:
         for point in shown:
             if (point.path, point.line) not in audited:
                 missed.setdefault(point.path, []).append(point.line)
-        tell(ReachedFirst({path: spans(lines) for path, lines in missed.items()}))
+        tell(FirstUseReached({path: spans(lines) for path, lines in missed.items()}))
         self._report_the_rest(judge, shown)
 
     def _first_points(self, warm: frozenset[int], tell: Tell) -> FirstPlan | None:
@@ -373,7 +373,7 @@ class Work:
         if planned is None:
             planned = budget.reason if budget and budget.over() else "its process ended"
         if isinstance(planned, str):
-            tell(ReachedFirst({}, planned))
+            tell(FirstUseReached({}, planned))
             return None
         return planned
 
@@ -442,17 +442,17 @@ class Work:
 
     def _tell_reached(self, tell: Tell) -> dict[str, str]:
         """Say what the runs reached that are not the first in their process; return the lines."""
-        tell(Warm(keys_of(self._recording)))
+        tell(WarmKeys(keys_of(self._recording)))
         lines = self._order.reach.statements().items()
         reached = {self._names.short(path): spans(numbers) for path, numbers in lines}
-        tell(Reached(reached))
+        tell(LinesReached(reached))
         return reached
 
     def _tell_ignores(self, tell: Tell) -> dict[str, bool]:
         """Say where ignore comments stand; return it."""
         places = self._order.reach.ignores().items()
         ignores = {f"{self._names.short(path)}:{line}": used for (path, line), used in places}
-        tell(Ignores(ignores))
+        tell(IgnoresUsed(ignores))
         return ignores
 
     def _judge_with(self, executor: Executor, tell: Tell, common: str = "") -> Judge:
@@ -512,7 +512,7 @@ class Work:
         planned = {point.id for point in judge.plan.points}
         wanted = [point for point in chosen.snapshots if point.id in planned]
         if not wanted or self._betrayed:
-            tell(Made(self._betrayed or chosen.text))
+            tell(StrategyChosen(self._betrayed or chosen.text))
             return
         snapshots = Snapshots(
             self._auditor.go_forward,
@@ -534,7 +534,7 @@ class Work:
         text = chosen.ended(snapshots.ended, len(wanted) - len(taken)) if snapshots.ended else chosen.text
         if effect:
             self._betrayed = text
-        tell(Made(text))
+        tell(StrategyChosen(text))
         for snapshot in taken:
             judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
 
@@ -558,13 +558,13 @@ class Work:
             tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
         for kind, key in judge.baseline:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
-        tell(Allows(used))
+        tell(AllowsUsed(used))
 
     def _deal(self, plan: points.Plan, shard: Shard, tell: Tell) -> str:
         """Keep the points of one shard; it follows them with second interrupts, and no others. Return a digest of all points."""
         whole = plan.points
         digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
-        tell(Dealt(digest))
+        tell(ShardDealt(digest))
         plan.points = shard.deal(whole)
         plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
         self._room = len(shard.deal(range(self._room)))
@@ -716,7 +716,7 @@ class Work:
         share = self._order.budget and self._order.budget.half()
         timely = self._to_follow(plan, share) if share else frozenset()
         pairs = self._pairs(self._room)
-        tell(Following(len(plan.points)))
+        tell(PairsSought(len(plan.points)))
         for point in plan.points:
             result = results.get(point.id)
             reason = reason_against_more(result) if result else ""
@@ -726,7 +726,7 @@ class Work:
                 pairs.without(reason)
                 continue
             ran, tail = self._auditor.follow(plan.aims[point.id])
-            tell(Following(len(plan.points)))  # a sign of life
+            tell(PairsSought(len(plan.points)))  # a sign of life
             if not ran.strike.landed:
                 pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
                 continue
@@ -737,7 +737,7 @@ class Work:
         chosen = self._aimed(pairs)
         self._remove(chosen, tell, SECOND)
         tell(points.Plan(chosen.points, {}, chosen.left_out))
-        tell(Following(0))
+        tell(PairsSought(0))
         return chosen
 
     def _aimed(self, pairs: Pairs) -> points.Plan:
@@ -771,7 +771,7 @@ class Work:
         if untested:
             reasons = blind(untested, self._names.short)
             seeing |= {kind.name: reasons.get(kind.name, "") for kind in untested}
-            tell(Seeing(seeing))
+            tell(CanaryResults(seeing))
         for kind in self._kinds:
             if seeing[kind.name]:
                 tell(f"kind {kind.name} is blind here: {seeing[kind.name]}")
@@ -843,14 +843,14 @@ class _Hearing:
     """An executor that shows each run to ``hear`` before it is judged."""
 
     executor: Executor
-    hear: Callable[[Ran], None]
+    hear: Callable[[RunResult], None]
 
     @property
     def clean(self) -> bool:
         """Whether each sequence of runs has a process of its own."""
         return self.executor.clean
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         """See :class:`pytest_maskcheck.runs.requests.Executor`."""
         with closing(self.executor.runs(requests, last)) as runs:
             for ran in runs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.audit.auditor import Refused
-from pytest_maskcheck.audit.messages import Collected, ReachedFirst
+from pytest_maskcheck.audit.messages import Collected, FirstUseReached
 from pytest_maskcheck.audit.sharing import Helper, Lead
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import measures_forks, paused, running
@@ -150,7 +150,7 @@ class FirstUse:
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Tell) -> None:
         """Audit, and give what the process says to ``take``."""
         if self.reason or self._said is None or self._page is None:
-            take(ReachedFirst({}, self.reason or "no process was kept for it"))
+            take(FirstUseReached({}, self.reason or "no process was kept for it"))
             if self._breakdown is not None and self._breakdown.traceback:
                 take(self._breakdown)
             return
@@ -163,7 +163,7 @@ class FirstUse:
         os.close(self._writer)
         self._writer = -1
         if (death := _take_all(self._said, take)) is not None:
-            take(ReachedFirst({}, f"the process for it ended: {death.detail}"))
+            take(FirstUseReached({}, f"the process for it ended: {death.detail}"))
 
     def _wait(self, say: Tell) -> None:
         """Wait in the process, and audit when it is wanted; without a word if it is not."""

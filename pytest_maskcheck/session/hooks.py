@@ -19,7 +19,7 @@ from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
-from pytest_maskcheck.resources.once import SetOnce
+from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.isolation import CAN_FORK

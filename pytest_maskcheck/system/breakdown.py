@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from traceback import format_exception, walk_tb
 
 from pytest_maskcheck.system import untrusted
+from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import os
 
-_PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple(
     f"{place}{os.sep}"
     for place in (
@@ -107,7 +107,7 @@ def _where(error: BaseException) -> str:
     """Return the innermost place in this package and, if that called something else, the innermost of all."""
     with suppress(Exception):
         frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)]
-        ours = [each for each in frames if str(each[0].f_globals.get("__name__")).startswith(_PACKAGE)]
+        ours = [each for each in frames if is_in_package(each[0].f_globals.get("__name__"))]
         shown = dict.fromkeys((*ours[-1:], *frames[-1:]))
         places = (f"{frame.f_globals.get('__name__')}:{line} in {frame.f_code.co_name}" for frame, line in shown)
         return ", at " + ", through ".join(places)

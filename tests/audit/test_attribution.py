@@ -13,7 +13,7 @@ from pytest_maskcheck.audit.attribution import Attribution
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Finding, Frame, Origin, Point, PointResult, Verdict
 from pytest_maskcheck.runs.origins import Sighting
-from pytest_maskcheck.runs.requests import Ran, Request, Trace
+from pytest_maskcheck.runs.requests import Request, RunResult, Trace
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
@@ -54,11 +54,11 @@ class Runs:
     clean = True
     asked: list[Trace] = field(default_factory=list)
 
-    def runs(self, requests: Sequence[Request], last: Last) -> Generator[Ran, None, None]:
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
         for request in requests:
             assert isinstance(request, Trace)
             self.asked.append(request)
-            ran = Ran(Strike())
+            ran = RunResult(Strike())
             for name in request.passing:
                 known = self.there[int(name.split(":")[1])]
                 ran.passed_by[name] = {

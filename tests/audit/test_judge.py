@@ -13,7 +13,7 @@ from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.resources import Leftover
 from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
 from pytest_maskcheck.runs.raised import Raised
-from pytest_maskcheck.runs.requests import By, Catch, Caught, Ran
+from pytest_maskcheck.runs.requests import Catch, Catcher, CaughtBy, RunResult
 from pytest_maskcheck.settings import Allow
 
 FRAME = Frame("a.py", 1, "f", "/a.py")
@@ -24,20 +24,20 @@ def point(number: int, **more: str) -> Point:
     return Point(f"a.py:{number}:call#1", "a.py", "/a.py", number, "call", 1, "f", **more)
 
 
-def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> Ran:
+def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> RunResult:
     """Return a run out of which an exception came."""
     name = text.partition(":")[0]
     raised = Raised(name, text, name == "KeyboardInterrupt", (FRAME,), late=False)
-    return Ran(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
+    return RunResult(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
 
 
-def passed() -> Ran:
+def passed() -> RunResult:
     """Return an uninterrupted run that went well."""
-    return Ran(Strike())
+    return RunResult(Strike())
 
 
 LOCK = Leftover("lock", "LOCK", "a lock is still held", None)
-Runs = Callable[[list["Point | None"]], Ran]
+Runs = Callable[[list["Point | None"]], RunResult]
 
 
 class Script:
@@ -51,8 +51,8 @@ class Script:
         self.processes: list[list[Point | None]] = []
 
     def runs(
-        self, points: Sequence[Point | None], last: Callable[[Point | None, Ran], bool]
-    ) -> Generator[Ran, None, None]:
+        self, points: Sequence[Point | None], last: Callable[[Point | None, RunResult], bool]
+    ) -> Generator[RunResult, None, None]:
         """Make the runs of one process."""
         history: list[Point | None] = []
         self.processes.append(history)
@@ -85,7 +85,7 @@ def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() 
 def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_one() -> None:
     """What is left behind must not reach the next point."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         return interrupted(LOCK) if last and last.line == 2 else interrupted() if last else passed()
 
@@ -98,7 +98,7 @@ def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
     """One sighting proves nothing, and passes nothing."""
     sightings = iter([LOCK])
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         if last and last.line == 2:
             return interrupted(*([leak] if (leak := next(sightings, None)) else []))
@@ -112,7 +112,7 @@ def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
 def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process() -> None:
     """The same defect at the next point costs one process, not two."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         return interrupted(LOCK) if history[-1] else passed()
 
     _, script = judged(run)
@@ -123,15 +123,15 @@ def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process
     "wreck",
     [
         interrupted(text="ValueError: broken", fired=False),
-        Ran(Strike(), died="hang", detail="no end"),
-        Ran(Strike(), trouble="setup of the test failed: x"),
+        RunResult(Strike(), died="hang", detail="no end"),
+        RunResult(Strike(), trouble="setup of the test failed: x"),
     ],
     ids=["fails", "hangs", "fixture"],
 )
-def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: Ran) -> None:
+def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: RunResult) -> None:
     """The suspicion is confirmed by running the pair alone, and the innocent point is audited in a clean process."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         if any(p and p.line == 1 for p in history[:-1]):
             return wreck
         return interrupted() if history[-1] else passed()
@@ -145,7 +145,7 @@ def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
     """The point before passes, the one after is run in a clean process."""
     strays = iter([interrupted(text="OSError: once", fired=False)])
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         if last and last.line == 2 and len(history) > 1:
             return next(strays, interrupted())
@@ -159,7 +159,7 @@ def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
 def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not_audited() -> None:
     """Nothing unproven passes."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         return passed() if last is None or last.line == 2 else interrupted()
 
@@ -172,10 +172,10 @@ def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not
 def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: str) -> None:
     """The point that kills the process is named, the others are audited."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         if last and last.line == 2:
-            return Ran(Strike(fired=True), died=verdict, detail="so it went", stack=(FRAME,))
+            return RunResult(Strike(fired=True), died=verdict, detail="so it went", stack=(FRAME,))
         return interrupted() if last else passed()
 
     results, _ = judged(run)
@@ -186,7 +186,7 @@ def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: st
     assert not results[2].findings
 
 
-def verdicts(ran: Ran, **rules: object) -> list[tuple[str, bool]]:
+def verdicts(ran: RunResult, **rules: object) -> list[tuple[str, bool]]:
     """Return (verdict, fails) of each finding of one run."""
     judge = Judge(Script(lambda _: ran), Plan(), Rules(**rules))  # type: ignore[arg-type]
     return [(finding.verdict, finding.fails) for finding in judge.judge(point(1), ran).findings]
@@ -194,16 +194,16 @@ def verdicts(ran: Ran, **rules: object) -> list[tuple[str, bool]]:
 
 def test_verdicts_about_the_exception() -> None:
     """Came out, swallowed, allowed to be, replaced, handled by the program, lost in a finalizer."""
-    swallowed = Ran(Strike(fired=True, raised=True))
+    swallowed = RunResult(Strike(fired=True, raised=True))
     assert verdicts(interrupted()) == []
     assert verdicts(swallowed) == [("swallowed", True)]
     assert verdicts(swallowed, may_swallow=True) == []
     assert verdicts(interrupted(text="OSError: x")) == [("replaced", True)]
-    assert verdicts(Ran(Strike(fired=True, raised=False, handler="on_sigint"))) == []
-    lost = Ran(Strike(fired=True, raised=True), lost=("Pool.__del__",))
+    assert verdicts(RunResult(Strike(fired=True, raised=False, handler="on_sigint"))) == []
+    lost = RunResult(Strike(fired=True, raised=True), lost=("Pool.__del__",))
     assert verdicts(lost) == [("swallowed", False)]
     assert verdicts(lost, strict=True) == [("swallowed", True)]
-    assert verdicts(Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))) == [
+    assert verdicts(RunResult(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))) == [
         ("leak", True),
         ("swallowed", True),
     ]
@@ -233,7 +233,7 @@ def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
 def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
     """The baseline has a number, but for warnings, and for what two uninterrupted runs do not leave equally often."""
     two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
-    one_run = Ran(Strike(), None, (two, warned))
+    one_run = RunResult(Strike(), None, (two, warned))
     judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
     judge.learn_baseline(leftovers(one_run), leftovers(one_run))
     assert not judge.judge(point(1), interrupted(two, warned, warned)).findings
@@ -266,7 +266,7 @@ def test_names_that_are_words_are_not_alike() -> None:
     """Without an origin, or digits that make them look random, two files are two files."""
     names = iter(["alpha", "beta", "gamma"])
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         return interrupted(Leftover("path", f"<t>/{next(names)}.lock", "", None)) if history[-1] else passed()
 
     (result,), _ = judged(run, 1)
@@ -276,9 +276,9 @@ def test_names_that_are_words_are_not_alike() -> None:
 def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:
     """The point counts as not audited, with the reason."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
-    held = judge.judge(point(1), Ran(Strike(fired=True, held="signal mask")))
-    ignored = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="SIG_IGN")))
-    late = judge.judge(point(1), Ran(Strike(fired=True, raised=False, handler="note"), late=True))
+    held = judge.judge(point(1), RunResult(Strike(fired=True, held="signal mask")))
+    ignored = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    late = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
     assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
@@ -300,7 +300,7 @@ def test_notes_say_how_the_interrupt_arrived() -> None:
 def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
     """Return a script in which full runs fail where ``broken`` says so, and interrupted ones leak on some lines only."""
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
         if last is not None:
             return interrupted(*([LOCK] if last.line in leaking else []))
@@ -352,13 +352,13 @@ def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
     """Leftovers that differ from run to run confirm nothing, and those that are allowed are accepted here, too."""
     left = iter([LOCK, OTHER_LOCK])
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         leaked = (next(left),) if history[-1] else ()
-        return Ran(Strike(fired=True, raised=True), leaked=leaked, lost=("f",)) if history[-1] else passed()
+        return RunResult(Strike(fired=True, raised=True), leaked=leaked, lost=("f",)) if history[-1] else passed()
 
     results, _ = judged(run, 1)
     assert [(each.verdict, each.fails) for each in results[0].findings] == [(Verdict.SWALLOWED, False)]
-    lost = Ran(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))
+    lost = RunResult(Strike(fired=True, raised=True), leaked=(LOCK,), lost=("f",))
     assert verdicts(lost, allow=(Allow("lock:*"),)) == [("swallowed", False)]
 
 
@@ -366,12 +366,12 @@ def caught_when(comes: int) -> Runs:
     """Return a script of a test that catches the interrupt itself, in which the n-th watched run is the first that comes to its point."""
     watched = count(1)
 
-    def run(history: list[Point | None]) -> Ran:
+    def run(history: list[Point | None]) -> RunResult:
         if isinstance(history[-1], Catch):
             if next(watched) < comes:
-                return Ran(Strike())
-            return Ran(Strike(fired=True, raised=True), caught=Caught(FRAME, by=By.TEST))
-        return Ran(Strike(fired=True, raised=True)) if history[-1] else passed()
+                return RunResult(Strike())
+            return RunResult(Strike(fired=True, raised=True), caught=Catcher(FRAME, by=CaughtBy.TEST))
+        return RunResult(Strike(fired=True, raised=True)) if history[-1] else passed()
 
     return run
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit
-from pytest_maskcheck.interrupts.signals.excursions import is_ours
+from pytest_maskcheck.system.own_code import is_ours
 
 pytestmark = [  # what interrupted loops leave: no defects of the suite
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),

@@ -18,10 +18,10 @@ import pytest
 from pytest_maskcheck.resources import heap
 from pytest_maskcheck.resources.async_locks import AsyncLocks
 from pytest_maskcheck.resources.heap import Census, at_once
+from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.semaphores import Semaphores
-from pytest_maskcheck.resources.together import Together
-from pytest_maskcheck.system import patience
+from pytest_maskcheck.system import other_threads
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -230,7 +230,7 @@ def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyP
     walk = heap._walk
     monkeypatch.setattr(heap, "_walk", lambda: walks.append(gc.get_freeze_count()) or walk())
     store, kinds = Store(), [Locks(), Semaphores(), AsyncLocks()]
-    together = Together(kinds)
+    together = KindSet(kinds)
     for kind in kinds:
         kind.prepare()
     gc.collect()
@@ -428,7 +428,7 @@ def test_an_interrupt_beside_a_thread_that_is_woken_is_audited(audit: AuditSourc
 
 def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock is waited for once between a snapshot and its end, and not for ever."""
-    monkeypatch.setattr(patience, "_SECONDS", 0.02)
+    monkeypatch.setattr(other_threads, "_SECONDS", 0.02)
     store, end = Store(), threading.Event()
 
     def turn() -> None:
@@ -440,8 +440,8 @@ def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pyt
         store.lock.acquire()
         try:
             assert [leftover.key for leftover in compare()] == ["Store.lock"]
-            monkeypatch.setattr(patience, "_PAUSES", ())
-            monkeypatch.setattr(patience, "_PAUSE", 3600)
+            monkeypatch.setattr(other_threads, "_PAUSES", ())
+            monkeypatch.setattr(other_threads, "_PAUSE", 3600)
             assert [leftover.key for leftover in compare()] == ["Store.lock"]
         finally:
             end.set()

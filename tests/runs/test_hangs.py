@@ -252,7 +252,7 @@ LEAKS = """
 SLOW = """
     import time
     from pytest_maskcheck.runs import runner as run
-    from pytest_maskcheck.resources.together import Together
+    from pytest_maskcheck.resources.kind_set import KindSet
 
     def slow(function):
         def slowly(*args):
@@ -261,7 +261,7 @@ SLOW = """
 
         return slowly
 
-    Together.compare = slow(Together.compare)
+    KindSet.compare = slow(KindSet.compare)
     run.held_by = slow(run.held_by)
 """
 

@@ -19,7 +19,7 @@ from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Audit, Point
 from pytest_maskcheck.runs import effects, fingerprint
 from pytest_maskcheck.runs.isolation import Forked
-from pytest_maskcheck.runs.requests import Conditions, Ran
+from pytest_maskcheck.runs.requests import Conditions, RunResult
 from pytest_maskcheck.runs.usual import Usual
 from pytest_maskcheck.system import descendants
 
@@ -617,8 +617,8 @@ def made_by(usual, *passes):
 
     def run(request, struck):
         if request is not None:
-            return Ran(Strike(fired=True), detail=request.id)
-        return Ran(Strike(), whole=True, trouble="" if next(outcomes) else "failed")
+            return RunResult(Strike(fired=True), detail=request.id)
+        return RunResult(Strike(), whole=True, trouble="" if next(outcomes) else "failed")
 
     points = [Point(name, "a.py", "/a.py", 1, "call", 1, "f") for name in "abc"]
     return list(Forked(run, 10, conditions=conditions).runs([*points, None], lambda *_: False))
@@ -651,7 +651,7 @@ def test_children_of_a_worker_are_ended_after_it():
     spawned: set[descendants.Process] = set()
 
     def run(request, struck):
-        return Ran(Strike(fired=request is not None))
+        return RunResult(Strike(fired=request is not None))
 
     point = Point("a", "a.py", "/a.py", 1, "call", 1, "f")
     runs = Forked(run, 10, conditions=Renewing()).runs([point, None], lambda *_: False)

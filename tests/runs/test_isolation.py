@@ -18,7 +18,7 @@ from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.isolation import AuditBrokeError, Death, Forked, InProcess, Page, in_child
-from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.requests import RunResult
 
 Say = Callable[[object], None]
 
@@ -190,13 +190,13 @@ def test_the_signal_mask_of_parent_and_child_is_what_it_was(page: Page) -> None:
 POINTS = [Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") for line in (1, 2, 3)]
 
 
-def _run(point: Point | None, struck: Callable[[], None]) -> Ran:
+def _run(point: Point | None, struck: Callable[[], None]) -> RunResult:
     """Make a run: the second point kills the process after it was struck."""
     if point is not None:
         struck()
         if point.line == 2:
             os._exit(7)
-    return Ran(Strike(fired=point is not None), seconds=os.getpid())
+    return RunResult(Strike(fired=point is not None), seconds=os.getpid())
 
 
 def test_runs_of_a_sequence_share_a_process_and_the_one_that_dies_is_told() -> None:
@@ -216,12 +216,12 @@ def test_a_sequence_ends_where_the_process_says_so() -> None:
 def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
     """Shared memory survives any death."""
 
-    def run(point: Point | None, struck: Callable[[], None]) -> Ran:
+    def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is POINTS[1]:
             struck()
         if point is not None:
             time.sleep(100)
-        return Ran(Strike())
+        return RunResult(Strike())
 
     (before,) = Forked(run, 0.3).runs([POINTS[0]], lambda *_: False)
     (after,) = Forked(run, 0.3).runs([POINTS[1]], lambda *_: False)
@@ -232,10 +232,10 @@ def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
 def test_a_child_of_the_code_under_test_that_returns_into_the_audit_is_ended() -> None:
     """Only one process goes on."""
 
-    def run(point: Point | None, struck: Callable[[], None]) -> Ran:
+    def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is not None and (pid := os.fork()):
             os.waitpid(pid, 0)
-        return Ran(Strike())
+        return RunResult(Strike())
 
     assert len(list(Forked(run, 10).runs([POINTS[0], None], lambda *_: False))) == 2
 

@@ -19,7 +19,7 @@ from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
 from pytest_maskcheck.runs import runner as run_module
 from pytest_maskcheck.runs.raised import is_interrupt
-from pytest_maskcheck.runs.requests import Ran
+from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
 
 LOCK = threading.Lock()
@@ -39,7 +39,7 @@ def run(
     places: dict[str, str] | None = None,
     only: str = "",
     asked: Counter[str] | None = None,
-) -> Ran:
+) -> RunResult:
     """Run a body once, uninterrupted but for what it raises itself; count in ``asked`` how often each kind compares."""
 
     class Target:
@@ -90,7 +90,7 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
         runner.run(_watched(nullcontext()))
 
 
-def found(ran: Ran) -> tuple[list[str], list[str]]:
+def found(ran: RunResult) -> tuple[list[str], list[str]]:
     """Return the kinds that leaked, and those that were dropped."""
     return [leftover.kind for leftover in ran.leaked], [leftover.kind for leftover in ran.dropped]
 

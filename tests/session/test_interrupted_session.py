@@ -369,7 +369,7 @@ def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
         and not value.__dataclass_params__.frozen
         and value.__repr__ is not object.__repr__
     }
-    assert holders == {"pytest_maskcheck.runs.requests.Ran"}  # what came of one run
+    assert holders == {"pytest_maskcheck.runs.requests.RunResult"}  # what came of one run
 
 
 @pytest.mark.parametrize("scenario", ["fork", "hang"])

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike, caller_frame, line_of, stack
 from pytest_maskcheck.interrupts.signals.dropping import Dropped, is_finalizing
-from pytest_maskcheck.interrupts.signals.excursions import is_ours
+from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.unpatched import threading
 
 if TYPE_CHECKING:

@@ -25,13 +25,11 @@ in the loop; its point then counts as not audited, with the reason. F-strings an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.cpython.codes import number_of
 from pytest_maskcheck.interrupts.signals.base import Site, Trigger, context_of
-from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -49,15 +47,6 @@ _MOST = 20_000
 
 _ENTRIES = {"PY_START", "PY_RESUME", "call"}
 """Events of functions that begin or go on, in the words of the engines."""
-
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_MASKING = _OURS + "masking.py"
-
-
-@cache
-def is_ours(filename: str) -> bool:
-    """Tell whether a file is part of the audit itself; the masking primitives are code like any other."""
-    return filename.startswith(_OURS) and filename != _MASKING
 
 
 _Checkpoint = tuple[str, "CodeType", int, int]

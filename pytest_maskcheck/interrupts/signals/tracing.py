@@ -59,7 +59,8 @@ from pytest_maskcheck.interrupts.signals.base import (
 )
 from pytest_maskcheck.interrupts.signals.catching import TracedCatching
 from pytest_maskcheck.interrupts.signals.delivery import Delivery
-from pytest_maskcheck.interrupts.signals.excursions import Excursions, is_ours
+from pytest_maskcheck.interrupts.signals.excursions import Excursions
+from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.unpatched import os, signal, threading
 from pytest_maskcheck.system.wakeup_descriptor import NONE, put_back, wakeup_descriptor
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CAN_NOTE = hasattr(faulthandler, "register")
 
 
-class Outside:
+class ForeignSignals:
     """Notes what the kernel delivers while the body of a ``with noting():`` runs."""
 
     def __init__(self, signum: int) -> None:

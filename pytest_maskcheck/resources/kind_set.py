@@ -24,7 +24,7 @@ def _taken(snapshots: _Snapshots) -> list[object]:
     return [_NOTHING if absent and absent(found) else snapshot() for absent, snapshot in snapshots]
 
 
-class Together:
+class KindSet:
     """Drives ``kinds`` through a run. Their snapshots are given back in the same order."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:

@@ -1,0 +1,31 @@
+"""Which code is this project's own: asked here, and nowhere else.
+
+The masks (:mod:`pytest_maskcheck.masking`) ship with the project, and yet are the user's: they run in code under test, and are
+audited like it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+PACKAGE = __name__.partition(".")[0]
+
+_ROOT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_MASKING = "masking"
+
+
+@cache
+def is_ours(filename: str) -> bool:
+    """Tell whether a file is part of the audit itself."""
+    return filename.startswith(_ROOT) and filename != f"{_ROOT}{_MASKING}.py"
+
+
+def is_our_module(name: object) -> bool:
+    """Tell whether a module of this name is part of the audit itself."""
+    return is_in_package(name) and name != f"{PACKAGE}.{_MASKING}"
+
+
+def is_in_package(name: object) -> bool:
+    """Tell whether a module of this name belongs to the project, the masks included."""
+    return isinstance(name, str) and name.partition(".")[0] == PACKAGE
