@@ -8,9 +8,9 @@ from textwrap import dedent
 import pytest
 
 from pytest_maskcheck.results import Audit
-from pytest_maskcheck.runs import effects
+from pytest_maskcheck.runs.fork_sharing import HAS_PROC
 
-pytestmark = pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+pytestmark = pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 
 PREAMBLE = """
     import contextlib, mmap, os, random, signal, socket, subprocess, sys, threading, time

@@ -15,7 +15,7 @@ import pytest
 from pytest_maskcheck.audit import canaries
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.umask import Umask
-from pytest_maskcheck.runs.isolation import CAN_FORK
+from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system import stopwatch
 from pytest_maskcheck.system.stopwatch import Page, limited, own_time, their_time, watched_on
 
@@ -251,7 +251,7 @@ LEAKS = """
 
 SLOW = """
     import time
-    from pytest_maskcheck.runs import runner as run
+    from pytest_maskcheck.runs import after_body
     from pytest_maskcheck.resources.kind_set import KindSet
 
     def slow(function):
@@ -262,7 +262,7 @@ SLOW = """
         return slowly
 
     KindSet.compare = slow(KindSet.compare)
-    run.held_by = slow(run.held_by)
+    after_body.held_by = slow(after_body.held_by)
 """
 
 

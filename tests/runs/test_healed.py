@@ -17,10 +17,12 @@ import pytest
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Audit, Point
-from pytest_maskcheck.runs import effects, fingerprint
-from pytest_maskcheck.runs.isolation import Forked
+from pytest_maskcheck.runs import fingerprint
+from pytest_maskcheck.runs.fixture_channels import FixtureChannels
+from pytest_maskcheck.runs.fork_sharing import HAS_PROC
+from pytest_maskcheck.runs.forked import Forked
+from pytest_maskcheck.runs.module_state import ModuleState
 from pytest_maskcheck.runs.requests import Conditions, RunResult
-from pytest_maskcheck.runs.usual import Usual
 from pytest_maskcheck.system import descendants
 
 KEPT = """
@@ -129,7 +131,7 @@ def kept(module_of):
 @pytest.fixture
 def usual(kept):
     """What the module keeps after an uninterrupted run."""
-    usual = Usual(fingerprint.Fingerprints(lambda name: name == "kept.py"))
+    usual = ModuleState(fingerprint.Fingerprints(lambda name: name == "kept.py"))
     usual.take()
     return usual
 
@@ -201,7 +203,7 @@ def test_what_is_beside_that_which_varies_is_still_seen(kept, usual, change):
 
 def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
     """Those that it ran code of, or that have none, are near."""
-    far = Usual(usual.fingerprints, lambda _: False)
+    far = ModuleState(usual.fingerprints, lambda _: False)
     far.take()
     kept.DOOR.flip()
     assert far.holds()
@@ -222,7 +224,7 @@ def away(monkeypatch):
 @pytest.fixture
 def touched(usual, away):
     """What is usual for a test that ran code of the module out of scope."""
-    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
+    touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
     touched.take()
     return touched
 
@@ -276,7 +278,7 @@ def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch
     vars(odd).update({1: [], "__name__": None, "state": []})
     for number, module in enumerate([None, Lazy(), object(), odd]):
         monkeypatch.setitem(sys.modules, f"odd{number}", module)
-    touched = Usual(
+    touched = ModuleState(
         usual.fingerprints, has_run=lambda file: file == "/lib/odd.py", words=lambda: ["odd0", "odd1", "odd2"]
     )
     touched.take()
@@ -303,7 +305,7 @@ def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, m
         monkeypatch.setitem(sys.modules, name, module)
     away, refers = sys.modules["away"], sys.modules["refers"]
     away.function, refers.away = len, away
-    chosen = Usual(usual.fingerprints, has_run=lambda file: file == has_run, words=lambda: words)
+    chosen = ModuleState(usual.fingerprints, has_run=lambda file: file == has_run, words=lambda: words)
     chosen.take()
     assert chosen.holds()
     away.function = max
@@ -321,7 +323,7 @@ def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, 
     """The names of one module, or what lies deeper in it; the rest is still looked at."""
     monkeypatch.setitem(sys.modules, "other", other := types.ModuleType("other"))
     other.function = len
-    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
+    touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
     touched.take()
     exec(varies)
     touched.learn(lambda: exec(varies, {"away": away}))
@@ -645,7 +647,7 @@ def test_a_process_that_does_not_begin_well_is_spoiled():
     assert ran.trouble == "failed"
 
 
-@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+@pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 def test_children_of_a_worker_are_ended_after_it():
     """Whether it came to its end or not."""
     spawned: set[descendants.Process] = set()
@@ -675,17 +677,17 @@ def _lives(pid: int) -> bool:
 
 ASKED = """
     import os
-    from pytest_maskcheck.runs import usual
+    from pytest_maskcheck.runs.module_state import ModuleState
 
     answers = os.open("answers", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    holds = usual.Usual.holds
+    holds = ModuleState.holds
 
     def noted(self):
         answer = holds(self)
         os.write(answers, b"yes " if answer else b"no ")
         return answer
 
-    usual.Usual.holds = noted
+    ModuleState.holds = noted
 """
 
 HALF_DONE = """
@@ -789,7 +791,7 @@ class Places:
         return self.numbered / "file"
 
     def within_a_directory_of_a_fixture_within(self):
-        with effects.Opened().watching():
+        with FixtureChannels().watching():
             return pathlib.Path(tempfile.mkdtemp(dir=self.path)) / "file"
 
 
@@ -798,7 +800,7 @@ class Places:
 def test_only_places_with_names_made_up_by_the_fixture_are_its_own(tmp_path, name, fixed):
     """A file is made a second time only if that is another file, whatever the directory of the project is called."""
     places = Places(tmp_path)
-    opened = effects.Opened(lambda: str(places.numbered))
+    opened = FixtureChannels(lambda: str(places.numbered))
     with opened.watching(), ExitStack() as stack:
         ours = name in {"random_file", "random_directory", "numbered_directory"}
         if fixed:

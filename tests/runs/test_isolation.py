@@ -17,8 +17,13 @@ from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.runs.isolation import AuditBrokeError, Death, Forked, InProcess, Page, in_child
+from pytest_maskcheck.runs.child import in_child
+from pytest_maskcheck.runs.forked import Forked
+from pytest_maskcheck.runs.in_process import InProcess
 from pytest_maskcheck.runs.requests import RunResult
+from pytest_maskcheck.runs.watchdog import Death
+from pytest_maskcheck.system.breakdown import AuditBrokeError
+from pytest_maskcheck.system.stopwatch import Page
 
 Say = Callable[[object], None]
 

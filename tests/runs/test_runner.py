@@ -17,7 +17,7 @@ import pytest
 from pytest_maskcheck.audit.auditor import _watched
 from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
-from pytest_maskcheck.runs import runner as run_module
+from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.raised import is_interrupt
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
@@ -85,7 +85,7 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
     target.places = dict  # type: ignore[attr-defined]
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
     assert runner.run(_watched(nullcontext())).late
-    runner.here = True
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, here=True)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         runner.run(_watched(nullcontext()))
 
@@ -141,9 +141,9 @@ def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
 
 def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without another thread, such as a worker of xdist has, an open descriptor stays open."""
-    monkeypatch.setattr(run_module, "has_other_threads", lambda: False)
+    monkeypatch.setattr(readings, "has_other_threads", lambda: False)
     slept: list[float] = []
-    monkeypatch.setattr(run_module.time, "sleep", slept.append)
+    monkeypatch.setattr(readings.time, "sleep", slept.append)
     assert found(run(lambda: os.open(os.devnull, os.O_RDONLY), only="fd")) == (["fd"], [])
     assert slept == []
 
