@@ -60,8 +60,9 @@ class AfterBody:
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
             ran.passed_by, ran.outlasting = watch.passing.passed_by, watch.passing.outlasting
-        first = readings.read()
+        first = readings.read()  # with the traceback, and so with all frames
         if first:
+            # What ends by itself was not released by reference counting: it gets the time to end first.
             others = threading.active_count() > 1  # which may be about to close what is theirs
             ending = {kind.name for kind in kinds if kind.ends or (others and kind.owns)}
             ending |= readings.settling() if others else set()
@@ -69,25 +70,27 @@ class AfterBody:
         returned = not caught
         with their_time:  # with the frames go their objects, whose finalizers are the test's
             test = self._let_go_of(caught, ran)
-        asked = self.guarantees is not None and self.guarantees.asked
+        checks = self.guarantees is not None and self.guarantees.asked
         settling = readings.settling()
         second: list[Leftover] = []
-        if first:
+        if first:  # a second reading, without the frames of the code under test but the test's own
             self._let_go()
             second = readings.settled(settling)
         with their_time:
-            del test
-        if second or asked:
+            del test  # with the frame go its locals
+        if second or checks:
             self._let_go()
         made: set[Identity] = set()
-        if asked:
+        if checks:
             first, made = self._checked(ran, readings, first, returned=returned)
         if not first:
             return
+        # A third reading, without the test's frame. What the checks of guarantees made is not the run's.
         last = [found for found in readings.settled(settling) if found.identity not in made] if second else []
         gone = {kind.name for kind in kinds if kind.dies_with_frames}
         end.kept = {leftover.identity for leftover in last}
         if not returned:  # else there was no frame
+            # A lock that dies with the test's frame was never released: nobody would have, had the program gone on.
             end.kept |= {leftover.identity for leftover in second if leftover.kind in gone}
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
         end.described, end.last = _describe(ran, found, end, watch), last
@@ -122,6 +125,7 @@ class AfterBody:
                 ran.broken = self.guarantees.check(returned=returned)
         made = {found.identity for found in readings.read()} - before if first else set()
         self.guarantees.forget()
+        # Callables registered as guarantees keep what they refer to: that is the audit's doing, not the run's.
         if first and returned:
             there = {found.identity for found in readings.read()}
             first = [found for found in first if found.identity in there or found.identity not in before]
@@ -132,7 +136,7 @@ class AfterBody:
     def _let_go(self) -> None:
         """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
         with finalizers_time():
-            collect_garbage()
+            collect_garbage()  # whose finalizers may warn, and so add to what is forgotten next
             self.target.forget()
             collect_garbage()
 

@@ -45,6 +45,7 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
                 yield error
             finally:
                 end.readings.finish(listening=False)
+                # A timer that the run left is known by now, and must not go off in the next one.
                 standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
 
 
@@ -55,6 +56,7 @@ def _sort(ran: RunResult, end: BodyEnd) -> None:
     for owner, some in parts.items():
         described[owner] = _with(described[owner], [described[part] for part in described if part in some])
         kept -= some
+    # What may go with the frames is no release by reference counting: nobody was harmed.
     gone = {kind.name for kind in kinds if kind.dies_with_frames}
     dropped = [
         leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
@@ -66,7 +68,7 @@ def _sort(ran: RunResult, end: BodyEnd) -> None:
 
 
 def _implied(dropped: list[Leftover], others: Iterable[Leftover], kinds: Iterable[Kind]) -> set[Identity]:
-    """Return what says no more than what reference counting released: its descriptors, and the warnings about it."""
+    """Return what only repeats what reference counting released: its descriptors, and the warnings about it."""
     warns = {kind.name: kind.warns for kind in kinds if kind.warns}
     texts = [warns[leftover.kind] for leftover in dropped if leftover.kind in warns]
     descriptors = {descriptor for leftover in dropped for descriptor in leftover.descriptors}
@@ -81,7 +83,7 @@ def _implied(dropped: list[Leftover], others: Iterable[Leftover], kinds: Iterabl
 def _fold(ran: RunResult, end: BodyEnd) -> dict[Identity, set[Identity]]:
     """Undo what may own other leftovers, one after the other; return what vanished with each.
 
-    What a fixture has ended vanished with others: only what is known to be a part is taken for one.
+    What vanished with an owner that a fixture ended may be another's: only known parts of it are taken for parts.
     """
     owners = {kind.name: kind for kind in end.readings.kind_set.kinds if kind.owns}
     if len(end.last) < 2 or not any(leftover.kind in owners for leftover in end.last):
@@ -89,14 +91,14 @@ def _fold(ran: RunResult, end: BodyEnd) -> dict[Identity, set[Identity]]:
     parts: dict[Identity, set[Identity]] = {}
     remaining = end.readings.lasting(end.last)
     for leftover in end.last:
-        if leftover.kind in owners and leftover.identity not in remaining:
+        if leftover.kind in owners and leftover.identity not in remaining:  # a fixture ended it
             if some := _known_parts(end.described[leftover.identity], end, owners[leftover.kind].files):
                 parts[leftover.identity] = some
         elif leftover.kind in owners and len(remaining) > 1:
             with their_time:
                 owners[leftover.kind].repair(leftover)
             with finalizers_time():
-                collect_garbage()
+                collect_garbage()  # parts may hang on the owner by a cycle
             vanished = remaining - _still(end, remaining)
             remaining -= vanished
             parts[leftover.identity] = vanished - {leftover.identity}

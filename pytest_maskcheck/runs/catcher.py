@@ -38,6 +38,7 @@ def catcher_of(
         return Catcher(frame, by=CaughtBy.FINALIZER if dropped.finalizing else CaughtBy.C)
     code, line = handling.code, handling.line
     is_in_scope = in_scope(code.co_filename)
+    # Either its ``__exit__`` is a tool's, or a clause in the code of a tool caught it.
     if _is_expecting(handling.module) or (not is_in_scope and _is_expecting(handling.home)):
         frame = names.frame(*(handling.site or (code, line)))
         return Catcher(names.frame(code, line) if is_in_scope else frame, by=CaughtBy.TEST)

@@ -129,7 +129,7 @@ class _Child:
             faulthandler.enable(self._report, all_threads=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             work(self._say)
-            if descendants.adopts():
+            if descendants.adopts():  # orphans of the run became children of this process
                 descendants.end_all()
             self._say(wire.Done())
         except BaseException as error:  # noqa: BLE001  (nothing may run past this line in the child)
@@ -191,7 +191,7 @@ class _Child:
                 os.kill(pid, signal.SIGKILL)
             with suppress(OSError):
                 os.waitpid(pid, 0)
-        for process in family:
+        for process in family:  # those that had left the group
             process.kill()
         if self._before is not None:
             descendants.end_new(self._before)

@@ -61,16 +61,16 @@ _EVENTS = (
 )
 
 
-def watching(heard: Callable[[str], object]) -> AbstractContextManager[None]:
-    """Return a context in which ``heard`` is called with each effect outside this process, in words."""
+def watching(effect: Callable[[str], object]) -> AbstractContextManager[None]:
+    """Return a context in which ``effect`` is called with each thing done outside this process, in words."""
 
     def hear(event: str, args: tuple[Any, ...]) -> None:
-        heard(event + (f"({reprlib.repr(args[0])})" if args else ""))
+        effect(event + (f"({reprlib.repr(args[0])})" if args else ""))
 
     def hear_open(_: str, args: tuple[Any, ...]) -> None:
         path, _mode, flags = args
         if flags & _WRITES and path != os.devnull:
-            heard(f"open({reprlib.repr(path)}) for writing")
+            effect(f"open({reprlib.repr(path)}) for writing")
 
     def hear_kill(event: str, args: tuple[Any, ...]) -> None:
         if args[0] != os.getpid():

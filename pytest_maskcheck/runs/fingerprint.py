@@ -31,7 +31,7 @@ Fingerprint = dict[str, str]
 
 
 Visit = tuple[str, object, "list[tuple[str, object]] | None"]
-"""A name, what it names, and the names and values of its parts; ``None`` where its parts are not looked at."""
+"""A name, what it names, and the names and values of its parts; ``None`` where its parts are left out."""
 
 
 class Fingerprints:
@@ -99,14 +99,14 @@ def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -
     Parameters:
         now: as it is.
         ordinary: after an uninterrupted run.
-        others: after further ones, some of them in another process; what differs between them says nothing.
+        others: after further ones, some of them in another process; what differs between them is ignored.
     """
     names = [
         name
         for name in {**ordinary, **now}
         if all(other.get(name) == ordinary.get(name) for other in others) and now.get(name) != ordinary.get(name)
     ]
-    # What is new, gone or something else says it all of its parts; of a container that grew, its parts say it.
+    # A thing that is new, gone or another one stands for its parts; the parts of a container that grew stand for it.
     strong = {name for name in names if not _is_size(now.get(name, ""), ordinary.get(name, ""))}
     deepest = [
         name

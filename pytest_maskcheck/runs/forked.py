@@ -152,7 +152,7 @@ class Forked:
         else:
             first.spoiled = True
             say([first])
-        page.begin(_ENDING)
+        page.begin(_ENDING)  # all results are sent: a death in the teardown of fixtures is no run's
         self.conditions.end()
 
     def _make(

@@ -70,7 +70,7 @@ class Snapshots:
 
         Parameters:
             points: in the order in which they come.
-            last: tells that a run proves nothing about the next one.
+            last: returns whether a run is the last that counts: the process is not to be used further.
         """
         page = Page()
 

@@ -80,7 +80,7 @@ class ForwardChild:
 
     Parameters:
         points: all of them, in the order in which they come.
-        last: tells that a run proves nothing about the next one.
+        last: returns whether a run is the last that counts: the process is not to be used further.
         is_usual: tells whether modules keep what they keep after an uninterrupted run.
         again: makes the run after the interrupted one.
         turns: sends what came of the point.
@@ -133,11 +133,12 @@ class ForwardChild:
         slot = self.slot
         assert slot is not None
         again = None
+        # Where the process is not to be used further, or nothing has changed, another run would show nothing new.
         with own_time:
             ends = self._last(self._points[slot.position], ran) or self.is_usual()
         if not ends:
             slot.page.begin(RETRY)
             again = self._again()
-        slot.page.finish()
+        slot.page.finish()  # before the result is sent: from here on nobody counts the time
         self._turns.tell(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
         os.write(self._writer, b".")

@@ -107,12 +107,13 @@ class ForwardParent:
         assert self._hazards is not None
         self.page.begin(position)
         if self._left == len(self.points):
-            rehearse()
+            rehearse()  # once, before the first fork: else each child would do it
         if reason := self._hazards.reason():
             self._leave(reason)
         while not (free := [slot for slot in self._slots if not slot.pid]):
             self._wait()
         slot = free[0]
+        # The page and the report are shared with the child: they are made ready before it exists.
         slot.position = position
         slot.page.begin(position)
         slot.report.seek(0)
@@ -123,7 +124,7 @@ class ForwardParent:
         if slot.pid:
             self._left -= 1
             if not self._left:
-                self._leave("")
+                self._leave("")  # effects may follow the last point
             return False
         self.child.begin(slot, self._hazards, self._pid)
         return True
@@ -160,6 +161,7 @@ class ForwardParent:
         os.waitpid(pid, 0)
 
     def _ended(self, slot: Slot) -> bool:
+        # A child that has sent its result is about to kill itself: to wait for that takes no time.
         pid, status = os.waitpid(slot.pid, 0 if slot.page.done else os.WNOHANG)
         if not pid:
             return False

@@ -35,6 +35,6 @@ def _between(code: CodeType, first: int, now: int, lines: Lines) -> list[int]:
     if lines.knows(code):
         begun = line_of(code, first)
         return [at for at in calls if (line := line_of(code, at)) == begun or lines.ran(code, line)]
-    # What no jump leads past did run; of the others that is not known.
+    # Calls that no jump leads past did run; the others may have.
     jumps = [jump for jump in jumps_of(code) if first < jump[0]]
     return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls

@@ -1,8 +1,7 @@
 """Levels: what is found the same number of references away from some namespaces, compared at the speed of C.
 
-The namespaces of modules are looked at level by level, each with one call of :func:`gc.get_referents`. What that returns is compared
-with what it returned before: by type and, of plain values, by value. From a level, the positions of what is to be looked into make
-the next one. Nothing but types, plain values and identities is kept from one look to the next.
+One call of :func:`gc.get_referents` returns all that the things of a level refer to. That is compared with what it returned before: by
+type and, of plain values, by value. From a level, the positions of what is looked into make the next one. Nothing but types, plain values and identities is kept from one look to the next.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Level:
         """Tell whether the things refer to what is expected."""
         return (
             len(found) == len(self.types)
-            and all(map(is_, map(type, found), self.types))  # by ==, metaclasses would be asked
+            and all(map(is_, map(type, found), self.types))  # == would call metaclasses
             and self.plain(found) == self.values
             and list(map(identity, map(_code, self.functions(found)))) == self.codes
             and all(value_of(found[position]) == expected for position, expected in self.stateful)

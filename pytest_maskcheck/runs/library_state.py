@@ -98,6 +98,7 @@ class LibraryState:
             for name, module in modules
             if identity(module) in away and (name in named or any(map(self.has_run, _files(name, module))))
         }
+        # One step further: what a module imports, the test may have patched there.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
         others = {identity(module): module for module in referred if identity(module) in away}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]

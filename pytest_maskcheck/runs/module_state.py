@@ -103,11 +103,12 @@ class ModuleState:
             self._libraries.take(self._near())
             if self.holds():
                 return
+            # A fingerprint gives names to what differs, which the levels cannot.
             before = self.fingerprints.take()
             run()
             self._varying |= _varying(before, self.fingerprints.take())
             self.take()
-            run()
+            run()  # the next round compares with the state before this run
 
     def take(self) -> None:
         """Take what is kept now as usual."""
@@ -124,11 +125,11 @@ class ModuleState:
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
         partly: Iterable[tuple[Any, Look]] = self._looks
-        while into or partly:
+        while into or partly:  # the same steps as in holds(), which finds the same things at the same positions
             found = found_in(into, instances, dicts, partly)
             chosen = []
             for position, each in enumerate(found):
-                if identity(each) in wanted and identity(each) not in seen:
+                if identity(each) in wanted and identity(each) not in seen:  # each thing at one level only
                     seen.add(identity(each))
                     chosen.append(position)
             level = level_of(found, chosen, looks)

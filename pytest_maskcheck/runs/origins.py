@@ -172,7 +172,7 @@ class Watch:
             self.passing.end(frame, self.seen)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
-        self._lines.forget()
+        self._lines.forget()  # lines that ran from here on are those between this event and the next
         if event == "call":
             self._lines.enters(frame.f_code)
 
@@ -183,6 +183,7 @@ class Watch:
             unused = self._find_unused()
             now = [leftover for kind, before in self._compared for leftover in kind.compare(before)]
         beats = self._feel()
+        # What is seen again keeps its sighting; what went and came again gets a new one.
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
         here: Origin | None = None
@@ -194,6 +195,7 @@ class Watch:
             }
         for leftover in new:
             assert here is not None
+            # A pulse has changed since the last call, at the earliest; else it came to be since the last look.
             felt = leftover.kind in self._pulses and beats != self._beats
             since = self._count - 1 if felt else self._looked
             foreign = self._waited and leftover.kind not in self._blocking
@@ -202,11 +204,13 @@ class Watch:
             for name in () if sighting.foreign else (sighting.name, (leftover.kind, leftover.key)):
                 self.places.setdefault(name, {})[sighting.origin.place] = None
         self._looked, self._beats = self._count, beats
+        # Looks become rarer as they cost too much; a second run looks at each call of a stretch.
         self._spent += time.perf_counter() - begun
         if self._spent > BUDGET and not self.stretch:
             self._spent, self._stride = 0.0, self._stride * 2
         self._due = self._count + self._stride
         if self.stretch:
+            # Before the stretch and after it there is nothing to look for.
             later = self._count >= self.stretch[1]
             self._due = sys.maxsize if later else max(self._due, self.stretch[0] + 1)
         return now
@@ -224,6 +228,7 @@ class Watch:
     def _line(self, frame: FrameType, *, top: bool) -> int:
         """Return the line that a frame is at; of the frame that was looked at, that of the last call without an event."""
         code, now = frame.f_code, frame.f_lasti
+        # Only if the last event was looked at, too, did it come to be after that.
         if top and self._before[0] is code and self._count - self._looked == 1:
             now = last_call(code, self._before[1], now, self._lines)
         return line_of(code, now)

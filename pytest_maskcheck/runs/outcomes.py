@@ -40,6 +40,7 @@ class Outcomes:
         entries = entries_of(error)
         scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.code.co_filename))
         entries = entries[next(scoped, 0) :]
+        # From the handler on it is the interrupt's own way, not that of the code under test.
         codes = handler_codes(strike)
         handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
         entries = entries[: handlers[-1]] if handlers else entries

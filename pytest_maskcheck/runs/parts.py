@@ -88,7 +88,7 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
             kind, value = type(value.__func__), value.__func__  # noqa: PLW2901
         if issubclass(kind, (types.ModuleType, property, staticmethod, classmethod, types.MemberDescriptorType)):
             continue
-        # What is imported is looked at where it is from; a closure may have been made there for this module.
+        # Imported things belong to the module that defines them; but a closure may have been made there for this one.
         if issubclass(kind, type) and module and module_of(value) != module:
             continue
         if kind is types.FunctionType and module and value.__module__ != module and not value.__closure__:
@@ -96,7 +96,7 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
         yield f".{name}", value
     if issubclass(type(owner), type):
         return
-    for base in mro_of(type(owner)):
+    for base in mro_of(type(owner)):  # slots
         for name, member in class_dict(base).items():
             if type(member) is types.MemberDescriptorType and not name.startswith("__"):
                 try:

@@ -69,7 +69,7 @@ class Readings:
         """
         found = self.read()
         waited_for = self._waited_for(found, settling)
-        if not waited_for:
+        if not waited_for:  # as after most runs
             return found
         for pause in _PATIENCE:
             time.sleep(pause)

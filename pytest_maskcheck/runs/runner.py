@@ -120,7 +120,7 @@ class Runner:
         return self._after_body.exception
 
     def kind_set(self) -> KindSet:
-        """Return what drives the kinds; best made before the heap is frozen, or it would be looked at in every run."""
+        """Return what drives the kinds; best made before the heap is frozen, or every run would look at it."""
         if self._kind_set is None or self._kind_set.kinds is not self.kinds:
             self._kind_set = KindSet(self.kinds)
         return self._kind_set
@@ -181,7 +181,7 @@ class Runner:
     ) -> None:
         caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
         self.owner = os.getpid()
-        put_own_back()
+        put_own_back()  # in place of what an earlier run or a fixture patched
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         readings = self._snapshot()
@@ -202,6 +202,7 @@ class Runner:
                         with watch:
                             body()
             except BaseException as error:
+                # Ours, or raised as the strike was being prepared: no outcome of the body.
                 if is_audits(error) or (not begun and is_a(error, Exception)):
                     readings.finish(listening=True)
                     raise
@@ -226,7 +227,7 @@ class Runner:
         with own_time, standing, room():
             with finalizers_time():
                 was_garbage = collect_unheard()
-            if was_garbage:
+            if was_garbage:  # what it closed is in the snapshot that would be reused
                 kind_set.forget()
             befores = kind_set.snapshot(still=self.still)
         return Readings(kind_set, befores)

@@ -14,10 +14,10 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """How the leftover of this name came to be.
+    """How a leftover came to be.
 
     Parameters:
-        name: what identifies it.
+        name: identifies the leftover within the process.
         stretch: the calls between which it was seen for the first time.
         origin: where the main thread was then.
         foreign: another thread made it meanwhile.
@@ -30,9 +30,9 @@ class Sighting:
 
     @property
     def exact(self) -> bool:
-        """Tell whether each call was looked at, and it came of that call."""
+        """Whether it is certain which call made it: there was a look at each."""
         return self.stretch[1] - self.stretch[0] <= 1 and not self.foreign
 
     def held(self, by: str) -> Sighting:
-        """Return the sighting of something that can still be reached."""
+        """Return the sighting of something that can still be reached, ``by`` a path in words."""
         return replace(self, origin=replace(self.origin, held_by=by))

@@ -39,7 +39,7 @@ def undo(
         after_fixtures: fixtures were torn down: what they have ended stays as it is.
     """
     kinds = {kind.name: kind for kind in readings.kind_set.kinds if here or kind.outlives}
-    if not strike.in_turn()[0].fired:
+    if not strike.in_turn()[0].fired:  # with two interrupts, what the first one left counts
         kinds = {name: kind for name, kind in kinds.items() if not kind.serves}
     leftovers = [leftover for leftover in leftovers if leftover.kind in kinds]
     if leftovers and after_fixtures:

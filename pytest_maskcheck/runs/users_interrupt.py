@@ -48,10 +48,12 @@ class UsersInterrupt:
         error = caught[0] if caught else None
         came = self.foreign is not None and self.foreign.came()
         strikes = [one for one in strike.in_turn() if one.fired]
+        # More of them came out than strikes can have led to.
         if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
             return True
         if came and error is None and not strikes:
             self._sends_itself = True  # part of the test
+        # A strike that was sent through the kernel is noted like the user's Ctrl-C: then neither can be told apart.
         sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
         return came and bool(strikes) and not sent and not self._sends_itself
 
@@ -60,6 +62,7 @@ class UsersInterrupt:
         error = caught[0] if caught else None
         if error is None or not is_a(error, KeyboardInterrupt):
             return KeyboardInterrupt()
+        # pytest reads lines of all of them, and some entries of interrupted code have none.
         for item in list(chain(error)):
             with_traceback(item, traceback_of(self.outcomes.entries(item, strike)))
         return cast("KeyboardInterrupt", error)

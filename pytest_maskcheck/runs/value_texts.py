@@ -21,7 +21,7 @@ MANY = 1000
 
 CONTAINERS: tuple[Any, ...] = (dict, list, tuple, collections.deque, set, frozenset)
 SILENT = (type, types.ModuleType, types.BuiltinFunctionType, types.MethodType)
-"""Types of things of which there is nothing to print: their parts say all."""
+"""Types of things that have no text of their own: only their parts count."""
 
 _SETS: tuple[Any, ...] = (set, frozenset)
 _ITERATED: tuple[Any, ...] = ([], (), "", "é", b"", bytearray(), {}, {}.values(), {}.items(), set(), range(0))
@@ -45,7 +45,7 @@ _SUSPENDED = {
 
 
 def value_of(thing: Any) -> str:
-    """Return a short text for a thing by itself; ``""`` if its parts say all."""
+    """Return a short text for a thing by itself; ``""`` if only its parts count."""
     kind = type(thing)
     if identity(kind) in PLAIN:
         return reprlib.repr(thing)
@@ -68,7 +68,7 @@ def _digest(thing: Any, base: Any) -> str:
 
 
 def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each sort of object)
-    """Return what can be said of objects of a few built-in types."""
+    """Return the state of an object, for those of a few built-in types."""
     if issubclass(kind, enum.Enum):
         return f" {vars(thing).get('_name_')}"
     if module_of(kind) == "_io" and issubclass(kind, io.IOBase):  # other classes may run code of the user's
@@ -80,7 +80,7 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         return ", dead" if thing() is None else ", alive"
     if kind is functools._lru_cache_wrapper:  # noqa: SLF001  (the type has no other name)
         return f" of {thing.cache_info().currsize}"
-    if module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"}:
+    if module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"}:  # an RLock has no locked() up to 3.13
         return ", unlocked" if repr(thing).startswith("<unlocked") else ", locked"
     if identity(kind) in _BYTES:
         return f" of {len(thing)} with digest {hash(bytes(thing)) & 0xFFFFFFFF:08x}"
@@ -88,7 +88,7 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         identity(type(part)) in PLAIN or part is kind for part in gc.get_referents(thing)
     ):
         return f" at {thing!r}"
-    if identity(kind) in _ITERATORS:
+    if identity(kind) in _ITERATORS:  # of built-in containers: their length hints run no code of the user's
         return f" with {operator.length_hint(thing)} to come"
     return ""
 
