@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 
+from pytest_maskcheck import settings
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.children import Children
@@ -20,6 +21,7 @@ from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.runs.forked import Forked
 from pytest_maskcheck.runs.in_process import InProcess
+from pytest_maskcheck.runs.isolation import ISOLATIONS
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.watchdog import Death
 from pytest_maskcheck.system.breakdown import AuditBrokeError
@@ -249,3 +251,10 @@ def test_without_isolation_runs_happen_here() -> None:
     """Without isolation, runs happen in this very process."""
     runs = list(InProcess(_run).runs([POINTS[0], None], lambda *_: False))
     assert [run.seconds for run in runs] == [os.getpid()] * 2
+
+
+def test_each_isolation_is_a_choice_of_the_setting() -> None:
+    """The setting ``isolation`` offers ``auto`` and the ways that have an executor, and nothing else."""
+    (row,) = (row for row in settings.TABLE if row.name == "isolation")
+    assert row.must == f"one of {', '.join(['auto', *ISOLATIONS])}"
+    assert [row.parse(name) for name in ISOLATIONS] == list(ISOLATIONS)
