@@ -357,7 +357,7 @@ def watched() -> Callable[..., tuple[Watch, Counted]]:
     def watched(function, **more) -> tuple[Watch, Counted]:
         kind = Counted()
         watch = Watch(Names(os.getcwd()), lambda path: path == __file__, frozenset({kind.name}), **more)
-        watch.ask([kind], [kind.snapshot()])
+        watch.compare_with([kind], [kind.snapshot()])
         with watch:
             function(kind.things)
         return watch, kind
