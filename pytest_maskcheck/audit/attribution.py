@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_maskcheck.results import Finding, Frame, Origin, Point, PointResult
-    from pytest_maskcheck.runs.origins import Sighting
     from pytest_maskcheck.runs.requests import Executor, RunResult
+    from pytest_maskcheck.runs.sightings import Sighting
 
 _FEW = 2
 """So many points are run again without a run that goes by all of them."""

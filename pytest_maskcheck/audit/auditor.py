@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from pytest_maskcheck.audit.judge import leftovers, trouble
 from pytest_maskcheck.interrupts import Recording, Strike, past
@@ -15,10 +15,12 @@ from pytest_maskcheck.interrupts.signals.delivery import Delivery
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.limits import room
+from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs import effects
+from pytest_maskcheck.runs.fork_hazards import ForkHazards
 from pytest_maskcheck.runs.origins import Watch
 from pytest_maskcheck.runs.raised import is_delivered
-from pytest_maskcheck.runs.requests import Catch, Inside, Trace
+from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
 from pytest_maskcheck.system.unpatched import gc, os, time
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
     from pytest_maskcheck.points.plan import Plan
-    from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Request, RunResult
     from pytest_maskcheck.runs.runner import Runner
 
@@ -95,7 +96,7 @@ class Rehearsal:
     reached: set[int] = field(default_factory=set)
     effect: str = ""
     fixture: bool = False
-    inside: effects.ForkHazards | None = None
+    inside: ForkHazards | None = None
     _latest: set[int] = field(default_factory=set)
     _trigger: Trigger | None = None
 
@@ -236,7 +237,7 @@ class Auditor:
                 rehearsal.reach(position, triggers[position])
 
         with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
-            rehearsal.inside = effects.ForkHazards()
+            rehearsal.inside = ForkHazards()
             try:
                 yield
             finally:
@@ -247,9 +248,9 @@ class Auditor:
         self._thawed = False
         with own_time:
             with at_once:
-                for kind in self.runner.together().kinds:
+                for kind in self.runner.kind_set().kinds:
                     kind.prepare()
-            self.runner.together().forget()
+            self.runner.kind_set().forget()
             collect_garbage()
             gc.freeze()
 
@@ -274,24 +275,38 @@ class Auditor:
             raise Refused(message)
         return ran
 
-    def make_run(self, point: Request, struck: Callable[[], None]) -> RunResult:
-        """Make one run: up to ``point``, interrupted there or past a defect of CPython; or, for ``None``, through."""
+    def make_run(self, request: Request, struck: Callable[[], None]) -> RunResult:
+        """Make the run for a request; call ``struck`` when the interrupt is sent."""
         self._freeze_again()
-        if isinstance(point, Trace):
-            return self._watched_run(point, struck)
-        if point is None:
-            ran = self.runner.run(_watched(nullcontext()))
-            ran.whole = True
-            if self._frozen_in != os.getpid():
-                self.freeze()  # what the first run of a process makes for all later ones is nothing new
-                self._frozen_in = os.getpid()
-            return ran
-        if isinstance(point, Inside):
-            aim = self.aims[point.point.id]
-            around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
-            return self.runner.run(self._strike(around, struck, past(aim.second) if aim.second else None), aim.hits)
-        catching = Catching(is_delivered, self.scope.in_scope) if isinstance(point, Catch) else None
-        aim = self.aims[point.point.id if isinstance(point, Catch) else point.id]
+        match request:
+            case None:
+                return self._whole_run()
+            case Trace():
+                return self._watched_run(request, struck)
+            case PastDefect(point):
+                aim = self.aims[point.id]
+                around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
+                then = past(aim.second) if aim.second else None
+                return self.runner.run(self._strike(around, struck, then), aim.hits)
+            case Catch(point):
+                return self._struck_run(point, struck, Catching(is_delivered, self.scope.in_scope))
+            case Point():
+                return self._struck_run(request, struck)
+            case _:
+                assert_never(request)
+
+    def _whole_run(self) -> RunResult:
+        """Make a run that is not interrupted."""
+        ran = self.runner.run(_watched(nullcontext()))
+        ran.whole = True
+        if self._frozen_in != os.getpid():
+            self.freeze()  # what the first run of a process makes for all later ones is nothing new
+            self._frozen_in = os.getpid()
+        return ran
+
+    def _struck_run(self, point: Point, struck: Callable[[], None], catching: Catching | None = None) -> RunResult:
+        """Make a run that is interrupted at a point."""
+        aim = self.aims[point.id]
         then = aim.second.trigger if aim.second else None
         return self.runner.run(self._strike(aim, struck, then, catching=catching), aim.hits, catching=catching)
 
@@ -334,7 +349,7 @@ class Auditor:
         struck: Callable[[], None],
         landed: Callable[[], object],
     ) -> RunResult:
-        """Make a run that is interrupted where ``forks`` says so, in children; see :class:`.snapshots.GoesForward`."""
+        """Make a run that is interrupted where ``forks`` says so, in children; see :class:`pytest_maskcheck.runs.forward_parent.GoesForward`."""
         self.freeze()  # children would copy every object that they look at
         aims = [self.aims[point.id] for point in points]
         strike = Strike()

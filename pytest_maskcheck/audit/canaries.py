@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.resources import self_test
-from pytest_maskcheck.runs.isolation import CAN_FORK, OWN_GROUPS, Death, in_child
+from pytest_maskcheck.runs.child import CAN_FORK, OWN_GROUPS, in_child
+from pytest_maskcheck.runs.watchdog import Death
 from pytest_maskcheck.system.stopwatch import Page
 
 if TYPE_CHECKING:

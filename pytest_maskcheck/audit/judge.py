@@ -15,7 +15,7 @@ whatever way comes later. What an executor returns is judged here, by these rule
    that fails is to blame, and what comes after it is not audited.
 4. What an uninterrupted run leaves behind too is not a finding, as often as it leaves it.
 5. Of what is found at a point where CPython has a known defect, only that is CPython's which is not found when the interrupt goes
-   past the defect (:class:`~pytest_maskcheck.runs.requests.Inside`). Where no such run can be made, nothing is excused.
+   past the defect (:class:`~pytest_maskcheck.runs.requests.PastDefect`). Where no such run can be made, nothing is excused.
 6. Two runs that lose the same kind at the same origin have the same finding, whatever its name: names that differ are told by a
    pattern (:mod:`.patterns`).
 """
@@ -28,15 +28,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from pytest_maskcheck.audit import catchers
 from pytest_maskcheck.audit.attribution import Attribution
 from pytest_maskcheck.points.cleanup import package_of, sort_out
 from pytest_maskcheck.resources.patterns import Pattern, Patterns, are_alike, looks_random, place_and_stack
-from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
+from pytest_maskcheck.results import Category, Finding, Point, PointResult, Verdict
 from pytest_maskcheck.runs import fingerprint
-from pytest_maskcheck.runs.requests import Catch, CaughtBy, Inside, Trace, alone
+from pytest_maskcheck.runs.requests import Catch, CaughtBy, PastDefect, Trace, alone
 from pytest_maskcheck.system.signals import default_action
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.resources import Leftover
-    from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.raised import Raised
     from pytest_maskcheck.runs.requests import Catcher, Executor, Request, RunResult
     from pytest_maskcheck.settings import Allow
@@ -283,7 +282,7 @@ class Judge:
         """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
         if not (point.defect and result.findings):
             return result
-        ran, *_ = alone(self.executor, Inside(point))
+        ran, *_ = alone(self.executor, PastDefect(point))
         if not _went_past(point, ran):
             return result
         own = {_alike(self._name(finding)) for finding in self._findings(point, ran)}
@@ -294,11 +293,15 @@ class Judge:
         """Tell whether no further point is audited: an audit that has begun has one result at least."""
         return bool(self.results) and self.late(0.0)
 
-    def stops(self, point: Request, ran: RunResult) -> bool:
+    def stops(self, request: Request, ran: RunResult) -> bool:
         """Tell whether the process that made the run is not to be used further."""
-        if point is None or isinstance(point, Trace | Inside):
-            return True
-        point = point.point if isinstance(point, Catch) else point
+        match request:
+            case None | Trace() | PastDefect():
+                return True
+            case Catch(point) | (Point() as point):
+                pass
+            case _:
+                assert_never(request)
         result = self.judge(point, ran)
         if point.defect and result.findings:
             return True  # a run past the defect comes next
@@ -500,7 +503,7 @@ class Judge:
             return None, len(runs) > 1
         finding = self._as_unusable(last, self._differs(runs[0]))
         if point.defect:
-            ran, *then = alone(self.executor, Inside(point), None)
+            ran, *then = alone(self.executor, PastDefect(point), None)
             if _went_past(point, ran) and then and then[-1].passed:
                 finding = _interpreters(point, finding)
         return finding, True

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.results import count
-from pytest_maskcheck.runs import effects
-from pytest_maskcheck.runs.isolation import CAN_FORK
+from pytest_maskcheck.runs import fork_sharing
+from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system.unpatched import os, signal, threading, time
 
 if TYPE_CHECKING:
@@ -57,15 +57,15 @@ def why_rerun(asked: str, isolation: str, fixtures: Collection[str], seconds: fl
     reasons = {
         "as asked": asked == "rerun",
         "runs share the process of the session": isolation != "fork",
-        "this platform does not tell what processes share": not (CAN_FORK and effects.HAS_PROC),
+        "this platform does not tell what processes share": not (CAN_FORK and fork_sharing.HAS_PROC),
         "the test is short": asked == "auto" and seconds < _WORTH,
         f"{min(used, default='')} would read what other processes write": used,
         "a fork would lose running threads": threading.active_count() > 1,
     }
     if reason := next((reason for reason, holds in reasons.items() if holds), ""):
         return reason
-    open_files = map(effects.shared, sorted(effects.descriptors() - known))
-    return next(filter(None, open_files), "") or effects.shared_memory()
+    open_files = map(fork_sharing.shared, sorted(fork_sharing.descriptors() - known))
+    return next(filter(None, open_files), "") or fork_sharing.shared_memory()
 
 
 def choose(asked: str, points: Sequence[Point], baseline: Baseline) -> Strategy:

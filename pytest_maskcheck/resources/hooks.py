@@ -24,9 +24,7 @@ _NAMES = (
     "asyncgen firstiter",
     "asyncgen finalizer",
 )
-_QUIET = (
-    "pytest_maskcheck.runs.runner"  # notes what finalizers raise, in place of the hook that was there at the snapshot
-)
+_QUIET = "pytest_maskcheck.runs.finalizers"  # notes what finalizers raise, in place of the hook that was there at the snapshot
 
 _Hooks = tuple[object, tuple[object, ...]]
 

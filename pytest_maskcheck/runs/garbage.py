@@ -1,10 +1,10 @@
-"""Garbage of earlier runs, and of what sets a test up: it is gone before the body begins.
+"""Garbage of earlier runs, and of fixtures: it is collected before the body begins.
 
-A cycle of references that a run drops is collected at some time later. If it has a file, a later run would see descriptors close in
-its midst, at another place each time. So garbage is collected as the last thing before the snapshot with which a run is compared.
+A cycle of references that a run drops is collected at some time later. If it holds a file, descriptors would close amid a later run,
+at another place each time. So garbage is collected as the last thing before the snapshot with which a run is compared.
 
-What finalizers say then is for nobody: warnings about files that were not closed would reach what the test has set up to
-record warnings (``recwarn``), and an exception would be told of a test that is not to blame.
+Warnings and exceptions of finalizers are suppressed meanwhile: a warning about a file that was not closed would reach what the test
+has set up to record warnings (``recwarn``), and an exception would be reported for a test that is not to blame.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from pytest_maskcheck.system.signals import collect_garbage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SHOWS = "_showwarnmsg"  # what CPython calls with each warning that no filter drops; there is no public word for it
+_SHOWS = "_showwarnmsg"  # CPython calls it with each warning that no filter drops; it has no public name
 
 
 def collect_unheard() -> bool:
-    """Collect garbage while nobody hears of it; tell whether there was any."""
+    """Collect garbage with warnings and exceptions of finalizers suppressed; return whether there was any."""
     with _unheard():
         return collect_garbage() > 0
 
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Keep warnings and exceptions of finalizers from everybody. Filters stay as they are: to change them makes each warning new again."""
+    """Suppress warnings and exceptions of finalizers. Filters stay as they are: a change would make each warning new again."""
     names = vars(warnings)
     shows, hook = names.get(_SHOWS), sys.unraisablehook
     if shows is not None:

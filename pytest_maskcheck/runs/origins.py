@@ -2,7 +2,7 @@
 
 Theory of operation. A profile function is called by CPython at every call and return, of Python's and C's. There, the kinds in
 question compare with their snapshot. What is seen for the first time came to be since the look before: in the call that has
-just returned, whether an audit event tells of it or not. So a pipe, an epoll object and a lock are traced like a file.
+just returned, whether it raised an audit event or not. So a pipe, an epoll object and a lock are traced like a file.
 
 Rules:
 
@@ -10,31 +10,29 @@ Rules:
 2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
 3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
    looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.
-4. A run that is not interrupted can go by points: what is there at each is noted with how it came to be, and whether it is still there
-   when the call ends that is under way.
-
+4. An uninterrupted run can go by points: what is there at each is noted (:mod:`.passing`).
 5. What counts only from its first use on comes from where it was made. What is new after a call that only waited was made by another
    thread, and has no origin.
 
 What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
-creates while the main thread does not wait is seen when the main thread makes its next call. CPython does not tell of calls of types (``epoll()``), nor, up to 3.13,
-of ``with lock:``; their line is that of the last call between two that it tells of, on a line that ran.
+creates while the main thread does not wait is seen when the main thread makes its next call. Of calls that raise no event the line is
+an estimate (:mod:`.last_calls`).
 """
 
 from __future__ import annotations
 
-import dis
-import inspect
 import sys
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython.lines import Lines
 from pytest_maskcheck.interrupts.signals.base import line_of, stack
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
-from pytest_maskcheck.runs.raised import is_harness
+from pytest_maskcheck.runs.last_calls import last_call
+from pytest_maskcheck.runs.passing import Passing
+from pytest_maskcheck.runs.sightings import Sighting
+from pytest_maskcheck.runs.tracebacks import is_harness
 from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.own_code import is_our_module
 from pytest_maskcheck.system.stopwatch import own_time
@@ -48,44 +46,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover
     from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.runs.sightings import Stretch
 
 _WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv_into", "send", "sendall"}
 """Functions in C that wait, and make nothing but a lock that is held: what is new after them was made by another thread."""
 
 BUDGET = 0.25
 """Seconds of looking after which only every second call is looked at."""
-
-_SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-
-
-Stretch = tuple[int, int]
-"""A leftover appeared after the first of these calls and by the last; calls of a run are counted from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """How the leftover of this name came to be.
-
-    Parameters:
-        name: what identifies it.
-        stretch: the calls between which it was seen for the first time.
-        origin: where the main thread was then.
-        foreign: another thread made it meanwhile.
-    """
-
-    name: str
-    stretch: Stretch
-    origin: Origin
-    foreign: bool = False
-
-    @property
-    def exact(self) -> bool:
-        """Tell whether each call was looked at, and it came of that call."""
-        return self.stretch[1] - self.stretch[0] <= 1 and not self.foreign
-
-    def held(self, by: str) -> Sighting:
-        """Return the sighting of something that can still be reached."""
-        return replace(self, origin=replace(self.origin, held_by=by))
 
 
 @dataclass(slots=True, repr=False)
@@ -95,14 +62,14 @@ class Watch:
     Parameters:
         names: names of files in reports.
         in_scope: tells the code that is audited.
-        kinds: names of the kinds to ask.
+        kinds: names of the kinds to compare.
         ahead: the interrupt is sent before the call at whose end it arrives: what is not seen by then is taken to come of that call.
         stretch: calls to look at, if they are known.
 
     Attributes:
         seen: what is there at the last look.
         places: name, and kind and key -> all places where it came to be in the run.
-        passed_by, outlasting: see :class:`.runs.Ran`.
+        passing: what was there at points that the run went by.
     """
 
     names: Names
@@ -112,10 +79,8 @@ class Watch:
     stretch: Stretch | None = None
     seen: dict[Identity, Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], dict[Frame, None]] = field(default_factory=dict)
-    passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
-    outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    _under_way: dict[int, list[tuple[str, dict[tuple[str, str], set[Identity]]]]] = field(default_factory=dict)
-    _asked: list[tuple[Kind, object]] = field(default_factory=list)
+    passing: Passing = field(init=False)
+    _compared: list[tuple[Kind, object]] = field(default_factory=list)
     _count: int = 0
     _looked: int = 0
     _due: int = 0
@@ -133,12 +98,13 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._lines = Lines(self.in_scope)
+        self.passing = Passing(self.in_scope)
 
-    def ask(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
+    def compare_with(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
         """Take the snapshots to compare with."""
-        self._asked = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
-        self._blocking = {kind.name for kind, _ in self._asked if kind.blocks}
-        self._pulses = {kind.name: kind.pulse for kind, _ in self._asked if kind.pulse is not None}
+        self._compared = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
+        self._blocking = {kind.name for kind, _ in self._compared if kind.blocks}
+        self._pulses = {kind.name: kind.pulse for kind, _ in self._compared if kind.pulse is not None}
         self._early = frozenset(self._find_unused())
         self._beats = self._feel()
         self._due = self.stretch[0] + 1 if self.stretch else 1
@@ -165,36 +131,14 @@ class Watch:
         self._lines.stop()
 
     def go_by(self, point: str) -> None:
-        """Look, and note what is there at a point which the run does not end at."""
+        """Look, and note what is there at a point that the run goes by."""
         if sys_functions.getprofile() != self._event:
             return
         self._count += 1
         frame = next(frame for frame in stack(sys_functions._getframe()) if not _is_ours(frame))  # noqa: SLF001
+        kinds = {kind.name: kind for kind, _ in self._compared}
         now = self._look(frame)
-        found: dict[tuple[str, str], tuple[Sighting, ...]] = {}
-        there: dict[tuple[str, str], set[Identity]] = {}
-        kinds = {kind.name: kind for kind, _ in self._asked}
-        for leftover in now:
-            name = leftover.kind, leftover.key if kinds[leftover.kind].is_named(leftover) else ""
-            found[name] = (*found.get(name, ()), self.seen[leftover.identity])
-            there.setdefault(name, set()).add(leftover.identity)
-        self.passed_by[point] = found
-        call = self._call_of(frame)
-        if there and not call.f_code.co_flags & _SUSPENDING:
-            self._under_way.setdefault(id(call), []).append((point, there))
-
-    def _call_of(self, frame: FrameType) -> FrameType:
-        """Return the call under way: the function in scope that begins or, out of scope, what was called from scope."""
-        while frame.f_back is not None and not self.in_scope(frame.f_code.co_filename):
-            if self.in_scope(frame.f_back.f_code.co_filename):
-                break
-            frame = frame.f_back
-        return frame
-
-    def _call_ends(self, frame: FrameType) -> None:
-        """Note what was there at points within a call, and still is as it returns."""
-        for point, there in self._under_way.pop(id(frame)):
-            self.outlasting[point] = tuple(name for name, some in there.items() if some <= self.seen.keys())
+        self.passing.note(point, frame, now, self.seen, kinds)
 
     def _feel(self) -> list[object]:
         return [pulse() for pulse in self._pulses.values()]
@@ -214,22 +158,21 @@ class Watch:
         return seen
 
     def _event(self, frame: FrameType, event: str, called: object) -> None:
-        if _is_ours(
-            frame
-        ):  # such as the list of warning filters, which a kind puts in place of Python's: no call of the test's
+        # Such as the list of warning filters, which a kind puts in place of Python's: no call of the test's.
+        if _is_ours(frame):
             return
         self._count += 1
         self._waited = event == "c_return" and getattr(called, "__name__", "") in _WAITS and has_other_threads()
-        ends = event == "return" and id(frame) in self._under_way
+        ends = event == "return" and id(frame) in self.passing.under_way
         due = ends or self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
         if due:
             # What is new when a function begins was made in the one that calls it.
             self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
         if ends:
-            self._call_ends(frame)
+            self.passing.end(frame, self.seen)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
-        self._lines.forget()
+        self._lines.forget()  # lines that ran from here on are those between this event and the next
         if event == "call":
             self._lines.enters(frame.f_code)
 
@@ -238,8 +181,9 @@ class Watch:
         begun = time.perf_counter()
         with own_time, at_once:
             unused = self._find_unused()
-            now = [leftover for kind, before in self._asked for leftover in kind.compare(before)]
+            now = [leftover for kind, before in self._compared for leftover in kind.compare(before)]
         beats = self._feel()
+        # What is seen again keeps its sighting; what went and came again gets a new one.
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
         here: Origin | None = None
@@ -251,6 +195,7 @@ class Watch:
             }
         for leftover in new:
             assert here is not None
+            # A pulse has changed since the last call, at the earliest; else it came to be since the last look.
             felt = leftover.kind in self._pulses and beats != self._beats
             since = self._count - 1 if felt else self._looked
             foreign = self._waited and leftover.kind not in self._blocking
@@ -259,64 +204,40 @@ class Watch:
             for name in () if sighting.foreign else (sighting.name, (leftover.kind, leftover.key)):
                 self.places.setdefault(name, {})[sighting.origin.place] = None
         self._looked, self._beats = self._count, beats
+        # Looks become rarer as they cost too much; a second run looks at each call of a stretch.
         self._spent += time.perf_counter() - begun
         if self._spent > BUDGET and not self.stretch:
             self._spent, self._stride = 0.0, self._stride * 2
         self._due = self._count + self._stride
         if self.stretch:
+            # Before the stretch and after it there is nothing to look for.
             later = self._count >= self.stretch[1]
             self._due = sys.maxsize if later else max(self._due, self.stretch[0] + 1)
         return now
 
     def _find_unused(self) -> set[Identity]:
-        return {each for kind, before in self._asked for each in kind.unused(before)} - self._early
+        return {each for kind, before in self._compared for each in kind.unused(before)} - self._early
 
     def _origin(self, frame: FrameType) -> Origin:
         frames = [caller for caller in stack(frame) if not is_harness(caller)]
         scoped = [at for at, caller in enumerate(frames) if self.in_scope(caller.f_code.co_filename)]
         frames = frames[: scoped[-1] + 1] if scoped else frames[:1]
-        told = [self.names.frame(caller.f_code, self._line(caller, top=caller is frame)) for caller in frames]
-        return Origin(tuple(reversed(told)), told[scoped[0]] if scoped else told[0])
+        named = [self.names.frame(caller.f_code, self._line(caller, top=caller is frame)) for caller in frames]
+        return Origin(tuple(reversed(named)), named[scoped[0]] if scoped else named[0])
 
     def _line(self, frame: FrameType, *, top: bool) -> int:
         """Return the line that a frame is at; of the frame that was looked at, that of the last call without an event."""
         code, now = frame.f_code, frame.f_lasti
+        # Only if the last event was looked at, too, did it come to be after that.
         if top and self._before[0] is code and self._count - self._looked == 1:
-            now = max(self._between(code, self._before[1], now), default=now)
+            now = last_call(code, self._before[1], now, self._lines)
         return line_of(code, now)
-
-    def _between(self, code: CodeType, first: int, now: int) -> list[int]:
-        """Return the calls between two instructions, without those that were jumped over."""
-        calls = [at for at in _calls(code) if first < at < now]
-        if self._lines.knows(code):
-            begun = line_of(code, first)
-            return [at for at in calls if (line := line_of(code, at)) == begun or self._lines.ran(code, line)]
-        # What no jump leads past did run; of the others that is not known.
-        jumps = [jump for jump in _jumps(code) if first < jump[0]]
-        return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls
 
 
 def _name(identity: Identity) -> str:
     """Return what identifies a leftover within the process, as text."""
     kind, token = identity
     return f"{kind} {token!r}"
-
-
-@lru_cache(maxsize=1024)
-def _calls(code: CodeType) -> tuple[int, ...]:
-    """Return the offsets of instructions that call something: not of all callables do the events tell."""
-    return tuple(
-        one.offset
-        for one in dis.get_instructions(code)
-        if one.opname in {"BEFORE_WITH", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
-    )
-
-
-@lru_cache(maxsize=1024)
-def _jumps(code: CodeType) -> tuple[tuple[int, int], ...]:
-    """Return the offsets of jumps, and where each leads."""
-    jumps = {*dis.hasjrel, *dis.hasjabs}
-    return tuple((one.offset, int(one.argval)) for one in dis.get_instructions(code) if one.opcode in jumps)
 
 
 def _is_ours(frame: FrameType) -> bool:

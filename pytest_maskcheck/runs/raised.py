@@ -1,26 +1,22 @@
-"""Exceptions that come out of a run: whether they are interrupts, where they came from, and how to let go of them."""
+"""Exceptions that come out of a run: which of them are interrupts, which are the audit's own, and how to let go of them."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.signals import delivery
-from pytest_maskcheck.interrupts.signals.base import Strike, line_of
 from pytest_maskcheck.results import Packed
+from pytest_maskcheck.runs.tracebacks import OURS, entries_of, walk
 from pytest_maskcheck.system.unpatched import signal
-from pytest_maskcheck.system.untrusted import attempt, cause_of, context_of, is_a, let_go, name_of, parts_of, text_of
+from pytest_maskcheck.system.untrusted import cause_of, context_of, is_a, let_go, parts_of
 from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType, FrameType
 
+    from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.results import Frame
-
-_HARNESS = __name__.partition(".")[0] + "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,47 +40,11 @@ class Raised(Packed):
     over: bool = False
 
 
-class Entry(NamedTuple):
-    """An entry of a traceback, taken apart once: each reading of ``tb_frame`` and of ``f_code`` raises an audit event."""
-
-    traceback: TracebackType
-    frame: FrameType
-    code: CodeType
-
-    @property
-    def line(self) -> int:
-        """Its line; ``tb_lineno`` is None at a jump for which the compiler noted none."""
-        return line_of(self.code, self.traceback.tb_lasti)
-
-
-def entries_of(error: BaseException) -> list[Entry]:
-    """Return the entries of the traceback of ``error``, outermost first."""
-    return [Entry(traceback, frame := traceback.tb_frame, frame.f_code) for traceback in walk(kept_traceback(error))]
-
-
-def traceback_of(entries: list[Entry]) -> TracebackType | None:
-    """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
-    traceback = None
-    for entry in reversed(entries):
-        traceback = TracebackType(traceback, entry.frame, entry.traceback.tb_lasti, entry.line)
-    return traceback
-
-
-def handler_codes(strike: Strike) -> set[int]:
-    """Return the code, by ``id``, of the handlers that CPython itself called."""
-    return {id(one.handler_code) for one in strike.in_turn() if one.fired and not one.landed}
-
-
-def begins_handler(entry: Entry, codes: set[int]) -> bool:
-    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    return id(entry.code) in codes or entry.frame.f_globals.get("__name__") == delivery.__name__
-
-
 def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
     """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
 
-    Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
-    out of that handler.
+    Besides ``KeyboardInterrupt``, that is the exception that the handler of ``strike`` raised; where that is not known, any
+    exception that came out of that handler.
     """
     if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
         return all(is_interrupt(part, strike) for part in parts_of(error))
@@ -141,20 +101,6 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             yield item
 
 
-def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    """Yield the entries of a traceback, outermost first."""
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
-
-
-def is_harness(frame: FrameType) -> bool:
-    """Tell whether the frame is this package's or pytest's way to the test."""
-    module = frame.f_globals.get("__name__", "")
-    harness = isinstance(module, str) and module.startswith((_HARNESS, "_pytest.", "pluggy."))
-    return harness and module != _HARNESS + "masking"
-
-
 def is_audits(error: BaseException) -> bool:
     """Tell whether what delivers interrupts raised an exception of its own, in the midst of the code under test.
 
@@ -165,27 +111,10 @@ def is_audits(error: BaseException) -> bool:
     module = ""
     for entry in entries_of(error)[-1:]:
         module = str(entry.frame.f_globals.get("__name__"))
-    return module.startswith(_HARNESS + "interrupts.") and module != delivery.__name__
-
-
-_EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")
-"""Modules of what tests use to catch what they expect: ``pytest.raises``, ``assertRaises``."""
-
-
-def is_expecting(module: str) -> bool:
-    """Tell whether code of a module catches exceptions for tests that expect them."""
-    return module.startswith(_EXPECTING)
+    return module.startswith(OURS + "interrupts.") and module != delivery.__name__
 
 
 def drop(error: BaseException) -> None:
     """Let go of the frames that ``error`` and all that it was raised from keep alive."""
     for item in list(chain(error)):
         let_go(item)
-
-
-def finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:
-    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
-    if unraisable.object is None and unraisable.exc_traceback is not None:
-        return unraisable.exc_traceback.tb_frame.f_code.co_qualname
-    kind = name_of(type(unraisable.object))
-    return text_of(attempt(lambda: getattr(unraisable.object, "__qualname__", kind), kind))

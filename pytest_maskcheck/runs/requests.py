@@ -1,4 +1,8 @@
-"""What runs are asked for, who makes them, and what they say."""
+"""Requests for runs, the protocol of those who make them, and the results.
+
+A request is a small frozen value; :data:`Request` is the closed union of them. Where one is handled, ``match`` ends in
+``assert_never``, so that mypy names the places that a new request has to be added to.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +19,20 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.resources import Leftover
     from pytest_maskcheck.results import Finding, Frame, Point
-    from pytest_maskcheck.runs.origins import Sighting, Stretch
     from pytest_maskcheck.runs.raised import Raised
+    from pytest_maskcheck.runs.sightings import Sighting, Stretch
     from pytest_maskcheck.system.breakdown import Breakdown
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A request for a run that is watched.
+    """A request for a run that is watched call by call, to find where leftovers come from.
 
     Parameters:
-        point: where it is to be interrupted; ``None``: nowhere.
+        point: where to interrupt the run; ``None``: nowhere.
         kinds: names of the kinds to watch.
         stretch: calls to look at, if they are known.
-        passing: ids of points that a run which is not interrupted goes by; what is there at each is noted.
+        passing: ids of points that an uninterrupted run goes by; what is there at each is noted.
     """
 
     point: Point | None
@@ -38,8 +42,8 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
-    """A request for a run in which the interrupt comes at a point as it would without the defect of CPython that is known there.
+class PastDefect:
+    """A request for a run that is interrupted past the defect of CPython at a point: as it would be without that defect.
 
     Parameters:
         point: one with a ``defect``.
@@ -50,17 +54,17 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """A request for a run like that of its point, in which it is watched who catches the interrupt.
+    """A request for a run like that of its point, which also finds out who catches the interrupt.
 
     Parameters:
-        point: where it is to be interrupted.
+        point: where to interrupt the run.
     """
 
     point: Point
 
 
-Request: TypeAlias = "Point | Trace | Inside | Catch | None"
-"""What a run is made for: a point to interrupt at, a trace, or, for ``None``, nothing but to run."""
+Request: TypeAlias = "Point | Trace | PastDefect | Catch | None"
+"""What a run is made for: a point to interrupt at, one of the above, or, for ``None``, nothing but to run."""
 
 
 class CaughtBy(StrEnum):
@@ -77,9 +81,9 @@ class Catcher(Packed):
     """Who caught an interrupt that did not come out.
 
     Parameters:
-        frame: the line of the ``except`` clause, the ``with`` or the ``finally``; where a test tool did it, the line that used it;
-            where code in C did it, the function that this had called.
-        by: who did.
+        frame: the line of the ``except`` clause, the ``with`` or the ``finally``. Where a test tool caught it, the line that used
+            the tool; where code in C did, the function that this had called.
+        by: who caught it.
         package: of code out of scope, the package or module; else ``""``.
     """
 
@@ -100,9 +104,9 @@ class RunResult(Packed):
         folded: a resource was undone to see which others are parts of it: the process is not to be used further.
         sightings: kind and key -> how it came to be, of what is left, if the run was watched.
         places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
-        passed_by: id of a point that the run went by -> kind and key (``""`` if only the end tells) of what was there -> how each of
-            them came to be.
-        outlasting: id of a point that the run went by -> kind and key of what was there, and still is as the call returns that was under way.
+        passed_by: id of a point that the run went by -> kind and key (``""`` if only the end of the run names it) of what was there
+            -> how each of them came to be.
+        outlasting: id of a point that the run went by -> kind and key of what was there, and still is when the call under way returns.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
@@ -110,12 +114,12 @@ class RunResult(Packed):
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.
         seconds: duration of the body.
-        died: how the process ended within this run (see :class:`.isolation.Death`), and ``detail``; ``""`` if it lives.
-        complaints: kinds that cannot be asked any more, each with the reason.
-        state: what modules kept afterwards, if the runner was to look.
+        died: how the process ended within this run, with ``detail`` and ``stack`` (see :class:`.watchdog.Death`); ``""`` if it lives.
+        complaints: kinds that can no longer be read -> the reason.
+        state: what modules kept afterwards, if the runner was to note that.
         whole: the run was not to be interrupted.
-        spoiled: the run with which a process begins failed: what was asked for was not run.
-        error: the audit itself failed: the run says nothing.
+        spoiled: the run with which a process begins failed: the request was not run.
+        error: the audit itself failed: the run proves nothing.
     """
 
     strike: Strike
@@ -150,10 +154,10 @@ class RunResult(Packed):
 
 
 class Conditions:
-    """What is seen to in a process before, between and after runs; here nothing.
+    """Prepares a process for runs, checks it between them, and cleans up after them; this one does nothing.
 
     Attributes:
-        wary: the next run is to be a whole one after each run that was interrupted, whatever modules keep.
+        wary: a whole run follows each interrupted one, whatever modules keep.
     """
 
     wary: bool = False
@@ -167,7 +171,7 @@ class Conditions:
         """Prepare this process for runs of its own."""
 
     def settle(self) -> None:
-        """Take what is kept now as usual."""
+        """Take what modules keep now as usual."""
 
     def is_usual(self) -> bool:
         """Tell whether modules keep what they keep after a whole run."""
@@ -178,10 +182,19 @@ class Conditions:
 
 
 Last = Callable[["Request", "RunResult"], bool]
+"""Whether a run is to be the last of its process."""
+
+
+class MakesRuns(Protocol):
+    """Makes one run in this process."""
+
+    def __call__(self, request: Request, struck: Callable[[], None], /) -> RunResult:
+        """Make the run for a request; call ``struck`` when the interrupt is sent."""
+        ...
 
 
 class Executor(Protocol):
-    """A way to make runs.
+    """A way to make sequences of runs; :mod:`.isolation` lists the implementations.
 
     Where a run leaves modules otherwise than a whole one does (:class:`Conditions`), a whole run is made after it. If that
     fails, it stands among the runs in the place of the next one, and is the last.
@@ -196,13 +209,13 @@ class Executor(Protocol):
         """Make one run for each request, in order, all in one process that is clean at the start.
 
         Parameters:
-            requests: a point to interrupt at; ``None`` for an uninterrupted run; a trace for one that is watched.
-            last: tells, in the process that made a run, that it is to be the last one. The process ends of itself
-                then: one that is killed from outside could take a lock with it that other processes share.
+            requests: what the runs are made for.
+            last: returns, in the process that made a run, whether it is to be the last one. The process then ends by
+                itself: one that is killed from outside could take a lock with it that other processes share.
 
         Returns:
-            The runs. The process may die: the run in which it does says so and is the last. Closing the generator
-            ends the process.
+            The results. The process may die: the result of the run in which it does says so and is the last. Closing the
+            generator ends the process.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -40,11 +40,13 @@ from pytest_maskcheck.resources import Surroundings, default_kinds
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.runs import fingerprint
+from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
+from pytest_maskcheck.runs.forked import Forked
 from pytest_maskcheck.runs.forward import Snapshots
-from pytest_maskcheck.runs.isolation import OWN_GROUPS, Forked, InProcess, in_child
+from pytest_maskcheck.runs.isolation import ISOLATIONS
+from pytest_maskcheck.runs.module_state import ModuleState
 from pytest_maskcheck.runs.requests import Conditions, alone
 from pytest_maskcheck.runs.runner import Runner
-from pytest_maskcheck.runs.usual import Usual
 from pytest_maskcheck.session.fixture import LEDGER, Ledger
 from pytest_maskcheck.session.item import (
     ItemTarget,
@@ -198,11 +200,21 @@ class Work:
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         with unpatched():
             self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
-        self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
-        self.runner.still = self._target.bare
-        self.runner.own = frozenset(map(id, own_code(item)))
-        self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
-        self.runner.guarantees = item.stash[LEDGER] = self._ledger
+        here = order.isolation != "fork"
+        self._ledger = item.stash[LEDGER] = Ledger(item, surroundings.key, here=here)
+        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, partial(kept_values, item))
+        self.runner = Runner(
+            self._target,
+            self._kinds,
+            surroundings,
+            self._names,
+            order.reach.in_scope,
+            here=here,
+            guarantees=self._ledger,
+            state=self._state.take,
+            own=frozenset(map(id, own_code(item))),
+            still=self._target.bare,
+        )
         self._only = points.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
         self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
@@ -212,10 +224,8 @@ class Work:
         self._recording = Recording()
         self._failed: set[str] = set()
         self._failing: Point | None = None
-        roots = partial(kept_values, item)
-        self._state = fingerprint.Fingerprints(order.reach.covers, surroundings.named, roots)
         own = own_files(item)
-        self._usual = Usual(
+        self._usual = ModuleState(
             self._state,
             is_near=lambda file: file in own or order.reach.reached(file),
             has_run=lambda file: file in self._recording.files,
@@ -254,9 +264,12 @@ class Work:
                 self._notes.append(message)
             tell(message)
 
-        self._audit(
-            noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short, conditions=self._conditions)
-        )
+        self._audit(noting, self._executor)
+
+    def _executor(self) -> Executor:
+        """Return what makes runs, isolated as ordered."""
+        isolates = ISOLATIONS[self._order.isolation]
+        return isolates(self._auditor.make_run, self.limit, self._names.short, self._conditions)
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
@@ -267,10 +280,10 @@ class Work:
             names = ", ".join(map(signals.name, sorted(blocked)))
             tell(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
             return
-        self.runner.here = True
-        with closing(ForeignSignals(signal.SIGINT)) as self.runner.outside:
+        with closing(ForeignSignals(signal.SIGINT)) as foreign:
+            self.runner.note_foreign(foreign)
             try:
-                self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
+                self._audit(tell, self._executor)
                 if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
                     self._keep_frames(self._failing)
             finally:
@@ -283,13 +296,8 @@ class Work:
 
         Nothing is judged by it, as what frames keep alive would look different from what the audit found.
         """
-        self.runner.keep = True
-        try:
-            ran = self._auditor.make_run(point, nothing)
-        finally:
-            self.runner.keep = False
-        if not ran.strike.fired:  # what earlier runs left does not let it come there
-            self.runner.exception = None
+        with self.runner.keeping_frames():
+            self._auditor.make_run(point, nothing)
 
     def first(self, tell: Tell, warm: frozenset[int]) -> None:
         """Audit what only the first run in a process reaches; called in a process in which the test has not run.
@@ -461,7 +469,7 @@ class Work:
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         late = budget.over if budget else (lambda _seconds: False)
-        return Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
+        return Judge(executor, points.Plan(), rules, {}, tell, traced, self.runner.noting_state, late, common)
 
     def _conditioned(self, executor: Executor, tell: Tell) -> str:
         """See to it that no run heals what another one left in a channel; return what all runs share nevertheless, in words.
@@ -589,15 +597,6 @@ class Work:
             for kind in self._own:
                 if kind.name == name:
                     kind.complaint = complaint
-
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        """Let runs note what the modules in scope keep."""
-        self.runner.look = self._state.take
-        try:
-            yield
-        finally:
-            self.runner.look = dict
 
     def _judge_with_others(self, judge: Judge, lead: Lead, tell: Tell) -> None:
         """Audit the points of the judge's plan that have no result yet, with those that help."""
@@ -813,7 +812,7 @@ class _Conditions(Conditions):
         fixtures: names of those that each process sets up anew.
     """
 
-    usual: Usual
+    usual: ModuleState
     target: ItemTarget
     fixtures: frozenset[str] = frozenset()
     wary: bool = False

@@ -15,8 +15,8 @@ from pytest_maskcheck.audit.sharing import Helper, Lead
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import measures_forks, paused, running
 from pytest_maskcheck.results import Audit
-from pytest_maskcheck.runs import effects
-from pytest_maskcheck.runs.isolation import in_child
+from pytest_maskcheck.runs import fork_sharing
+from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.assembly import Order, Work, outline
 from pytest_maskcheck.session.fixture import LEDGER
 from pytest_maskcheck.session.item import muted, own_directory, own_output, refusal
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from pytest_maskcheck.audit.budget import Share
-    from pytest_maskcheck.runs.isolation import Death
+    from pytest_maskcheck.runs.watchdog import Death
 
     Tell = Callable[[object], None]
 
@@ -125,7 +125,7 @@ class FirstUse:
         self.reason = _against_fork(self._order(0.0))
         if self.reason:
             return
-        began, before = time.perf_counter(), effects.descriptors()
+        began, before = time.perf_counter(), fork_sharing.descriptors()
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
@@ -133,7 +133,7 @@ class FirstUse:
         next(self._said)
         os.close(self._reader)
         self._reader = -1
-        self.descriptors = effects.descriptors() - before
+        self.descriptors = fork_sharing.descriptors() - before
         self.seconds = time.perf_counter() - began
 
     def _limit(self) -> float:
@@ -227,7 +227,7 @@ def shared_descriptors(known: frozenset[int]) -> list[str]:
 
 
 def _shared(known: frozenset[int]) -> list[str]:
-    return [what for fd in sorted(effects.descriptors() - known) if (what := effects.shared(fd))]
+    return [what for fd in sorted(fork_sharing.descriptors() - known) if (what := fork_sharing.shared(fd))]
 
 
 def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "") -> Outcome:

@@ -21,8 +21,9 @@ from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.results import Audit, count
-from pytest_maskcheck.runs import effects
-from pytest_maskcheck.runs.isolation import CAN_FORK
+from pytest_maskcheck.runs import fork_sharing
+from pytest_maskcheck.runs.child import CAN_FORK
+from pytest_maskcheck.runs.fixture_channels import FixtureChannels
 from pytest_maskcheck.session.assembly import Channel, Order
 from pytest_maskcheck.session.attempts import held_back, made_by_others
 from pytest_maskcheck.session.auditing import FirstUse, Outcome, assist, audit_item, broken, shared_descriptors
@@ -122,7 +123,7 @@ class AuditingSession:
         """Be there for other workers before the first of them runs a test; note the state before there are fixtures."""
         self._attend()
         try:
-            self._descriptors = effects.descriptors()
+            self._descriptors = fork_sharing.descriptors()
             self._blocked = signals.blocked()
         except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
             self._unstarted = error
@@ -399,7 +400,7 @@ class AuditingSession:
             self._first.comes_late(fixturedef.argname)
         try:
             before, began = set(threading.enumerate()), time.perf_counter()
-            opened = effects.Opened(partial(numbered_places, self._config))
+            opened = FixtureChannels(partial(numbered_places, self._config))
         except Exception as error:  # noqa: BLE001  (ours: it is told where a test is audited)
             self._unnoted[fixturedef] = error
             return (yield)

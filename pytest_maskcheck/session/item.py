@@ -195,7 +195,7 @@ def _has_fresh(item: pytest.Function) -> bool:
 
 
 class ItemTarget:
-    """A test item that can be run again and again; see :class:`pytest_maskcheck.runs.runner.Target`."""
+    """A test item that can be run again and again; see :class:`pytest_maskcheck.runs.target.Target`."""
 
     def __init__(self, item: pytest.Function, places: dict[str, str] | None = None) -> None:
         """Take the item, and directories that are the same in all runs."""

@@ -12,8 +12,8 @@ import pytest
 from pytest_maskcheck.audit.attribution import Attribution
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Finding, Frame, Origin, Point, PointResult, Verdict
-from pytest_maskcheck.runs.origins import Sighting
 from pytest_maskcheck.runs.requests import Request, RunResult, Trace
+from pytest_maskcheck.runs.sightings import Sighting
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit

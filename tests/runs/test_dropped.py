@@ -1,7 +1,7 @@
-"""An interrupt that code in C drops: as an object ends, which is listed, or in a call, which fails.
+"""Interrupts that code in C drops: lost where an object ends is listed, lost in a call fails.
 
-``# lost`` stands on the line in whose function a finalizer must be said to have lost it, ``# dropped`` on that of which it is said
-that code in C dropped it there. What no comment names must not be found.
+A comment ``# lost`` marks the function whose finalizer must be reported to have lost the interrupt, ``# dropped`` the one in which
+code in C must be reported to have dropped it. Nothing else may be found.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def test_who_dropped_it_is_told(audits, name):
 
 
 def test_an_interrupt_at_a_call_does_not_arrive_in_a_finalizer(audits):
-    """What the returning function holds ends before the call checks for signals: the interrupt comes out of the call."""
+    """Objects of the returning function end before the call checks for signals, so the interrupt comes out of the call."""
     audit = audits["at_a_return"]
     points = [point for point in audit.points if point.kind == "call"]
     lost = {point.id for each in audit.defects for point in each.points}
@@ -170,7 +170,7 @@ def test_a_socket():
 
 
 def test_what_stays_behind_makes_it_fail(audit):
-    """A lock that such a function holds is lost with the interrupt; a function of a library that is called so is named."""
+    """A lock that such a function holds fails it; a function of a library that is called in this way is named."""
     with_lock, with_socket = audit(FAILING).audits
     failing = {(each.verdict, each.kind) for each in with_lock.failures}
     assert failing == {(Verdict.LEAK, "lock"), (Verdict.SWALLOWED, "finalizer")}

@@ -1,4 +1,4 @@
-"""Snapshots: one run goes forward and forks at each point; where they apply, what is told of it, and what ends them."""
+"""Snapshots: one run goes forward and forks at each point; where that applies, what it reports, and what ends it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from textwrap import dedent
 import pytest
 
 from pytest_maskcheck.results import Audit
-from pytest_maskcheck.runs import effects
+from pytest_maskcheck.runs.fork_sharing import HAS_PROC
 
-pytestmark = pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+pytestmark = pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 
 PREAMBLE = """
     import contextlib, mmap, os, random, signal, socket, subprocess, sys, threading, time
@@ -162,14 +162,14 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.fixture(scope="module")
 def by_rerun(audit_together) -> dict[str, Audit]:
-    """The audits of those of them all points of which snapshots take, with the other strategy."""
+    """The audits by rerun of those programs of which snapshots take all points."""
     sources = {name: source(body).replace("'snapshot'", "'rerun'") for name, body in WHOLE.items()}
     return audit_together(sources)
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_point_is_taken(audits, name):
-    """By a process that was forked there."""
+    """Each point is audited in a process that was forked there."""
     audit = audits[name]
     assert not audit.refused
     assert audit.strategy == f"snapshot for {len(audit.points)} points"
@@ -178,13 +178,13 @@ def test_every_point_is_taken(audits, name):
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_is_found_is_what_running_again_finds(audits, by_rerun, results_of, name):
-    """At each point, the same verdicts."""
+    """Snapshots and rerun come to the same verdicts at each point."""
     assert by_rerun[name].strategy == "rerun: as asked"
     assert results_of(audits[name]) == results_of(by_rerun[name])
 
 
 def test_something_is_found(audits):
-    """Of each sort that ends a process or shows in the next run only."""
+    """Defects of each sort are found: those that end a process, and those that show in the next run only."""
     found = {name: {defect.verdict.value for defect in audits[name].failures} for name in WHOLE}
     assert found["lock_is_lost"] == {"leak"}
     assert found["next_run_fails"] == {"unusable"}
@@ -195,7 +195,7 @@ def test_something_is_found(audits):
 
 @pytest.mark.parametrize("name", PARTLY)
 def test_the_first_effect_ends_snapshots(audits, name):
-    """What comes before it is taken, the rest is run again from the beginning, and the reason is told."""
+    """Points before the first effect are taken by snapshots, the others by rerun, and the reason is reported."""
     audit = audits[f"partly_{name}"]
     assert not audit.refused
     assert audit.strategy.startswith("snapshot for ")
@@ -206,7 +206,7 @@ def test_the_first_effect_ends_snapshots(audits, name):
 
 @pytest.mark.parametrize("name", NEVER)
 def test_what_is_shared_from_the_beginning_excludes_snapshots(audits, name):
-    """All is run again, and the reason is told."""
+    """All points are taken by rerun, and the reason is reported."""
     audit = audits[f"never_{name}"]
     assert not audit.refused
     assert audit.strategy.startswith("rerun: ")
@@ -215,7 +215,7 @@ def test_what_is_shared_from_the_beginning_excludes_snapshots(audits, name):
 
 
 def test_an_interrupted_run_with_an_effect_discards_all(audit):
-    """What it did may have disturbed those beside it."""
+    """A child with an effect may have disturbed those beside it, so all points are run again."""
     audited = audit("""
         import os, pytest
 
@@ -240,7 +240,7 @@ def test_an_interrupted_run_with_an_effect_discards_all(audit):
     ],
 )
 def test_auto_takes_what_is_faster(audit, way, strategy):
-    """A short test is run again; of a long one, the way is gone once."""
+    """A short test is audited by rerun, a long one by snapshots."""
     audited = audit(f"""
         import time, pytest
 
@@ -255,7 +255,7 @@ def test_auto_takes_what_is_faster(audit, way, strategy):
 
 
 def test_second_interrupts_are_run_again(audit):
-    """Snapshots are for the first ones."""
+    """Snapshots take points with one interrupt only."""
     audited = audit("""
         import pytest, threading
 

@@ -1,4 +1,4 @@
-"""Garbage of earlier runs and of fixtures does nothing in the midst of a run; what a run itself does is found as ever."""
+"""Garbage of earlier runs and of fixtures does nothing amid a run; what a run itself does is found as ever."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_work(file):
 
 
 def test_files_that_garbage_has_do_not_close_in_a_later_run(audit_together: AuditTogether) -> None:
-    """Every point has a result; what the test leaves behind has names of its own, whoever makes the runs."""
+    """Every point has a result, and leftovers have the test's own names, whatever the isolation."""
     audits = audit_together(
         {
             "forked": CYCLE.format(mark="", more="", then=""),
@@ -111,7 +111,7 @@ def test_a_file_that_the_run_closes_is_found(audit_together: AuditTogether) -> N
 
 
 def test_garbage_is_collected_unheard(recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither warnings nor exceptions of finalizers reach anybody; afterwards both do."""
+    """Warnings and exceptions of finalizers reach nobody during the collection, and somebody again afterwards."""
     unraisable: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     warnings.simplefilter("always")

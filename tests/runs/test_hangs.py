@@ -1,6 +1,6 @@
-"""Whatever does not end is ended in time, with the reason: runs that are not interrupted, set-up, teardown, processes that are stopped.
+"""Whatever does not end is ended in time, with the reason: uninterrupted runs, set-up, teardown, stopped processes.
 
-The time that the audit itself takes within a run does not count.
+The audit's own time within a run does not count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from pytest_maskcheck.audit import canaries
 from pytest_maskcheck.resources.locks import Locks
 from pytest_maskcheck.resources.umask import Umask
-from pytest_maskcheck.runs.isolation import CAN_FORK
+from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system import stopwatch
 from pytest_maskcheck.system.stopwatch import Page, limited, own_time, their_time, watched_on
 
@@ -116,7 +116,7 @@ HANGS = """
 
 @pytest.fixture(scope="module")
 def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
-    """The audits of tests of which something does not end, by name."""
+    """The audits of tests in which something does not end, by name."""
     folder = audit_folder({"test_it.py": HANGS})
     return {audit.test.partition("::test_")[2]: audit for audit in folder.audits}
 
@@ -131,7 +131,7 @@ def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
     ],
 )
 def test_a_run_that_is_not_interrupted_does_not_wait_for_ever(audits: dict[str, Audit], name: str, where: str) -> None:
-    """It has the time that an interrupted run has; the audit is refused, and the reason says where the test was."""
+    """An uninterrupted run has the time of an interrupted one; then the audit is refused, and the reason says where the test was."""
     audit = audits[name]
     assert audit.refused.startswith("run again, the test hung (no end after ")
     assert where in audit.refused
@@ -139,7 +139,7 @@ def test_a_run_that_is_not_interrupted_does_not_wait_for_ever(audits: dict[str, 
 
 @pytest.mark.parametrize("name", ["stops", "stops_its_group"])
 def test_a_process_that_nobody_continues_hangs(audits: dict[str, Audit], name: str) -> None:
-    """The finding says so, and where it was; what goes to the process group goes to no other process of the audit."""
+    """The finding says that the process is stopped, and where it was; a signal to its group stops no other process of the audit."""
     audit = audits[name]
     (defect,) = audit.failures
     assert (defect.verdict, audit.not_audited) == ("hang", {})
@@ -147,7 +147,7 @@ def test_a_process_that_nobody_continues_hangs(audits: dict[str, Audit], name: s
 
 
 def test_a_signal_to_the_process_group_ends_the_run_only(audits: dict[str, Audit]) -> None:
-    """Killed by its own hand: a crash at that point, and the others are audited."""
+    """A run that kills its own group is a crash at that point, and the other points are audited."""
     audit = audits["ends_its_group"]
     assert [(str(defect.verdict), defect.detail) for defect in audit.failures] == [("crash", "killed by SIGKILL")]
     assert audit.not_audited == {}
@@ -155,13 +155,13 @@ def test_a_signal_to_the_process_group_ends_the_run_only(audits: dict[str, Audit
 
 @pytest.mark.parametrize("name", ["stops_its_parent", "is_continued"])
 def test_a_process_that_is_continued_goes_on(audits: dict[str, Audit], name: str) -> None:
-    """Whoever continues it; the auditing process by the one that waits for it."""
+    """A stopped process goes on when it is continued, and the auditing process is continued by the one that waits for it."""
     audit = audits[name]
     assert (audit.refused, audit.failures, audit.not_audited) == ("", (), {})
 
 
 def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit]) -> None:
-    """The interrupt before it is to blame."""
+    """The interrupt before the run that hangs is to blame."""
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
 
 
@@ -202,7 +202,7 @@ FINALIZERS = """
 
 
 def test_a_finalizer_that_hangs_as_its_frame_goes(audit_folder: AuditFolder) -> None:
-    """The time is the test's: the audit's own looks have five minutes."""
+    """A finalizer runs in the test's time, not in the five minutes of the audit's own looks."""
     frame, cycle = audit_folder({"test_it.py": FINALIZERS}).audits
     assert [str(defect.verdict) for defect in frame.failures] == ["hang"]
     assert {str(defect.verdict) for defect in cycle.failures} & {"hang", "unusable"}
@@ -229,7 +229,7 @@ class _Ending(Locks):
 
 @pytest.mark.skipif(not CAN_FORK, reason="needs a process")
 def test_a_canary_that_does_not_end_costs_its_kind_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under patches of gevent's: the reason says where it was, and kinds after it are tested."""
+    """The reason says where the canary was, as under patches of gevent's, and the kinds after it are tested."""
     monkeypatch.setattr(canaries, "_SECONDS", 1.0)
     reasons = canaries.blind([Locks(), _Waiting(), _Ending(), Umask(), _Waiting()])
     assert [*reasons] == ["waiting", "ending"]
@@ -251,7 +251,7 @@ LEAKS = """
 
 SLOW = """
     import time
-    from pytest_maskcheck.runs import runner as run
+    from pytest_maskcheck.runs import after_body
     from pytest_maskcheck.resources.kind_set import KindSet
 
     def slow(function):
@@ -262,12 +262,12 @@ SLOW = """
         return slowly
 
     KindSet.compare = slow(KindSet.compare)
-    run.held_by = slow(run.held_by)
+    after_body.held_by = slow(after_body.held_by)
 """
 
 
 def test_the_audits_own_looks_are_no_hang(audit_folder: AuditFolder) -> None:
-    """Each look takes longer than a run may: the leak is found nevertheless, with its origin."""
+    """A leak is found, with its origin, although each look takes longer than a run may."""
     (audit,) = audit_folder({"test_it.py": LEAKS, "conftest.py": SLOW}).audits
     (defect,) = audit.failures
     assert (defect.verdict, defect.kind, audit.not_audited) == ("leak", "lock", {})
@@ -285,7 +285,7 @@ def page() -> Iterator[Page]:
 
 
 def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
-    """It goes on where it was; what runs the test's code within a look counts."""
+    """The clock goes on where it stood; code of the test that runs within a look counts."""
     page.begin(0)
     with own_time, own_time:
         time.sleep(0.5)
@@ -301,7 +301,7 @@ def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
 
 
 def test_a_look_has_a_limit_of_its_own(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a defect of the audit's would make the session wait for ever."""
+    """A look that does not end is ended: otherwise a defect of the audit would make the session wait for ever."""
     monkeypatch.setattr(stopwatch, "LOOK", 0.01)
     with own_time:
         time.sleep(0.02)
@@ -310,7 +310,7 @@ def test_a_look_has_a_limit_of_its_own(page: Page, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_child_can_set_a_limit_of_its_own(page: Page) -> None:
-    """For a run that it makes itself; afterwards that of the process that waits holds."""
+    """A child's own limit holds for a run that it makes itself; afterwards the limit of the waiting process holds again."""
     page.begin(0)
     with limited(5):
         assert page.runs

@@ -17,10 +17,12 @@ import pytest
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Audit, Point
-from pytest_maskcheck.runs import effects, fingerprint
-from pytest_maskcheck.runs.isolation import Forked
+from pytest_maskcheck.runs import fingerprint
+from pytest_maskcheck.runs.fixture_channels import FixtureChannels
+from pytest_maskcheck.runs.fork_sharing import HAS_PROC
+from pytest_maskcheck.runs.forked import Forked
+from pytest_maskcheck.runs.module_state import ModuleState
 from pytest_maskcheck.runs.requests import Conditions, RunResult
-from pytest_maskcheck.runs.usual import Usual
 from pytest_maskcheck.system import descendants
 
 KEPT = """
@@ -129,14 +131,14 @@ def kept(module_of):
 @pytest.fixture
 def usual(kept):
     """What the module keeps after an uninterrupted run."""
-    usual = Usual(fingerprint.Fingerprints(lambda name: name == "kept.py"))
+    usual = ModuleState(fingerprint.Fingerprints(lambda name: name == "kept.py"))
     usual.take()
     return usual
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_seen_as_quickly_as_by_a_fingerprint(kept, usual, change):
-    """By both, whatever keeps it; and no code of the user's is run."""
+    """The quick comparison and the fingerprint both see each change, and run no code of the user's."""
     before = usual.fingerprints.take()
     assert usual.holds()
     exec(change, vars(kept))
@@ -146,13 +148,13 @@ def test_a_change_is_seen_as_quickly_as_by_a_fingerprint(kept, usual, change):
 
 @pytest.mark.parametrize("change", RENEWED)
 def test_what_is_equal_is_usual(kept, usual, change):
-    """Also where it was made anew."""
+    """Equal state counts as unchanged, even if it was made anew."""
     exec(change, vars(kept))
     assert usual.holds()
 
 
 def test_what_is_dropped_is_not_kept_alive(kept, usual):
-    """It would be a leftover of the run that dropped it."""
+    """The comparison keeps no object alive, or that would be a leftover of the run that dropped it."""
     dropped = kept.weakref.ref(kept.DOOR)
     assert usual.holds()
     kept.DOOR = kept.Door()
@@ -160,7 +162,7 @@ def test_what_is_dropped_is_not_kept_alive(kept, usual):
 
 
 def run_of(kept):
-    """Return an uninterrupted run that leaves some things otherwise each time."""
+    """Return a function that makes an uninterrupted run, which changes some things each time."""
     numbers = itertools.count()
 
     def run():
@@ -177,7 +179,7 @@ def run_of(kept):
 
 
 def test_what_varies_is_usual(kept, usual):
-    """After each further run, without end."""
+    """What differs between uninterrupted runs is ignored after each further run."""
     run = run_of(kept)
     run()
     usual.learn(run)
@@ -191,7 +193,7 @@ def test_what_varies_is_usual(kept, usual):
     ["STATE['open'] = True", "DOOR.flip()", "Door.shared = True", "MANY[3] = 1", "FLIP()", "SLOTTED.open = 1"],
 )
 def test_what_is_beside_that_which_varies_is_still_seen(kept, usual, change):
-    """In the same dictionary, instance, class or module."""
+    """Other entries of the same dictionary, instance, class or module are still compared."""
     run = run_of(kept)
     run()
     usual.learn(run)
@@ -200,8 +202,8 @@ def test_what_is_beside_that_which_varies_is_still_seen(kept, usual, change):
 
 
 def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
-    """Those that it ran code of, or that have none, are near."""
-    far = Usual(usual.fingerprints, lambda _: False)
+    """Only modules whose code the test ran, and modules without code, are compared."""
+    far = ModuleState(usual.fingerprints, lambda _: False)
     far.take()
     kept.DOOR.flip()
     assert far.holds()
@@ -221,8 +223,8 @@ def away(monkeypatch):
 
 @pytest.fixture
 def touched(usual, away):
-    """What is usual for a test that ran code of the module out of scope."""
-    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
+    """The state of modules for a test that ran code of the module out of scope."""
+    touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
     touched.take()
     return touched
 
@@ -246,14 +248,14 @@ def touched(usual, away):
     ],
 )
 def test_what_modules_out_of_scope_keep_is_looked_at(touched, away, change, seen):
-    """What their names stand for, so that a monkeypatch is seen, and what is in their containers and objects."""
+    """Which objects its names stand for is compared, so that a monkeypatch is seen, and what its containers and objects keep."""
     assert touched.holds()
     exec(change)
     assert touched.holds() != seen
 
 
 def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
-    """A look at what all of them keep would take too long."""
+    """Of a module that another one refers to only the names are compared: the rest would take too long."""
     kept.away = away
     usual.take()
     away.STATE["busy"] = True
@@ -263,7 +265,7 @@ def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
 
 
 def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch):
-    """Not all that is in ``sys.modules`` is a module."""
+    """Objects in ``sys.modules`` that are no modules run no code of theirs."""
 
     class Lazy:
         __file__ = "/lib/odd.py"
@@ -276,7 +278,7 @@ def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch
     vars(odd).update({1: [], "__name__": None, "state": []})
     for number, module in enumerate([None, Lazy(), object(), odd]):
         monkeypatch.setitem(sys.modules, f"odd{number}", module)
-    touched = Usual(
+    touched = ModuleState(
         usual.fingerprints, has_run=lambda file: file == "/lib/odd.py", words=lambda: ["odd0", "odd1", "odd2"]
     )
     touched.take()
@@ -296,14 +298,14 @@ def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch
     ],
 )
 def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, monkeypatch, has_run, words, looked_at):
-    """Those that it ran code of, or names, or that one of these refers to, are touched."""
+    """Only modules whose code the test ran, that code in scope names, or that one of these refers to, are compared."""
     for name in ("away", "refers"):
         module = types.ModuleType(name)
         module.__file__ = f"/lib/{name}.py"
         monkeypatch.setitem(sys.modules, name, module)
     away, refers = sys.modules["away"], sys.modules["refers"]
     away.function, refers.away = len, away
-    chosen = Usual(usual.fingerprints, has_run=lambda file: file == has_run, words=lambda: words)
+    chosen = ModuleState(usual.fingerprints, has_run=lambda file: file == has_run, words=lambda: words)
     chosen.take()
     assert chosen.holds()
     away.function = max
@@ -318,10 +320,10 @@ def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, m
     ],
 )
 def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, hidden, seen):
-    """The names of one module, or what lies deeper in it; the rest is still looked at."""
+    """The names of a module that vary, or what lies deeper in it, are ignored; the rest is still compared."""
     monkeypatch.setitem(sys.modules, "other", other := types.ModuleType("other"))
     other.function = len
-    touched = Usual(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
+    touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
     touched.take()
     exec(varies)
     touched.learn(lambda: exec(varies, {"away": away}))
@@ -338,7 +340,7 @@ def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, 
 
 @pytest.mark.parametrize(("size", "name"), [(10_000, ""), (10_001, "kept.MANY")])
 def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
-    """It is left out, and the rest is still looked at."""
+    """A container that is too large is left out and named, and the rest is still compared."""
     kept.MANY = [0] * size
     usual.take()
     assert usual.beyond == name
@@ -349,7 +351,7 @@ def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
 
 
 def test_what_cannot_be_compared_is_named(kept, usual):
-    """A whole run is to follow each point then."""
+    """An object whose state nobody can see is named: a whole run is to follow each point then."""
     assert not usual.unseen
     kept.TURN = itertools.cycle("ab")
     usual.take()
@@ -521,13 +523,13 @@ os.register_at_fork(after_in_child=note)
 
 @pytest.fixture(scope="module")
 def broken(audit_together) -> dict[str, Audit]:
-    """The audits of what an interrupt breaks."""
+    """The audits of programs in which an interrupt breaks something."""
     return audit_together({name: written(*program) for name, program in BROKEN.items()})
 
 
 @pytest.fixture(scope="module")
 def sound(audit_folder):
-    """The audits of what no interrupt breaks, and how many processes it took."""
+    """The audits of programs in which no interrupt breaks anything, and how many processes it took."""
     files = {f"test_{name}.py": written(*program) for name, program in SOUND.items()}
     folder = audit_folder({**files, "conftest.py": FORKS})
     audits = {audit.test.partition(".")[0].removeprefix("test_"): audit for audit in folder.audits}
@@ -540,7 +542,7 @@ ALL_SHARE = {"module_here", "thread", "only_one"}
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_point_that_breaks_something_is_found(broken, name):
-    """However many there are, and whatever the next interrupted run does."""
+    """Each such point is found, however many there are, and whatever the next interrupted run does."""
     audit = broken[name]
     assert not audit.refused
     assert {defect.verdict for defect in audit.failures} == {"unusable"}
@@ -559,7 +561,7 @@ def test_each_point_that_breaks_something_is_found(broken, name):
 
 @pytest.mark.parametrize("name", ["module", "patch", "elsewhere"])
 def test_rerun_and_snapshots_agree(broken, results_of, name):
-    """At each point."""
+    """Both strategies come to the same result at each point."""
     assert broken[f"{name}_by_snapshots"].strategy.startswith("snapshot")
     by_rerun, by_snapshots = (
         {point.partition(":")[2]: result for point, result in results_of(broken[each]).items()}
@@ -569,7 +571,7 @@ def test_rerun_and_snapshots_agree(broken, results_of, name):
 
 
 def test_what_all_runs_share_is_named(broken):
-    """With the reason why no process can have its own."""
+    """The reason names what all runs share, and why no process can have its own."""
     reasons = {name: {result.reason for result in broken[name].results if result.reason} for name in ALL_SHARE}
     assert all("all runs share this process" in reason for reason in reasons["module_here"])
     assert all("all runs share what fixture thread opened" in reason for reason in reasons["thread"])
@@ -579,21 +581,21 @@ def test_what_all_runs_share_is_named(broken):
 
 @pytest.mark.parametrize("name", SOUND)
 def test_what_the_next_run_does_not_mind_is_no_finding(sound, name):
-    """State that differs after an interrupt, or after each run, and channels that stay in step."""
+    """State that differs after an interrupt, or after each run, and channels that stay in step, are no finding."""
     audits, _ = sound
     assert not audits[name].failures
     assert audits[name].audited == len(audits[name].points)
 
 
 def test_state_that_nobody_minds_costs_no_processes(sound):
-    """An auditing process and a worker for each test, three for its first use, few more: not one for each point."""
+    """There are an auditing process and a worker for each test, three for its first use, and few more: not one for each point."""
     audits, forks = sound
     assert sum(len(audit.points) for audit in audits.values()) > 30
     assert forks < 25 + 3 * len(audits)
 
 
 def test_a_reproduction_line_reproduces(broken, audit_folder):
-    """The point alone, in the process of the session: the same check follows it."""
+    """A point that is run alone, in the process of the session, is followed by the same check."""
     point = broken["pipes"].failures[0].points[0].id
     (alone,) = audit_folder({"test_pipes.py": written(*BROKEN["pipes"])}, f"--maskcheck-point={point}").audits
     assert [each.id for each in alone.points] == [point]
@@ -601,7 +603,7 @@ def test_a_reproduction_line_reproduces(broken, audit_folder):
 
 
 class Renewing(Conditions):
-    """Conditions under which each worker makes a child of its own, which only that worker would end."""
+    """Conditions under which each worker starts a child, which only that worker would end."""
 
     renewing = True
 
@@ -610,7 +612,7 @@ class Renewing(Conditions):
 
 
 def made_by(usual, *passes):
-    """Return the runs that a worker makes for three points; whether modules are as usual, and whether whole runs pass, one by one."""
+    """Return the results of a worker for three points; ``usual``: whether modules are unchanged; ``passes``: whether whole runs pass, one by one."""
     answers, outcomes = iter(usual), iter(passes)
     conditions = Conditions()
     conditions.is_usual = lambda: next(answers)  # type: ignore[method-assign]
@@ -625,7 +627,7 @@ def made_by(usual, *passes):
 
 
 def test_a_whole_run_follows_where_something_is_unusual():
-    """It is among the runs only if it fails, and is the last one then."""
+    """The whole run is among the results only if it fails, and is the last one then."""
     assert [ran.detail for ran in made_by([True, True], True, True)] == ["a", "b", "c", ""]
     assert [ran.detail for ran in made_by([False, True, True], True, True, True)] == ["a", "b", "c", ""]
     followed = made_by([True, False], True, False)
@@ -634,20 +636,20 @@ def test_a_whole_run_follows_where_something_is_unusual():
 
 
 def test_a_process_ends_where_something_stays_unusual():
-    """Without a word: what comes next begins anew."""
+    """A worker whose modules stay changed ends without a result for that: what comes next begins anew."""
     assert [ran.detail for ran in made_by([False, False], True, True)] == ["a"]
 
 
 def test_a_process_that_does_not_begin_well_is_spoiled():
-    """Nothing that was asked for is run in it."""
+    """If the first run of a worker fails, none of the requests is run in it."""
     (ran,) = made_by([], False)
     assert ran.spoiled
     assert ran.trouble == "failed"
 
 
-@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+@pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 def test_children_of_a_worker_are_ended_after_it():
-    """Whether it came to its end or not."""
+    """Processes that fixtures started in a worker are ended, also if it did not come to its end."""
     spawned: set[descendants.Process] = set()
 
     def run(request, struck):
@@ -675,17 +677,17 @@ def _lives(pid: int) -> bool:
 
 ASKED = """
     import os
-    from pytest_maskcheck.runs import usual
+    from pytest_maskcheck.runs.module_state import ModuleState
 
     answers = os.open("answers", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    holds = usual.Usual.holds
+    holds = ModuleState.holds
 
     def noted(self):
         answer = holds(self)
         os.write(answers, b"yes " if answer else b"no ")
         return answer
 
-    usual.Usual.holds = noted
+    ModuleState.holds = noted
 """
 
 HALF_DONE = """
@@ -706,7 +708,7 @@ HALF_DONE = """
 @pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
 @pytest.mark.parametrize("unusual", [False, True])
 def test_a_run_is_followed_where_something_is_unusual_only(audit, pytester, unusual, strategy):
-    """What the audit itself imports and does is not."""
+    """A whole run follows a change of the test's, and none follows what the audit itself imports and does."""
     pytester.makeconftest(dedent(ASKED))
     audited = audit(HALF_DONE.format(unusual=unusual, strategy=strategy)).audit
     assert audited.strategy.startswith(strategy)
@@ -748,14 +750,14 @@ OWN_PLACE = """
 
 
 def test_a_file_at_a_fixed_place_is_not_made_a_second_time(audit_folder):
-    """A worker that sets its fixture up again would take the file from the session; in a directory of its own it makes another one."""
+    """A worker that set its fixture up again would take the file from the session; in a directory of its own it makes another one."""
     folder = audit_folder({"test_it.py": OWN_PLACE.replace("FIXTURES", "fixed, elsewhere")})
     assert "3 passed" in folder.output, folder.output
     assert all(audit.audited for audit in folder.audits)
 
 
 class Places:
-    """What a fixture may open a file as, beneath a directory of this test."""
+    """The places at which a fixture may open a file, beneath a directory of this test."""
 
     def __init__(self, path):
         self.path = path
@@ -789,16 +791,16 @@ class Places:
         return self.numbered / "file"
 
     def within_a_directory_of_a_fixture_within(self):
-        with effects.Opened().watching():
+        with FixtureChannels().watching():
             return pathlib.Path(tempfile.mkdtemp(dir=self.path)) / "file"
 
 
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("name", [name for name in vars(Places) if not name.startswith("_")])
 def test_only_places_with_names_made_up_by_the_fixture_are_its_own(tmp_path, name, fixed):
-    """A file is made a second time only if that is another file, whatever the directory of the project is called."""
+    """A file is made a second time only if that is another file, whatever the name of the project's directory."""
     places = Places(tmp_path)
-    opened = effects.Opened(lambda: str(places.numbered))
+    opened = FixtureChannels(lambda: str(places.numbered))
     with opened.watching(), ExitStack() as stack:
         ours = name in {"random_file", "random_directory", "numbered_directory"}
         if fixed:

@@ -1,4 +1,4 @@
-"""Objects, files and functions that code under test leaves where the audit meets them: none is asked, none ends an audit."""
+"""Objects, files and functions that code under test leaves where the audit meets them: none of their code is run, none ends an audit."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ TOOLS = """
 
 
 def audits_of(folder_of: AuditFolder, source: str) -> dict[str, Audit]:
-    """Audit the tests of a source; none of these audits fails itself."""
+    """Audit the tests of a source; none of these audits may fail itself."""
     folder = folder_of({"test_it.py": source})
     for audit in folder.audits:
         assert not audit.broken, folder.output
@@ -332,7 +332,7 @@ def verdicts(audit: Audit) -> set[tuple[Verdict, str]]:
 
 
 def test_objects_are_not_asked(audit_folder: AuditFolder) -> None:
-    """Classes that raise wherever they are asked, beside a leak that is found; a text that never ends is a hang."""
+    """A leak is found beside objects of classes that raise from every method; a text that never ends is a hang."""
     found = audits_of(audit_folder, OBJECTS)
     for name in ("namespace", "metaclass", "called", "module"):
         audit = found[f"test_{name}"]
@@ -342,7 +342,7 @@ def test_objects_are_not_asked(audit_folder: AuditFolder) -> None:
 
 
 def test_functions_and_limits_that_stay_are_the_tests(audit_folder: AuditFolder) -> None:
-    """What an interrupt leaves replaced, or as a low limit, is told as altered or unusable, and leaks beside it are found."""
+    """Functions that an interrupt leaves replaced, and low limits, are reported as altered or unusable, and leaks beside them are found."""
     found = audits_of(audit_folder, FUNCTIONS)
     assert (Verdict.LEAK, "lock") in verdicts(found["test_functions"])
     limited = verdicts(found["test_recursion_limit"])
@@ -351,7 +351,7 @@ def test_functions_and_limits_that_stay_are_the_tests(audit_folder: AuditFolder)
 
 @pytest.mark.oldest_and_newest
 def test_files_that_are_no_python_are_out_of_scope(audit_folder: AuditFolder) -> None:
-    """Whatever the file of some code holds, the test is audited; points in that code are not, with the reason."""
+    """A test is audited whatever the files of some code contain; points in that code are not, with the reason."""
     found = audits_of(audit_folder, FILES)
     assert len(found) == 6
     for audit in found.values():
@@ -370,21 +370,21 @@ def test_a_tool_that_is_freed_ends_the_audit_of_that_test(audit_folder: AuditFol
 
 
 def test_modules_that_are_gone_are_not_missed(audit_folder: AuditFolder) -> None:
-    """A test after which nothing can be imported, or that takes all modules away, is audited, and so is the next."""
+    """A test after which nothing can be imported, or that removes all modules, is audited, and so is the next."""
     found = audits_of(audit_folder, IMPORTS)
     assert [(Verdict.LEAK, "lock") in verdicts(audit) for audit in found.values()] == [True, True, True]
 
 
 @pytest.mark.oldest_and_newest
 def test_code_without_lines_is_audited(audit_folder: AuditFolder) -> None:
-    """What has no positions is numbered by its instructions."""
+    """Points in code without positions are numbered by instructions."""
     (audit,) = audits_of(audit_folder, TABLES).values()
     assert audit.audited
 
 
 @pytest.mark.oldest_and_newest
 def test_items_of_other_plugins_are_audited_or_refused(run: Run, pytester: pytest.Pytester) -> None:
-    """One that raises where its failure is drawn is reported; one of which nothing can be replaced is not audited, with the reason."""
+    """An item that raises where its failure is drawn is reported; one in which nothing can be replaced is not audited, with the reason."""
     pytester.makepyfile(LEAK)
     pytester.makeconftest(ITEMS)
     result = run("--maskcheck")

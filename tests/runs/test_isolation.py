@@ -1,4 +1,4 @@
-"""Forked processes: what they say, how they end, and that nothing of them stays."""
+"""Forked processes: their messages, how they end, and that nothing of them stays."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from contextlib import closing
 
 import pytest
 
+from pytest_maskcheck import settings
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.children import Children
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.runs.isolation import AuditBrokeError, Death, Forked, InProcess, Page, in_child
+from pytest_maskcheck.runs.child import in_child
+from pytest_maskcheck.runs.forked import Forked
+from pytest_maskcheck.runs.in_process import InProcess
+from pytest_maskcheck.runs.isolation import ISOLATIONS
 from pytest_maskcheck.runs.requests import RunResult
+from pytest_maskcheck.runs.watchdog import Death
+from pytest_maskcheck.system.breakdown import AuditBrokeError
+from pytest_maskcheck.system.stopwatch import Page
 
 Say = Callable[[object], None]
 
@@ -32,7 +39,7 @@ def page() -> Iterator[Page]:
 
 
 def heard(work: Callable[[Say], None], page: Page, limit: float = 10.0) -> tuple[list[object], Death | None]:
-    """Return what a child says, and how it died."""
+    """Return the messages of a child, and how it died."""
     said: list[object] = []
     children = in_child(work, page, lambda: limit, leader=True)
     while True:
@@ -43,12 +50,12 @@ def heard(work: Callable[[Say], None], page: Page, limit: float = 10.0) -> tuple
 
 
 def children() -> set[object]:
-    """Return the children of this process, those that ended and were not waited for included; other tests may have some."""
+    """Return the children of this process, also those that ended and were not waited for; other tests may have some."""
     return set(Children(Surroundings()).snapshot())  # type: ignore[call-overload]
 
 
 def test_a_child_says_what_it_has_to_say(page: Page) -> None:
-    """Any picklable object, of any size, in order; then it is gone."""
+    """A child sends any picklable objects, of any size, in order; then it is gone."""
     words = [1, "two", {"three": [3.0]}, b"x" * 300_000]
 
     def work(say: Say) -> None:
@@ -89,7 +96,7 @@ def test_a_child_that_its_own_child_stops_is_continued_after_any_message(page: P
     ids=["exit", "segv", "abort"],
 )
 def test_a_death_is_told_apart_from_an_end(page: Page, end: Callable[[], None], detail: str) -> None:
-    """What was said before is heard."""
+    """A child that dies is reported as a crash, and what it sent before is received."""
 
     def work(say: Say) -> None:
         say("before")
@@ -102,7 +109,7 @@ def test_a_death_is_told_apart_from_an_end(page: Page, end: Callable[[], None], 
 
 
 def test_a_crash_tells_where_it_was(page: Page) -> None:
-    """The stack of the main thread, innermost last."""
+    """A crash has the stack of the main thread, innermost last."""
     _, death = heard(lambda _: os.kill(os.getpid(), signal.SIGSEGV), page)
     assert death is not None
     assert death.stack[-1].function == "<lambda>"
@@ -111,7 +118,7 @@ def test_a_crash_tells_where_it_was(page: Page) -> None:
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_hang_is_noticed_and_tells_where_it_is(page: Page, masked: bool) -> None:
-    """Also where every signal that can be blocked is."""
+    """A hang is ended and has a stack; it is ended also if all signals are blocked."""
 
     def wait_for_ever() -> None:
         if masked:
@@ -127,7 +134,7 @@ def test_a_hang_is_noticed_and_tells_where_it_is(page: Page, masked: bool) -> No
 
 
 def test_a_turn_that_moves_on_is_no_hang(page: Page) -> None:
-    """The limit is for one turn, not for all."""
+    """The limit holds for each turn, not for all of them."""
 
     def work(say: Say) -> None:
         for turn in range(6):
@@ -139,13 +146,13 @@ def test_a_turn_that_moves_on_is_no_hang(page: Page) -> None:
 
 
 def test_an_exception_in_the_work_is_ours_and_comes_out(page: Page) -> None:
-    """With its traceback: it is a defect of the audit, not of the test."""
+    """An exception in the child is a defect of the audit: it comes out of the parent, with its traceback."""
     with pytest.raises(AuditBrokeError, match="ZeroDivisionError"):
         heard(lambda _: print(1 / 0), page)
 
 
 def test_closing_kills_child_and_grandchildren(page: Page) -> None:
-    """Nothing survives, whatever it is waiting for."""
+    """No process survives, whatever it is waiting for."""
 
     def work(say: Say) -> None:
         sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
@@ -170,7 +177,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_child_does_not_run_exit_handlers_or_flush(page: Page, tmp_path: object) -> None:
-    """What its parent has buffered is written by the parent alone."""
+    """The parent alone writes what it has buffered."""
     path = os.path.join(str(tmp_path), "buffered")
     with open(path, "w") as file:
         file.write("once")
@@ -200,7 +207,7 @@ def _run(point: Point | None, struck: Callable[[], None]) -> RunResult:
 
 
 def test_runs_of_a_sequence_share_a_process_and_the_one_that_dies_is_told() -> None:
-    """The death is the last run, and says whether the interrupt had been sent."""
+    """The run that dies is the last result, which says whether the interrupt had been sent."""
     runs = list(Forked(_run, 10).runs(POINTS, lambda *_: False))
     assert [run.died for run in runs] == ["", "crash"]
     assert runs[1].strike.fired
@@ -208,13 +215,13 @@ def test_runs_of_a_sequence_share_a_process_and_the_one_that_dies_is_told() -> N
 
 
 def test_a_sequence_ends_where_the_process_says_so() -> None:
-    """The process that made a run decides in it that there is no next one."""
+    """The process that made a run decides that there is no next one."""
     runs = list(Forked(_run, 10).runs([POINTS[0], POINTS[0], None], lambda point, _: point is POINTS[0]))
     assert len(runs) == 1
 
 
 def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
-    """Shared memory survives any death."""
+    """Whether the interrupt was sent stands in shared memory, which survives any death."""
 
     def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is POINTS[1]:
@@ -230,7 +237,7 @@ def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
 
 
 def test_a_child_of_the_code_under_test_that_returns_into_the_audit_is_ended() -> None:
-    """Only one process goes on."""
+    """Of two processes that return from a run, only the one that began it goes on."""
 
     def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is not None and (pid := os.fork()):
@@ -241,6 +248,13 @@ def test_a_child_of_the_code_under_test_that_returns_into_the_audit_is_ended() -
 
 
 def test_without_isolation_runs_happen_here() -> None:
-    """In this very process."""
+    """Without isolation, runs happen in this very process."""
     runs = list(InProcess(_run).runs([POINTS[0], None], lambda *_: False))
     assert [run.seconds for run in runs] == [os.getpid()] * 2
+
+
+def test_each_isolation_is_a_choice_of_the_setting() -> None:
+    """The setting ``isolation`` offers ``auto`` and the ways that have an executor, and nothing else."""
+    (row,) = (row for row in settings.TABLE if row.name == "isolation")
+    assert row.must == f"one of {', '.join(['auto', *ISOLATIONS])}"
+    assert [row.parse(name) for name in ISOLATIONS] == list(ISOLATIONS)

@@ -80,7 +80,7 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("name", SETS)
 def test_what_the_uninterrupted_test_leaves_is_told(audits: dict[str, Audit], name: str) -> None:
-    """Once it is set, no later run makes a difference; it is named all the same, and is no finding."""
+    """A leftover of the first run is named, and is no finding, although no later run makes a difference once it is there."""
     audit = audits[name]
     _, wanted = SETS[name]
     assert [key for key in audit.baseline if key == wanted or (wanted.endswith(":") and key.startswith(wanted))]
@@ -89,12 +89,12 @@ def test_what_the_uninterrupted_test_leaves_is_told(audits: dict[str, Audit], na
 
 
 def test_what_is_restored_is_not_told(audits: dict[str, Audit]) -> None:
-    """Nothing is left where the test puts everything back."""
+    """Nothing is reported where the test puts everything back."""
     assert audits["aaa_restores"].baseline == ()
 
 
 def test_the_summary_names_it(audit: AuditSource) -> None:
-    """One line a leftover, also without isolation; of a test that fails nothing is told."""
+    """The summary has one line a leftover, also without isolation, and none for a test that fails."""
     result = audit(
         """
         import os, pytest

@@ -202,7 +202,7 @@ def marked(audit: Audit) -> int:
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if "# origin" in PROGRAMS[name]])
 def test_a_defect_comes_from_the_line_that_made_it(audits, name):
-    """Every defect of the resource names its line, whether an audit event tells of the call or not."""
+    """Every defect of the resource names its line, whether the call raises an audit event or not."""
     audit = audits[name]
     about = [defect for defect in audit.defects if defect.kind != "implicit" and defect.verdict != "interpreter"]
     inside = {"into", "back"}  # what is lost before a call out of scope returns may have no line in scope
@@ -219,14 +219,14 @@ def test_what_is_made_after_the_interrupt_has_no_origin(audits):
 
 
 def test_what_is_made_while_the_interrupt_is_pending_has_no_origin(audits):
-    """Sent as a line begins, it arrives after a call of that line or of a later one, which is not watched."""
+    """An interrupt sent as a line begins arrives after a call of that line or of a later one, which is not watched."""
     (defect,) = audits["by_line"].defects
     assert (defect.kind, len(defect.points)) == ("lock", 2)
     assert defect.origin is None
 
 
 def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_where_that_arrived(audits):
-    """On 3.11, too, where the interrupt is sent before the call at which it arrives."""
+    """What is made after a handler kept the interrupt has another origin, also on 3.11, where the interrupt is sent before the call."""
     audit = audits["deferred"]
     lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
     taken = next(number for number, text in enumerate(lines, 1) if "# taken" in text)
@@ -236,7 +236,7 @@ def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_whe
 
 
 def test_the_stack_goes_from_the_test_to_the_call(audits):
-    """Its frames are those of the test and what it called; pytest's and the audit's are left out."""
+    """The frames are those of the test and what it called; pytest's and the audit's are left out."""
     origin = audits["pipe"].defects[0].origin
     assert [frame.function for frame in origin.stack] == ["test_it", "make"]
     origin = audits["semaphore"].defects[0].origin
@@ -256,7 +256,7 @@ def test_the_stack_goes_from_the_test_to_the_call(audits):
     ],
 )
 def test_who_holds_it(audits, name, path):
-    """The path by which what was lost can still be reached; of a bare number there is none; of two that are alike, any."""
+    """A leftover names the path by which it can still be reached: of a bare number none, of two that are alike any."""
     defects = [defect for defect in audits[name].defects if defect.fails]
     found = [
         re.sub(r"^local variable .*", "", defect.origin.held_by).replace(".raw", "").replace(".buffer", "")
@@ -269,7 +269,7 @@ def test_who_holds_it(audits, name, path):
 
 @pytest.mark.oldest_and_newest
 def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
-    """Neither the row in which pytest keeps the value nor the dictionary of its attributes shows."""
+    """The path shows neither the row in which pytest keeps the value nor the dictionary of its attributes."""
     audited = audit("""
         import types, threading, pytest
 
@@ -288,7 +288,7 @@ def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
 
 
 def test_who_waits_for_a_lock(audits):
-    """The places where the uninterrupted test acquires it, by ``with`` and by call; for other kinds, none."""
+    """A lock names the places where the uninterrupted test acquires it, by ``with`` and by call; other kinds name none."""
     (defect,) = audits["lock"].failures
     line = marked(audits["lock"])
     assert [frame.line for frame in defect.origin.waiting] == [line - 2, line]
@@ -296,7 +296,7 @@ def test_who_waits_for_a_lock(audits):
 
 
 def test_one_resource_of_two_origins_is_two_defects(audit):
-    """Two sockets that look alike, lost on lines of their own, each with its points."""
+    """Two sockets that look alike, lost on lines of their own, are two defects, each with its points."""
     audited = audit("""
         import os, pytest
 
@@ -357,7 +357,7 @@ def watched() -> Callable[..., tuple[Watch, Counted]]:
     def watched(function, **more) -> tuple[Watch, Counted]:
         kind = Counted()
         watch = Watch(Names(os.getcwd()), lambda path: path == __file__, frozenset({kind.name}), **more)
-        watch.ask([kind], [kind.snapshot()])
+        watch.compare_with([kind], [kind.snapshot()])
         with watch:
             function(kind.things)
         return watch, kind
@@ -372,7 +372,7 @@ def calls(things: list[str]) -> None:
 
 
 def test_looks_become_rarer_when_the_budget_is_spent(watched, monkeypatch):
-    """The first run tells the stretch of calls, the second one the call."""
+    """The first run finds the stretch of calls, the second one the call."""
     exact, kind = watched(calls)
     looks = kind.looks
     (sighting,) = exact.seen.values()
@@ -405,12 +405,12 @@ def test_what_went_and_came_again_has_its_last_origin(watched):
 
 
 def silently(things: list[str]) -> partial[None]:
-    """Return what appends to a list, unseen: a type in C that calls C."""
+    """Return a function that appends to a list without an event: a type in C that calls C."""
     return partial(things.append, "x")
 
 
 def jumps_over(things: list[str]) -> None:
-    """Make something by a call that is not told of, before a branch that is not taken."""
+    """Make something by a call without an event, before a branch that is not taken."""
     make, fail = silently(things), partial(len, "x")
     len("x")
     make()
@@ -420,7 +420,7 @@ def jumps_over(things: list[str]) -> None:
 
 
 def takes_one_branch(things: list[str]) -> None:
-    """Make something in one of two branches, by a call that is not told of."""
+    """Make something in one of two branches, by a call without an event."""
     make = silently(things)
     len("x")
     if not things:
@@ -458,7 +458,7 @@ def test_it():
 
 
 def test_an_executor_comes_from_where_it_was_made(audit):
-    """Though it has a thread, and so counts, only once another thread has submitted something."""
+    """An executor counts once it has a thread, which another thread may start, and yet comes from where it was made."""
     audited = audit(EXECUTOR).audit
     lines = Path(audited.points[0].file).read_text(encoding="utf-8").splitlines()
     (made,) = [number for number, text in enumerate(lines, 1) if text.endswith("# origin")]
@@ -488,14 +488,14 @@ def waits_for_another(things: list[str]) -> None:
 
 
 def test_what_another_thread_made_has_no_origin(watched):
-    """The main thread waited when it came to be, and may be anywhere."""
+    """The main thread waited when the leftover came to be, and may be anywhere."""
     watch, _ = watched(waits_for_another)
     assert not any(sighting.exact for sighting in watch.seen.values())
     assert not watch.places
 
 
 def test_what_was_jumped_over_made_nothing(watched):
-    """Where a call is not told of, its line is one that ran."""
+    """A call without an event has the line of one that ran."""
     watch, _ = watched(jumps_over)
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == jumps_over.__code__.co_firstlineno + 4
@@ -503,14 +503,14 @@ def test_what_was_jumped_over_made_nothing(watched):
 
 @pytest.mark.skipif(not facts.HAS_MONITORING, reason="which lines ran is not known")
 def test_the_branch_that_was_taken_made_it(watched):
-    """Others that could have are not named."""
+    """Calls in the branch that was not taken are not named."""
     watch, _ = watched(takes_one_branch)
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == takes_one_branch.__code__.co_firstlineno + 5
 
 
 def test_a_watch_ends_and_leaves_no_profile_function(watched):
-    """Also one that is interrupted, and after that nothing more is seen."""
+    """A watch ends, also if it is interrupted, and sees nothing more after that."""
     import sys
 
     def interrupted(things: list[str]) -> None:

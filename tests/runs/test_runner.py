@@ -1,4 +1,4 @@
-"""One run: readings, what counts as dropped, whose exception it is."""
+"""One run: readings, what counts as dropped, and whose exception came out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from pytest_maskcheck.audit.auditor import _watched
 from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
-from pytest_maskcheck.runs import runner as run_module
+from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.raised import is_interrupt
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
@@ -76,7 +76,7 @@ def _counting(kind: Kind, asked: Counter[str]) -> Callable[[object], list[Leftov
 
 
 def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
-    """A handler of the fixture's kept it; in the session's process it cannot be told from the user's own."""
+    """A handler of the fixture kept the interrupt; in the session's process it cannot be told from the user's own."""
 
     def target(around: Callable[[Callable[[], object]], None]) -> str:
         around(lambda: None)
@@ -85,7 +85,7 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
     target.places = dict  # type: ignore[attr-defined]
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
     assert runner.run(_watched(nullcontext())).late
-    runner.here = True
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, here=True)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         runner.run(_watched(nullcontext()))
 
@@ -96,7 +96,7 @@ def found(ran: RunResult) -> tuple[list[str], list[str]]:
 
 
 def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
-    """Whether it returns or raises."""
+    """A body without leftovers has none, whether it returns or raises."""
 
     def fails() -> None:
         raise ValueError("no")
@@ -106,7 +106,7 @@ def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
 
 
 def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
-    """And undone, as the process stays."""
+    """Such leftovers are leaked, and undone where the process stays."""
 
     def body() -> None:
         os.open(os.devnull, os.O_RDONLY)
@@ -120,7 +120,7 @@ def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
 
 
 def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
-    """While an open descriptor has time to be closed by another thread, no other kind is asked; a last look asks all."""
+    """While another thread may close an open descriptor, only that kind is compared; a last look compares all."""
 
     def body() -> None:
         os.open(os.devnull, os.O_RDONLY)
@@ -140,16 +140,16 @@ def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
 
 
 def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without another thread, such as a worker of xdist has, an open descriptor stays open."""
-    monkeypatch.setattr(run_module, "has_other_threads", lambda: False)
+    """Without another thread, such as a worker of xdist has, an open descriptor is not waited for."""
+    monkeypatch.setattr(readings, "has_other_threads", lambda: False)
     slept: list[float] = []
-    monkeypatch.setattr(run_module.time, "sleep", slept.append)
+    monkeypatch.setattr(readings.time, "sleep", slept.append)
     assert found(run(lambda: os.open(os.devnull, os.O_RDONLY), only="fd")) == (["fd"], [])
     assert slept == []
 
 
 def test_what_only_a_frame_holds_is_dropped() -> None:
-    """A file in a local variable is closed with it; a ResourceWarning tells the same."""
+    """A file in a local variable is closed with it, and a ResourceWarning reports the same."""
 
     def body() -> None:
         file = open(os.devnull)
@@ -161,7 +161,7 @@ def test_what_only_a_frame_holds_is_dropped() -> None:
 
 
 def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> None:
-    """They are gone when somebody reads it."""
+    """Results name the directories of a run, as these are gone when somebody reads the results."""
 
     def body() -> None:
         (tmp_path / "tmp12345678").mkdir()
@@ -174,7 +174,7 @@ def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> N
 
 
 def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
-    """The first reading waits for it: no reference counting ended it."""
+    """The first reading waits for the thread: no reference counting ended it."""
 
     def body() -> None:
         thread = threading.Thread(target=time.sleep, args=[0.03])
@@ -185,7 +185,7 @@ def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
 
 
 def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
-    """The test stands for the program that goes on: nobody released what it holds."""
+    """The test stands for the program that goes on: nobody released the locks that it holds."""
 
     def body() -> None:
         lock = threading.Lock()
@@ -198,7 +198,7 @@ def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
 
 
 def test_a_lock_that_died_with_the_interrupted_code_harmed_nobody() -> None:
-    """As the waiter of a ``Condition`` does."""
+    """A lock of an interrupted frame, such as the waiter of a ``Condition``, is no leak."""
 
     def waits() -> None:
         lock = threading.Lock()
@@ -222,7 +222,7 @@ def test_a_traceback_is_told_from_the_test_on() -> None:
 
 
 def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
-    """In the session's process an interrupt that was not sent is the user's."""
+    """In the session's process, an interrupt that was not sent is the user's."""
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -235,7 +235,7 @@ def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
 
 
 def test_an_interrupt_in_a_finalizer_is_noted() -> None:
-    """CPython prints it and goes on; what it prints does not reach the terminal."""
+    """CPython prints such an interrupt and goes on; its message does not reach the terminal."""
 
     class Late:
         """Interrupted in ``__del__``."""
@@ -258,5 +258,5 @@ def test_an_interrupt_in_a_finalizer_is_noted() -> None:
     ],
 )
 def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
-    """``KeyboardInterrupt``, and groups of nothing else."""
+    """``KeyboardInterrupt`` and groups of nothing else are interrupts."""
     assert is_interrupt(error) is expected

@@ -1,19 +1,20 @@
-"""Whether modules keep what they keep after an uninterrupted run: asked after each run, so it has to be quick.
+"""Whether modules keep what they keep after an uninterrupted run: checked after each run, so it has to be quick.
 
-A fingerprint tells that, too, but takes longer than most runs. Here the namespaces of modules are looked at level by level, each
-with one call of :func:`gc.get_referents`, and what that returns is compared with what it returned before: by type and, of plain values,
-by value. From a level, the positions of what is to be looked into make the next one.
+A fingerprint shows that, too, but takes longer than most runs. Here the namespaces of modules are compared level by level
+(:mod:`.levels`).
 
 Rules:
 
 1. What a fingerprint sees is seen here, under the same names, but for modules that the test has nothing to do with.
 2. Nothing but plain values, types and namespaces is kept from one look to the next: an object that only this module kept alive
    would be a leftover of the run that dropped it.
-3. What differs between uninterrupted runs (:meth:`Usual.learn`) says nothing. Of a dictionary or namespace that has such entries, the
-   others are still looked at; of another container that grows with each run, nothing.
+3. What differs between uninterrupted runs (:meth:`ModuleState.learn`) is ignored. Of a dictionary or namespace that has such entries,
+   the others are still compared; of another container that grows with each run, nothing.
 4. No code of the user's is run: only plain values are compared.
-5. Of modules out of scope see :mod:`.touched`.
-6. A wrong alarm costs one more run. It is no finding: what is unusual is followed by a run that shows whether it matters.
+5. Of modules out of scope see :mod:`.library_state`.
+6. A wrong alarm costs one more run. It is no finding: a change is followed by a run that shows whether it matters.
+
+What does not work: objects that keep what nobody can see from outside (``unseen``); what lies behind too many values (``beyond``).
 """
 
 from __future__ import annotations
@@ -22,88 +23,38 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, repeat
-from operator import attrgetter, is_
+from itertools import repeat
 from typing import Any
 
-from pytest_maskcheck.runs.fingerprint import (
-    PLAIN,
-    Fingerprint,
-    Fingerprints,
-    class_dict,
-    identity,
-    is_opaque,
-    is_stateful,
-    namespace,
-    step,
-    value_of,
-)
-from pytest_maskcheck.runs.touched import Touched, picker
-from pytest_maskcheck.system.unpatched import gc
-from pytest_maskcheck.system.untrusted import namespace_of
+from pytest_maskcheck.runs.fingerprint import Fingerprint, Fingerprints
+from pytest_maskcheck.runs.levels import Level, Look, found_in, level_of
+from pytest_maskcheck.runs.library_state import LibraryState
+from pytest_maskcheck.runs.namespaces import PLAIN, class_dict, identity, namespace
+from pytest_maskcheck.runs.parts import step
+from pytest_maskcheck.runs.value_texts import is_opaque
 
 _MOST = 8_000
-"""Values looked at, in about a millisecond; what lies deeper is left out, and said to be."""
+"""Values compared, in about a millisecond; what lies deeper is left out, and ``beyond`` names the first of it."""
 
 _LARGE = 10_000
-"""Items above which a container is left out, too: each takes some 50 ns in every look."""
+"""Items above which a container is left out, too: each takes some 50 ns in every comparison."""
 
 _LEARNING = 3
-"""Uninterrupted runs after which what still differs is not learned."""
-
-_code = attrgetter("__code__")
-_namespace_of = object.__getattribute__
-
-Look = Callable[[Any], "list[object]"]
-"""Returns the values of some entries of a dictionary, of a class or of an instance."""
+"""Rounds of :meth:`ModuleState.learn`; what still varies after them is not ignored."""
 
 
 @dataclass(slots=True, repr=False)
-class _Level:
-    """What is expected of things that are the same number of references away from a root.
-
-    Parameters:
-        types: of all that they refer to, and what it is where it is plain.
-        stateful: positions of objects that keep something which references do not show, and how they are.
-        into: picks what is looked into next; ``instances`` and ``dicts`` pick from that.
-        partly: picks things of which only some entries are looked at, by the functions in ``looks``.
-    """
-
-    types: list[type]
-    plain: Callable[[Sequence[Any]], Sequence[Any]]
-    values: Sequence[Any]
-    functions: Callable[[Sequence[Any]], Sequence[Any]]
-    codes: list[int]
-    stateful: list[tuple[int, str]]
-    into: Callable[[Sequence[Any]], Sequence[Any]]
-    instances: Callable[[Sequence[Any]], Sequence[Any]]
-    dicts: Callable[[Sequence[Any]], Sequence[Any]]
-    partly: Callable[[Sequence[Any]], Sequence[Any]]
-    looks: list[Look]
-
-    def holds(self, found: Sequence[Any]) -> bool:
-        """Tell whether the things refer to what is expected."""
-        return (
-            len(found) == len(self.types)
-            and all(map(is_, map(type, found), self.types))  # by ==, metaclasses would be asked
-            and self.plain(found) == self.values
-            and list(map(identity, map(_code, self.functions(found)))) == self.codes
-            and all(value_of(found[position]) == expected for position, expected in self.stateful)
-        )
-
-
-@dataclass(slots=True, repr=False)
-class Usual:
+class ModuleState:
     """What modules and other roots keep after an uninterrupted run.
 
     Parameters:
-        fingerprints: knows the modules and the roots, and gives names to what they keep.
-        is_near: tells whether the test has to do with a module in scope, by its file.
-        has_run: tells whether the test ran code of a module out of scope, by the name of its file there.
-        words: returns what code in scope may call a module by: its names and texts.
+        fingerprints: finds the modules and the roots, and gives names to what they keep.
+        is_near: tells by the file of a module in scope whether the test has to do with it.
+        has_run: tells by the file of a module out of scope whether the test ran code of it.
+        words: returns the names and texts in code in scope, which may be names of modules.
 
     Attributes:
-        unseen: the name of something that keeps what cannot be compared, or ``""``.
+        unseen: the name of an object that keeps what cannot be compared, or ``""``.
         beyond: the name of the first thing that is left out as there are too many, or ``""``.
     """
 
@@ -113,50 +64,56 @@ class Usual:
     words: Callable[[], Iterable[str]] = tuple
     unseen: str = ""
     beyond: str = ""
-    _levels: list[_Level] = field(default_factory=list)
+    _levels: list[Level] = field(default_factory=list)
     _namespaces: list[Any] = field(default_factory=list)
     _looks: list[tuple[Any, Look]] = field(default_factory=list)
     _varying: set[str] = field(default_factory=set)
-    _touched: Touched = field(init=False)
+    _libraries: LibraryState = field(init=False)
 
     def __post_init__(self) -> None:
-        """Know the modules out of scope, too."""
-        self._touched = Touched(self.fingerprints, self.has_run, self.words)
+        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words)
 
     def holds(self) -> bool:
-        """Tell whether all is as it was when :meth:`take` was called."""
+        """Tell whether modules keep what they kept when :meth:`take` was called."""
         into: Sequence[Any] = [*self._namespaces, self._roots()]
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
         looks: Iterable[tuple[Any, Look]] = self._looks
         try:
             for level in self._levels:
-                found = _found(into, instances, dicts, looks)
+                found = found_in(into, instances, dicts, looks)
                 if not level.holds(found):
                     return False
                 into, looks = level.into(found), zip(level.partly(found), level.looks, strict=True)
                 instances, dicts = level.instances(into), level.dicts(into)
-        except (TypeError, AttributeError, IndexError):  # another object is where the one that was looked into had been
+        except (TypeError, AttributeError, IndexError):  # where there was a container, there is something else
             return False
-        return self._touched.holds()
+        return self._libraries.holds()
 
     def learn(self, run: Callable[[], object]) -> None:
-        """Find out what varies, an uninterrupted run after :meth:`take`; ``run`` makes further ones."""
+        """Find what varies between uninterrupted runs, to ignore it.
+
+        To be called after :meth:`take` and one more uninterrupted run.
+
+        Parameters:
+            run: makes an uninterrupted run.
+        """
         for _ in range(_LEARNING):
-            self._touched.learn()
-            self._touched.take(self._near())
+            self._libraries.learn()
+            self._libraries.take(self._near())
             if self.holds():
                 return
+            # A fingerprint gives names to what differs, which the levels cannot.
             before = self.fingerprints.take()
             run()
             self._varying |= _varying(before, self.fingerprints.take())
             self.take()
-            run()
+            run()  # the next round compares with the state before this run
 
     def take(self) -> None:
         """Take what is kept now as usual."""
         near = self._near()
-        self._touched.take(near)
+        self._libraries.take(near)
         wanted, looks = self._wanted(near)
         roots = self._roots()
         namespaces = [namespace(module) for module in near]
@@ -168,20 +125,20 @@ class Usual:
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
         partly: Iterable[tuple[Any, Look]] = self._looks
-        while into or partly:
-            found = _found(into, instances, dicts, partly)
+        while into or partly:  # the same steps as in holds(), which finds the same things at the same positions
+            found = found_in(into, instances, dicts, partly)
             chosen = []
             for position, each in enumerate(found):
-                if identity(each) in wanted and identity(each) not in seen:
+                if identity(each) in wanted and identity(each) not in seen:  # each thing at one level only
                     seen.add(identity(each))
                     chosen.append(position)
-            level = _level(found, chosen, looks)
+            level = level_of(found, chosen, looks)
             self._levels.append(level)
             into, partly = level.into(found), list(zip(level.partly(found), level.looks, strict=True))
             instances, dicts = level.instances(into), level.dicts(into)
 
     def _near(self) -> list[types.ModuleType]:
-        """Return the modules that the test may change: those it ran code of, what these import, and those that have no code."""
+        """Return the modules that the test may change: those whose code it ran, those that these import, and those without code."""
         scope = {
             identity(module): module
             for _, module in self.fingerprints.modules()
@@ -202,7 +159,7 @@ class Usual:
         return tuple(value for _, value in self.fingerprints.roots())
 
     def _wanted(self, near: list[types.ModuleType]) -> tuple[set[int], dict[int, Look]]:
-        """Return the ids of what is looked into, and how to look into that of which only some entries count."""
+        """Return the ids of what is looked into, and looks at those things of which only some entries count."""
         self.unseen = self.beyond = ""
         values = 0
         wanted: set[int] = set()
@@ -230,7 +187,7 @@ class Usual:
         return wanted, looks
 
     def _look(self, name: str, thing: Any, parts: dict[str, object]) -> Look | None:
-        """Return what looks at those entries of a dictionary or namespace that do not vary."""
+        """Return a function that returns those entries of a dictionary or namespace that do not vary."""
         kind = type(thing)
         find: Callable[[Any], Any] = namespace
         if issubclass(kind, dict):
@@ -257,47 +214,6 @@ def _itself(thing: Any) -> Any:
     return thing
 
 
-def _found(
-    into: Sequence[Any], instances: Sequence[Any], dicts: Sequence[Any], looks: Iterable[tuple[Any, Look]]
-) -> list[Any]:
-    """Return what things refer to, with the keys of dictionaries: those that are texts are not referred to."""
-    for _ in map(_namespace_of, instances, repeat("__dict__")):
-        pass  # up to CPython 3.12, an instance refers to its dictionary, if it has been asked for, else to the values
-    found = gc.get_referents(*into)
-    found += chain.from_iterable(map(dict.__iter__, dicts))
-    for thing, look in looks:
-        found += look(thing)
-    return found
-
-
-def _level(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> _Level:
-    plain = [position for position, each in enumerate(found) if identity(type(each)) in PLAIN]
-    functions = [position for position, each in enumerate(found) if type(each) is types.FunctionType]
-    partly = [position for position in chosen if identity(found[position]) in looks]
-    whole = [position for position in chosen if identity(found[position]) not in looks]
-    into = [found[position] for position in whole]
-    return _Level(
-        types=list(map(type, found)),
-        plain=picker(plain),
-        values=picker(plain)(found),
-        functions=picker(functions),
-        codes=list(map(identity, map(_code, picker(functions)(found)))),
-        stateful=[(at, value_of(each)) for at, each in enumerate(found) if is_stateful(type(each))],
-        into=picker(whole),
-        instances=picker([at for at, each in enumerate(into) if _is_instance(each)]),
-        dicts=picker([at for at, each in enumerate(into) if issubclass(type(each), dict)]),
-        partly=picker(partly),
-        looks=[looks[identity(found[position])] for position in partly],
-    )
-
-
-def _is_instance(thing: object) -> bool:
-    """Tell whether a thing has a dictionary of its own that it may not have asked for yet."""
-    if issubclass(type(thing), type):
-        return False
-    return namespace_of(thing) is not None
-
-
 def _has_code(module: types.ModuleType) -> bool:
     values = namespace(module).values()
     return any(type(value) is types.FunctionType and value.__module__ == module.__name__ for value in values)
@@ -310,7 +226,7 @@ def _is_large(thing: Any) -> bool:
 
 
 def _between(thing: Any) -> list[object]:
-    """Return the containers by way of which a thing refers to its parts."""
+    """Return the containers that lie between a thing and its parts: what the thing refers to is one of these."""
     kind = type(thing)
     if kind is types.FunctionType:
         closure = thing.__closure__

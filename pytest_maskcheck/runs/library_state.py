@@ -1,16 +1,17 @@
-"""What modules out of scope keep that the test touched.
+"""What modules out of scope keep that the test has to do with.
 
-It touched those whose code it ran, those that code in scope names, and those that one of these refers to.
+It has to do with those whose code it ran, those that code in scope names, and those that one of these refers to.
 
 Rules:
 
-1. Compared is which objects there are, not how they are: those that names of the module stand for, so that a monkeypatch of ``os``
-   is seen; and, where the test ran code of the module or names it, those in its dictionaries, lists, sets and in attributes of its objects.
-2. Nothing of a module is kept from one look to the next but identities: see :mod:`.usual`.
-3. What differs between uninterrupted runs says nothing: that module is left out, or only what lies deeper in it.
+1. What is compared is which objects there are, not how they are: those that names of the module stand for, so that a monkeypatch of
+   ``os`` is seen; and, where the test ran code of the module or names it, those in its dictionaries, lists, sets and in attributes
+   of its objects.
+2. Nothing of a module is kept from one look to the next but identities: see :mod:`.module_state`.
+3. What differs between uninterrupted runs is ignored: that module is left out, or only what lies deeper in it.
 
-What does not work: what classes and functions of these modules keep, and what lies deeper still. To look at all modules, or at all that they
-keep, takes several times as long as most runs.
+What does not work: what classes and functions of these modules keep, and what lies deeper still. To compare all modules, or all that
+they keep, takes several times as long as most runs.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, chain
-from operator import itemgetter
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.runs.fingerprint import HARNESS, Fingerprints, identity, module_of, namespace
+from pytest_maskcheck.runs.levels import picker
+from pytest_maskcheck.runs.namespaces import HARNESS, identity, module_of, namespace
 from pytest_maskcheck.system.unpatched import gc
 
-_SKIPPED = ("threading", "warnings", "pytest_maskcheck")
-"""Modules of which the names say nothing: each fork renews a lock, pytest replaces the filters for each run; and our own.
+if TYPE_CHECKING:
+    from pytest_maskcheck.runs.fingerprint import Fingerprints
 
-What is replaced in ``threading`` and ``warnings``, detectors find.
+_SKIPPED = ("threading", "warnings", "pytest_maskcheck")
+"""Modules whose names change with each run: a fork renews a lock, pytest replaces the warning filters; and our own.
+
+Detectors find what code under test replaces in ``threading`` and ``warnings``.
 """
 
 _LARGE = 1_000
@@ -47,7 +51,7 @@ _Look = Callable[[_Names], Iterable[object]]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Seen:
-    """What one look at a module found: the identities of what it keeps."""
+    """A look at a module, and the identities of what it found."""
 
     names: _Names
     look: _Look
@@ -58,23 +62,23 @@ class _Seen:
         """Whether it would find something else now."""
         try:
             return list(map(identity, self.look(self.names))) != self.found
-        except (KeyError, TypeError):  # another object is where the one that was looked into had been
+        except (KeyError, TypeError):  # where there was a container, there is something else
             return True
 
     @property
     def key(self) -> object:
-        """What is equal for looks of the same sort at the same module."""
+        """What identifies the sort of look, and the module."""
         return identity(self.names), self.look is _values
 
 
 @dataclass(slots=True, repr=False)
-class Touched:
+class LibraryState:
     """Modules out of scope, and what they keep after an uninterrupted run.
 
     Parameters:
-        fingerprints: knows the modules in scope.
-        has_run: tells whether the test ran code of a module, by the name of its file there.
-        words: returns what code in scope may call a module by: its names and texts.
+        fingerprints: finds the modules in scope.
+        has_run: tells by the file of a module whether the test ran code of it.
+        words: returns the names and texts in code in scope, which may be names of modules.
     """
 
     fingerprints: Fingerprints
@@ -89,25 +93,26 @@ class Touched:
         away = {identity(module) for name, module in modules if name.partition(".")[0] not in _SKIPPED}
         away -= {identity(module) for _, module in self.fingerprints.modules()}
         named = {prefix for word in self.words() for prefix in accumulate(word.split("."), "{}.{}".format)}
-        touched = {
+        used = {
             identity(module): module
             for name, module in modules
             if identity(module) in away and (name in named or any(map(self.has_run, _files(name, module))))
         }
-        referred = gc.get_referents(*map(namespace, (*near, *touched.values())))
+        # One step further: what a module imports, the test may have patched there.
+        referred = gc.get_referents(*map(namespace, (*near, *used.values())))
         others = {identity(module): module for module in referred if identity(module) in away}
-        looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (touched | others).values()]
-        own = map(namespace, touched.values())
+        looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
+        own = map(namespace, used.values())
         looks += [(names, look) for names in own if not _is_harness(names) and (look := _deeper(names))]
         seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
 
     def holds(self) -> bool:
-        """Tell whether all is as it was when :meth:`take` was called."""
+        """Tell whether modules keep what they kept when :meth:`take` was called."""
         return not any(each.changed for each in self._seen)
 
     def learn(self) -> None:
-        """Leave out what has changed since: uninterrupted runs change it."""
+        """Leave out what has changed since :meth:`take`: uninterrupted runs change it."""
         self._restless.update(each.key for each in self._seen if each.changed)
 
 
@@ -120,7 +125,7 @@ def _is_harness(names: _Names) -> bool:
 
 
 def _deeper(names: _Names) -> _Look | None:
-    """Return what looks into the containers and objects of a module."""
+    """Return a look at what the containers and objects of a module keep, ``None`` if it has none."""
     items = list(names.items())  # other threads may add some
     kinds = {name: type(value) for name, value in items if type(name) is str and not name.startswith("__")}
     dicts = [name for name, kind in kinds.items() if kind is dict and len(names[name]) <= _LARGE]
@@ -147,14 +152,7 @@ def _inside(
     return chain(chain.from_iterable(kept), chain.from_iterable(sequences(names)))
 
 
-def picker(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
-    """Return what picks some items of a list or mapping, by position or key, at the speed of C."""
-    if len(keys) > 1:
-        return itemgetter(*keys)
-    return (lambda items: (items[keys[0]],)) if keys else (lambda _: ())
-
-
 def _files(name: str, module: ModuleType) -> Iterator[str]:
-    """Return the names that the file of a module can have in its code."""
+    """Yield the names that the file of a module can have in its code."""
     yield str(namespace(module).get("__file__", ""))
     yield f"<frozen {name}>"

@@ -1,0 +1,55 @@
+"""Who caught the interrupt of a run: the test, a tool of the test, code under test, or code in C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.points.cleanup import package_of
+from pytest_maskcheck.runs.requests import Catcher, CaughtBy
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.interrupts import InScope
+    from pytest_maskcheck.interrupts.signals.catching import Catching
+    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.runs.requests import RunResult
+
+_EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")
+"""Modules of the tools by which tests catch what they expect: ``pytest.raises``, ``assertRaises``."""
+
+
+def catcher_of(
+    ran: RunResult, catching: Catching, names: Names, in_scope: InScope, own: frozenset[int]
+) -> Catcher | None:
+    """Return who caught the interrupt, if it was caught.
+
+    Parameters:
+        ran: the run.
+        catching: which handlers the interrupt entered and left in it.
+        names: names of files in reports.
+        in_scope: tells code under test.
+        own: code of the test itself, by ``id``.
+    """
+    handling = catching.catcher()
+    if handling is None:
+        dropped = catching.dropped() if not ran.lost and ran.raised is None else None
+        if dropped is None:
+            return None
+        frame = names.frame(dropped.code, dropped.line)
+        return Catcher(frame, by=CaughtBy.FINALIZER if dropped.finalizing else CaughtBy.C)
+    code, line = handling.code, handling.line
+    is_in_scope = in_scope(code.co_filename)
+    # Either its ``__exit__`` is a tool's, or a clause in the code of a tool caught it.
+    if _is_expecting(handling.module) or (not is_in_scope and _is_expecting(handling.home)):
+        frame = names.frame(*(handling.site or (code, line)))
+        return Catcher(names.frame(code, line) if is_in_scope else frame, by=CaughtBy.TEST)
+    # The ``with`` of a test is its own. An ``__exit__`` in scope that decides there is code under test, unless it is written in the test.
+    mine = id(code) in own or code is catching.outermost
+    decides = handling.decides
+    mine = mine and (decides is None or id(decides) in own or not in_scope(decides.co_filename))
+    frame = names.frame(code, line)
+    return Catcher(frame, by=CaughtBy.TEST if mine else CaughtBy.CODE, package="" if is_in_scope else package_of(frame))
+
+
+def _is_expecting(module: str) -> bool:
+    """Tell whether code of a module catches exceptions for tests that expect them."""
+    return module.startswith(_EXPECTING)

@@ -1,0 +1,62 @@
+"""Finalizers that end within a run: whose time they take, and interrupts that CPython drops in them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.runs.raised import is_interrupt
+from pytest_maskcheck.system.stopwatch import their_time
+from pytest_maskcheck.system.unpatched import gc
+from pytest_maskcheck.system.untrusted import attempt, name_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from types import CodeType
+
+    from pytest_maskcheck.runs.requests import RunResult
+
+
+def finalizers_time() -> AbstractContextManager[None]:
+    """Return the context in which garbage is collected: finalizers are the test's, and may hang.
+
+    But where the heap is not frozen, it is the size of that which takes the time.
+    """
+    return their_time if gc.get_freeze_count() else nullcontext()
+
+
+@contextmanager
+def noting_lost_interrupts(ran: RunResult, codes: list[CodeType]) -> Iterator[None]:
+    """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal.
+
+    Parameters:
+        ran: of the run; its ``lost`` is filled in.
+        codes: gets the code of these finalizers.
+    """
+    lost: list[str] = []
+
+    # The kind ``excepthook`` recognizes this function by its module, as the snapshot was taken with the hook before it.
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
+            lost.append(_finalizer_of(unraisable))
+            if unraisable.exc_traceback is not None:
+                codes.append(unraisable.exc_traceback.tb_frame.f_code)
+
+    before = sys.unraisablehook
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        if sys.unraisablehook is hook:  # else the test has put in another one, which is a finding
+            sys.unraisablehook = before
+        ran.lost = tuple(lost)
+
+
+def _finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:
+    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
+    if unraisable.object is None and unraisable.exc_traceback is not None:
+        return unraisable.exc_traceback.tb_frame.f_code.co_qualname
+    kind = name_of(type(unraisable.object))
+    return text_of(attempt(lambda: getattr(unraisable.object, "__qualname__", kind), kind))

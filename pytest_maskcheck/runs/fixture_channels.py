@@ -1,0 +1,93 @@
+"""What a fixture of longer life opened that outlives a run and is shared with other processes: a way to them.
+
+What an interrupted run leaves in such a channel, the next runs meet, also in other processes.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_maskcheck.resources.audit_events import listening
+from pytest_maskcheck.runs.fork_sharing import FDS, HAS_PROC, descriptors, shared, shared_memory
+from pytest_maskcheck.system.descendants import processes
+from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FixtureChannels:
+    """What this process shares with others since this was made, when the set-up of a fixture begins.
+
+    Parameters:
+        numbered: the directory in which pytest numbers directories of its own, ``""`` if there is none yet.
+    """
+
+    _watching: ClassVar[list[FixtureChannels]] = []
+    """Those of fixtures that are being set up, the innermost last."""
+
+    def __init__(self, numbered: Callable[[], str] = lambda: "") -> None:
+        self._descriptors = descriptors()
+        self._processes = processes()
+        self._memory = shared_memory() if HAS_PROC else ""
+        self._numbered = numbered
+        self._made: list[tuple[str, Any]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Note which names are made up while the fixture is set up; those of a fixture within it are not its own."""
+        self._watching.append(self)
+        try:
+            with listening(dict.fromkeys(("tempfile.mkdtemp", "tempfile.mkstemp", "os.mkdir"), self._hear)):
+                yield
+        finally:
+            self._watching.remove(self)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._watching[-1] is self:
+            self._made.append((event, args[0]))
+
+    def descriptors(self) -> frozenset[int]:
+        """Return the descriptors that are open since, of what is shared."""
+        new = descriptors() - self._descriptors if HAS_PROC else ()
+        return frozenset(fd for fd in new if shared(fd))
+
+    def shared(self) -> str:
+        """Return what outlives a run and is seen by others than this process in words; ``""`` if there is nothing."""
+        if found := self.descriptors():
+            return shared(min(found))
+        if children := processes() - self._processes:
+            return f"child {min(child.pid for child in children)} is running"
+        memory = shared_memory() if HAS_PROC else ""
+        return memory if memory != self._memory else ""
+
+    def is_fixed(self) -> bool:
+        """Tell whether the fixture, set up again in another process, would open the same file.
+
+        Names that ``tempfile`` or ``tmp_path_factory`` made up during the set-up are others each time. A name that only begins
+        like such a name, or lies in a directory that was there before, is not.
+        """
+        own = tuple(map(self._made_up, self._made))
+        places = filter(None, map(_place, self.descriptors()))
+        return not all(
+            any(place == each or place.startswith(each + os.sep) for each in own if each) for place in places
+        )
+
+    def _made_up(self, made: tuple[str, Any]) -> str:
+        """Return a path as the kernel shows it, if another process would have made another one; else ``""``."""
+        event, given = made
+        path = os.path.realpath(os.fsdecode(given))
+        if event != "os.mkdir":
+            return path
+        numbered = self._numbered()
+        is_numbered = bool(numbered) and os.path.dirname(path) == os.path.realpath(numbered) and path[-1:].isdigit()
+        return path if is_numbered else ""
+
+
+def _place(fd: int) -> str:
+    """Return the path of a regular file that is open; ``""`` if it is another thing, or removed."""
+    path = os.readlink(f"{FDS}/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
+    return "" if path.endswith(" (deleted)") else path

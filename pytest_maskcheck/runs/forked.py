@@ -1,0 +1,190 @@
+"""Runs in forked workers: each sequence of runs has a clean process, and what it leaves goes with that.
+
+Theory of operation. A worker makes a whole run first, which meets what a process does the first time only. Then it makes the
+runs of its sequence one after the other and sends their results. If it dies, the page of shared memory holds the number of the run
+in which it died; results that it had not sent yet are made again in another worker.
+
+A whole run follows where a run left modules changed (:mod:`.sequence`). If modules stay changed although the test passes, the worker
+ends, and what is left of the sequence begins anew. As that may happen after every point, it is done a few times only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
+from pytest_maskcheck.runs.requests import Conditions, RunResult
+from pytest_maskcheck.runs.sequence import make, needs_whole_run
+from pytest_maskcheck.runs.watchdog import GRACE, Death
+from pytest_maskcheck.system.descendants import Process, processes
+from pytest_maskcheck.system.stopwatch import Page
+from pytest_maskcheck.system.unpatched import os, signal, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from pytest_maskcheck.runs.requests import Last, MakesRuns, Request
+
+_HOLD = 0.02
+"""Seconds for which a worker keeps results: each message wakes up the process that waits for it."""
+
+_ENDING = -2
+"""The number that stands for the time after the last run of a worker."""
+
+_OFTEN = 3
+"""Workers that end as modules stay changed, though the test still passes; afterwards such a worker goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A worker's message: the processes that fixtures started for it."""
+
+    processes: frozenset[Process]
+
+
+class _Harmless:
+    """A worker's message: modules stay changed, though the test still passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LastRun:
+    """The run in which a worker died: its number, whether its interrupt was sent, and how it died."""
+
+    turn: int
+    struck: bool
+    death: Death
+
+
+@dataclass(slots=True, repr=False)
+class Forked:
+    """An executor that gives every sequence of runs a forked worker.
+
+    Parameters:
+        run: makes one run in the worker.
+        limit: seconds that one run may take.
+        name: shortens file names.
+        warm: each worker first makes an uninterrupted run of its own.
+        conditions: prepare the process, and check it between runs.
+    """
+
+    run: MakesRuns
+    limit: float
+    name: Callable[[str], str] = str
+    warm: bool = True
+    conditions: Conditions = field(default_factory=Conditions)
+    _harmless: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Whether each sequence of runs has a process of its own."""
+        return True
+
+    def runs(self, requests: Sequence[Request], last: Last) -> Generator[RunResult, None, None]:
+        """See :class:`pytest_maskcheck.runs.requests.Executor`."""
+        sent, end = yield from self._in_worker(requests, last, _HOLD)
+        if end is not None and sent < end.turn:  # what the dead worker had not sent is run again, and sent at once
+            again, other = yield from self._in_worker(requests[sent : end.turn], last, 0.0)
+            if other is not None or sent + again < end.turn:
+                end = other
+        if end is not None:
+            yield RunResult(
+                Strike(fired=end.struck),
+                died=end.death.how,
+                detail=end.death.detail,
+                stack=end.death.stack,
+                spoiled=end.turn < 0,
+            )
+
+    def _in_worker(
+        self, requests: Sequence[Request], last: Last, hold: float
+    ) -> Generator[RunResult, None, tuple[int, _LastRun | None]]:
+        """Make runs in one worker; return how many results it sent, and in which run it died, if it did."""
+        page = Page()
+        work = partial(self._work, requests, last, page, hold)
+        children = in_child(work, page, lambda: self._limit(page), leader=OWN_GROUPS, name=self.name)
+        sent = 0
+        grandchildren: frozenset[Process] = frozenset()
+        try:
+            while True:
+                try:
+                    several = next(children)
+                except StopIteration as end:
+                    death: Death | None = end.value
+                    lives = death is None or page.turn == _ENDING
+                    return sent, None if lives or death is None else _LastRun(page.turn, page.struck, death)
+                if isinstance(several, _Started):
+                    grandchildren = several.processes
+                    continue
+                if isinstance(several, _Harmless):
+                    self._harmless += 1
+                    continue
+                sent += len(several)
+                yield from several
+        finally:
+            children.close()
+            page.close()
+            for process in grandchildren:  # of fixtures that the worker had no time to tear down
+                process.kill()
+
+    def _limit(self, page: Page) -> float:
+        return min(self.limit, GRACE) if page.turn == _ENDING else self.limit
+
+    def _work(
+        self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
+    ) -> None:
+        """Make the runs, in the worker; their results are sent in lists, each after so many seconds."""
+        page.begin(-1)
+        if not self.warm:
+            self._make(requests, last, page, hold, say)
+            return
+        others = processes()
+        self.conditions.begin()
+        first = self.run(None, lambda: None)  # what a process does the first time only
+        page.pause()
+        if self.conditions.renewing:
+            say(_Started(processes() - others))
+        if first.passed:
+            self.conditions.settle()
+            self._make(requests, last, page, hold, say)
+        else:
+            first.spoiled = True
+            say([first])
+        page.begin(_ENDING)  # all results are sent: a death in the teardown of fixtures is no run's
+        self.conditions.end()
+
+    def _make(
+        self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
+    ) -> None:
+        owner = os.getpid()
+        held: list[RunResult] = []
+        since = time.perf_counter()
+        for turn, request in enumerate(requests):
+            page.begin(turn)
+            ran = make(self.run, request, page.strike)
+            page.pause()
+            if os.getpid() != owner:  # a child that the code under test forked and lost
+                os.kill(os.getpid(), signal.SIGKILL)
+            held.append(ran)
+            ended = last(request, ran) or ran.error is not None
+            if ended or time.perf_counter() - since >= hold:
+                say(held)
+                held, since = [], time.perf_counter()
+            if ended:
+                break
+            if needs_whole_run(self.conditions, request, requests[turn + 1 :]):
+                page.begin(turn + 1)  # where it hangs or crashes, that stands for the next run
+                following = self.run(None, lambda: None)
+                page.pause()
+                if not following.passed:
+                    held.append(following)
+                    break
+                if not self.conditions.is_usual():  # and the test does not mind
+                    if self._harmless < _OFTEN:
+                        say(_Harmless())
+                        break
+                    self.conditions.settle()
+        if held:
+            say(held)

@@ -1,0 +1,114 @@
+"""Readings: what is there after a body that was not there before it, once what vanishes by itself had the time to.
+
+Two readings tell a leak from a release by reference counting. A live traceback keeps frames, and so locals,
+alive; the first reading is taken with it. If anything is left then, the frames of the code under test are
+dropped, except the test's own, which stands for the program that catches the interrupt and goes on, and a second
+reading is taken; after the test's frame went too, a third. What is there at the last is leaked. What
+was only there at the first was released because CPython counts references. A lock that is still held once the
+interrupted frames are gone is leaked even if it dies with the test, as nobody would release it.
+
+The order of the readings is that of :mod:`.after_body`; here is how each of them is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.system.other_threads import has_other_threads
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pytest_maskcheck.resources import Kind, Leftover
+    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind_set import KindSet
+
+_PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)
+"""Seconds between looks at what may vanish by itself: 50 ms in all."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Readings:
+    """Takes the readings of one run.
+
+    Parameters:
+        kind_set: compares all kinds at once.
+        befores: their snapshots from before the body.
+    """
+
+    kind_set: KindSet
+    befores: list[object]
+
+    def kinds(self) -> dict[str, Kind]:
+        """Return the kinds by name."""
+        return {kind.name: kind for kind in self.kind_set.kinds}
+
+    def read(self) -> list[Leftover]:
+        """Return what is left now."""
+        return self.kind_set.compare(self.befores)
+
+    def lasting(self, leftovers: Collection[Leftover]) -> set[Identity]:
+        """Return which of these leftovers are there now."""
+        return self.kind_set.lasting(self.befores, leftovers)
+
+    def finish(self, *, listening: bool) -> None:
+        """Give back what the snapshots took: those of kinds that listen, or those of the others."""
+        self.kind_set.finish(self.befores, listening=listening)
+
+    def settling(self) -> set[str]:
+        """Return the kinds of which something may vanish by itself now."""
+        alone = not has_other_threads()
+        return {kind.name for kind in self.kind_set.kinds if kind.settles and not (alone and kind.settled_by_threads)}
+
+    def settled(self, settling: Collection[str]) -> list[Leftover]:
+        """Return what is left when what may vanish by itself, of these kinds, has had the time to.
+
+        Meanwhile only those kinds are read of which something is left; then all, as other threads may have closed something else.
+        """
+        found = self.read()
+        waited_for = self._waited_for(found, settling)
+        if not waited_for:  # as after most runs
+            return found
+        for pause in _PATIENCE:
+            time.sleep(pause)
+            waited_for = self._waited_for(self.kind_set.compare_some(self.befores, waited_for), waited_for)
+            if not waited_for:
+                break
+        return self.read()
+
+    def _waited_for(self, found: Collection[Leftover], settling: Collection[str]) -> set[str]:
+        """Return those of some kinds of which something was found that may vanish by itself."""
+        kinds = {kind.name: kind for kind in self.kind_set.kinds if kind.name in settling}
+        return {
+            leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)
+        }
+
+    def remaining(self, leftovers: Collection[Leftover]) -> set[Identity]:
+        """Return which of these leftovers are there when those that vanish by themselves have had the time to."""
+        settling = self.settling()
+        found = self.lasting(leftovers)
+        for pause in _PATIENCE:
+            if not any(name in settling for name, _ in found):
+                break
+            time.sleep(pause)
+            found = self.lasting(leftovers)
+        return found
+
+
+@dataclass(slots=True, repr=False)
+class BodyEnd:
+    """The end of the body of a test, until its fixtures were torn down.
+
+    Parameters:
+        readings: of the run.
+        described: what was there at any reading.
+        last: what was there at the last one.
+        kept: what counts as leaked.
+    """
+
+    readings: Readings
+    described: dict[Identity, Leftover] = field(default_factory=dict)
+    last: list[Leftover] = field(default_factory=list)
+    kept: set[Identity] = field(default_factory=set)

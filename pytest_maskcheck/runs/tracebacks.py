@@ -1,0 +1,70 @@
+"""Tracebacks, read without setting off audit hooks of the test more often than needed: entries, and which of them are the harness's."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_maskcheck.interrupts.signals import delivery
+from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.system.own_code import PACKAGE
+from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts import Strike
+
+OURS = f"{PACKAGE}."
+"""What the names of this package's modules begin with."""
+
+
+class Entry(NamedTuple):
+    """An entry of a traceback, taken apart once: each reading of ``tb_frame`` and of ``f_code`` raises an audit event."""
+
+    traceback: TracebackType
+    frame: FrameType
+    code: CodeType
+
+    @property
+    def line(self) -> int:
+        """Its line; ``tb_lineno`` is None at a jump for which the compiler noted none."""
+        return line_of(self.code, self.traceback.tb_lasti)
+
+
+def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the entries of a traceback, outermost first."""
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def entries_of(error: BaseException) -> list[Entry]:
+    """Return the entries of the traceback of ``error``, outermost first."""
+    return [Entry(traceback, frame := traceback.tb_frame, frame.f_code) for traceback in walk(kept_traceback(error))]
+
+
+def traceback_of(entries: list[Entry]) -> TracebackType | None:
+    """Return a traceback of these entries, for a debugger to stop at the interrupted line."""
+    traceback = None
+    for entry in reversed(entries):
+        traceback = TracebackType(traceback, entry.frame, entry.traceback.tb_lasti, entry.line)
+    return traceback
+
+
+def handler_codes(strike: Strike) -> set[int]:
+    """Return the code, by ``id``, of the handlers that CPython itself called."""
+    return {id(one.handler_code) for one in strike.in_turn() if one.fired and not one.landed}
+
+
+def begins_handler(entry: Entry, codes: set[int]) -> bool:
+    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
+    return id(entry.code) in codes or entry.frame.f_globals.get("__name__") == delivery.__name__
+
+
+def is_harness(frame: FrameType) -> bool:
+    """Tell whether the frame is this package's or pytest's way to the test."""
+    module = frame.f_globals.get("__name__", "")
+    harness = isinstance(module, str) and module.startswith((OURS, "_pytest.", "pluggy."))
+    return harness and module != OURS + "masking"
