@@ -7,7 +7,8 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.audit.judge import leftovers, trouble
+from pytest_maskcheck.audit.baseline import leftovers
+from pytest_maskcheck.audit.failed_runs import trouble
 from pytest_maskcheck.interrupts import Recording, Strike, past
 from pytest_maskcheck.interrupts.signals.base import arming, nothing
 from pytest_maskcheck.interrupts.signals.catching import Catching

@@ -15,9 +15,11 @@ import pytest
 
 from pytest_maskcheck.audit import strategy
 from pytest_maskcheck.audit.auditor import Auditor, Refused
+from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.canaries import blind
+from pytest_maskcheck.audit.failed_runs import trouble
 from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, key_of, keys_of
-from pytest_maskcheck.audit.judge import Judge, Rules, leftovers, trouble
+from pytest_maskcheck.audit.judge import Judge
 from pytest_maskcheck.audit.messages import (
     AllowsUsed,
     CanaryResults,
@@ -30,6 +32,7 @@ from pytest_maskcheck.audit.messages import (
     StrategyChosen,
     WarmKeys,
 )
+from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.audit.sharing import Done, Helper, Lead
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.signals.base import nothing
@@ -415,7 +418,7 @@ class Work:
             )
         judge = self._judge_with(hearing, tell, self._conditioned(hearing, tell))
         judge.learn_baseline(*self._left(baseline, hearing))
-        left_behind = tuple(sorted({*(f"{kind}:{key}" for kind, key in judge.baseline), *order.left}))
+        left_behind = tuple(sorted({*(f"{kind}:{key}" for kind, key in judge.baseline.numbers), *order.left}))
         tell(LeftBehind(left_behind))
         self._outline = outline(
             order, left_out=plan.left_out, ignores=ignores, baseline=left_behind, plan=dealt, reached=reached
@@ -461,7 +464,7 @@ class Work:
         rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *self._ledger.allowed))
         traced = {kind.name: kind.blocks for kind in self._kinds if kind.traced}
         late = budget.over if budget else (lambda _seconds: False)
-        return Judge(executor, points.Plan(), rules, {}, tell, traced, self._looking, late, common)
+        return Judge(executor, points.Plan(), rules, tell, traced, self._looking, late, common)
 
     def _conditioned(self, executor: Executor, tell: Tell) -> str:
         """See to it that no run heals what another one left in a channel; return what all runs share nevertheless, in words.
@@ -543,7 +546,9 @@ class Work:
         audited = [point for point in shown if point.id in judge.results and not judge.results[point.id].reason]
         complete = self._complete and len(audited) == len(shown)
         for result in judge.sort_out(audited, complete=complete):
-            kept = tuple(finding for finding in result.findings if not judge.allows_cleanup(result.point, finding))
+            kept = tuple(
+                finding for finding in result.findings if not judge.allowances.allows_cleanup(result.point, finding)
+            )
             if kept != judge.results[result.point].findings:
                 tell(replace(result, findings=kept))
 
@@ -552,11 +557,11 @@ class Work:
         """Say what was found and allowed, and what each entry of the allow-list was good for."""
         rules = judge.rules
         used = dict.fromkeys(map(str, rules.allow), False)
-        for (kind, key), places in sorted(judge.allowed_together().items()):
+        for (kind, key), places in sorted(judge.allowances.merged().items()):
             allowing = list(map(str, rules.allowing(kind, key)))
             used |= dict.fromkeys(allowing, True)
             tell(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
-        for kind, key in judge.baseline:
+        for kind, key in judge.baseline.numbers:
             used |= {str(allow): True for allow in rules.allowing(kind, key)}
         tell(AllowsUsed(used))
 
@@ -610,7 +615,7 @@ class Work:
                 if note not in self._notes:
                     tell(note)
             for name, places in done.allowed.items():
-                judge.allowed.setdefault(name, set()).update(places)
+                judge.allowances.dropped.setdefault(name, set()).update(places)
 
         firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
         done = [point for point in judge.plan.points if point.id in judge.results]
@@ -618,21 +623,21 @@ class Work:
         do = partial(self._do, judge)
         do(done)
         wait = partial(tell, None)
-        lead.work(audit, self._seconds, do=do, take=take, wait=wait, firsts=firsts, baseline=judge.baseline)
+        lead.work(audit, self._seconds, do=do, take=take, wait=wait, firsts=firsts, baseline=judge.baseline.numbers)
 
     def _do(self, judge: Judge, chosen: Sequence[Point]) -> Done:
         """Audit some points; what came of earlier ones is not forgotten."""
         judge.plan = points.Plan([*chosen])
         results = judge.audit()
         notes, self._written = self._notes[self._written :], len(self._notes)
-        return Done("", results, tuple(notes), judge.allowed)
+        return Done("", results, tuple(notes), judge.allowances.dropped)
 
     def _help(self, helper: Helper, judge: Judge, plan: points.Plan, tell: Tell) -> None:
         """Audit what is on offer, as far as it is planned here, too."""
         offer = helper.offer
         planned = {point.id: point for point in plan.points}
         judge.results |= offer.firsts
-        judge.baseline = offer.baseline
+        judge.baseline.numbers = offer.baseline
         known = partial(self._paired, planned, tell) if offer.firsts else lambda _: planned
         helper.work(self._outline.baseline, known, partial(self._do, judge))
 

@@ -7,7 +7,9 @@ from itertools import count
 
 import pytest
 
-from pytest_maskcheck.audit.judge import Judge, Rules, leftovers
+from pytest_maskcheck.audit.baseline import leftovers
+from pytest_maskcheck.audit.judge import Judge
+from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.resources import Leftover
@@ -189,7 +191,7 @@ def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: st
 def verdicts(ran: RunResult, **rules: object) -> list[tuple[str, bool]]:
     """Return (verdict, fails) of each finding of one run."""
     judge = Judge(Script(lambda _: ran), Plan(), Rules(**rules))  # type: ignore[arg-type]
-    return [(finding.verdict, finding.fails) for finding in judge.judge(point(1), ran).findings]
+    return [(finding.verdict, finding.fails) for finding in judge.findings.result(point(1), ran).findings]
 
 
 def test_verdicts_about_the_exception() -> None:
@@ -225,7 +227,9 @@ def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
     """The baseline is subtracted by kind and key, and does not cost a process a point."""
     script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
     plan = Plan([point(1), point(2)])
-    results = Judge(script, plan, Rules(), {("lock", "LOCK"): 1}).audit()
+    judge = Judge(script, plan, Rules())
+    judge.baseline.numbers = {("lock", "LOCK"): 1}
+    results = judge.audit()
     assert not any(result.findings for result in results)
     assert len(script.processes) == 1
 
@@ -236,10 +240,10 @@ def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
     one_run = RunResult(Strike(), None, (two, warned))
     judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
     judge.learn_baseline(leftovers(one_run), leftovers(one_run))
-    assert not judge.judge(point(1), interrupted(two, warned, warned)).findings
-    assert [finding.key for finding in judge.judge(point(1), interrupted(two, two)).findings] == ["pipe"]
+    assert not judge.findings.result(point(1), interrupted(two, warned, warned)).findings
+    assert [finding.key for finding in judge.findings.result(point(1), interrupted(two, two)).findings] == ["pipe"]
     judge.learn_baseline(leftovers(one_run), leftovers(passed()))
-    assert not judge.judge(point(1), interrupted(two, two)).findings
+    assert not judge.findings.result(point(1), interrupted(two, two)).findings
 
 
 def random_name(number: int) -> Leftover:
@@ -276,15 +280,15 @@ def test_names_that_are_words_are_not_alike() -> None:
 def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:
     """The point counts as not audited, with the reason."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
-    held = judge.judge(point(1), RunResult(Strike(fired=True, held="signal mask")))
-    ignored = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="SIG_IGN")))
-    late = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
+    held = judge.findings.result(point(1), RunResult(Strike(fired=True, held="signal mask")))
+    ignored = judge.findings.result(point(1), RunResult(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    late = judge.findings.result(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
     assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"
     assert ignored.reason == "SIGINT is ignored there (SIG_IGN)"
-    assert "another calling context" in judge.judge(point(1), elsewhere).reason
+    assert "another calling context" in judge.findings.result(point(1), elsewhere).reason
 
 
 def test_notes_say_how_the_interrupt_arrived() -> None:
@@ -292,9 +296,12 @@ def test_notes_say_how_the_interrupt_arrived() -> None:
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = interrupted()
     held.strike.held, held.strike.handler = "signal mask", "queue_it"
-    assert judge.judge(point(7), held).note == "went to queue_it, held back by the signal mask, arrived at a.py:1"
-    assert judge.judge(point(7), interrupted()).note == "arrived at a.py:1"
-    assert judge.judge(point(1), interrupted()).note == ""
+    assert (
+        judge.findings.result(point(7), held).note
+        == "went to queue_it, held back by the signal mask, arrived at a.py:1"
+    )
+    assert judge.findings.result(point(7), interrupted()).note == "arrived at a.py:1"
+    assert judge.findings.result(point(1), interrupted()).note == ""
 
 
 def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
