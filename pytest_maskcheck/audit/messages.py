@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pytest_maskcheck.audit.auditor import Refused
+from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.results import NO_SECOND, PointResult
 from pytest_maskcheck.system.breakdown import Breakdown

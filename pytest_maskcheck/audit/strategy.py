@@ -13,7 +13,7 @@ from pytest_maskcheck.system.unpatched import os, signal, threading, time
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pytest_maskcheck.audit.auditor import Baseline
+    from pytest_maskcheck.audit.rehearsal import Uninterrupted
     from pytest_maskcheck.results import Point
 
 _WORTH = 0.005
@@ -68,7 +68,7 @@ def why_rerun(asked: str, isolation: str, fixtures: Collection[str], seconds: fl
     return next(filter(None, open_files), "") or effects.shared_memory()
 
 
-def choose(asked: str, points: Sequence[Point], baseline: Baseline) -> Strategy:
+def choose(asked: str, points: Sequence[Point], baseline: Uninterrupted) -> Strategy:
     """Choose, knowing what the uninterrupted test does."""
     rehearsal = baseline.rehearsal
     if rehearsal.fixture:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.audit import strategy
-from pytest_maskcheck.audit.auditor import Auditor, Refused
 from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.canaries import blind
 from pytest_maskcheck.audit.failed_runs import trouble
@@ -32,7 +31,9 @@ from pytest_maskcheck.audit.messages import (
     StrategyChosen,
     WarmKeys,
 )
+from pytest_maskcheck.audit.preparation import Preparation, Refused
 from pytest_maskcheck.audit.rules import Rules
+from pytest_maskcheck.audit.run_maker import RunMaker
 from pytest_maskcheck.audit.sharing import Done, Helper, Lead
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.signals.base import nothing
@@ -67,8 +68,8 @@ from pytest_maskcheck.system.unpatched import gc, os, signal, time, unpatched
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from pytest_maskcheck.audit.auditor import Baseline
     from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.audit.rehearsal import Uninterrupted
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.results import Point
@@ -209,9 +210,10 @@ class Work:
         self._only = points.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
         self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
-        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
-        self._auditor.watch = self._ledger.watch
-        self._auditor.limit, self._auditor.seconds = self.limit, order.seconds
+        self._maker = RunMaker(self.runner, order.engine, order.reach, order.settings.points)
+        self._maker.watch = self._ledger.watch
+        self._maker.limit, self._maker.seconds = self.limit, order.seconds
+        self._preparation = Preparation(self._maker, self.signums)
         self._recording = Recording()
         self._failed: set[str] = set()
         self._failing: Point | None = None
@@ -258,7 +260,7 @@ class Work:
             tell(message)
 
         self._audit(
-            noting, lambda: Forked(self._auditor.make_run, self.limit, self._names.short, conditions=self._conditions)
+            noting, lambda: Forked(self._maker.make_run, self.limit, self._names.short, conditions=self._conditions)
         )
 
     def here(self, tell: Tell) -> None:
@@ -273,7 +275,7 @@ class Work:
         self.runner.here = True
         with closing(ForeignSignals(signal.SIGINT)) as self.runner.outside:
             try:
-                self._audit(tell, lambda: InProcess(self._auditor.make_run, self._conditions))
+                self._audit(tell, lambda: InProcess(self._maker.make_run, self._conditions))
                 if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
                     self._keep_frames(self._failing)
             finally:
@@ -288,7 +290,7 @@ class Work:
         """
         self.runner.keep = True
         try:
-            ran = self._auditor.make_run(point, nothing)
+            ran = self._maker.make_run(point, nothing)
         finally:
             self.runner.keep = False
         if not ran.strike.fired:  # what earlier runs left does not let it come there
@@ -301,7 +303,7 @@ class Work:
             tell: takes what is found.
             warm: what later runs reach; see :func:`.first_use.keys_of`.
         """
-        auditor, budget = self._auditor, self._order.budget
+        maker, budget = self._maker, self._order.budget
         if budget and budget.over(self._order.seconds):
             tell(FirstUseReached({}, budget.reason))
             return
@@ -315,9 +317,9 @@ class Work:
             return
         codes = planned.here()
         shown = [each.point for each in chosen]
-        auditor.aims |= {each.point.id: each.aim(codes) for each in chosen}
-        auditor.freeze()
-        executor = FirstRuns(Forked(auditor.make_run, self.limit, self._names.short, warm=False))
+        maker.aims |= {each.point.id: each.aim(codes) for each in chosen}
+        maker.freeze()
+        executor = FirstRuns(Forked(maker.make_run, self.limit, self._names.short, warm=False))
         ordinary = alone(executor, None)[0]
         if not ordinary.passed:
             tell(FirstUseReached({}, f"run for the first time, the test {trouble(ordinary)}"))
@@ -361,9 +363,9 @@ class Work:
 
         def find(say: Tell) -> None:
             if budget:  # of this process: how long it takes to record the run is not known before
-                self._auditor.limit, self._auditor.seconds = max(budget.left(), order.seconds), 0.0
+                self._maker.limit, self._maker.seconds = max(budget.left(), order.seconds), 0.0
             try:
-                say(FirstPlan.of(self._auditor.find_first(choose, *own, thin=True)))
+                say(FirstPlan.of(self._preparation.find_first(choose, *own, thin=True)))
             except Refused as refused:
                 say(str(refused))
 
@@ -384,7 +386,7 @@ class Work:
         order = self._order
         try:
             thin = order.settings.hits is not None and not self._only
-            plan = self._auditor.find(self._choose, *own_files(self.item), thin=thin)
+            plan = self._preparation.find(self._choose, *own_files(self.item), thin=thin)
             reached = self._tell_reached(tell)
             self._remove(plan, tell)
             pair = bool(self._only and self._only["second"])
@@ -398,8 +400,8 @@ class Work:
                 return
             self._tell_about_kinds(tell)
             rehearsed = shown if not self._why_rerun else []
-            baseline = self._auditor.baseline(rehearsed, self._usual.take)
-            self._usual.learn(self._auditor.run_through)
+            baseline = self._preparation.run_twice(rehearsed, self._usual.take)
+            self._usual.learn(self._preparation.run_through)
         except Refused as refused:
             tell(refused)
             return
@@ -492,7 +494,7 @@ class Work:
         return _shared(others)
 
     @staticmethod
-    def _left(baseline: Baseline, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
+    def _left(baseline: Uninterrupted, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
         """Return what uninterrupted runs leave behind.
 
         This process, which made them, gets the children of others, too, and cannot tell them from its own; workers can.
@@ -504,13 +506,13 @@ class Work:
         others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in baseline.left]
         return [left + more for left, more in zip(others, children, strict=False)] or baseline.left
 
-    def _chosen(self, shown: list[Point], baseline: Baseline) -> strategy.Strategy:
+    def _chosen(self, shown: list[Point], baseline: Uninterrupted) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
         if self._why_rerun:
             return strategy.Strategy((), f"rerun: {self._why_rerun}")
         return strategy.choose(self._order.settings.strategy, shown, baseline)
 
-    def _by_snapshots(self, judge: Judge, chosen: strategy.Strategy, baseline: Baseline, tell: Tell) -> None:
+    def _by_snapshots(self, judge: Judge, chosen: strategy.Strategy, baseline: Uninterrupted, tell: Tell) -> None:
         """Audit those points of the plan that can be audited by snapshots, and say why not all of them were, or are to be."""
         planned = {point.id for point in judge.plan.points}
         wanted = [point for point in chosen.snapshots if point.id in planned]
@@ -518,8 +520,8 @@ class Work:
             tell(StrategyChosen(self._betrayed or chosen.text))
             return
         snapshots = Snapshots(
-            self._auditor.go_forward,
-            lambda: self._auditor.make_run(wanted[-1] if baseline.rehearsal.effect else None, nothing),
+            self._maker.go_forward,
+            lambda: self._maker.make_run(wanted[-1] if baseline.rehearsal.effect else None, nothing),
             self._usual.holds,
             self.limit,
             self._names.short,
@@ -647,10 +649,10 @@ class Work:
         pairs = self._pairs(sys.maxsize)
         for name in firsts:
             if name in planned:
-                ran, tail = self._auditor.follow(self._auditor.aims[name])
+                ran, tail = self._maker.follow(self._maker.aims[name])
                 tell(None)
                 if ran.strike.landed:
-                    pairs.take(planned[name], self._auditor.aims[name], tail)
+                    pairs.take(planned[name], self._maker.aims[name], tail)
         chosen = self._aimed(pairs)
         return {point.id: point for point in chosen.points}
 
@@ -730,14 +732,14 @@ class Work:
             if reason := reason or self._order.engine.reason_against_second(settings.points):
                 pairs.without(reason)
                 continue
-            ran, tail = self._auditor.follow(plan.aims[point.id])
+            ran, tail = self._maker.follow(plan.aims[point.id])
             tell(PairsSought(len(plan.points)))  # a sign of life
             if not ran.strike.landed:
                 pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
                 continue
             pairs.take(point, plan.aims[point.id], tail)
             if not self._usual.holds():
-                self._auditor.run_through()
+                self._preparation.run_through()
                 self._usual.take()
         chosen = self._aimed(pairs)
         self._remove(chosen, tell, SECOND)
@@ -748,7 +750,7 @@ class Work:
     def _aimed(self, pairs: Pairs) -> points.Plan:
         """Return the points with a second interrupt, ready to be run."""
         chosen = pairs.plan()
-        self._auditor.aims |= chosen.aims
+        self._maker.aims |= chosen.aims
         signals.collect_garbage()
         gc.freeze()  # what was recorded is nothing new to look at
         return chosen

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.audit.auditor import Refused
 from pytest_maskcheck.audit.messages import Collected, FirstUseReached
+from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.sharing import Helper, Lead
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import measures_forks, paused, running
