@@ -34,7 +34,9 @@ from pytest_maskcheck.audit.messages import (
 from pytest_maskcheck.audit.preparation import Preparation, Refused
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.audit.run_maker import RunMaker
-from pytest_maskcheck.audit.sharing import Done, Helper, Lead
+from pytest_maskcheck.audit.sharing.board import Done
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
@@ -228,10 +230,10 @@ class Work:
         )
         self._conditions = _Conditions(self._usual, self._target)
         asked = "rerun" if self._only or isinstance(order.share, Helper) else order.settings.strategy
-        self._betrayed = ""
+        self._betrayed: strategy.Strategy | None = None
         self._why_rerun = strategy.why_rerun(
             asked, order.isolation, item.fixturenames, order.seconds, order.descriptors
-        ) or next((channel.what for channel in order.channels), "")
+        ) or next((strategy.Reason(strategy.WhyRerun.SHARED, channel.what) for channel in order.channels), None)
         self._room = 0
         self._complete = False
         self._seconds = 0.0
@@ -509,7 +511,7 @@ class Work:
     def _chosen(self, shown: list[Point], baseline: Uninterrupted) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
         if self._why_rerun:
-            return strategy.Strategy((), f"rerun: {self._why_rerun}")
+            return strategy.Strategy((), why=self._why_rerun)
         return strategy.choose(self._order.settings.strategy, shown, baseline)
 
     def _by_snapshots(self, judge: Judge, chosen: strategy.Strategy, baseline: Uninterrupted, tell: Tell) -> None:
@@ -517,7 +519,7 @@ class Work:
         planned = {point.id for point in judge.plan.points}
         wanted = [point for point in chosen.snapshots if point.id in planned]
         if not wanted or self._betrayed:
-            tell(StrategyChosen(self._betrayed or chosen.text))
+            tell(StrategyChosen((self._betrayed or chosen).sentence()))
             return
         snapshots = Snapshots(
             self._maker.go_forward,
@@ -536,10 +538,11 @@ class Work:
         if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
             snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
             taken.clear()
-        text = chosen.ended(snapshots.ended, len(wanted) - len(taken)) if snapshots.ended else chosen.text
+        if snapshots.ended:
+            chosen = chosen.ended_early(snapshots.ended, len(wanted) - len(taken))
         if effect:
-            self._betrayed = text
-        tell(StrategyChosen(text))
+            self._betrayed = chosen
+        tell(StrategyChosen(chosen.sentence()))
         for snapshot in taken:
             judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)
 

@@ -12,7 +12,9 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_maskcheck.audit.sharing import CAN_SPREAD, DIED, Board, Done, Offer
+from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, DIED, Board, Done, Offer
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.results import Audit, Point, PointResult, Verdict
 from tests.conftest import read_audits
 
@@ -414,9 +416,9 @@ def offers(board: Board) -> list[str]:
 def board(tmp_path):
     """A board, as ``gw0`` of two workers sees it."""
     board = Board(str(tmp_path), "gw0", 2)
-    board.attend()
+    board.attendance.attend()
     yield board
-    board.leave()
+    board.attendance.leave()
 
 
 @pytest.mark.parametrize(("seconds", "offered"), [(0.001, 0), (0.1, 1)])
@@ -428,7 +430,7 @@ def test_only_long_audits_are_offered(board, seconds, offered):
         seen.append(len(offers(board)))
         return done(chosen)
 
-    lead = board.lead()
+    lead = Lead(board)
     lead.work(Audit("t", points=points(20)), seconds, do=do, take=pytest.fail, wait=pytest.fail)
     assert set(seen) == {offered}
     assert lead.note() == ""
@@ -438,7 +440,7 @@ def test_only_long_audits_are_offered(board, seconds, offered):
 
 def test_chunks_grow_smaller_towards_the_end(board):
     """All points are on offer once, in order; the first chunks are limited by time, the last ones are small."""
-    offer = Offer("gw0", Audit("t", points=points(1000)), board.lead()._cuts(1000, 0.1), 0.1)
+    offer = Offer("gw0", Audit("t", points=points(1000)), Lead(board)._cuts(1000, 0.1), 0.1)
     sizes = [len(chunk) for chunk in offer.chunks]
     assert [point for chunk in offer.chunks for point in chunk] == list(offer.audit.points)
     assert sizes == sorted(sizes[:-1], reverse=True) + sizes[-1:]
@@ -447,14 +449,14 @@ def test_chunks_grow_smaller_towards_the_end(board):
 
 def test_a_session_that_has_ended_is_no_longer_open():
     """The lock of whoever made the board ends with the process, and with it the board is closed."""
-    source = "import sys; from pytest_maskcheck.audit.sharing import Board; print(Board.make().path, flush=True); sys.stdin.read()"
+    source = "import sys; from pytest_maskcheck.audit.sharing.board import Board; print(Board.make().path, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     board = Board(process.stdout.readline().strip(), "gw0", 2)
     try:
-        assert board.is_open()
+        assert board.attendance.is_open()
         process.kill()
         process.communicate()
-        assert not board.is_open()
+        assert not board.attendance.is_open()
     finally:
         process.kill()
         process.communicate()
@@ -471,21 +473,22 @@ def test_an_audit_goes_on_when_the_board_is_gone(board, tmp_path):
         audited.extend(chosen)
         return done(chosen)
 
-    board.lead().work(Audit("t", points=points(50)), 0.1, do=do, take=pytest.fail, wait=pytest.fail)
+    Lead(board).work(Audit("t", points=points(50)), 0.1, do=do, take=pytest.fail, wait=pytest.fail)
     assert audited == list(points(50))
 
 
 ELSEWHERE = """
 import sys
 from pytest_maskcheck.results import PointResult
-from pytest_maskcheck.audit.sharing import Board, Done
+from pytest_maskcheck.audit.sharing.board import Board, Done
+from pytest_maskcheck.audit.sharing.helper import Helper
 
 def do(chosen):
     return Done("", tuple(PointResult(point.id, note="helped") for point in chosen), (f"{len(chosen)} points",))
 
 board = Board(sys.argv[1], "gw1", 2)
-board.attend()
-helper = board.look(())
+board.attendance.attend()
+helper = Helper.find(board, ())
 helper.work((), lambda chosen: {point.id: point for point in chosen}, do)
 """
 
@@ -497,28 +500,29 @@ def test_what_was_done_survives_who_did_it(tmp_path):
     source = """
         import subprocess, sys
         from pytest_maskcheck.results import Audit, Point
-        from pytest_maskcheck.audit.sharing import Board
-        from tests.test_spread import ELSEWHERE, points
+        from pytest_maskcheck.audit.sharing.board import Board
+        from pytest_maskcheck.audit.sharing.lead import Lead
+        from tests.audit.test_sharing import ELSEWHERE, points
 
         def do(chosen):
             subprocess.run([sys.executable, "-c", ELSEWHERE, sys.argv[1]], check=True)
             raise SystemExit
 
         board = Board(sys.argv[1], "gw0", 2)
-        board.attend()
-        board.lead().work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
+        board.attendance.attend()
+        Lead(board).work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
     """
     try:
-        root = Path(__file__).parent.parent
+        root = Path(__file__).parents[2]
         subprocess.run([sys.executable, "-c", dedent(source), board.path], cwd=root, timeout=60)
         assert board.left_behind("t", "gw1") is None
         assert board.left_behind("other", "gw0") is None
         left = board.left_behind("t", "gw0")
-        (first, *_) = board.lead()._cuts(50, 0.101)
+        (first, *_) = Lead(board)._cuts(50, 0.101)
         assert left.not_audited == {DIED: first}
         assert {result.note for result in left.results if not result.reason} == {"helped"}
         assert (left.points, left.baseline) == (audit.points, audit.baseline)
         assert left.notes
-        assert board.look(()) is None  # who is dead needs no help
+        assert Helper.find(board, ()) is None  # who is dead needs no help
     finally:
         board.remove()
