@@ -78,6 +78,7 @@ class Blame:
             after: the run after it.
         """
         *earlier, point = points
+        # The last one first: most often it is to blame, and that takes one process.
         finding, repeated = self._unusable(point, after)
         if finding is not None:
             self.unfollowed += earlier
@@ -146,6 +147,7 @@ class Blame:
             return None, len(runs) > 1
         finding = unusable(last, self._differs(runs[0]))
         if point.defect:
+            # Does the code break, too, when the interrupt goes past CPython's defect? If not, CPython broke it.
             ran, *then = alone(self.executor, Inside(point), None)
             if went_past(point, ran) and then and then[-1].passed:
                 finding = excused(point, finding)

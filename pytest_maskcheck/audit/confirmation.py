@@ -75,6 +75,7 @@ class Confirmation:
         again = self.findings.result(point, ran)
         if unseen:
             return again
+        # Only what depends on the catcher is taken from the watched run: the rest has still to be confirmed by a run like the first.
         others = [finding for finding in result.findings if not may_be_caught(finding)]
         caught = [finding for finding in again.findings if finding.kind in {EXCEPTION, FINALIZER}]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
@@ -92,13 +93,13 @@ class Confirmation:
                 return replace(first, findings=(*first.findings, unusable(whole)))
             again = self.findings.result(point, ran)
             if again.error:
-                return again
+                return again  # the audit itself failed: this run says nothing, and neither will the next
             failing = [finding for finding in again.findings if finding.fails]
             compared |= self.search.compare(point, earlier, failing, compared)
             if twice := self._seen_twice(earlier, failing):
                 listed = (finding for finding in again.findings if not finding.fails)
                 return replace(again, findings=(*twice, *listed))
-            earlier += failing
+            earlier += failing  # any two runs that agree are enough
         if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
             return first
         reason = "different each time: " + "; ".join(
@@ -112,6 +113,7 @@ class Confirmation:
         twice = tuple(finding for finding in map(self._named, now) if _alike(finding) in seen)
         if not twice:
             return ()
+        # Each run fails for a lost interrupt if something stayed behind with it, but that may be another thing each time.
         twice = without_lone_finalizer(twice, strict=self.findings.allowances.rules.strict)
         self._confirmed.update(finding.identity for finding in twice if finding.fails)
         return twice

@@ -58,6 +58,7 @@ class Findings:
         if reason := ran.detail if ran.died in NO_VERDICT else unproven(point, ran, caught):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         patterns = self.baseline.patterns
+        # A first interrupt alone may lead to some of it: that is in its own result, and no finding of the pair.
         known = {named(finding, patterns).identity for finding in self._of_first(point)}
         findings = [
             each
@@ -69,7 +70,7 @@ class Findings:
         return PointResult(point.id, tuple(findings), "", note(point, ran), exception, traceback)
 
     def _of_first(self, point: Point) -> tuple[Finding, ...]:
-        """Return the findings of the first of two interrupts alone: they are no findings of the pair."""
+        """Return the findings of the first of two interrupts alone."""
         alone = self.results.get(point.first.id) if point.first else None
         return alone.findings if alone else ()
 

@@ -100,6 +100,7 @@ class PatternSearch:
         after = {named(finding, self.patterns).identity for finding in now}
         new = {(verdict, kind) for verdict, kind, _ in after - before}
         differing = (new & {(verdict, kind) for verdict, kind, _ in before - after}) - {*compared}
+        # The key of a hang or crash is a place, and no name of a thing.
         differing = {sort for sort in differing if sort[0] not in {Verdict.HANG, Verdict.CRASH}}
         if differing:
             kinds = {kind for _, kind in differing}
@@ -142,9 +143,11 @@ class PatternSearch:
             origins = set().union(*keys) - {None}
             for origin in origins:
                 rows = [run[origin] for run in keys if origin in run]
+                # Several things may come from one line. Only if a run has other names there do the names differ by run.
                 if len(rows) > 1 and any(sorted(row) != sorted(rows[0]) for row in rows):
                     self.patterns.learn_from(kind, rows, origin)
             one, other = ([key for key in each[kind] if self.patterns.name(kind, key) == key] for each in samples)
+            # What no pattern matches may be one thing with an earlier name that happened to have other letters: widen its pattern.
             for key in (*one, *other):
                 self.patterns.fit(kind, key)
             if not origins or any(None in run for run in keys):

@@ -79,6 +79,7 @@ class Preparation:
         runner = self.maker.runner
         # Nothing is read in these runs: what a first run leaves is what first use is for.
         kinds, runner.kinds = runner.kinds, ()
+        # Measuring slows the run and leaves things of its own behind, so places are recorded in another run.
         with ExitStack() as watching:
             for kind in kinds:
                 watching.enter_context(kind.learning())
@@ -121,9 +122,11 @@ class Preparation:
         """
         self.maker.freeze()
         rehearsal = Rehearsal(self.maker.engine.ahead)
+        # Twice: what two runs do not leave equally often has no number.
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._run(self._rehearsing(points, rehearsal) if points else nullcontext())
         between()
+        # Only the second run is timed: the first one also rehearses.
         started = time.perf_counter()
         second = self._run(nullcontext())
         seconds = time.perf_counter() - started

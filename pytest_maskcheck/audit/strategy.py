@@ -158,6 +158,7 @@ def why_rerun(
         known: the descriptors that were open when the session began.
     """
     used = _SHARED.intersection(fixtures)
+    # The first reason that holds is reported, so the settings come first.
     reasons = {
         WhyRerun.ASKED: asked == "rerun",
         WhyRerun.ONE_PROCESS: isolation != Isolation.FORK,
