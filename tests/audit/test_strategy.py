@@ -16,6 +16,7 @@ from pytest_maskcheck.audit.strategy import (
     why_rerun,
 )
 from pytest_maskcheck.results import Point
+from pytest_maskcheck.runs import effects
 
 POINTS = [Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") for line in range(1, 5)]
 
@@ -56,6 +57,7 @@ def test_snapshots_that_ended_early_say_so() -> None:
     assert strategy.ended_early("no room", 0).sentence() == "snapshot for 4 points"
 
 
+@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
 @pytest.mark.parametrize(
     ("asked", "isolation", "fixtures", "reason"),
     [
@@ -69,7 +71,6 @@ def test_the_first_reason_against_snapshots_counts(
     asked: str, isolation: Isolation, fixtures: tuple[str, ...], reason: Reason
 ) -> None:
     """What the user asked for comes before what the platform and the test allow."""
-    pytest.importorskip("fcntl")
     assert why_rerun(asked, isolation, fixtures, 0.0, frozenset()) == reason
 
 
