@@ -1,1 +1,1 @@
-"""The steps of one audit. Knows neither pytest nor coverage."""
+"""The steps of one audit: prepare, interrupt, judge, confirm, blame, share. Imports neither pytest nor coverage."""

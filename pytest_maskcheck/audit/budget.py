@@ -8,23 +8,23 @@ from dataclasses import dataclass, replace
 from pytest_maskcheck.system.unpatched import time
 
 _MARGIN = 0.001
-"""Seconds that an interrupted run may take longer than an uninterrupted one: the interrupt, and telling its result."""
+"""Seconds by which an interrupted run may outlast an uninterrupted one: the interrupt, and reporting its result."""
 
 _OTHER_RUNS = 5
-"""Runs of a test that an audit makes before the first interrupt, or around it: a process warms up first, and looks once more last."""
+"""Runs of a test that an audit makes around the interrupts: to prepare, to warm a process up, and a full one at the end."""
 
 _RECORDED = 4
-"""So many times as long as others takes a run in which every place is looked at."""
+"""How many times as long as another run a recorded one takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one test may take of the budget.
+    """The part of the budget for one test.
 
     Parameters:
-        deadline: when it has to end, in seconds of ``time.perf_counter``.
+        deadline: when the audit has to end, in seconds of ``time.perf_counter``.
         budget: seconds for the session, for the report.
-        turn: how many tests had theirs before: what fits in is another part of the points each time, as tests are often alike.
+        turn: number of tests before it. Tests are often alike, so each of them audits another part of its points if not all fit in.
     """
 
     deadline: float
@@ -33,23 +33,23 @@ class Share:
 
     @property
     def reason(self) -> str:
-        """Why something is not audited."""
+        """Why points are not audited when the time is up."""
         return f"beyond the time budget of {self.budget:g} s"
 
     def left(self) -> float:
-        """Return the seconds that are left, below 0 when the time is up."""
+        """Return the seconds that are left; they are negative when the time is up."""
         return self.deadline - time.perf_counter()
 
     def over(self, seconds: float = 0.0) -> bool:
-        """Tell whether the time is up, or there is none left for what takes so many seconds."""
+        """Return whether the time is up, or no more than so many seconds are left."""
         return self.left() <= seconds
 
     def has_room(self, seconds: float) -> bool:
-        """Tell whether a test can be audited at all whose ordinary run takes so long."""
+        """Return whether there is time to audit a test at all whose ordinary run takes so many seconds."""
         return self.left() > _OTHER_RUNS * seconds
 
     def room(self, seconds: float) -> int:
-        """Return for how many runs of so many seconds there is time."""
+        """Return how many runs of so many seconds there is time for."""
         cost = seconds + _MARGIN
         return max(0, int((self.left() - 2 * cost) / cost))
 
@@ -62,16 +62,16 @@ class Share:
         return replace(self, deadline=self.deadline - max(self.left(), 0) / 2)
 
     def room_for_recordings(self, seconds: float) -> int:
-        """Return for how many recorded runs there is time; others take so many seconds."""
+        """Return how many recorded runs there is time for, where other runs take so many seconds."""
         return self.room(_RECORDED * seconds)
 
 
 class Budget:
-    """The time that is left for audits in this process, and for how many tests.
+    """The time that is left for audits in this process.
 
-    Only audits count, not the ordinary runs of tests. An audit takes time before its first point, which is lost if there is
-    none left for points. Where a fair share is less than the cheapest audit has taken, or than the runs around the points take,
-    not every test is audited: those that are get that much and are spread evenly over the tests.
+    Only audits count, not the ordinary runs of tests. An audit takes time before its first point, which is lost if none is left for
+    points. Where a fair share is less than the cheapest audit has taken, or than the runs around the points take, not every
+    test is audited: the audited ones get that much each, and are spread evenly over all tests.
 
     Parameters:
         seconds: the time for all.
@@ -83,22 +83,24 @@ class Budget:
         self._tests = 0
         self._cheapest = 0.0
         self._turn = -1
-        self._due = 0.5  # what tests without an audit have left for the next ones, in audits; rounded to whole ones
+        self._due = (
+            0.5  # audits that tests without one have left over for the next tests; half of one rounds to the nearest
+        )
 
     def expect(self, tests: int, processes: int = 1) -> None:
-        """Learn how many tests are to be audited by so many processes, each with the same budget and some of the tests."""
+        """Expect so many tests to be audited by so many processes, each with the same budget and its part of the tests."""
         self._tests = math.ceil(tests / processes)
 
     def begins(self) -> None:
-        """Learn that a test begins that is to be audited."""
+        """Count a test that begins and is to be audited."""
         self._tests -= 1
         self._turn += 1
 
     def share(self, *, more: bool, seconds: float = 0.0) -> Share:
-        """Return what the test that has begun may take; nothing, if it is not the turn of this one.
+        """Return the share of the test that has begun; it is empty if this test gets no audit.
 
         Parameters:
-            more: other tests follow.
+            more: other tests follow, whatever was expected.
             seconds: how long the ordinary run of this one took.
         """
         others = max(self._tests, 1 if more else 0)
@@ -114,11 +116,11 @@ class Budget:
         return Share(time.perf_counter() + fair, self.seconds, self._turn)
 
     def spend(self, seconds: float, *, audited: bool = False) -> None:
-        """Take off what a test took.
+        """Subtract what an audit took.
 
         Parameters:
-            seconds: so much.
-            audited: a point of it was audited.
+            seconds: the time it took.
+            audited: at least one point was audited.
         """
         self._left = max(0.0, self._left - seconds)
         if audited:

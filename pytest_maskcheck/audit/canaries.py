@@ -1,6 +1,6 @@
-"""The self-test of the kinds, in processes of its own: a canary may meet functions that somebody has replaced, and wait for ever.
+"""The self-test of the kinds, in processes of its own: a canary may call functions that somebody has replaced, and wait for ever.
 
-A kind whose canary hangs or ends its process is blind, with that as the reason; those after it are shown theirs in another process.
+A kind whose canary hangs or ends its process is blind for that reason; the kinds after it are tested in another process.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pytest_maskcheck.resources import Kind
 
 _SECONDS = 10.0
-"""That a canary may take; some start processes, none takes long."""
+"""Seconds that a canary may take; some start processes, none takes long."""
 
 
 def blind(kinds: Sequence[Kind], name: Callable[[str], str] = str) -> dict[str, str]:
-    """Show all kinds their canaries; return the names of those that do not see them, with the reason.
+    """Show all kinds their canaries; return name -> reason of those that do not see them.
 
     Parameters:
         kinds: those to test.
@@ -34,37 +34,37 @@ def blind(kinds: Sequence[Kind], name: Callable[[str], str] = str) -> dict[str, 
     found: dict[str, str] = {}
     left = list(kinds)
     while left:
-        told, death = _shown(left, name)
-        found |= told
-        left = left[len(told) :]
+        shown, death = _show(left, name)
+        found |= shown
+        left = left[len(shown) :]
         if left:
             found[left.pop(0).name] = _reason(death)
     return {kind: reason for kind, reason in found.items() if reason}
 
 
-def _shown(kinds: Sequence[Kind], name: Callable[[str], str]) -> tuple[dict[str, str], Death | None]:
-    """Test kinds in another process, one after the other; return what it told, and how it died, if it did."""
+def _show(kinds: Sequence[Kind], name: Callable[[str], str]) -> tuple[dict[str, str], Death | None]:
+    """Test kinds in another process, one after the other; return name -> reason as far as it got, and how the process died, if it did."""
     page = Page()
 
-    def show(say: Callable[[object], None]) -> None:
+    def work(say: Callable[[object], None]) -> None:
         for turn, kind in enumerate(kinds):
             page.begin(turn)
             say((kind.name, self_test([kind]).get(kind.name, "")))
 
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     try:
-        with closing(in_child(show, page, lambda: _SECONDS, leader=OWN_GROUPS, name=name)) as said:
+        with closing(in_child(work, page, lambda: _SECONDS, leader=OWN_GROUPS, name=name)) as messages:
             while True:
-                kind, reason = next(said)
-                told[kind] = reason
+                kind, reason = next(messages)
+                shown[kind] = reason
     except StopIteration as end:
-        return told, end.value
+        return shown, end.value
     finally:
         page.close()
 
 
 def _reason(death: Death | None) -> str:
-    """Return in words why a kind did not live to see its canary."""
+    """Return in words why a kind is blind whose canary did not return."""
     if death is None:
         return "its canary ended the process"
     where = death.stack[-1] if death.stack else None

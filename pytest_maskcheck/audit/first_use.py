@@ -1,20 +1,19 @@
 """What only the first run in a process does: lazy values, caches, imports within functions, daemons that start when first needed.
 
-The ordinary run has done it before an audit begins. So a process is forked before that, waits, and stays *cold*: each of its children makes
-the test's first run. One child records it. Places that are reached in it and not in later runs are points of their own (their ids
-end with ``~first``); each is struck in a child of its own, which then runs the test once more.
+Theory of operation. The ordinary run has done all that before an audit begins. So a process is forked before the ordinary run, waits, and
+stays *cold*: each of its children makes the test's first run. One child records it. Places that the first run reaches and later runs do not are
+points of their own (their ids end with ``~first``); each is interrupted in a child of its own, which then runs the test once more.
 
 Rules:
 
-1. The fork comes after the fixtures of longer life were set up, and before those of function scope: what children set up is their own.
-2. Points travel from child to child as names: code objects are known by file, name, first line and hash, which forked processes share.
-3. What an uninterrupted first run leaves behind is what first use is for, and no finding.
+1. The process is forked after fixtures of longer life are set up, and before those of function scope: each child sets up its own.
+2. Points travel from child to child as names. A code object is named by file, name, first line and hash, which forked processes share.
+3. What an uninterrupted first run leaves behind is the purpose of first use, and no finding.
+4. Code that does not exist before it runs (modules that the first run imports, functions that it generates) travels as ``marshal``
+   data; the engine recognises its equal when that begins to run.
 
-Code that is not there before it runs (modules that the first run imports, functions that it generates) travels as ``marshal`` data,
-and its equal is recognised when it begins to run.
-
-What does not work: what an earlier test of the session has done already is not cold. Where a process cannot be kept cold, lines that only
-the first run reaches are not known; the report says so, with the reason.
+What does not work: what an earlier test of the session has already done is not cold. Where no process can be kept cold, the lines that
+only the first run reaches are unknown; the report says so, with the reason.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def name_of(code: CodeType) -> CodeName:
 
 
 def key_of(hit: Hit) -> int:
-    """Return a number that hits of one place in one calling context share, in all processes forked from one."""
+    """Return a number that is equal for hits of one place in one calling context, in all processes forked from one."""
     context = tuple((name_of(code), line) for code, line in hit.context[:INNERMOST])
     return hash((name_of(hit.code), hit.offset, hit.kind, context))
 
@@ -94,7 +93,7 @@ class FirstPoint:
         point: what it is.
         code, offset, kind: its place.
         context: call sites in scope that led there, innermost first.
-        address: of the event at which to strike.
+        address: of the event at which to interrupt.
         signum: the signal.
     """
 
@@ -115,7 +114,7 @@ class FirstPoint:
         return cls(point, name_of(hit.code), hit.offset, hit.kind, context, address, aim.signum)
 
     def aim(self, codes: dict[CodeName, CodeType]) -> Aim:
-        """Return what the point stands for in this process."""
+        """Return where the point is in this process."""
         context = tuple((codes[name], line) for name, line in self.context)
         trigger = self.address.trigger(codes)
         hit = Hit(codes[self.code], self.offset, self.kind, self.point.hit, context, trigger)
@@ -127,8 +126,8 @@ class FirstPlan:
     """The points of a first run, for another process.
 
     Parameters:
-        points: under names that tell them from those of later runs.
-        codes: the code that they need, as ``marshal`` data.
+        points: the points, with ids of first runs.
+        codes: the code objects they refer to, as ``marshal`` data.
     """
 
     points: tuple[FirstPoint, ...]
@@ -149,19 +148,19 @@ class FirstPlan:
         return cls(tuple(points), {name: marshal.dumps(code) for name, code in codes.items()})
 
     def here(self) -> dict[CodeName, CodeType]:
-        """Return the code in this process; stand-ins for what is not there yet."""
+        """Return the code objects in this process, and stand-ins for those that do not exist yet."""
         found = codes_of(self.codes)
         return {name: found.get(name) or stand_in(data) for name, data in self.codes.items()}
 
 
 def named_first(name: str) -> str:
-    """Return the id of a point of the first run, made of that of a point like any other."""
+    """Return the id of a point of the first run, from the id that it would have in a later run."""
     place, at, signal = name.partition("@")
     return place + FIRST + at + signal
 
 
 def codes_of(wanted: Iterable[CodeName]) -> dict[CodeName, CodeType]:
-    """Return those of the wanted code objects that functions in this process have, within them or in their constants."""
+    """Return those of the wanted code objects that functions in this process have, directly or among their constants."""
     missing = set(wanted)
     files = {name[0] for name in missing}
     found: dict[CodeName, CodeType] = {}
@@ -182,7 +181,10 @@ def codes_of(wanted: Iterable[CodeName]) -> dict[CodeName, CodeType]:
 
 @dataclass(frozen=True, slots=True)
 class FirstRuns:
-    """An executor each of whose processes is cold: what comes after a watched run that is not interrupted needs another one."""
+    """An executor with cold processes.
+
+    A run that is watched and not interrupted does first use itself, so the runs after it are made in another process.
+    """
 
     executor: Executor
 

@@ -1,10 +1,10 @@
-"""What an audit says while it goes on, often from another process, and what it comes to."""
+"""The messages of an audit, sent while it goes on, mostly from another process; and what they add up to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pytest_maskcheck.audit.auditor import Refused
+from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.results import NO_SECOND, PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
@@ -12,21 +12,21 @@ from pytest_maskcheck.system.breakdown import Breakdown
 
 @dataclass(frozen=True, slots=True)
 class CanaryResults:
-    """Message: which kinds saw their canary; see :class:`Order`."""
+    """Message: name of a kind -> why it did not see its canary, or ``""``."""
 
     kinds: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoresUsed:
-    """Message: where an ignore comment stands, and whether it ignored a point."""
+    """Message: ``path:line`` of an ignore comment -> whether it ignored a point."""
 
     places: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class LinesReached:
-    """Message: file -> the statements that the uninterrupted test reached; see :class:`Audit`."""
+    """Message: file -> the statements that the uninterrupted test reached; see :attr:`.Audit.reached`."""
 
     lines: dict[str, str]
 
@@ -40,14 +40,14 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class StrategyChosen:
-    """Message: how runs are made, and why so."""
+    """Message: how runs are made, and why; see :meth:`.Strategy.sentence`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AllowsUsed:
-    """Message: what is allowed, and whether it was found."""
+    """Message: an entry of the allow-list -> whether it was found."""
 
     used: dict[str, bool]
 
@@ -61,18 +61,18 @@ class ShardDealt:
 
 @dataclass(frozen=True, slots=True)
 class WarmKeys:
-    """Message: what runs reach that are not the first in their process; see :func:`.first_use.keys_of`."""
+    """Message: the places that a later run in a process reaches; see :func:`.first_use.keys_of`."""
 
     keys: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class FirstUseReached:
-    """Message: lines that only the first run in a process reaches, and which were not audited.
+    """Message: the lines that only the first run in a process reaches and that were not audited.
 
     Parameters:
-        lines: file -> its lines in short, as far as they are known.
-        reason: why nothing is known of them, or ``""``.
+        lines: file -> its lines (``3-7,9``).
+        reason: why they are unknown, or ``""``.
     """
 
     lines: dict[str, str]
@@ -81,14 +81,18 @@ class FirstUseReached:
 
 @dataclass(frozen=True, slots=True)
 class PairsSought:
-    """Message: points with a second interrupt are being looked for after so many points, or, if 0, have been found."""
+    """Message: the search for points with a second interrupt goes on.
+
+    Parameters:
+        firsts: the number of points after which one is sought; 0: the search is over.
+    """
 
     firsts: int
 
 
 @dataclass(slots=True, repr=False)
 class Collected:
-    """The messages of an audit, sorted."""
+    """Collects the messages of an audit."""
 
     plan: points.Plan = field(default_factory=points.Plan)
     results: dict[str, PointResult] = field(default_factory=dict)
@@ -108,7 +112,7 @@ class Collected:
     no_first_use: str = ""
 
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
-        """Take one message of the audit."""
+        """Take one message."""
         match message:
             case points.Plan():
                 self.plan.points += message.points

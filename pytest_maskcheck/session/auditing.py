@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.audit.auditor import Refused
 from pytest_maskcheck.audit.messages import Collected, FirstUseReached
-from pytest_maskcheck.audit.sharing import Helper, Lead
+from pytest_maskcheck.audit.preparation import Refused
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
+from pytest_maskcheck.audit.strategy import Isolation, Reason, WhyIsolation
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import measures_forks, paused, running
 from pytest_maskcheck.results import Audit
@@ -282,7 +284,7 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
         try:
             work = Work(order, item, directory)
             if lost := _lost_by_fork(work, order):
-                order = replace(order, isolation="none", why=lost, share=None)
+                order = replace(order, isolation=Isolation.NONE, why=lost, share=None)
                 work = Work(order, item, directory)
             with _watched(order, collected.take) as take:
                 if order.isolation != "fork":
@@ -385,7 +387,7 @@ def _lost_by_fork(work: Work, order: Order) -> str:
 
     if not _hangs(attempt, 2 * limit, leader=True):
         return ""
-    return f"a fork loses running threads, and the test does not end without them: {', '.join(others)}; hangs and crashes are not caught"
+    return Reason(WhyIsolation.NEEDS_THREADS, ", ".join(others)).sentence()
 
 
 def _hangs(run: Callable[[Tell], None], limit: float, *, leader: bool) -> bool:

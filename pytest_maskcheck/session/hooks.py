@@ -12,7 +12,10 @@ import pytest
 
 from pytest_maskcheck import InterruptUnsafe, settings
 from pytest_maskcheck.audit.budget import Budget
-from pytest_maskcheck.audit.sharing import CAN_SPREAD, POLL, Board, Helper
+from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, POLL, Board
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
+from pytest_maskcheck.audit.strategy import Isolation, IsolationChoice, Reason, WhyIsolation
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.plan import FIRST
@@ -132,9 +135,9 @@ class AuditingSession:
 
     def pytest_report_header(self) -> list[str]:
         """Say how audits are made, and why so, and of which code."""
-        isolation, why = self._isolation(self._common["isolation"])
+        isolation = self._isolation(self._common["isolation"])
         shard = f"; shard {self._shard}" if self._shard else ""
-        how = f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation} ({why}){shard}"
+        how = f"maskcheck: {self._common['points']} points by {self._engine_why}; isolation {isolation.how} ({isolation.why.sentence()}){shard}"
         include, exclude = self._common["include"], self._common["exclude"]
         with suppress(UnknownScopeError):  # a test that is to be audited makes a usage error of it
             reach = Reach(str(self._config.rootpath), include, exclude)
@@ -323,7 +326,7 @@ class AuditingSession:
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
-        lead = self._shared_board.lead() if self._shared_board and not alone else None
+        lead = Lead(self._shared_board) if self._shared_board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
@@ -337,14 +340,14 @@ class AuditingSession:
     def _order(self, item: pytest.Item, seconds: float) -> Order:
         """Return what is to be done with a test that took so long."""
         chosen = self._settings[item.nodeid]
-        isolation, why = self._isolation(chosen.isolation, item)
+        isolation = self._isolation(chosen.isolation, item)
         return Order(
             item,
             chosen,
             self._engine,
             self._reach(chosen),
-            isolation,
-            why,
+            isolation.how,
+            isolation.why.sentence(),
             self._only,
             self._seeing,
             self._extensions,
@@ -365,9 +368,9 @@ class AuditingSession:
 
     def _is_over(self) -> bool:
         """Tell whether this is a worker of xdist whose session has ended, or was interrupted."""
-        return self._is_worker and self._board is not None and not self._board.is_open()
+        return self._is_worker and self._board is not None and not self._board.attendance.is_open()
 
-    def _isolation(self, asked: str, item: pytest.Item | None = None) -> tuple[str, str]:
+    def _isolation(self, asked: str, item: pytest.Item | None = None) -> IsolationChoice:
         """Return how audited runs are isolated, and why so.
 
         Raises:
@@ -377,17 +380,17 @@ class AuditingSession:
             message = "maskcheck isolation is 'fork', but this platform cannot fork; use isolation=none"
             raise pytest.UsageError(message)
         if asked != "auto":
-            return asked, "as asked"
+            return IsolationChoice(Isolation(asked), Reason(WhyIsolation.ASKED))
         if self._only and FIRST not in self._only:
-            return "none", "one point, so that a debugger can look at it"
+            return IsolationChoice.none(WhyIsolation.ONE_POINT)
         if self._config.getoption("usepdb", False):
-            return "none", "--pdb needs live frames"
+            return IsolationChoice.none(WhyIsolation.DEBUGGER)
         if not CAN_FORK:
-            return "none", "this platform cannot fork; hangs and crashes are not caught"
+            return IsolationChoice.none(WhyIsolation.NO_FORK)
         others = sorted(thread.name for thread in self._threads_of(item))
         if others:
-            return "none", f"a fork would lose running threads: {', '.join(others)}; hangs and crashes are not caught"
-        return "fork", "clean processes, so that hangs and crashes are caught"
+            return IsolationChoice.none(WhyIsolation.THREADS, ", ".join(others))
+        return IsolationChoice.fork(WhyIsolation.CLEAN)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
@@ -460,7 +463,7 @@ class AuditingSession:
         if "maskcheck_board" in given:
             board = Board(given["maskcheck_board"], given["workerid"], given["workercount"])
             with suppress(OSError):
-                board.attend()
+                board.attendance.attend()
                 self._board = board
 
     @pytest.hookimpl(wrapper=True)
@@ -476,17 +479,17 @@ class AuditingSession:
             return result
         finally:
             if self._board and self._is_worker:
-                self._board.leave()
+                self._board.attendance.leave()
 
     def _help(self, session: pytest.Session, board: Board) -> None:
         """Help with one long audit after another, until nobody runs tests any more."""
-        board.rest()
+        board.attendance.rest()
         items = {item.nodeid: item for item in reversed(session.items) if item.nodeid in self._settings}
         known: set[str] = set()
-        while board.is_open():
-            helper = board.look(known)
+        while board.attendance.is_open():
+            helper = Helper.find(board, known)
             if helper is None:
-                if not board.others_run():
+                if not board.attendance.others_run():
                     return
                 time.sleep(POLL)
                 continue
@@ -617,7 +620,7 @@ class AuditingSession:
             return
         self._session = session
         if self._board:
-            self._board.close()
+            self._board.attendance.close_session()
         refused = [audit for audit in self._audits if audit.refused]
         if self._only and len(refused) < len(self._audits) and not any(audit.results for audit in self._audits):
             self._usage = self._usage or (

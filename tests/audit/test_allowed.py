@@ -1,4 +1,4 @@
-"""What is allowed, in layers; what the uninterrupted test leaves behind; and kinds switched on and off."""
+"""Findings that the user allows, in layers; what the uninterrupted test leaves behind; and kinds switched on and off."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def folder(audit_folder):
 
 @pytest.fixture(scope="module")
 def audits(folder) -> dict[str, Audit]:
-    """The audits by name of the program."""
+    """The audits, by name of the program."""
     return {audit.test.partition(".py")[0].removeprefix("test_"): audit for audit in folder.audits}
 
 
 def kinds(audit: Audit) -> set[str]:
-    """Return the kinds of what fails a test."""
+    """Return the kinds of the failing defects of a test."""
     return {defect.kind for defect in audit.failures}
 
 
@@ -114,12 +114,12 @@ def kinds(audit: Audit) -> set[str]:
     ],
 )
 def test_what_is_left_to_fail(audits, name, left):
-    """Each layer takes away what it allows; a kind that is off finds nothing, one that is on does."""
+    """Each layer removes what it allows; a kind that is off finds nothing, and one that is on does."""
     assert kinds(audits[name]) == left
 
 
 def test_what_was_allowed_is_told(audits):
-    """At how many points, by which entry, and with its reason."""
+    """The report says at how many points a finding was allowed, by which entry, and the entry's reason."""
     assert set(audits["by_mark"].notes) == {
         "allowed at 2 points: fd:/dev/null (allow fd:/dev/null (opened once), the mark of test_by_mark.py::test_it)",
         "allowed at 1 point: lock:test_by_mark.LOCK (allow lock:*by_mark.LOCK (known, to be mended), the configuration file)",
@@ -129,7 +129,7 @@ def test_what_was_allowed_is_told(audits):
 
 
 def test_what_allowed_nothing_is_reported_once(folder, audits):
-    """An entry of a mark that the test does not need, and one of the file or the command line that no test needs."""
+    """An entry of a mark that its test does not need is reported, and one of the file or the command line that no test needs."""
     unused = [line for line in folder.output.splitlines() if line.startswith("unused: ")]
     assert unused == [
         "unused: allow fd:/dev/zero (never there), the configuration file: nothing like it was left behind in this run",
@@ -139,7 +139,7 @@ def test_what_allowed_nothing_is_reported_once(folder, audits):
 
 
 def test_what_the_uninterrupted_test_leaves_is_listed_once(folder, audits):
-    """It is no finding; and what allows it is in use."""
+    """What the uninterrupted test leaves is no finding; an entry that allows it counts as used."""
     assert audits["baseline"].baseline == ("fd:/dev/null",)
     assert audits["nothing"].baseline == ()
     (line,) = (line for line in folder.output.splitlines() if "uninterrupted, and so" in line)
@@ -147,7 +147,7 @@ def test_what_the_uninterrupted_test_leaves_is_listed_once(folder, audits):
 
 
 def test_an_unknown_kind_is_a_usage_error(audit):
-    """It names the test, the word and the kinds that there are."""
+    """The error names the test, the unknown word and the kinds that exist."""
     result = audit(PREAMBLE + PROGRAMS["kind_off"].replace("-lock", "-locks")).result
     result.stderr.fnmatch_lines(
         ["ERROR: *::test_it: maskcheck kinds is '-locks', but there is no such kind *; there are *lock, *"]

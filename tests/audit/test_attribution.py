@@ -1,4 +1,4 @@
-"""Which runs are made to learn where leftovers came from, and that the answer depends on the point alone."""
+"""Which runs are made to find where leftovers came from, and that the answer depends on the point alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def row(where: Point, *names: tuple[str, str], fails: bool = True) -> tuple[Poin
 
 @dataclass
 class Runs:
-    """An executor that knows what is there at each line, and where it came from.
+    """An executor with a table of what is there at each line, and where it came from.
 
     Parameters:
         there: line -> name -> lines where such things came from.
@@ -96,7 +96,7 @@ def test_one_run_goes_by_all_points_and_one_confirms_each_place() -> None:
 
 
 def test_what_does_not_come_from_one_place_is_run_again() -> None:
-    """Of two things that look alike, and of what came to be later, only a run of the point itself tells."""
+    """Two things that look alike, and what came to be later: only a run of the point itself shows their origin."""
     there = {2: {LOCK: [1]}, 3: {LOCK: [1]}, 4: {LOCK: [1, 3]}, 5: {}}
     runs = Runs(there, {5: {LOCK: [9]}})
     assert explained(runs, [row(point(line), LOCK) for line in there]) == {2: 1, 3: 1, 4: 3, 5: 9}
@@ -104,7 +104,7 @@ def test_what_does_not_come_from_one_place_is_run_again() -> None:
 
 
 def test_what_is_left_more_often_than_it_was_there_is_run_again() -> None:
-    """Of two descriptors, the call at whose end the interrupt arrived may have made the second."""
+    """If two descriptors are left and one was there, the call at whose end the interrupt arrived may have made the second."""
     there = {line: {LOCK: [1]} for line in range(2, 6)}
     runs = Runs(there, {5: {LOCK: [1, 5]}})
     where, result = row(point(5), LOCK)
@@ -116,14 +116,14 @@ def test_what_is_left_more_often_than_it_was_there_is_run_again() -> None:
 
 
 def test_where_the_run_of_a_point_disagrees_each_is_run_again() -> None:
-    """What was there going by was not what is left: then it says nothing of other points either."""
+    """If the passing run saw another thing than what is left at one point, it shows nothing about other points either."""
     there = {line: {LOCK: [1]} for line in range(2, 6)}
     runs = Runs(there, {line: {LOCK: [line + 10]} for line in there})
     assert explained(runs, [row(point(line), LOCK) for line in there]) == {2: 12, 3: 13, 4: 14, 5: 15}
 
 
 def test_something_that_has_its_name_only_in_the_end_is_known_by_its_kind() -> None:
-    """A lock that is older than the run is named when the run is over."""
+    """A lock that is older than the run gets its name when the run is over."""
     there = {line: {("lock", ""): [1]} for line in range(2, 12)}
     runs = Runs(there, {line: {LOCK: [1]} for line in there})
     assert set(explained(runs, [row(point(line), LOCK) for line in there]).values()) == {1}
@@ -131,7 +131,7 @@ def test_something_that_has_its_name_only_in_the_end_is_known_by_its_kind() -> N
 
 
 def test_what_is_listed_takes_one_run_more_at_most() -> None:
-    """It is taken to come from where the first of its points says."""
+    """Findings that do not fail are all taken to come from where the first of their points shows."""
     there: dict[int, dict[tuple[str, str], list[int]]] = {line: {} for line in range(2, 12)}
     runs = Runs(there, {line: {LOCK: [1]} for line in there})
     assert set(explained(runs, [row(point(line), LOCK, fails=False) for line in there]).values()) == {1}
@@ -139,7 +139,7 @@ def test_what_is_listed_takes_one_run_more_at_most() -> None:
 
 
 def test_second_interrupts_have_what_the_first_of_each_first_one_has() -> None:
-    """No run that is not interrupted goes by such points."""
+    """One pair is run for each first interrupt, as no uninterrupted run passes such points."""
     firsts = {line: point(1 if line < 7 else 2) for line in range(3, 11)}
     runs = Runs({}, {line: {LOCK: [firsts[line].line]} for line in firsts})
     rows = [row(point(line, first=first), LOCK) for line, first in firsts.items()]
@@ -148,7 +148,7 @@ def test_second_interrupts_have_what_the_first_of_each_first_one_has() -> None:
 
 
 def test_neither_order_nor_sample_changes_where_things_came_from() -> None:
-    """Whatever points are audited, and in whatever parts: each has its own place."""
+    """Each point has its own place, whichever points are audited and in whatever parts."""
     there = {line: {LOCK: [1 + line // 7]} for line in range(2, 40)}
     rows = [row(point(line), LOCK) for line in there]
     whole = explained(Runs(there), rows)
@@ -159,7 +159,7 @@ def test_neither_order_nor_sample_changes_where_things_came_from() -> None:
 
 
 def test_nothing_is_run_when_the_time_is_up() -> None:
-    """What was not traced stays open."""
+    """What was not traced stays open when the time is up."""
     runs = Runs({2: {LOCK: [1]}})
     attribution = Attribution(runs, {"lock": True}, late=lambda _: True)
     where, result = row(point(2), LOCK)
@@ -169,7 +169,7 @@ def test_nothing_is_run_when_the_time_is_up() -> None:
 
 
 def test_a_search_that_would_take_too_long_is_not_begun() -> None:
-    """What the last one took shows how long that is; what was not traced stays open."""
+    """The latest search shows how long the next one takes; what was not traced stays open."""
     runs = Runs({2: {LOCK: [1]}, 3: {LOCK: [1]}})
     attribution = Attribution(runs, {"lock": True}, late=lambda seconds: seconds > 0)
     rows = [row(point(line, first=point(1)), LOCK) for line in (2, 3)]
@@ -218,7 +218,7 @@ def test_it():
 
 
 def defects(audits: Sequence[Audit]) -> dict[tuple[object, ...], set[str]]:
-    """Return the points of each failing defect, by all that tells defects apart."""
+    """Return the points of each failing defect, by all that distinguishes defects."""
     found: dict[tuple[object, ...], set[str]] = {}
     for audit in audits:
         for defect in audit.failures:
@@ -230,7 +230,7 @@ def defects(audits: Sequence[Audit]) -> dict[tuple[object, ...], set[str]]:
 
 @pytest.mark.oldest_and_newest
 def test_the_same_defects_are_found_whoever_audits_and_however(audit: AuditSource) -> None:
-    """Once more, by workers of xdist, in shards: the same defects with the same points. A sample has a part of them."""
+    """Workers of xdist and shards find the same defects with the same points; a sample finds a part of them."""
     expected = defects(audit(PROGRAM).audits)
     assert {kind: sum(name[1] == kind for name in expected) for kind in ("lock", "thread")} == {"lock": 1, "thread": 1}
     assert None not in {name[-1] for name in expected}

@@ -1,7 +1,7 @@
 """Who caught an interrupt that did not come out: the test itself, the code that it tests, or code out of scope.
 
-``# caught`` stands on the line that an audit must name as the one that caught it, and fails for; ``# (caught)`` on the line that is listed
-only. What no comment names must not be found. All programs are audited in one session.
+``# caught`` marks a line that an audit must name as the one that caught the interrupt, and fail for; ``# (caught)`` marks a line that
+is only listed. What no comment names must not be found. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -420,7 +420,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_who_caught_it_is_named(audits, name):
-    """The line that caught the interrupt is told, and only what code under test caught fails."""
+    """The report names the line that caught the interrupt; the test fails only where code under test caught it."""
     audit = audits[name]
     assert not audit.refused
     assert not audit.undecided
@@ -433,7 +433,7 @@ def test_who_caught_it_is_named(audits, name):
 
 
 def test_what_the_test_raised_afterwards_is_told(audits):
-    """It is no exception that replaced the interrupt, and no other defect."""
+    """An exception that the test raised after it caught the interrupt has not replaced it, and is no other defect."""
     for name in ("and_an_assertion", "clause"):
         (defect,) = [each for each in audits[name].defects if each.kind == "exception"]
         assert "then the test raised AssertionError" in defect.detail
@@ -497,7 +497,7 @@ def test_it():
 
 
 def test_what_is_raised_while_the_interrupt_passes_replaces_it(audit_together):
-    """The interrupt is in the context of what came out, whether clean-up fails or the test raises something else on purpose."""
+    """An exception with the interrupt as its context has replaced it, whether clean-up fails or the test raises on purpose."""
     audits = audit_together({name: HELPERS + indent(dedent(body), "    ") for name, (_, body) in REPLACED.items()})
     for name, (raised, _) in REPLACED.items():
         failing = {(defect.verdict, defect.key) for defect in audits[name].failures}
@@ -536,7 +536,7 @@ def test_it():
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_code_out_of_scope_that_catches_is_named_and_listed(audit_folder, strict):
-    """The code that it called back has no say in it; ``strict`` makes it fail."""
+    """Code out of scope that catches the interrupt is listed, whatever code it called back; ``strict`` makes it fail."""
     files = {"library.py": LIBRARY, "test_it.py": CALLS_BACK.format(strict=strict)}
     (audit,) = audit_folder(files, "--maskcheck-exclude=library.py").audits
     (defect,) = [each for each in audit.defects if each.kind == "exception"]

@@ -1,7 +1,7 @@
 """What counts as CPython's own doing: only what an interrupt past its defect does not lead to.
 
-Each body breaks ``depth``, which nothing restores in case of an interrupt, and takes a lock that its handler releases: at the points of a
-defect the first is the body's own, and the second CPython's.
+Each body breaks ``depth``, which nothing restores after an interrupt, and takes a lock that its handler releases: at the points of a
+defect, the depth is the body's own finding, and the lock CPython's.
 """
 
 from __future__ import annotations
@@ -225,13 +225,13 @@ def of(audit: Audit, point: str) -> set[tuple[Verdict, str, bool]]:
 
 
 def test_jumps_escape_where_they_are_known_to(audits: dict[str, Audit]) -> None:
-    """On the versions that compile jumps outside of their ``try``, some of the bodies have such."""
+    """On versions that compile jumps outside of their ``try``, some of the bodies have such jumps."""
     names = {name for name in (*JUMPS, *SETTINGS) if any("gh-130279" in each.defect for each in audits[name].points)}
     assert (len(names) >= 2) == (sys.version_info[:2] in {(3, 12), (3, 13), (3, 14)})
 
 
 def test_code_that_an_escape_leaves_unusable_is_excused(audits: dict[str, Audit]) -> None:
-    """If the next run fails only because the handler did not run, that is CPython's doing."""
+    """If the next run fails only because the handler did not run, CPython is to blame."""
     audit = audits["unusable"]
     for point in audit.points:
         if "gh-130279" in point.defect:
@@ -273,7 +273,7 @@ def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit], na
 
 
 def test_only_what_the_exit_of_async_with_undoes_is_excused(audits: dict[str, Audit]) -> None:
-    """Between the call of ``__aexit__`` and its first step no code can be; at its entry there can, as in ``__exit__``."""
+    """Code cannot prevent an interrupt between the call of ``__aexit__`` and its first step; at its entry it can, as in ``__exit__``."""
     audit = audits["async_with"]
     points = [point for point in audit.points if "async with" in point.defect]
     assert len(points) == (1 if sys.version_info < (3, 14) else 0)
@@ -287,7 +287,7 @@ def test_only_what_the_exit_of_async_with_undoes_is_excused(audits: dict[str, Au
 
 
 def test_nothing_else_is_excused(audits: dict[str, Audit]) -> None:
-    """Without a defect of CPython at the point no finding is CPython's."""
+    """Without a defect of CPython at the point, no finding is CPython's."""
     for audit in audits.values():
         for point in audit.points:
             if not point.defect:

@@ -80,7 +80,7 @@ def audits(audit_together):
 
 @pytest.mark.parametrize("name", ["lazy", "cached", "registry", "protocol"])
 def test_a_lock_lost_in_the_first_use_is_found(audits, name):
-    """Singletons, caches and registries, with fixtures and without, and within pytest's whole protocol."""
+    """Locks lost in singletons, caches and registries are found, with and without fixtures, and within pytest's whole protocol."""
     audit = audits[name]
     (defect,) = audit.failures
     assert (defect.verdict, defect.kind) == (Verdict.LEAK, "lock")
@@ -90,14 +90,14 @@ def test_a_lock_lost_in_the_first_use_is_found(audits, name):
 
 
 def test_code_that_the_first_run_imports_is_audited(audits):
-    """Modules that are not there before; here one that keeps a lock in another module."""
+    """A module that the first run imports is audited; this one keeps a lock in another module."""
     (defect,) = audits["imports"].failures
     assert defect.key.endswith("kept.LOCK")
     assert {point.path for point in defect.points} == {"slow.py"}
 
 
 def test_correct_first_use_passes(audits):
-    """Its points were audited all the same."""
+    """Correct first use passes, and its points were audited."""
     assert not audits["safe"].failures
     assert any(point.id.endswith("~first") for point in audits["safe"].points)
     assert all(not result.reason for result in audits["safe"].results)
@@ -108,7 +108,7 @@ def test_where_all_runs_do_the_same_there_are_no_first_points(audits):
 
 
 def test_a_point_of_the_first_run_is_reproduced(audit):
-    """The printed id is enough."""
+    """The printed id reproduces a point of the first run."""
     source = LAZY.format(**PLAIN)
     point = next(defect.points[0] for defect in audit(source).audit.failures)
     assert is_id(point.id)
@@ -119,7 +119,7 @@ def test_a_point_of_the_first_run_is_reproduced(audit):
 
 
 def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
-    """As any other points."""
+    """Points of the first run beyond the budget are reported like any other points."""
     audited = audit(
         """
         import time
@@ -144,7 +144,7 @@ def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
 
 
 def test_no_first_run_is_made_when_the_time_is_up(audit):
-    """The report says that there was no time for it."""
+    """The report says that there was no time for a first run."""
     audited = audit(
         """
         import functools, time
@@ -168,7 +168,7 @@ def test_no_first_run_is_made_when_the_time_is_up(audit):
 
 
 def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
-    """Here a thread of the module runs, which a fork would lose; what only the first run reaches is not known then."""
+    """A fork would lose a thread of the module, so the report says why it is unknown what only the first run reaches."""
     audited = audit(
         """
         import threading, pytest
@@ -187,7 +187,7 @@ def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
 
 
 def test_tests_that_wait_for_any_child_meet_none_of_ours(audit):
-    """The process that is kept cold is no child of the session: ``os.wait`` in the ordinary run does not see it."""
+    """The cold process is no child of the session: ``os.wait`` in the ordinary run does not see it."""
     audited = audit(
         """
         import os, pytest
@@ -207,7 +207,7 @@ def test_tests_that_wait_for_any_child_meet_none_of_ours(audit):
 
 
 def test_a_longer_lived_fixture_that_is_asked_for_late_is_not_set_up_twice(audit):
-    """The process was forked before that fixture was there: it would set up another one, beside the session's."""
+    """A process that was forked before a longer-lived fixture existed is given up: it would set up another one beside the session's."""
     audited = audit("""
         import pathlib
         import pytest
@@ -252,7 +252,7 @@ SEMAPHORES = """
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="nothing lists semaphores")
 @pytest.mark.parametrize("unlinks", [False, True])
 def test_a_semaphore_that_only_the_first_run_makes_is_found(audit, unlinks):
-    """No run came before that shows that it makes one; and it does not stay on the machine."""
+    """A semaphore that only the first run makes is found though no earlier run shows that one is made, and does not stay on the machine."""
     then = "" if unlinks else "_multiprocessing.sem_unlink(made.name)"
     found = audit(SEMAPHORES.format(unlinks=unlinks, then=then)).audit
     leaked = {defect.key for defect in found.failures}

@@ -1,4 +1,4 @@
-"""What an audit itself uses does not grow with the number of points: the audited test looks at its processes."""
+"""What an audit itself uses does not grow with the number of points: the audited test measures the processes of the audit."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Growth:
 
 
 def grow(place: Path, source: str, isolation: str) -> Growth:
-    """Audit a test that looks at its processes."""
+    """Audit a test that measures the processes of its audit."""
     (place / "tmp").mkdir()
     (place / "pytest.ini").write_text("[pytest]\n")
     (place / "sampling.py").write_text(dedent(SAMPLING))
@@ -142,7 +142,7 @@ def grow(place: Path, source: str, isolation: str) -> Growth:
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_a_thousand_points(tmp_path: Path, isolation: str) -> None:
-    """From point 100 to point 1,000, neither descriptors nor threads nor memory grow; results are all that is added."""
+    """From point 100 to point 1,000, neither descriptors nor threads nor memory grow, except by the results."""
     seen = grow(tmp_path, BODY, isolation)
     assert "1 passed" in seen.output
     assert seen.points >= 1000
@@ -161,7 +161,7 @@ def test_a_thousand_points(tmp_path: Path, isolation: str) -> None:
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_points_that_leak(tmp_path: Path, isolation: str) -> None:
-    """What the points of an audit leak does not add up in the session, and is gone at the end."""
+    """What points leak does not accumulate in the session, and is gone at the end."""
     seen = grow(tmp_path, LEAKY, isolation)
     assert "1 failed" in seen.output
     assert seen.points >= 40

@@ -1,4 +1,4 @@
-"""What belongs to something else that was left behind is told with it, and only what does."""
+"""Parts of something else that was left behind are reported with it, and nothing else is."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 
 def in_the_middle(audit: Audit) -> dict[str, str]:
-    """Return kind and detail of what leaks where all is there: at the line that asks for a length."""
+    """Return kind and detail of the leaks at the line where all is there: the one that calls ``len``."""
     points = [point for point in audit.points if 'len("x")' in linecache.getline(point.file, point.line)]
     point = points[-1]
     (result,) = (result for result in audit.results if result.point == point.id)
@@ -106,7 +106,7 @@ def in_the_middle(audit: Audit) -> dict[str, str]:
     ],
 )
 def test_parts_are_told_with_what_owns_them(audits, name, parts):
-    """One leak, with the descriptors, threads, children and paths that go when it is closed."""
+    """One leak is reported with the descriptors, threads, children and paths that go when it is closed."""
     ((kind, detail),) = in_the_middle(audits[name]).items()
     assert kind == name
     for part in parts:
@@ -114,7 +114,7 @@ def test_parts_are_told_with_what_owns_them(audits, name, parts):
 
 
 def test_what_stands_beside_is_told_by_itself(audits):
-    """A descriptor that closing the socket leaves open is a leak of its own."""
+    """A descriptor that stays open when the socket is closed is a leak of its own."""
     found = in_the_middle(audits["beside"])
     assert found.keys() == {"socket", "fd"}
     assert found["socket"].endswith("; with it fd socket")

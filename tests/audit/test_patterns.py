@@ -19,7 +19,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 def drawn(kind: str, source: random.Random) -> str:
-    """Return a key with a name of one kind: those of ``tempfile``, ``uuid``, ``secrets`` and of addresses."""
+    """Return a key with a name of one sort: those of ``tempfile``, ``uuid``, ``secrets`` and of addresses."""
     number = uuid.UUID(int=source.getrandbits(128), version=4)
     made_up = {
         "tempfile": "".join(source.choices(LETTERS, k=8)),
@@ -44,7 +44,7 @@ def drawn(kind: str, source: random.Random) -> str:
     ],
 )
 def test_a_pattern_is_the_same_in_every_session(kind, before, after, text):
-    """Three samples are enough: what is left of the name does not depend on chance, and it matches further names."""
+    """Three samples suffice: the pattern does not depend on chance, and matches further names."""
     source = random.Random(kind + before + after)
     names = Surroundings().text
     missed = 0
@@ -71,14 +71,14 @@ def test_a_pattern_is_the_same_in_every_session(kind, before, after, text):
     ],
 )
 def test_only_what_shows_by_itself_that_it_is_one_thing_is_told_without_an_origin(one, other, text, plain):
-    """What differs has to look random, and a word has to be left; two files with words for names are two."""
+    """Without an origin, the part that differs has to look random, and a word has to be left; two files with words for names are two."""
     assert are_alike(one, other) == plain
     if text:
         assert Pattern((one, other)).text == text
 
 
 def test_a_pattern_matches_no_more_than_names_like_its_samples():
-    """An ordinary name beside random ones, or another extension, is something else."""
+    """An ordinary name beside random ones, or one with another extension, is something else."""
     hexadecimal = Pattern(("<t>/a#b#c#d#e#f#", "<t>/f#e#d#c#b#a#", "<t>/b#a#f#d#e#c#"))
     assert hexadecimal.matches("<t>/c#d#a#f#d#e#")
     assert not any(map(hexadecimal.matches, ("<t>/final", "<t>/tmp*", "<t>/a#b#c#d#e#f#.lock", "<t>/a#/b#c#d#e")))
@@ -88,14 +88,14 @@ def test_a_pattern_matches_no_more_than_names_like_its_samples():
 
 
 def test_a_random_name_of_few_letters_is_matched():
-    """Numbers are masked, so that such a name is short."""
+    """A short random name is matched, too: its numbers are masked."""
     pattern = Pattern(("<t>/log-f#d#a#f#ab#c#e#d#fa#", "<t>/log-#c#d#ff#a#b#e#cd#a#b"))
     assert pattern.matches("<t>/log-f#d#a#f#")
     assert not any(map(pattern.matches, ("<t>/log-", "<t>/log-a#", "<t>/log-main", "<t>/log")))
 
 
 def test_names_of_one_origin_have_one_pattern_even_if_it_is_widened():
-    """A result with the earlier text is named by the later one; a key that was seen twice as it is keeps its name."""
+    """A result with the earlier text gets the later name; a key that was seen twice keeps its own."""
     patterns = Patterns()
     patterns.keep("path", "<t>/final")
     earlier = patterns.learn("path", ["<t>/part-new-a#", "<t>/part-new-b#"], "origin")
@@ -108,7 +108,7 @@ def test_names_of_one_origin_have_one_pattern_even_if_it_is_widened():
 
 
 def test_masked_numbers_alone_do_not_look_random():
-    """A counter, or a letter and a number, is in the name of what is alike in every run."""
+    """A counter, or a letter and a number, may be part of a name that is equal in every run."""
     assert all(map(looks_random, ("o-#f#a#b", "<t>/#ab#c#")))
     assert not any(map(looks_random, ("a#-b#.lock", "p-#-#.#", "worker #", "utf#le")))
 
@@ -237,7 +237,7 @@ MAKERS = "\n".join(
 
 
 def program(before: str, after: str) -> str:
-    """Return a test of which the interrupt at the last call of ``before`` is of interest."""
+    """Return a test that is to be interrupted at the last call of ``before``."""
     fixture = "while_it_holds" if "thing" in before else "tmp_path" if "tmp_path" in before else ""
     body = "\n".join(f"    {line}" for line in f"{before}\n{after}".splitlines())
     return f"{PREAMBLE}@pytest.mark.interrupt_safe\ndef test_it({fixture}):\n{body}\n"
@@ -296,7 +296,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 
 def failures(audit: Audit) -> list[str]:
-    """Return what fails a test, in words."""
+    """Return the failing defects of a test, in words."""
     return sorted(
         f"{defect.verdict} {defect.kind} {defect.key}"
         for defect in (each for each in audit.failures if each.category is Category.OWN)
@@ -305,20 +305,20 @@ def failures(audit: Audit) -> list[str]:
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_has_another_name_in_each_run_is_one_defect(audits, name):
-    """The same kind at the same origin is the same finding; what the uninterrupted test leaves, as often, is none."""
+    """The same kind at the same origin is one finding; as many as the uninterrupted test leaves are none."""
     assert failures(audits[name]) == sorted(LOST[name][1])
     assert not any(reason.startswith("different") for reason in audits[name].not_audited)
 
 
 def test_a_pattern_names_the_origin(audits):
-    """It is found under the name that the run which was watched gave it."""
+    """The origin is found under the name that the watched run had."""
     origins = {defect.key: defect.origin.place.line for defect in audits["two"].failures}
     assert len(origins) == 2
     assert all(defect.origin for name in ("mkstemp", "letters", "thread") for defect in audits[name].failures)
 
 
 def test_what_differs_in_more_than_its_name_stays_undecided(audits):
-    """Files with names that are no random ones, each of an origin of its own, are not one thing."""
+    """Files with names that do not look random, each from an origin of its own, are not one thing."""
     reasons = [reason for reason in audits["undecided"].not_audited if reason.startswith("different each time")]
     assert reasons
     assert all("leak <tmp_path>/" in reason for reason in reasons)
@@ -326,21 +326,21 @@ def test_what_differs_in_more_than_its_name_stays_undecided(audits):
 
 
 def test_second_interrupts_are_compared_by_pattern_too(audits):
-    """What is left by the ordinary run is no finding of a pair, and what only a second interrupt loses is found once."""
+    """What the ordinary run leaves is no finding of a pair, and what only a second interrupt loses is found once."""
     assert failures(audits["pairs"]) == ["leak path <tmp_path>/part-*"]
     assert all(point.first for defect in audits["pairs"].failures for point in defect.points)
     assert audits["pairs"].baseline == ("path:<tmp_path>/log-*",)
 
 
 def test_an_entry_of_the_allow_list_matches_the_names_of_all_runs(audits):
-    """And is told once, not once for each name."""
+    """An entry of the allow-list matches the pattern, and is reported once, not once for each name."""
     audit = audits["allowed"]
     assert audit.failures == ()
     assert len([note for note in audit.notes if note.startswith("allowed at")]) == 1
 
 
 def test_another_session_and_the_other_strategy_find_the_same_names(audits, audit_together):
-    """Keys do not depend on chance, nor on how runs are made."""
+    """Keys depend neither on chance nor on how runs are made."""
     names = ["environ", "abstract", "glued", "left_bare", "pairs"]
     again = audit_together(
         {name: PROGRAMS[name] for name in names}, {"conftest.py": FIXTURE}, "--maskcheck-strategy=snapshot"

@@ -289,7 +289,7 @@ def test_every_pair_meets_its_known_fate(audits, announced, found, name):
 
 
 def test_single_points_come_first_and_pairs_name_both(audits):
-    """A pair is described by its second place; its id is that of the first, ``>``, and that of the second."""
+    """A pair is described by its second place; its id is the id of the first, ``>``, and that of the second."""
     audit = audits["release_in_except"]
     assert [(point.first and text(point.first), text(point)) for point in audit.points] == [
         (None, "@pytest.mark.interrupt_safe(interrupts=2)"),
@@ -309,7 +309,7 @@ def test_single_points_come_first_and_pairs_name_both(audits):
 
 
 def test_what_the_first_alone_does_is_not_tried_with_a_second(audits):
-    """It is counted, with the reason; a pair does not repeat what the first leads to by itself."""
+    """Points with a finding of their own get no second interrupt, with the reason; a pair does not repeat findings of its first one."""
     reason = "no second interrupt after it: the first one alone already has a finding"
     assert audits["release_in_except"].not_audited == {reason: 1}
     assert audits["swallowed_not"].not_audited == {reason: 1}
@@ -324,7 +324,7 @@ def test_a_mask_by_swapping_handlers_keeps_the_second_interrupt_out(audits):
 
 @pytest.mark.parametrize(("name", "handled"), [("handler_that_returns", "note"), ("gate", "partial")])
 def test_a_handler_that_returns_is_called_twice(audits, name, handled):
-    """Second interrupts come wherever the test goes on; what only both together lead to is found."""
+    """Second interrupts come wherever the test goes on, and what only both together lead to is found."""
     audit = audits[name]
     assert audit.audited > 12
     defects = [defect for defect in audit.defects if defect.verdict is not Verdict.INTERPRETER]
@@ -335,7 +335,7 @@ def test_a_handler_that_returns_is_called_twice(audits, name, handled):
 
 
 def test_a_second_interrupt_lands_in_the_handler_of_the_first(audits):
-    """The function of the handler is where pairs end, and no single point is there."""
+    """Pairs end in the function of the handler, where no single point is."""
     points = [point for point in audits["handler"].points if point.function == "stop"]
     assert {point.first.kind for point in points if point.kind == "call"} >= {"call", "jump"}
     assert {point.kind for point in points if point.first.kind == "jump"} >= {"entry", "call"}
@@ -353,7 +353,7 @@ def test_pairs_by_line(audits):
 
 
 def test_pairs_by_force(audits):
-    """Raised by force, a second interrupt finds every line of the clean-up code; on 3.11 it cannot, and that is told."""
+    """Raised by force, a second interrupt reaches every line of the clean-up code; on 3.11 it cannot, and the report says so."""
     audit = audits["by_force"]
     lost = {text(point) for defect in audit.defects for point in defect.points if point.first}
     if facts.HAS_MONITORING:
@@ -375,7 +375,7 @@ def test_files_that_only_an_interrupted_run_reaches_are_in_scope(audits):
 
 
 def test_max_points_bounds_both_sorts_together(audits):
-    """Single points come first; what is left goes to an even sample of pairs, and the rest is counted."""
+    """Single points come first; the room left goes to an even sample of pairs, and the rest is counted."""
     audit = audits["bounded"]
     assert len(audit.points) == 40
     single = [point.first is None for point in audit.points]
@@ -388,7 +388,7 @@ def test_max_points_bounds_both_sorts_together(audits):
 
 
 def test_another_seed_takes_other_pairs(audits):
-    """As many."""
+    """Another seed takes other pairs, and as many."""
     samples = [[point for point in audits[name].points if point.first] for name in ("bounded", "bounded_otherwise")]
     ids, others = ({point.id.replace("bounded_otherwise", "bounded") for point in sample} for sample in samples)
     assert len(ids) == len(others)
@@ -396,7 +396,7 @@ def test_another_seed_takes_other_pairs(audits):
 
 
 def test_hits_hold_for_the_tail(audits):
-    """Of the hits after the first interrupt ``hits`` chooses as of all; they are numbered from there on."""
+    """``hits`` chooses among the hits after the first interrupt, too; they are numbered from there on."""
     audit = audits["first_hits"]
     second = [(point.kind, point.hit) for point in audit.points if point.first and text(point) == 'len("y")']
     assert second[0] == ("call", 1)
@@ -469,7 +469,7 @@ def test_a_debugger_stops_at_the_second_interrupt(pytester, run):
 
 
 def test_a_pair_that_is_not_reached_is_told_in_one_sentence(audit):
-    """A second place that no run comes to ends the session with exit code 4."""
+    """A second place that no run reaches ends the session with exit code 4 and one sentence."""
     name = "test_a_pair_that_is_not_reached_is_told_in_one_sentence.py"
     result = audit(UNSAFE, f"--maskcheck-point={name}:8:call#1>{name}:13:call#1").result
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,4 +1,4 @@
-"""The seed cases: acquisitions and releases of which every point's fate is known.
+"""The seed cases: acquisitions and releases whose outcome is known at every point.
 
 A comment in a program says what an interrupt on its line leads to (see the fixture ``announced``). What no comment
 names must not be found. All programs are audited in one session.

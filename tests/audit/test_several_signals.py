@@ -298,7 +298,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
 
 
 def test_ids_name_the_signal(audits):
-    """All but SIGINT, which has plain ids; signals come one after the other."""
+    """Ids name the signal, except SIGINT; points of one signal come after those of the other."""
     names = ["SIGTERM", "SIGALRM", "SIGHUP", "SIGRTMAX", "SIGRTMIN+2", "SIGCHLD"]
     points = audits["leaks"].points
     assert [point.id.partition("#1")[2] for point in points if point.kind == "entry"] == [f"@{name}" for name in names]
@@ -307,7 +307,7 @@ def test_ids_name_the_signal(audits):
 
 
 def test_each_point_is_audited_once_for_each_signal(audits):
-    """Two signals, three places: six points, audited under one name and another."""
+    """Two signals at three places are six points, with one name for each signal."""
     audit = audits["several"]
     plain = [point.id for point in audit.points if point.signal == "SIGINT"]
     assert len(plain) == 3
@@ -350,7 +350,7 @@ def test_the_other_modes_send_the_signal_too(audits, name, lines):
     ],
 )
 def test_a_signal_that_nobody_handles_is_not_sent(audits, name, reasons):
-    """Every point is told as not audited, with what the signal would have done."""
+    """Every point is reported as not audited, with what the signal would have done."""
     audit = audits[name]
     assert audit.audited == 0
     assert audit.not_audited == reasons
@@ -366,20 +366,20 @@ def test_a_signal_that_nobody_handles_is_not_sent(audits, name, reasons):
     ],
 )
 def test_a_defect_names_what_it_is_about(audits, name, about):
-    """The exception that came out, or the finalizer."""
+    """A defect names the exception that came out, or the finalizer."""
     (defect,) = audits[name].defects
     assert (defect.verdict, defect.kind, defect.key) == about
 
 
 def test_notes_name_the_handler(audits):
-    """Where the interrupt went is told at every point."""
+    """The note of every point says which handler the interrupt went to."""
     assert {result.note for result in audits["noted"].results} == {"went to note"}
     notes = [result.note for result in audits["masked"].results]
     assert any(note.startswith("went to stop, held back by the signal mask, arrived at ") for note in notes)
 
 
 def test_one_point_of_another_signal_is_audited_alone(audit):
-    """The id says which signal, whatever the settings are."""
+    """The id selects the signal, whatever the settings are."""
     source = PREAMBLE + LEAKS.format("")
     line = source.strip().splitlines().index("    LOCK.acquire()  # leak@call") + 1
     point = f"test_one_point_of_another_signal_is_audited_alone.py:{line}:call#1@SIGTERM"
@@ -392,7 +392,7 @@ def test_one_point_of_another_signal_is_audited_alone(audit):
 
 
 def test_signals_from_the_command_line(audit):
-    """One option for each; a signal of which no point could be audited is in the summary."""
+    """The option can be given for each signal; a signal of which no point could be audited is in the summary."""
     result = audit(
         """
         import pytest
@@ -425,7 +425,7 @@ class Finalized:
 
 
 def test_ctrl_c_while_garbage_is_collected_is_not_lost(monkeypatch):
-    """It comes when all is collected; what it interrupts otherwise is a finalizer, which cannot pass it on."""
+    """Ctrl-C comes when all garbage is collected; otherwise it would interrupt a finalizer, which cannot pass it on."""
     lost = []
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: lost.append(unraisable.exc_type))
     Finalized()
@@ -462,7 +462,7 @@ TWO_SIGNALS = """
 
 @pytest.mark.oldest_and_newest
 def test_a_note_names_the_points_that_have_it(audit):
-    """Where a defect has others, too; a note that all points have stands alone."""
+    """A note names its points where a defect has others, too; a note of all points stands alone."""
     audited = audit(TWO_SIGNALS)
     (line,) = [line for line in audited.result.outlines if line.startswith("  note ")]
     assert "went to late (" in line

@@ -12,7 +12,9 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_maskcheck.audit.sharing import CAN_SPREAD, DIED, Board, Done, Offer
+from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, DIED, Board, Done, Offer
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.results import Audit, Point, PointResult, Verdict
 from tests.conftest import read_audits
 
@@ -91,7 +93,7 @@ LONG = (
 
 @dataclass(frozen=True)
 class Session:
-    """A pytest that audited: its exit code, what it printed and what it found."""
+    """A pytest session that audited: its exit code, what it printed and what it found."""
 
     code: int
     output: str
@@ -106,7 +108,7 @@ class Session:
 
 @pytest.fixture
 def place(tmp_path_factory):
-    """A folder with a short name, for the sake of sockets, that has a directory of its own for temporary files."""
+    """A folder with a short name, as sockets need it, and a directory of its own for temporary files."""
     place = tmp_path_factory.mktemp("s")
     (place / "tmp").mkdir()
     (place / "pytest.ini").write_text("[pytest]\n")
@@ -143,13 +145,13 @@ def session(place):
 
 
 def shares(audit: Audit) -> dict[str, int]:
-    """Return how many points each worker audited; nothing if they were not divided."""
+    """Return how many points each worker audited; empty if the audit was not divided."""
     told = [note for note in audit.notes if note.startswith("divided over workers: ")]
     return {name: int(number) for name, number in re.findall(r"(\w+) audited (\d+) point", "".join(told))}
 
 
 def alike(audit: Audit) -> Audit:
-    """Return an audit without what depends on who made it, and how fast; in a long run origins are looked for now and then only."""
+    """Return an audit without what depends on who made it and how fast; a long run searches for origins now and then only."""
     notes = tuple(note for note in audit.notes if not note.startswith("divided"))
     results = tuple(
         replace(result, findings=tuple(replace(finding, origin=None) for finding in result.findings))
@@ -192,7 +194,7 @@ RANDOM = (
 
 
 def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session):
-    """Patterns are learned by each for itself, and are the same: one defect, and one baseline."""
+    """Owner and helper find the same patterns by themselves: one defect, and one baseline."""
     audit = session(RANDOM, 2).audit
     assert len(shares(audit)) == 2
     assert [defect.key for defect in audit.failures] == ["<tmp_path>/part-*"]
@@ -201,7 +203,7 @@ def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session)
 
 
 def test_fixtures_of_a_helper_are_torn_down(session, place):
-    """A fixture of the session is set up once more in the worker that helps, and torn down in the same process."""
+    """A fixture of the session is set up once more in the helping worker, and torn down in the same process."""
     session(LONG, 2)
     log = (place / "log").read_text().splitlines()
     up = [line.split()[1:] for line in log if line.startswith("up")]
@@ -231,7 +233,7 @@ SEVERAL = (
 
 
 def test_a_worker_helps_when_it_has_run_out_of_tests(session):
-    """Of a long test and short ones every one has one outcome, the long one is divided, and short ones are not."""
+    """The long test is divided, short ones are not, and each test has one outcome."""
     done = session(SEVERAL, 2)
     assert re.search(r"^=+ 2 failed, 2 passed in ", done.output, re.MULTILINE)
     assert len(done.audits) == 3
@@ -292,7 +294,7 @@ HELPER_DIES = (
 
 
 def test_a_helper_that_dies_loses_no_result(session, place):
-    """What it had begun is audited by others: no point is missing, and the test passes."""
+    """Others audit what the dead helper had begun: no point is missing, and the test passes."""
     done = session(HELPER_DIES, 2, killed=1)
     assert (place / "killed").exists()
     assert "node down" in done.output
@@ -324,7 +326,7 @@ OWNER_DIES = (
 
 
 def test_what_was_found_before_the_owner_died_is_reported(session):
-    """The report of the crash has the results of all chunks that were done by then, and counts the other points."""
+    """The report of the crash has the results of all chunks done by then, and counts the other points."""
     done = session(OWNER_DIES, 2, killed=1)
     assert done.code == 1
     assert re.search(r"^worker 'gw\d' crashed while running 'test_it\.py::test_long'", done.output, re.MULTILINE)
@@ -355,7 +357,7 @@ AUDIT_DIES = (
 
 
 def test_what_others_found_survives_the_auditing_process(session):
-    """When it ends before it has told what a helper did, the results are in the report, and the worker goes on."""
+    """If the auditing process ends before it reports what a helper did, the report has the results, and the worker goes on."""
     done = session(AUDIT_DIES, 2)
     assert done.code == 0, done.output
     audit = done.audit
@@ -376,7 +378,7 @@ OTHER_WAY = (
 
 
 def test_a_helper_that_finds_other_points_does_not_help(session):
-    """What it claimed is given back, and the owner audits all of it."""
+    """The helper gives back what it claimed, and the owner audits all of it."""
     done = session(OTHER_WAY, 2)
     assert done.code == 0
     assert shares(done.audit) == {}
@@ -401,12 +403,12 @@ def points(number: int) -> tuple[Point, ...]:
 
 
 def done(chosen) -> Done:
-    """Return what would come of some points."""
+    """Return the outcome of some points."""
     return Done("", tuple(PointResult(point.id) for point in chosen))
 
 
 def offers(board: Board) -> list[str]:
-    """Return what is on offer."""
+    """Return the names of the offers on a board."""
     return [name for name in os.listdir(board.path) if name.startswith("offer-")]
 
 
@@ -414,21 +416,21 @@ def offers(board: Board) -> list[str]:
 def board(tmp_path):
     """A board, as ``gw0`` of two workers sees it."""
     board = Board(str(tmp_path), "gw0", 2)
-    board.attend()
+    board.attendance.attend()
     yield board
-    board.leave()
+    board.attendance.leave()
 
 
 @pytest.mark.parametrize(("seconds", "offered"), [(0.001, 0), (0.1, 1)])
 def test_only_long_audits_are_offered(board, seconds, offered):
-    """Twenty points of a millisecond are nothing to help with; of a tenth of a second they are."""
+    """Twenty points of a millisecond are not offered; twenty of a tenth of a second are."""
     seen = []
 
     def do(chosen):
         seen.append(len(offers(board)))
         return done(chosen)
 
-    lead = board.lead()
+    lead = Lead(board)
     lead.work(Audit("t", points=points(20)), seconds, do=do, take=pytest.fail, wait=pytest.fail)
     assert set(seen) == {offered}
     assert lead.note() == ""
@@ -438,7 +440,7 @@ def test_only_long_audits_are_offered(board, seconds, offered):
 
 def test_chunks_grow_smaller_towards_the_end(board):
     """All points are on offer once, in order; the first chunks are limited by time, the last ones are small."""
-    offer = Offer("gw0", Audit("t", points=points(1000)), board.lead()._cuts(1000, 0.1), 0.1)
+    offer = Offer("gw0", Audit("t", points=points(1000)), Lead(board)._cuts(1000, 0.1), 0.1)
     sizes = [len(chunk) for chunk in offer.chunks]
     assert [point for chunk in offer.chunks for point in chunk] == list(offer.audit.points)
     assert sizes == sorted(sizes[:-1], reverse=True) + sizes[-1:]
@@ -446,15 +448,15 @@ def test_chunks_grow_smaller_towards_the_end(board):
 
 
 def test_a_session_that_has_ended_is_no_longer_open():
-    """The lock of whoever made the board ends with the process, and with it the board is closed."""
-    source = "import sys; from pytest_maskcheck.audit.sharing import Board; print(Board.make().path, flush=True); sys.stdin.read()"
+    """The lock of the process that made the board ends with that process, and closes the board."""
+    source = "import sys; from pytest_maskcheck.audit.sharing.board import Board; print(Board.make().path, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     board = Board(process.stdout.readline().strip(), "gw0", 2)
     try:
-        assert board.is_open()
+        assert board.attendance.is_open()
         process.kill()
         process.communicate()
-        assert not board.is_open()
+        assert not board.attendance.is_open()
     finally:
         process.kill()
         process.communicate()
@@ -463,7 +465,7 @@ def test_a_session_that_has_ended_is_no_longer_open():
 
 
 def test_an_audit_goes_on_when_the_board_is_gone(board, tmp_path):
-    """The owner audits all points itself when what it writes on is taken away."""
+    """The owner audits all points itself when the board is removed."""
     audited = []
 
     def do(chosen):
@@ -471,54 +473,56 @@ def test_an_audit_goes_on_when_the_board_is_gone(board, tmp_path):
         audited.extend(chosen)
         return done(chosen)
 
-    board.lead().work(Audit("t", points=points(50)), 0.1, do=do, take=pytest.fail, wait=pytest.fail)
+    Lead(board).work(Audit("t", points=points(50)), 0.1, do=do, take=pytest.fail, wait=pytest.fail)
     assert audited == list(points(50))
 
 
 ELSEWHERE = """
 import sys
 from pytest_maskcheck.results import PointResult
-from pytest_maskcheck.audit.sharing import Board, Done
+from pytest_maskcheck.audit.sharing.board import Board, Done
+from pytest_maskcheck.audit.sharing.helper import Helper
 
 def do(chosen):
     return Done("", tuple(PointResult(point.id, note="helped") for point in chosen), (f"{len(chosen)} points",))
 
 board = Board(sys.argv[1], "gw1", 2)
-board.attend()
-helper = board.look(())
+board.attendance.attend()
+helper = Helper.find(board, ())
 helper.work((), lambda chosen: {point.id: point for point in chosen}, do)
 """
 
 
 def test_what_was_done_survives_who_did_it(tmp_path):
-    """A helper takes all chunks but the first, whose owner ends; results and notes are there, and what is missing is told."""
+    """A helper takes all chunks but the first, whose owner ends: results and notes are on the board, and missing points are counted."""
     board = Board.make()
     audit = Audit("t", points=points(50), baseline=("fd:x",))
     source = """
         import subprocess, sys
         from pytest_maskcheck.results import Audit, Point
-        from pytest_maskcheck.audit.sharing import Board
-        from tests.test_spread import ELSEWHERE, points
+        from pytest_maskcheck.audit.sharing.board import Board
+        from pytest_maskcheck.audit.sharing.lead import Lead
+        from tests.audit.test_sharing import ELSEWHERE, points
 
         def do(chosen):
             subprocess.run([sys.executable, "-c", ELSEWHERE, sys.argv[1]], check=True)
             raise SystemExit
 
         board = Board(sys.argv[1], "gw0", 2)
-        board.attend()
-        board.lead().work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
+        board.attendance.attend()
+        Lead(board).work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
     """
     try:
-        root = Path(__file__).parent.parent
+        root = Path(__file__).parents[2]
         subprocess.run([sys.executable, "-c", dedent(source), board.path], cwd=root, timeout=60)
         assert board.left_behind("t", "gw1") is None
         assert board.left_behind("other", "gw0") is None
         left = board.left_behind("t", "gw0")
-        (first, *_) = board.lead()._cuts(50, 0.101)
+        (first, *_) = Lead(board)._cuts(50, 0.101)
         assert left.not_audited == {DIED: first}
         assert {result.note for result in left.results if not result.reason} == {"helped"}
         assert (left.points, left.baseline) == (audit.points, audit.baseline)
         assert left.notes
-        assert board.look(()) is None  # who is dead needs no help
+        assert Helper.find(board, ()) is None  # who is dead needs no help
     finally:
         board.remove()

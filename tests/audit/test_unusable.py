@@ -1,4 +1,4 @@
-"""What ``unusable`` says: where the next run failed, and what the interrupt left otherwise than an uninterrupted run."""
+"""What ``unusable`` reports: where the next run failed, and how the state that the interrupt left differs from that of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def audits(audit_together):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_names_where_the_next_run_failed_and_what_differs(audits, name):
-    """What differs between uninterrupted runs, such as ``SEEN``, is not named."""
+    """State that differs between uninterrupted runs, such as ``SEEN``, is not named."""
     _, how, where, differs = PROGRAMS[name]
     (defect,) = (defect for defect in audits[name].failures if defect.verdict == "unusable")
     assert how in defect.detail
@@ -132,7 +132,7 @@ DIGEST = f"{hash(tuple((object.__hash__(int), item) for item in [*range(1000), 1
 
 @pytest.fixture
 def kept(module_of):
-    """A module in scope, and what tells its fingerprint."""
+    """A module in scope, and its fingerprints."""
     return module_of(KEPT)
 
 
@@ -172,14 +172,14 @@ def look() -> dict[str, str]:
     ids=lambda value: value.partition(" with digest")[0],
 )
 def test_a_fingerprint_sees(kept, change, told):
-    """Each change is told once, by the deepest name; what is not seen is said nothing of."""
+    """Each change is reported once, by the deepest name; state that cannot be read is not reported."""
     before = look()
     exec(change, vars(kept))
     assert fingerprint.differences(look(), before, before) == told
 
 
 def test_what_varies_is_not_named(kept):
-    """A value that two uninterrupted runs leave differently says nothing."""
+    """A value that two uninterrupted runs leave differently is not named."""
     first = look()
     kept.COLOUR = 1
     second = look()
@@ -188,7 +188,7 @@ def test_what_varies_is_not_named(kept):
 
 
 def test_five_differences_are_named(kept):
-    """The rest is counted."""
+    """Five differences are named, and the rest is counted."""
     before = look()
     for number in range(7):
         setattr(kept, f"NEW{number}", number)
@@ -225,7 +225,7 @@ def test_it():
 @pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
 @pytest.mark.parametrize("last", ["third()", "third(); len('y')"])
 def test_what_fails_only_later_is_found_where_it_was_caused(audit, strategy, last):
-    """The runs in between end at their own points, before they could fail; the first that could is not the one to blame."""
+    """Runs in between end at their own points before they could fail; the first run that fails is not the one to blame."""
     audited = audit(LATER.format(strategy=strategy, last=last)).audit
     assert audited.strategy.startswith(strategy)
     (defect,) = audited.failures
@@ -257,7 +257,7 @@ def test_it():
 
 
 def test_what_breaks_all_further_runs_need_not_be_seen_twice(audit):
-    """In one process no second run comes to the point at which the first left something and broke the test."""
+    """In one process, no second run comes to the point at which the first one left something and broke the test."""
     alone = audit(HALF.format(settings="(isolation='none')")).audit
     broken = [result for result in alone.results if "unusable" in {finding.verdict for finding in result.findings}]
     assert [{finding.kind for finding in result.findings} for result in broken] == [{"environ", "test"}]
@@ -266,7 +266,7 @@ def test_what_breaks_all_further_runs_need_not_be_seen_twice(audit):
 
 
 def test_a_reproduction_that_breaks_the_test_reproduces(audit):
-    """What the point leaves in a forked process it leaves in that of the session, too."""
+    """A point leaves in the session's process what it leaves in a forked one."""
     forked = audit(HALF.format(settings="")).audit
     point = next(point for defect in forked.failures for point in defect.points if point.line == 10).id
     alone = audit(HALF.format(settings=""), f"--maskcheck-point={point}").audit
@@ -275,7 +275,7 @@ def test_a_reproduction_that_breaks_the_test_reproduces(audit):
 
 
 def test_code_that_stays_usable_is_not_blamed(audit):
-    """Nor any of many points, where state that nobody minds piles up."""
+    """No point is blamed, nor many, where state accumulates that breaks nothing."""
     source = LATER.format(strategy="rerun", last="third()").replace("assert not KEPT", "assert len(KEPT) >= 0")
     audited = audit(source).audit
     assert not audited.failures
@@ -283,7 +283,7 @@ def test_code_that_stays_usable_is_not_blamed(audit):
 
 
 def test_what_fails_only_later_is_found_behind_other_defects(audit):
-    """A defect ends the process, and with it what the points before it had left."""
+    """A defect that ends the process does not hide what earlier points left in it."""
     source = LATER.format(strategy="rerun", last="leak(); leak(); third()") + dedent(
         """
         def leak():
@@ -328,7 +328,7 @@ CLOCK = """
 
 
 def test_where_pytest_failed_is_told(pytester, audit):
-    """What the interrupt left raises in code that pytest calls, and the place is that code's."""
+    """Where what the interrupt left raises in code that pytest calls, the place is that code's."""
     pytester.makeconftest("def pytest_runtest_setup(item): pass")  # so runs have pytest's whole protocol
     audited = audit(CLOCK)
     titles = [defect.key for defect in audited.audit.failures if defect.key.startswith("pytest failed: ")]

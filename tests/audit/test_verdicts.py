@@ -316,7 +316,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
     ],
 )
 def test_a_defect_names_what_it_is_about(audits, name, about):
-    """The one defect names the resource, the exception or the place."""
+    """The only defect names the resource, the exception or the place."""
     (defect,) = (defect for defect in audits[name].defects if defect.verdict != "interpreter")
     assert (defect.verdict, defect.kind, defect.key) == about
 
@@ -334,6 +334,6 @@ def test_a_defect_names_what_it_is_about(audits, name, about):
     ],
 )
 def test_a_defect_says_what_happened(audits, name, detail):
-    """How a process ended, how the next run failed and what replaced the interrupt is told."""
+    """A defect says how a process ended, how the next run failed, or what replaced the interrupt."""
     (defect,) = audits[name].defects
     assert detail in defect.detail

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.audit.auditor import _watched
+from pytest_maskcheck.audit.run_maker import unarmed
 from pytest_maskcheck.points.plan import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
 from pytest_maskcheck.runs import readings
@@ -62,7 +62,7 @@ def run(
         if asked is not None:
             kind.compare = _counting(kind, asked)  # type: ignore[method-assign]
     runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
-    return runner.run(_watched(nullcontext()))
+    return runner.run(unarmed(nullcontext()))
 
 
 def _counting(kind: Kind, asked: Counter[str]) -> Callable[[object], list[Leftover]]:
@@ -84,10 +84,10 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
 
     target.places = dict  # type: ignore[attr-defined]
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
-    assert runner.run(_watched(nullcontext())).late
+    assert runner.run(unarmed(nullcontext())).late
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, here=True)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        runner.run(_watched(nullcontext()))
+        runner.run(unarmed(nullcontext()))
 
 
 def found(ran: RunResult) -> tuple[list[str], list[str]]:

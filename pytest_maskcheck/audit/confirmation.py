@@ -1,0 +1,140 @@
+"""What is certain of a finding: another run confirms it, a watched run shows who caught the interrupt, another one is free of CPython's part.
+
+Rules:
+
+1. A finding that makes a test fail was seen twice, the second time in a clean process. Or the same finding was confirmed at another
+   point, and was seen here in a clean process.
+2. Where all runs share a process, and the interrupt breaks the test so that no second run gets to the point, once is enough.
+3. A hang or a crash that a clean process showed stands, even if no second run shows it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.blame import unusable
+from pytest_maskcheck.audit.excuses import excused, went_past
+from pytest_maskcheck.audit.findings import is_failing
+from pytest_maskcheck.audit.naming import named, named_result
+from pytest_maskcheck.audit.swallowed import EXCEPTION, FINALIZER, may_be_caught, without_lone_finalizer
+from pytest_maskcheck.results import PointResult, Verdict
+from pytest_maskcheck.runs.requests import PastDefect, alone
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.audit.blame import Blame
+    from pytest_maskcheck.audit.findings import Findings
+    from pytest_maskcheck.audit.naming import PatternSearch, Sort
+    from pytest_maskcheck.results import Finding, Point
+    from pytest_maskcheck.runs.requests import Executor
+
+_TRIES = 3
+"""How often a point that gives a different result each time is run before it counts as not audited."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Confirmation:
+    """Makes further runs of a point with findings.
+
+    Parameters:
+        executor: makes the runs.
+        findings: judges them.
+        search: compares names that differ from run to run.
+        blame: takes a run that no process can make any more.
+    """
+
+    executor: Executor
+    findings: Findings
+    search: PatternSearch
+    blame: Blame
+    _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def settle(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
+        """Return what is certain of a result.
+
+        Parameters:
+            point: the point.
+            result: what a run showed about it.
+            fresh: that run was the first one in its process.
+        """
+        result = self._with_catcher(point, result)
+        if is_failing(result):
+            result = self._confirm(point, result, fresh=fresh)
+        return self._excuse(point, result)
+
+    def _named(self, finding: Finding) -> Finding:
+        return named(finding, self.search.patterns)
+
+    def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
+        """Return a result that says who caught an interrupt that did not come out."""
+        catchers = self.findings.catchers
+        unseen = point.id in catchers.unseen  # read before the next run is judged, which may add the point
+        ran = catchers.find(point, result.findings)
+        if ran is None:
+            return result
+        again = self.findings.result(point, ran)
+        if unseen:
+            return again
+        # Only what depends on the catcher is taken from the watched run: the rest has still to be confirmed by a run like the first.
+        others = [finding for finding in result.findings if not may_be_caught(finding)]
+        caught = [finding for finding in again.findings if finding.kind in {EXCEPTION, FINALIZER}]
+        return replace(result, findings=(*others, *caught), traceback=point.traceback)
+
+    def _confirm(self, point: Point, first: PointResult, *, fresh: bool) -> PointResult:
+        """Return ``first`` if its findings are found again in a clean process."""
+        if fresh and all(self._is_confirmed(finding) for finding in first.findings if finding.fails):
+            return named_result(first, self.search.patterns)
+        earlier = [finding for finding in first.findings if finding.fails]
+        compared: set[Sort] = set()
+        for _ in range(_TRIES - 1):
+            ran = alone(self.executor, point)[0]
+            if (whole := self.blame.spoiled_by(ran)) is not None:
+                self.blame.give_up(whole, point)
+                return replace(first, findings=(*first.findings, unusable(whole)))
+            again = self.findings.result(point, ran)
+            if again.error:
+                return again  # the audit itself failed: this run says nothing, and neither will the next
+            failing = [finding for finding in again.findings if finding.fails]
+            compared |= self.search.compare(point, earlier, failing, compared)
+            if twice := self._seen_twice(earlier, failing):
+                listed = (finding for finding in again.findings if not finding.fails)
+                return replace(again, findings=(*twice, *listed))
+            earlier += failing  # any two runs that agree are enough
+        if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
+            return first
+        reason = "different each time: " + "; ".join(
+            sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
+        )
+        return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
+
+    def _seen_twice(self, earlier: list[Finding], now: list[Finding]) -> tuple[Finding, ...]:
+        """Return those failing findings of a run that earlier runs have, too; they are confirmed."""
+        seen = {_alike(self._named(finding)) for finding in earlier}
+        twice = tuple(finding for finding in map(self._named, now) if _alike(finding) in seen)
+        if not twice:
+            return ()
+        # Each run fails for a lost interrupt if something stayed behind with it, but that may be another thing each time.
+        twice = without_lone_finalizer(twice, strict=self.findings.allowances.rules.strict)
+        self._confirmed.update(finding.identity for finding in twice if finding.fails)
+        return twice
+
+    def _is_confirmed(self, finding: Finding) -> bool:
+        """Return whether a finding was confirmed at another point; what a vague pattern matches may be something else."""
+        finding = self._named(finding)
+        return finding.identity in self._confirmed and not self.search.patterns.is_vague(finding.kind, finding.key)
+
+    def _excuse(self, point: Point, result: PointResult) -> PointResult:
+        """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
+        if not (point.defect and result.findings):
+            return result
+        ran, *_ = alone(self.executor, PastDefect(point))
+        if not went_past(point, ran):
+            return result
+        own = {_alike(self._named(finding)) for finding in self.findings.of(point, ran)}
+        findings = (each if _alike(self._named(each)) in own else excused(point, each) for each in result.findings)
+        return replace(result, findings=tuple(findings))
+
+
+def _alike(finding: Finding) -> object:
+    """Return a key that is equal for findings that confirm each other: a hang or crash need not be at the same place."""
+    return finding.verdict if finding.verdict in {Verdict.HANG, Verdict.CRASH} else finding.identity

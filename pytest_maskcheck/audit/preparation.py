@@ -1,0 +1,171 @@
+"""The runs before the first interrupt: warm up, measure the reach, record the places, run the test twice as it is.
+
+All of them are made in the auditing process, and none is interrupted. A test that does not pass when it is run again is not audited.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.baseline import leftovers
+from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
+from pytest_maskcheck.audit.run_maker import MEASURED, PLAIN, RECORDED, unarmed
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.interrupts.signals.base import arming, nothing
+from pytest_maskcheck.resources.limits import room
+from pytest_maskcheck.runs import effects
+from pytest_maskcheck.runs.fork_hazards import ForkHazards
+from pytest_maskcheck.system.stopwatch import own_time
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from pytest_maskcheck.audit.run_maker import RunMaker
+    from pytest_maskcheck.interrupts import Recording
+    from pytest_maskcheck.points.plan import Plan
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.runs.requests import RunResult
+
+
+class _InOwnTime:
+    """Enters and leaves a context in the audit's own time: coverage.py takes long to start and stop, and the body is the test's."""
+
+    def __init__(self, context: AbstractContextManager[object]) -> None:
+        self._context = context
+
+    def __enter__(self) -> object:
+        with own_time:
+            return self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with own_time:
+            self._context.__exit__(kind, error, trace)
+
+
+class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
+    """The test cannot be audited; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Preparation:
+    """Finds the points of a test and what it does without an interrupt.
+
+    Parameters:
+        maker: makes runs; it gets the places of the points found.
+        signums: the signals to send.
+    """
+
+    maker: RunMaker
+    signums: tuple[int, ...]
+
+    def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
+        """Warm the test up and return its points.
+
+        Parameters:
+            choose: makes a plan of a recording.
+            files: the files of the test itself, which are in scope whatever the settings say.
+            thin: of many hits of one place few are wanted; see :attr:`.Recording.own`.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        runner = self.maker.runner
+        # Nothing is read in these runs: what a first run leaves is what first use is for.
+        kinds, runner.kinds = runner.kinds, ()
+        # Measuring slows the run and leaves things of its own behind, so places are recorded in another run.
+        with ExitStack() as watching:
+            for kind in kinds:
+                watching.enter_context(kind.learning())
+            self._run(_InOwnTime(self.maker.scope.measuring(*files)), MEASURED)
+        recorded: list[Recording] = []
+        self._run(self._recording(recorded, frozenset(files) if thin else None), RECORDED)
+        runner.kinds = kinds
+        plan = choose(recorded[0])
+        self.maker.aims = plan.aims
+        return plan
+
+    def find_first(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
+        """Make the first run in this process and return its points; parameters and errors as for :meth:`find`."""
+        runner = self.maker.runner
+        kinds, runner.kinds = runner.kinds, ()
+        recorded: list[Recording] = []
+        self._run(self._recording(recorded, frozenset(files) if thin else None), RECORDED)
+        runner.kinds = kinds
+        return choose(recorded[0])
+
+    @arming
+    def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
+        maker = self.maker
+        with maker.engine.record(maker.scope.in_scope, maker.mode, self.signums, outside=True) as found:
+            found.own = own
+            maker.watch(found)
+            recorded.append(found)
+            yield
+        found.settle()
+
+    def run_twice(self, points: Sequence[Point] = (), between: Callable[[], object] = nothing) -> Uninterrupted:
+        """Run the test twice as it is.
+
+        Parameters:
+            points: those to sort into points before and after the first effect outside the process.
+            between: called after the first run.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        self.maker.freeze()
+        rehearsal = Rehearsal(self.maker.engine.ahead)
+        # Twice: what two runs do not leave equally often has no number.
+        with effects.watching(rehearsal.hear) if points else nullcontext():
+            first = self._run(self._rehearsing(points, rehearsal) if points else nullcontext())
+        between()
+        # Only the second run is timed: the first one also rehearses.
+        started = time.perf_counter()
+        second = self._run(nullcontext())
+        seconds = time.perf_counter() - started
+        return Uninterrupted((leftovers(first), leftovers(second)), seconds, rehearsal)
+
+    @arming
+    def _rehearsing(self, points: Sequence[Point], rehearsal: Rehearsal) -> Iterator[None]:
+        maker = self.maker
+        triggers = [maker.aims[point.id].first.trigger for point in points]
+
+        def reached(position: int) -> None:
+            with room():
+                rehearsal.reach(position, triggers[position])
+
+        with maker.engine.forward(triggers, maker.scope.in_scope, maker.mode, Strike(), reached):
+            rehearsal.inside = ForkHazards()
+            try:
+                yield
+            finally:
+                rehearsal.inside = None
+
+    def run_through(self) -> RunResult:
+        """Make a run without an interrupt.
+
+        Raises:
+            Refused: the test does not pass when it is run again.
+        """
+        self.maker.freeze_again()
+        return self._run(nullcontext())
+
+    def _run(self, watching: AbstractContextManager[object], slower: float = PLAIN) -> RunResult:
+        with self.maker.time_for(slower):
+            ran = self.maker.runner.run(unarmed(watching))
+        if ran.broken:
+            broken = ran.broken[0]
+            message = f"{broken.kind} {broken.key} does not hold after the uninterrupted test: {broken.detail}"
+            raise Refused(message)
+        if not ran.passed:
+            message = f"run again, the test {trouble(ran)}"
+            raise Refused(message)
+        return ran

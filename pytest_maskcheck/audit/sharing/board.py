@@ -1,0 +1,204 @@
+"""The board: offers, claims and results, as files in a directory. :mod:`pytest_maskcheck.audit.sharing` has the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.audit.sharing.attendance import Attendance
+from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.system.unpatched import HAS_FCNTL, io, os, pickle, shutil, tempfile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_maskcheck.results import Point
+
+CAN_SPREAD = HAS_FCNTL
+
+POLL = 0.05
+"""Seconds between two readings of the board."""
+
+DIED = "the worker died"
+"""Why points are not audited whose owner died."""
+
+_OFFER = "offer-"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Points that anybody may audit.
+
+    Parameters:
+        owner: the process that audits the test.
+        audit: what the owner has found out about the test so far, with the points on offer and without results.
+        cuts: the positions at which the chunks end.
+        seconds: how long a point takes.
+        firsts: for points with a second interrupt, the result of the first one alone, by id.
+        baseline: kind and key of what the uninterrupted test leaves behind -> how many of them.
+    """
+
+    owner: str
+    audit: Audit
+    cuts: tuple[int, ...]
+    seconds: float
+    firsts: dict[str, PointResult] = field(default_factory=dict)
+    baseline: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    @property
+    def chunks(self) -> list[tuple[Point, ...]]:
+        """The points, chunk by chunk."""
+        starts = (0, *self.cuts)
+        return [self.audit.points[start:end] for start, end in zip(starts, self.cuts, strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outcome of a chunk; one without results was given up.
+
+    Parameters:
+        worker: the process that did it.
+        results: the results of its points.
+        notes: what else a reader should know.
+        allowed: kind and key of each finding that was dropped -> ids of its points.
+    """
+
+    worker: str = ""
+    results: tuple[PointResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+
+class Board:
+    """A board, as one process sees it.
+
+    Parameters:
+        path: the directory.
+        name: the name of this process.
+        workers: how many processes may look for work.
+
+    Attributes:
+        attendance: who is there.
+    """
+
+    def __init__(self, path: str, name: str, workers: int) -> None:
+        self.path = path
+        self.name = name
+        self.workers = workers
+        self.attendance = Attendance(path, name)
+        self._offers = 0
+        self._seen: dict[str, Offer] = {}
+
+    @classmethod
+    def make(cls) -> Board:
+        """Make a board; it is open until this process closes it or ends.
+
+        Raises:
+            OSError: there is no room for one.
+        """
+        board = cls(os.path.realpath(tempfile.mkdtemp(prefix="maskcheck-")), "session", 0)
+        try:
+            board.attendance.open_session()
+        except OSError:
+            board.remove()
+            raise
+        return board
+
+    def remove(self) -> None:
+        """Close the board and remove what is on it."""
+        self.attendance.close_session()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def new_name(self) -> str:
+        """Return a name for the offers of one more test of this process."""
+        self._offers += 1
+        return f"{_OFFER}{self.name}-{self._offers}"
+
+    def place_of(self, name: str) -> str:
+        """Return the directory of an offer."""
+        return os.path.join(self.path, name)
+
+    def publish(self, name: str, offer: Offer) -> bool:
+        """Put an offer on the board; return whether that was possible."""
+        aside = self.place_of(f"new-{name}")
+        try:
+            os.mkdir(aside, 0o700)
+            write(os.path.join(aside, "offer"), offer)
+            os.rename(aside, self.place_of(name))
+        except OSError:
+            return False
+        return True
+
+    def offers(self, begins: str = _OFFER) -> Iterator[tuple[str, Offer]]:
+        """Yield name and offer of all offers whose names begin so, in the order in which they were made."""
+        try:
+            names = [name for name in os.listdir(self.path) if name.startswith(begins)]
+        except OSError:
+            return
+        for name in sorted(names, key=lambda name: [int(part) for part in name.rsplit("-", 2)[1:]]):
+            if name not in self._seen and (offer := read(os.path.join(self.path, name, "offer"))):
+                self._seen[name] = offer
+            if name in self._seen:
+                yield name, self._seen[name]
+
+    def done(self, name: str, offer: Offer) -> Iterator[Done]:
+        """Yield the outcomes of an offer so far, chunk by chunk."""
+        for number in range(len(offer.cuts)):
+            if done := read(os.path.join(self.path, name, f"{number}.done")):
+                yield done
+
+    def left_behind(self, test: str, owner: str) -> Audit | None:
+        """Return what is on the board about the audit of a test whose owner has died; ``None`` if it was not offered."""
+        offers = [each for each in self.offers() if (each[1].audit.test, each[1].owner) == (test, owner)]
+        if not offers:
+            return None
+        done = [each for name, offer in offers for each in self.done(name, offer)]
+        found = {result.point: result for each in done for result in each.results}
+        notes = dict.fromkeys(note for each in done for note in each.notes)
+        points = tuple(point for _, offer in offers for point in offer.audit.points)
+        results = tuple(found.get(point.id) or PointResult(point.id, reason=DIED) for point in points)
+        return replace(offers[-1][1].audit, points=points, results=results, notes=tuple(notes))
+
+
+def claim(place: str, left: Mapping[int, object], name: str) -> int | None:
+    """Claim the first chunk of an offer that nobody has claimed.
+
+    Parameters:
+        place: the directory of the offer.
+        left: numbers of the chunks to choose from.
+        name: the claimant.
+
+    Returns:
+        The number of the chunk; ``None`` if all are claimed.
+
+    Raises:
+        OSError: the offer is gone.
+    """
+    for number in left:
+        try:
+            os.symlink(name, os.path.join(place, f"{number}.claim"))
+        except FileExistsError:
+            continue
+        return number
+    return None
+
+
+def write(path: str, content: object) -> None:
+    """Write a file that appears as a whole.
+
+    Raises:
+        OSError: there is no room, or the directory is gone.
+    """
+    aside = f"{path}.{os.getpid()}"
+    with io.open(aside, "wb") as file:
+        pickle.dump(content, file)
+    os.replace(aside, path)
+
+
+def read(path: str) -> Any:
+    """Return the content of a file, or ``None``."""
+    try:
+        with io.open(path, "rb") as file:
+            return pickle.load(file)
+    except Exception:  # noqa: BLE001  (not there, or by another version of this package: nobody can use it)
+        return None

@@ -1,0 +1,160 @@
+"""The owner's side of a shared audit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.sharing.board import POLL, Done, Offer, claim, read, write
+from pytest_maskcheck.results import count
+from pytest_maskcheck.system.unpatched import os, shutil, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_maskcheck.audit.sharing.board import Board
+    from pytest_maskcheck.results import Audit, Point, PointResult
+
+_LONG = 1.0
+"""Seconds of work from which on points are offered."""
+
+_LEAST = (0.3, 8)
+"""Seconds, and points, of work in the smallest chunk."""
+
+_MOST = (5.0, 60)
+"""Seconds, or points, of work in the largest chunk: more would be lost with a process."""
+
+_MARGIN = 0.001
+"""Seconds that a point costs beyond its run."""
+
+
+class Lead:
+    """Audits the points of one test together with helpers; made in the process that ends last, used in the one that audits.
+
+    Parameters:
+        board: where the points are offered.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._name = board.new_name()
+        self._turn = 0
+        self._place = ""
+        self._shares: Counter[str] = Counter()
+
+    def work(
+        self,
+        audit: Audit,
+        seconds: float,
+        *,
+        do: Callable[[Sequence[Point]], Done],
+        take: Callable[[Done], object],
+        wait: Callable[[], object],
+        firsts: Mapping[str, PointResult] | None = None,
+        baseline: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
+        """Audit points, together with all who help.
+
+        Parameters:
+            audit: the points, and what has been found out about the test so far.
+            seconds: how long a run takes.
+            do: audits points in this process.
+            take: called with each outcome of a helper.
+            wait: called now and then while there is nothing to do here.
+            firsts: see :class:`Offer`.
+            baseline: see there.
+        """
+        seconds += _MARGIN
+        cuts = self._cuts(len(audit.points), seconds)
+        offer = Offer(self._board.name, audit, cuts, seconds, dict(firsts or {}), dict(baseline or {}))
+        if len(audit.points) * seconds < _LONG or not self._publish(offer):
+            do(audit.points)
+            return
+        left = dict(enumerate(offer.chunks))
+        while left:
+            ended = self._ended(left)
+            for number, done in ended.items():
+                take(done)
+                self._shares[done.worker] += len(done.results)
+                known = {result.point for result in done.results}
+                left[number] = tuple(point for point in left[number] if point.id not in known)
+                if left[number]:
+                    self._do(number, left[number], do)
+                del left[number]
+            claimed = self._claim(left)
+            if claimed is not None:
+                self._do(claimed, left.pop(claimed), do)
+            elif left and not ended:
+                wait()
+                time.sleep(POLL)
+
+    def note(self) -> str:
+        """Return in words who audited how many points; ``""`` if nobody helped."""
+        shares = {name: number for name, number in sorted(self._shares.items()) if number}
+        if not shares.keys() - {self._board.name}:
+            return ""
+        words = ", ".join(f"{name} audited {count(number, 'point')}" for name, number in shares.items())
+        return f"divided over workers: {words}"
+
+    def found(self) -> dict[str, PointResult]:
+        """Return all results on the board: id of a point -> its result."""
+        offers = self._board.offers(f"{self._name}-")
+        done = [each for name, offer in offers for each in self._board.done(name, offer)]
+        return {result.point: result for each in done for result in each.results}
+
+    def close(self) -> None:
+        """Withdraw what was offered; called in the process that made this."""
+        with suppress(OSError):
+            for name in os.listdir(self._board.path):
+                if name.startswith(f"{self._name}-"):
+                    # Renamed first: a helper must not see an offer that is half gone.
+                    over = self._board.place_of(f"over-{name}")
+                    os.rename(self._board.place_of(name), over)
+                    shutil.rmtree(over, ignore_errors=True)
+
+    def _cuts(self, number: int, seconds: float) -> tuple[int, ...]:
+        """Return the positions at which chunks end: the fewer points are left, the smaller the chunk."""
+        least = max(round(_LEAST[0] / seconds), _LEAST[1])
+        most = max(round(_MOST[0] / seconds), _MOST[1])
+        cuts: list[int] = []
+        while (start := cuts[-1] if cuts else 0) < number:
+            size = min(max((number - start) // (2 * max(self._board.workers, 2)), least), most)
+            cuts.append(min(start + size, number))
+        return tuple(cuts)
+
+    def _publish(self, offer: Offer) -> bool:
+        self._turn += 1
+        name = f"{self._name}-{self._turn}"
+        if not self._board.publish(name, offer):
+            return False
+        self._place = self._board.place_of(name)
+        return True
+
+    def _claim(self, left: Mapping[int, object]) -> int | None:
+        try:
+            return claim(self._place, left, self._board.name)
+        except OSError:  # the board is gone, and with it all help
+            return next(iter(left), None)
+
+    def _do(self, number: int, chunk: Sequence[Point], do: Callable[[Sequence[Point]], Done]) -> None:
+        done = replace(do(chunk), worker=self._board.name)
+        self._shares[done.worker] += len(done.results)
+        with suppress(OSError):
+            write(os.path.join(self._place, f"{number}.done"), done)
+
+    def _ended(self, left: Mapping[int, object]) -> dict[int, Done]:
+        """Return the outcomes of chunks that others did or gave up, by number of the chunk."""
+        ended = {}
+        for number in left:
+            try:
+                claimant = os.readlink(os.path.join(self._place, f"{number}.claim"))
+            except OSError:
+                continue
+            # In this order: a claimant that writes its outcome and then ends is never taken for one that did nothing.
+            alive = self._board.attendance.lives(claimant)
+            done = read(os.path.join(self._place, f"{number}.done"))
+            if done is not None or not alive:
+                ended[number] = done or Done()
+        return ended

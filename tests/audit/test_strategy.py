@@ -1,0 +1,84 @@
+"""How runs are made, and the sentences that say why."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
+from pytest_maskcheck.audit.strategy import (
+    Isolation,
+    IsolationChoice,
+    Reason,
+    Strategy,
+    WhyIsolation,
+    WhyRerun,
+    choose,
+    why_rerun,
+)
+from pytest_maskcheck.results import Point
+from pytest_maskcheck.runs import effects
+
+POINTS = [Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") for line in range(1, 5)]
+
+
+def chosen(rehearsal: Rehearsal) -> Strategy:
+    """Return the strategy for a long test with four points."""
+    return choose("snapshot", POINTS, Uninterrupted((), 1.0, rehearsal))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "sentence"),
+    [
+        (Rehearsal(reached={0, 1, 2, 3}), "snapshot for 4 points"),
+        (
+            Rehearsal(reached={0, 1, 2}, effect="os.mkdir"),
+            "snapshot for 3 points, rerun for 1 point: after an effect outside the process: os.mkdir",
+        ),
+        (Rehearsal(reached={0}), "snapshot for 1 point, rerun for 3 points: not reached again"),
+        (
+            Rehearsal(effect="os.mkdir"),
+            "rerun: an effect outside the process comes before the first point: os.mkdir",
+        ),
+        (
+            Rehearsal(reached={0}, effect="os.mkdir", fixture=True),
+            "rerun: a fixture has an effect outside the process: os.mkdir",
+        ),
+    ],
+)
+def test_a_strategy_says_what_is_rerun_and_why(rehearsal: Rehearsal, sentence: str) -> None:
+    """The points before the first effect outside the process are audited by snapshots, and the sentence has the reason for the others."""
+    assert chosen(rehearsal).sentence() == sentence
+
+
+def test_snapshots_that_ended_early_say_so() -> None:
+    """The sentence counts the points left; if none is left, it stays as it was."""
+    strategy = chosen(Rehearsal(reached={0, 1, 2, 3}))
+    assert strategy.ended_early("no room", 2).sentence() == "snapshot for 4 points; rerun for 2 of them: no room"
+    assert strategy.ended_early("no room", 0).sentence() == "snapshot for 4 points"
+
+
+@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+@pytest.mark.parametrize(
+    ("asked", "isolation", "fixtures", "reason"),
+    [
+        ("rerun", Isolation.FORK, (), Reason(WhyRerun.ASKED)),
+        ("snapshot", Isolation.NONE, (), Reason(WhyRerun.ONE_PROCESS)),
+        ("auto", Isolation.FORK, (), Reason(WhyRerun.SHORT)),
+        ("snapshot", Isolation.FORK, ("tmp_path", "capfd"), Reason(WhyRerun.FIXTURE_READS, "capfd")),
+    ],
+)
+def test_the_first_reason_against_snapshots_counts(
+    asked: str, isolation: Isolation, fixtures: tuple[str, ...], reason: Reason
+) -> None:
+    """What the user asked for comes before what the platform and the test allow."""
+    assert why_rerun(asked, isolation, fixtures, 0.0, frozenset()) == reason
+
+
+def test_a_reason_shows_its_detail() -> None:
+    """A detail in words is inserted as it is, whatever characters it has."""
+    choice = IsolationChoice.none(WhyIsolation.THREADS, "pool-{0}, other")
+    assert (choice.how, choice.why.sentence()) == (
+        "none",
+        "a fork would lose running threads: pool-{0}, other; hangs and crashes are not caught",
+    )
+    assert IsolationChoice.fork(WhyIsolation.CLEAN).how == "fork"
