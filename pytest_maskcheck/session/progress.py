@@ -11,11 +11,11 @@ import math
 import sys
 from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.audit.snapshots import Struck
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import PointResult, count
 from pytest_maskcheck.system.unpatched import os, time
@@ -41,13 +41,6 @@ _BACK = "\x1b8"
 
 _LEAST = 20
 """Columns that a line needs to be worth it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """Message: the test was interrupted at a point; the result follows when all have been."""
-
-    point: str
 
 
 class Progress:

@@ -9,7 +9,7 @@ import _pytest.runner
 import _pytest.tmpdir
 import pytest
 
-from pytest_maskcheck.session.item import ItemTarget
+from pytest_maskcheck.session.target import ItemTarget
 
 BARE, FIXTURES, WHOLE = "bare", "fixtures", "whole"
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import HookImpl
 
+from pytest_maskcheck.session.private import replaced_hooks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -61,18 +63,14 @@ def _in_place_of_pytest(config: pytest.Config, attempt: Attempt) -> Iterator[Non
 
 @contextmanager
 def held_back(config: pytest.Config) -> Iterator[list[pytest.TestReport]]:
-    """Yield the reports that are logged meanwhile; nobody else receives them."""
-    said: list[pytest.TestReport] = []
+    """Yield the reports that are logged meanwhile; no plugin receives them."""
+    held: list[pytest.TestReport] = []
 
     def keep(report: pytest.TestReport) -> None:
-        said.append(report)
+        held.append(report)
 
-    caller: Any = config.hook.pytest_runtest_logreport
     options: Any = dict.fromkeys(("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast"), False)
     options["specname"] = None
-    kept = caller._hookimpls  # noqa: SLF001  (a hook that replaces all others is not to be had otherwise)
-    caller._hookimpls = [HookImpl(None, "maskcheck", keep, options)]  # noqa: SLF001
-    try:
-        yield said
-    finally:
-        caller._hookimpls = kept  # noqa: SLF001
+    keeping = HookImpl(None, "maskcheck", keep, options)
+    with replaced_hooks(config, ["pytest_runtest_logreport"], keeping):
+        yield held
