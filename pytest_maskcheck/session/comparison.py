@@ -28,18 +28,18 @@ def copied(sort: str, value: object, what: str) -> Any:
         message = f"maskcheck.{sort}(): {what} cannot be copied ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
     try:
-        equal = bool(found == value)
+        same = bool(found == value)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code)
         message = f"maskcheck.{sort}(): {what} cannot be compared ({described(error)}); {remedy}"
         raise pytest.UsageError(message) from None
-    if not equal:
+    if not same:
         message = f"maskcheck.{sort}(): {what} does not equal its own copy, so that a change cannot be seen; {remedy}"
         raise pytest.UsageError(message)
     return found
 
 
 def itself(value: object) -> object:
-    """Return the value."""
+    """Return the value: reads an object that is changed in place."""
     return value
 
 
@@ -56,7 +56,7 @@ class _Nothing:
 
 
 def contents(path: str) -> object:
-    """Return the bytes of a file, or the names in a directory with theirs."""
+    """Return the bytes of a file; of a directory, its names with their contents."""
     if os.path.isdir(path) and not os.path.islink(path):
         return {name: contents(os.path.join(path, name)) for name in sorted(os.listdir(path))}
     try:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Frame
 
 _BEFORE = 10
-"""At most so many lines of source are shown up to an interrupted line, from the start of its function."""
+"""Lines of source shown up to the interrupted one, at most; they begin with its function."""
 
 _HEADING = re.compile(r"\s*(async\s+)?def\s|\s*class\s")
 
 
 def drawn(frames: Sequence[Frame], message: str, hint: str = "") -> Any:
-    """Return a traceback as pytest would draw it, from plain frames.
+    """Return a traceback as pytest would draw it.
 
     Parameters:
         frames: outermost first.
         message: what went wrong; its first line goes to the short summary.
-        hint: a line below the message.
+        hint: lines below the message.
     """
     told = ["E   " + line for line in [*message.splitlines(), *hint.splitlines()]]
     entries = []

@@ -29,19 +29,19 @@ def body_code(item: pytest.Function) -> CodeType | None:
 
 
 def _written(item: pytest.Function) -> Any:
-    """Return what is below the decorators of a test function; where hypothesis makes examples, what it calls with them."""
+    """Return the function below its decorators; of a test with examples by hypothesis, the function that it calls with them."""
     function: Any = item.function
     return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
 
 
 _HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck", "hypothesis"}
-"""Packages that test modules import to be tests."""
+"""Packages of the test harness."""
 
 
 def own_files(item: pytest.Function) -> frozenset[str]:
     """Return the files of the test's own code: where it was collected, and where its function was written.
 
-    A function that a plugin made (a scenario of pytest-bdd, a state machine of hypothesis) calls the test's own code.
+    The file of a function that a plugin made (a scenario of pytest-bdd, a state machine of hypothesis) is not the test's own.
     """
     code = body_code(item)
     if code is None or _package(_written(item)) in _HARNESS | _plugins(item.config):
@@ -61,7 +61,7 @@ def _plugins(config: pytest.Config) -> set[str]:
 
 
 def imported(item: pytest.Function) -> dict[str, list[str]]:
-    """Return the packages that the item's module imports from, most used first, and the files that it uses of each.
+    """Return the packages that the item's module imports from, most used first, with the files it uses of each.
 
     Those of the standard library and of the test harness are left out.
     """
@@ -77,7 +77,7 @@ def imported(item: pytest.Function) -> dict[str, list[str]]:
 
 
 def _module_of(value: object) -> object:
-    """Return the name of the module that an object comes from, without running code of its own: it may be a proxy."""
+    """Return the name of the module that defines an object, without running its code: it may be a proxy."""
     if issubclass(type(value), ModuleType):
         return object.__getattribute__(value, "__dict__").get("__name__")
     if type(value) is FunctionType:

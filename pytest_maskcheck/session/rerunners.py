@@ -1,10 +1,11 @@
 """Plugins that run a failed test again (pytest-rerunfailures, flaky): they do so as usual, and the attempt that passes is audited.
 
-Such a plugin has the whole protocol of an item to itself, and calls pytest's ``runtestprotocol`` for each attempt. For as long as it has the
-item, that name stands for the function of the session that runs a test once and audits it. What the plugin must not take
-for a failed attempt is the verdict of the audit: it gets the reports of the ordinary run.
+Such a plugin implements the whole protocol of an item, and calls pytest's ``runtestprotocol`` for each attempt. While it has the item, that
+name is bound to the session's function that runs a test once and audits it. The plugin must not take a failed audit for a failed attempt: it
+gets the reports of the ordinary run.
 
-Others that have the protocol to themselves (pytest-forked) do not take part: an audit made in a process of theirs would be lost.
+What does not work: other plugins that implement the whole protocol (pytest-forked) are not called for audited tests. An audit made in a
+process of theirs would be lost.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _RERUNNERS = {"pytest_rerunfailures", "flaky"}
 
 
 def made_by_others(item: pytest.Item, nextitem: pytest.Item | None, attempt: Attempt) -> bool:
-    """Let a plugin that runs failed tests again run an item, and tell whether one did.
+    """Let a plugin that runs failed tests again run an item; return whether one did.
 
     Parameters:
         item: the test.

@@ -1,12 +1,10 @@
-"""How much of pytest each run of an item goes through, and the private names that take."""
+"""How much of pytest each run of an item goes through."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-import _pytest.runner
-import _pytest.tmpdir
 import pytest
 
 from pytest_maskcheck.session.target import ItemTarget
@@ -90,12 +88,3 @@ def test_it_runs_again_and_leaves_nothing_on_the_item(item_of, name: str) -> Non
     assert not item._report_sections
     assert "runtest" not in vars(item)
     item.session._setupstate.teardown_exact(None)
-
-
-def test_the_private_names_are_there() -> None:
-    """Those that ``rerun.py`` lists; one that goes needs another way there."""
-    assert callable(_pytest.runner.runtestprotocol)
-    assert callable(_pytest.runner.SetupState.setup)
-    assert callable(_pytest.runner.SetupState.teardown_exact)
-    assert callable(pytest.Function._initrequest)
-    assert _pytest.tmpdir.tmppath_result_key is not None
