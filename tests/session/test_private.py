@@ -72,7 +72,7 @@ def source_of(owner: type) -> str:
 
 @pytest.mark.parametrize(("module", "name"), IMPORTED)
 def test_an_imported_name_is_there(module: str, name: str) -> None:
-    """pytest still has each name that ``private.py`` imports."""
+    """Each name that ``private.py`` imports is still in pytest."""
     if version() < SINCE.get(name, (0, 0)):
         pytest.skip("this version of pytest does not have it, and does not need it")
     try:
