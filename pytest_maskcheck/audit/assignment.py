@@ -1,4 +1,4 @@
-"""What one audit is to do, and what it does it with; both are decided before the audit begins, and know no pytest."""
+"""What one audit is to do, and what it does it with; both are decided before the audit begins, and independent of pytest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The course of one audit: prepare the test, choose points, judge, explain, sort out, and send what came of it.
 
-It runs where runs are made: in the auditing process, or in that of the session. It knows neither pytest nor coverage; the session
+It runs where runs are made: in the auditing process, or in that of the session. It imports neither pytest nor coverage; the session
 assembles what it works with (:class:`~pytest_maskcheck.audit.assignment.Instruments`).
 
 The order of the steps matters:
@@ -133,6 +133,7 @@ class Course:
         if not plan.points:
             return None
         send_blind_kinds(instruments, assignment.seeing, send)
+        # A rehearsal finds the points before the first effect outside the process: only snapshots need it.
         rehearsed = [] if assignment.why_rerun else shown
         baseline = auditor.baseline(rehearsed, instruments.usual.take)
         instruments.usual.learn(auditor.run_through)

@@ -59,7 +59,7 @@ class FirstCourse:
         codes = planned.here()
         shown = [each.point for each in chosen]
         auditor.aims |= {each.point.id: each.aim(codes) for each in chosen}
-        auditor.freeze()
+        auditor.freeze()  # children would look through the whole heap, each anew
         limit = self._assignment.settings.timeout
         executor = FirstRuns(Forked(auditor.make_run, limit, self._instruments.names.short, warm=False))
         ordinary = alone(executor, None)[0]
@@ -68,6 +68,7 @@ class FirstCourse:
             return
         send(points.Plan([*shown], {}, {}))
         judge = new_judge(self._assignment, self._instruments, executor, send)
+        # What an uninterrupted first run leaves behind is what first use is for, as often as it likes: both runs are this one.
         judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
         self._audit(judge, shown, send)
 

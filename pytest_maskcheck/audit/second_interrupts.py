@@ -69,7 +69,7 @@ class SecondInterrupts:
                 pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
                 continue
             pairs.take(point, plan.aims[point.id], tail)
-            if not usual.holds():
+            if not usual.holds():  # else the next first interrupt would meet what this one left
                 auditor.run_through()
                 usual.take()
         chosen = self._ready(pairs)
@@ -86,7 +86,7 @@ class SecondInterrupts:
             wanted: points that another worker found.
         """
         auditor = self.instruments.auditor
-        pairs = self.instruments.selection.pairs(sys.maxsize)
+        pairs = self.instruments.selection.pairs(sys.maxsize)  # the owner took the sample; all are looked up here
         for name in dict.fromkeys(point.first.id for point in wanted if point.first):
             if name in planned:
                 ran, tail = auditor.follow(auditor.aims[name])

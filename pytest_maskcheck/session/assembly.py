@@ -47,7 +47,7 @@ class Assembly:
         item: the test.
         directory: room for the ``tmp_path`` directories of runs.
         target: the item as a callable.
-        assignment: the order, without what it knows of pytest.
+        assignment: the order, without the parts that depend on pytest.
         instruments: what the audit works with.
     """
 
@@ -98,10 +98,11 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     inner = os.path.join(directory, "p")
     names = points.Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
+    # Directories that tmp_path_factory makes in the session are not of this run, but appear in its names.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()
     kinds = _chosen(order, surroundings, user_kinds)
-    with unpatched():
+    with unpatched():  # pytest's own code looks at the item
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
     item.stash[LEDGER] = ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
     runner = _runner(order, item, target, kinds, surroundings=surroundings, names=names, ledger=ledger)

@@ -45,11 +45,11 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
         limit: returns the seconds that it may be silent.
     """
     page = Page()
-    measurement = running()
+    measurement = running()  # here: coverage's patch = fork puts another one in its place in the child
 
     def audit(say: Send) -> None:
         def send(message: object) -> None:
-            page.begin(0)
+            page.begin(0)  # each message restarts the clock of the parent
             say(message)
 
         with own_process(assembly, send, measurement):

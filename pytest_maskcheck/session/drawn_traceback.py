@@ -27,7 +27,7 @@ def drawn(frames: Sequence[Frame], message: str, hint: str = "") -> Any:
         message: what went wrong; its first line goes to the short summary.
         hint: lines below the message.
     """
-    told = ["E   " + line for line in [*message.splitlines(), *hint.splitlines()]]
+    text = ["E   " + line for line in [*message.splitlines(), *hint.splitlines()]]
     entries = []
     for position, frame in enumerate(frames):
         source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]
@@ -37,10 +37,10 @@ def drawn(frames: Sequence[Frame], message: str, hint: str = "") -> Any:
             lines[-1] = ">" + lines[-1][1:]
         last = position == len(frames) - 1
         if last:
-            lines += told
+            lines += text
         place = ReprFileLocation(frame.path, frame.line, message.splitlines()[0] if last else "")
         entries.append(ReprEntry(lines, None, None, place, "long"))
     if not entries:
-        entries.append(ReprEntry(told, None, None, None, "short"))
+        entries.append(ReprEntry(text, None, None, None, "short"))
     crash = ReprFileLocation(frames[-1].path, frames[-1].line, message) if frames else ReprFileLocation("", 0, message)
     return ExceptionChainRepr([(ReprTraceback(entries, None, "long"), crash, None)])

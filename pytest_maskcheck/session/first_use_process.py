@@ -102,6 +102,7 @@ class FirstUse:
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
+        # Not a child of this process: code under test that waits for any child would wait for it.
         self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
         next(self._said)
         os.close(self._reader)
@@ -159,13 +160,14 @@ class FirstUse:
         assert page is not None
 
         def send(message: object) -> None:
-            page.begin(0)
+            page.begin(0)  # each message restarts the clock of whoever waits for it
             say(message)
 
         self._leave()
         order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
         item = order.item
         assert isinstance(item, pytest.Function)
+        # The parent made the directory after the fork.
         state_of("tempfile")["tempdir"] = os.path.join(go.directory, "t")
         assembly = assemble(order, item, go.directory)
         with own_process(assembly, send, self._measurement):

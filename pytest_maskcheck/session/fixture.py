@@ -1,4 +1,4 @@
-"""The fixture ``maskcheck``, with which a test says what must hold after an interrupt.
+"""The fixture ``maskcheck``, with which a test declares what must hold after an interrupt.
 
 A test, or one of its fixtures, registers guarantees; the audit checks them after each interrupted run (:mod:`.ledger`). Without
 ``--maskcheck`` nothing is checked, and wrong arguments are the same errors.

@@ -216,7 +216,7 @@ class ItemProtocol:
             raise self._start_error
         order = replace(self._orders.order(item, seconds), left=left)
         if order.isolation != "fork":
-            signals.collect_garbage()  # of the test itself: what is collected in the audit says nothing
+            signals.collect_garbage()  # of the test itself: collected within the audit, it would look like a release by a run
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None

@@ -48,15 +48,15 @@ def lost_by_fork(assembly: Assembly) -> str:
 
 
 def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:
-    """Return whether a child that runs this hangs, or says that a child of its own does."""
+    """Return whether a child that runs this hangs, or sends that a child of its own does."""
     page = Page()
-    heard: list[object] = []
+    received: list[object] = []
     try:
         with closing(in_child(run, page, lambda: limit, leader=leader)) as said:
-            death = take_all(said, heard.append)
+            death = take_all(said, received.append)
     finally:
         page.close()
-    return bool(heard) or (death is not None and death.how == "hang")
+    return bool(received) or (death is not None and death.how == "hang")
 
 
 def _just(body: Callable[[], object]) -> None:

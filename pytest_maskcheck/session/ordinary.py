@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def protocol(item: pytest.Item, *, log: bool = False) -> list[pytest.TestReport]:
-    """Run the item with its parent as the next thing to run, so that only what is of function scope is torn down."""
+    """Run the item with its parent as the next item, so that only fixtures of function scope are torn down."""
     return runtestprotocol(item, log=log, nextitem=item.parent)  # type: ignore[arg-type]  # any node will do
 
 
@@ -26,7 +26,7 @@ def let_go(item: pytest.Item) -> None:
     """Undo what pytest has set up for an item so far, amid its setup, so that it can be run from the start."""
     setup_state(item).teardown_exact(item.parent)  # type: ignore[arg-type]  # any node will do
     for definition in fixtures(item):
-        if definition.scope == "function":  # it was about to be set up
+        if definition.scope == "function":  # one of them was about to be set up
             definition.cached_result = None
             finalizers(definition).clear()
     vars(item).pop("runtest", None)

@@ -1,7 +1,7 @@
 """Private names of pytest, pluggy and unittest, each with the reason why it is needed. The only module that imports ``_pytest``.
 
 An audit runs one item again and again, with fresh fixtures of function scope, in silence. pytest offers no public way to do that
-(pytest#14779). Update ``tests/session/test_private.py`` with this file: it says which name is gone when pytest changes one.
+(pytest#14779). Update ``tests/session/test_private.py`` with this file: it names what is gone when pytest changes something.
 """
 
 from __future__ import annotations

@@ -68,17 +68,24 @@ _OUTPUT = 256
 
 
 class ItemTarget:
-    """A test item that can be run again and again; see :class:`pytest_maskcheck.runs.runner.Target`."""
+    """A test item that can be run again and again; see :class:`pytest_maskcheck.runs.runner.Target`.
+
+    Parameters:
+        item: the test.
+        places: directories that are the same in all runs, by name.
+
+    Attributes:
+        whole: each run goes through the whole protocol.
+        bare: nothing is set up for a run or torn down after it.
+    """
 
     def __init__(self, item: pytest.Function, places: dict[str, str] | None = None) -> None:
-        """Take the item, and directories that are the same in all runs."""
         self._item = item
         self._places = places or {}
         self._warnings: list[warnings.WarningMessage] = []
         self._kept = ExitStack()
         self.whole = needs_protocol(item)
         self.bare = not self.whole and not has_fresh(item)
-        """Nothing is set up for a run or torn down after it."""
         self._handler = _Formatting()
         self._renewed: list[pytest.FixtureDef[Any]] = []
         self._inherited: list[object] = []
@@ -92,7 +99,7 @@ class ItemTarget:
             return self._with_protocol(around) if self.whole else self._with_fixtures(around)
 
     def set_up_alone(self) -> None:
-        """Set the item up without a run; :meth:`close` tears it down. What is in its ``tmp_path`` stays."""
+        """Set the item up without a run; :meth:`close` tears it down. Its ``tmp_path`` is not removed."""
         fresh_instance(self._item)
         self._keeps = True
         self._set_up()
@@ -103,7 +110,7 @@ class ItemTarget:
             self._tear_down()
 
     def renew(self, names: Collection[str]) -> None:
-        """Let this process, a forked one, set up longer-lived fixtures again, and those that use them: what there is belongs to its parent."""
+        """Make a forked process set up longer-lived fixtures again, and those that use them: the instances there belong to its parent."""
         if self._is_set_up:
             self._tear_down()
         lasting = [each for each in fixtures(self._item) if each.scope != "function" and each.cached_result is not None]
@@ -111,7 +118,7 @@ class ItemTarget:
         while more := [each for each in lasting if each not in self._renewed and uses(each, self._renewed)]:
             self._renewed += more
         for definition in self._renewed:
-            # Kept, as a generator that is let go of would run the rest of its fixture.
+            # Kept alive: a generator that is collected would run the rest of its fixture, on what belongs to the parent.
             self._inherited.append((definition.cached_result, [*finalizers(definition)]))
             definition.cached_result = None
             finalizers(definition).clear()
@@ -122,7 +129,7 @@ class ItemTarget:
             self._tear_down()
         request: Any = SimpleNamespace(node=self._item)
         for definition in reversed(self._renewed):
-            with suppress(Exception):
+            with suppress(Exception):  # the process ends, and its runs have been judged
                 definition.finish(request)
 
     def _with_fixtures(self, around: Callable[[Body], None]) -> str:
@@ -130,7 +137,7 @@ class ItemTarget:
         item = self._item
         trouble = ""
         self._runs += 1
-        if self._runs % _OUTPUT == 0:
+        if self._runs % _OUTPUT == 0:  # without the protocol nobody reads what is captured, and it grows
             drop_output(item.config)
         self._warnings.clear()
         try:
@@ -201,9 +208,9 @@ class ItemTarget:
         return self._places | directories(self._item)
 
     def forget(self) -> None:
-        """Turn the log records and warnings that are kept into texts: exceptions and sources would be kept alive with them.
+        """Turn log records and warnings that pytest keeps into texts: they keep exceptions and their frames alive, and sources.
 
-        Of exceptions in threads and finalizers, which pytest keeps to warn of them, texts are there already.
+        Of exceptions in threads and finalizers, pytest has made the texts already.
         """
         stash: Any = self._item.config.stash
         for key in (thread_exceptions, unraisable_exceptions):
@@ -234,7 +241,7 @@ class _Formatting(logging.Handler):
 
 
 def _outcome(when: str, work: Callable[[], object]) -> str:
-    """Return in words what went wrong in a setup or teardown."""
+    """Return a description of what went wrong in a setup or teardown."""
     try:
         work()
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (whatever fixtures raise)
@@ -244,7 +251,7 @@ def _outcome(when: str, work: Callable[[], object]) -> str:
 
 
 def _trouble(report: pytest.TestReport) -> str:
-    """Return in words what failed outside the body."""
+    """Return a description of what failed outside the body."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message.splitlines()[0] if crash is not None and crash.message else str(report.outcome)
     when = "setUp or tearDown" if report.when == "call" else report.when

@@ -52,7 +52,8 @@ class Workers:
     # In the controller
 
     def configure(self, node: Any) -> None:
-        """Tell a worker on this machine where the board is, on which it also sees that the session goes on."""
+        """Pass the place of the board to a worker on this machine; there it also sees that the session goes on."""
+        # A board is a directory, with locks of the local kernel: workers on other machines have none.
         if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
             return
         with suppress(OSError):  # no room for a board: every worker for itself
