@@ -12,7 +12,8 @@ from pytest_maskcheck.results import count, spans
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_maskcheck.audit.assignment import Instruments, Send
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
 
 

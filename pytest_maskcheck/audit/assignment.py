@@ -1,34 +1,42 @@
-"""What one audit is to do, and what it does it with; both are decided before the audit begins, and independent of pytest."""
+"""What one audit is to do: values that are decided before it begins, and independent of pytest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.points import plan as points
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Mapping
 
-    from pytest_maskcheck.audit.auditor import Auditor
     from pytest_maskcheck.audit.budget import Share
-    from pytest_maskcheck.audit.channels import Channel, OwnChannels
-    from pytest_maskcheck.audit.selection import Selection
     from pytest_maskcheck.audit.sharing import Helper, Lead
-    from pytest_maskcheck.interrupts import Engine
-    from pytest_maskcheck.points.plan import Names
-    from pytest_maskcheck.points.reach import Reach
-    from pytest_maskcheck.resources import Kind, Own
     from pytest_maskcheck.results import Audit
-    from pytest_maskcheck.runs.fingerprint import Fingerprints
-    from pytest_maskcheck.runs.runner import Runner
-    from pytest_maskcheck.runs.usual import Usual
-    from pytest_maskcheck.settings import Allow, Settings, Shard
+    from pytest_maskcheck.settings import Settings, Shard
 
 Send = Callable[[object], None]
 """Receives each message of an audit; see :mod:`.messages`. A text is a note, ``None`` a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A connection to other processes or threads that outlives runs.
+
+    Parameters:
+        fixture: name of the fixture that opened it; ``""``: none did, or none that the test names.
+        what: a description for the report.
+        descriptors: the descriptors that it consists of.
+        seconds: duration of the fixture's setup.
+        fixed: setting the fixture up again would open the very same thing, and take it from whoever has it.
+    """
+
+    fixture: str
+    what: str
+    descriptors: frozenset[int] = frozenset()
+    seconds: float = 0.0
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,49 +86,3 @@ class Assignment:
     @property
     def _wanted(self) -> re.Match[str] | None:
         return points.ID.fullmatch(self.only)
-
-
-class GuaranteeLedger(Protocol):
-    """The guarantees of a test, over all of its runs."""
-
-    @property
-    def allowed(self) -> Mapping[Allow, None]:
-        """Leftovers that the test accepts."""
-        ...
-
-    def settle(self) -> Iterator[str]:
-        """Fix the values that uninterrupted runs end with; yield a note for each that cannot be judged."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Instruments:
-    """What one audit works with.
-
-    Parameters:
-        runner: runs the test once.
-        auditor: prepares the test and makes interrupted runs.
-        engine: finds and hits places.
-        scope: the code and the lines that are audited.
-        names: short names of files.
-        kinds: what leftovers are looked for.
-        user_kinds: those of them that other plugins define.
-        ledger: the guarantees of the test.
-        selection: chooses the points.
-        usual: what modules keep after a whole run.
-        fingerprints: what modules keep, for the report.
-        conditions: what is done in each process between runs.
-    """
-
-    runner: Runner
-    auditor: Auditor
-    engine: Engine
-    scope: Reach
-    names: Names
-    kinds: tuple[Kind, ...]
-    user_kinds: tuple[Own, ...]
-    ledger: GuaranteeLedger
-    selection: Selection
-    usual: Usual
-    fingerprints: Fingerprints
-    conditions: OwnChannels

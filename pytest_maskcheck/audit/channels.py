@@ -19,31 +19,12 @@ from pytest_maskcheck.runs.requests import Conditions, alone
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.assignment import Channel, Send
     from pytest_maskcheck.runs.requests import Executor
     from pytest_maskcheck.runs.usual import Usual
 
 _PATIENCE = 2.0
 """Seconds that setting up the fixtures of all channels may take in each process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A connection to other processes or threads that outlives runs.
-
-    Parameters:
-        fixture: name of the fixture that opened it; ``""``: none did, or none that the test names.
-        what: a description for the report.
-        descriptors: the descriptors that it consists of.
-        seconds: duration of the fixture's setup.
-        fixed: setting the fixture up again would open the very same thing, and take it from whoever has it.
-    """
-
-    fixture: str
-    what: str
-    descriptors: frozenset[int] = frozenset()
-    seconds: float = 0.0
-    fixed: bool = False
 
 
 class Renewable(Protocol):

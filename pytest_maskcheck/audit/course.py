@@ -1,7 +1,7 @@
 """The course of one audit: prepare the test, choose points, judge, explain, sort out, and send what came of it.
 
 It runs where runs are made: in the auditing process, or in that of the session. It imports neither pytest nor coverage; the session
-assembles what it works with (:class:`~pytest_maskcheck.audit.assignment.Instruments`).
+assembles what it works with (:class:`~pytest_maskcheck.audit.instruments.Instruments`).
 
 The order of the steps matters:
 
@@ -40,8 +40,9 @@ from pytest_maskcheck.system.unpatched import time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_maskcheck.audit.assignment import Assignment, Instruments, Send
+    from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.auditor import Baseline
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Audit, Point

@@ -20,8 +20,9 @@ from pytest_maskcheck.system.stopwatch import Page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_maskcheck.audit.assignment import Assignment, Instruments, Send
+    from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.first_use import FirstPoint
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.results import Point
 

@@ -20,7 +20,8 @@ from pytest_maskcheck.system.unpatched import gc
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_maskcheck.audit.assignment import Assignment, Instruments, Send
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.points.pairs import Pairs
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point, PointResult

@@ -14,8 +14,9 @@ from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.runs.forward import Snapshots
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.audit.assignment import Instruments, Send
+    from pytest_maskcheck.audit.assignment import Send
     from pytest_maskcheck.audit.complaints import Complaints
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.strategy import Strategy
 

@@ -13,8 +13,9 @@ from pytest_maskcheck.results import PointResult, count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_maskcheck.audit.assignment import Assignment, Instruments, Send
+    from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Executor
 

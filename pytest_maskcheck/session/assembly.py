@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit import strategy
-from pytest_maskcheck.audit.assignment import Assignment, Instruments
+from pytest_maskcheck.audit.assignment import Assignment
 from pytest_maskcheck.audit.auditor import Auditor
 from pytest_maskcheck.audit.channels import OwnChannels
 from pytest_maskcheck.audit.course import Course
 from pytest_maskcheck.audit.first_course import FirstCourse
+from pytest_maskcheck.audit.instruments import Instruments
 from pytest_maskcheck.audit.selection import Selection
 from pytest_maskcheck.audit.sharing import Helper
 from pytest_maskcheck.points import plan as points
@@ -98,7 +99,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     inner = os.path.join(directory, "p")
     names = points.Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
-    # Directories that tmp_path_factory makes in the session are not of this run, but appear in its names.
+    # Longer-lived fixtures have directories in the place that the session numbers; they get the same name as those of runs.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()
     kinds = _chosen(order, surroundings, user_kinds)

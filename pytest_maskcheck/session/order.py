@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_maskcheck.audit.assignment import Channel
     from pytest_maskcheck.audit.budget import Share
-    from pytest_maskcheck.audit.channels import Channel
     from pytest_maskcheck.audit.sharing import Helper, Lead
     from pytest_maskcheck.interrupts import Engine
     from pytest_maskcheck.points.reach import Reach

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.audit.channels import Channel
+from pytest_maskcheck.audit.assignment import Channel
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.session.private import fixtures, temporary_directory
 from pytest_maskcheck.session.shared_descriptors import shared_descriptors
