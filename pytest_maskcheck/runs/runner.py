@@ -98,7 +98,7 @@ class Target(Protocol):
 
 
 class Guarantees(Protocol):
-    """What must hold after a run; see :class:`pytest_maskcheck.session.fixture.Ledger`."""
+    """What must hold after a run; see :class:`pytest_maskcheck.session.ledger.Ledger`."""
 
     @property
     def asked(self) -> bool:

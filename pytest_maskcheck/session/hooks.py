@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import pytest_maskcheck.session.fixture  # noqa: F401  (now: in a test, imports may be replaced, and files be fake)
 from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
