@@ -35,8 +35,10 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 """All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
 
 ON_DEMAND = (
-    "pytest_maskcheck pytest_maskcheck.session.fixture pytest_maskcheck.system.plain pytest_maskcheck.plugin pytest_maskcheck.results "
-    "pytest_maskcheck.settings pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched pytest_maskcheck.system.untrusted"
+    "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.results pytest_maskcheck.session pytest_maskcheck.session.comparison "
+    "pytest_maskcheck.session.fixture pytest_maskcheck.session.guarantee pytest_maskcheck.session.ledger pytest_maskcheck.settings "
+    "pytest_maskcheck.system pytest_maskcheck.system.plain pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
+    "pytest_maskcheck.system.untrusted"
 )
 """All that it may import where a test uses the fixture."""
 

@@ -22,9 +22,9 @@ from pytest_maskcheck.interrupts.signals.catching import Catching
 from pytest_maskcheck.interrupts.signals.delivery import Delivery
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
 from pytest_maskcheck.runs.raised import is_delivered
-from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time

@@ -1,4 +1,4 @@
-"""Asks the hooks of other plugins, one implementation at a time: one that fails is named, and the rest counts."""
+"""Call our hooks in other plugins, one implementation at a time: one that fails is named, and the results of the others count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ class Extensions:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        """Ask nothing yet."""
         self._config = config
         self._resources: list[tuple[Resource, str]] | None = None
         self._complaints: list[str] = []
@@ -43,7 +42,7 @@ class Extensions:
     def kinds(self) -> tuple[Own, ...]:
         """Return new kinds for the resources of other plugins, the cheap ones first."""
         if self._resources is None:
-            self._resources = sorted(self._asked(), key=lambda pair: pair[0].cost)
+            self._resources = sorted(self._collected(), key=lambda pair: pair[0].cost)
         return tuple(Own(resource, plugin) for resource, plugin in self._resources)
 
     def complaints(self) -> tuple[str, ...]:
@@ -51,7 +50,7 @@ class Extensions:
         self.kinds()
         return tuple(self._complaints)
 
-    def _asked(self) -> Iterator[tuple[Resource, str]]:
+    def _collected(self) -> Iterator[tuple[Resource, str]]:
         taken = {*kind_names(), *RESERVED}
         for plugin, caller in self._callers(RESOURCES, self._config.hook):
             answer, failure = _called(caller, config=self._config)
@@ -73,7 +72,7 @@ class Extensions:
         self._complaints.append(_sentence(plugin, RESOURCES, what, remedy))
 
     def remove(self, item: pytest.Item, points: list[Point]) -> tuple[list[Point], dict[str, int], list[str]]:
-        """Return the points that no plugin takes out; how many were taken out, by reason; and what is wrong."""
+        """Return the points that no plugin removes; how many were removed, by reason; and what is wrong."""
         removed: dict[str, int] = {}
         complaints: list[str] = []
         for plugin, caller in self._callers(POINTS, item.ihook):
@@ -95,7 +94,7 @@ class Extensions:
         return points, removed, complaints
 
     def tell(self, item: pytest.Item, audit: Audit) -> tuple[str, ...]:
-        """Show an audit to all who want to know; return what went wrong."""
+        """Pass an audit to the plugins that implement the hook; return what went wrong."""
         complaints = []
         for plugin, caller in self._callers(AUDITED, item.ihook):
             _, failure = _called(caller, item=item, audit=audit)
@@ -104,7 +103,7 @@ class Extensions:
         return tuple(complaints)
 
     def _callers(self, name: str, hooks: Any) -> Iterator[tuple[str, pluggy.HookCaller]]:
-        """Yield each plugin that implements a hook, in the order in which pytest asks, and what calls it alone."""
+        """Yield each plugin that implements a hook, in the order in which pytest calls them, and a caller of it alone."""
         manager = self._config.pluginmanager
         everyone = [one.plugin for one in getattr(self._config.hook, name).get_hookimpls()]
         for implementation in reversed(getattr(hooks, name).get_hookimpls()):
@@ -132,14 +131,14 @@ def _called(caller: pluggy.HookCaller, **arguments: object) -> tuple[Any, str]:
 
 
 def _items(answer: Any) -> list[Any]:
-    """Return what is in a list or tuple, without methods of a subclass."""
+    """Return the items of a list or tuple, without calling methods of a subclass."""
     if answer is None:
         return []
     return list(list.__iter__(answer) if issubclass(type(answer), list) else tuple.__iter__(answer))
 
 
 def _checked(resource: Any, taken: set[str]) -> tuple[str, str]:
-    """Return what is wrong with a resource, and what helps; ``""`` if it can be used."""
+    """Return what is wrong with a resource, and what to do; ``""`` if it can be used."""
     try:
         return _wrong(resource, taken)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (its name, cost or a method may be a property that raises)

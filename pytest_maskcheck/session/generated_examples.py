@@ -1,14 +1,14 @@
 """Tests for which hypothesis generates examples: each run of an audit gets the same ones.
 
-An audit comes to a point by running the test again, so the examples must not be drawn anew. Nor may a run see what another
-one left in hypothesis' database of failing examples, or fail by a deadline or a health check because it is watched or has an instance
-of its own: the ordinary run, which passed, had the settings of the user.
+An audit reaches a point by running the test again, so all runs need the same examples. A run must not read what another one left in
+hypothesis' database of failing examples, and must not fail by a deadline or a health check because it is watched or has an instance of its
+own: the ordinary run, which passed, had the settings of the user.
 
-Hypothesis gives the functions that it makes the file and the line of the test. They would be taken for the test's own code, and what
-hypothesis loses in them for a defect of the test; so for a run they have a file of their own.
+Hypothesis gives the functions that it makes the file and the line of the test. They would count as the test's own code, and what hypothesis
+loses in them as a defect of the test; so during a run they have a file of their own.
 
-Private names used: ``global_force_seed`` and the attribute of a test that holds its settings, both as in the pytest plugin of
-hypothesis itself, which sets them, too; and ``proxies``. ``tests/compat/test_hypothesis.py`` breaks when one of them changes.
+Private names used: ``global_force_seed`` and the attribute of a test that holds its settings, which the pytest plugin of hypothesis sets,
+too; and ``proxies``. ``tests/compat/test_hypothesis.py`` breaks when one of them changes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _SETTINGS = "_hypothesis_internal_use_settings"
 
 
 def is_generated(item: pytest.Function) -> bool:
-    """Tell whether hypothesis makes the examples of a test."""
+    """Return whether hypothesis makes the examples of a test."""
     return bool(getattr(_function(item), "is_hypothesis_test", False))
 
 
 @contextmanager
 def same_examples(item: pytest.Function) -> Iterator[None]:
-    """Let the test, if hypothesis makes its examples, be run with the same ones as every time in this block.
+    """Give a test whose examples hypothesis makes the same ones in every such block.
 
     A seed of the user's (``@seed``, ``--hypothesis-seed``) stays.
     """
@@ -57,7 +57,7 @@ def same_examples(item: pytest.Function) -> Iterator[None]:
 
 
 def _function(item: pytest.Function) -> Any:
-    """Return the function of a test; a method's is not bound, as that would make an instance."""
+    """Return the function of a test; that of a method is unbound, as binding it would make an instance."""
     return getattr(item.cls or item.module, item.originalname, None)
 
 
@@ -69,12 +69,12 @@ def _repeatable(settings: Any) -> Any:
 
 @cache
 def _outside(code: CodeType) -> CodeType:
-    """Return code of hypothesis' own as what it is; the same object each time, as interpreters count by that."""
+    """Return code of hypothesis with a file of its own; the same object each time, as interpreters count events by object."""
     return code.replace(co_filename="<hypothesis>")
 
 
 def _unlike(proxies: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:
-    """Return a ``proxies`` whose functions do not have the file of what they stand for."""
+    """Return a ``proxies`` whose functions do not have the file of the function that they wrap."""
 
     def proxies_outside(target: Any) -> Callable[[Any], Any]:
         def accept(proxy: Any) -> Any:

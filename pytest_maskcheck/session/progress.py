@@ -1,8 +1,8 @@
-"""What is seen while a test is audited: one line on a terminal, or now and then a line of a log.
+"""The progress of an audit: one line on a terminal, or now and then a line of a log.
 
-The line on a terminal stands below the cursor, which keeps its place: whatever writes next, writes where it would have without
-it. It takes the sequences that terminals have had since the VT100, no colour, and the terminal to ourselves: where the
-reporter is not pytest's own, or the output of a test may get there, nothing is shown.
+The line on a terminal is below the cursor, and the cursor keeps its place: whatever is written next appears where it would without the line.
+That needs the control sequences of the VT100, which all terminals have, and nobody else on the terminal: where the reporter is not
+pytest's own, or the output of a test may get there, nothing is shown.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 import sys
 from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.audit.snapshots import Struck
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import PointResult, count
 from pytest_maskcheck.system.unpatched import os, time
@@ -31,31 +31,24 @@ LOGGED = 10.0
 """Seconds from one line of a log to the next, and before the first."""
 
 _RECENT = 5.0
-"""Seconds over which the points a second are counted: points near the end of a long test take longer than those at its start."""
+"""Seconds over which the rate is measured: points near the end of a long test take longer than those at its start."""
 
 _BELOW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K"
-"""Make sure that there is a line below, remember the cursor, go to that line and clear it."""
+"""Make sure that there is a line below, save the cursor, go to that line and clear it."""
 
 _BACK = "\x1b8"
-"""Go back to where the cursor was."""
+"""Restore the cursor."""
 
 _LEAST = 20
-"""Columns that a line needs to be worth it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """Message: the test was interrupted at a point; the result follows when all have been."""
-
-    point: str
+"""Columns of a terminal below which nothing is shown."""
 
 
 class Progress:
-    """Follows the audits of a session; to be told what they tell.
+    """Shows how far the audits of a session are, by their messages.
 
     Parameters:
         config: that of the session.
-        clock: gives the time in seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -71,7 +64,7 @@ class Progress:
         Parameters:
             test: its node id.
             forked: its runs are made in other processes.
-            deadline: when the audit ends in any case, by the clock.
+            deadline: when the time budget ends, by the clock.
         """
         self._way = _way(self._config, forked=forked)
         self._test = test
@@ -104,7 +97,7 @@ class Progress:
                 reporter.flush()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._drawn:
             with self._to_the_user():
                 self._write(_BELOW + _BACK)
@@ -125,7 +118,7 @@ class Progress:
         return ", ".join(parts)
 
     def _rate(self, now: float, done: int) -> float:
-        """Return the points a second of late."""
+        """Return the points per second of the last seconds."""
         since, before = self._recent[0]
         self._recent.append((now, done))
         while self._recent[1][0] <= now - _RECENT:
@@ -133,7 +126,7 @@ class Progress:
         return (done - before) / (now - since) if now > since else 0.0
 
     def _draw(self, text: str) -> None:
-        """Show a line; not where there is no room for it, or the cursor hangs behind the last column."""
+        """Show a line, unless there is no room for it, or the cursor is behind the last column, where terminals differ."""
         with self._to_the_user():
             columns, rows = _size()
             if columns < _LEAST or rows < 2 or self._hangs(columns):
@@ -150,7 +143,7 @@ class Progress:
         self._config.get_terminal_writer().write_raw(text, flush=True)
 
     def _to_the_user(self) -> AbstractContextManager[None]:
-        """Have what is written come out, and not be captured."""
+        """Return a context in which output is not captured."""
         capture: Any = self._config.pluginmanager.get_plugin("capturemanager")
         disabled: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
         return disabled
@@ -171,7 +164,7 @@ def _way(config: pytest.Config, *, forked: bool) -> str:
 
 
 def _on_ci() -> bool:
-    """Tell whether this is a CI system; by the same variables as pytest."""
+    """Return whether this is a CI system, by the variables that pytest reads."""
     return any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER"))
 
 

@@ -450,7 +450,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", sorted({*BROKEN} - REFUSED - {"asyncio", "paused_not"}))
 def test_every_point_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment names have a finding."""
+    """Exactly the points that a comment in the source names have a finding."""
     audit = audits[name]
     assert not audit.refused
     assert found(audit) == (announced(audit) if audit.points else set())
@@ -478,7 +478,7 @@ def test_asyncio_delivers_at_the_next_await(audits):
     ],
 )
 def test_a_defect_shows_both_values(audits, name, kind, key, detail):
-    """The words are those of pytest's own assertions."""
+    """A defect shows both values in the words of pytest's own assertions."""
     (defect,) = (defect for defect in audits[name].failures if defect.verdict == "invariant")
     assert (defect.kind, defect.key) == (kind, key)
     assert detail in defect.detail
@@ -494,30 +494,30 @@ def test_a_defect_shows_both_values(audits, name, kind, key, detail):
     ],
 )
 def test_what_is_paused_is_counted(audits, name, reasons):
-    """Nothing is left out without a reason."""
+    """Points left out within a pause are counted, with the reason."""
     assert set(audits[name].not_audited) == reasons
 
 
 def test_around_a_pause_interrupts_come(audits):
-    """Before it the lock is lost; within it nothing is."""
+    """An interrupt before the pause loses the lock; within the pause nothing is lost."""
     (defect,) = audits["paused_not"].failures
     assert defect.points[0].line == 30
     assert 32 not in {point.line for point in audits["paused_not"].points}
 
 
 def test_pairs_around_a_pause_are_audited(audits):
-    """A second interrupt comes before and after the pause."""
+    """Second interrupts come before and after a pause."""
     assert [point for point in audits["paused_second"].points if point.first]
 
 
 def test_an_invariant_must_hold_uninterrupted(audits):
-    """Otherwise there is no audit."""
+    """A test whose invariant does not hold without an interrupt is not audited."""
     reason = "invariant sums does not hold after the uninterrupted test: the check returned False"
     assert audits["never_holds"].refused == reason
 
 
 def test_a_value_that_varies_is_not_judged(audits):
-    """The report says so."""
+    """The report names a value that differs from one uninterrupted run to the next."""
     assert "atomic table is not judged: " in " ".join(audits["atomic_varies"].notes)
 
 
@@ -538,7 +538,7 @@ WRONG = {
 
 @pytest.mark.parametrize("option", ["--maskcheck-all", "-v"], ids=["on", "off"])
 def test_wrong_arguments_are_the_same_errors_on_and_off(pytester, run, option):
-    """Each says what is wrong and what helps."""
+    """Each wrong argument is an error that says what is wrong and what to do, with and without an audit."""
     tests = "".join(f"\ndef test_{number}(maskcheck):\n    maskcheck.{call}\n" for number, call in enumerate(WRONG))
     source = "import threading\nLOCK = threading.Lock()\nclass Plain: pass\nasync def awaited(): pass\n"
     pytester.makepyfile(source + tests)
@@ -570,13 +570,13 @@ IN_PROCESS = PREAMBLE.replace("MOVE", "invariant@call") + dedent(BROKEN["invaria
 
 
 def test_without_isolation(audit, announced, found):
-    """Checks run in the session's process as in others."""
+    """Guarantees are checked in the session's process as in forked ones."""
     audited = audit(IN_PROCESS, "--maskcheck-isolation=none").audit
     assert found(audited) == announced(audited)
 
 
 def test_the_users_own_interrupt_in_a_check_ends_the_session(audit):
-    """It is no result of the check."""
+    """The user's own Ctrl-C within a check ends the session, and is no result of the check."""
     source = """
     import pytest
 
@@ -598,7 +598,7 @@ def test_the_users_own_interrupt_in_a_check_ends_the_session(audit):
 
 
 def test_the_report_shows_the_difference(audit):
-    """Its lines are aligned below the first one, and the headline names the guarantee."""
+    """The lines of a difference are aligned below the first one, and the headline names the guarantee."""
     source = PREAMBLE + dedent(BROKEN["unchanged_called"][1])
     result = audit(source).result
     result.stdout.fnmatch_lines(

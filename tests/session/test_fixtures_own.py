@@ -192,7 +192,7 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
     "name", [*OWNERS, *(f"{n}_{how}" for n in ("connection", "sockets", "executor") for how in ("here", "rerun"))]
 )
 def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> None:
-    """It finds it open, as it left it: neither it nor the next run fails. Where the test leaves it, too, it is no finding."""
+    """A fixture finds what it closes still open, so neither it nor the next run fails; what the test leaves, too, is no finding."""
     audit = audits[name]
     assert not audit.refused
     assert audit.audited >= 3
@@ -206,7 +206,7 @@ def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> 
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("name", ["connection", "sockets", "executor"])
 def test_a_real_interrupt_leaves_it_to_the_fixture(pytester: pytest.Pytester, run: Run, name: str) -> None:
-    """Of a plain pytest that a real SIGINT ends, the fixture finds what the test opened, too."""
+    """After a real SIGINT that ends a plain pytest, the fixture finds what the test opened, too."""
     source = lazy(OWNERS[name]).replace('len("x")', "os.kill(os.getpid(), 2)")
     pytester.makepyfile(source.replace("    end(store)", "    end(store)\n    print('ended well')"))
     result = run("-s")
@@ -246,7 +246,7 @@ HELD = """
 
 
 def test_a_leak_is_one_though_a_fixture_ends_it(audit_together: AuditTogether) -> None:
-    """It is there when the body has ended, and not after an uninterrupted run. What a socket has is told with it."""
+    """A leftover that is there when the body has ended is a leak, though a fixture closes it; its descriptor is reported with it."""
     audits = audit_together({"forked": lazy(LOST), "here": lazy(LOST, "(isolation='none')")})
     for name, audit in audits.items():
         failing = {(defect.verdict, defect.kind) for defect in audit.defects if defect.fails}
@@ -254,7 +254,7 @@ def test_a_leak_is_one_though_a_fixture_ends_it(audit_together: AuditTogether) -
 
 
 def test_a_fixture_that_waits_for_a_lost_lock(audit_together: AuditTogether) -> None:
-    """In a process of its own it hangs, as it would; where runs share the process, the lock is released before."""
+    """A fixture that waits for a lost lock hangs in a process of its own; where runs share the process, the lock is released before."""
     waits, asks = (
         lazy(HELD.format(end=end), arguments)
         for end, arguments in (
@@ -303,7 +303,7 @@ def test_lost(transaction, notes):
 
 
 def test_the_journal_of_a_transaction_that_a_fixture_rolls_back(audit: AuditSource) -> None:
-    """Each worker has a database of its own; what the test leaves there is what it leaves in that of the session. More is a leak."""
+    """What the test leaves in a worker's own database is what it leaves in that of the session; more is a leak."""
     rolled_back, lost = audit(ROLLED_BACK).audits
     assert rolled_back.audited >= 3
     assert rolled_back.baseline == ("fd:<basetemp>/data#/x.db-journal",)
@@ -351,7 +351,7 @@ def test_it(handles):
 
 
 def test_kinds_of_plugins_are_repaired_after_fixtures(audit_folder: AuditFolder) -> None:
-    """A handle that the fixture closes is still open for it; one that nobody closes is closed then, for the next run."""
+    """A fixture finds a handle that it closes still open; one that nobody closes is closed after it, for the next run."""
     files = {
         "conftest.py": PLUGIN,
         "test_forked.py": PLUGGED.format(second='"second"', then="pass", mark=""),

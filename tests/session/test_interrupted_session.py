@@ -342,7 +342,7 @@ def moments(scenario: str, number: int, seed: int) -> list[tuple[float, bool]]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
-    """It ends within a second, as it ends without audits; no process, file or altered state is left."""
+    """Ctrl-C ends a session within a second, as without audits; no process, file or altered state is left."""
     if "-n2" in SCENARIOS[scenario].options:
         pytest.importorskip("xdist")
     seed = random.randrange(1 << 32)
@@ -353,7 +353,7 @@ def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
 
 
 def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
-    """At Ctrl-C pytest asks all arguments of all frames for their ``repr``: of what holds a whole audit it takes seconds."""
+    """The repr of what is in the frames of an audit is short: at Ctrl-C pytest calls it for all arguments of all frames."""
     package = import_module("pytest_maskcheck")
     for found in pkgutil.walk_packages(package.__path__, "pytest_maskcheck."):
         if hasattr(sys, "monitoring") or found.name.rpartition(".")[2] not in {"monitoring", "tools"}:

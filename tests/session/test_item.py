@@ -1,15 +1,13 @@
-"""How much of pytest each run of an item goes through, and the private names that take."""
+"""How much of pytest each run of an item goes through."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-import _pytest.runner
-import _pytest.tmpdir
 import pytest
 
-from pytest_maskcheck.session.item import ItemTarget
+from pytest_maskcheck.session.target import ItemTarget
 
 BARE, FIXTURES, WHOLE = "bare", "fixtures", "whole"
 
@@ -52,13 +50,13 @@ def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 @pytest.mark.parametrize("name", ITEMS)
 def test_no_more_than_needed(item_of, name: str) -> None:
-    """The body alone, function-scoped fixtures anew, or the whole protocol."""
+    """A repeated run is the body alone, with fixtures set up again, or by the whole protocol, as the item needs."""
     expected, source = ITEMS[name]
     assert way(ItemTarget(item_of(source))) == expected
 
 
 def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> None:
-    """Whoever implements a hook of each run; other hooks do not count."""
+    """A plugin that implements a hook of each run makes the whole protocol necessary; other hooks do not."""
     pytester.makeconftest("def pytest_collection_modifyitems(): pass")
     assert way(ItemTarget(item_of("def test_it(): pass"))) == BARE
     pytester.makeconftest("def pytest_runtest_setup(): pass")
@@ -66,13 +64,13 @@ def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> 
 
 
 def test_records_that_are_wanted_need_the_whole_protocol(item_of) -> None:
-    """A level for log records is set by pytest's own hooks."""
+    """A level for log records needs the whole protocol, as pytest's own hooks set it."""
     assert way(ItemTarget(item_of("def test_it(): pass", "--log-level=INFO"))) == WHOLE
 
 
 @pytest.mark.parametrize("name", ["function", "fixture", "tmp_path", "caplog"])
 def test_it_runs_again_and_leaves_nothing_on_the_item(item_of, name: str) -> None:
-    """Three times; then all is as it was."""
+    """After three runs, item and loggers are as they were."""
     item = item_of(ITEMS[name][1])
     handlers = list(logging.root.handlers)
     target = ItemTarget(item)
@@ -90,12 +88,3 @@ def test_it_runs_again_and_leaves_nothing_on_the_item(item_of, name: str) -> Non
     assert not item._report_sections
     assert "runtest" not in vars(item)
     item.session._setupstate.teardown_exact(None)
-
-
-def test_the_private_names_are_there() -> None:
-    """Those that ``rerun.py`` lists; one that goes needs another way there."""
-    assert callable(_pytest.runner.runtestprotocol)
-    assert callable(_pytest.runner.SetupState.setup)
-    assert callable(_pytest.runner.SetupState.teardown_exact)
-    assert callable(pytest.Function._initrequest)
-    assert _pytest.tmpdir.tmppath_result_key is not None

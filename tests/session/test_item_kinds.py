@@ -223,7 +223,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_run_has_what_the_first_has(audits, found, name):
-    """All points are audited, as the test passes each time, and the one leak is found wherever the test is defined."""
+    """Every run of a test of any kind passes, so all points are audited and the one leak is found."""
     audit = audits[name]
     assert not audit.refused
     assert audit.audited == len(audit.points) > 0
@@ -242,7 +242,7 @@ def test_the_handler_of_asyncio_gets_the_interrupt(audits, name):
 
 
 def test_nothing_is_left_in_temporary_directories(pytester, monkeypatch, audit):
-    """After the session there is the one ``tmp_path`` of the ordinary run, and nothing of the audit."""
+    """After the session only the ``tmp_path`` of the ordinary run is left."""
     temporary = pytester.mkdir("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     audit(PREAMBLE + dedent(PROGRAMS["builtin_fixtures"]), "--basetemp=base").result.assert_outcomes(failed=1)

@@ -98,7 +98,7 @@ def leaks(audit) -> set[tuple[str, str, int]]:
 
 
 def test_a_resource_of_ones_own_is_looked_at(good):
-    """What it sees after a run and did not see before it is a leak, under the name that it gives."""
+    """What a user-defined resource sees after a run and not before it is a leak, under the name that it gives."""
     audits, _ = good
     line = TEST[: TEST.index("    name = pool")].count("\n") + 1
     assert {(kind, key) for kind, key, _ in leaks(audits["test_unsafe"])} == {("slot", "slot a"), ("dear", "slot a")}
@@ -106,21 +106,21 @@ def test_a_resource_of_ones_own_is_looked_at(good):
 
 
 def test_what_is_given_back_is_no_finding(good):
-    """Nor is what is allowed by name and key."""
+    """What is given back, or allowed by name and key, is no finding."""
     audits, _ = good
     assert not leaks(audits["test_safe"])
     assert {kind for kind, *_ in leaks(audits["test_allowed"])} == {"dear"}
 
 
 def test_no_resource_is_blind_or_complained_of(good):
-    """Each has seen its canary."""
+    """Every user-defined resource has seen its canary."""
     audits, _ = good
     notes = [note for audit in audits.values() for note in audit.notes if not note.startswith("allowed at ")]
     assert not [note for note in notes if "slot" in note or "dear" in note]
 
 
 def test_the_session_learns_of_each_audit(good):
-    """Once for each test, in its own process, where nothing is left; and resources are asked for once."""
+    """The hook for audits is called once for each test, in the session's process; resources are collected once."""
     audits, output = good
     told = [line.partition("audited test_")[2] for line in output.splitlines() if "audited test" in line]
     assert told == [f"{name.removeprefix('test_')} {len(audit.failures)} 1 []" for name, audit in audits.items()]
@@ -140,7 +140,7 @@ def pytest_maskcheck_points(item, points):
 
 
 def test_points_are_removed_and_never_added(audit_folder):
-    """What was removed is counted under the plugin's name."""
+    """Points that a plugin removes are counted under the plugin's name, and none can be added."""
     conftest = "import sys; sys.path.insert(0, '.')\n" + POINTS
     folder = audit_folder({"test_it.py": TEST, "pool.py": POOL, "conftest.py": conftest})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
@@ -242,13 +242,13 @@ def beside_bad(audit_folder):
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_hook_that_fails_is_named_once(beside_bad, name):
-    """In one sentence, with a remedy."""
+    """A hook that fails is named in one sentence, with a remedy."""
     told = BAD[name][1].format(name=name)
     assert len([note for note in beside_bad[0].notes if note.startswith(told)]) == 1
 
 
 def test_the_audit_goes_on_without_what_fails(beside_bad):
-    """Implementations are asked one by one: those that work count, and nothing is printed of a traceback."""
+    """Hook implementations that work count although others fail, and no traceback is printed."""
     audit, output = beside_bad
     assert {defect.kind for defect in audit.failures} == {"held", "held_blind", "fd_of_mine"}
     assert {defect.key for defect in audit.failures} == {"held 1"}
@@ -258,7 +258,7 @@ def test_the_audit_goes_on_without_what_fails(beside_bad):
 
 
 def test_without_isolation_what_is_left_is_repaired(audit_folder):
-    """The session goes on with its process as it was."""
+    """Where runs share the session's process, a user-defined resource repairs what is left."""
     (audit,) = audit_folder(
         {"test_it.py": ONE, "conftest.py": BASE + RETURNS + "return [Held()]"}, "--maskcheck-isolation=none"
     ).audits
@@ -267,7 +267,7 @@ def test_without_isolation_what_is_left_is_repaired(audit_folder):
 
 
 def test_off_the_hooks_are_known_and_not_called(pytester, run):
-    """A conftest file that implements them works without ``--maskcheck``."""
+    """A conftest file that implements our hooks works without ``--maskcheck``."""
     pytester.makeconftest(
         "\n".join(
             f"def pytest_maskcheck_{name}: raise RuntimeError"
@@ -279,7 +279,7 @@ def test_off_the_hooks_are_known_and_not_called(pytester, run):
 
 
 def test_a_misspelt_argument_is_refused(pytester, run):
-    """The signature is checked by pluggy."""
+    """An implementation with an argument that the hook does not have is refused by pluggy."""
     pytester.makeconftest("def pytest_maskcheck_resources(configuration): pass")
     pytester.makepyfile(ONE)
     assert run().ret != 0

@@ -177,7 +177,7 @@ def screen(text, **size):
     ids=" ".join,
 )
 def test_a_line_appears_and_vanishes(on_terminal, to_file, args, size):
-    """In the end the screen shows what a file would have."""
+    """The line appears, and in the end the screen shows what a file would contain."""
     sent = on_terminal(*args, **size)
     drawn = re.findall(r"\x1b\[Kmaskcheck: (.*?)\x1b8", sent)
     assert any(re.match(r"\d+/\d+ points, 0 defects, \d+(\.\d)? poin", line) for line in drawn)
@@ -190,7 +190,7 @@ def test_a_line_appears_and_vanishes(on_terminal, to_file, args, size):
 
 
 def test_the_line_grows_with_snapshots(pytester, on_terminal):
-    """Their results come when all have been taken; the line tells how many have been."""
+    """With snapshots, whose results come all at once, the line counts the interrupts."""
     pytester.makepyfile(test_sample=TESTS.replace("range(20)", "range(150)"))
     sent = on_terminal("--maskcheck-strategy=snapshot")
     shown = [int(number) for number in re.findall(r"\x1b\[Kmaskcheck: (\d+)/", sent)]
@@ -199,7 +199,7 @@ def test_the_line_grows_with_snapshots(pytester, on_terminal):
 
 
 def test_the_line_counts_defects(pytester, on_terminal):
-    """As soon as one is found."""
+    """The line counts a defect as soon as it is found."""
     pytester.makepyfile(
         test_sample="""
         import threading
@@ -233,27 +233,27 @@ def test_the_line_counts_defects(pytester, on_terminal):
     ids=str,
 )
 def test_no_line_where_it_could_do_harm(on_terminal, args, environ):
-    """Nor is there any in the short time that such a log would be silent."""
+    """There is no line, and no log of a short audit, where the terminal is not ours alone."""
     sent = on_terminal(*args, **environ)
     assert "\x1b7" not in sent
     assert "points/s" not in sent
 
 
 def test_no_line_where_there_is_no_room(on_terminal):
-    """In very few columns, or one row."""
+    """There is no line on a terminal with very few columns, or a single row."""
     assert "\x1b7" not in on_terminal(columns=19)
     assert "\x1b7" not in on_terminal(rows=1)
 
 
 def test_no_color_is_heard(on_terminal):
-    """The line has none."""
+    """The line has no colour."""
     sent = on_terminal(NO_COLOR="1")
     assert "points/s" in sent
     assert not re.search(r"\x1b\[[0-9;]*m", sent)
 
 
 def test_beside_xdist_nothing_is_shown(on_terminal):
-    """Workers have no terminal, and the controller makes no audit."""
+    """With xdist nothing is shown: workers have no terminal, and the controller makes no audit."""
     pytest.importorskip("xdist")
     sent = on_terminal("-p", "xdist", "-n2")
     assert "\x1b7" not in sent
@@ -262,7 +262,7 @@ def test_beside_xdist_nothing_is_shown(on_terminal):
 
 
 def test_ctrl_c_leaves_no_line(on_terminal):
-    """The interrupted session ends as always."""
+    """Ctrl-C during an audit removes the line, and the session ends as always."""
     sent = on_terminal(until="points/s")
     assert "KeyboardInterrupt" in sent
     assert "points/s" in sent
@@ -272,7 +272,7 @@ def test_ctrl_c_leaves_no_line(on_terminal):
 
 
 def test_a_short_audit_shows_nothing(pytester, on_terminal):
-    """A line that is gone before anybody can read it only flickers."""
+    """A short audit shows no line, which would only flicker."""
     pytester.makepyfile(test_sample="def test_it(): pass")
     assert "\x1b7" not in on_terminal()
 
@@ -323,7 +323,7 @@ def followed(pytester, monkeypatch):
 
 
 def test_a_log_has_a_line_every_ten_seconds(followed):
-    """At most; over all tests, and none in the first ten seconds of one."""
+    """A log has a line every ten seconds at most, over all tests, and none in the first ten seconds of a test."""
     assert followed().splitlines() == [
         "maskcheck: test_a.py::test_one: 100/150 points, 1 defect, 10 points/s, 5 s left",
         "maskcheck: test_a.py::test_two: 100/150 points, 1 defect, 10 points/s, 5 s left",
@@ -336,25 +336,25 @@ def test_a_log_has_a_line_every_ten_seconds(followed):
 
 
 def test_the_interval_is_what_it_is(followed, monkeypatch):
-    """And not the ten of the number of points."""
+    """The interval alone decides how many lines a log has, not the number of points."""
     monkeypatch.setattr(progress, "LOGGED", 4.0)
     assert len(followed().splitlines()) == 6
 
 
 def test_short_audits_write_nothing_into_a_log(followed):
-    """However many they are."""
+    """Short audits write nothing into a log, however many they are."""
     assert followed(seconds=5) == ""
 
 
 def test_quiet_logs_have_none(followed):
-    """With ``-q`` and no terminal; and on CI."""
+    """With ``-q`` there are no lines in a log, neither without a terminal nor on CI."""
     assert followed("-q") == ""
     assert followed("-q", terminal=True).count("\x1b7") > 100
 
 
 @pytest.mark.parametrize("name", ["CI", "BUILD_NUMBER"])
 def test_ci_has_lines_of_a_log_whatever_its_terminal(followed, monkeypatch, name):
-    """As pytest takes it for CI; an empty variable is none."""
+    """What pytest takes for CI has a log, even on a terminal; an empty variable does not count."""
     monkeypatch.setenv(name, "1")
     assert len(followed(terminal=True).splitlines()) == 2
     assert followed("-q", terminal=True) == ""
@@ -363,14 +363,14 @@ def test_ci_has_lines_of_a_log_whatever_its_terminal(followed, monkeypatch, name
 
 
 def test_the_line_is_drawn_ten_times_a_second_at_most(followed, monkeypatch):
-    """And less often if that is the interval."""
+    """The line is drawn ten times a second at most, and less often if the interval is longer."""
     assert 100 < followed(terminal=True).count("\x1b7") <= 302
     monkeypatch.setattr(progress, "REDRAWN", 0.5)
     assert 50 < followed(terminal=True).count("\x1b7") <= 62
 
 
 def test_the_deadline_bounds_the_time_left(followed):
-    """Of an audit with a time budget."""
+    """With a time budget, the time left ends with the budget."""
     assert ", 2 s left" in followed(deadline=1012.0)
 
 
@@ -379,5 +379,5 @@ def test_the_deadline_bounds_the_time_left(followed):
     [(-1.0, "0 s"), (0.2, "1 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3600.0, "1 h 0 min"), (7300.0, "2 h 1 min")],
 )
 def test_durations_are_told_in_words(seconds, words):
-    """Rounded up."""
+    """A duration is shown in words, rounded up."""
     assert progress._duration(seconds) == words

@@ -101,7 +101,7 @@ def lost(audit: Audit) -> set[str]:
 
 
 def test_a_signal_blocked_from_the_start_is_audited_as_if_it_were_not(with_sigint_blocked):
-    """In an auditing process of its own, which says so."""
+    """A signal that was blocked at the start is audited in an auditing process as if it were not, and the report says so."""
     audit = with_sigint_blocked["forked"]
     assert lost(audit) == {"lock"}
     assert audit.audited == len(audit.points) > 1
@@ -109,7 +109,7 @@ def test_a_signal_blocked_from_the_start_is_audited_as_if_it_were_not(with_sigin
 
 
 def test_a_signal_blocked_from_the_start_is_not_unblocked_in_the_session(with_sigint_blocked):
-    """There the audit is refused; another signal than the blocked one is audited."""
+    """In the session's process a test is refused where its signal was blocked at the start; other signals are audited."""
     assert (
         with_sigint_blocked["here"].refused == "pytest was started with SIGINT blocked; start it so that signals arrive"
     )
@@ -117,14 +117,14 @@ def test_a_signal_blocked_from_the_start_is_not_unblocked_in_the_session(with_si
 
 
 def test_a_mask_that_a_fixture_sets_is_part_of_what_is_audited(with_all_ignored):
-    """Nothing is unblocked that was not blocked when the session began."""
+    """A signal that was not blocked when the session began stays blocked by the mask of a fixture."""
     audit = with_all_ignored["masked_by_a_fixture"]
     assert not audit.audited
     assert not audit.failures
 
 
 def test_signals_ignored_from_the_start_are_audited_as_if_they_were_not(with_all_ignored):
-    """Also where no signal is left that has its default action; in the session itself SIGINT is refused."""
+    """Signals ignored at the start are audited as if they were not, even if none has its default action; in the session's process SIGINT is refused."""
     assert lost(with_all_ignored["forked"]) == {"lock"}
     assert "SIGINT is ignored in this process; audited as if it were not" in with_all_ignored["forked"].notes
     assert with_all_ignored["here"].refused.startswith("SIGINT is ignored in this process")

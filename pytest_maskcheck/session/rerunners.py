@@ -1,10 +1,11 @@
 """Plugins that run a failed test again (pytest-rerunfailures, flaky): they do so as usual, and the attempt that passes is audited.
 
-Such a plugin has the whole protocol of an item to itself, and calls pytest's ``runtestprotocol`` for each attempt. For as long as it has the
-item, that name stands for the function of the session that runs a test once and audits it. What the plugin must not take
-for a failed attempt is the verdict of the audit: it gets the reports of the ordinary run.
+Such a plugin implements the whole protocol of an item, and calls pytest's ``runtestprotocol`` for each attempt. While it has the item, that
+name is bound to the session's function that runs a test once and audits it. The plugin must not take a failed audit for a failed attempt: it
+gets the reports of the ordinary run.
 
-Others that have the protocol to themselves (pytest-forked) do not take part: an audit made in a process of theirs would be lost.
+What does not work: other plugins that implement the whole protocol (pytest-forked) are not called for audited tests. An audit made in a
+process of theirs would be lost.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pluggy import HookImpl
 
+from pytest_maskcheck.session.private import replaced_hooks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,7 +28,7 @@ _RERUNNERS = {"pytest_rerunfailures", "flaky"}
 
 
 def made_by_others(item: pytest.Item, nextitem: pytest.Item | None, attempt: Attempt) -> bool:
-    """Let a plugin that runs failed tests again run an item, and tell whether one did.
+    """Let a plugin that runs failed tests again run an item; return whether one did.
 
     Parameters:
         item: the test.
@@ -61,18 +64,14 @@ def _in_place_of_pytest(config: pytest.Config, attempt: Attempt) -> Iterator[Non
 
 @contextmanager
 def held_back(config: pytest.Config) -> Iterator[list[pytest.TestReport]]:
-    """Yield the reports that are logged meanwhile; nobody else receives them."""
-    said: list[pytest.TestReport] = []
+    """Yield the reports that are logged meanwhile; no plugin receives them."""
+    held: list[pytest.TestReport] = []
 
     def keep(report: pytest.TestReport) -> None:
-        said.append(report)
+        held.append(report)
 
-    caller: Any = config.hook.pytest_runtest_logreport
     options: Any = dict.fromkeys(("wrapper", "hookwrapper", "optionalhook", "tryfirst", "trylast"), False)
     options["specname"] = None
-    kept = caller._hookimpls  # noqa: SLF001  (a hook that replaces all others is not to be had otherwise)
-    caller._hookimpls = [HookImpl(None, "maskcheck", keep, options)]  # noqa: SLF001
-    try:
-        yield said
-    finally:
-        caller._hookimpls = kept  # noqa: SLF001
+    keeping = HookImpl(None, "maskcheck", keep, options)
+    with replaced_hooks(config, ["pytest_runtest_logreport"], keeping):
+        yield held

@@ -1,0 +1,90 @@
+"""What one audit is to do: values that are decided before it begins, and independent of pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.points import plan as points
+
+if TYPE_CHECKING:
+    import re
+
+    from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.audit.sharing.lead import Lead
+    from pytest_maskcheck.audit.strategy import Reason
+    from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.settings import Settings, Shard
+
+Send = Callable[[object], None]
+"""Receives each message of an audit; see :mod:`.messages`. A text is a note, ``None`` a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A connection to other processes or threads that outlives runs.
+
+    Parameters:
+        fixture: name of the fixture that opened it; ``""``: none did, or none that the test names.
+        what: a description for the report.
+        descriptors: the descriptors that it consists of.
+        seconds: duration of the fixture's setup.
+        fixed: setting the fixture up again would open the very same thing, and take it from whoever has it.
+    """
+
+    fixture: str
+    what: str
+    descriptors: frozenset[int] = frozenset()
+    seconds: float = 0.0
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Assignment:
+    """What one audit is to do.
+
+    Parameters:
+        settings: those of the test.
+        outline: returns the audit as far as the order alone determines it; it is passed the other fields.
+        signums: the signals to send.
+        only: id of the one point wanted, or ``""``.
+        shard: the part of the points that is wanted; ``None``: all of them.
+        share: this process's part in an audit by several workers; ``None``: no other worker takes part.
+        budget: the test's part of the time budget, if there is one.
+        seconds: duration of the ordinary run.
+        began: when the preparations of the audit began, by the clock of the audit.
+        channels: what the test shares with others for longer than a run.
+        seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
+        left: ``kind:key`` of process state that the ordinary run changed.
+        why_rerun: why snapshots are out of the question before the points are known, or ``None``.
+    """
+
+    settings: Settings
+    outline: Callable[..., Audit]
+    signums: tuple[int, ...]
+    only: str
+    shard: Shard | None
+    share: Lead | Helper | None
+    budget: Share | None
+    seconds: float
+    began: float
+    channels: tuple[Channel, ...]
+    left: frozenset[str]
+    why_rerun: Reason | None
+    seeing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wants_pair(self) -> bool:
+        """Whether the one point wanted has a second interrupt."""
+        return bool(self._wanted and self._wanted["second"])
+
+    @property
+    def first_wanted(self) -> str:
+        """Id of the one point wanted, or of its first interrupt; ``""``: all points are wanted."""
+        return self._wanted["first"] if self._wanted else ""
+
+    @property
+    def _wanted(self) -> re.Match[str] | None:
+        return points.ID.fullmatch(self.only)

@@ -1,0 +1,115 @@
+"""Channels: connections to other processes or threads that outlive a run.
+
+An interrupted run may leave a channel in a state that breaks, or heals, the runs after it. A verdict about one run needs a channel
+of its own. So each forked process sets up the fixtures that opened a channel once more, where that is possible and cheap; where it is
+not, the audit says which channel all runs share.
+
+What does not work: a channel that no fixture of the test opened cannot be opened again, and neither can one with a fixed name (Django's
+test database), which the second setup would take away from the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.runs.requests import Conditions, alone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pytest_maskcheck.audit.assignment import Channel, Send
+    from pytest_maskcheck.runs.module_state import ModuleState
+    from pytest_maskcheck.runs.requests import Executor
+
+_PATIENCE = 2.0
+"""Seconds that setting up the fixtures of all channels may take in each process."""
+
+
+class Renewable(Protocol):
+    """A target that can set up longer-lived fixtures again in a forked process."""
+
+    def renew(self, names: Collection[str]) -> None:
+        """Discard the parent's instances of these fixtures, so that this process sets up its own."""
+        ...
+
+    def end_renewed(self) -> None:
+        """Tear down the fixtures that this process has set up again."""
+        ...
+
+
+@dataclass(slots=True, repr=False)
+class OwnChannels(Conditions):
+    """Gives each process its own channels, and compares modules between runs.
+
+    See :class:`pytest_maskcheck.runs.requests.Conditions`.
+
+    Parameters:
+        usual: what modules keep after a whole run.
+        target: the test.
+        fixtures: names of the fixtures that each process sets up again.
+    """
+
+    usual: ModuleState
+    target: Renewable
+    fixtures: frozenset[str] = frozenset()
+    wary: bool = False
+
+    @property
+    def renewing(self) -> bool:
+        """Whether each process sets up fixtures again."""
+        return bool(self.fixtures)
+
+    def begin(self) -> None:
+        """Discard the parent's instances of these fixtures."""
+        if self.fixtures:
+            self.target.renew(self.fixtures)
+
+    def settle(self) -> None:
+        """Take what modules keep now as usual."""
+        if not self.usual.holds():
+            self.usual.take()
+
+    def is_usual(self) -> bool:
+        """Return whether modules keep what they keep after a whole run."""
+        return self.usual.holds()
+
+    def end(self) -> None:
+        """Tear down the fixtures that this process has set up again."""
+        if self.fixtures:
+            self.target.end_renewed()
+
+
+def separate(channels: Sequence[Channel], conditions: OwnChannels, executor: Executor, send: Send) -> str:
+    """Give each process its own channels if possible; return a description of what all runs share nevertheless.
+
+    Whether the test passes with a second instance of its fixtures beside the first is tried once, in a run of its own.
+    """
+    # A whole run follows each interrupted one where a comparison of modules cannot show what the interrupt left.
+    conditions.wary = bool(channels or conditions.usual.unseen)
+    if not executor.clean:
+        return _shared(channels) or "all runs share this process"
+    owned = [channel for channel in channels if channel.fixture]
+    others = [channel for channel in channels if not channel.fixture]
+    if fixed := [channel for channel in owned if channel.fixed]:
+        return f"{_shared(fixed)}, and another one would be the same"
+    if (seconds := sum(channel.seconds for channel in owned)) > _PATIENCE:
+        return f"{_shared(owned)}, and to set up another one in each process would take {seconds:.0f} s"
+    if owned:
+        conditions.fixtures = frozenset(channel.fixture for channel in owned)
+        (ran,) = alone(executor, None)
+        if ran.spoiled:
+            conditions.fixtures = frozenset()
+            common = f"{_shared(owned)}, and with another one beside it the test {trouble(ran)}"
+            send(common)
+            return common
+    return _shared(others)
+
+
+def _shared(channels: Sequence[Channel]) -> str:
+    """Return a description of what all runs share, ``""`` if nothing."""
+    if not channels:
+        return ""
+    first = channels[0]
+    return f"all runs share what {f'fixture {first.fixture}' if first.fixture else 'a module'} opened: {first.what}"

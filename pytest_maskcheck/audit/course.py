@@ -1,0 +1,243 @@
+"""The course of one audit: prepare the test, choose points, judge, explain, sort out, and send what came of it.
+
+It runs where runs are made: in the auditing process, or in that of the session. It imports neither pytest nor coverage; the session
+assembles what it works with (:class:`~pytest_maskcheck.audit.instruments.Instruments`).
+
+The order of the steps matters:
+
+1. Whatever makes objects for all later runs (plan, canaries) comes before the baseline, which freezes the heap: looks see new objects only.
+2. Complaints of kinds and values at the end of the uninterrupted test are settled between the last run in this process and the first worker.
+3. Second interrupts come after all first ones: a first one with a finding has no second.
+4. Findings are categorized when all of them are known: whether a defect is the test's own shows over all points.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit import strategy
+from pytest_maskcheck.audit.announcements import send_allowed, send_blind_kinds, send_ignores, send_reached
+from pytest_maskcheck.audit.baseline import leftovers
+from pytest_maskcheck.audit.channels import separate
+from pytest_maskcheck.audit.complaints import Complaints, Inspected
+from pytest_maskcheck.audit.cooperation import Cooperation
+from pytest_maskcheck.audit.messages import LeftBehind
+from pytest_maskcheck.audit.preparation import Refused
+from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
+from pytest_maskcheck.audit.snapshots import SnapshotAudit
+from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
+from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.resources.children import Children
+from pytest_maskcheck.runs.requests import alone
+from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.instruments import Instruments
+    from pytest_maskcheck.audit.judge import Judge
+    from pytest_maskcheck.audit.rehearsal import Uninterrupted
+    from pytest_maskcheck.points.plan import Plan
+    from pytest_maskcheck.results import Audit, Point
+    from pytest_maskcheck.runs.requests import Executor
+
+_GRACE = 0.5
+"""The points of a test have at least this part of the time that it took to come to them: else that time was wasted."""
+
+NewExecutor = Callable[[float], "Executor"]
+"""Returns an executor whose runs may take so many seconds."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Prepared:
+    """What is known before the first interrupt.
+
+    Parameters:
+        plan: the points with one interrupt.
+        shown: those of them that are audited: none where the one point wanted has a second interrupt.
+        baseline: what the uninterrupted test does.
+        dealt: a digest of all points, if only those of one shard are in the plan.
+        reached: file -> the lines that the test reached.
+        ignores: place of an ignore comment -> whether it left out a point.
+        complete: nothing was left out of the plan.
+    """
+
+    plan: Plan
+    shown: list[Point]
+    baseline: Uninterrupted
+    dealt: str
+    reached: dict[str, str]
+    ignores: dict[str, bool]
+    complete: bool
+
+
+class Course:
+    """The audit of one test.
+
+    Parameters:
+        assignment: what it is to do.
+        instruments: what it does it with.
+
+    Attributes:
+        failing: the first point that fails, for a debugger; ``None`` if none does, or other workers take part.
+    """
+
+    def __init__(self, assignment: Assignment, instruments: Instruments) -> None:
+        self._assignment = assignment
+        self._instruments = instruments
+        self._complaints = Complaints(instruments.user_kinds)
+        self._notes: list[str] = []
+        self.failing: Point | None = None
+
+    def run(self, send: Send, new_executor: NewExecutor) -> None:
+        """Audit, and send what comes of it."""
+
+        def noting(message: object) -> None:
+            if isinstance(message, str):
+                self._notes.append(message)
+            send(message)
+
+        try:
+            prepared = self._prepare(noting)
+        except Refused as refused:
+            noting(refused)
+            return
+        if prepared is not None:
+            self._judge_points(prepared, noting, new_executor)
+
+    def _prepare(self, send: Send) -> _Prepared | None:
+        """Make the uninterrupted runs and choose the points; return ``None`` if there are none.
+
+        Raises:
+            Refused: the test cannot be audited.
+        """
+        assignment, instruments = self._assignment, self._instruments
+        settings, selection, preparation = assignment.settings, instruments.selection, instruments.preparation
+        thin = settings.hits is not None and not assignment.only
+        plan = preparation.find(selection.plan, *selection.files, thin=thin)
+        reached = send_reached(instruments, send)
+        selection.remove(plan, send)
+        pair = assignment.wants_pair
+        selection.room = settings.max_points - (0 if pair else len(plan.points))
+        dealt = selection.deal(plan, assignment.shard, send) if assignment.shard else ""
+        shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
+        send(points.Plan(shown, {}, plan.left_out))
+        complete = not (assignment.only or assignment.shard) and len(plan.points) < settings.max_points
+        ignores = send_ignores(instruments, send)
+        if not plan.points:
+            return None
+        send_blind_kinds(instruments, assignment.seeing, send)
+        # A rehearsal finds the points before the first effect outside the process: only snapshots need it.
+        rehearsed = [] if assignment.why_rerun else shown
+        baseline = preparation.run_twice(rehearsed, instruments.usual.take)
+        instruments.usual.learn(preparation.run_through)
+        return _Prepared(plan, shown, baseline, dealt, reached, ignores, complete)
+
+    def _judge_points(self, prepared: _Prepared, send: Send, new_executor: NewExecutor) -> None:
+        """Interrupt the test at its points, and judge the runs."""
+        self._settle(send)
+        assignment, shown, seconds = self._assignment, prepared.shown, prepared.baseline.seconds
+        limit = assignment.settings.timeout + 10 * seconds
+        executor = Inspected(new_executor(limit), lambda ran: self._complaints.send_new(ran.complaints, send))
+        judge = self._new_judge(executor, prepared.baseline, send)
+        outline = self._outline(judge, prepared, send)
+        second = SecondInterrupts(assignment, self._instruments, seconds, send)
+        cooperation = Cooperation(judge, outline, seconds, self._notes, send)
+        if isinstance(assignment.share, Helper):
+            planned = {point.id: point for point in prepared.plan.points}
+            cooperation.help(assignment.share, planned, second.of)
+            return
+        chosen = self._choose_strategy(shown, prepared.baseline)
+        passes_effect = bool(prepared.baseline.rehearsal.effect)
+        snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
+        self._audit(cooperation, points.Plan(shown, prepared.plan.aims), snapshots.audit)
+        if assignment.wants_pair or (assignment.settings.interrupts == 2 and not assignment.only):
+            self._audit(cooperation, second.after(prepared.plan, judge.results))
+        if assignment.share and (note := assignment.share.note()):
+            send(note)
+        categorize(judge, shown, send, complete=prepared.complete)
+        send_untraced(judge, assignment.budget, send)
+        send_allowed(judge, send)
+
+    def _settle(self, send: Send) -> None:
+        """Settle what the uninterrupted runs left open: complaints, values at the end of the test, and the time for points."""
+        self._complaints.send_new(self._complaints.of_kinds(), send)
+        for note in self._instruments.ledger.settle():
+            send(note)
+        if self._assignment.budget:
+            grace = _GRACE * (time.perf_counter() - self._assignment.began)
+            self._assignment = replace(self._assignment, budget=self._assignment.budget.at_least(grace))
+
+    def _new_judge(self, executor: Executor, baseline: Uninterrupted, send: Send) -> Judge:
+        """Return a judge that compares runs with the uninterrupted ones."""
+        assignment, instruments = self._assignment, self._instruments
+        if beyond := instruments.usual.beyond:
+            send(f"modules keep too much to compare all of it after each run: not {beyond}, nor what lies deeper")
+        common = separate(assignment.channels, instruments.conditions, executor, send)
+        judge = new_judge(assignment, instruments, executor, send, common)
+        judge.learn_baseline(*_left_behind(baseline, executor))
+        return judge
+
+    def _outline(self, judge: Judge, prepared: _Prepared, send: Send) -> Audit:
+        """Send what the uninterrupted test leaves behind; return what is known of the audit before its points."""
+        names = (f"{kind}:{key}" for kind, key in judge.baseline.numbers)
+        left_behind = tuple(sorted({*names, *self._assignment.left}))
+        send(LeftBehind(left_behind))
+        return self._assignment.outline(
+            left_out=prepared.plan.left_out,
+            ignores=prepared.ignores,
+            baseline=left_behind,
+            plan=prepared.dealt,
+            reached=prepared.reached,
+        )
+
+    def _choose_strategy(self, shown: list[Point], baseline: Uninterrupted) -> strategy.Strategy:
+        """Choose the points to audit by snapshots."""
+        if self._assignment.why_rerun:
+            return strategy.Strategy((), why=self._assignment.why_rerun)
+        return strategy.choose(self._assignment.settings.strategy, shown, baseline)
+
+    def _audit(self, cooperation: Cooperation, plan: Plan, snapshots: Callable[[], object] = nothing) -> None:
+        """Audit the points of a plan, alone or with others, or as many as there is time for.
+
+        Parameters:
+            cooperation: audits with others.
+            plan: the points.
+            snapshots: audits some of the points in another way, before the others.
+        """
+        judge, assignment = cooperation.judge, self._assignment
+        if isinstance(assignment.share, Lead):
+            judge.plan = plan
+            snapshots()
+            cooperation.lead(assignment.share)
+            return
+        least = 0 if judge.results else 1  # a budget that is too small still audits one point
+        selection, seconds = self._instruments.selection, cooperation.seconds
+        for judge.plan in selection.batches(plan, assignment.budget, seconds, least):
+            snapshots()
+            judge.audit()
+        results = ((point, judge.results.get(point.id)) for point in plan.points)
+        failing = (point for point, result in results if result and any(each.fails for each in result.findings))
+        self.failing = self.failing or next(failing, None)
+        report_the_rest(judge, plan.points, assignment.budget)
+
+
+def _left_behind(baseline: Uninterrupted, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
+    """Return what uninterrupted runs leave behind.
+
+    The auditing process, which made them, also adopts children of other processes, and cannot tell them from its own; workers can.
+    """
+    if not descendants.adopts() or not any(kind == Children.name for left in baseline.left for kind, _ in left):
+        return baseline.left
+    runs = [leftovers(ran) for ran in alone(executor, None, None) if ran.passed]
+    children = [Counter({each: run[each] for each in run if each[0] == Children.name}) for run in runs]
+    others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in baseline.left]
+    return [left + more for left, more in zip(others, children, strict=False)] or baseline.left

@@ -1,0 +1,130 @@
+"""The audit of what only the first run in a process reaches, in a process in which the test has not run; see :mod:`.first_use`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.baseline import leftovers
+from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns
+from pytest_maskcheck.audit.messages import FirstUseReached
+from pytest_maskcheck.audit.preparation import Refused
+from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.results import spans
+from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
+from pytest_maskcheck.runs.forked import Forked
+from pytest_maskcheck.runs.requests import alone
+from pytest_maskcheck.system.stopwatch import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.first_use import FirstPoint
+    from pytest_maskcheck.audit.instruments import Instruments
+    from pytest_maskcheck.audit.judge import Judge
+    from pytest_maskcheck.results import Point
+
+
+class FirstCourse:
+    """The audit of the first run in a process.
+
+    Parameters:
+        assignment: what it is to do.
+        instruments: what it does it with.
+    """
+
+    def __init__(self, assignment: Assignment, instruments: Instruments) -> None:
+        self._assignment = assignment
+        self._instruments = instruments
+
+    def run(self, send: Send, warm: frozenset[int]) -> None:
+        """Audit, and send what comes of it.
+
+        Parameters:
+            send: receives messages.
+            warm: what later runs reach; see :func:`.first_use.keys_of`.
+        """
+        budget, maker = self._assignment.budget, self._instruments.maker
+        if budget and budget.over(self._assignment.seconds):
+            send(FirstUseReached({}, budget.reason))
+            return
+        planned = self._find(warm)
+        if isinstance(planned, str):
+            send(FirstUseReached({}, planned))
+            return
+        chosen = self._wanted(planned)
+        if not chosen:
+            return
+        codes = planned.here()
+        shown = [each.point for each in chosen]
+        maker.aims |= {each.point.id: each.aim(codes) for each in chosen}
+        maker.freeze()  # children would look through the whole heap, each anew
+        limit = self._assignment.settings.timeout
+        executor = FirstRuns(Forked(maker.make_run, limit, self._instruments.names.short, warm=False))
+        ordinary = alone(executor, None)[0]
+        if not ordinary.passed:
+            send(FirstUseReached({}, f"run for the first time, the test {trouble(ordinary)}"))
+            return
+        send(points.Plan([*shown], {}, {}))
+        judge = new_judge(self._assignment, self._instruments, executor, send)
+        # What an uninterrupted first run leaves behind is what first use is for, as often as it likes: both runs are this one.
+        judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
+        self._audit(judge, shown, send)
+
+    def _audit(self, judge: Judge, shown: Sequence[Point], send: Send) -> None:
+        """Interrupt at each point in a process of its own, while there is time."""
+        budget = self._assignment.budget
+        for point in shown:
+            if judge.late(0.0):
+                break
+            ran, *again = judge.executor.runs([point, None], judge.stops)
+            judge.take(point, ran, again[0] if again else None)
+        judge.explain([point for point in shown if point.id in judge.results])
+        send_untraced(judge, budget, send)
+        categorize(judge, shown, send, complete=False)
+        audited = {(point.path, point.line) for point in shown if point.id in judge.results}
+        missed: dict[str, list[int]] = {}
+        for point in shown:
+            if (point.path, point.line) not in audited:
+                missed.setdefault(point.path, []).append(point.line)
+        send(FirstUseReached({path: spans(lines) for path, lines in missed.items()}))
+        report_the_rest(judge, shown, budget)
+
+    def _wanted(self, planned: FirstPlan) -> Sequence[FirstPoint]:
+        """Return the points that are wanted: one, those of a shard, or all."""
+        only, shard = self._assignment.only, self._assignment.shard
+        chosen = [each for each in planned.points if only in {"", each.point.id}]
+        return shard.deal(chosen) if shard else chosen
+
+    def _find(self, warm: frozenset[int]) -> FirstPlan | str:
+        """Return the points that only the first run in a process reaches, or why they are not known.
+
+        A child makes the run: this process stays cold, so that further children can make it again.
+        """
+        assignment, instruments, budget = self._assignment, self._instruments, self._assignment.budget
+        selection, maker = instruments.selection, instruments.maker
+        instruments.scope.open_up(*selection.files)
+
+        def find(say: Send) -> None:
+            if budget:  # of this process: how long it takes to record the run is not known before
+                maker.limit, maker.seconds = max(budget.left(), assignment.seconds), 0.0
+            choose = partial(selection.first_plan, warm)
+            try:
+                say(FirstPlan.of(instruments.preparation.find_first(choose, *selection.files, thin=True)))
+            except Refused as refused:
+                say(str(refused))
+
+        limit = assignment.settings.timeout + 100 * assignment.seconds
+        page = Page()
+        try:
+            with closing(in_child(find, page, lambda: limit, leader=OWN_GROUPS)) as said:
+                planned: FirstPlan | str | None = next(said, None)
+        finally:
+            page.close()
+        if planned is None:
+            return budget.reason if budget and budget.over() else "its process ended"
+        return planned

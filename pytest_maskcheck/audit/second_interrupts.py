@@ -1,0 +1,105 @@
+"""Find the points with a second interrupt, by making a run for each first one and recording what it reaches from there on.
+
+These runs are made in the auditing process itself: a first interrupt that alone leaves something behind has no second one, so none of
+the runs made here should leave anything. Where modules differ afterwards all the same, a whole run follows, and its state is the usual one.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.messages import PairsSought
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.pairs import reason_against_more
+from pytest_maskcheck.results import SECOND
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.unpatched import gc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.instruments import Instruments
+    from pytest_maskcheck.points.pairs import Pairs
+    from pytest_maskcheck.points.plan import Plan
+    from pytest_maskcheck.results import Point, PointResult
+
+
+@dataclass(slots=True, repr=False)
+class SecondInterrupts:
+    """Finds the points with a second interrupt.
+
+    Parameters:
+        assignment: what the audit is to do.
+        instruments: what it does it with.
+        seconds: duration of a run.
+        send: receives messages.
+    """
+
+    assignment: Assignment
+    instruments: Instruments
+    seconds: float
+    send: Send
+
+    def after(self, plan: Plan, results: Mapping[str, PointResult]) -> Plan:
+        """Return the points with a second interrupt after those of a plan, as far as there is time.
+
+        Parameters:
+            plan: points with one interrupt.
+            results: what came of them.
+        """
+        maker, selection, usual = self.instruments.maker, self.instruments.selection, self.instruments.usual
+        mode = self.assignment.settings.points
+        share = self.assignment.budget and self.assignment.budget.half()
+        timely = selection.sample(plan, share.room_for_recordings(self.seconds)) if share else frozenset()
+        pairs = selection.pairs(selection.room)
+        self.send(PairsSought(len(plan.points)))
+        for point in plan.points:
+            result = results.get(point.id)
+            reason = reason_against_more(result) if result else ""
+            if share and not reason and (point.id not in timely or share.over()):
+                reason = share.reason
+            if reason := reason or self.instruments.engine.reason_against_second(mode):
+                pairs.without(reason)
+                continue
+            ran, tail = maker.follow(plan.aims[point.id])
+            self.send(PairsSought(len(plan.points)))  # a sign of life
+            if not ran.strike.landed:
+                pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
+                continue
+            pairs.take(point, plan.aims[point.id], tail)
+            if not usual.holds():  # else the next first interrupt would meet what this one left
+                self.instruments.preparation.run_through()
+                usual.take()
+        chosen = self._ready(pairs)
+        selection.remove(chosen, self.send, SECOND)
+        self.send(points.Plan(chosen.points, {}, chosen.left_out))
+        self.send(PairsSought(0))
+        return chosen
+
+    def of(self, planned: Mapping[str, Point], wanted: Sequence[Point]) -> dict[str, Point]:
+        """Return, by id, the points with a second interrupt after the first ones of those that are wanted.
+
+        Parameters:
+            planned: the points with one interrupt that this process found, by id.
+            wanted: points that another worker found.
+        """
+        maker = self.instruments.maker
+        pairs = self.instruments.selection.pairs(sys.maxsize)  # the owner took the sample; all are looked up here
+        for name in dict.fromkeys(point.first.id for point in wanted if point.first):
+            if name in planned:
+                ran, tail = maker.follow(maker.aims[name])
+                self.send(None)
+                if ran.strike.landed:
+                    pairs.take(planned[name], maker.aims[name], tail)
+        return {point.id: point for point in self._ready(pairs).points}
+
+    def _ready(self, pairs: Pairs) -> Plan:
+        """Return the collected points, with their aims known to whoever makes the runs."""
+        chosen = pairs.plan()
+        self.instruments.maker.aims |= chosen.aims
+        signals.collect_garbage()
+        gc.freeze()  # what was recorded is not new to looks at the heap
+        return chosen

@@ -1,0 +1,173 @@
+"""Choose the points of one test: plan, one point wanted, shards, other plugins, and batches for the time budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.first_use import key_of
+from pytest_maskcheck.audit.messages import ShardDealt
+from pytest_maskcheck.audit.preparation import Refused
+from pytest_maskcheck.interrupts import Recording
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.pairs import Pairs
+from pytest_maskcheck.results import elsewhere
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.points.plan import Names, Plan
+    from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.settings import Shard
+
+Filter = Callable[["list[Point]"], "tuple[list[Point], dict[str, int], list[str]]"]
+"""Returns the points that no plugin removes; how many were removed, by reason; and complaints about plugins."""
+
+_FIRST_BATCH = 10
+"""Points that are audited before their duration is known; each further batch is as large as all before it."""
+
+_IN_A_THREAD = (
+    "its body does not run in the main thread, the only one in which Python handles signals: "
+    "run it there, without the plugin or decorator that starts a thread for it"
+)
+
+
+@dataclass(slots=True, repr=False)
+class Selection:
+    """Chooses the points of one test.
+
+    Parameters:
+        assignment: what is wanted.
+        scope: the code and the lines that are audited.
+        names: short names of files.
+        files: those of the test's own code, which are in scope whatever the settings are.
+        body: code of the test function; ``None`` if it has none.
+        filter: removes the points that other plugins do not want; ``None``: there are no other plugins.
+
+    Attributes:
+        recording: the hits of the uninterrupted run that the plan was made of.
+        room: how many points with a second interrupt ``max_points`` leaves room for.
+    """
+
+    assignment: Assignment
+    scope: Reach
+    names: Names
+    files: frozenset[str]
+    body: CodeType | None
+    filter: Filter | None
+    recording: Recording = field(default_factory=Recording)
+    room: int = 0
+
+    def plan(self, recording: Recording) -> Plan:
+        """Return the points of an uninterrupted run.
+
+        Raises:
+            Refused: the body of the test ran on another thread.
+        """
+        assignment, settings = self.assignment, self.assignment.settings
+        self.recording = recording
+        if self.body is not None and points.ran_elsewhere(self.body, recording):
+            raise Refused(_IN_A_THREAD)
+        return points.plan(
+            recording,
+            self.names,
+            self.scope.reason_against,
+            hits=settings.hits,
+            max_points=settings.max_points,
+            seed=settings.seed,
+            body=self.files,
+            signums=assignment.signums,
+            only=assignment.first_wanted,
+        )
+
+    def first_plan(self, warm: frozenset[int], recording: Recording) -> Plan:
+        """Return the points of the first run in a process that later runs, with the keys ``warm``, do not reach."""
+        settings = self.assignment.settings
+        return points.plan(
+            recording,
+            self.names,
+            partial(self.scope.reason_against, reached=True),
+            hits=settings.hits,
+            max_points=settings.max_points,
+            seed=settings.seed,
+            body=self.files,
+            signums=self.assignment.signums,
+            wanted=lambda hit: key_of(hit) not in warm,
+        )
+
+    def pairs(self, room: int) -> Pairs:
+        """Return a collector of points with a second interrupt, which has room for so many."""
+        settings = self.assignment.settings
+        self.scope.open_up(*self.files)
+        return Pairs(
+            self.recording,
+            self.names,
+            self.scope.reason_against,
+            hits=settings.hits,
+            room=room,
+            max_points=settings.max_points,
+            seed=settings.seed,
+            body=self.files,
+            only=self.assignment.only,
+        )
+
+    def deal(self, plan: Plan, shard: Shard, send: Send) -> str:
+        """Keep the points of one shard; return a digest of all points.
+
+        The shard follows its own points with second interrupts, and no others.
+        """
+        whole = plan.points
+        digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
+        send(ShardDealt(digest))
+        plan.points = shard.deal(whole)
+        plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
+        self.room = len(shard.deal(range(self.room)))
+        return digest
+
+    def remove(self, plan: Plan, send: Send, what: str = "") -> None:
+        """Remove the points that other plugins do not want; where one point is wanted, it stays."""
+        if self.assignment.only or self.filter is None:
+            return
+        plan.points, removed, complaints = self.filter(plan.points)
+        for reason, number in removed.items():
+            plan.leave_out(what + reason, number)
+        for complaint in complaints:
+            send(complaint)
+
+    def batches(self, plan: Plan, share: Share | None, seconds: float, least: int) -> Iterator[Plan]:
+        """Yield the points for which there is time, in batches.
+
+        An estimate of the time may be wrong, and even then each line is to come before further points of any line.
+
+        Parameters:
+            plan: all points.
+            share: the time; ``None``: no limit.
+            seconds: duration of a run.
+            least: at least so many points, even if there is no time.
+        """
+        if share is None:
+            yield plan
+            return
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        taken: set[int] = set()
+        while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
+            size = min(room, max(len(taken), _FIRST_BATCH))
+            batch = points.layered(aims, size, self.assignment.settings.seed + share.turn, taken)
+            taken.update(batch)
+            began = time.perf_counter()
+            first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
+            yield points.Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
+            seconds = (time.perf_counter() - began) / len(batch)
+
+    def sample(self, plan: Plan, room: int) -> frozenset[str]:
+        """Return the ids of a sample of so many points."""
+        aims = [(point, plan.aims[point.id]) for point in plan.points]
+        return frozenset(aims[position][0].id for position in points.layered(aims, room, self.assignment.settings.seed))

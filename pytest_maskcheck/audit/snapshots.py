@@ -1,0 +1,86 @@
+"""Audit points by snapshots: one run goes forward and forks at each point; see :mod:`pytest_maskcheck.runs.forward`.
+
+A child that has an effect outside its process would disturb those forked after it. The first such effect ends snapshots for the test: the
+results of that pass are discarded, and its points are audited by running the test again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.messages import StrategyChosen
+from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.runs.forward import Snapshots
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.complaints import Complaints
+    from pytest_maskcheck.audit.instruments import Instruments
+    from pytest_maskcheck.audit.judge import Judge
+    from pytest_maskcheck.audit.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """Message: the test was interrupted at a point; the result follows when all have been."""
+
+    point: str
+
+
+@dataclass(slots=True, repr=False)
+class SnapshotAudit:
+    """Audits those points of a judge's plan that can be audited by snapshots.
+
+    Parameters:
+        instruments: what the audit works with.
+        judge: judges the runs.
+        strategy: the points for snapshots.
+        passes_effect: whether the uninterrupted run has an effect outside the process.
+        limit: seconds that a run may take.
+        complaints: receives those of user-defined kinds.
+        send: receives messages.
+    """
+
+    instruments: Instruments
+    judge: Judge
+    strategy: Strategy
+    passes_effect: bool
+    limit: float
+    complaints: Complaints
+    send: Send
+    _betrayed: Strategy | None = None
+
+    def audit(self) -> None:
+        """Audit the points, and send how they are reached and why."""
+        judge = self.judge
+        planned = {point.id for point in judge.plan.points}
+        wanted = [point for point in self.strategy.snapshots if point.id in planned]
+        if not wanted or self._betrayed:
+            self.send(StrategyChosen((self._betrayed or self.strategy).sentence()))
+            return
+        maker = self.instruments.maker
+        snapshots = Snapshots(
+            maker.go_forward,
+            lambda: maker.make_run(wanted[-1] if self.passes_effect else None, nothing),
+            self.instruments.usual.holds,
+            self.limit,
+            self.instruments.names.short,
+        )
+        taken = []
+        for snapshot in snapshots.take(wanted, judge.stops):
+            self.complaints.send_new(snapshot.ran.complaints, self.send)
+            taken.append(snapshot)
+            self.send(Struck(wanted[snapshot.position].id))
+            if judge.late(0.0):
+                break
+        if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
+            snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
+            taken.clear()
+        left = len(wanted) - len(taken)
+        chosen = self.strategy.ended_early(snapshots.ended, left) if snapshots.ended else self.strategy
+        if effect:
+            self._betrayed = chosen
+        self.send(StrategyChosen(chosen.sentence()))
+        for snapshot in taken:
+            judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)

@@ -1,0 +1,73 @@
+"""Steps that the audit of later runs (:mod:`.course`) and that of the first run (:mod:`.first_course`) share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.judge import Judge
+from pytest_maskcheck.audit.rules import Rules
+from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.results import PointResult, count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_maskcheck.audit.assignment import Assignment, Send
+    from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.audit.instruments import Instruments
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.runs.requests import Executor
+
+
+def new_judge(
+    assignment: Assignment, instruments: Instruments, executor: Executor, send: Send, common: str = ""
+) -> Judge:
+    """Return a judge by the settings of the test, with nothing to audit yet.
+
+    Parameters:
+        assignment: what the audit is to do.
+        instruments: what it does it with.
+        executor: makes the runs.
+        send: receives messages.
+        common: a description of what all runs share, or ``""``.
+    """
+
+    settings, budget = assignment.settings, assignment.budget
+    rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *instruments.ledger.allowed))
+    traced = {kind.name: kind.blocks for kind in instruments.kinds if kind.traced}
+    late = budget.over if budget else (lambda _seconds: False)
+    return Judge(executor, points.Plan(), rules, send, traced, instruments.runner.noting_state, late, common)
+
+
+def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:
+    """Give each finding its category, now that all of them are known; drop those that are allowed as such.
+
+    Parameters:
+        judge: has the results.
+        shown: the points.
+        send: receives the results that change.
+        complete: no point was left out of the plan.
+    """
+    audited = [point for point in shown if point.id in judge.results and not judge.results[point.id].reason]
+    for result in judge.sort_out(audited, complete=complete and len(audited) == len(shown)):
+        kept = tuple(
+            finding for finding in result.findings if not judge.allowances.allows_cleanup(result.point, finding)
+        )
+        if kept != judge.results[result.point].findings:
+            send(replace(result, findings=kept))
+
+
+def send_untraced(judge: Judge, budget: Share | None, send: Send) -> None:
+    """Send at how many points there was no time to find the origin of what was left behind."""
+    if budget and judge.untraced:
+        many = count(judge.untraced, "failing point")
+        send(f"not traced where it came from at {many}: {budget.reason}")
+
+
+def report_the_rest(judge: Judge, shown: Sequence[Point], budget: Share | None) -> None:
+    """Report that there was no time for the points without a result, if there is a budget."""
+    if budget:
+        for point in shown:
+            if point.id not in judge.results:
+                judge.report(PointResult(point.id, reason=budget.reason))

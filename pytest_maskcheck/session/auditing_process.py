@@ -1,0 +1,188 @@
+"""The process in which an audit runs: a forked one of its own, or that of the session.
+
+A forked one has an output, directories and handlers of its own, and its parent watches it: the process has a watchdog for each of its runs,
+so one that is silent for much longer than a run may take has hung by a defect of the audit.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.audit.preparation import Refused
+from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+from pytest_maskcheck.points.reach import paused, running
+from pytest_maskcheck.runs.child import in_child
+from pytest_maskcheck.session.capture import muted, own_output
+from pytest_maskcheck.session.item_fixtures import own_directory
+from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.signals import name
+from pytest_maskcheck.system.stopwatch import Page
+from pytest_maskcheck.system.unpatched import gc, signal, unpatched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.runs.watchdog import Death
+    from pytest_maskcheck.session.assembly import Assembly
+
+SILENCE = 60.0
+"""Seconds without a message after which an auditing process counts as hung; its own watchdog comes first."""
+
+
+# A process of its own
+
+
+def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -> None:
+    """Audit in a forked process.
+
+    Parameters:
+        assembly: the parts of the audit.
+        take: receives each message of the process.
+        limit: returns the seconds that it may be silent.
+    """
+    page = Page()
+    measurement = running()  # here: coverage's patch = fork puts another one in its place in the child
+
+    def audit(say: Send) -> None:
+        def send(message: object) -> None:
+            page.begin(0)  # each message restarts the clock of the parent
+            say(message)
+
+        with own_process(assembly, send, measurement):
+            assembly.course().run(send, assembly.executor)
+
+    try:
+        short = assembly.instruments.names.short
+        with closing(in_child(audit, page, limit, leader=True, name=short)) as said:
+            death = take_all(said, take)
+        if death is not None:
+            take(Refused(_ending(death, in_run=page.runs)))
+    finally:
+        page.close()
+
+
+def take_all(said: Generator[object, None, Death | None], take: Send) -> Death | None:
+    """Pass all messages of a child to ``take``; return how it died, if it did."""
+    while True:
+        try:
+            take(next(said))
+        except StopIteration as end:
+            death: Death | None = end.value
+            return death
+
+
+def silence(assembly: Assembly, over: Callable[[], bool]) -> float:
+    """Return the seconds without a message after which the auditing process counts as hung.
+
+    Raises:
+        KeyboardInterrupt: the session is over, as after Ctrl-C to the controller of xdist: this process ends as if it had got one.
+    """
+    if over():
+        raise KeyboardInterrupt
+    return SILENCE + 10 * assembly.assignment.settings.timeout
+
+
+@contextmanager
+def own_process(assembly: Assembly, send: Send, measurement: Any) -> Iterator[None]:
+    """Make a forked process the test's own: output, directories, handlers.
+
+    Parameters:
+        assembly: the parts of the audit.
+        send: receives messages.
+        measurement: the coverage measurement that ran before the fork, which is paused; ``None``: there was none.
+    """
+    take_over(assembly)
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored and signal.SIGINT in assembly.assignment.signums:  # under nohup, or in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        send("SIGINT is ignored in this process; audited as if it were not")
+    if blocked := assembly.inherited_mask():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+        if names := [name(signum) for signum in sorted(blocked) if signum in assembly.assignment.signums]:
+            send(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
+    with paused(*([measurement] if measurement else [])):
+        yield
+
+
+def take_over(assembly: Assembly) -> None:
+    """Give a forked process its own output and directories, and its children to itself."""
+    descendants.adopt()
+    with unpatched():
+        own_output(assembly.item.config)
+        own_directory(assembly.item.config, assembly.directory)
+
+
+def _ending(death: Death, *, in_run: bool) -> str:
+    """Return a sentence about how the auditing process ended; ``in_run``: within a run that was not interrupted."""
+    if death.how == "terminal":
+        return death.detail
+    where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
+    if not in_run or death.how == "look":
+        return f"the auditing process ended: {death.detail}{where}"
+    return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
+
+
+# The process of the session
+
+
+def audit_here(assembly: Assembly, take: Send) -> BaseException | None:
+    """Audit in the process of the session.
+
+    Parameters:
+        assembly: the parts of the audit.
+        take: receives each message.
+
+    Returns:
+        What came out of the test at a point that fails, for a debugger.
+    """
+    with paused(), muted(assembly.item.config):
+        _audit_here(assembly, _unless(assembly.order.over, take))
+    return assembly.runner.exception
+
+
+def _audit_here(assembly: Assembly, send: Send) -> None:
+    signums = assembly.assignment.signums
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in signums:
+        send(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
+        return
+    if blocked := assembly.inherited_mask().intersection(signums):
+        names = ", ".join(map(name, sorted(blocked)))
+        send(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
+        return
+    # Where the runs share this process, the user's own Ctrl-C comes to it, too, and ends the session.
+    with closing(ForeignSignals(signal.SIGINT)) as foreign:
+        assembly.runner.note_foreign(foreign)
+        try:
+            course = assembly.course()
+            course.run(send, assembly.executor)
+            debugged = assembly.order.only or assembly.item.config.getoption("usepdb", False)
+            if course.failing and debugged:
+                _keep_frames(assembly, course.failing)
+        finally:
+            assembly.order.engine.disarm()
+            assembly.target.close()
+            gc.unfreeze()
+
+
+def _keep_frames(assembly: Assembly, point: Point) -> None:
+    """Make one more run, for a debugger: interrupted at a point that fails, its frames kept.
+
+    It is not judged: what the frames keep alive would look different from what the audit found.
+    """
+    with assembly.runner.keeping_frames():
+        assembly.instruments.maker.make_run(point, nothing)
+
+
+def _unless(over: Callable[[], bool], take: Send) -> Send:
+    """Return a ``take`` that raises ``KeyboardInterrupt`` once the session is over; see :func:`silence`."""
+
+    def send(message: object) -> None:
+        if over():
+            raise KeyboardInterrupt
+        take(message)
+
+    return send

@@ -1,0 +1,127 @@
+"""From the outcome of an audit to the report of the test's call."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck import InterruptUnsafe
+from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.results import Audit
+from pytest_maskcheck.session.capture import muted
+from pytest_maskcheck.session.command_line import command_line
+from pytest_maskcheck.session.drawn_traceback import drawn
+from pytest_maskcheck.session.outcome import Outcome, broken
+from pytest_maskcheck.session.run_needs import INDIFFERENT
+from pytest_maskcheck.session.target import ItemTarget
+from pytest_maskcheck.system.unpatched import unpatched
+from pytest_maskcheck.system.untrusted import last_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failed:
+    """The report of a test whose audit failed, for a debugger."""
+
+    item: pytest.Item
+    report: pytest.TestReport
+    call: pytest.CallInfo[None]
+
+    def interact(self) -> None:
+        """Let other plugins, such as ``--pdb``, see the failure."""
+        with in_call_phase(self.item, "pytest_exception_interact"):
+            self.item.ihook.pytest_exception_interact(node=self.item, call=self.call, report=self.report)
+
+
+def remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> Failed | None:
+    """Replace the call report by one of the audit's outcome; an error of ours on the way is an outcome, too.
+
+    Returns:
+        The failure, if it is one.
+    """
+    with unpatched():  # pytest draws tracebacks with functions that a test may leave replaced
+        try:
+            call = _remade(item, reports, outcome)
+        except Exception as error:  # noqa: BLE001  (see above)
+            call = _remade(item, reports, Outcome(broken(item.nodeid, error), outcome.seeing))
+    if call is None:
+        return None
+    return Failed(item, next(report for report in reports if report.when == "call"), call)
+
+
+def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> pytest.CallInfo[None] | None:
+    data = outcome.audit.to_json()  # plain data travels with xdist
+    audit = Audit.from_json(data)
+    command = command_line(item.config)
+    position = next(index for index, report in enumerate(reports) if report.when == "call")
+    call = None
+    trouble = ""
+    if audit.failures or audit.broken:
+        failure = InterruptUnsafe(terminal.message(audit))
+        call = _failed_call(failure, outcome.exception)
+        with in_call_phase(item, "pytest_runtest_makereport"):
+            report, trouble = _report_of(item, call)
+        hint = terminal.hint(audit, command)
+        report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), hint)
+        report.sections = [*reports[position].sections]
+        report.duration = reports[position].duration
+        reports[position] = report
+    report = reports[position]
+    report.duration += audit.seconds
+    if audit.defects or audit.refused or audit.broken:
+        report.sections.append(("maskcheck", terminal.section(audit, command)))
+    if trouble:
+        report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))
+    report.maskcheck = data  # type: ignore[attr-defined]
+    return call
+
+
+def _failed_call(failure: InterruptUnsafe, exception: BaseException | None) -> pytest.CallInfo[None]:
+    """Return a call that raised ``failure``; with the frames of what came out of the test, if they were kept."""
+    traceback = exception.__traceback__ if exception else None
+
+    def fail() -> None:
+        raise failure.with_traceback(traceback)
+
+    return pytest.CallInfo.from_call(fail, "call")
+
+
+def _report_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[pytest.TestReport, str]:
+    """Have pytest make the report of a call; return it, and what a hook of another plugin raised instead, on one line."""
+    try:
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        return report, ""
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit) as error:  # noqa: BLE001  (the session goes on)
+        keywords: Any = dict.fromkeys(item.keywords, 1)  # plain: an item may draw its failures itself, and raise, too
+        plain = pytest.TestReport(item.nodeid, item.location, keywords, "failed", None, "call", duration=call.duration)
+        return plain, last_line(error)
+
+
+@contextmanager
+def in_call_phase(item: pytest.Item, hook: str) -> Iterator[None]:
+    """Set an item up again, with its fixtures, for other plugins that implement a hook on it.
+
+    They find it as they do while its call is reported: with arguments, open pages, running drivers.
+
+    Parameters:
+        item: the test.
+        hook: name of the hook.
+    """
+    hooks = getattr(item.ihook, hook).get_hookimpls()
+    others = any(each.function.__module__.partition(".")[0] not in {*INDIFFERENT, "pytest_maskcheck"} for each in hooks)
+    if not (others and isinstance(item, pytest.Function)):
+        yield
+        return
+    target = ItemTarget(item)
+    with muted(item.config):
+        target.set_up_alone()
+    try:
+        yield
+    finally:
+        with muted(item.config):
+            target.close()

@@ -1,0 +1,198 @@
+"""A process in which the test has not run yet, kept for the audit of what only the first run in a process reaches.
+
+It is forked within the setup of the ordinary run, when fixtures of longer life are there and those of function scope are not; see
+:mod:`pytest_maskcheck.audit.first_use`. Then it waits on a pipe. The message that wakes it brings what was not known at the fork; if the pipe
+closes without one, the process ends.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.audit.messages import FirstUseReached
+from pytest_maskcheck.points.reach import measures_forks, running
+from pytest_maskcheck.runs import fork_sharing
+from pytest_maskcheck.runs.child import in_child
+from pytest_maskcheck.session.assembly import assemble
+from pytest_maskcheck.session.auditing_process import SILENCE, own_process, take_all
+from pytest_maskcheck.session.shared_descriptors import shared_descriptors
+from pytest_maskcheck.system.breakdown import Breakdown, breakdown_of
+from pytest_maskcheck.system.stopwatch import Page
+from pytest_maskcheck.system.unpatched import keep, os, pickle, state_of, threading, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.runs.watchdog import Death
+    from pytest_maskcheck.session.order import Order
+
+keep("linecache", "pickle")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Go:
+    """The message that wakes the process.
+
+    It brings what was not known at the fork; item, scope and the rest of the order are there.
+
+    Parameters:
+        seconds: duration of the ordinary run.
+        seeing: kind whose canary was tried -> why it did not see it, or ``""``.
+        budget: the test's part of the time budget, if there is one.
+        directory: room for files.
+        warm: what later runs reach.
+    """
+
+    seconds: float
+    seeing: dict[str, str]
+    budget: Share | None
+    directory: str
+    warm: frozenset[int]
+
+
+class FirstUse:
+    """A process in which the test has not run yet.
+
+    Parameters:
+        order: returns the order for a test whose ordinary run took so many seconds.
+        leave: undoes what pytest has set up for the item so far; called in the process.
+
+    Attributes:
+        reason: why there is no such process, or ``""``.
+        seconds: how long it took to fork: part of what pytest measures of the test.
+        descriptors: those that lead to the process.
+    """
+
+    def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
+        self._order = order
+        self._leave = leave
+        self._over: Callable[[], bool] = lambda: False
+        self.reason = ""
+        self._breakdown: Breakdown | None = None
+        self._page: Page | None = None
+        self._measurement: Any = None
+        self.seconds = 0.0
+        self._said: Generator[object, None, Death | None] | None = None
+        self._reader = self._writer = -1
+        self.descriptors: frozenset[int] = frozenset()
+
+    def fork(self) -> None:
+        """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
+        if self._said is not None or self.reason:
+            return
+        try:
+            self._fork()
+        except Exception as error:  # noqa: BLE001  (ours: the test that is being set up has nothing to do with it)
+            self.close()
+            self._said = None
+            self._breakdown = breakdown_of(error)
+            self.reason = self._breakdown.reason
+
+    def _fork(self) -> None:
+        self.reason = _against_fork(self._order(0.0))
+        if self.reason:
+            return
+        began, before = time.perf_counter(), fork_sharing.descriptors()
+        self._measurement = running()
+        self._page = Page()
+        self._reader, self._writer = os.pipe()
+        # Not a child of this process: code under test that waits for any child would wait for it.
+        self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
+        next(self._said)
+        os.close(self._reader)
+        self._reader = -1
+        self.descriptors = fork_sharing.descriptors() - before
+        self.seconds = time.perf_counter() - began
+
+    def _limit(self) -> float:
+        """Return the seconds without a message after which the process counts as hung; errors as for :func:`.silence`."""
+        if self._over():
+            raise KeyboardInterrupt
+        return SILENCE
+
+    def comes_late(self, fixture: str) -> None:
+        """Give the process up if it was forked before this longer-lived fixture: it would set up one of its own, beside this."""
+        if self._said is not None:
+            self.reason = self.reason or f"fixture {fixture} is asked for while others of the test are set up"
+
+    def audit(self, order: Order, directory: str, warm: frozenset[int], take: Send) -> None:
+        """Wake the process, and pass each of its messages to ``take``.
+
+        Parameters:
+            order: what is to be audited, now that the ordinary run is over.
+            directory: room for files.
+            warm: what later runs reach.
+            take: receives messages.
+        """
+        if self.reason or self._said is None or self._page is None:
+            take(FirstUseReached({}, self.reason or "no process was kept for it"))
+            if self._breakdown is not None and self._breakdown.traceback:
+                take(self._breakdown)
+            return
+        self._over = order.over
+        go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
+        self._page.begin(0)
+        with suppress(BrokenPipeError):  # it has ended; the reason follows below
+            while go:
+                go = go[os.write(self._writer, go) :]
+        os.close(self._writer)
+        self._writer = -1
+        if (death := take_all(self._said, take)) is not None:
+            take(FirstUseReached({}, f"the process for it ended: {death.detail}"))
+
+    def _wait(self, say: Send) -> None:
+        """Wait in the process, and audit when the message comes; end if it does not."""
+        os.close(self._writer)
+        say(None)
+        received = bytearray()
+        while part := os.read(self._reader, 1 << 16):
+            received += part
+        if not received:
+            return
+        go: _Go = pickle.loads(bytes(received))
+        page = self._page
+        assert page is not None
+
+        def send(message: object) -> None:
+            page.begin(0)  # each message restarts the clock of whoever waits for it
+            say(message)
+
+        self._leave()
+        order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
+        item = order.item
+        assert isinstance(item, pytest.Function)
+        # The parent made the directory after the fork.
+        state_of("tempfile")["tempdir"] = os.path.join(go.directory, "t")
+        assembly = assemble(order, item, go.directory)
+        with own_process(assembly, send, self._measurement):
+            assembly.first_course().run(send, go.warm)
+
+    def close(self) -> None:
+        """End the process."""
+        for descriptor in (self._reader, self._writer):
+            if descriptor != -1:
+                os.close(descriptor)
+        self._reader = self._writer = -1
+        if self._said is not None:
+            self._said.close()
+        if self._page is not None:
+            self._page.close()
+            self._page = None
+
+
+def _against_fork(order: Order) -> str:
+    """Return why no process can be kept cold beside an ordinary run, or ``""``."""
+    if order.isolation != "fork":
+        return f"runs share the process of the session: {order.why}"
+    if threading.active_count() > 1:
+        return "a fork would lose running threads"
+    if measures_forks():
+        return "coverage's patch measures each process that is forked"
+    # The other end of what is shared would wait for this process, too, to close it.
+    return next(iter(shared_descriptors(order.descriptors)), "")

@@ -1,0 +1,86 @@
+"""The code that belongs to a test: its function, below decorators and what plugins make of it, and the files it is written in."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+
+def own_code(item: pytest.Function) -> Iterator[CodeType]:
+    """Yield the code of the test itself: of its function, without decorators, and of what is written within it."""
+    code = body_code(item)
+    queue = [code] if code is not None else []
+    while queue:
+        yield (code := queue.pop())
+        queue += [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def body_code(item: pytest.Function) -> CodeType | None:
+    """Return the code of the test function as it was written, below its decorators; ``None`` if it has none."""
+    code = getattr(_written(item), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _written(item: pytest.Function) -> Any:
+    """Return the function below its decorators; of a test with examples by hypothesis, the function that it calls with them."""
+    function: Any = item.function
+    return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+
+
+_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck", "hypothesis"}
+"""Packages of the test harness."""
+
+
+def own_files(item: pytest.Function) -> frozenset[str]:
+    """Return the files of the test's own code: where it was collected, and where its function was written.
+
+    The file of a function that a plugin made (a scenario of pytest-bdd, a state machine of hypothesis) is not the test's own.
+    """
+    code = body_code(item)
+    if code is None or _package(_written(item)) in _HARNESS | _plugins(item.config):
+        return frozenset({str(item.path)})
+    return frozenset({str(item.path), code.co_filename})
+
+
+def _package(thing: object) -> str:
+    """Return the top-level package that a function, class or instance comes from, or ``""``."""
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _plugins(config: pytest.Config) -> set[str]:
+    """Return the packages that the installed plugins of pytest come from."""
+    return {_package(plugin) for plugin, _ in config.pluginmanager.list_plugin_distinfo()}
+
+
+def imported(item: pytest.Function) -> dict[str, list[str]]:
+    """Return the packages that the item's module imports from, most used first, with the files it uses of each.
+
+    Those of the standard library and of the test harness are left out.
+    """
+    packages: dict[str, list[str]] = {}
+    for value in [*getattr(item.module, "__dict__", {}).values()]:
+        name = _module_of(value)
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        file = module.__dict__.get("__file__") if isinstance(module, ModuleType) else None
+        package = str(name).partition(".")[0]
+        if isinstance(file, str) and package not in sys.stdlib_module_names and package not in _HARNESS:
+            packages.setdefault(package, []).append(file)
+    return dict(sorted(packages.items(), key=lambda entry: len(entry[1]), reverse=True))
+
+
+def _module_of(value: object) -> object:
+    """Return the name of the module that defines an object, without running its code: it may be a proxy."""
+    if issubclass(type(value), ModuleType):
+        return object.__getattribute__(value, "__dict__").get("__name__")
+    if type(value) is FunctionType:
+        return value.__module__
+    kind = value if issubclass(type(value), type) else type(value)
+    return type.__getattribute__(kind, "__dict__").get("__module__")

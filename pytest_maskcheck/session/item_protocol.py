@@ -1,0 +1,238 @@
+"""The protocol of an item that is audited: its ordinary run, the audit if it passed, and one report of both."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck import settings
+from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.resources.set_once import SetOnce
+from pytest_maskcheck.session.call_report import Failed, remade
+from pytest_maskcheck.session.first_use_process import FirstUse
+from pytest_maskcheck.session.item_fixtures import directories
+from pytest_maskcheck.session.ordinary import leave, let_go, ordinary_run, stop_timer
+from pytest_maskcheck.session.outcome import Outcome, broken
+from pytest_maskcheck.session.place import assist, audit_item
+from pytest_maskcheck.session.rerunners import held_back, made_by_others
+from pytest_maskcheck.session.unlogged import unlogged
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.unpatched import put_own_back, time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_maskcheck.audit.budget import Budget
+    from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.extensions import Extensions
+    from pytest_maskcheck.session.order_maker import OrderMaker
+    from pytest_maskcheck.session.workers import Workers
+
+
+class ItemProtocol:
+    """Runs the protocol of the items that are audited, one after the other.
+
+    Parameters:
+        items: the items to audit.
+        orders: makes the order for each.
+        workers: the workers of xdist.
+        extensions: what other plugins add.
+        budget: the time for all audits, if it is limited.
+        only: the id of the one point wanted, or ``""``.
+    """
+
+    def __init__(
+        self,
+        items: AuditedItems,
+        orders: OrderMaker,
+        workers: Workers,
+        extensions: Extensions,
+        *,
+        budget: Budget | None,
+        only: str,
+    ) -> None:
+        self._items = items
+        self._orders = orders
+        self._workers = workers
+        self._extensions = extensions
+        self._budget = budget
+        self._only = only
+        self._passed: pytest.TestReport | None = None
+        self._failed: Failed | None = None
+        self._failing_parts = 0
+        self._start_error: Exception | None = None
+
+    def start(self) -> None:
+        """Remember the state of the process; call it before there are fixtures."""
+        try:
+            self._orders.note_state()
+        except Exception as error:  # noqa: BLE001  (ours: it is reported with the first audit)
+            self._start_error = error
+
+    def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Run a test as usual, audit it, and report once."""
+        if self._budget:
+            self._budget.begins()
+        self._failed = self._passed = None
+        if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
+            return
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._attempt(item, nextitem)[1]:
+            self._log(item, report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+    def assist(self, item: pytest.Item, helper: Helper) -> None:
+        """Help another worker's audit: run the test, then its points; report nothing.
+
+        The test runs here first, so its longer-lived fixtures are torn down afterwards.
+        """
+        began = time.perf_counter()
+        with unlogged(item.config):
+            reports, completed = ordinary_run(item)
+        seconds = _duration(reports, time.perf_counter() - began)
+        try:
+            if completed and all(report.passed for report in reports):
+                stop_timer(item)
+                with suppress(Exception):  # the owner of the audit meets what is wrong, and reports it
+                    order = self._orders.order(item, seconds)
+                    if order.isolation == "fork":
+                        self._orders.seeing = assist(replace(order, share=helper))
+        finally:
+            with unlogged(item.config):
+                leave(item, None, reports)
+
+    def count_failing(self, report: pytest.TestReport) -> None:
+        """Count what is reported while a test runs: failing subtests of it."""
+        self._failing_parts += report.failed
+
+    def failure_of(self, report: pytest.TestReport) -> Failed | None:
+        """Return the failed audit that a rerunning plugin logs the ordinary report of, if it is this one."""
+        return self._failed if report is self._passed else None
+
+    # One attempt
+
+    def _attempt(
+        self, item: pytest.Item, nextitem: pytest.Item | None, held: list[pytest.TestReport] | None = None
+    ) -> tuple[list[pytest.TestReport], list[pytest.TestReport]]:
+        """Run a test as usual, and audit it if it passes.
+
+        Parameters:
+            item: the test.
+            nextitem: the test that follows.
+            held: what a plugin that makes the attempts logs; without a report of the call in it, another attempt follows.
+
+        Returns:
+            The reports of the ordinary run, and those to be logged.
+        """
+        with self._first_use(item) as first:
+            self._failing_parts = 0
+            once = self._set_once(item)
+            began = time.perf_counter()
+            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once, log=held is not None)
+            seconds = _duration(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
+            logged = [*reports] if held is None else held
+            if held is not None:  # what is held back was not counted
+                self._failing_parts += sum(report.failed for report in held)
+            passed = completed and all(report.passed or report.when == "call" for report in reports)
+            if passed and any(report.when == "call" for report in logged):
+                stop_timer(item)
+                outcome = self._audited(item, seconds, first, left=once.left, more=nextitem is not None)
+                self._failed = remade(item, logged, outcome) or self._failed
+        leave(item, nextitem, logged)
+        return reports, logged
+
+    def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        """Make an attempt for a plugin that makes another if this one fails; the audit's verdict is no reason for that."""
+        self._passed = None
+        with held_back(item.config) as held:
+            reports, logged = self._attempt(item, nextitem, held if log else None)
+        for report in held:
+            self._log(item, report)
+        # A plugin that logs by itself looks at the reports first: until it logs them, it gets those of the ordinary run.
+        if not log:
+            position = next((index for index, report in enumerate(reports) if report.when == "call"), None)
+            if position is not None and logged[position] is not reports[position]:
+                self._passed = reports[position]
+                logged[position] = self._passed
+        return logged
+
+    def _log(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Log a report, and let a debugger in if its audit failed."""
+        item.ihook.pytest_runtest_logreport(report=report)
+        if self._failed and self._failed.report is report:
+            self._failed.interact()
+
+    @contextmanager
+    def _first_use(self, item: pytest.Item) -> Iterator[FirstUse | None]:
+        """Yield the process for what only the first run reaches, if there can be one; it forks when fixtures are there."""
+        self._orders.first = None
+        if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only):
+            self._orders.first = FirstUse(partial(self._orders.order, item), partial(let_go, item))
+        try:
+            yield self._orders.first
+        finally:
+            if self._orders.first is not None:
+                self._orders.first.close()
+            self._orders.first = None
+
+    def _set_once(self, item: pytest.Item) -> SetOnce:
+        """Return what looks at the process state that the ordinary run of a test leaves."""
+        chosen = self._items.settings(item)
+        surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
+        names = settings.switched(chosen.kinds, self._items.kinds())
+        kinds = [kind for kind in default_kinds(surroundings) if kind.name in names]
+        return SetOnce(kinds, surroundings, partial(directories, item))
+
+    def _audited(
+        self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
+    ) -> Outcome:
+        """Audit one test that passed; an error of ours is an outcome, too, and the session goes on.
+
+        Parameters:
+            item: the test.
+            seconds: duration of its ordinary run.
+            first: the process for what only the first run reaches.
+            left: the process state that it left behind.
+            more: whether other tests follow.
+        """
+        put_own_back()
+        try:
+            return self._audit(item, seconds, first, left=left, more=more)
+        except Exception as error:  # noqa: BLE001  (see above)
+            return Outcome(broken(item.nodeid, error), self._orders.seeing)
+
+    def _audit(
+        self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
+    ) -> Outcome:
+        """Audit one test; see :meth:`_audited`."""
+        if self._start_error is not None:
+            raise self._start_error
+        order = replace(self._orders.order(item, seconds), left=left)
+        if order.isolation != "fork":
+            signals.collect_garbage()  # of the test itself: collected within the audit, it would look like a release by a run
+        if self._budget and not self._only:
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
+        alone = order.isolation != "fork" or order.budget is not None
+        lead = None if alone else self._workers.lead()
+        began = time.perf_counter()
+        with closing(lead) if lead else nullcontext():
+            outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
+        if self._budget:
+            self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
+        self._orders.seeing = outcome.seeing
+        if complaints := self._extensions.tell(item, outcome.audit):
+            outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
+        return outcome
+
+
+def _duration(reports: list[pytest.TestReport], at_most: float) -> float:
+    """Return how long a test took by its reports; or at most, where pytest's clock was stopped or moved (freezegun)."""
+    seconds = sum(report.duration for report in reports)
+    return seconds if 0.0 < seconds < at_most else at_most

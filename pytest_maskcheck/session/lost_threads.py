@@ -1,0 +1,64 @@
+"""Whether a test, run in a forked process, waits for ever for threads that a fork loses.
+
+Such are the threads of a pool that a module keeps. Where no other thread runs there is nothing to lose, and nothing is tried. It is tried in
+a process like that of the audit, and in one forked from it like its workers: a pool with room for two threads starts the second one
+after the first fork, and none after the next.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.audit.strategy import Reason, WhyIsolation
+from pytest_maskcheck.points.reach import paused, running
+from pytest_maskcheck.runs.child import in_child
+from pytest_maskcheck.session.auditing_process import take_all, take_over
+from pytest_maskcheck.system.stopwatch import Page
+from pytest_maskcheck.system.unpatched import threading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.session.assembly import Assembly
+
+
+def lost_by_fork(assembly: Assembly) -> str:
+    """Return why a test is not to be forked though nobody asked for that, or ``""``."""
+    order = assembly.order
+    others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+    if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
+        return ""
+    measurement = running()
+    limit = order.settings.timeout + 10 * order.seconds
+
+    def run_again(_: Send) -> None:
+        assembly.target(_just)
+
+    def attempt(say: Send) -> None:
+        take_over(assembly)
+        with paused(*([measurement] if measurement else [])):
+            assembly.target(_just)
+            if _hangs(run_again, limit, leader=False):
+                say("hang")
+
+    if not _hangs(attempt, 2 * limit, leader=True):
+        return ""
+    return Reason(WhyIsolation.NEEDS_THREADS, ", ".join(others)).sentence()
+
+
+def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:
+    """Return whether a child that runs this hangs, or sends that a child of its own does."""
+    page = Page()
+    received: list[object] = []
+    try:
+        with closing(in_child(run, page, lambda: limit, leader=leader)) as said:
+            death = take_all(said, received.append)
+    finally:
+        page.close()
+    return bool(received) or (death is not None and death.how == "hang")
+
+
+def _just(body: Callable[[], object]) -> None:
+    body()

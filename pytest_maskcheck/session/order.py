@@ -1,0 +1,66 @@
+"""The order of one audit: which item, with which settings, where, and with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_maskcheck.audit.assignment import Channel
+    from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.audit.sharing.lead import Lead
+    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.session.extensions import Extensions
+    from pytest_maskcheck.session.progress import Progress
+    from pytest_maskcheck.settings import Settings, Shard
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Order:
+    """What is to be audited, and how.
+
+    Parameters:
+        item: a test that passed.
+        settings: those of the test.
+        engine: finds and hits places.
+        reach: the scope.
+        isolation: ``fork`` or ``none``, and ``why``.
+        only: the id of the one point wanted, or ``""``.
+        seeing: kind whose canary was tried -> why it did not see it, or ``""``.
+        extensions: what other plugins add.
+        seconds: duration of the ordinary run.
+        descriptors: those that were open when the session began.
+        channels: what the test shares with others for longer than a run.
+        blocked: the signals that were blocked when the session began.
+        budget: the test's part of the time budget, if there is one.
+        progress: shows how far the audit is.
+        shard: the part of the points that is wanted; ``None``: all of them.
+        share: this process's part in an audit by several workers; ``None``: no other worker takes part.
+        over: returns whether the session has ended, so that nobody waits for the audit.
+        left: ``kind:key`` of process state that the ordinary run left otherwise than it found it.
+    """
+
+    item: pytest.Item
+    settings: Settings
+    engine: Engine
+    reach: Reach
+    isolation: str
+    why: str
+    only: str = ""
+    seeing: dict[str, str] = field(default_factory=dict)
+    extensions: Extensions | None = None
+    seconds: float = 0.0
+    descriptors: frozenset[int] = frozenset()
+    channels: tuple[Channel, ...] = ()
+    blocked: frozenset[int] = frozenset()
+    budget: Share | None = None
+    progress: Progress | None = None
+    shard: Shard | None = None
+    share: Lead | Helper | None = None
+    over: Callable[[], bool] = lambda: False
+    left: frozenset[str] = frozenset()

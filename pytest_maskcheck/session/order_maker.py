@@ -1,0 +1,122 @@
+"""Make the order of an item's audit: scope, isolation and channels, from its settings and the state of the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck.audit.strategy import Isolation, IsolationChoice, Reason, WhyIsolation
+from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.runs import fork_sharing
+from pytest_maskcheck.runs.child import CAN_FORK
+from pytest_maskcheck.session.order import Order
+from pytest_maskcheck.system import signals
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.extensions import Extensions
+    from pytest_maskcheck.session.first_use_process import FirstUse
+    from pytest_maskcheck.session.progress import Progress
+    from pytest_maskcheck.session.shared_fixtures import SharedFixtures
+    from pytest_maskcheck.session.workers import Workers
+    from pytest_maskcheck.settings import Shard
+
+
+class OrderMaker:
+    """Makes the orders of a session.
+
+    Parameters:
+        config: pytest's configuration.
+        items: the items to audit.
+        engine: finds and hits places.
+        extensions: what other plugins add.
+        shared: what fixtures share with others.
+        workers: the workers of xdist.
+        progress: shows how far an audit is.
+        only: the id of the one point wanted, or ``""``.
+        shard: the part of the points that is wanted; ``None``: all of them.
+
+    Attributes:
+        seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
+        first: the process for what only the first run of the test under way reaches, if there is one.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        items: AuditedItems,
+        engine: Engine,
+        extensions: Extensions,
+        *,
+        shared: SharedFixtures,
+        workers: Workers,
+        progress: Progress,
+        only: str,
+        shard: Shard | None,
+    ) -> None:
+        self._config = config
+        self._items = items
+        self._engine = engine
+        self._extensions = extensions
+        self._shared = shared
+        self._workers = workers
+        self._progress = progress
+        self._only = only
+        self._shard = shard
+        self._descriptors: frozenset[int] = frozenset()
+        self._blocked: frozenset[int] = frozenset()
+        self.seeing: dict[str, str] = {}
+        self.first: FirstUse | None = None
+
+    def note_state(self) -> None:
+        """Remember the state of the process before there are fixtures."""
+        self._descriptors = fork_sharing.descriptors()
+        self._blocked = signals.blocked()
+
+    def order(self, item: pytest.Item, seconds: float) -> Order:
+        """Return the order for a test whose ordinary run took so long."""
+        chosen = self._items.settings(item)
+        isolation = self.isolation(chosen.isolation, item)
+        known = self._descriptors | (self.first.descriptors if self.first else frozenset())
+        return Order(
+            item,
+            chosen,
+            self._engine,
+            self._items.reach(chosen),
+            isolation.how,
+            isolation.why.sentence(),
+            self._only,
+            self.seeing,
+            self._extensions,
+            seconds,
+            known,
+            self._shared.channels_of(item, known),
+            self._blocked,
+            progress=self._progress,
+            shard=self._shard,
+            over=self._workers.is_over,
+        )
+
+    def isolation(self, asked: str, item: pytest.Item | None = None) -> IsolationChoice:
+        """Return how audited runs are isolated, and why.
+
+        Raises:
+            pytest.UsageError: isolation by fork is asked for where there is no fork.
+        """
+        if asked == "fork" and not CAN_FORK:
+            message = "maskcheck isolation is 'fork', but this platform cannot fork; use isolation=none"
+            raise pytest.UsageError(message)
+        if asked != "auto":
+            return IsolationChoice(Isolation(asked), Reason(WhyIsolation.ASKED))
+        if self._only and FIRST not in self._only:
+            return IsolationChoice.none(WhyIsolation.ONE_POINT)
+        if self._config.getoption("usepdb", False):
+            return IsolationChoice.none(WhyIsolation.DEBUGGER)
+        if not CAN_FORK:
+            return IsolationChoice.none(WhyIsolation.NO_FORK)
+        others = self._shared.threads_of(item)
+        if others:
+            return IsolationChoice.none(WhyIsolation.THREADS, ", ".join(others))
+        return IsolationChoice.fork(WhyIsolation.CLEAN)

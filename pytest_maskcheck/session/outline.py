@@ -1,0 +1,36 @@
+"""The audit of an order before anything is known of it: test, scope, engine and isolation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.results import Audit
+from pytest_maskcheck.session.item_code import imported, own_files
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.session.order import Order
+
+
+def outline(order: Order, **rest: Any) -> Audit:
+    """Return an audit with the fields that follow from the order alone, and the rest."""
+    names = Names(str(order.item.config.rootpath))
+    own = own_files(order.item) if isinstance(order.item, pytest.Function) else frozenset[str]()
+    used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
+    return Audit(
+        own=tuple(sorted(map(names.short, own))),
+        unaudited=tuple(
+            name
+            for name, files in used.items()
+            if not own.issuperset(files) and not any(map(order.reach.covers, files))
+        ),
+        test=order.item.nodeid,
+        engine=order.engine.name,
+        isolation=f"{order.isolation}: {order.why}",
+        mode=order.settings.points,
+        unmeasured=order.reach.unmeasured,
+        shard=str(order.shard or ""),
+        **rest,
+    )

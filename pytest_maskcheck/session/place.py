@@ -1,0 +1,156 @@
+"""Where the audit of an item happens, and what comes of it: in a forked process, with one for first use beside it, or in this one."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck.audit.messages import Collected
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
+from pytest_maskcheck.audit.strategy import Isolation
+from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.session.assembly import assemble
+from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
+from pytest_maskcheck.session.item_body import refusal
+from pytest_maskcheck.session.ledger import LEDGER
+from pytest_maskcheck.session.lost_threads import lost_by_fork
+from pytest_maskcheck.session.outcome import Outcome
+from pytest_maskcheck.session.outline import outline
+from pytest_maskcheck.session.scratch import scratch_directory
+from pytest_maskcheck.system.breakdown import AuditBrokeError, Breakdown, breakdown_of
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.session.first_use_process import FirstUse
+    from pytest_maskcheck.session.order import Order
+
+
+def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "") -> Outcome:
+    """Audit one test that passed.
+
+    Parameters:
+        order: what is to be done.
+        first_use: the process for what only the first run reaches, if there is one.
+        against: why the test is not to be audited, or ``""``.
+    """
+    started = time.perf_counter()
+    complaints = order.extensions.complaints() if order.extensions else ()
+    collected = Collected(refused=against or refusal(order.item), notes=[*complaints])
+    if order.budget and not order.budget.has_room(order.seconds):
+        collected.refused = collected.refused or order.budget.reason
+    exception = None
+    if not collected.refused:
+        try:
+            order, exception = _audit(order, first_use, collected)
+        except Exception as error:  # noqa: BLE001  (a defect of ours: it is reported as such, and the session goes on)
+            collected.take(breakdown_of(error))
+    if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on what others did
+        collected.results = order.share.found() | collected.results
+    audit = _audit_of(order, collected, started)
+    return Outcome(audit, collected.seeing or order.seeing, exception)
+
+
+def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
+    """Return the audit that the messages add up to."""
+    return outline(
+        order,
+        strategy=collected.strategy,
+        points=tuple(collected.plan.points),
+        results=collected.complete(),
+        left_out=collected.plan.left_out,
+        notes=tuple(collected.notes),
+        ignores=collected.ignores,
+        allows=collected.allows,
+        baseline=collected.baseline,
+        refused=collected.refused if not collected.results else "",
+        seconds=time.perf_counter() - started,
+        plan=collected.dealt,
+        reached_first=collected.reached_first,
+        no_first_use=collected.no_first_use,
+        reached=collected.reached,
+        breakdown=collected.refused if collected.error else "",
+        error=collected.error,
+    )
+
+
+def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tuple[Order, BaseException | None]:
+    """Audit, and collect the messages; return what was done, and what came out of the test, for a debugger."""
+    item = order.item
+    assert isinstance(item, pytest.Function)
+    with scratch_directory() as directory:
+        try:
+            assembly = assemble(order, item, directory)
+            if lost := lost_by_fork(assembly):
+                order = replace(order, isolation=Isolation.NONE, why=lost, share=None)
+                assembly = assemble(order, item, directory)
+            with _followed(order, collected.take) as take:
+                if order.isolation != "fork":
+                    return order, audit_here(assembly, take)
+                if not order.only or FIRST not in order.only:
+                    audit_in_child(assembly, take, partial(silence, assembly, order.over))
+                if first_use is not None and not collected.refused:
+                    first_use.audit(order, directory, collected.warm, take)
+        finally:
+            if LEDGER in item.stash:
+                del item.stash[LEDGER]
+    return order, None
+
+
+@contextmanager
+def _followed(order: Order, take: Send) -> Iterator[Send]:
+    """Yield a ``take`` that also updates the progress display."""
+    progress = order.progress
+    if progress is None:
+        yield take
+        return
+
+    def take_and_show(message: object) -> None:
+        take(message)
+        with suppress(Exception):  # a terminal that is gone is no reason to end an audit
+            progress.take(message)
+
+    deadline = order.budget.deadline if order.budget else float("inf")
+    progress.begin(order.item.nodeid, forked=order.isolation == "fork", deadline=deadline)
+    try:
+        yield take_and_show
+    finally:
+        progress.end()
+
+
+def assist(order: Order) -> dict[str, str]:
+    """Help with the audit of one test that passed in this process, too: ``order.share`` is a helper.
+
+    What cannot be done here is left to the owner of the audit, without a message.
+
+    Returns:
+        Which kinds saw their canary; see :class:`Order`.
+    """
+    item = order.item
+    assert isinstance(item, pytest.Function)
+    assert isinstance(order.share, Helper)
+    helper = order.share
+    collected = Collected()
+
+    def limit() -> float:
+        if not helper.is_wanted():
+            raise AuditBrokeError(Breakdown("nobody waits for it any more", ""))
+        return silence(assembly, order.over)
+
+    with closing(helper), scratch_directory() as directory:
+        assembly = assemble(order, item, directory)
+        try:
+            if not lost_by_fork(assembly):
+                with suppress(AuditBrokeError):  # the owner will meet what broke it
+                    audit_in_child(assembly, collected.take, limit)
+        finally:
+            del item.stash[LEDGER]
+    return collected.seeing or order.seeing

@@ -1,0 +1,157 @@
+"""Private names of pytest, pluggy and unittest, each with the reason why it is needed. The only module that imports ``_pytest``.
+
+An audit runs one item again and again, with fresh fixtures of function scope, in silence. pytest offers no public way to do that
+(pytest#14779). Update ``tests/session/test_private.py`` with this file: it names what is gone when pytest changes something.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import (  # a failure is drawn from plain frames: those of the interrupted run are gone
+    ExceptionChainRepr,
+    ReprEntry,
+    ReprFileLocation,
+    ReprTraceback,
+)
+from _pytest.python import get_direct_param_fixture_func  # marks fixtures that stand for a parameter: nothing fresh
+from _pytest.runner import runtestprotocol  # one run with all hooks, for items that need them
+from _pytest.threadexception import thread_exceptions  # stash key of exceptions that keep frames of a run alive
+from _pytest.tmpdir import tmppath_result_key  # ``tmp_path`` reads it at teardown; the protocol's hook would set it
+from _pytest.unraisableexception import unraisable_exceptions  # as thread_exceptions
+
+try:
+    from _pytest.subtests import failed_subtests_key  # subtests of repeated runs must not count
+except ImportError:  # pytest before 9
+    FAILED_SUBTESTS: Any = None
+else:
+    FAILED_SUBTESTS = failed_subtests_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from _pytest.runner import SetupState
+
+__all__ = [
+    "FAILED_SUBTESTS",
+    "ExceptionChainRepr",
+    "ReprEntry",
+    "ReprFileLocation",
+    "ReprTraceback",
+    "get_direct_param_fixture_func",
+    "runtestprotocol",
+    "thread_exceptions",
+    "tmppath_result_key",
+    "unraisable_exceptions",
+]
+
+
+def setup_state(item: pytest.Item) -> SetupState:
+    """Return what sets up and tears down: runs without the protocol call its ``setup`` and ``teardown_exact``."""
+    return item.session._setupstate  # noqa: SLF001
+
+
+def begin_request(item: pytest.Function) -> None:
+    """Give an item a new fixture request, as ``runtestprotocol`` does."""
+    item._initrequest()  # noqa: SLF001
+
+
+def end_request(item: Any) -> None:
+    """Drop an item's fixture request, as ``runtestprotocol`` does."""
+    item._request = False  # noqa: SLF001
+    item.funcargs = None
+
+
+def fresh_instance(item: pytest.Function) -> None:
+    """Give a test method a new ``self``; ``unittest`` items do so themselves."""
+    if item.cls is not None and not is_unittest(item):
+        item._obj = None  # noqa: SLF001  (the bound method is made anew)
+        with suppress(AttributeError):
+            del item._instance  # noqa: SLF001
+
+
+def is_unittest(item: pytest.Function) -> bool:
+    """Return whether an item is a method of a ``unittest.TestCase``; its class is private, and other plugins derive from it."""
+    return hasattr(item, "_excinfo") or type(item).__name__ == "TestCaseFunction"
+
+
+def forget_unittest_outcome(item: pytest.Function) -> None:
+    """Drop the exceptions that a ``unittest`` item has collected: they would count as those of the next run."""
+    vars(item).pop("_excinfo", None)
+
+
+@contextmanager
+def replaced_method(case: Any, around: Callable[[Callable[[], object]], None]) -> Iterator[None]:
+    """Call ``around(body)`` where ``unittest`` calls the test method: between ``setUp`` and ``tearDown``."""
+    method = case._callTestMethod  # noqa: SLF001
+    case._callTestMethod = lambda function: around(lambda: method(function))  # noqa: SLF001
+    try:
+        yield
+    finally:
+        del case._callTestMethod  # noqa: SLF001
+
+
+def report_sections(item: pytest.Item) -> list[tuple[str, str, str]]:
+    """Return the captured output that an item keeps for its reports: it grows with each run."""
+    return item._report_sections  # noqa: SLF001
+
+
+def fixtures(item: pytest.Item) -> list[pytest.FixtureDef[Any]]:
+    """Return the definitions of the fixtures that an item uses, as collected."""
+    info = getattr(item, "_fixtureinfo", None)
+    return [definition for several in info.name2fixturedefs.values() for definition in several] if info else []
+
+
+def finalizers(definition: pytest.FixtureDef[Any]) -> list[Callable[[], object]]:
+    """Return the finalizers of a fixture: each run adds some to fixtures that outlive it."""
+    return definition._finalizers  # noqa: SLF001
+
+
+def temporary_directory(config: pytest.Config) -> str:
+    """Return the directory in which ``tmp_path_factory`` numbers those that it makes; ``""`` if there is none yet."""
+    factory: Any = getattr(config, "_tmp_path_factory", None)
+    return str(getattr(factory, "_basetemp", None) or "")
+
+
+def set_temporary_directory(config: pytest.Config, directory: object) -> None:
+    """Make ``tmp_path_factory`` use another directory: that of the session belongs to other processes, too."""
+    factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
+    if factory is not None:
+        factory._basetemp = directory  # noqa: SLF001
+
+
+@contextmanager
+def without_tee(capture: Any, nowhere: Any) -> Iterator[None]:
+    """Keep what ``--capture=tee-sys`` captures from being passed on to the terminal, too.
+
+    Parameters:
+        capture: pytest's capture manager.
+        nowhere: a stream to pass it on to instead.
+    """
+    streams = capture._global_capturing  # noqa: SLF001
+    files = [getattr(each, "tmpfile", None) for each in (streams.out, streams.err)]
+    tees: list[Any] = [file for file in files if hasattr(file, "_other")]
+    others = [tee._other for tee in tees]  # noqa: SLF001
+    for tee in tees:
+        tee._other = nowhere  # noqa: SLF001
+    try:
+        yield
+    finally:
+        for tee, other in zip(tees, others, strict=True):
+            tee._other = other  # noqa: SLF001
+
+
+@contextmanager
+def replaced_hooks(config: pytest.Config, names: Sequence[str], *instead: Any) -> Iterator[None]:
+    """Call only the implementations ``instead`` of these hooks: pluggy has no way to silence those of other plugins."""
+    callers: list[Any] = [getattr(config.hook, name) for name in names]
+    implementations = [caller._hookimpls for caller in callers]  # noqa: SLF001
+    for caller in callers:
+        caller._hookimpls = [*instead]  # noqa: SLF001
+    try:
+        yield
+    finally:
+        for caller, kept in zip(callers, implementations, strict=True):
+            caller._hookimpls = kept  # noqa: SLF001

@@ -1,0 +1,41 @@
+"""How much of pytest a repeated run of an item needs: its whole protocol, its fixtures, or neither.
+
+Most of the cost of the protocol is pytest's: reports, captured output, log records, hooks. So it is used only where another plugin, or a
+fixture that works between its hooks, takes part in each run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.session.private import fixtures, get_direct_param_fixture_func, is_unittest
+
+if TYPE_CHECKING:
+    import pytest
+
+_RUN_HOOKS = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown")
+
+INDIFFERENT = ("_pytest", "pytest_timeout")
+"""Packages whose hooks a run can do without: those of pytest are made up for, and the audit has time limits of its own."""
+
+_NEED_PROTOCOL = {"caplog", "subtests"}
+"""Fixtures that work only between the hooks of pytest itself."""
+
+
+def needs_protocol(item: pytest.Function) -> bool:
+    """Return whether each run of an item needs pytest's whole protocol."""
+    if is_unittest(item) or not _NEED_PROTOCOL.isdisjoint(item.fixturenames):
+        return True
+    implementations = [each for name in _RUN_HOOKS for each in getattr(item.ihook, name).get_hookimpls()]
+    if any(each.function.__module__.partition(".")[0] not in INDIFFERENT for each in implementations):
+        return True
+    plugin: Any = item.config.pluginmanager.get_plugin("logging-plugin")
+    return plugin is not None and (plugin.log_level is not None or plugin.log_cli_level is not None)
+
+
+def has_fresh(item: pytest.Function) -> bool:
+    """Return whether an item has fixtures that are set up for each run, or may request some while it runs."""
+    return "request" in item.fixturenames or any(
+        definition.scope == "function" and definition.func is not get_direct_param_fixture_func
+        for definition in fixtures(item)
+    )

@@ -1,0 +1,134 @@
+"""What a session reports beside its tests: header, report files, exit status and summary."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.points.reach import Reach, UnknownScopeError
+from pytest_maskcheck.reports import jsonfile, terminal
+from pytest_maskcheck.results import Audit
+from pytest_maskcheck.system.breakdown import breakdown_of
+from pytest_maskcheck.system.unpatched import unpatched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_maskcheck.settings import Shard
+
+
+def scope_line(config: pytest.Config, common: Mapping[str, Any]) -> list[str]:
+    """Return the line of the header that names the code in scope."""
+    include, exclude = common["include"], common["exclude"]
+    with suppress(UnknownScopeError):  # a usage error, but only if a test is to be audited
+        reach = Reach(str(config.rootpath), include, exclude)
+        project = reach.project
+        root = str(config.rootpath)
+        places = [place for place in (*project.directories, *project.files) if place != root] if project else []
+        named = terminal.scope(include, exclude, reach.configured, project.name if project else "", places)
+        return [f"maskcheck: scope: {named}"]
+    return []
+
+
+class Summary:
+    """Collects the audits of a session, and reports them at its end.
+
+    Parameters:
+        config: pytest's configuration.
+        reports: format and path of each file to write.
+        only: the id of the one point wanted, or ``""``.
+        shard: the part of the points that is audited; ``None``: all of them.
+        may_audit_none: a session in which nothing was audited may end with exit status 0.
+
+    Attributes:
+        wanted: how many tests were to be audited.
+        usage: what is wrong with the settings of a test or of the session, or ``""``.
+        ended: tests were run, and none was left out.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        reports: Sequence[tuple[str, str]],
+        *,
+        only: str,
+        shard: Shard | None,
+        may_audit_none: bool,
+    ) -> None:
+        self._config = config
+        self._reports = reports
+        self._only = only
+        self._shard = shard
+        self._may_audit_none = may_audit_none
+        self._audits: list[Audit] = []
+        self._interrupted = False
+        self._session: pytest.Session | None = None
+        self._nothing: terminal.Nothing | None = None
+        self.wanted = 0
+        self.usage = ""
+        self.ended = False
+
+    def take(self, audit: Audit) -> None:
+        """Take the audit of one test."""
+        self._audits.append(audit)
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the report files, and set the exit status."""
+        self._session = session
+        refused = [audit for audit in self._audits if audit.refused]
+        if self._only and len(refused) < len(self._audits) and not any(audit.results for audit in self._audits):
+            self.usage = self.usage or (
+                f"no test that ran comes to the point {self._only}; the code may have changed since: "
+                "run with --maskcheck for the current ids"
+            )
+        try:
+            self._write_reports()
+        except KeyboardInterrupt:  # pytest does not expect it any more; so the session ends here, at once and in order
+            self._interrupted = True
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
+        if self.usage:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+            marked = not (self._config.getoption("--maskcheck-all") or self._only)
+            self._nothing = terminal.Nothing(
+                self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only)
+            )
+            if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _write_reports(self) -> None:
+        for _, path in self._reports:
+            try:
+                with unpatched():
+                    jsonfile.write(path, self._audits, str(self._shard or ""))
+            except OSError as error:
+                self.usage = f"the report cannot be written: {error}"
+            except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
+                self.usage = f"the report cannot be written: {breakdown_of(error).reason}"
+
+    def write(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write totals, what was only listed, and what was not audited and why."""
+        if self.usage:
+            terminalreporter.write_line(f"ERROR: {self.usage}")
+        if self._interrupted:
+            terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
+        if self._audits or self._nothing:
+            terminalreporter.section("maskcheck")
+            for line in self._lines():
+                terminalreporter.write_line(line)
+        if self._nothing:
+            terminalreporter.write_line(
+                terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
+            )
+
+    def _lines(self) -> list[str]:
+        try:
+            return [*terminal.summary(self._audits)]
+        except Exception as error:  # noqa: BLE001  (ours: the summaries of other plugins still come out)
+            # A session that went well otherwise must not end as if it had been audited.
+            if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
+                self._session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return [breakdown_of(error).reason]

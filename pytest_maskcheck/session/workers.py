@@ -1,0 +1,132 @@
+"""The workers of xdist: the board on which they share long audits, and what they report to the controller.
+
+The controller makes the board and hands its path to each worker on this machine. A worker announces itself before any test runs. When it
+has no more tests, it stays and helps with the audits of others until no worker runs tests any more.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, POLL, Board
+from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.audit.sharing.lead import Lead
+from pytest_maskcheck.runs.child import CAN_FORK
+from pytest_maskcheck.system.unpatched import time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pytest
+
+    from pytest_maskcheck.results import Audit
+
+    Assist = Callable[[pytest.Item, Helper], object]
+
+
+class Workers:
+    """This process among the workers of xdist, or their controller, or neither.
+
+    Parameters:
+        config: pytest's configuration.
+        only: the id of the one point wanted, or ``""``: a single point is not shared.
+    """
+
+    def __init__(self, config: pytest.Config, only: str) -> None:
+        self._config: Any = config
+        self._only = only
+        self._board: Board | None = None
+        self.is_worker = hasattr(config, "workerinput")
+
+    @property
+    def count(self) -> int:
+        """The number of workers; 1 without xdist."""
+        number: int = getattr(self._config, "workerinput", {}).get("workercount", 1)
+        return number
+
+    def send(self, name: str, value: object) -> None:
+        """Send a value to the controller, if this is a worker."""
+        if self.is_worker:
+            self._config.workeroutput[f"maskcheck_{name}"] = value
+
+    # In the controller
+
+    def configure(self, node: Any) -> None:
+        """Pass the place of the board to a worker on this machine; there it also sees that the session goes on."""
+        # A board is a directory, with locks of the local kernel: workers on other machines have none.
+        if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
+            return
+        with suppress(OSError):  # no room for a board: every worker for itself
+            self._board = self._board or Board.make()
+            node.workerinput["maskcheck_board"] = self._board.path
+
+    def left_behind(self, test: str, report: Any) -> Audit | None:
+        """Return what is known of the audit that a worker made when it died."""
+        return self._board.left_behind(test, report.node.gateway.id) if self._board else None
+
+    def close(self) -> None:
+        """Make all workers leave, if this is the controller."""
+        if self._board and not self.is_worker:
+            self._board.attendance.close_session()
+
+    def remove(self) -> None:
+        """Remove the board when all workers are gone, if this is the controller."""
+        if self._board and not self.is_worker:
+            self._board.remove()
+
+    # In a worker
+
+    def attend(self) -> None:
+        """Announce on the board that this worker is there and runs tests."""
+        given = getattr(self._config, "workerinput", {})
+        if "maskcheck_board" in given:
+            board = Board(given["maskcheck_board"], given["workerid"], given["workercount"])
+            with suppress(OSError):
+                board.attendance.attend()
+                self._board = board
+
+    def leave(self) -> None:
+        """Withdraw the announcement."""
+        if self._board and self.is_worker:
+            self._board.attendance.leave()
+
+    def lead(self) -> Lead | None:
+        """Return what offers the points of one test to other workers; ``None`` if there are none."""
+        return Lead(self._shared_board) if self._shared_board else None
+
+    def is_over(self) -> bool:
+        """Return whether this is a worker whose session has ended, or was interrupted."""
+        return self.is_worker and self._board is not None and not self._board.attendance.is_open()
+
+    def help(self, items: Iterable[pytest.Item], assist: Assist) -> None:
+        """Help with one long audit after another, until no worker runs tests any more.
+
+        Parameters:
+            items: the items to audit.
+            assist: helps with the audit of one item.
+        """
+        board = self._shared_board
+        if board is None:
+            return
+        board.attendance.rest()
+        by_id: dict[str, pytest.Item] = {}
+        for item in items:
+            by_id.setdefault(item.nodeid, item)
+        known: set[str] = set()
+        while board.attendance.is_open():
+            helper = Helper.find(board, known)
+            if helper is None:
+                if not board.attendance.others_run():
+                    return
+                time.sleep(POLL)
+                continue
+            known.add(helper.name)
+            if helper.offer.audit.test in by_id:
+                assist(by_id[helper.offer.audit.test], helper)
+
+    @property
+    def _shared_board(self) -> Board | None:
+        """The board, if this is one of several workers that help each other."""
+        shared = self._board is not None and self.is_worker and self._board.workers > 1 and not self._only
+        return self._board if shared else None
