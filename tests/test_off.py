@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import entry_points
 
 import pytest
@@ -41,6 +42,12 @@ ON_DEMAND = (
     "pytest_maskcheck.system.untrusted"
 )
 """All that it may import where a test uses the fixture."""
+
+
+@pytest.fixture
+def run(run):
+    """Inner pytests that import all by themselves."""
+    return partial(run, fresh=True)
 
 
 def test_off_imports_and_registers_nothing(pytester, run):
