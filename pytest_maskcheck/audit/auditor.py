@@ -14,7 +14,7 @@ from pytest_maskcheck.interrupts.signals.catching import Catching
 from pytest_maskcheck.interrupts.signals.delivery import Delivery
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.heap import at_once
-from pytest_maskcheck.resources.limits import room
+from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.origins import Watch
 from pytest_maskcheck.runs.raised import is_delivered

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 
-from pytest_maskcheck.resources.base import Identity, Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, at_once, look
-from pytest_maskcheck.resources.state import same
+from pytest_maskcheck.resources.census import Census
+from pytest_maskcheck.resources.heap import at_once, look
+from pytest_maskcheck.resources.kind import Identity, Kind, Leftover
+from pytest_maskcheck.resources.user_objects import same
 from pytest_maskcheck.system.unpatched import os
 
 _NOTHING: dict[int, object] = {}

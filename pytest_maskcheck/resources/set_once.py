@@ -10,13 +10,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_maskcheck.resources.audit_events import Use
-from pytest_maskcheck.resources.state import State
+from pytest_maskcheck.resources.process_state import ProcessState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from pytest_maskcheck.resources.base import Kind, Surroundings
+    from pytest_maskcheck.resources.kind import Kind
+    from pytest_maskcheck.resources.surroundings import Surroundings
 
 
 class SetOnce:
@@ -34,10 +35,10 @@ class SetOnce:
     def __init__(
         self, kinds: Iterable[Kind], surroundings: Surroundings, places: Callable[[], dict[str, str]] = dict
     ) -> None:
-        self._kinds = [kind for kind in kinds if isinstance(kind, State)]
+        self._kinds = [kind for kind in kinds if isinstance(kind, ProcessState)]
         self._surroundings = surroundings
         self._places = places
-        self._befores: list[tuple[State[Any], object]] = []
+        self._befores: list[tuple[ProcessState[Any], object]] = []
         self.left: frozenset[str] = frozenset()
         for kind in self._kinds:
             kind.prepare()
@@ -58,7 +59,7 @@ class SetOnce:
         self._befores.clear()
 
 
-def _told(kind: State[Any], before: object) -> list[str]:
+def _told(kind: ProcessState[Any], before: object) -> list[str]:
     with suppress(Exception):
         return [f"{leftover.kind}:{leftover.key}" for leftover in kind.compare(before)]
     return []

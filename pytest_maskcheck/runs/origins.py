@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import InScope
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
 
 _WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv_into", "send", "sendall"}
 """Functions in C that wait, and make nothing but a lock that is held: what is new after them was made by another thread."""

@@ -29,10 +29,11 @@ from pytest_maskcheck.interrupts.signals import expiry
 from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
 from pytest_maskcheck.points.cleanup import package_of
 from pytest_maskcheck.resources.heap import at_once
-from pytest_maskcheck.resources.holders import held_by
 from pytest_maskcheck.resources.kind_set import KindSet
-from pytest_maskcheck.resources.limits import room
-from pytest_maskcheck.resources.timers import IntervalTimers, standing
+from pytest_maskcheck.resources.kinds.interval_timers import IntervalTimers
+from pytest_maskcheck.resources.raised_limits import room
+from pytest_maskcheck.resources.reference_path import held_by
+from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.results import Finding
 from pytest_maskcheck.runs.garbage import collect_unheard
 from pytest_maskcheck.runs.raised import (
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.results import Frame
     from pytest_maskcheck.runs.origins import Watch
 

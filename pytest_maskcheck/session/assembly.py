@@ -36,8 +36,8 @@ from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
-from pytest_maskcheck.resources import Surroundings, default_kinds
-from pytest_maskcheck.resources.children import Children
+from pytest_maskcheck.resources import Surroundings, all_kinds
+from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.forward import Snapshots
@@ -193,7 +193,7 @@ class Work:
         surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": self.directory})
         surroundings.others = dict.fromkeys(filter(None, [numbered_places(item.config)]), "basetemp")
         self._own = order.extensions.kinds() if order.extensions else ()
-        kinds = (*self._own, *default_kinds(surroundings))
+        kinds = (*self._own, *all_kinds(surroundings))
         chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         with unpatched():

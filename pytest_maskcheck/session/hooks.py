@@ -18,7 +18,7 @@ from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import Reach, UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
-from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
+from pytest_maskcheck.resources import Surroundings, all_kinds, kind_defaults
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.runs import effects
@@ -289,7 +289,7 @@ class AuditingSession:
         chosen = self._settings[item.nodeid]
         surroundings = Surroundings(in_scope=self._reach(chosen).covers)
         names = settings.switched(chosen.kinds, self._kinds())
-        kinds = [kind for kind in default_kinds(surroundings) if kind.name in names]
+        kinds = [kind for kind in all_kinds(surroundings) if kind.name in names]
         return SetOnce(kinds, surroundings, partial(directories, item))
 
     def _audited(

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, kind_names, self_test
-from pytest_maskcheck.resources.base import Leftover
-from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, kind_names, self_test
+from pytest_maskcheck.resources.kind import Leftover
+from pytest_maskcheck.resources.kinds.locks import Locks
 
 ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
 
@@ -25,7 +25,7 @@ ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
 @pytest.fixture
 def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Kind:
     """One of the kinds this platform offers."""
-    return default_kinds(surroundings)[request.param]
+    return all_kinds(surroundings)[request.param]
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
@@ -172,8 +172,8 @@ def test_the_package_is_light() -> None:
 def test_canaries_leave_no_process_behind() -> None:
     """Not even one that Python starts for itself, such as the resource tracker of multiprocessing."""
     code = (
-        "import os; from pytest_maskcheck.resources import Surroundings, default_kinds, self_test;"
-        "assert self_test(default_kinds(Surroundings())) == {};"
+        "import os; from pytest_maskcheck.resources import Surroundings, all_kinds, self_test;"
+        "assert self_test(all_kinds(Surroundings())) == {};"
         "assert open(f'/proc/self/task/{os.getpid()}/children').read() == ''"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -181,8 +181,8 @@ def test_canaries_leave_no_process_behind() -> None:
 
 SHOWN = """
 import sys
-from pytest_maskcheck.resources import Surroundings, default_kinds
-(kind,) = (kind for kind in default_kinds(Surroundings()) if kind.name == sys.argv[1])
+from pytest_maskcheck.resources import Surroundings, all_kinds
+(kind,) = (kind for kind in all_kinds(Surroundings()) if kind.name == sys.argv[1])
 with kind.canary():
     print("shown", flush=True)
     input()

@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from pytest_maskcheck.resources import Kind, Surroundings, default_kinds
+from pytest_maskcheck.resources import Kind, Surroundings, all_kinds
 from pytest_maskcheck.resources.heap import at_once
 
 _FORK = multiprocessing.get_context("fork")
@@ -140,7 +140,7 @@ def look(kinds: list[Kind], befores: list[object], *, closely: bool = False) -> 
 @pytest.fixture
 def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[object]]]:
     """All kinds, and what they saw before the test."""
-    asked = [kind for kind in default_kinds(Surroundings()) if kind.name not in {"implicit", "double_close"}]
+    asked = [kind for kind in all_kinds(Surroundings()) if kind.name not in {"implicit", "double_close"}]
     with at_once:
         for kind in asked:
             kind.prepare()

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources import Surroundings
-from pytest_maskcheck.resources.children import Children
+from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.isolation import AuditBrokeError, Death, Forked, InProcess, Page, in_child
 from pytest_maskcheck.runs.requests import RunResult

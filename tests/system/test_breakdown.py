@@ -41,7 +41,7 @@ LEAK = """
 BROKEN_KIND = """
     import textwrap
 
-    from pytest_maskcheck.resources import locks
+    from pytest_maskcheck.resources.kinds import locks
 
     SOURCE = '''
         def broken(self, before):
@@ -54,7 +54,7 @@ BROKEN_KIND = """
     locks.Locks.compare = locks.broken
 """
 BROKEN_SNAPSHOT = """
-    from pytest_maskcheck.resources import locks
+    from pytest_maskcheck.resources.kinds import locks
 
     exec(compile("def broken(self): raise KeyError('seeded')", locks.__file__, "exec"), vars(locks))
     locks.Locks.snapshot = locks.broken
@@ -305,7 +305,7 @@ def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytest
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
-            "*maskcheck itself failed: KeyError: 'seeded', at pytest_maskcheck.resources.locks:*in broken; please report this"
+            "*maskcheck itself failed: KeyError: 'seeded', at pytest_maskcheck.resources.kinds.locks:*in broken; please report this"
         ]
     )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
