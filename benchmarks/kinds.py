@@ -30,7 +30,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts.signals.base import Strike
-from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, heap
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner

@@ -54,8 +54,8 @@ class Scope(Protocol):
         """Tell whether code with this ``co_filename`` is in scope and was reached."""
         ...
 
-    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str:
-        """Return why a point on this line is not audited, or ``""``."""
+    def reason_against(self, filename: str, line: int, *, entry: bool = False) -> str | None:
+        """Return why a point on this line is not audited, or ``None``."""
         ...
 
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit import catchers
 from pytest_maskcheck.audit.attribution import Attribution
-from pytest_maskcheck.points.cleanup import package_of, sort_out
+from pytest_maskcheck.points.finding_categories import package_of, sort_out
 from pytest_maskcheck.resources.known_patterns import Patterns, place_and_stack
 from pytest_maskcheck.resources.random_names import Pattern, are_alike, looks_random
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict

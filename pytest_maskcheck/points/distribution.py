@@ -47,7 +47,7 @@ class Installed:
     editable: bool = False
 
 
-def own(root: str) -> Installed | None:
+def project_distribution(root: str) -> Installed | None:
     """Return the distribution of the project that ``root`` is part of; ``None``: it has no name, or is not installed."""
     return installed(name) if (name := project_name(root)) else None
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts import InScope
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover
     from pytest_maskcheck.resources.kind import Identity
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_maskcheck.interrupts.signals import expiry
 from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
-from pytest_maskcheck.points.cleanup import package_of
+from pytest_maskcheck.points.finding_categories import package_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.kinds.interval_timers import IntervalTimers
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.signals.catching import Catching
     from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.results import Frame

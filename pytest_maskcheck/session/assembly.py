@@ -34,8 +34,11 @@ from pytest_maskcheck.audit.sharing import Done, Helper, Lead
 from pytest_maskcheck.interrupts import Recording
 from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+from pytest_maskcheck.points import ids
 from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
+from pytest_maskcheck.points.sampling import layered
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
@@ -160,7 +163,7 @@ _GRACE = 0.5
 
 def outline(order: Order, **rest: Any) -> Audit:
     """Return an audit with what the order alone says of it, and the rest."""
-    names = points.Names(str(order.item.config.rootpath))
+    names = ids.Names(str(order.item.config.rootpath))
     own = own_files(order.item) if isinstance(order.item, pytest.Function) else frozenset[str]()
     used = imported(order.item) if isinstance(order.item, pytest.Function) else {}
     return Audit(
@@ -174,7 +177,7 @@ def outline(order: Order, **rest: Any) -> Audit:
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
-        unmeasured=order.reach.unmeasured,
+        unmeasured=order.reach.scope.unmeasured,
         shard=str(order.shard or ""),
         **rest,
     )
@@ -189,7 +192,7 @@ class Work:
         self.limit = order.settings.timeout
         self.directory = os.path.join(directory, "p")
         self._order = order
-        self._names = points.Names(str(item.config.rootpath))
+        self._names = ids.Names(str(item.config.rootpath))
         surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": self.directory})
         surroundings.others = dict.fromkeys(filter(None, [numbered_places(item.config)]), "basetemp")
         self._own = order.extensions.kinds() if order.extensions else ()
@@ -203,7 +206,7 @@ class Work:
         self.runner.own = frozenset(map(id, own_code(item)))
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
         self.runner.guarantees = item.stash[LEDGER] = self._ledger
-        self._only = points.ID.fullmatch(order.only)
+        self._only = ids.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
         self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
         self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
@@ -344,7 +347,7 @@ class Work:
         order.reach.open_up(*own)
 
         def choose(recording: Recording) -> points.Plan:
-            return points.plan(
+            return choose_points(
                 recording,
                 self._names,
                 partial(order.reach.reason_against, reached=True),
@@ -694,7 +697,7 @@ class Work:
         taken: set[int] = set()
         while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
             size = min(room, max(len(taken), _FIRST_BATCH))
-            batch = points.layered(aims, size, self._order.settings.seed + share.turn, taken)
+            batch = layered(aims, size, self._order.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.perf_counter()
             first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
@@ -705,7 +708,7 @@ class Work:
         """Return the points for which there is time to find out what a run reaches after them."""
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         room = share.room_for_recordings(self._seconds)
-        return frozenset(aims[position][0].id for position in points.layered(aims, room, self._order.settings.seed))
+        return frozenset(aims[position][0].id for position in layered(aims, room, self._order.settings.seed))
 
     def _follow(self, plan: points.Plan, results: dict[str, PointResult], tell: Tell) -> points.Plan:
         """Return the points with a second interrupt.
@@ -780,9 +783,9 @@ class Work:
         settings = self._order.settings
         self._recording = recording
         code = body_code(self.item)
-        if code is not None and points.ran_elsewhere(code, recording):
+        if code is not None and ran_elsewhere(code, recording):
             raise Refused(_IN_A_THREAD)
-        return points.plan(
+        return choose_points(
             recording,
             self._names,
             self._order.reach.reason_against,

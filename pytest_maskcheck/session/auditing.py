@@ -12,8 +12,9 @@ import pytest
 from pytest_maskcheck.audit.auditor import Refused
 from pytest_maskcheck.audit.messages import Collected, FirstUseReached
 from pytest_maskcheck.audit.sharing import Helper, Lead
-from pytest_maskcheck.points.plan import FIRST
-from pytest_maskcheck.points.reach import measures_forks, paused, running
+from pytest_maskcheck.points.coverage_config import running
+from pytest_maskcheck.points.coverage_pause import measures_forks, paused
+from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.isolation import in_child

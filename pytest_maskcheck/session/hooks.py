@@ -14,9 +14,9 @@ from pytest_maskcheck import InterruptUnsafe, settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.audit.sharing import CAN_SPREAD, POLL, Board, Helper
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
-from pytest_maskcheck.points import plan as points
-from pytest_maskcheck.points.plan import FIRST
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError
+from pytest_maskcheck.points.ids import FIRST, is_id
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.resources import Surroundings, all_kinds, kind_defaults
 from pytest_maskcheck.resources.set_once import SetOnce
@@ -83,7 +83,7 @@ class AuditingSession:
         self._reports = settings.reports(config)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
-        self._only = settings.point(config, points.is_id)
+        self._only = settings.point(config, is_id)
         # Whoever asks for one point wants to see what happens there.
         self._may_audit_none = settings.allow_none(config) and not self._only
         self._shard = settings.shard(config)
@@ -137,10 +137,10 @@ class AuditingSession:
         include, exclude = self._common["include"], self._common["exclude"]
         with suppress(UnknownScopeError):  # a test that is to be audited makes a usage error of it
             reach = Reach(str(self._config.rootpath), include, exclude)
-            project = reach.project
+            project = reach.scope.project
             root = str(self._config.rootpath)
             places = [place for place in (*project.directories, *project.files) if place != root] if project else []
-            named = terminal.scope(include, exclude, reach.configured, project.name if project else "", places)
+            named = terminal.scope(include, exclude, reach.scope.configured, project.name if project else "", places)
             return [how, f"maskcheck: scope: {named}"]
         return [how]
 

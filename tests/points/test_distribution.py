@@ -117,7 +117,7 @@ def test_what_is_not_installed_has_no_code(site: Path, tmp_path: Path) -> None:
     install(site, "empty", {})
     assert distribution.installed("no-such-distribution") is None
     assert distribution.installed("empty") is None
-    assert distribution.own(str(tmp_path)) is None
+    assert distribution.project_distribution(str(tmp_path)) is None
 
 
 # In a virtual environment of its own

@@ -10,8 +10,9 @@ import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
 from pytest_maskcheck.interrupts.signals.base import INNERMOST
-from pytest_maskcheck.points.pairs import _Sample
-from pytest_maskcheck.points.plan import ID, Names, plan
+from pytest_maskcheck.points.choice import choose_points
+from pytest_maskcheck.points.ids import ID, Names
+from pytest_maskcheck.points.sampling import GrowingSample
 
 SOURCE = """
 def work(n):
@@ -53,7 +54,7 @@ def hits_on(
 def planned(recorded: list[Hit], **more: object) -> list[str]:
     """Return the ids of the points chosen."""
     keywords: dict[str, object] = {"hits": None, "max_points": 1000, **more}
-    chosen = plan(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
+    chosen = choose_points(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
     assert set(chosen.aims) == {point.id for point in chosen.points}
     assert len(chosen.points) + sum(chosen.left_out.values()) == len(recorded)
     return [point.id for point in chosen.points]
@@ -144,7 +145,9 @@ def test_the_layer_that_does_not_fit_is_spread_evenly() -> None:
 def test_each_line_comes_before_the_second_signal() -> None:
     """With two signals, a small sample still has every line."""
     hits = [*hits_on(3, number=2), *hits_on(4, number=2), *hits_on(5, number=2)]
-    chosen = plan(Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15))
+    chosen = choose_points(
+        Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15)
+    )
     assert {point.line for point in chosen.points} == {3, 4, 5}
     assert {point.signal for point in chosen.points} == {"SIGINT", "SIGTERM"}
 
@@ -162,7 +165,7 @@ def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
 
 def test_the_reason_tells_size_and_seed() -> None:
     """So that the same sample can be taken again."""
-    chosen = plan(
+    chosen = choose_points(
         Recording(hits_on(4, number=9)), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, seed=3
     )
     assert chosen.left_out == {"beyond max_points=4: an even sample was taken (seed=3)": 5}
@@ -172,7 +175,7 @@ def test_the_reason_tells_size_and_seed() -> None:
 @pytest.mark.parametrize("number", [3, 10, 11, 50, 1000])
 def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
     """It is of its size, in order, without repetition, and from the whole way."""
-    sample: _Sample[int] = _Sample(10, seed)
+    sample: GrowingSample[int] = GrowingSample(10, seed)
     for item in range(number):
         sample.add(item)
     kept = sample.items()
@@ -186,7 +189,7 @@ def test_samples_on_the_way_differ_by_seed() -> None:
     """Equal seeds take the same, different ones begin elsewhere."""
 
     def sampled(seed: int) -> list[int]:
-        sample: _Sample[int] = _Sample(10, seed)
+        sample: GrowingSample[int] = GrowingSample(10, seed)
         for item in range(100):
             sample.add(item)
         return sample.items()
@@ -207,7 +210,7 @@ def test_a_sample_keeps_every_line_before_second_hits() -> None:
 def test_only_one_point_is_wanted() -> None:
     """Other limits do not apply to it."""
     name = os.path.join("pkg", "sample.py") + ":4:call#4"
-    chosen = plan(
+    chosen = choose_points(
         Recording(hits_on(4, number=5)), Names(os.getcwd()), lambda *_, **__: "", hits=1, max_points=1, only=name
     )
     assert [point.id for point in chosen.points] == [name]
@@ -216,7 +219,7 @@ def test_only_one_point_is_wanted() -> None:
 def test_reasons_against_lines_are_counted() -> None:
     """What is not audited is in the plan, by reason; lines of other threads too."""
     recording = Recording(hits_on(4, number=3), {(codes()["work"].co_filename, 3)})
-    chosen = plan(
+    chosen = choose_points(
         recording,
         Names(os.getcwd()),
         lambda _, line, **__: "because" if line == 4 else "",

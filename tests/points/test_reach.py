@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import coverage
 import pytest
 
-from pytest_maskcheck.points import reach
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError, paused
+from pytest_maskcheck.points import scope as scope_module
+from pytest_maskcheck.points.coverage_pause import paused
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -80,7 +82,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(reach, "running", lambda: None)
+    monkeypatch.setattr(scope_module, "running", lambda: None)
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] in {"lib", "single"}]:
         del sys.modules[name]

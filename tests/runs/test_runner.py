@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_maskcheck.audit.auditor import _watched
-from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
 from pytest_maskcheck.runs import runner as run_module
 from pytest_maskcheck.runs.raised import is_interrupt
