@@ -35,7 +35,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.runs.requests import Conditions, RunResult, Trace
-from pytest_maskcheck.system import descendants, foreground
+from pytest_maskcheck.system import descendants, foreground, proc
 from pytest_maskcheck.system.breakdown import AuditBrokeError, breakdown_of
 from pytest_maskcheck.system.descendants import Process, die_with, processes
 from pytest_maskcheck.system.signals import all_blocked
@@ -249,8 +249,8 @@ class _Child:
         detail = f"no end after {self._hung:.1f} s"
         if self._stopped:
             detail += f", stopped by {_name_of(self._stopped)}"
-        elif stopped := [each.pid for each in descendants.below(self.pid) if descendants.is_stopped(each.pid)]:
-            detail += f", as its child {descendants.name_of(stopped[0])} is stopped"
+        elif stopped := [each.pid for each in descendants.below(self.pid) if proc.is_stopped(each.pid)]:
+            detail += f", as its child {proc.program_of(stopped[0])} is stopped"
             if foreground.settings() is not None:
                 return Death("terminal", f"{detail}: it uses the terminal, or waits to be continued", self._stack(name))
         return Death("hang", detail, self._stack(name))
@@ -330,7 +330,7 @@ class _Orphan(_Child):
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
-        self._stopped = int(signal.SIGSTOP) if descendants.is_stopped(self.pid) else 0
+        self._stopped = int(signal.SIGSTOP) if proc.is_stopped(self.pid) else 0
         return self.pid == 0
 
 

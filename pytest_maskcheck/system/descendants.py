@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pytest_maskcheck.system.unpatched import io, os, signal, time
+from pytest_maskcheck.system.proc import began, children_of, children_of_thread, command_line
+from pytest_maskcheck.system.unpatched import os, signal, time
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage
@@ -48,8 +49,6 @@ _PATIENCE = 1.0
 _REMOVING = 5.0
 """Seconds that a tracker gets to remove what it has to."""
 _ROUNDS = 50
-_LOOKS = 50
-_TASKS = "/proc/{}/task"
 _NONE: frozenset[int] = frozenset()
 
 
@@ -137,20 +136,7 @@ def lost() -> frozenset[int]:
     """Return the children of the process that gets what this one's children leave; nothing while this one had none."""
     if not _adopter.pid or not _reaped() or adopts():
         return _NONE
-    return frozenset(_children_of_thread(_adopter.pid, str(_adopter.pid))) - {os.getpid()}
-
-
-def children_of(pid: int | str = "self") -> frozenset[int]:
-    """Return the children of a process, those that it adopted included."""
-    try:
-        threads = os.listdir(_TASKS.format(pid))
-    except OSError:
-        return _NONE
-    return frozenset(child for thread in threads for child in _children_of_thread(pid, thread))
-
-
-def _children_of_thread(pid: int | str, thread: str) -> list[int]:
-    return [*map(int, _read(f"{_TASKS.format(pid)}/{thread}/children").split())]
+    return frozenset(children_of_thread(_adopter.pid, str(_adopter.pid))) - {os.getpid()}
 
 
 def processes() -> frozenset[Process]:
@@ -193,16 +179,7 @@ def end_new(before: Present) -> None:
 
 
 def _is_tracker(pid: int) -> bool:
-    return _TRACKER in _command(pid)
-
-
-def _command(pid: int) -> bytes:
-    """Return the command line of a process; amid its exec it has none for a moment."""
-    for _ in range(_LOOKS):
-        if (command := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
-            return command
-        time.sleep(0.0002)
-    return b""
+    return _TRACKER in command_line(pid)
 
 
 def _shared() -> frozenset[str]:
@@ -214,7 +191,7 @@ def _shared() -> frozenset[str]:
 
 def stays(pid: int) -> bool:
     """Tell whether a process of ``multiprocessing``'s own ends with this one: it waits until a pipe is closed that is open here."""
-    command = _command(pid)
+    command = command_line(pid)
     return any(each in command for each in _SERVANTS) and not _pipes(pid, _READS).isdisjoint(_pipes("self", _WRITES))
 
 
@@ -244,46 +221,3 @@ def _waited_for(pid: int, patience: float = _PATIENCE) -> bool:
             return True
         time.sleep(0.001)
     return False
-
-
-def is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped, as by SIGSTOP."""
-    return run_state(_STAT.format(pid)) == "T"
-
-
-def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, whether its parent has waited for it or not."""
-    return run_state(_STAT.format(pid)) in {"", "Z", "X"}
-
-
-def name_of(pid: int) -> str:
-    """Return the name of the program that a process runs."""
-    return os.fsdecode(_read(f"/proc/{pid}/comm")).strip() or "process"
-
-
-def began(pid: int) -> int:
-    """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
-    words = _stat(_STAT.format(pid))
-    return int(words[19]) if len(words) > 19 else -1
-
-
-def run_state(path: str) -> str:
-    """Return the state of a process or thread from its ``stat`` file, as a letter; ``""`` if it is gone."""
-    words = _stat(path)
-    return os.fsdecode(words[0]) if words else ""
-
-
-_STAT = "/proc/{}/stat"
-
-
-def _stat(path: str) -> list[bytes]:
-    """Return the words of a ``stat`` file, from the state on."""
-    return _read(path).rpartition(b")")[2].split()
-
-
-def _read(path: str) -> bytes:
-    try:
-        with io.open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.system.descendants import run_state
+from pytest_maskcheck.system.proc import RUNNING, run_state
 from pytest_maskcheck.system.unpatched import os, sys_functions, threading, time
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ _PAUSES = (0.0005, 0.001, 0.002, 0.004)
 _PAUSE = 0.005
 _SECONDS = 0.5
 _TASKS = "/proc/self/task"
-
-RUNNING = frozenset("RD")
-"""States of what runs, waits for a processor, or for a disk."""
 
 _count: Callable[[], int] = _thread._count  # noqa: SLF001
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system import descendants, proc
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
@@ -155,15 +155,15 @@ def test_what_is_below_a_process_is_listed() -> None:
         (sleep,) = descendants.below(shell.pid)
         assert sleep in below
         until = time.monotonic() + 10
-        while not descendants.is_stopped(sleep.pid) and time.monotonic() < until:
+        while not proc.is_stopped(sleep.pid) and time.monotonic() < until:
             time.sleep(0.01)
-        assert descendants.is_stopped(sleep.pid)
-        assert descendants.name_of(sleep.pid) in {"sleep", "sh"}
-        assert not descendants.has_ended(sleep.pid)
+        assert proc.is_stopped(sleep.pid)
+        assert proc.program_of(sleep.pid) in {"sleep", "sh"}
+        assert not proc.has_ended(sleep.pid)
         descendants.Process(sleep.pid, sleep.began + 1).kill()  # a later one with this number
-        assert not descendants.has_ended(sleep.pid)
+        assert not proc.has_ended(sleep.pid)
         sleep.kill()
-    assert descendants.has_ended(shell.pid)
+    assert proc.has_ended(shell.pid)
 
 
 ENDS_SLOWLY = """if True:  # multiprocessing.resource_tracker
@@ -189,7 +189,7 @@ def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, re
             tracker.stdin.close()
             descendants.end_new(before)
         assert path.exists() is removes
-        assert descendants.has_ended(tracker.pid)
+        assert proc.has_ended(tracker.pid)
     finally:
         Path(name).unlink(missing_ok=True)
 

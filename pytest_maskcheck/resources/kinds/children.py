@@ -14,8 +14,8 @@ from typing import Any, ClassVar, cast
 
 from pytest_maskcheck.resources.kind import Kind, Leftover
 from pytest_maskcheck.resources.surroundings import Surroundings
-from pytest_maskcheck.system.descendants import has_ended, lost, run_state, stays
-from pytest_maskcheck.system.other_threads import RUNNING
+from pytest_maskcheck.system.descendants import lost, stays
+from pytest_maskcheck.system.proc import RUNNING, has_ended, run_state
 from pytest_maskcheck.system.unpatched import io, os, signal, threading, time
 
 HAS_WAITID = hasattr(os, "waitid")

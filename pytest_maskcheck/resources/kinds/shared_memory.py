@@ -24,6 +24,7 @@ from pytest_maskcheck.resources.random_names import are_alike, looks_random
 from pytest_maskcheck.resources.surroundings import Surroundings
 from pytest_maskcheck.system import descendants
 from pytest_maskcheck.system.other_threads import has_other_threads
+from pytest_maskcheck.system.proc import children_of
 from pytest_maskcheck.system.unpatched import io, os, time
 from pytest_maskcheck.system.untrusted import read
 
@@ -136,7 +137,7 @@ class SharedMemories(OpenObjects):
     def stays(self, leftover: Leftover) -> bool:
         """A name stays where nobody else is there to remove it: no thread, and no child but one that ends with this process."""
         named = isinstance(leftover.token, str)
-        return named and not has_other_threads() and all(map(descendants.stays, descendants.children_of()))
+        return named and not has_other_threads() and all(map(descendants.stays, children_of()))
 
     def told(self, thing: Any) -> tuple[str, str]:
         name = str(read(thing, "_name", "")).lstrip("/")
