@@ -1,7 +1,7 @@
-"""What the kinds for locks and semaphores share: objects, new and old, of which somebody takes and gives back.
+"""The base of the kinds for locks and semaphores: objects, new and old, that are acquired and released.
 
-Another thread may give back what this one took: that of a pool, which is about to tell that it has nothing to do. What
-is missing is looked at again while other threads move, and when nothing of ours keeps it alive.
+Another thread may release what this one acquired, such as a thread of a pool that is about to announce that it is idle. So what
+is missing is looked at again while other threads move, at a moment when nothing of ours keeps it alive.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ class Acquisitions(Kind):
     repeatable = True
     blocks = True
     noun: ClassVar[str]
-    """What an object without a name is called."""
+    """The word for an object without a name."""
 
     family: ClassVar[Family]
 
-    own: ClassVar[bool] = False
-    """True if ``count`` is of what this thread took, and no other one can give it back."""
+    per_thread: ClassVar[bool] = False
+    """True if ``count`` counts what this thread acquired, which no other thread can release."""
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._census = Census(self.family.made)
-        self._stay: set[object] = set()  # tokens of what no thread gave back while there was time
+        self._stay: set[object] = set()  # tokens of what no thread released while there was time
 
     @abstractmethod
     def count(self, thing: Any) -> Any:
-        """Return what tells how much is taken of ``thing`` now. May raise if that cannot be read."""
+        """Return a value that shows how much is taken of ``thing`` now. May raise if that cannot be read."""
 
     @abstractmethod
     def more(self, thing: Any, former: Any) -> int:
-        """Return how often ``thing`` was acquired since ``former`` was counted; ``None`` stands for a new one."""
+        """Return how often ``thing`` was acquired since ``former`` was counted; ``former`` is ``None`` for a new object."""
 
     @abstractmethod
-    def told(self, thing: Any, times: int) -> str:
-        """Return what to say of ``thing``, which was acquired so often."""
+    def detail(self, thing: Any, times: int) -> str:
+        """Return a sentence about ``thing``, which was acquired so often."""
 
     def release(self, thing: Any) -> None:
-        """Give back once; may raise."""
+        """Release once. May raise."""
         thing.release()
 
     def alive(self) -> list[Any]:
@@ -62,7 +62,7 @@ class Acquisitions(Kind):
         return self._census.alive()
 
     def _counted(self) -> list[tuple[Any, Any]]:
-        """Return the objects to look at, each with its count; without those that are half made: nothing of them can be taken."""
+        """Return the objects to look at, each with its count. Half-made objects are left out: nothing of them can be acquired."""
         counts = ((thing, attempt(partial(self.count, thing), _NONE)) for thing in self.alive())
         return [(thing, count) for thing, count in counts if count is not _NONE]
 
@@ -75,7 +75,7 @@ class Acquisitions(Kind):
 
     def compare(self, before: object) -> list[Leftover]:
         found = self._taken(cast("_Counts", before))
-        if found and not self.own:
+        if found and not self.per_thread:
             found = self._settled(found, cast("_Counts", before))
         return [self._leftover(thing, times) for thing, times in found]
 
@@ -90,10 +90,10 @@ class Acquisitions(Kind):
         return found
 
     def _settled(self, found: list[tuple[Any, int]], before: _Counts) -> list[tuple[Any, int]]:
-        """Look again until other threads, if they move, had time to give back what they will."""
+        """Look again until other threads, if they move, have had time to release what they are about to release."""
         waiting = while_others_move()
         while any((id(thing), times) not in self._stay for thing, times in found):
-            found.clear()  # it may have been that of a thread alone
+            found.clear()  # our reference may be the one that kept it alive
             at_once.forget()
             ended = next(waiting, self) is self
             found = self._taken(before)
@@ -103,7 +103,7 @@ class Acquisitions(Kind):
 
     def _leftover(self, thing: Any, times: int) -> Leftover:
         key = name_of(thing, self.noun)
-        detail = f"{attempt(partial(self.told, thing, times), self.noun)}: {key}"
+        detail = f"{attempt(partial(self.detail, thing, times), self.noun)}: {key}"
         return Leftover(self.name, key, detail, (id(thing), times))
 
     def describe(self, leftover: Leftover) -> Leftover:

@@ -22,7 +22,7 @@ _CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
 
 
 class Census:
-    """All live objects of some types: the old by census, the new by looking, for which there is the function ``made``."""
+    """All live objects of some types: the old ones by census, the new ones by calling ``made``."""
 
     _all: ClassVar[weakref.WeakSet[Census]] = weakref.WeakSet()
     _thawed: ClassVar[bool] = False
@@ -43,7 +43,7 @@ class Census:
         return self._old
 
     def any(self, test: Callable[[object], object]) -> bool:
-        """Tell whether ``test`` holds for any, at little cost; for types whose objects are all true, such as locks."""
+        """Return whether ``test`` holds for any, cheaply. Only for types whose objects are all true, such as locks."""
         return any(map(test, filter(None, map(call, self._old)))) or any(map(test, self.made()))
 
     def alive(self) -> list[object]:
@@ -60,7 +60,7 @@ class Census:
         return found
 
     def renamed(self, leftover: Leftover) -> Leftover:
-        """Return ``leftover`` under the name that the whole heap has for its object, frozen parts too."""
+        """Return ``leftover`` under the name that the whole heap, frozen objects included, gives its object."""
         thing = self.of(leftover)
         if thing is None or is_named(leftover):
             return leftover
@@ -81,7 +81,7 @@ class Census:
 
     @classmethod
     def settle(cls) -> None:
-        """Freeze the heap again if naming something has thawed it; one look at all of it serves every census."""
+        """Freeze the heap again if naming something has thawed it; one walk serves every census."""
         if cls._thawed:
             cls._thawed = False
             with at_once:

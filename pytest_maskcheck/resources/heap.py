@@ -25,16 +25,16 @@ from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespac
 _Found = dict[type, list[object]]
 
 _WANTED: set[type] = set()
-"""All types that were ever asked for, and those of the families."""
+"""All types that were ever looked for, and the members of all families."""
 
 _SEEN: set[type] = set()
-"""Types that are known to belong to a family or to none, of those that stay."""
+"""Types that stay for as long as the process, and that were sorted into the families they belong to, if any."""
 
 _IGNORED: set[type] = set()
-"""Those of them that were not asked for."""
+"""Those of them that nobody looks for."""
 
 _PASSING: list[tuple[set[type], type]] = []
-"""Classes that may go when nobody else needs them, and the families they were put in until the next look."""
+"""Classes that may be garbage collected, and the families they belong to until the next walk."""
 
 _FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
@@ -46,12 +46,12 @@ def _walk() -> _Found:
         return _sorted(objects, type)
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001  (the metaclass of a type is the user's, and raises where it is asked for a hash)
+    except BaseException:  # noqa: BLE001  (the metaclass of a type may be the user's, and raise where it is hashed)
         return _sorted(objects, _usable)
 
 
 def _usable(thing: object) -> type:
-    """Return the type of a thing, or the first of its bases that can be looked up without asking a metaclass of the user's."""
+    """Return the type of a thing, or the first of its bases that can be looked up without code of a user's metaclass."""
     return next(kind for kind in mro_of(type(thing)) if _compares_as_usual(type(kind)))
 
 
@@ -64,7 +64,7 @@ def _compares_as_usual(metaclass: type) -> bool:
 
 
 def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
-    """Return those objects that are wanted, by type."""
+    """Return the wanted ones of some objects, by type."""
     things = [thing for thing in objects if kind_of(thing) not in _IGNORED]
     while _PASSING:
         family, kind = _PASSING.pop()
@@ -83,10 +83,10 @@ def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
 
 
 def rehearse() -> None:
-    """Look once as after an interrupt, so that the types that there are then are known to all processes forked from here."""
+    """Walk once as after an interrupt, so that processes forked from here need not classify the types that exist then."""
     try:
         _interrupted()
-    except KeyboardInterrupt:  # with the frame of a call that has ended
+    except KeyboardInterrupt:  # the exception and its traceback refer to the frame of a call that has ended
         look()
 
 
@@ -95,7 +95,7 @@ def _interrupted() -> None:
 
 
 def _classify(kinds: set[type]) -> None:
-    """Put types into the families they belong to."""
+    """Add types to the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
         base = (namespace_of(sys.modules.get(module)) or {}).get(word)
@@ -113,7 +113,7 @@ def _classify(kinds: set[type]) -> None:
 
 
 def _lasts(kind: type) -> bool:
-    """Tell whether a type stays for as long as the process: it is written in C, or a module has it."""
+    """Return whether a type stays for as long as the process: it is written in C, or a module holds it."""
     flags = _FLAGS(kind)
     if not flags & _HEAP or flags & _IMMUTABLE:
         return True
@@ -128,7 +128,7 @@ def _place_of(kind: type) -> object:
 
 
 class Family:
-    """Types by name (``module:Class``) and all that are derived of them. Nothing is imported to find them."""
+    """Types by name (``module:Class``) and their subclasses. Nothing is imported to find them."""
 
     def __init__(self, *names: str) -> None:
         self.members: set[type] = set()
@@ -139,12 +139,12 @@ class Family:
         _IGNORED.clear()
 
     def __call__(self) -> frozenset[type]:
-        """Return those of its types that there are objects of."""
+        """Return those of its types that have instances."""
         look()
         return frozenset(self.members)
 
     def made(self) -> Collection[object]:
-        """Return what was made since the heap was frozen."""
+        """Return the instances made since the heap was frozen."""
         found = at_once.found
         if found is None:
             found = look()
@@ -174,16 +174,16 @@ class _AtOnce:
         self.found = None
 
     def forget(self) -> None:
-        """Let go of what was found, which it keeps alive; who asks next looks again."""
+        """Drop what was found, which it keeps alive; the next caller walks again."""
         self.found = None
 
 
 at_once = _AtOnce()
-"""Within ``with at_once:`` the heap is looked through once for all that ask; what is made meanwhile is not seen."""
+"""Within ``with at_once:`` the heap is walked once for all callers; objects made meanwhile are not seen."""
 
 
 def look(types: Collection[type] = ()) -> _Found:
-    """Return what there is; within ``at_once`` what there was, if these types were looked for."""
+    """Return the wanted objects by type; within ``at_once``, those of the first walk, if these types were wanted then."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         _WANTED.update(types)
@@ -195,7 +195,7 @@ def look(types: Collection[type] = ()) -> _Found:
 
 
 def made(types: Collection[type]) -> Collection[object]:
-    """Return what was made since the heap was frozen, of exactly these types; all of it if it is not frozen."""
+    """Return what was made since the heap was frozen, of exactly these types; all their objects if it is not frozen."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         found = look(types)
@@ -205,7 +205,7 @@ def made(types: Collection[type]) -> Collection[object]:
 
 
 class Exactly:
-    """One type, without those derived of it."""
+    """One type, without its subclasses."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -213,7 +213,7 @@ class Exactly:
         _IGNORED.discard(kind)
 
     def made(self) -> Collection[object]:
-        """Return what was made since the heap was frozen."""
+        """Return the instances made since the heap was frozen."""
         found = at_once.found
         if found is None:
             found = look()

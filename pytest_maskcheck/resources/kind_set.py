@@ -1,7 +1,7 @@
-"""All kinds asked in one go: that nothing is left, as after most runs, is found out at little cost.
+"""Drive all kinds through a run at once. That nothing is left, as after most runs, is found out cheaply.
 
-Of most kinds two equal snapshots say that there is nothing to tell. After a run theirs are taken once more and compared all
-at once; only if they differ is each of them asked what is left.
+For most kinds, two equal snapshots mean that nothing is left. After a run their snapshots are taken once more and compared all
+at once; only if they differ is each kind compared by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _taken(snapshots: _Snapshots) -> list[object]:
 
 
 class KindSet:
-    """Drives ``kinds`` through a run. Their snapshots are given back in the same order."""
+    """Drives ``kinds`` through a run. Snapshots are in the order of the kinds."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.kinds = kinds
@@ -43,8 +43,8 @@ class KindSet:
         """Return the snapshots of all kinds.
 
         Parameters:
-            still: nothing but the harness has run since the last comparison; if it found no difference, those snapshots hold.
-                They do not in a process that was forked since.
+            still: only the audit has run since the last comparison. If that found no difference, its snapshots are reused, except
+                in a process that was forked since.
         """
         Census.settle()
         with at_once:
@@ -60,13 +60,13 @@ class KindSet:
         self._equal = None
 
     def compare_some(self, befores: list[object], names: Collection[str]) -> list[Leftover]:
-        """Return what the kinds with these names tell."""
+        """Return the leftovers that the kinds with these names find."""
         with at_once:
             asked = [(before, kind) for before, kind in zip(befores, self.kinds, strict=True) if kind.name in names]
             return [found for before, kind in asked for found in kind.compare(before)]
 
     def compare(self, befores: list[object]) -> list[Leftover]:
-        """Return what all kinds tell."""
+        """Return the leftovers that all kinds find."""
         with at_once:
             equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
             self._equal, self._pid = befores if equal else None, os.getpid()
@@ -77,7 +77,7 @@ class KindSet:
             return [found for before, compare in asked for found in compare(before)]
 
     def lasting(self, befores: list[object], leftovers: Collection[Leftover]) -> set[Identity]:
-        """Return which leftovers are there still. Nobody asks kinds that have stopped to listen: theirs are."""
+        """Return which leftovers are still there. Those of kinds that listen count as such, as those kinds have finished by then."""
         names = {leftover.kind for leftover in leftovers}
         found = {leftover.identity for leftover in leftovers}
         with at_once:
@@ -88,7 +88,7 @@ class KindSet:
         return found
 
     def finish(self, befores: list[object], *, listening: bool) -> None:
-        """Give back what the snapshots took: those of kinds that listen, or those of the others."""
+        """Give back what the snapshots installed: those of kinds that listen, or those of the others."""
         for at, kind in self._finishing:
             if kind.listens is listening:
                 kind.finish(befores[at])

@@ -1,4 +1,4 @@
-"""The patterns that the runs of one test have shown, by kind: how each leftover is called in every run."""
+"""The patterns that the runs of one test have shown, by kind, and the name of each leftover that is the same in every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def place_and_stack(origin: Origin) -> tuple[object, ...]:
-    """Return what is equal for things that come from one place."""
+    """Return the key of an origin: equal for things that come from one place."""
     return origin.place, origin.stack
 
 
@@ -21,7 +21,7 @@ def place_and_stack(origin: Origin) -> tuple[object, ...]:
 class Patterns:
     """The patterns of one test, by kind.
 
-    A key that was widened stays known under its earlier text, too: results that have it are to be named again.
+    A pattern that was widened is still found under its earlier text: results that carry it have to be renamed.
     """
 
     _known: dict[str, dict[str, Pattern]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Patterns:
     _origins: dict[object, str] = field(default_factory=dict)
 
     def name(self, kind: str, key: str) -> str:
-        """Return ``key`` as it is called in every run."""
+        """Return the name of ``key`` that is the same in every run."""
         while (kind, key) in self._renamed:
             key = self._renamed[kind, key]
         known = self._known.get(kind)
@@ -39,29 +39,29 @@ class Patterns:
         return next((text for text, pattern in known.items() if pattern.matches(key)), key)
 
     def is_vague(self, kind: str, text: str) -> bool:
-        """Tell whether a name is that of a pattern of which nothing but a directory is left."""
+        """Return whether a name is that of a pattern of which only a directory is left."""
         pattern = self._known.get(kind, {}).get(text)
         return pattern is not None and pattern.is_vague
 
     def keep(self, kind: str, key: str) -> None:
-        """Take a key for one that is alike in every run; it was seen twice."""
+        """Treat a key as one that is the same in every run; it was seen twice."""
         name = self.name(kind, key)
         if name == key or self.is_vague(kind, name):
             self._steady.add((kind, key))
 
     def has(self, kind: str, origin: object) -> bool:
-        """Tell whether there is a pattern of what comes from an origin."""
+        """Return whether there is a pattern for things from an origin."""
         return (kind, origin) in self._origins
 
     def fit(self, kind: str, key: str) -> None:
-        """Take a key for one that only its letters keep from being like others."""
+        """Widen a pattern by a key that only its letters keep from matching."""
         for text, pattern in self._known.get(kind, {}).items():
             if not pattern.is_vague and pattern.widened([key]).text == text:
                 self._known[kind][text] = pattern.widened([key])
                 return
 
     def learn_from(self, kind: str, rows: Sequence[Sequence[str]], origin: object) -> None:
-        """Take the keys of what came from one origin in several runs: of one thing, or of some with other words in their names."""
+        """Take the keys of what came from one origin in several runs: of one thing, or of several whose names contain different words."""
         groups: list[list[str]] = []
         for key in (key for row in rows for key in row):
             group = next((group for group in groups if not Pattern((group[0], key)).is_vague), None)
@@ -72,12 +72,12 @@ class Patterns:
         if len(groups) == 1 or {len(group) % len(rows) for group in groups} != {0}:
             self.learn(kind, [key for group in groups for key in group], origin)
             return
-        for group in groups:  # made on one line
+        for group in groups:  # several things made on one line
             if len(set(group)) > 1:
                 self.learn(kind, group)
 
     def learn(self, kind: str, keys: Iterable[str], origin: Any = None) -> str:
-        """Take keys for those of one thing in several runs; return how it is called.
+        """Take keys as those of one thing in several runs; return its name.
 
         Parameters:
             kind: the kind.

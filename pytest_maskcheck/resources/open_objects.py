@@ -1,4 +1,4 @@
-"""What the kinds for Python objects share: those made by a run that are still alive and open."""
+"""The base of the kinds for Python objects: those made by a run that are still alive and open."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ _NOTHING: _Known = {}
 class OpenObjects(Kind):
     """A kind that looks at the objects of a few types. The token is the object's id.
 
-    Only objects made since the heap was frozen are seen; those made by fixtures, before the body began, are known by
-    then. A subclass names the types without importing the module that defines them: what nobody has imported has no objects.
-    Of types without weak references, a new object at the address of one that was known is not told apart from it.
+    Only objects made since the heap was frozen are seen. The snapshot records those that fixtures made before the body began. A
+    subclass names its types without importing the module that defines them: a module that nobody has imported has no objects.
+
+    What does not work: types without weak references. A new object at the address of a recorded one is taken for it.
     """
 
     repeatable = True
 
     family: ClassVar[Family | None] = None
-    """The types, with all that are derived of them; or else ``types`` says which."""
+    """The types, subclasses included; ``None`` if ``types`` returns them."""
 
     counts_later: ClassVar[bool] = False
     """True if an object has nothing to close until it is used for the first time (executors)."""
 
     def types(self) -> Collection[type]:
-        """Return the exact types; asked anew each time, and so to be cheap."""
+        """Return the exact types. Called at every look, so it must be cheap."""
         return ()
 
     @abstractmethod
     def is_open(self, thing: Any) -> bool:
-        """Tell whether ``thing`` still has to be closed, ended or awaited. Runs no code of the user's.
+        """Return whether ``thing`` still has to be closed, ended or awaited. Runs no code of the user's.
 
-        May raise if ``thing`` is half made, or not what its type says: it is not open then.
+        May raise if ``thing`` is half made, or not what its type promises: it is not open then.
         """
 
     @abstractmethod
-    def told(self, thing: Any) -> tuple[str, str]:
-        """Return the key of ``thing``, alike in every run, and what to say of it."""
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
+        """Return the key of ``thing``, the same in every run, and a sentence about it."""
 
     @abstractmethod
     def close(self, thing: Any) -> None:
@@ -72,10 +73,9 @@ class OpenObjects(Kind):
         things = self._made()
         if not things:
             return []
-        told = [(thing, self._leftover(thing)) for thing in self._new(things, before)]
-        return [
-            leftover for thing, leftover in told if self.is_open(thing)
-        ]  # another thread may have closed it meanwhile
+        found = [(thing, self._leftover(thing)) for thing in self._new(things, before)]
+        # Another thread may have closed it meanwhile.
+        return [leftover for thing, leftover in found if self.is_open(thing)]
 
     def _new(self, things: Collection[object], before: object) -> list[object]:
         known = cast("_Known", before)
@@ -87,14 +87,14 @@ class OpenObjects(Kind):
         known = cast("_Known", before)
         return [(self.name, id(thing)) for thing in self._made() if not _is_known(thing, known)]
 
-    def descriptors(self, thing: Any) -> Iterable[Any]:  # noqa: ARG002  (most have none that can be asked for)
-        """Return what has a descriptor of ``thing``, or is one. May raise."""
+    def descriptors(self, thing: Any) -> Iterable[Any]:  # noqa: ARG002  (most have none that can be found)
+        """Return descriptors of ``thing``, or objects with a ``fileno`` method. May raise."""
         return ()
 
     def _leftover(self, thing: object) -> Leftover:
         name = name_of(type(thing))
         plain = name, f"{name} is still there; what else there is to say of it cannot be read"
-        key, detail = attempt(lambda: self.told(thing), plain)
+        key, detail = attempt(lambda: self.key_and_detail(thing), plain)
         descriptors: list[int] = attempt(lambda: [*map(_number, self.descriptors(thing))], [])
         return Leftover(self.name, key, detail, id(thing), descriptors=tuple(descriptors))
 
@@ -110,7 +110,7 @@ class OpenObjects(Kind):
 
 
 def _never_raising(is_open: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """Return a method that finds what cannot be asked not open."""
+    """Return a method that returns false where ``is_open`` raises."""
 
     def found(self: Any, thing: Any) -> bool:
         try:

@@ -16,10 +16,10 @@ from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of
 from pytest_maskcheck.system.untrusted import name_of as type_name
 
-_DEPTH = 4  # containers between a thing and an object with a name for it
+_DEPTH = 4  # containers between a thing and an object that names it
 
 # Ranks of names, the best first: a module's variable, an attribute, an attribute of what the standard
-# library builds of locks, the same by way of a container, a local variable.
+# library builds of locks, the same through a container, a local variable.
 _MODULE, _ATTRIBUTE, _PART, _LOCAL = 0, 1, 2, 9
 _INDIRECT = 3
 
@@ -35,20 +35,20 @@ _SUSPENDED = {
 
 
 def is_named(leftover: Leftover) -> bool:
-    """Tell whether a holder was found from which a leftover has its name."""
+    """Return whether the key of a leftover is the name of an owner."""
     return not leftover.key.startswith(_UNNAMED)
 
 
 def name_of(thing: object, noun: str) -> str:
-    """Return a name for ``thing`` by who holds it, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``.
+    """Return a name for ``thing`` from its owner, such as ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``.
 
-    Holders that are frozen are not seen; :meth:`Census.renamed` asks them too.
+    Frozen owners are not found; :meth:`Census.renamed` finds them too.
     """
     return owner(thing) or f"{_UNNAMED}{noun}>"
 
 
 def owner(thing: object) -> str | None:
-    """Return the best name for ``thing`` among those its visible holders have, None if there is none."""
+    """Return the best name that visible owners give ``thing``, ``None`` if there is none."""
     ours = map(id, (at_once.found or {}).values())
     return min(_names(thing, "", _DEPTH, {id(thing), *ours}), default=(0, 0, None))[2]
 
@@ -69,7 +69,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
 
 
 def is_our_look(holder: object) -> bool:
-    """Tell whether ``holder`` is a frame or function of this package, which looks at the thing, or what it found."""
+    """Return whether ``holder`` is a frame or function of this package, which looks at the thing, or what it found."""
     if holder is at_once:
         return True
     if type(holder) is types.FrameType:
@@ -82,7 +82,7 @@ def is_our_look(holder: object) -> bool:
 
 
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
-    """Return the names that ``holder`` itself has for ``thing``, with their rank. Runs no code of its class."""
+    """Return the names that ``holder`` itself gives ``thing``, with their rank. Runs no code of its class."""
     kind = type(holder)
     if kind is dict:
         return [name for instance in _instances(holder) for name in attributes(instance, thing)]
@@ -95,7 +95,7 @@ def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
 
 
 def _step(container: object, thing: object) -> str:
-    """Return the index of ``thing`` as far as it is alike in every run: the key of a dict if that is a string."""
+    """Return the index of ``thing`` as far as it is the same in every run: the key of a dict if that is a string."""
     if issubclass(type(container), dict):
         keys = [
             key
@@ -118,19 +118,19 @@ def frame_of(holder: object) -> types.FrameType | None:
 
 
 def variables(frame: types.FrameType, thing: object) -> list[str]:
-    """Return the variables of a frame that are ``thing``."""
+    """Return the variables of a frame whose value is ``thing``."""
     return [name for name, value in frame.f_locals.items() if value is thing]
 
 
 def _cell_names(cell: object, thing: object) -> list[str]:
-    """Return the names under which functions know a variable they share."""
+    """Return the names by which functions refer to a variable that they share."""
     names = []
     for holder in gc.get_referrers(cell):
         if is_our_look(holder):
             continue
         frame = frame_of(holder)
         if frame is not None:
-            # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in a frame of ours as well.
+            # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in frames of ours as well.
             names += [] if is_our_look(frame) else variables(frame, thing)
         elif type(holder) is tuple:
             for function in gc.get_referrers(holder):
@@ -144,7 +144,7 @@ def _cell_names(cell: object, thing: object) -> list[str]:
 
 
 def _instances(attributes_: object) -> list[object]:
-    """Return the objects whose attributes live in ``attributes_``."""
+    """Return the objects whose attributes are stored in ``attributes_``."""
     return [
         holder
         for holder in gc.get_referrers(attributes_)
@@ -154,7 +154,7 @@ def _instances(attributes_: object) -> list[object]:
 
 
 def attributes(instance: object, thing: object) -> list[tuple[int, str]]:
-    """Return the attributes of ``instance`` that are ``thing``."""
+    """Return the attributes of ``instance`` whose value is ``thing``, with their rank."""
     kind = type(instance)
     if issubclass(kind, type):
         kind = cast("type", instance)

@@ -1,4 +1,4 @@
-"""What the kinds for process state share: read it before, read it after, put the former value back."""
+"""The base of the kinds for process state: read it before, read it after, put the former value back."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """The token of an alteration: which one it is, and the value that was there before."""
+    """The token of an alteration: the part of the state, and its former value."""
 
     of: Hashable
     value: object = field(compare=False)
 
 
 class ProcessState(Kind, Generic[T]):
-    """A kind that reads process state; ``T`` is what a reading looks like."""
+    """A kind that reads process state; ``T`` is the type of a reading."""
 
     repeatable = True
 
@@ -33,11 +33,11 @@ class ProcessState(Kind, Generic[T]):
 
     @abstractmethod
     def differences(self, before: T, now: T) -> Iterator[Leftover]:
-        """Yield what differs between two readings that are not equal."""
+        """Yield the differences between two readings that are not equal."""
 
     @abstractmethod
     def put_back(self, of: Hashable, value: object) -> None:
-        """Set the part of the state called ``of`` to ``value`` again."""
+        """Set the part of the state called ``of`` to ``value`` again. May raise."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,7 +52,7 @@ class ProcessState(Kind, Generic[T]):
         return [] if same(now, before) else list(self.differences(cast("T", before), now))
 
     def altered(self, key: str, detail: str, of: Hashable, former: object) -> Leftover:
-        """Return the leftover for the part ``of`` of the state, which was ``former``."""
+        """Return the leftover for the part ``of`` of the state, whose former value was ``former``."""
         return Leftover(self.name, key, detail, Former(of, former), altered=True)
 
     def repair(self, leftover: Leftover) -> bool:
@@ -65,7 +65,7 @@ class ProcessState(Kind, Generic[T]):
 
 
 class IdentityState(ProcessState["tuple[object, ...]"]):
-    """A kind whose state is a row of objects that may be the user's."""
+    """A kind whose state is a tuple of objects that may be the user's."""
 
     def compare(self, before: object) -> list[Leftover]:
         now = self.read()

@@ -1,16 +1,17 @@
-"""Keys that differ from run to run, told by what they have in common: ``<tmp_path>/part-*``.
+"""What keys that differ from run to run have in common: ``<tmp_path>/part-*``.
 
-Keys already have numbers and the names of ``tempfile`` masked. What is still random is found out from samples: the keys of one
-thing in several runs. They are taken apart at ``/``, then ``.``, then other separators, then ``_``; parts that differ become ``*``.
+Numbers and the names that ``tempfile`` makes are masked in keys already. The rest of a random name is found by comparing samples:
+the keys of one thing in several runs. They are split at ``/``, then ``.``, then other separators, then ``_``; parts that differ
+become ``*``.
 
 Rules:
 
-1. The text of a pattern is the same in every session: it is cut at separators only, never in the middle of a word, where two
+1. The text of a pattern is the same in every session. A pattern is split at separators only, never within a word, where two
    samples may begin with the same letter by chance. Only if nothing else would be left of the name, and there are three samples,
-   the letters with which all of them begin or end are kept.
-2. A pattern does not match more than it must: each ``*`` stands for text of the alphabet and roughly the length of its samples.
-   A random name is not to excuse the ordinary one beside it.
-3. A key that was seen twice as it is, is no random one, and keeps its name, unless a pattern with words of its own matches it.
+   are the letters kept with which all of them begin or end.
+2. A pattern matches no more than it must: each ``*`` stands for text of the alphabet and roughly the length of its samples.
+   Otherwise a random name would excuse the ordinary one beside it.
+3. A key that was seen twice as it is, is not random, and keeps its name, unless a pattern that contains words matches it.
 
 What does not work: the random part of a name without digits, separators or an origin looks like a word, and is taken for one.
 """
@@ -23,21 +24,21 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 _LEVELS = (r"(/)", r"(\.)", r"([^\w#*])", r"(_)")
-"""Where keys are taken apart, in this order. In the first two, samples of one pattern have equally many parts."""
+"""Where keys are split, in this order. At the first two levels, samples of one pattern have equally many parts."""
 
 _FIXED = 2
-"""So many levels of them."""
+"""The number of these levels."""
 
 _ALPHABETS = ("a-f0-9#", "A-F0-9#", "a-z0-9#_", r"\w#", r"\w#\-", "^/.", "^/")
-"""Characters that a random part may have, the fewest first. Those for hexadecimal digits are taken from so many letters on:"""
+"""Characters that a random part may have, the fewest first. Those for hexadecimal digits need this many letters:"""
 
 _MANY = 5
 
 _SAMPLES = 8
-"""Samples that are kept of one pattern."""
+"""How many samples of a pattern are kept."""
 
 _ENOUGH = 3
-"""Samples that hardly begin with the same three letters by chance."""
+"""This many samples hardly begin with the same three letters by chance."""
 
 _FILLING = re.compile(r"[_\-]*([a-f]*#[a-f#]*[_\-]*)*")
 """What random parts may have in common by chance: separators, and few hexadecimal digits between them."""
@@ -56,7 +57,7 @@ class _Varying:
 
     @property
     def expression(self) -> str:
-        """What matches such a part."""
+        """The regular expression for such a part."""
         letters = len(re.sub(r"[^a-zA-Z]", "", "".join(self.texts)))
         alphabets = _ALPHABETS if letters >= _MANY else _ALPHABETS[2:]
         alphabet = next((each for each in alphabets if all(re.fullmatch(f"[{each}]*", t) for t in self.texts)), "^\n")
@@ -90,12 +91,12 @@ class Pattern:
 
     @cached_property
     def is_vague(self) -> bool:
-        """Whether nothing but a directory is left of the name."""
+        """Whether only a directory is left of the name."""
         return not _words(self._parts)
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether the samples show by themselves that they name one thing: most of them is equal, and what differs looks random."""
+        """Whether the samples by themselves show that they name one thing: most of each is equal, and what differs looks random."""
         differing = [part for part in self._parts if isinstance(part, _Varying)]
         words = _WORD_RUN.findall("".join(part for part in self._parts if isinstance(part, str)))
         random = all(
@@ -109,7 +110,7 @@ class Pattern:
         return re.compile("".join(parts))
 
     def matches(self, key: str) -> bool:
-        """Tell whether ``key`` is like the samples."""
+        """Return whether ``key`` is like the samples."""
         return key == self.text or bool(self._expression.fullmatch(key))
 
     def widened(self, keys: Iterable[str]) -> Pattern:
@@ -118,13 +119,13 @@ class Pattern:
 
 
 def _words(parts: _Parts) -> bool:
-    """Tell whether a word is left in the last component of a path, or in a text."""
+    """Return whether a word is left in the last component of a path, or in a text."""
     last = "".join(part if isinstance(part, str) else "*" for part in parts).rpartition("/")[2]
     return bool(_WORD.search(_PLACES.sub("", last)))
 
 
 def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts:
-    """Return what texts have in common, taken apart from one level on; ``inside`` words, too."""
+    """Return what texts have in common, split from one level on; with ``inside``, within words too."""
     if len(set(texts)) == 1:
         return [texts[0]]
     if level == _FIXED and len({_SIGNED.sub("#", text) for text in texts}) == 1:
@@ -136,7 +137,7 @@ def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts
         return [part for column in zip(*rows, strict=True) for part in _common(column, level + 1, inside=inside)]
     if level < _FIXED:
         return [_Varying(tuple(texts))]
-    rows = [re.split(r"([^\w#*]|_)", text) for text in texts]  # random text may have any of them
+    rows = [re.split(r"([^\w#*]|_)", text) for text in texts]  # random text may contain any of them
     before = _shared(rows)
     after = _shared([row[len(before) :][::-1] for row in rows])[::-1]
     middles = ["".join(row[len(before) : len(row) - len(after)]) for row in rows]
@@ -144,7 +145,7 @@ def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts
 
 
 def _signed(texts: Sequence[str]) -> _Parts:
-    """Return texts that differ by nothing but the signs of numbers, as those made of hashes do."""
+    """Return the parts of texts that differ only in the signs of numbers, as those made from hashes do."""
     parts: _Parts = []
     for column in zip(*(re.split(r"(-?#)", text) for text in texts), strict=True):
         if len(set(column)) == 1:
@@ -165,7 +166,7 @@ def _shared(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _differing(texts: Sequence[str], *, inside: bool) -> _Parts:
-    """Return a part that differs; with ``inside``, what it begins and ends with as well."""
+    """Return a part that differs; with ``inside``, also what it begins and ends with."""
     if not inside:
         return [_Varying(tuple(texts))]
     before = _beginning(texts)
@@ -175,7 +176,7 @@ def _differing(texts: Sequence[str], *, inside: bool) -> _Parts:
 
 
 def _beginning(texts: Sequence[str]) -> str:
-    """Return the letters with which all texts begin, if they are more than chance would have it."""
+    """Return the letters with which all texts begin, if they are more than chance explains."""
     shortest = min(texts, key=len)
     length = next((at for at, letter in enumerate(shortest) if {text[at] for text in texts} != {letter}), len(shortest))
     letters = re.match(r"[^\W\d_]*", shortest[:length])
@@ -183,7 +184,7 @@ def _beginning(texts: Sequence[str]) -> str:
 
 
 def _merged(parts: _Parts) -> _Parts:
-    """Return parts with literal ones joined; two that differ and have no word and no ``/`` or ``.`` between them are one."""
+    """Return parts with literal ones joined. Two that differ, without a word, ``/`` or ``.`` between them, become one."""
     merged: _Parts = []
     for part in parts:
         if not part:
@@ -209,10 +210,10 @@ def _joined(before: _Varying, between: str, after: _Varying) -> _Varying:
 
 @lru_cache(maxsize=1024)
 def are_alike(one: str, other: str) -> bool:
-    """Tell whether two keys are equal, or show by themselves that they name one thing in two runs."""
+    """Return whether two keys are equal, or by themselves show that they name one thing in two runs."""
     return one == other or Pattern((one, other)).is_plain
 
 
 def looks_random(key: str) -> bool:
-    """Tell whether a key has a part of which no two runs have the same by chance: letters and masked numbers in turn."""
+    """Return whether a key has a part that no two runs share by chance: letters and masked numbers in turn."""
     return bool(re.search(r"#[^\W\d_]+#[^\W\d_]*#|#[^\W\d_]+#[^\W\d_]+", key))

@@ -1,4 +1,7 @@
-"""How an object can still be reached: the shortest path of references to it from a module, a class or a suspended frame."""
+"""Why an object is still alive: the shortest path of references to it from a module, a class or a suspended frame.
+
+The search goes breadth-first from the object to what refers to it. No code of the objects it visits runs.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from pytest_maskcheck.system.unpatched import gc, threading
 from pytest_maskcheck.system.untrusted import namespace_of, read, text_of
 
 _DEPTH = 8
-"""References between a root and the thing."""
+"""The longest path, in references."""
 
 _WIDTH = 500
-"""Objects looked at in one step."""
+"""How many objects are visited at each step."""
 
 _SEQUENCES = (list, tuple, deque)
 _KEY = re.compile(r"^\['(\w+)'\]")
@@ -33,7 +36,7 @@ _OF_EXCEPTIONS = ("args", "__cause__", "__context__", "__traceback__")
 def held_by(thing: object | None) -> str:
     """Return the shortest path to ``thing``, such as ``pool.POOL._idle[0]``; ``""`` if none is found.
 
-    Thaws the heap, as the garbage collector does not tell of frozen objects. Runs no code of the objects it looks at.
+    Thaws the heap, as the garbage collector does not return frozen objects as referrers.
     """
     if thing is None:
         return ""
@@ -74,7 +77,7 @@ def _rest(holder: Any, held: object, path: str) -> str:
 
 
 def _of_function(holder: types.FunctionType, held: object, path: str) -> str:
-    """Return ``path``, which begins in a part of a function, with the name of the variable; in words as in ``f.<locals>.g``."""
+    """Return ``path``, which begins in a part of a function, with the name of the variable, in the form of ``f.<locals>.g``."""
     code = holder.__code__
     if held is holder.__kwdefaults__:
         return _KEY.sub(r".<defaults>.\1", path)
@@ -118,7 +121,7 @@ def _root(holder: Any, held: object) -> str:
 
 
 def _step(holder: Any, held: object) -> str:
-    """Return how ``holder`` refers to ``held``, as Python would write it; ``""`` for what goes without saying."""
+    """Return how ``holder`` refers to ``held``, as Python would write it; ``""`` if nothing is written."""
     kind = type(holder)
     if namespace_of(holder) is held or kind in {types.CellType, types.FunctionType}:
         return ""  # see _rest
@@ -133,7 +136,7 @@ def _step(holder: Any, held: object) -> str:
 
 
 def _item(holder: Any, held: object) -> str:
-    """Return how ``held`` is written as an item of a container; ``""`` if it is none, or there is no way."""
+    """Return how ``held`` is written as an item of a container; ``""`` if it is none, or cannot be written."""
     kind = type(holder)
     if issubclass(kind, dict):
         keys = [key for key, value in dict.items(holder) if value is held]
@@ -154,7 +157,7 @@ def _among_attributes(holder: Any, held: object) -> str:
 
 
 def _number(key: object, held: object) -> str:
-    """Return what a number stands for that is another one in each session: a thread, or an object; ``""`` for others."""
+    """Return what a number stands for that differs from session to session: a thread, or an object; ``""`` for other numbers."""
     if type(key) is not int:
         return ""
     if key == id(held):

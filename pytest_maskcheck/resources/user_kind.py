@@ -1,4 +1,7 @@
-"""Resources of other plugins (:class:`pytest_maskcheck.resource.Resource`) as kinds."""
+"""Resources of other plugins (:class:`pytest_maskcheck.resource.Resource`) as kinds.
+
+Their methods are the user's code: whatever they raise or return, the audit goes on without them.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESERVED = ("test", "fixture", "process", "exception", "finalizer", "invariant", "unchanged", "atomic")
-"""Words that stand where the name of a kind does."""
+"""Words that reports put in place of a kind's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """The how-manieth thing with one description, and the thing itself as long as others hold it."""
+    """The n-th thing with one description, and the thing itself as long as others keep it alive."""
 
     key: str
     number: int
@@ -32,7 +35,7 @@ class _Token:
 
 
 class UserKind(Kind):
-    """A kind that asks a resource of another plugin. Once that fails it is not asked any more.
+    """A kind that calls a resource of another plugin. Once that fails it is not called any more.
 
     Parameters:
         resource: the resource.
@@ -44,8 +47,8 @@ class UserKind(Kind):
     outlives = True
 
     def __init__(self, resource: Resource, plugin: str) -> None:
-        """Take the resource under its own name."""
-        vars(self)["name"] = resource.name  # of the instance: each has its own
+        super().__init__()
+        vars(self)["name"] = resource.name  # on the instance, as each has its own
         self._resource = resource
         self._plugin = plugin
 
@@ -55,7 +58,7 @@ class UserKind(Kind):
         return callable(getattr(self._resource, "canary", None))
 
     def prepare(self) -> None:
-        self.snapshot()  # what it does the first time only
+        self.snapshot()  # for what it does only the first time, such as imports
 
     def snapshot(self) -> object:
         return self._taken()
@@ -128,7 +131,7 @@ class UserKind(Kind):
 
 
 def _reference(thing: Any) -> Callable[[], Any]:
-    """Return what returns ``thing``; without keeping it alive, where that can be."""
+    """Return a function that returns ``thing``, without keeping it alive if it has weak references."""
     try:
         return weakref.ref(thing)
     except TypeError:

@@ -9,15 +9,16 @@ from pytest_maskcheck.system.untrusted import attempt, name_of, read
 
 
 def same(old: object, now: object) -> bool:
-    """Tell whether two rows, or rows of rows, hold the same objects in the same order.
+    """Return whether two sequences, or sequences of sequences, hold the same objects in the same order.
 
-    What is identical is found equal without asking it. Only an object that took the place of another may be asked.
+    ``==`` on containers finds identical objects equal without calling them. Only where an object has replaced another one may
+    their ``__eq__`` be called, which may raise anything.
     """
     try:
         return bool(old == now)
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001  (an object that cannot be compared is another one)
+    except BaseException:  # noqa: BLE001  (objects that cannot be compared are different)
         return False
 
 

@@ -43,7 +43,7 @@ class Doors(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return bool(thing.open)
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         return "door", "a door is open"
 
     def close(self, thing: Any) -> None:
@@ -133,9 +133,9 @@ def test_the_heap_is_looked_through_once() -> None:
 class Slamming(Doors):
     """As if another thread closed what is described."""
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         thing.close()
-        return super().told(thing)
+        return super().key_and_detail(thing)
 
 
 @pytest.mark.usefixtures("frozen_heap")

@@ -31,7 +31,7 @@ class AsyncLocks(Acquisitions):
             return 0
         return self.count(thing) - (former or 0)
 
-    def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
+    def detail(self, thing: Any, times: int) -> str:  # noqa: ARG002
         return f"an asyncio {name_of(type(thing))} is still held"
 
     @contextmanager

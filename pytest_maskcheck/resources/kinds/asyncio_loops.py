@@ -30,7 +30,7 @@ class Loops(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return not read(thing, "_closed", True)
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = name_of(type(thing))
         return name, f"event loop {name} is not closed"
 
@@ -70,7 +70,7 @@ class Tasks(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return not thing.done() and getattr(thing.get_coro(), "cr_frame", thing) is not None
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         coroutine = thing.get_coro()
         name = str(getattr(coroutine, "__qualname__", type(coroutine).__qualname__))
         return self.surroundings.text(name), f"task {thing.get_name()!r} ({name}) is not done"
@@ -116,7 +116,7 @@ class LoopTimers(OpenObjects):
             return False
         return not str(read(_called(thing), "__module__", "")).startswith("asyncio.")
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         callback = _called(thing)
         callback = _function(read(callback, "func", callback))
         name = str(read(callback, "__qualname__", name_of(type(callback))))

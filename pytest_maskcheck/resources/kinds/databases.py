@@ -74,7 +74,7 @@ class Connections(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return _is_open(thing)
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         return name_of(type(thing)), "a connection to a database was not closed"
 
     def describe(self, leftover: Leftover) -> Leftover:
@@ -128,7 +128,7 @@ class Transactions(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return _is_open(thing) and _read(thing, "in_transaction") and read(thing, "autocommit", True) is not False
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         return name_of(type(thing)), "a transaction was neither committed nor rolled back"
 
     def describe(self, leftover: Leftover) -> Leftover:

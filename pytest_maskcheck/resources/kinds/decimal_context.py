@@ -54,7 +54,7 @@ class DecimalContext(ProcessState["Parts | None"]):
         before = before or self._parts(self._module.DefaultContext)
         for name, old, new in zip((*_PARTS, "traps"), before, now or before, strict=True):
             if old != new:
-                detail = f"{name} of the decimal context is {_told(new)} (before: {_told(old)})"
+                detail = f"{name} of the decimal context is {_text(new)} (before: {_text(old)})"
                 yield self.altered(name, detail, name, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
@@ -77,5 +77,5 @@ class DecimalContext(ProcessState["Parts | None"]):
             context.prec = old
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return ", ".join(signal.__name__ for signal in value) or "none" if isinstance(value, list) else f"{value}"

@@ -90,7 +90,7 @@ class DoubleCloses(OpenObjects):
             self._poll.unregister(fd)
         return things
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         fd = _descriptor(thing)
         name = thing.name if isinstance(thing, io.FileIO) else None
         key = self.surroundings.key(os.fsdecode(name)) if isinstance(name, str | bytes) else type(thing).__name__

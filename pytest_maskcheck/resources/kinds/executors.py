@@ -33,7 +33,7 @@ class Executors(OpenObjects):
             return not read(thing, "_shutdown_thread")
         return not read(thing, "_shutdown", True) and bool(read(thing, "_threads", ()))
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = name_of(type(thing))
         return name, f"{name} was not shut down"
 
@@ -62,7 +62,7 @@ class Pools(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return bool(read(thing, "_state") == "RUN") and has(thing, "_terminate")
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = name_of(type(thing))
         return name, f"{name} was neither closed nor terminated"
 
@@ -97,7 +97,7 @@ class Managers(OpenObjects):
         state = read(thing, "_state")
         return process is not None and state is not None and state.value == 1
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = name_of(type(thing))
         return name, f"{name} was not shut down"
 

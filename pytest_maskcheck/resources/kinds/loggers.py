@@ -103,9 +103,9 @@ class Loggers(ProcessState["_Reading | None"]):
         if same(before, now):
             return
         added, removed = changes(before, now)
-        told = [f"{label_of(handler)} was added" for handler in added]
-        told += [f"{label_of(handler)} is gone" for handler in removed]
-        detail = f"logger {name}: handlers changed: {', '.join(told) or 'their order'}"
+        changed = [f"{label_of(handler)} was added" for handler in added]
+        changed += [f"{label_of(handler)} is gone" for handler in removed]
+        detail = f"logger {name}: handlers changed: {', '.join(changed) or 'their order'}"
         yield self.altered(f"{name} handlers", detail, (name, "handlers"), before)
 
     def put_back(self, of: Hashable, value: object) -> None:

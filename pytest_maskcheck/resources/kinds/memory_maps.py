@@ -21,7 +21,7 @@ class Mappings(OpenObjects):
     def is_open(self, thing: Any) -> bool:
         return not _own(thing, "closed")
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         return name_of(type(thing)), f"a map of {_own(thing, '__len__')()} bytes was not closed"
 
     def close(self, thing: Any) -> None:

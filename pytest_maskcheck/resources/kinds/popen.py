@@ -34,7 +34,7 @@ class Popens(OpenObjects):
                 return False
         return True
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         given = read(thing, "args", "?")
         arguments = [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
         words = [os.fsdecode(word) for word in arguments if isinstance(word, str | bytes | os.PathLike)] or ["?"]

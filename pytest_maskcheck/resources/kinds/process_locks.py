@@ -30,7 +30,7 @@ class ProcessLocks(Acquisitions):
     name = "process_lock"
     noun = "process lock"
     outlives = True
-    own = True
+    per_thread = True
     family = Family("multiprocessing.synchronize:Lock", "multiprocessing.synchronize:RLock")
 
     def count(self, thing: Any) -> int:
@@ -40,7 +40,7 @@ class ProcessLocks(Acquisitions):
     def more(self, thing: Any, former: Any) -> int:
         return self.count(thing) - (former or 0)
 
-    def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
+    def detail(self, thing: Any, times: int) -> str:  # noqa: ARG002
         return "a lock between processes is still held"
 
     @contextmanager
@@ -86,7 +86,7 @@ class ProcessSemaphores(Acquisitions):
         former_count, former_low = (0, -_lock(thing).maxvalue) if former is None else former
         return cast("int", min(count - former_count, low - former_low))
 
-    def told(self, thing: Any, times: int) -> str:  # noqa: ARG002
+    def detail(self, thing: Any, times: int) -> str:  # noqa: ARG002
         return f"a semaphore between processes was acquired and not released ({times})"
 
     @contextmanager

@@ -44,7 +44,7 @@ class ResourceLimits(ProcessState[Limits]):
     def differences(self, before: Limits, now: Limits) -> Iterator[Leftover]:
         for name, old, new in zip(_LIMITS, before, now, strict=False):
             if old != new:
-                yield self.altered(name, f"{name} is {_told(new)} (before: {_told(old)})", name, old)
+                yield self.altered(name, f"{name} is {_text(new)} (before: {_text(old)})", name, old)
 
     def put_back(self, of: Hashable, value: object) -> None:
         set_resource_limit(_LIMITS[cast("str", of)], value)
@@ -64,5 +64,5 @@ class ResourceLimits(ProcessState[Limits]):
             resource.setrlimit(_LIMITS[name], (soft, hard))
 
 
-def _told(limits: tuple[int, int]) -> str:
+def _text(limits: tuple[int, int]) -> str:
     return " and ".join("unlimited" if limit == resource.RLIM_INFINITY else str(limit) for limit in limits)

@@ -27,7 +27,7 @@ class Semaphores(Acquisitions):
         before = read(thing, "_initial_value", 0) if former is None else former  # one without a bound cannot be told
         return cast("int", before - self.count(thing))
 
-    def told(self, thing: Any, times: int) -> str:
+    def detail(self, thing: Any, times: int) -> str:
         return f"a {name_of(type(thing))} was acquired and not released ({times})"
 
     @contextmanager

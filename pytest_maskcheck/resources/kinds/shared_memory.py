@@ -139,7 +139,7 @@ class SharedMemories(OpenObjects):
         named = isinstance(leftover.token, str)
         return named and not has_other_threads() and all(map(descendants.stays, children_of()))
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = str(read(thing, "_name", "")).lstrip("/")
         return self._key(name), f"shared memory {name} was not closed"
 

@@ -24,7 +24,7 @@ class Sockets(OpenObjects):
 
         return _socket.socket.fileno(thing) != -1
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         sort, address = _described(thing)
         name = self._masked(address)
         detail = f"socket {_own(thing, 'fileno')()} is still open: {_joined(sort, _plain(address))}"

@@ -58,7 +58,7 @@ class _Suspended(OpenObjects):
             return False
         return not is_ours(frame.f_code.co_filename) and _holds(frame.f_code, frame.f_lasti)
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         frame = getattr(thing, self._frame)
         name = frame.f_code.co_qualname
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -145,9 +145,9 @@ class Coroutines(_Suspended):
                 yield id(thing)
                 awaited.append(getattr(thing, "cr_await", None) or getattr(thing, "gi_yieldfrom", None))
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         if thing.cr_suspended:
-            return super().told(thing)
+            return super().key_and_detail(thing)
         name = thing.cr_code.co_qualname
         return self.surroundings.text(name), f"coroutine {name} was never awaited"
 

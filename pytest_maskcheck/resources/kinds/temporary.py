@@ -27,7 +27,7 @@ class TemporaryDirectories(OpenObjects):
             return False
         return os.path.lexists(read(thing, "name"))
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = os.fsdecode(read(thing, "name"))
         return self.surroundings.key(name), f"temporary directory {name} was not cleaned up"
 
@@ -62,7 +62,7 @@ class TemporaryFiles(OpenObjects):
         lasting = closer.delete and not getattr(closer, "delete_on_close", True)
         return lasting and not closer.cleanup_called and os.path.lexists(closer.name)
 
-    def told(self, thing: Any) -> tuple[str, str]:
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
         closer = read(thing, "__dict__", {}).get("_closer")
         if closer is None:
             return "spooled", "a spooled temporary file is still open"

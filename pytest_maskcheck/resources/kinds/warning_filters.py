@@ -72,10 +72,10 @@ def _is_among(item: object, items: list[Any]) -> bool:
 
 def _name(item: object) -> str:
     """Return a filter as it would be written, or, if it is not what filters are, its type."""
-    return attempt(lambda: _told(item), label_of(item))
+    return attempt(lambda: _written(item), label_of(item))
 
 
-def _told(item: Any) -> str:
+def _written(item: Any) -> str:
     """Return a filter as it would be written."""
     action, message, category, module, _ = item
     parts = [action, *(getattr(part, "pattern", part) or "" for part in (message,)), category.__name__]
