@@ -1,1 +1,1 @@
-"""The kinds: what a run can leave behind, one file for each family."""
+"""What a run can leave behind: one file for each kind, or for a family of kinds."""

@@ -12,7 +12,10 @@ from pytest_maskcheck.system.untrusted import has, name_of, read
 
 
 class AsyncLocks(Acquisitions):
-    """Locks held, and semaphores lower than before; new ones that are not bounded cannot be told."""
+    """Locks held, and semaphores with a lower value than before.
+
+    What does not work: a new semaphore without a bound. Nothing shows the value that it began with.
+    """
 
     name = "async_lock"
     noun = "asyncio lock"
@@ -20,7 +23,7 @@ class AsyncLocks(Acquisitions):
     family = Family("asyncio.locks:Lock", "asyncio.locks:Semaphore")
 
     def count(self, thing: Any) -> int:
-        """Return how much is taken of a lock or semaphore, of an unbounded one against an arbitrary number."""
+        """Return how much is taken of a lock or semaphore; of an unbounded semaphore, relative to an arbitrary number."""
         value = read(thing, "_value")
         if value is None:
             return int(read(thing, "_locked", False))

@@ -1,6 +1,6 @@
-"""What asyncio leaves: event loops that are not closed, tasks that are not done, timers that are still to come.
+"""What asyncio leaves: event loops that are not closed, tasks that are not done, timers that have not expired.
 
-A task of a closed loop will never be done. It is left as long as its coroutine is.
+A task of a closed loop will never be done. It counts as left for as long as its coroutine has not ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.system.untrusted import name_of, read
 
 TASKS = Family("_asyncio:Task", "asyncio.tasks:_PyTask")
-_TURNS = 5  # of a loop, for tasks to end that were cancelled
+_TURNS = 5  # turns of a loop that cancelled tasks get to end
 
 
 class Loops(OpenObjects):
@@ -102,7 +102,7 @@ class Tasks(OpenObjects):
 
 
 class LoopTimers(OpenObjects):
-    """Calls that an open loop is to make later, by ``call_later`` or ``call_at``; those of asyncio itself are the tasks'."""
+    """Calls that an open loop is to make later, by ``call_later`` or ``call_at``. Those of asyncio itself belong to tasks."""
 
     name = "timer"
     family = Family("asyncio.events:TimerHandle")
@@ -147,7 +147,7 @@ def _function(callback: Any) -> Any:
 
 
 def _turn(loop: Any, tasks: Collection[Any]) -> None:
-    """Let the loop turn until the tasks are done, but not for long."""
+    """Run the loop until the tasks are done, but for a few turns only."""
     for _ in range(_TURNS):
         if all(task.done() for task in tasks):
             return

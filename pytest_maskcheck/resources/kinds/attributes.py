@@ -1,4 +1,4 @@
-"""Functions, classes and modules that were put in place of others: monkeypatches that were not undone."""
+"""Functions, classes and modules that were replaced by others: monkeypatches that were not undone."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _OFTEN = {
     "threading": "Thread Lock",
     "urllib.request": "urlopen",
 }
-"""What of the standard library is replaced most often by those who replace anything."""
+"""The names of the standard library that tests replace most often."""
 
 _UNWATCHED = frozenset({"__builtins__", "__annotate__", "__annotate_func__", "__loader__", "__spec__"})
-_OF_OTHERS = {  # kinds
+_OF_OTHERS = {  # other kinds watch these
     "threading": {"excepthook", "_trace_hook", "_profile_hook"},
     "warnings": {"showwarning", "formatwarning", "_showwarnmsg_impl"},
 }
@@ -38,24 +38,26 @@ _CANARY = types.SimpleNamespace(call=len, other=len)
 
 
 class _Place:
-    """A namespace, and those of its names that stand for code."""
+    """A namespace, and those of its names that are bound to code."""
 
     def __init__(self, label: str, owner: object, namespace: Mapping[str, object], names: list[str]) -> None:
         self.label = label
         self.owner = owner
         self.namespace = namespace
         self.names = names
-        self.get: Callable[[Any], tuple[object, ...]] = itemgetter(*names, names[0])  # never a single one
+        self.get: Callable[[Any], tuple[object, ...]] = itemgetter(
+            *names, names[0]
+        )  # two at least: of a single name, it would return no tuple
 
 
 _Reading = list[tuple[object, ...]]
 
 
 class Attributes(ProcessState[_Reading]):
-    """Attributes of the modules in scope and of their classes, and a few of the standard library, that are code.
+    """Attributes that are code: of the modules in scope and their classes, and a few of the standard library.
 
-    What an attribute was bound to is compared by identity. Data (caches, counters, what is made when it is first needed)
-    is not looked at. Names that are new do not count, nor do modules that were imported after ``prepare``.
+    Values are compared by identity. Data (caches, counters, what is made when first needed) is not watched. New names do not count, nor
+    do modules that were imported after ``prepare``.
     """
 
     name = "attribute"
@@ -86,7 +88,7 @@ class Attributes(ProcessState[_Reading]):
     def read(self) -> _Reading:
         try:
             return [get(namespace) for get, namespace in self._readers]
-        except KeyError:  # some name was removed
+        except KeyError:  # a name was removed
             return [tuple(map(place.namespace.get, (*place.names, place.names[0]))) for place in self._places]
 
     def compare(self, before: object) -> list[Leftover]:
@@ -101,7 +103,7 @@ class Attributes(ProcessState[_Reading]):
                     detail = f"{key} is now {label_of(new)} (before: {label_of(old)})"
                     yield self.altered(key, detail, key, (place, name, old))
 
-    def put_back(self, of: Hashable, value: object) -> None:  # noqa: ARG002  (the value tells where, too)
+    def put_back(self, of: Hashable, value: object) -> None:  # noqa: ARG002  (the value contains the place, too)
         place, name, old = cast("tuple[_Place, str, object]", value)
         setattr(place.owner, name, old)
 
@@ -115,7 +117,7 @@ class Attributes(ProcessState[_Reading]):
 
 
 def _places(name: str, module: types.ModuleType, namespace: dict[str, Any]) -> Iterator[_Place]:
-    """Yield the module and the classes that it defines, as far as they hold any code."""
+    """Yield the module and the classes that it defines, if they contain any code."""
     for label, owner, contents in (
         (name, module, namespace),
         *(

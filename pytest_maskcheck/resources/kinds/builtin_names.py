@@ -13,7 +13,7 @@ from pytest_maskcheck.resources.user_objects import label_of, same
 
 _NAMESPACE = vars(builtins)
 _CANARY = "pytest_maskcheck_canary"
-_IGNORED = frozenset({"_"})  # the last value shown at a prompt, by sys.displayhook
+_IGNORED = frozenset({"_"})  # sys.displayhook stores the last value there
 
 
 class BuiltinNames(ProcessState["dict[str, Any]"]):

@@ -1,7 +1,9 @@
 """Child processes: running ones, those that ended and were not waited for, and those that have lost their parent.
 
-Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.system.descendants`); one that still runs is left
-behind like a child. One that ends is no zombie of the test's, as process 1 would wait for it.
+Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.system.descendants`), and one that still
+runs is left behind like a child. One that has ended is no zombie of the test's, as process 1 would have waited for it.
+
+What does not work: outside Linux, a running child has no number here (``_SOME``), so a second one is not seen.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
 _look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID else lambda: None
 _NONE: frozenset[int] = frozenset()
 _HAS_COMMANDS = os.path.exists("/proc/self/cmdline")
-_SECONDS = 0.5  # that a child gets to end if it was dropped or has lost its parent, or to execute its program
-_LOOKS = 10  # a millisecond apart, at each of which a process waits for something, show that it stays
-_SOME = -1  # a running child whose number the system does not tell
+_SECONDS = 0.5  # seconds that a child gets to end, if it was dropped or has lost its parent, or to execute its program
+_LOOKS = 10  # so many looks in a row, a millisecond apart, at which a process waits for something, show that it stays
+_SOME = -1  # a running child whose number the system does not show
 
 
 class Children(Kind):
@@ -43,11 +45,11 @@ class Children(Kind):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
-        self._hopeless: set[int] = set()  # those that have had their time
+        self._hopeless: set[int] = set()  # those that have had their time to end
 
     def snapshot(self) -> frozenset[int]:
         try:
-            ended = _look()  # looks and does not reap
+            ended = _look()  # WNOWAIT: it is not reaped
         except ChildProcessError:
             return lost()
         return self._pids(ended) | lost()
@@ -62,7 +64,7 @@ class Children(Kind):
     def _waited_for(self, pids: frozenset[int]) -> frozenset[int]:
         """Return those of ``pids`` that ``subprocess`` waits for, as it does for every ``Popen`` that was dropped.
 
-        It does so when it is used next, which is brought forward here. A child about to end gets the time to do so, once.
+        It does so when it is used next; this method makes it do so now. A child about to end gets the time to end, once.
         """
         subprocess = sys.modules.get("subprocess")
         if subprocess is None:
@@ -78,7 +80,7 @@ class Children(Kind):
             time.sleep(0.001)
 
     def _ending(self, pids: frozenset[int]) -> frozenset[int]:
-        """Return those of ``pids``, which have lost their parent, that end by themselves; each gets the time to do so, once."""
+        """Return those of ``pids``, which have lost their parent, that end by themselves; each gets the time to end, once."""
         until = time.perf_counter() + _SECONDS
         while True:
             running = frozenset(pid for pid in pids if not has_ended(pid))
@@ -93,7 +95,7 @@ class Children(Kind):
         return frozenset(pid for thread in os.listdir(self.tasks) for pid in self._of_thread(thread))
 
     def _of_thread(self, thread: str) -> list[int]:
-        """Return the children that one thread started; none if it has ended by now."""
+        """Return the children that one thread started; none if the thread has ended."""
         return [int(pid) for pid in _read(f"{self.tasks}/{thread}/children").split()]
 
     def _leftover(self, pid: int) -> Leftover:
@@ -113,7 +115,7 @@ class Children(Kind):
         return leftover.token == _SOME or not _is_copy(cast("int", leftover.token))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        """Return ``leftover`` under the name of its own program: one that was forked has that of this process until it executes it."""
+        """Return ``leftover`` under the name of its own program. A forked process has the name of this one until it executes a program."""
         pid = cast("int", leftover.token)
         if self.is_named(leftover) or not _executes(pid):
             return leftover
@@ -128,7 +130,7 @@ class Children(Kind):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         except ChildProcessError:
-            pass  # somebody has waited for it
+            pass  # somebody else has waited for it
         except OSError:
             return False
         return True
@@ -136,7 +138,9 @@ class Children(Kind):
     @contextmanager
     def canary(self) -> Iterator[None]:
         reader, writer = os.pipe()
-        waits = [(os.POSIX_SPAWN_DUP2, reader, 0)]  # it ends with this process, in whatever way that ends
+        waits = [
+            (os.POSIX_SPAWN_DUP2, reader, 0)
+        ]  # it reads to the end of its input, and so ends when this process does, however that ends
         silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
         try:
             pid = os.posix_spawnp("cat", ["cat"], os.environ, file_actions=[*waits, *silent])
@@ -158,21 +162,21 @@ def _ended(pid: int) -> bool:
 
 
 def _is_copy(pid: int) -> bool:
-    """Tell whether a child still is what was forked, a copy of this process."""
+    """Return whether a child is still what was forked, a copy of this process."""
     return _command(pid) == _command(os.getpid()) and not _ended(pid)
 
 
 def _executes(pid: int) -> bool:
-    """Wait for a copy of this process to execute another program, while it runs; tell whether it did.
+    """Wait for a copy of this process to execute another program, while it runs; return whether it did.
 
-    One that waits for something is there to stay, as those of ``multiprocessing`` are.
+    A copy that waits for something is there to stay, as those of ``multiprocessing`` are.
     """
     _wait_while(pid, partial(_is_copy, pid))
     return not _is_copy(pid) and not _ended(pid)
 
 
 def _wait_while(pid: int, condition: Callable[[], bool]) -> None:
-    """Wait as long as ``condition`` holds, but not for a process that waits for something itself, and not for ever."""
+    """Wait while ``condition`` holds, but not for a process that itself waits for something, and not for ever."""
     until = time.perf_counter() + _SECONDS
     waiting = 0
     while condition() and waiting < _LOOKS and time.perf_counter() < until:
@@ -194,7 +198,7 @@ def _read(path: str) -> str:
 
 def _described(pid: int) -> tuple[str, str]:
     """Return the name of the program and its command line; a process that ended has only a name left."""
-    if _HAS_COMMANDS:  # amid its exec it has the new memory, and still the old name
+    if _HAS_COMMANDS:  # amid its exec, a process has the new memory and still the old name
         _wait_while(pid, lambda: not (_command(pid).rstrip("\0") or has_ended(pid)))
     words = _command(pid).rstrip("\0").split("\0")
     name = _read(f"/proc/{pid}/comm").strip() or os.path.basename(words[0]) or "child"

@@ -17,7 +17,7 @@ Collector = tuple[object, object, object, tuple[object, ...]]
 
 
 class GarbageCollector(ProcessState[Collector]):
-    """Whether it is enabled, thresholds, debugging flags and callbacks. What is frozen is the audit's own affair."""
+    """Whether it is enabled, its thresholds, debugging flags and callbacks. Freezing is the audit's own doing and not compared."""
 
     name = "gc"
 

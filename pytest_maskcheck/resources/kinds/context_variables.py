@@ -1,4 +1,4 @@
-"""Context variables, and the context of ``decimal``, which is the value of one."""
+"""The values of context variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CANARY: _Variable = contextvars.ContextVar("pytest_maskcheck canary", default=N
 
 
 class ContextVariables(ProcessState[contextvars.Context]):
-    """The values of context variables in the context of the test's body."""
+    """The values of context variables in the context of the test's body. That of ``decimal`` is another kind's."""
 
     name = "contextvar"
 
@@ -54,5 +54,5 @@ class ContextVariables(ProcessState[contextvars.Context]):
 
 
 def _of_type(value: object) -> str:
-    """Return what a value is, without what is in it; the constants that stand for no value by name."""
+    """Return the type of a value, without its content; ``None`` and ``...`` by name."""
     return str(value) if value is None or value is ... else f"a value of type {label_of(type(value))}"

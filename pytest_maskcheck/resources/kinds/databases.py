@@ -1,4 +1,4 @@
-"""Connections of ``sqlite3`` that are open, and transactions that are."""
+"""Open connections of ``sqlite3``, and open transactions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_open(connection: Any) -> bool:
 
 
 def _read(connection: Any, name: str) -> Any:
-    """Return what sqlite itself says, whatever a subclass does."""
+    """Return an attribute as sqlite itself defines it, whatever a subclass does."""
     import _sqlite3
 
     return vars(_sqlite3.Connection)[name].__get__(connection)
@@ -39,13 +39,13 @@ def _read(connection: Any, name: str) -> Any:
 def _described(leftover: Leftover, connections: Iterable[object], surroundings: Surroundings) -> Leftover:
     """Return ``leftover`` under the name of the file that its connection is to.
 
-    To ask for it leaves a statement with the connection, and so is for the end.
+    The query leaves a statement with the connection, so it is made only at the end.
     """
     import _sqlite3
 
     for connection in connections:
         if id(connection) == leftover.token:
-            with suppress(Exception):  # it belongs to another thread, it was closed
+            with suppress(Exception):  # it belongs to another thread, or it was closed
                 cursor = _sqlite3.Cursor(cast("_sqlite3.Connection", connection))
                 cursor.row_factory = None
                 name = cursor.execute("PRAGMA database_list").fetchone()[2] or ":memory:"
@@ -57,7 +57,7 @@ def _close_anew(connection: Any) -> None:
     import _sqlite3
 
     with suppress(_sqlite3.Error):
-        _sqlite3.Connection.__init__(connection, ":memory:")  # closes what it was connected to
+        _sqlite3.Connection.__init__(connection, ":memory:")  # this closes what it was connected to
         _sqlite3.Connection.close(connection)
 
 
@@ -84,7 +84,7 @@ class Connections(OpenObjects):
         return False
 
     def close(self, thing: Any) -> None:
-        """Close a connection; of one that another thread made only that thread can, unless it is made anew."""
+        """Close a connection. Only the thread that made it can call ``close``, so that of another thread is connected anew."""
         import _sqlite3
 
         try:
@@ -104,9 +104,9 @@ class Connections(OpenObjects):
 
 
 class Transactions(OpenObjects):
-    """Transactions left open, on new connections and on those that were open before the heap was frozen.
+    """Open transactions, on new connections and on those that were open before the heap was frozen.
 
-    With ``autocommit=False`` there is always one, which says nothing.
+    With ``autocommit=False`` one is always open, which shows nothing.
     """
 
     name = "transaction"
@@ -114,9 +114,9 @@ class Transactions(OpenObjects):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
-        self._old: dict[int, object] = {}  # there are no weak references to them
+        self._old: dict[int, object] = {}  # strong references, as connections have no weak ones
 
-    absent = None  # older ones count
+    absent = None  # connections older than the frozen heap count, too
 
     def prepare(self) -> None:
         self._old = {id(thing): thing for thing in self._made() if _is_open(thing)}

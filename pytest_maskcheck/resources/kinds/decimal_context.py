@@ -14,7 +14,7 @@ from pytest_maskcheck.resources.surroundings import Surroundings
 from pytest_maskcheck.system.untrusted import mro_of, name_of
 
 DECIMAL = "decimal_context"
-"""The name of the variable; another kind leaves it out."""
+"""The name of the context variable; the kind for context variables leaves it out."""
 
 _PARTS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 
@@ -22,17 +22,17 @@ Parts = tuple[object, ...]
 
 
 class DecimalContext(ProcessState["Parts | None"]):
-    """Precision, rounding, limits and traps of ``decimal``'s context. Its flags are set by ordinary arithmetic."""
+    """Precision, rounding, limits and traps of ``decimal``'s context. Its flags do not count: ordinary arithmetic sets them."""
 
     name = "decimal"
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._variable: contextvars.ContextVar[Any] | None = None
-        self._module: Any = None  # a test may put another one, or none, in its place
+        self._module: Any = None  # kept, as a test may replace or remove it in sys.modules
 
     def read(self) -> Parts | None:
-        """Return the parts of the context; None if there is none yet, as asking for it would make one."""
+        """Return the parts of the context; ``None`` if there is none yet, as ``getcontext`` would make one."""
         context = contextvars.copy_context()
         if self._variable is None:
             if not context or "decimal" not in sys.modules:
@@ -45,7 +45,7 @@ class DecimalContext(ProcessState["Parts | None"]):
         return None if current is None else self._parts(current)
 
     def _parts(self, context: Any) -> Parts:
-        # By the class that it has: a module that was imported again has another one.
+        # Of the context's own class: a module that was imported again has another one.
         kind: Any = next(kind for kind in mro_of(type(context)) if name_of(kind) == "Context")
         *parts, _flags, traps = kind.__reduce__(context)[1]
         return (*parts, traps)

@@ -16,7 +16,7 @@ from pytest_maskcheck.system.untrusted import attempt, is_a
 
 Identity = tuple[int, int]
 
-_identity = itemgetter(2, 1)  # device and inode of a ``stat_result``
+_identity = itemgetter(2, 1)  # (device, inode) of a ``stat_result``
 _LISTING = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 HAS_LISTING = _LISTING is not None
 
@@ -27,7 +27,7 @@ def _count() -> int:
 
 
 class _Table:
-    """The open descriptors, what they refer to, and of anonymous inodes, which are all one, of which sort they are."""
+    """The open descriptors, the files they refer to, and the sort of each anonymous inode, as all of these are one file."""
 
     def __init__(self) -> None:
         self.identities, anonymous = _open()
@@ -36,7 +36,7 @@ class _Table:
         self.sorts = tuple(map(_target, anonymous))
 
     def holds(self) -> bool:
-        """Tell whether these are the open descriptors, as the system counts them, and refer to what they did."""
+        """Return whether exactly these descriptors are open, by the system's count, and refer to the same files."""
         if _count() != len(self.files):
             return False
         try:
@@ -46,12 +46,12 @@ class _Table:
         return files == self.files and (not self.anonymous or tuple(map(_target, self.anonymous)) == self.sorts)
 
     def sort(self, fd: int) -> str:
-        """Return the sort of an anonymous inode, nothing for other files."""
+        """Return the sort of an anonymous inode, ``""`` for other files."""
         return self.sorts[self.anonymous.index(fd)] if fd in self.anonymous else ""
 
 
 class Descriptors(Kind):
-    """Descriptors opened, closed, or pointed elsewhere. The token is (descriptor, device, inode)."""
+    """Descriptors opened, closed, or redirected. The token is (descriptor, device, inode)."""
 
     name = "fd"
     available = HAS_LISTING
@@ -90,7 +90,7 @@ class Descriptors(Kind):
     def _key(self, target: str) -> str:
         name, number, _ = target.partition(":[")
         if number and name != "anon_inode":
-            return name  # pipe:[123]
+            return name  # such as pipe:[123]
         return self.surroundings.key(target.removesuffix(" (deleted)"))
 
     def thing(self, leftover: Leftover) -> object | None:
@@ -98,7 +98,7 @@ class Descriptors(Kind):
         return next((thing for thing in gc.get_objects() if _has(thing, fd)), None)
 
     def repair(self, leftover: Leftover) -> bool:
-        """Close a new descriptor; what was closed cannot be opened again."""
+        """Close a new descriptor. One that was closed cannot be opened again."""
         if leftover.altered:
             return False
         fd, *file = cast("tuple[int, int, int]", leftover.token)
@@ -117,14 +117,14 @@ class Descriptors(Kind):
 
 
 def _has(thing: object, fd: int) -> bool:
-    """Tell whether ``thing`` is a file or a socket that believes that ``fd`` is its own."""
+    """Return whether ``thing`` is a file or a socket whose descriptor is ``fd``."""
     if not is_a(thing, io.RawIOBase, _socket.socket):
         return False
     return attempt(lambda: bool(cast("io.RawIOBase", thing).fileno() == fd), otherwise=False)
 
 
 def _open() -> tuple[dict[int, Identity], list[int]]:
-    """Return the open descriptors, and which of them are anonymous. The one that listing them takes is closed by then."""
+    """Return the open descriptors, and which of them are anonymous. The descriptor that lists them is closed by then."""
     found: dict[int, Identity] = {}
     anonymous = []
     for fd in map(int, os.listdir(_LISTING)):
@@ -144,7 +144,7 @@ def _target(fd: int) -> str:
 
 
 def _sort(fd: int) -> str:
-    """Return the sort of file where the system does not tell its name."""
+    """Return the sort of file, where the system does not show its name."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:

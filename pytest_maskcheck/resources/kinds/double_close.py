@@ -1,4 +1,4 @@
-"""Objects that take a descriptor for their own which is closed, or is somebody else's: closing them would close that."""
+"""Objects that hold a descriptor which is closed, or has become somebody else's: closing them would close the other one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OTHERS = (("socket", "socket"), ("ssl", "SSLSocket"), ("multiprocessing.connect
 
 
 class DoubleCloses(OpenObjects):
-    """Open files, sockets and connections whose descriptor was closed under them, or a socket's that is none any more.
+    """Open files, sockets and connections whose descriptor was closed behind their back, or is no socket's any more.
 
-    Those made by the run are looked at one by one; of older ones only whether their descriptor is closed.
+    Those made by the run are inspected one by one. Of older ones, ``poll`` shows at once whose descriptor is closed.
     """
 
     name = "double_close"
@@ -35,7 +35,7 @@ class DoubleCloses(OpenObjects):
         self._poll: Any = None
         self._old: dict[int, list[Any]] = {}
         self._types: tuple[type, ...] = ()
-        self._modules = 0  # there were when the types were last asked for
+        self._modules = 0  # how many there were when ``types`` was last called
 
     def prepare(self) -> None:
         self._census.take()
@@ -65,7 +65,7 @@ class DoubleCloses(OpenObjects):
         return type(thing).__name__.endswith("ocket") and not stat.S_ISSOCK(mode)
 
     def _made(self) -> Collection[object]:
-        """Return what was made since the heap was frozen, and what is older and takes a closed descriptor for open."""
+        """Return what was made since the heap was frozen, and older objects that hold a closed descriptor."""
         found = made(self.types())
         for fd, events in self._polled():
             if events & _INVALID:
@@ -78,12 +78,12 @@ class DoubleCloses(OpenObjects):
             return []
         try:
             polled: list[tuple[int, int]] = self._poll.poll(0)
-        except OSError:  # more descriptors than the limit that the test has set
+        except OSError:  # more descriptors than the test's RLIMIT_NOFILE
             return [(fd, _INVALID) for fd in self._old]
         return polled
 
     def _stale(self, fd: int) -> list[object]:
-        """Return the older objects that take ``fd``, which is closed, for open; forget it where there are none."""
+        """Return the older objects that hold ``fd``, which is closed. If there are none, stop polling it."""
         things = [thing for ref in self._old[fd] if (thing := ref()) is not None and _descriptor(thing) == fd]
         if not things:
             del self._old[fd]

@@ -11,7 +11,7 @@ from pytest_maskcheck.resources.kind import Leftover
 from pytest_maskcheck.resources.process_state import ProcessState
 from pytest_maskcheck.system.untrusted import attempt, is_a, read
 
-# pytest writes the phase of the test into it.
+# pytest writes the phase of the test there.
 _IGNORED = frozenset({"PYTEST_CURRENT_TEST"})
 _CANARY = "PYTEST_MASKCHECK_CANARY"
 
@@ -20,7 +20,7 @@ _usual = os.environ
 
 
 def _encoded() -> Any:
-    """Return the mapping in force; the usual one if what a test has put in place of ``os.environ`` is none."""
+    """Return the mapping in force; the original one if a test has put something in place of ``os.environ`` that is no mapping."""
     encoded: Any = read(os.environ, "_data", os.environ)
     return encoded if is_a(encoded, dict) else attempt(lambda: dict(encoded), read(_usual, "_data"))
 
@@ -31,7 +31,7 @@ class Environ(ProcessState["dict[Any, Any]"]):
     name = "environ"
 
     def read(self) -> dict[Any, Any]:
-        # Decoding every variable takes twenty times as long as copying the mapping underneath.
+        # Decoding every variable would take twenty times as long as copying the mapping underneath.
         return dict(_encoded())
 
     def compare(self, before: object) -> list[Leftover]:

@@ -1,4 +1,4 @@
-"""Pools of threads and processes that were not shut down: executors, multiprocessing's pools, its managers."""
+"""Pools of threads and processes that were not shut down: executors, multiprocessing's pools and managers."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pytest_maskcheck.system.unpatched import os, signal, threading
 from pytest_maskcheck.system.untrusted import attempt, has, name_of, read
 
 _SECONDS = 1.0
-_KILLED = 0.5  # that a process which was killed gets to end
+_KILLED = 0.5  # seconds that a killed process gets to end
 
 
 class Executors(OpenObjects):
-    """``concurrent.futures`` executors that run threads or processes. A pool of threads without threads holds nothing."""
+    """``concurrent.futures`` executors that run threads or processes. A thread pool without threads holds nothing."""
 
     name = "executor"
     owns = True
     counts_later = True
     family = Family(
-        "concurrent.futures.thread:ThreadPoolExecutor",  # and in 3.14 the one for interpreters
+        "concurrent.futures.thread:ThreadPoolExecutor",  # base of the interpreter pool of 3.14, too
         "concurrent.futures.process:ProcessPoolExecutor",
     )
 
     def is_open(self, thing: Any) -> bool:
-        if has(thing, "_shutdown_thread"):  # its processes begin later, its pipes are there
+        if has(thing, "_shutdown_thread"):  # a process pool: its processes begin later, its pipes exist already
             return not read(thing, "_shutdown_thread")
         return not read(thing, "_shutdown", True) and bool(read(thing, "_threads", ()))
 
@@ -69,7 +69,7 @@ class Pools(OpenObjects):
     def close(self, thing: Any) -> None:
         if not within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
             _kill([worker for worker in thing._pool if hasattr(worker, "kill")])  # noqa: SLF001
-        thing._change_notifier.close()  # noqa: SLF001  (a pipe that would stay as long as the object)
+        thing._change_notifier.close()  # noqa: SLF001  (a pipe that would stay open as long as the object)
 
     @contextmanager
     def canary(self) -> Iterator[None]:
@@ -93,7 +93,7 @@ class Managers(OpenObjects):
     family = Family("multiprocessing.managers:BaseManager")
 
     def is_open(self, thing: Any) -> bool:
-        process = read(thing, "_process")  # there is none for those who merely connect
+        process = read(thing, "_process")  # those that merely connect have none
         state = read(thing, "_state")
         return process is not None and state is not None and state.value == 1
 
@@ -125,7 +125,7 @@ class Managers(OpenObjects):
 
 
 def _end_with(reader: int, writer: int) -> None:
-    """End this process when the other one, which has the pipe open, ends in whatever way."""
+    """End this process when the other one, which holds the pipe open, ends in whatever way."""
     os.close(writer)
 
     def wait() -> None:

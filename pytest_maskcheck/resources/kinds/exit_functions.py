@@ -1,4 +1,4 @@
-"""What runs later: functions registered with ``atexit``, and with ``weakref.finalize``."""
+"""Functions registered to run later, with ``atexit`` and with ``weakref.finalize``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HAS_ATEXIT_COUNT = _count is not None
 
 
 class _Probe:
-    """Is equal to nothing, and notes what it was compared with."""
+    """Equal to nothing; records what it is compared with."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -31,7 +31,10 @@ class _Probe:
 
 
 def _registered() -> list[Any]:
-    """Return the functions that are registered: ``unregister`` compares each of them, up to one that raises when it is compared."""
+    """Return the registered functions.
+
+    ``atexit`` does not list them, but ``unregister`` compares its argument with each, up to one whose comparison raises.
+    """
     probe = _Probe()
     attempt(lambda: atexit.unregister(cast("Any", probe)), None)
     return probe.seen
@@ -98,13 +101,13 @@ class ExitFunctions(Kind):
 
 
 def _is_same(one: object, other: object) -> bool:
-    """Tell whether two are the same method of the same object: such are made anew each time they are asked for."""
+    """Return whether two are the same method of the same object: each access makes a new bound method."""
     own: Any = read(one, "__self__")
     return own is not None and own is read(other, "__self__") and label_of(one) == label_of(other)
 
 
 class Finalizers(Kind):
-    """Live ``weakref.finalize`` that were made by the run. That of an object which lives on is as it should be."""
+    """Live ``weakref.finalize`` objects that the run made. One whose object lives on may be intended, so this kind is off by default."""
 
     name = "finalize"
     default = False

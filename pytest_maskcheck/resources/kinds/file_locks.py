@@ -1,4 +1,4 @@
-"""Locks on files: ``flock``, ``lockf`` and their like, held by way of descriptors that were open before."""
+"""Locks on files (``flock``, ``lockf`` and the like), held through descriptors that were open before."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _locks(event: str, args: tuple[Any, ...]) -> bool:
 
 
 class FileLocks(Kind):
-    """Locks on files, looked at if the uninterrupted test takes one. The token is (descriptor, sort, mode, range).
+    """Locks on files, compared only if the uninterrupted test takes one. The token is (descriptor, sort, mode, range).
 
-    The lock of a descriptor that was left open as well is not told: whoever closes the descriptor releases it.
+    The lock of a descriptor that was left open as well is not reported: whoever closes the descriptor releases it.
     """
 
     name = "file_lock"
@@ -81,7 +81,7 @@ class FileLocks(Kind):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The descriptor is open, and locks are looked at, from this call on."""
+        """As in the base class. The descriptor is open, and locks are compared, from this call on."""
         return self.use.assumed(self._canary(tempfile.TemporaryFile()))
 
     @contextmanager

@@ -1,13 +1,4 @@
-"""Resources closed by the interpreter instead of by the code: the ResourceWarnings of a run.
-
-A filter that never matches stands in front of the others: it sees the text and the category of every
-warning, and the filters behind it decide as if it were not there. Both are noted by methods written in C,
-so that watching adds no place where a signal could be handled. ``simplefilter`` and ``catch_warnings`` put
-their filters in front; the list of filters is one that keeps its watcher first, and so are its copies.
-
-A suite that makes warnings errors would change what is looked at: a ``__del__`` that warns and then closes, as that of
-``Popen``, would stop half-way. So ResourceWarnings are shown to whoever listens, and are no errors unless the test itself says so.
-"""
+"""Resources closed by the interpreter instead of by the code: the ResourceWarnings of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +28,7 @@ class _Former:
 
 
 class ImplicitCloses(Kind):
-    """ResourceWarnings between ``snapshot`` and ``finish``, whatever the filters say. The token is the text."""
+    """ResourceWarnings between ``snapshot`` and ``finish``, whatever the filters do with them. The token is the text."""
 
     name = "implicit"
     listens = True
@@ -51,7 +42,7 @@ class ImplicitCloses(Kind):
         self._watcher.clear()
         place, attribute = location()
         filters = getattr(place, attribute)
-        if type(filters) is Filters:  # of a snapshot that was not finished
+        if type(filters) is Filters:  # left by a snapshot that was not finished
             filters = filters.others()
         install(place, attribute, Filters(self._watcher.filter, (SHOWN, *filters)))
         return _Former(place, attribute, filters)

@@ -1,4 +1,4 @@
-"""How modules are found, and those that were: ``sys.path``, import hooks, ``sys.modules``."""
+"""How modules are found, and which are loaded: ``sys.path``, import hooks, ``sys.modules``."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Modules(ProcessState["dict[str, Any]"]):
         sys.modules[cast("str", of)] = cast("Any", value)
 
     def canary(self) -> Any:
-        """As in the base class. The module that the canary removes is there from this call on."""
+        """As in the base class. The module that the canary removes exists from this call on."""
         sys.modules[_CANARY] = types.ModuleType(_CANARY)
         return self._canary()
 

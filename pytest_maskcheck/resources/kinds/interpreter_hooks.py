@@ -1,4 +1,4 @@
-"""Functions that the interpreter calls: exception hooks and their like."""
+"""Functions that the interpreter calls: exception hooks and the like."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ _NAMES = (
     "asyncgen firstiter",
     "asyncgen finalizer",
 )
-_QUIET = (
-    "pytest_maskcheck.runs.runner"  # notes what finalizers raise, in place of the hook that was there at the snapshot
-)
+_QUIET = "pytest_maskcheck.runs.runner"
+"""The module whose hook records what finalizers raise, in place of the hook that was there at the snapshot."""
 
 _Hooks = tuple[object, tuple[object, ...]]
 
 
 class Hooks(ProcessState[_Hooks]):
-    """``sys.excepthook`` and its like, ``threading.excepthook``, and the hooks of asynchronous generators."""
+    """``sys.excepthook`` and the like, ``threading.excepthook``, and the hooks of asynchronous generators."""
 
     name = "excepthook"
     repeatable = False
@@ -47,7 +46,7 @@ class Hooks(ProcessState[_Hooks]):
 
     def compare(self, before: object) -> list[Leftover]:
         (unraisable, others), (now, others_now) = cast("_Hooks", before), self.read()
-        if read(now, "__module__") == _QUIET:
+        if read(now, "__module__") == _QUIET:  # the audit's own: nobody has replaced anything
             now = unraisable
         if now is unraisable and same(others, others_now):
             return []

@@ -1,4 +1,4 @@
-"""Settings of the interpreter that are plain values, and what C modules keep in the same way."""
+"""Settings of the interpreter that are plain values, and settings of C modules of the same sort."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_maskcheck.system.unpatched import sys_functions, threading
 from pytest_maskcheck.system.untrusted import text_of
 
 _NAMES = vars(sys)
-_module: Callable[[str], Any] = sys.modules.get  # what nobody has imported is not imported to look at it
+_module: Callable[[str], Any] = sys.modules.get  # modules that nobody has imported are not imported here
 
 
 def _read() -> tuple[object, ...]:
@@ -38,7 +38,7 @@ def _read() -> tuple[object, ...]:
 
 
 def _arguments() -> object:
-    """Return the arguments; whatever is there instead, if they are none."""
+    """Return ``sys.argv`` as a tuple; as it is, if it is no list."""
     given = _NAMES.get("argv")
     return tuple(given) if isinstance(given, (list, tuple)) else given
 
@@ -83,11 +83,11 @@ _SETTERS: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("tracemalloc", _set_tracing),
     ("sys.argv", _set_arguments),
 )
-"""The name of each value that ``_read`` returns, and what sets it."""
+"""The name of each value that ``_read`` returns, in its order, and what sets it."""
 
 
 class InterpreterSettings(ProcessState["tuple[object, ...]"]):
-    """Recursion limit, switch interval, ``sys.dont_write_bytecode``, faulthandler, default timeout of sockets and the like."""
+    """Recursion limit, switch interval, ``sys.dont_write_bytecode``, faulthandler, default timeout of sockets and so on."""
 
     name = "interpreter"
 

@@ -17,7 +17,7 @@ Timers = tuple[tuple[float, float], ...]
 
 
 class IntervalTimers(ProcessState[Timers]):
-    """The three timers of ``setitimer``; ``signal.alarm`` arms the first. The time left is no difference."""
+    """The three timers of ``setitimer``; ``signal.alarm`` arms the first. A different time left does not count."""
 
     name = "itimer"
     available = HAS_TIMERS

@@ -1,11 +1,14 @@
 """Locks that are held: ``threading.Lock``, ``RLock``, and whatever is built of them.
 
-Nobody can ask a plain lock who holds it. One that a living thread holds for itself (its own end, its
-place in a ``Condition.wait``) is told by where it is kept; one that a running thread holds for a moment
-is told by looking again. A thread that keeps a plain lock for as long as it lives is not told apart.
+A plain lock does not show who holds it. So two sorts of locks that other threads hold are recognised otherwise:
 
-A thread that was woken holds its place in the wait until it gets to run, and drops it then without giving it back: nobody
-can reach that lock any more. So what is held is looked at again when nothing of ours refers to it but weakly.
+1. One that a living thread holds for itself (for its own end, for its place in a ``Condition.wait``), by where it is kept.
+2. One that a running thread holds for a moment, by looking again.
+
+A thread that was woken holds its place in the wait until it gets to run, and then drops that lock without releasing it: nobody
+can reach it any more. So what is held is looked at again when we have only weak references to it.
+
+What does not work: a thread that keeps a plain lock for as long as it lives is not recognised.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ _RLOCK = type(_thread.RLock())
 _locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
 
 # An RLock counts for the thread that looks: what other threads hold is no leak of the interrupted one.
-# The first patch releases of 3.11 cannot count and only tell whether it is held.
+# The first patch releases of 3.11 have no count, and show only whether the lock is held.
 _DEPTH = "_recursion_count" if hasattr(_RLOCK, "_recursion_count") else "_is_owned"
 _depth: Callable[[object], int] = getattr(_RLOCK, _DEPTH)
 
@@ -54,9 +57,8 @@ class Locks(Kind):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._locks, self._rlocks = (Census(Exactly(kind).made) for kind in (_LOCK, _RLOCK))
-        self._stay: dict[
-            int, _Ref
-        ] = {}  # no thread gave them back while there was time; by id: a lock has one such reference
+        # Those that no thread released while there was time, by the id of the reference: a lock has one such reference.
+        self._stay: dict[int, _Ref] = {}
 
     def prepare(self) -> None:
         self._locks.take()
@@ -93,7 +95,7 @@ class Locks(Kind):
         return found
 
     def _without_those_of_threads(self, refs: list[_Ref]) -> list[_Ref]:
-        """Return those of some locks that no other thread is seen to hold, when those that move had time to give theirs back."""
+        """Return those of some locks that no other thread is seen to hold, after moving threads have had time to release theirs."""
         refs = _not_kept(refs)
         waiting = while_others_move()
         while any(id(ref) not in self._stay and type(ref()) is _LOCK for ref in refs):
@@ -138,18 +140,18 @@ class Locks(Kind):
 
 
 def _not_kept(refs: list[_Ref]) -> list[_Ref]:
-    """Return those of some locks that are still there and held, by no other thread for itself."""
+    """Return those of some locks that still exist and are held, by no other thread for itself."""
     kept = _kept()
     return [ref for ref in refs if _is_held(ref(), kept)]
 
 
 def _is_held(lock: object, kept: Collection[int]) -> bool:
-    """Tell whether a lock, which may be gone, is there and held, and not among those with these ids."""
+    """Return whether a lock still exists and is held, and is not among those with these ids."""
     return id(lock) not in kept and bool(_locked(lock) if type(lock) is _LOCK else lock is not None and _depth(lock))
 
 
 def _kept() -> set[int]:
-    """Return the ids of locks that other threads hold for themselves: their end, their place in a wait."""
+    """Return the ids of locks that other threads hold for themselves: for their end, for their place in a wait."""
     kept = {id(getattr(thread, "_tstate_lock", None)) for thread in threading.enumerate()}  # before 3.13
     for top in other_frames().values():
         frame: FrameType | None = top

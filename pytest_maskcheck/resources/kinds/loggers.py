@@ -27,7 +27,7 @@ def _is_whole(logger: object) -> bool:
 
 
 class _Known:
-    """The loggers there are, the root first."""
+    """The loggers that exist, the root first."""
 
     def __init__(self, logging: Any) -> None:
         self.table: dict[str, Any] = logging.root.manager.loggerDict
@@ -36,12 +36,12 @@ class _Known:
         self.names = ("root", *loggers)
         self.loggers = (logging.root, *loggers.values())
         self.namespaces = tuple(read(one, "__dict__") for one in self.loggers)
-        # Names of which only a child was asked for: they become loggers without being counted.
+        # Names of which only a child exists: they become loggers without changing the count.
         self._promised = tuple(name for name in self.table if name not in loggers)
         self._promises = [self.table[name] for name in self._promised]
 
     def all(self) -> bool:
-        """Tell whether no logger came since."""
+        """Return whether there are no further loggers."""
         table = self.table
         if len(table) != self.count:
             return False
@@ -52,7 +52,7 @@ _Reading = tuple[_Known, "tuple[object, ...]", "list[tuple[object, ...]]", "list
 
 
 class Loggers(ProcessState["_Reading | None"]):
-    """Level, handlers and switches of every logger, and those of the module. Of loggers that are new only the handlers."""
+    """Level, handlers and switches of every logger, and the switches of the module. Of new loggers only the handlers count."""
 
     name = "logging"
 
@@ -70,7 +70,7 @@ class Loggers(ProcessState["_Reading | None"]):
         namespaces = known.namespaces
         try:
             handlers = list(map(tuple, map(_handlers, namespaces)))
-        except TypeError:  # something else has taken the place of a list
+        except TypeError:  # a test has put something else in place of a list
             handlers = [tuple(each) if isinstance(each, list) else (each,) for each in map(_handlers, namespaces)]
         return known, _switches(logging), list(map(_values, namespaces)), handlers
 

@@ -1,4 +1,4 @@
-"""Memory maps that are open."""
+"""Open memory maps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Mappings(OpenObjects):
 
 
 def _own(thing: Any, name: str) -> Any:
-    """Return what the map itself has under a name, whatever a subclass says."""
+    """Return an attribute as ``mmap`` itself defines it, whatever a subclass does."""
     import mmap
 
     return vars(mmap.mmap)[name].__get__(thing)

@@ -1,11 +1,13 @@
-"""Files and directories that were created and are still there.
+"""Files and directories that were created and still exist.
 
-Watching the calls that create files would need an audit hook written in Python, which adds places where a
-signal can be handled. So directories are listed before and after a run instead: those of the surroundings
-with all that is in them, and those in which an uninterrupted run was seen to create something.
+An audit hook written in Python could watch the calls that create files, but would add places where a signal can be handled. So
+directories are listed before and after a run instead: those of the surroundings, recursively, and those in which an uninterrupted
+run was seen to create something.
 
-In a directory that everybody may write to, such as ``/tmp``, only names like those seen count: what is
-there may be somebody else's.
+In a directory that everybody may write to, such as ``/tmp``, only names like those seen count: other files there may be somebody
+else's.
+
+What does not work: a file created by an interrupted run in a directory where no uninterrupted run creates one.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def _creates(flags: object) -> bool:
 
 
 def _in_memory(database: object) -> bool:
-    """Tell whether a database is no file; taken for one, it would have the working directory watched."""
+    """Return whether a database is no file. Taken for one, it would cause the working directory to be watched."""
     text = str(database)
     return text in {"", ":memory:"} or (text.startswith("file:") and (":memory:" in text or "mode=memory" in text))
 
@@ -70,7 +72,7 @@ class Paths(Kind):
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Note the directories in which the body creates something, and watch them from now on."""
+        """Record the directories in which the body creates something, and watch them from now on."""
         with listening(dict.fromkeys(_CREATING, self._hear)):
             yield
 
@@ -83,16 +85,16 @@ class Paths(Kind):
         try:
             absolute = os.path.abspath(os.fsdecode(cast("str", path)))
         except (TypeError, ValueError):
-            return  # a descriptor, an address of another family
+            return  # a descriptor, or an address of another family
         if os.path.lexists(absolute):
-            return  # the event comes before the call
+            return  # it exists already: the event comes before the call
         directory, name = os.path.split(absolute)
         if not (directory + os.sep).startswith(_UNWATCHED) and _CACHE not in directory:
             names = self._learned.setdefault(self._relative(directory), set())
             names.add(self.surroundings.text(name))
 
     def _relative(self, directory: str) -> str:
-        """Return ``directory`` by the word of the place it is in: the place is another one in every run."""
+        """Return ``directory`` relative to the place it is in, as places differ from run to run."""
         for word, place in self.surroundings.ordered():
             if directory == place or directory.startswith(place + os.sep):
                 return f"<{word}>" + directory[len(place) :]
@@ -167,7 +169,7 @@ class Paths(Kind):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The snapshot is to be taken after this call: it adds a place of its own."""
+        """As in the base class. Take the snapshot after this call, which adds a place of its own."""
         home = tempfile.mkdtemp()
         self.surroundings.places[_CANARY] = home
         return self._canary(home)
@@ -195,11 +197,11 @@ def _list(directory: str, listing: _Listing) -> None:
         try:
             listing[directory] = frozenset(os.listdir(directory))
         except OSError:
-            return  # not there in this run
+            return  # it does not exist in this run
 
 
 def _list_all(place: str, listing: _Listing) -> bool:
-    """List ``place`` and the directories in it; return whether all of them came below the limit."""
+    """List ``place`` and the directories in it; return whether the limit sufficed for all of them."""
     waiting, entries = [place], 0
     while waiting:
         directory = waiting.pop(0)

@@ -11,7 +11,7 @@ from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import read
 
-_SECONDS = 0.5  # that a process which was killed gets to end
+_SECONDS = 0.5  # seconds that a killed process gets to end
 
 
 class Popens(OpenObjects):
@@ -60,7 +60,7 @@ class Popens(OpenObjects):
         import subprocess
 
         null = subprocess.DEVNULL
-        # It waits for the end of its input, and so ends with this process, in whatever way that ends.
+        # It reads to the end of its input, and so ends when this process does, however that ends.
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=null, stderr=null) as process:
             try:
                 yield

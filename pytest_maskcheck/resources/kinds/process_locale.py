@@ -27,7 +27,7 @@ def _each() -> dict[str, str]:
 
 
 class Locale(ProcessState[str]):
-    """What ``locale.setlocale`` has set, for all categories at once; a difference is told by category."""
+    """What ``locale.setlocale`` has set, for all categories at once; differences are reported by category."""
 
     name = "locale"
     available = HAS_LOCALE

@@ -1,7 +1,7 @@
-"""Locks and semaphores between processes that are held: those of ``multiprocessing``.
+"""Held locks and semaphores between processes: those of ``multiprocessing``.
 
-They live in memory that processes share, so one that is held by an audited process which ends stays held for all
-others. They are released before the process is thrown away.
+They are in memory that processes share, so a lock held by an audited process that ends stays held for all others. They are
+released before the process is discarded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PARTS = {
     "_woken_count": "who was woken",
     "_unfinished_tasks": "what is in a queue",
 }
-"""Semaphores that count something within another object, by the attributes in which they are kept."""
+"""Semaphores that count something within another object, by the attributes that hold them."""
 
 
 class ProcessLocks(Acquisitions):
@@ -50,9 +50,9 @@ class ProcessLocks(Acquisitions):
 
 
 class ProcessSemaphores(Acquisitions):
-    """``multiprocessing`` semaphores that this process acquired and did not release, and that are lower than before.
+    """``multiprocessing`` semaphores that this process acquired and did not release, and whose value is lower than before.
 
-    A new one that is not bounded cannot be told.
+    What does not work: a new semaphore without a bound. Nothing shows the value that it began with.
     """
 
     name = "process_semaphore"
@@ -72,7 +72,7 @@ class ProcessSemaphores(Acquisitions):
         return [thing for thing in alive if has(thing, "_semlock") and id(thing) not in parts]
 
     def count(self, thing: Any) -> tuple[int, int]:
-        """Return how often this process has acquired a semaphore, and how low it is; on macOS nobody can say the latter."""
+        """Return how often this process has acquired a semaphore, and how low its value is; macOS does not show the latter."""
         lock = _lock(thing)
         try:
             return lock._count(), -lock._get_value()  # noqa: SLF001
@@ -100,7 +100,7 @@ def _lock(thing: object) -> Any:
 
 
 def fork_context() -> Any:
-    """Return a way to make locks and start processes; others than this one would start some that stay, such as the resource tracker."""
+    """Return a context to make locks and start processes with. Others than ``fork`` start helpers that stay, such as the resource tracker."""
     from multiprocessing import get_all_start_methods, get_context
 
     return get_context("fork" if "fork" in get_all_start_methods() else None)

@@ -1,4 +1,4 @@
-"""What the system grants the process: resource limits, processors, priority."""
+"""The resource limits of the process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LIMITS = {
     if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"  # another name of RLIMIT_NOFILE
 }
 _HARMLESS = ("RLIMIT_CORE", "RLIMIT_NOFILE")
-"""Limits that the canary may change; their soft one can be lowered and raised again by anyone."""
+"""Limits that the canary may change: any process may lower the soft one and raise it again."""
 
 Limits = tuple[tuple[int, int], ...]
 
 
 class ResourceLimits(ProcessState[Limits]):
-    """The limits of ``resource.setrlimit``, looked at if the uninterrupted test sets one."""
+    """The limits of ``resource.setrlimit``, compared only if the uninterrupted test sets one."""
 
     name = "rlimit"
     available = HAS_LIMITS
@@ -50,7 +50,7 @@ class ResourceLimits(ProcessState[Limits]):
         set_resource_limit(_LIMITS[cast("str", of)], value)
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. From this call on limits are looked at."""
+        """As in the base class. From this call on limits are compared."""
         return self.use.assumed(self._canary())
 
     @contextmanager

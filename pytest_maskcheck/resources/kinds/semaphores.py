@@ -13,7 +13,7 @@ from pytest_maskcheck.system.untrusted import name_of, read
 
 
 class Semaphores(Acquisitions):
-    """Semaphores whose value is lower than before; new bounded ones lower than they began."""
+    """Semaphores whose value is lower than before; new bounded ones whose value is lower than it began."""
 
     name = "semaphore"
     noun = "semaphore"
@@ -24,7 +24,9 @@ class Semaphores(Acquisitions):
         return cast("int", object.__getattribute__(thing, "_value"))
 
     def more(self, thing: Any, former: Any) -> int:
-        before = read(thing, "_initial_value", 0) if former is None else former  # one without a bound cannot be told
+        before = (
+            read(thing, "_initial_value", 0) if former is None else former
+        )  # a new one without a bound does not show its first value
         return cast("int", before - self.count(thing))
 
     def detail(self, thing: Any, times: int) -> str:

@@ -1,11 +1,20 @@
 """Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
 
-The names in ``/dev/shm`` are the whole machine's. They are listed if an uninterrupted run was seen to create a segment, or
-if some came or went meanwhile and somebody has imported multiprocessing's locks; before the first uninterrupted run, as in
-first use, they are always listed. A new name is attributed to this process under four conditions. It belongs to the same
-user. It looks like the names that were seen, or is a semaphore of ``multiprocessing`` and this process has loaded the module
-that creates semaphores. It still exists after a moment. No process but this one and its children has it mapped. Without the
-second condition, a semaphore that another session lost would be reported here, and unlinked before that session finds it.
+The names in ``/dev/shm`` are the whole machine's. They are listed only if
+
+- an uninterrupted run was seen to create a segment, or
+- some came or went meanwhile and somebody has imported multiprocessing's locks, or
+- no uninterrupted run has been watched yet, as in first use.
+
+A new name is attributed to this process under four conditions:
+
+1. It belongs to the same user.
+2. It looks like the names that were seen, or is a semaphore of ``multiprocessing`` and this process has loaded the module that
+   creates semaphores. Otherwise, a semaphore that another session lost would be reported here, and unlinked before that session
+   finds it.
+3. It still exists after a moment.
+4. No process but this one and its children has it mapped.
+
 A semaphore keeps its name as long as its object lives, which is no leak.
 """
 
@@ -28,7 +37,7 @@ from pytest_maskcheck.system.proc import children_of
 from pytest_maskcheck.system.unpatched import io, os, time
 from pytest_maskcheck.system.untrusted import read
 
-try:  # now: a test may leave a process that can import nothing
+try:  # at import: a test may leave a process that can import nothing
     import _posixshmem as _module  # type: ignore[import-not-found]
 except ImportError:
     _module = None
@@ -42,7 +51,7 @@ _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
 _SEMAPHORE = "sem.mp-"
 _MAKES_SEMAPHORES = "_multiprocessing"
 _PAUSE = 0.005
-_TICK = 0.1  # more than times of files lag behind
+_TICK = 0.1  # seconds; more than the times of files lag behind
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
 
 
@@ -59,11 +68,11 @@ class SharedMemories(OpenObjects):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._learned: set[str] = set()
-        self._semaphores = True  # until a run shows that there are none
+        self._semaphores = True  # until a watched run shows that there are none
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Note the names that the body creates, and look for such from now on."""
+        """Record the names that the body creates, and look for such names from now on."""
         if not _LISTED:
             yield
             return
@@ -81,7 +90,7 @@ class SharedMemories(OpenObjects):
         finally:
             _posixshmem.shm_open = create
             changed = os.stat(_DIRECTORY).st_mtime
-            # Two changes within a tick have one time; and ``began`` means nothing while time-machine has moved the clock.
+            # Two changes within a tick have one time, and ``began`` means nothing while time-machine has moved the clock.
             if "multiprocessing.synchronize" in sys.modules and (changed != before or changed > began - _TICK):
                 self._semaphores = True
 
@@ -92,7 +101,7 @@ class SharedMemories(OpenObjects):
         return super().snapshot(), self._names()
 
     def _names(self) -> frozenset[str] | None:
-        """Return the names in use; None while there is nothing to look for."""
+        """Return the names in use; ``None`` while there is nothing to look for."""
         if self._semaphores or (self._learned and _LISTED):
             return frozenset(os.listdir(_DIRECTORY))
         return None
@@ -112,7 +121,7 @@ class SharedMemories(OpenObjects):
         for semaphore in _SEMAPHORES.made():
             used.add(f"sem.{read(read(semaphore, '_semlock'), 'name', '')}".replace("/", "", 1))
         names = [name for name in names if name not in used and self._may_be_ours(name)]
-        if names:  # others create and unlink such too, and have them unmapped for a moment
+        if names:  # others also create and unlink such names, and do not map them for a moment
             time.sleep(_PAUSE)
             others = _mapped_by_others()
             names = [name for name in names if self._may_be_ours(name) and _inode(name) not in others]
@@ -135,7 +144,7 @@ class SharedMemories(OpenObjects):
         return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
 
     def stays(self, leftover: Leftover) -> bool:
-        """A name stays where nobody else is there to remove it: no thread, and no child but one that ends with this process."""
+        """Return whether nobody else can remove a name: there is no other thread, and no child but one that ends with this process."""
         named = isinstance(leftover.token, str)
         return named and not has_other_threads() and all(map(descendants.stays, children_of()))
 
@@ -161,7 +170,7 @@ class SharedMemories(OpenObjects):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The snapshot is to be taken after this call, which has the kind look for the canary."""
+        """As in the base class. Take the snapshot after this call, from which on the kind looks for the canary."""
         self._learned.add(_CANARY + "#")
         return self._canary()
 
@@ -205,7 +214,7 @@ def _mapped_by_others() -> set[int]:
 
 
 def _is_family(pid: int) -> bool:
-    """Tell whether a process is this one or was started by it."""
+    """Return whether a process is this one or was started by it."""
     while pid > 1 and pid != os.getpid():
         try:
             with io.open(f"/proc/{pid}/stat", "rb") as file:

@@ -20,7 +20,7 @@ _NUMBERS = tuple(sorted(signal.valid_signals()))
 
 
 def signal_name(number: int) -> str:
-    """Return the name of a signal, such as ``SIGINT``; the nameless real-time ones count from ``SIGRTMIN``."""
+    """Return the name of a signal, such as ``SIGINT``; nameless real-time signals are counted from ``SIGRTMIN``."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -40,7 +40,7 @@ def _described(handler: object) -> str:
 
 
 class Handlers(ProcessState["tuple[object, ...]"]):
-    """The handlers of all signals, as Python knows them."""
+    """The handlers of all signals, as Python has them."""
 
     name = "handler"
 

@@ -1,4 +1,4 @@
-"""Sockets that are open."""
+"""Open sockets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sockets(OpenObjects):
         return _joined(sort, name), detail
 
     def _masked(self, address: Any) -> str:
-        """Return an address with its number masked."""
+        """Return an address with its port masked."""
         if isinstance(address, tuple) and len(address) >= 2:
             return f"{address[0]}:#"
         return self.surroundings.key(_plain(address))
@@ -43,7 +43,7 @@ class Sockets(OpenObjects):
         import _socket
 
         thing.close()
-        if self.is_open(thing):  # a file made of it is open
+        if self.is_open(thing):  # a file made from it is open
             _socket.socket.close(thing)
 
     @contextmanager
@@ -55,7 +55,7 @@ class Sockets(OpenObjects):
 
 
 def _described(thing: Any) -> tuple[str, Any]:
-    """Return what sort of socket it is, and the address it is connected to, else bound to, else nothing."""
+    """Return the sort of socket, and the address it is connected to, else bound to, else ``""``."""
     import socket
 
     families = {getattr(socket, "AF_UNIX", None): "unix", socket.AF_INET: "", socket.AF_INET6: ""}
@@ -71,7 +71,7 @@ def _described(thing: Any) -> tuple[str, Any]:
 
 
 def _own(thing: Any, name: str) -> Any:
-    """Return what the socket itself has under a name, whatever a subclass says."""
+    """Return an attribute as ``socket`` itself defines it, whatever a subclass does."""
     import _socket
 
     return vars(_socket.socket)[name].__get__(thing)

@@ -1,4 +1,4 @@
-"""Standard streams: the objects that ``sys.stdout`` and its like are."""
+"""Standard streams: the objects in ``sys.stdout`` and the like."""
 
 from __future__ import annotations
 

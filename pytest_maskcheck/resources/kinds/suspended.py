@@ -1,8 +1,8 @@
 """Generators that are suspended where they hold something, and coroutines that nobody brings to their end.
 
 A generator holds something while it is suspended in a ``with``, or in a ``try`` that would clean up if the generator were
-closed: so does every ``contextlib.contextmanager`` that was entered. One that has not begun, or is suspended elsewhere, holds
-nothing. What a task awaits is the task's.
+closed; so does every ``contextlib.contextmanager`` that was entered. One that has not begun, or is suspended elsewhere, holds
+nothing. A coroutine that a task awaits belongs to the task.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
 
 
 class _Suspended(OpenObjects):
-    """Objects with a suspended frame, which is kept under an attribute with the prefix of their type.
+    """Objects with a suspended frame, in an attribute with the prefix of their type.
 
-    One that was suspended before is known, wherever it is suspended now.
+    One that was suspended at the snapshot does not count, wherever it is suspended now.
     """
 
     owns = True
@@ -52,7 +52,7 @@ class _Suspended(OpenObjects):
         return [leftover for thing, leftover in found if self.is_open(thing)]
 
     def matters(self, thing: object) -> bool:
-        """Tell whether something is left while ``thing``, which is new, is as it is."""
+        """Return whether ``thing``, which is new, holds something where it is suspended."""
         frame = getattr(thing, self._frame)
         if frame is None:  # it has ended meanwhile, in another thread
             return False
@@ -99,7 +99,7 @@ class AsyncGenerators(_Suspended):
         closing = thing.aclose()
         with suppress(StopIteration):
             closing.send(None)
-        closing.close()  # what it waits for has no loop here
+        closing.close()  # there is no loop here for what it awaits
 
     @contextmanager
     def canary(self) -> Iterator[None]:
@@ -114,7 +114,7 @@ class AsyncGenerators(_Suspended):
 
 
 class Coroutines(_Suspended):
-    """Coroutines that were never awaited or are suspended, without a task."""
+    """Coroutines that were never awaited or are suspended, and that no task awaits."""
 
     name = "coroutine"
     family = Family("types:CoroutineType")
@@ -172,7 +172,7 @@ def _function(source: str) -> Callable[[], Any]:
 
 
 def _holds(code: types.CodeType, position: int) -> bool:
-    """Tell whether what would be raised at ``position`` came to a handler that cleans up: not one for single exceptions."""
+    """Return whether an exception raised at ``position`` would reach a handler that cleans up, not one for certain exceptions."""
     import dis
 
     steps = [step for step in dis.get_instructions(code) if step.opname not in {"NOP", "NOT_TAKEN"}]
@@ -188,7 +188,7 @@ def _holds(code: types.CodeType, position: int) -> bool:
 
 
 def _cleans_up(handler: list[Any]) -> bool:
-    """Tell whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
+    """Return whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
     if handler[0].opname != "PUSH_EXC_INFO":
         return False
     for step in handler[1:]:

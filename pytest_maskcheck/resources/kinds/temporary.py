@@ -13,7 +13,7 @@ from pytest_maskcheck.system.untrusted import read
 
 
 class TemporaryDirectories(OpenObjects):
-    """``TemporaryDirectory`` objects whose directory is still there; with ``delete=False`` it is meant to be."""
+    """``TemporaryDirectory`` objects whose directory still exists. With ``delete=False`` it is meant to."""
 
     name = "tempdir"
     owns = True
@@ -43,7 +43,7 @@ class TemporaryDirectories(OpenObjects):
 
 
 class TemporaryFiles(OpenObjects):
-    """``NamedTemporaryFile`` objects that are open or still to be deleted, and spooled files that are on the disk."""
+    """``NamedTemporaryFile`` objects that are open or still to be deleted, and spooled files that are on disk."""
 
     name = "tempfile"
     owns = True

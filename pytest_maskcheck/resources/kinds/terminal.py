@@ -1,9 +1,9 @@
-"""The terminal: its settings, what was written to it to change how it shows things, and curses.
+"""The terminal: its settings, the modes that written output switched on, and curses.
 
-While pytest captures output, what the code under test writes ends in files or buffers. What it writes there during a run is
-searched for the escape sequences by which programs switch a terminal to another mode and back.
+While pytest captures output, what the code under test writes goes to files or buffers. What it writes there during a run is
+searched for the escape sequences by which programs switch modes of a terminal on and off.
 
-A terminal that others have at present, as pytest is in the background, is theirs: its settings are not looked at.
+If pytest is in the background, the terminal is somebody else's: its settings are not compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_maskcheck.system.untrusted import attempt, is_a
 
 _STANDARD = (0, 1, 2)
 _OUTPUT = (1, 2)
-_UNINTERRUPTED = 2  # runs after ``prepare``
+_UNINTERRUPTED = 2  # how many runs after ``prepare`` are not interrupted
 _SEQUENCE = re.compile(rb"\x1b\[\?([\d;]+)([hl])|\x1b(c)")
 _MODES = {
     **dict.fromkeys((b"47", b"1047", b"1049"), "alternate screen"),
@@ -44,7 +44,7 @@ _Blocking = tuple["bool | None", ...]
 
 @dataclass(slots=True, frozen=True)
 class _Output:
-    """Where the output of a run begins: in files by position, in buffers of ``sys.stdout`` and ``sys.stderr`` by length."""
+    """Where the output of a run begins: positions in files, lengths of the buffers of ``sys.stdout`` and ``sys.stderr``."""
 
     files: tuple[int, ...]
     buffers: tuple[tuple[io.BytesIO, int], ...]
@@ -54,9 +54,9 @@ _Reading = tuple[_Blocking, "dict[str, Any] | None", bool, "_Output | None"]
 
 
 class Terminal(ProcessState[_Reading]):
-    """Settings of the terminal, modes switched on by what was written, curses, standard descriptors that do not block.
+    """Settings of the terminal, modes switched on by output, curses, non-blocking standard descriptors.
 
-    Output is looked at if one of the first runs, which are not interrupted, switches modes.
+    Output is searched only if one of the first runs, which are not interrupted, switches modes.
     """
 
     name = "terminal"
@@ -143,7 +143,7 @@ _NAMES = (TERMINAL, *map(str, _STANDARD))
 
 
 def _settings(names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the settings of those of the standard descriptors, and of what controls the process, that are terminals."""
+    """Return the settings of the terminals among the standard descriptors and the controlling terminal."""
     termios: Any = _module("termios")
     found: dict[str, Any] = {}
     for name in names:
@@ -166,7 +166,7 @@ def _opened(name: str) -> Iterator[int]:
 
 
 def _ended() -> bool:
-    """Tell whether curses is not running: it was never started, or it was ended."""
+    """Return whether curses is not running: it was never started, or was ended."""
     curses: Any = _module("_curses")
     try:
         return bool(curses.isendwin())
@@ -176,9 +176,8 @@ def _ended() -> bool:
 
 def _output() -> _Output:
     streams = (vars(sys).get(name) for name in ("stdout", "stderr"))
-    buffers = (
-        attempt(partial(getattr, stream, "buffer", None), None) for stream in streams
-    )  # a test may put anything there
+    # A test may put anything there.
+    buffers = (attempt(partial(getattr, stream, "buffer", None), None) for stream in streams)
     lengths = ((each, each.tell()) for each in buffers if is_a(each, io.BytesIO) and not each.closed)
     return _Output(tuple(map(_position, _OUTPUT)), tuple(lengths))
 
@@ -202,7 +201,7 @@ def _left_on(output: _Output) -> set[str]:
 
 
 def _start(before: int, now: int) -> int:
-    """Return where to begin to read; from the start if somebody has emptied the file since."""
+    """Return where to begin to read: at the start if somebody has emptied the file since."""
     return before if before <= now else 0
 
 

@@ -16,13 +16,13 @@ from pytest_maskcheck.system.untrusted import read, text_of
 if TYPE_CHECKING:
     from types import FrameType
 
-# Threads on their way: not counted before they first run, which may be after the one who started them was interrupted.
+# Threads on their way. ``_count`` counts them only once they run, which may be after the thread that started them was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """How many threads run, the marks of those that ``threading`` knows, the identifiers of the others."""
+    """How many threads run, the marks of those that ``threading`` has, the identifiers of the others."""
 
     count: int = 0
     known: frozenset[int] = frozenset()
@@ -59,7 +59,7 @@ class Threads(Kind):
         earlier = cast("_Running", before)
         threads, unknown = _running()
         found = [self._known(thread) for thread in threads if _mark(thread) not in earlier.known]
-        # An identifier may have been given to another thread since, so their number decides.
+        # An identifier may have been given to another thread since, so only the number of unknown threads shows a new one.
         more = len(unknown) - len(earlier.unknown)
         if more > 0:
             found += [self._unknown(ident) for ident in sorted(unknown - earlier.unknown)[:more]]
@@ -82,7 +82,7 @@ class Threads(Kind):
         return Leftover(self.name, f"start_new_thread({target})", detail, ("ident", ident))
 
     def repair(self, leftover: Leftover) -> bool:
-        """Report whether the thread has ended by now: nobody can end it for it."""
+        """Return whether the thread has ended by now: nobody can end it for it."""
         threads, unknown = _running()
         return leftover.token not in {*map(id, threads), *(("ident", ident) for ident in unknown)}
 
@@ -99,7 +99,7 @@ class Threads(Kind):
 
 
 def _mark(thread: threading.Thread) -> int:
-    """Return a number that is not given to another thread soon, as an identifier is."""
+    """Return a number that is not given to another thread soon, unlike an identifier."""
     native: int | None = read(thread, "_native_id")
     return native or -id(thread)
 
@@ -109,9 +109,9 @@ def _ident(thread: threading.Thread) -> int | None:
 
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
-    """Return the running threads that ``threading`` knows and the identifiers of the others, the main one left out."""
+    """Return the running threads that ``threading`` has and the identifiers of the others, without the main thread."""
     frames = other_frames()
-    idents: set[int | None] = {*frames, threading.get_ident()}  # ``enumerate`` keeps some that ended
+    idents: set[int | None] = {*frames, threading.get_ident()}  # ``enumerate`` keeps some that have ended
     main = threading.main_thread()
     idents.discard(_ident(main))
     threads = [thread for thread in threading.enumerate() if thread is not main]
@@ -125,7 +125,7 @@ def _running() -> tuple[list[threading.Thread], frozenset[int]]:
 
 
 def _begins(frame: FrameType | None) -> bool:
-    """Tell whether a thread runs the first lines that ``threading`` has for it, where it has not yet told its identifier."""
+    """Return whether a thread runs ``threading``'s bootstrap, and may not have recorded its identifier yet."""
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame is not None and frame.f_code is threading.Thread._bootstrap.__code__  # type: ignore[attr-defined]  # noqa: SLF001

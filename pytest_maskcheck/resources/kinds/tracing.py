@@ -14,7 +14,7 @@ from pytest_maskcheck.system.unpatched import sys_functions, threading
 
 _MONITORING: Any = getattr(sys, "monitoring", None)
 _TOOLS = tuple(range(6)) if _MONITORING else ()
-_AUDIT = "maskcheck"  # comes and goes with the audit
+_AUDIT = "maskcheck"  # the audit's own tool comes and goes
 _SETTERS = {
     "sys.gettrace": sys.settrace,
     "sys.getprofile": sys.setprofile,
@@ -24,7 +24,7 @@ _SETTERS = {
 
 
 class Tracing(IdentityState):
-    """Trace and profile functions of this thread and of new ones, and who has which tool number of ``sys.monitoring``."""
+    """Trace and profile functions of this thread and of new threads, and the owner of each tool number of ``sys.monitoring``."""
 
     name = "trace"
     traced = False
@@ -56,7 +56,7 @@ class Tracing(IdentityState):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        # Those for new threads: nothing is traced meanwhile.
+        # That for new threads, so that nothing is traced meanwhile.
         old = threading.getprofile()
         threading.setprofile(lambda *_: None)
         try:

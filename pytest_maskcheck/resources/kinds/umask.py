@@ -14,7 +14,7 @@ _STRICT = 0o077
 
 
 class Umask(ProcessState[int]):
-    """The process's umask. It can only be read by setting it, so for an instant it is a strict one."""
+    """The process's umask. It can only be read by setting it, so it is a strict one for an instant."""
 
     name = "umask"
 

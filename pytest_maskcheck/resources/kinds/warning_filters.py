@@ -14,11 +14,8 @@ from pytest_maskcheck.resources.user_objects import label_of, same
 from pytest_maskcheck.resources.warning_watcher import filters_in_force, put_filters
 from pytest_maskcheck.system.untrusted import attempt
 
-_SHOWING = (
-    "showwarning",
-    "formatwarning",
-    "_showwarnmsg_impl",
-)  # the last is what ``catch_warnings(record=True)`` replaces
+# The last is what ``catch_warnings(record=True)`` replaces.
+_SHOWING = ("showwarning", "formatwarning", "_showwarnmsg_impl")
 _showing = attrgetter(*(name for name in _SHOWING if hasattr(warnings, name)))
 
 Warnings = tuple[list[Any], tuple[object, ...]]
@@ -71,7 +68,7 @@ def _is_among(item: object, items: list[Any]) -> bool:
 
 
 def _name(item: object) -> str:
-    """Return a filter as it would be written, or, if it is not what filters are, its type."""
+    """Return a filter as it would be written; its type if it is not what filters are."""
     return attempt(lambda: _written(item), label_of(item))
 
 

@@ -12,7 +12,7 @@ from pytest_maskcheck.system.unpatched import os
 
 
 class WorkingDirectory(ProcessState["str | None"]):
-    """Where relative paths begin; None if that directory was removed."""
+    """Where relative paths begin; ``None`` if that directory was removed."""
 
     name = "cwd"
 
@@ -31,7 +31,7 @@ class WorkingDirectory(ProcessState["str | None"]):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        old = os.open(os.curdir, os.O_RDONLY)  # it may have no name any more
+        old = os.open(os.curdir, os.O_RDONLY)  # a descriptor, as it may have no name any more
         home = os.path.abspath(os.sep)
         os.chdir(home if self.read() != home else os.path.dirname(os.path.abspath(__file__)))
         try:
