@@ -14,7 +14,7 @@ _EXITS = {"__exit__", "__aexit__"}
 
 
 def is_cleanup(hit: Hit) -> bool:
-    """Tell whether an interrupt at a hit comes in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
+    """Return whether an interrupt at a hit comes in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
     if hit.kind == "entry":
         if hit.code.co_name in _EXITS:
             return True

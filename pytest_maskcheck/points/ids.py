@@ -38,7 +38,7 @@ _LONGEST = 10_000
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` has the form of a point's id, and names a signal that can be sent."""
+    """Return whether ``text`` has the form of a point's id, and names a signal that can be sent."""
     form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
         return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))

@@ -1,4 +1,4 @@
-"""Read from ``/proc`` what processes and threads there are, and what they are doing.
+"""Read from ``/proc`` which processes and threads there are, and what they are doing.
 
 A process or thread that is gone reads as absent and never raises. Where there is no ``/proc`` (all but Linux), all are absent.
 """
@@ -16,7 +16,7 @@ RUNNING = frozenset("RD")
 
 
 def children_of(pid: int | str = "self") -> frozenset[int]:
-    """Return the children of a process, those that it adopted included."""
+    """Return the children of a process, including those that it adopted."""
     try:
         threads = os.listdir(_TASKS.format(pid))
     except OSError:
@@ -39,12 +39,12 @@ def command_line(pid: int) -> bytes:
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped, as by SIGSTOP."""
+    """Return whether a process is stopped, as by SIGSTOP."""
     return run_state(_STAT.format(pid)) == "T"
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, whether its parent has waited for it or not."""
+    """Return whether a process has ended, whether its parent has waited for it or not."""
     return run_state(_STAT.format(pid)) in {"", "Z", "X"}
 
 
@@ -54,7 +54,7 @@ def program_of(pid: int) -> str:
 
 
 def began(pid: int) -> int:
-    """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
+    """Return when a process began, in ticks since the system started; -1 if it is gone."""
     words = _stat(_STAT.format(pid))
     return int(words[19]) if len(words) > 19 else -1
 
