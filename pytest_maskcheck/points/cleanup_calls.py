@@ -14,7 +14,7 @@ _EXITS = {"__exit__", "__aexit__"}
 
 
 def is_cleanup(hit: Hit) -> bool:
-    """Return whether an interrupt at a hit comes in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
+    """Return whether an interrupt at a hit arrives in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
     if hit.kind == "entry":
         if hit.code.co_name in _EXITS:
             return True
@@ -34,7 +34,7 @@ def _lines(filename: str) -> frozenset[int]:
     try:
         with tokenize.open(filename) as source:
             tree = ast.parse(source.read())
-    except (OSError, SyntaxError, ValueError):  # generated, removed, not Python
+    except (OSError, SyntaxError, ValueError):  # generated, removed, or not Python
         return frozenset()
     found: set[int] = set()
     for node in ast.walk(tree):

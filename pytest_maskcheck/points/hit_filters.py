@@ -1,6 +1,6 @@
 """Which recorded hits become points. What is dropped is counted in a plan, by reason.
 
-Each filter takes ``what``, a prefix for its reasons: hits after a first interrupt are counted apart.
+Each filter takes ``what``, a prefix for its reasons, as hits after a first interrupt are counted separately.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 class ReasonAgainst(Protocol):
-    """Tells why a line is not audited; see :meth:`pytest_maskcheck.points.reach.Reach.reason_against`."""
+    """Returns why a line is not audited; see :meth:`pytest_maskcheck.points.reach.Reach.reason_against`."""
 
     def __call__(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> NotAudited | None:
-        """Return the reason, or ``""``."""
+        """Return the reason, or ``None``."""
         ...
 
 
 def number_in(hits: list[Hit]) -> int:
-    """Return how many hits there were, those that were not kept included."""
+    """Return how many hits there were, including those that a thinned recording did not keep."""
     return sum(hit.stands_for for hit in hits)
 
 
 def unpaused(hits: list[Hit], chosen: Plan, what: str = "") -> list[Hit]:
-    """Return the hits at which the test wants to be interrupted; the others are counted in ``chosen``, as what they are."""
+    """Return the hits outside of ``maskcheck.paused()``; count the others in ``chosen``."""
     kept = [hit for hit in hits if not hit.aside]
     chosen.leave_out(what + NotAudited.PAUSED, number_in(hits) - number_in(kept))
     return kept
 
 
 def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: str = "") -> list[Hit]:
-    """Return the hits on lines that nothing speaks against; the others are counted in ``chosen``, as what they are."""
+    """Return the hits on lines that no reason excludes; count the others in ``chosen``."""
     kept: list[Hit] = []
     for hit in hits:
         if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
@@ -48,7 +48,7 @@ def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, wha
 
 
 def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> list[Hit]:
-    """Return few hits of each place in each context; the others are counted in ``chosen``, as what they are."""
+    """Return a few hits of each place in each context; count the others in ``chosen``."""
     if number is None:
         return hits
     kept = _first_and_last(hits, number)
@@ -67,16 +67,16 @@ def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
     return [position for position, hit in enumerate(hits) if is_own(hit.code, hit.context, body)]
 
 
-def surroundings_of(hit: Hit) -> tuple[object, ...]:
-    """Return what is equal for hits of a place that are taken for the same."""
+def circumstances_of(hit: Hit) -> tuple[object, ...]:
+    """Return the key of a hit's circumstances: equal for hits of a place that count as the same."""
     return (near(hit.context), hit.state, hit.after)
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
-    """Keep the first, the last and, for 3, the second hit of each place in the same surroundings."""
+    """Keep the first, the last and, for 3, the second hit of each place in the same circumstances."""
     groups: dict[object, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault((place_of(hit), surroundings_of(hit)), []).append(hit)
+        groups.setdefault((place_of(hit), circumstances_of(hit)), []).append(hit)
     wanted = set()
     for group in groups.values():
         positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
 
 FIRST = "~first"
-"""How the names of places end that only the first run in a process reaches; see ``first_use.py``."""
+"""The suffix to the name of a place that only the first run in a process reaches; see ``first_use.py``."""
 
 _PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
 _LONGEST = 10_000
-"""Characters of an id: two paths, each at most as long as the system lets paths be, and what follows them."""
+"""The most characters of an id: two paths, each at most as long as the system allows, and what follows them."""
 
 
 def is_id(text: str) -> bool:
@@ -50,7 +50,7 @@ class Names:
     """Short names for files: relative to the root directory, else to the entry of ``sys.path`` they come from."""
 
     def __init__(self, root: str) -> None:
-        """Take the root directory, which needs not exist."""
+        """Take the root directory, which need not exist."""
         self._roots = [root, *sorted((p for p in map(os.path.abspath, sys.path)), key=len, reverse=True)]
         self.short = lru_cache(maxsize=None)(self._short)
         self.frame = per_code(self._frame)
@@ -72,12 +72,12 @@ Place = tuple[int, int, str]
 
 
 def place_of(hit: Hit) -> Place:
-    """Return what is equal for hits of one place."""
+    """Return the key of a hit's place."""
     return (number_of(hit.code), hit.offset, hit.kind)
 
 
 Ordinals = dict[Place, int]
-"""Place -> which of the places of its kind on its line it is."""
+"""Place -> its number among the places of its kind on its line."""
 
 
 def ordinals_of(hits: list[Hit]) -> Ordinals:
@@ -101,8 +101,8 @@ def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None,
 
 
 def _position(hit: Hit) -> tuple[int, ...]:
-    """Return where a hit stands in the source: column of its end, then of its code object and instruction."""
-    known = _positions(hit.code)  # too few, where somebody replaced the table of lines
+    """Return where a hit is in the source: the end of its expression, then the line of its code object and its offset."""
+    known = _positions(hit.code)  # too few, where somebody replaced the table of positions
     _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
     return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
 

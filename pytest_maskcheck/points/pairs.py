@@ -1,11 +1,11 @@
-"""From what runs reach after an interrupt to points with a second one.
+"""Points with two interrupts in one run, from what runs reached after a first interrupt.
 
 The id of such a point is ``first>second``: ``src/a.py:12:call#1>src/a.py:15:call#2``. The hits of the second are counted from the
-moment at which the first interrupt has landed. Everything that the main thread comes by from there to the end of the test's body
-is a second point: handlers, ``except`` and ``finally`` blocks, ``__exit__``, and what a test does that goes on.
+moment at which the first interrupt has landed. Everything that the main thread reaches from there to the end of the test's body is
+a second point: handlers, ``except`` and ``finally`` blocks, ``__exit__``, and the rest of a test that goes on.
 
 How many there will be is known only when all runs have been recorded, and they are many: roughly half the square of the number
-of single points. An even sample is kept on the way; where it begins depends on a seed.
+of single points. So an even sample is kept on the way; where it begins depends on the seed.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Pairs:
 
     Parameters:
         recording: the hits of an uninterrupted run.
-        names: gives files their names.
-        reason_against: tells why a line is not audited.
+        names: names files.
+        reason_against: returns why a line is not audited.
         hits: how many hits of a place in one context are audited; see :func:`pytest_maskcheck.points.choice.choose_points`.
-        room: for how many points there is room.
-        max_points: the setting that leaves so much room.
-        seed: another one takes another sample.
-        body: files of the test's own code; what is reached after the last hit in them or called from them, is not the test's.
+        room: the most points to choose.
+        max_points: the setting that this number comes from.
+        seed: seed of the sample.
+        body: files of the test's own code; what is reached after the last hit in them or called from them is not the test's.
         only: the id of the one point wanted; the other limits do not apply to it.
     """
 
@@ -79,12 +79,12 @@ class Pairs:
         self._plan.leave_out(f"{NO_SECOND}{reason}")
 
     def take(self, first: Point, aim: Aim, tail: Recording) -> None:
-        """Take in the points after one first interrupt.
+        """Add the points after one first interrupt.
 
         Parameters:
-            first: the point of the first interrupt, and its ``aim``.
-            aim: see there.
-            tail: what the run reached from there on.
+            first: the point of the first interrupt.
+            aim: what that point stands for.
+            tail: what the run reached after the interrupt.
         """
         own = own_hits(tail.hits, self._body)
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
@@ -105,7 +105,7 @@ class Pairs:
         return replace(second, id=name, first=first, defect=second.defect or first.defect)
 
     def plan(self) -> Plan:
-        """Return what is to be audited, and what is not."""
+        """Return the points to audit, and what was left out."""
         chosen = self._sample.items()
         self._plan.leave_out(SECOND + self._beyond, self._sample.seen - len(chosen))
         for point, aim in chosen:

@@ -1,10 +1,10 @@
-"""Even samples of points: by layers where all are known, on the way where their number is not."""
+"""Even samples: by layers where all points are known, on the way where their number is not."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pytest_maskcheck.points.hit_filters import surroundings_of
+from pytest_maskcheck.points.hit_filters import circumstances_of
 from pytest_maskcheck.points.ids import place_of
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ T = TypeVar("T")
 def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collection[int] = frozenset()) -> list[int]:
     """Return the positions of a sample of ``size`` points, in their order.
 
-    First each line is taken once; then each line with each signal; then each place; then each place in each calling context
-    under each handler and mask; then further hits. The layer that does not fit as a whole is taken evenly spread.
+    First each line is taken once; then each line with each signal; then each place; then each place in each calling context, under
+    each handler and mask; then further hits. The first layer that does not fit as a whole is taken evenly spread.
 
     Parameters:
         aims: the points, each with what it stands for.
-        size: how many are taken.
-        seed: which of the points stands for a line, a place or a context, and where an even grid begins.
-        before: positions that were taken before: where they end, the sample goes on.
+        size: how many to take.
+        seed: chooses which of the points represents a line, a place or a context, and where an even grid begins.
+        before: positions that were taken before; the sample continues from there.
     """
     taken = set(before)
     size += len(taken)
@@ -48,9 +48,9 @@ _LAYERS = 5
 
 
 def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
-    """Return what a point is one of, from the coarse to the fine."""
+    """Return the groups that a point belongs to, from the coarse to the fine."""
     hit = aim.second or aim.first
-    return ((point.path, point.line), aim.signum, place_of(hit), surroundings_of(hit), point.id)
+    return ((point.path, point.line), aim.signum, place_of(hit), circumstances_of(hit), point.id)
 
 
 def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
@@ -62,10 +62,10 @@ def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
 
 
 class GrowingSample(Generic[T]):
-    """An even sample of all that is added, without knowing how much that will be.
+    """An even sample of all items added, without knowing how many there will be.
 
-    Every ``step``-th item is kept, from the ``start``-th on; when they are too many, every second one of them. The bits of the seed
-    tell which.
+    Every ``step``-th item is kept, from the ``start``-th on. When they are too many, every second one of them is dropped; the bits of
+    the seed choose which.
     """
 
     def __init__(self, size: int, seed: int = 0) -> None:
@@ -76,7 +76,7 @@ class GrowingSample(Generic[T]):
         self._kept: list[T] = []
 
     def add(self, item: T) -> None:
-        """Take an item in, perhaps."""
+        """Add an item, which the sample may skip."""
         if self._size and self.seen % self._step == self._start:
             self._kept.append(item)
             if len(self._kept) > 2 * self._size:
