@@ -6,8 +6,9 @@ audited like it.
 
 from __future__ import annotations
 
-import os
 from functools import cache
+
+from pytest_maskcheck.system.unpatched import os
 
 PACKAGE = __name__.partition(".")[0]
 

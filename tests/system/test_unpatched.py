@@ -196,12 +196,12 @@ NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring
 """Modules of the package that are a program, or that this interpreter cannot have."""
 
 BY_NAME = {
-    ("interrupts.base", "_USUAL"): "a handler that others are compared with",
+    ("interrupts.signals.base", "_USUAL"): "a handler that others are compared with",
     ("masking", "..."): "works with what it finds, as code does that tests run",
-    ("resources.environ", "os"): "reads os.environ as it is",
-    ("resources.hooks", "threading"): "reads threading.excepthook as it is",
-    ("resources.locks", "_LOCK"): "a type that objects are compared with",
-    ("resources.locks", "_RLOCK"): "a type that objects are compared with",
+    ("resources.kinds.environ", "os"): "reads os.environ as it is",
+    ("resources.kinds.interpreter_hooks", "threading"): "reads threading.excepthook as it is",
+    ("resources.kinds.locks", "_LOCK"): "a type that objects are compared with",
+    ("resources.kinds.locks", "_RLOCK"): "a type that objects are compared with",
 }
 """Names in modules of the package that may be such, and why."""
 
@@ -348,7 +348,7 @@ def test_names_that_may_be_replaced_are_seen(monkeypatch: pytest.MonkeyPatch) ->
     """A function of a module, the module itself and a class of it."""
     for name, value in {"listdir": os.listdir, "files": shutil, "Path": pathlib.Path, "opened": open}.items():
         monkeypatch.setattr(unpatched, name, value, raising=False)
-    seen = {name for module, name in held_by_name() if module == "unpatched"}
+    seen = {name for module, name in held_by_name() if module == "system.unpatched"}
     assert seen == {"listdir", "files", "Path", "opened"}
 
 
