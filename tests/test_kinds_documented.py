@@ -1,4 +1,4 @@
-"""The documentation lists the kinds that there are."""
+"""The documentation lists exactly the kinds that exist."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _rows() -> dict[str, list[str]]:
 
 
 def test_every_kind_has_its_row_and_no_other_has_one() -> None:
-    """On Linux, which has them all; elsewhere some are missing."""
+    """Every kind has a row and every row a kind, on Linux, which has all kinds; elsewhere some are missing."""
     names = [kind.name for kind in all_kinds(Surroundings())]
     documented = list(_rows())
     assert sorted(name for name in documented if name in names or sys.platform == "linux") == sorted(names)
 
 
 def test_the_table_tells_which_are_on() -> None:
-    """The column begins with on or off, and each row has six cells."""
+    """The column of defaults begins with on or off as the kind does, and each row has six cells."""
     rows = _rows()
     for kind in all_kinds(Surroundings()):
         _, _, _, default, since = rows[kind.name]

@@ -1,4 +1,4 @@
-"""What the kinds for Python objects share."""
+"""The base of the kinds for Python objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Door:
-    """Something to be closed."""
+    """An object to be closed."""
 
     def __init__(self) -> None:
         self.open = True
@@ -28,14 +28,14 @@ class Door:
 
 
 class Stuck(Door):
-    """Something that cannot be closed."""
+    """An object that cannot be closed."""
 
     def close(self) -> None:
         raise OSError
 
 
 class Doors(OpenObjects):
-    """A kind for them."""
+    """A kind for doors."""
 
     name = "door"
     family = Family(f"{__name__}:Door")
@@ -55,7 +55,7 @@ class Doors(OpenObjects):
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_open_objects_made_since_are_leftovers(watch: Watch) -> None:
-    """Closed ones and those that were there before are not."""
+    """Open objects made since the snapshot are leftovers; closed ones and earlier ones are not."""
     before = Door()
     compare = watch(Doors())
     closed, new = Door(), Door()
@@ -68,7 +68,7 @@ def test_open_objects_made_since_are_leftovers(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_an_object_at_the_address_of_a_known_one_is_told_apart() -> None:
-    """What was known is known by itself and not by its id."""
+    """A recorded object is recognised by itself and not by its id."""
     kind = Doors()
     old = Door()
     before: Any = kind.snapshot()
@@ -79,7 +79,7 @@ def test_an_object_at_the_address_of_a_known_one_is_told_apart() -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_leftover_is_closed_by_repair(watch: Watch) -> None:
-    """Whether it could be is said; one that is gone needs no repair."""
+    """``repair`` closes a leftover and returns whether that succeeded; one that is gone needs no repair."""
     kind = Doors()
     compare = watch(kind)
     doors = [Door(), Stuck()]
@@ -92,7 +92,7 @@ def test_a_leftover_is_closed_by_repair(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_derived_types_are_found(watch: Watch) -> None:
-    """Those of modules, and those made within functions as long as they live."""
+    """Subclasses in modules are found, and those made in functions for as long as they live."""
     compare = watch(Doors())
 
     class Gate(Stuck):
@@ -109,7 +109,7 @@ def test_derived_types_are_found(watch: Watch) -> None:
 
 
 def test_a_module_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The types of a family are looked up when there are objects of types not seen so far."""
+    """The types of a family are looked up when objects of new types appear."""
     family = Family("maskcheck_late:Late")
     assert family() == frozenset()
     module = types.ModuleType("maskcheck_late")
@@ -122,7 +122,7 @@ def test_a_module_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_the_heap_is_looked_through_once() -> None:
-    """Within ``at_once`` a door made meanwhile is not seen."""
+    """The heap is walked once: within ``at_once``, a door made meanwhile is not seen."""
     with at_once:
         assert list(Doors.family.made()) == []  # type: ignore[union-attr]
         door = Door()
@@ -131,7 +131,7 @@ def test_the_heap_is_looked_through_once() -> None:
 
 
 class Slamming(Doors):
-    """As if another thread closed what is described."""
+    """A kind whose objects are closed while they are described, as if by another thread."""
 
     def key_and_detail(self, thing: Any) -> tuple[str, str]:
         thing.close()
@@ -141,7 +141,7 @@ class Slamming(Doors):
 @pytest.mark.usefixtures("frozen_heap")
 @pytest.mark.parametrize(("kind", "number"), [(Slamming, 0), (Doors, 1)])
 def test_what_is_closed_as_it_is_described_is_not_open(watch: Watch, kind: type[Doors], number: int) -> None:
-    """It is asked once more."""
+    """An object closed while it is described is not reported: it is checked once more."""
     compare = watch(kind())
     door = Door()
     assert len(compare()) == number

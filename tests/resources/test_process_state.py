@@ -1,4 +1,4 @@
-"""What the kinds for process state have in common is tested on each; here what they share."""
+"""The base of the kinds for process state. What each kind does with it is tested on that kind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pytest_maskcheck.resources.process_state import Former
 
 
 def test_the_token_of_an_alteration_compares_by_what_was_altered() -> None:
-    """Two readings that see the same alteration have equal tokens, whatever the former value is like."""
+    """Two comparisons that find the same alteration have equal tokens, whatever the former value is."""
     assert Former("a", []) == Former("a", {})
     assert hash(Former("a", [])) == hash(Former("a", []))
     assert Former("a", []) != Former("b", [])
 
 
 def test_repair_never_raises() -> None:
-    """A token of another kind, and a value that cannot be put back, are answered with False."""
+    """``repair`` returns false for a token of another kind, and for a value that cannot be put back."""
     assert Umask().repair(Leftover("umask", "", "", 7)) is False
     assert Umask().repair(Leftover("umask", "", "", Former("umask", "no number"))) is False

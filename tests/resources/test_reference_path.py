@@ -1,4 +1,4 @@
-"""How an object is reached, as a reader would write it."""
+"""The path of references to an object, as a reader would write it."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Data:
 
 
 class OwnList(list):
-    """Has attributes, too."""
+    """A list with attributes."""
 
 
 class OwnDict(dict):
-    """Has attributes, too."""
+    """A dict with attributes."""
 
 
 class OwnTuple(tuple):
-    """Has attributes, too."""
+    """A tuple with attributes."""
 
 
-Pair = namedtuple("Pair", "first second")  # noqa: PYI024  (the function is what is tried)
+Pair = namedtuple("Pair", "first second")  # noqa: PYI024  (the function is what is tested)
 
 
 class Colour(Enum):
@@ -120,7 +120,7 @@ def lock_in(thing: object, depth: int = 8) -> object:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_path_is_what_a_reader_would_write(module_of, way):
-    """No dictionary of attributes, no tuple of a function and no cell is shown, and keys are written as they are."""
+    """Paths show no dictionary of attributes, no tuple of a function and no cell; keys are shown as they are written."""
     make, path = WAYS[way]
     module = module_of("")
     module.ROOT = make()
@@ -128,7 +128,7 @@ def test_a_path_is_what_a_reader_would_write(module_of, way):
 
 
 def test_a_thread_is_named_where_its_identifier_is_a_key(module_of):
-    """Identifiers differ from session to session, and so do the numbers in names of threads; other numbers are what they are."""
+    """Identifiers of threads, and numbers in their names, differ from session to session and are replaced; other numbers are shown."""
     module = module_of("")
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="worker-17")
@@ -144,7 +144,7 @@ def test_a_thread_is_named_where_its_identifier_is_a_key(module_of):
 
 
 def test_an_object_that_is_kept_by_its_own_id_is_told_so(module_of):
-    """The number says nothing."""
+    """A key that is the object's own id is shown as such, as the number means nothing."""
     holder = Holder()
     module = module_of("")
     module.ROOT = {id(holder): holder}
@@ -173,5 +173,5 @@ def test_it(connection):
 
 
 def test_what_a_fixture_returns_has_its_name(audit):
-    """It is not the first part of something that pytest keeps."""
+    """What a fixture returns is named after the fixture, not as an item of a tuple that pytest keeps."""
     assert audit(VALUE).audit.failures[0].origin.held_by == "fixture connection.lock"
