@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 
 class Store:
-    """Something that keeps a lock."""
+    """An object with a lock as an attribute."""
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
@@ -28,7 +28,7 @@ async def acquire(lock: Any) -> None:
 
 @pytest.mark.parametrize("make", [asyncio.Lock, asyncio.Condition, asyncio.BoundedSemaphore])
 def test_a_held_lock_is_a_leftover(watch: Watch, make: Any) -> None:
-    """Older and newer than the snapshot; repair releases it."""
+    """A held lock, older or newer than the snapshot, is a leftover; repair releases it."""
     older = Store(make())
     kind = AsyncLocks()
     compare = watch(kind)
@@ -43,7 +43,7 @@ def test_a_held_lock_is_a_leftover(watch: Watch, make: Any) -> None:
 
 
 def test_a_semaphore_without_bounds_is_compared_with_what_it_was(watch: Watch) -> None:
-    """A new one cannot be told."""
+    """A semaphore without a bound is compared with its former value; a new one shows none."""
     older = asyncio.Semaphore(3)
     asyncio.run(acquire(older))
     compare = watch(AsyncLocks())
@@ -56,7 +56,7 @@ def test_a_semaphore_without_bounds_is_compared_with_what_it_was(watch: Watch) -
 
 
 def test_locks_that_were_released_are_no_leftovers(watch: Watch) -> None:
-    """Nor one that was held before."""
+    """Locks that were released, or held before, are no leftovers."""
     held, lock = asyncio.Lock(), asyncio.Lock()
     asyncio.run(acquire(held))
 

@@ -37,7 +37,7 @@ async def _begin(*tasks: asyncio.Task[None]) -> None:
 
 
 def test_a_loop_that_is_not_closed_is_a_leftover(watch: Watch) -> None:
-    """A closed one is not, and repair closes it with its tasks."""
+    """A loop that is not closed is a leftover, and a closed one is not; repair closes it with its tasks."""
     kind = Loops()
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -51,7 +51,7 @@ def test_a_loop_that_is_not_closed_is_a_leftover(watch: Watch) -> None:
 
 
 def test_a_loop_that_another_thread_runs_is_not_closed_under_it(watch: Watch) -> None:
-    """It is told to stop."""
+    """Repair only asks a loop that another thread runs to stop, and does not close it."""
     kind = Loops()
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -66,7 +66,7 @@ def test_a_loop_that_another_thread_runs_is_not_closed_under_it(watch: Watch) ->
 
 
 def test_clean_asyncio_leaves_nothing(surroundings: Surroundings, watch: Watch) -> None:
-    """``asyncio.run`` with tasks, timeouts and sleeps."""
+    """``asyncio.run`` with tasks, timeouts and sleeps leaves nothing."""
 
     async def main() -> None:
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
@@ -85,7 +85,7 @@ def test_clean_asyncio_leaves_nothing(surroundings: Surroundings, watch: Watch) 
 def test_a_pending_task_is_a_leftover(
     surroundings: Surroundings, watch: Watch, loop: asyncio.AbstractEventLoop, sort: str
 ) -> None:
-    """The task written in Python too; repair cancels it."""
+    """A pending task is a leftover, of the Python implementation too; repair cancels it."""
     make = asyncio.Task if sort == "_C" else asyncio.tasks._PyTask  # type: ignore[attr-defined]
     kind = Tasks(surroundings)
     compare = watch(kind)
@@ -99,7 +99,7 @@ def test_a_pending_task_is_a_leftover(
 
 
 def test_a_task_of_a_closed_loop_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Nobody can cancel it any more: its coroutine is closed."""
+    """Repair closes the coroutine of a task whose loop is closed, as nobody can cancel the task any more."""
     kind = Tasks(surroundings)
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -115,7 +115,7 @@ def test_a_task_of_a_closed_loop_is_a_leftover(surroundings: Surroundings, watch
 def test_a_task_that_was_there_before_is_not_a_leftover(
     surroundings: Surroundings, watch: Watch, loop: asyncio.AbstractEventLoop
 ) -> None:
-    """Neither is one that is done."""
+    """A task from before the snapshot is no leftover, nor is one that is done."""
     older = loop.create_task(wait())
     compare = watch(Tasks(surroundings))
     task = loop.create_task(asyncio.sleep(0))
@@ -129,7 +129,7 @@ def test_a_task_that_was_there_before_is_not_a_leftover(
 def test_a_timer_is_a_leftover_until_it_is_cancelled(
     surroundings: Surroundings, watch: Watch, loop: asyncio.AbstractEventLoop
 ) -> None:
-    """One of a closed loop is not, nor one that was called, nor those with which tasks sleep."""
+    """A timer is a leftover until it is cancelled; one of a closed loop, one that was called, and those with which tasks sleep are not."""
     kind = LoopTimers(surroundings)
     compare = watch(kind)
     called = loop.call_later(0, wait.__name__.upper)

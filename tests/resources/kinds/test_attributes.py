@@ -1,4 +1,4 @@
-"""Attributes that were put in place of others."""
+"""Replaced attributes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def kind(tmp_path: Path, module: types.ModuleType) -> Attributes:
 def test_code_in_place_of_other_code_is_altered_state(
     kind: Attributes, watch: Watch, module: types.ModuleType, name: str
 ) -> None:
-    """Functions, classes and modules, and methods and properties of classes; repair puts the former back."""
+    """Replaced functions, classes, modules, methods and properties are altered state; repair restores them."""
     compare = watch(kind)
     patch = mock.patch(f"module_in_scope.{name}")
     patch.start()
@@ -77,7 +77,7 @@ def test_code_in_place_of_other_code_is_altered_state(
 
 
 def test_what_was_removed_is_altered_state(kind: Attributes, watch: Watch, module: types.ModuleType) -> None:
-    """A name that is gone is told like one that is something else."""
+    """A removed name is reported like a replaced one."""
     compare = watch(kind)
     del module.work, module.Store.read
     assert [leftover.key for leftover in compare()] == ["module_in_scope.work", "module_in_scope.Store.read"]
@@ -87,7 +87,7 @@ def test_what_was_removed_is_altered_state(kind: Attributes, watch: Watch, modul
 def test_the_standard_library_is_looked_at_where_it_is_patched_most(
     kind: Attributes, watch: Watch, owner: types.ModuleType, name: str
 ) -> None:
-    """A few functions, whatever the scope."""
+    """A few functions of the standard library are watched whatever the scope is."""
     compare = watch(kind)
     with mock.patch.object(owner, name):
         assert [leftover.key for leftover in compare()] == [f"{owner.__name__}.{name}"]
@@ -97,7 +97,7 @@ def test_the_standard_library_is_looked_at_where_it_is_patched_most(
 def test_data_and_what_is_made_when_first_needed_is_no_difference(
     kind: Attributes, watch: Watch, module: types.ModuleType
 ) -> None:
-    """Nor are caches, new names, modules imported later, and patches undone."""
+    """Data such as caches, new names, modules imported later, and undone patches are no difference."""
     compare = watch(kind)
     module.LIMIT, module.CACHE, module.LAZY = 11, {1: 2}, functools.partial(print)
     module.Store.size = 7
@@ -109,7 +109,7 @@ def test_data_and_what_is_made_when_first_needed_is_no_difference(
 
 
 def test_other_modules_are_not_looked_at(watch: Watch, module: types.ModuleType) -> None:
-    """What is out of scope is somebody else's."""
+    """Modules out of scope are not watched."""
     compare = watch(Attributes(Surroundings()))
     module.work = print
     assert compare() == []
@@ -118,7 +118,7 @@ def test_other_modules_are_not_looked_at(watch: Watch, module: types.ModuleType)
 def test_an_object_that_cannot_be_compared_is_another_one(
     kind: Attributes, watch: Watch, module: types.ModuleType
 ) -> None:
-    """Its own comparison may fail."""
+    """A value whose comparison raises counts as different."""
 
     class Odd:
         def __eq__(self, other: object) -> bool:

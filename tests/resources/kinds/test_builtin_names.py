@@ -21,7 +21,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_added_replaced_and_removed_are_altered_state(watch: Watch) -> None:
-    """Repair undoes all three."""
+    """Added, replaced and removed names are altered state; repair undoes all three."""
     kind = BuiltinNames()
     compare = watch(kind)
     builtins.added = builtins.input = print  # type: ignore[attr-defined, assignment]
@@ -38,7 +38,7 @@ def test_names_added_replaced_and_removed_are_altered_state(watch: Watch) -> Non
 
 
 def test_the_last_value_at_a_prompt_is_no_difference(watch: Watch) -> None:
-    """Nor is a name put back."""
+    """The last value at a prompt is no difference, nor is a restored name."""
     compare = watch(BuiltinNames())
     old, builtins.input = builtins.input, print  # type: ignore[assignment]
     builtins.input = old

@@ -29,7 +29,7 @@ class Unlisted(Children):
 
 @pytest.fixture
 def spawned() -> Iterator[list[int]]:
-    """Children to end and wait for, unless that was done."""
+    """Children to end and wait for at the end, unless the test did."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -51,7 +51,7 @@ def _zombie() -> int:
 
 
 def test_a_running_child_is_a_leftover(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """A child that runs on is seen each time, with its command line."""
+    """A running child is found each time, with its command line."""
     compare = watch(Children(surroundings))
     spawned.append(_sleep())
     (leftover,) = compare()
@@ -63,7 +63,7 @@ def test_a_running_child_is_a_leftover(surroundings: Surroundings, watch: Watch,
 def test_a_child_that_was_not_waited_for_is_a_leftover(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
-    """Looking at a zombie does not make it go away."""
+    """Comparing does not reap a zombie."""
     compare = watch(Children(surroundings))
     spawned.append(_zombie())
     assert [leftover.key for leftover in compare()] == ["true"]
@@ -73,7 +73,7 @@ def test_a_child_that_was_not_waited_for_is_a_leftover(
 
 
 def test_older_children_do_not_count(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """Neither one that goes on, nor one that ends meanwhile, nor one that was waited for."""
+    """An older child is no leftover, whether it goes on, ends meanwhile, or was waited for."""
     spawned += [_sleep(), _sleep(), _zombie()]
     compare = watch(Children(surroundings))
     os.kill(spawned[1], signal.SIGKILL)
@@ -87,7 +87,7 @@ def _sleep_briefly() -> int:
 
 
 def test_a_dropped_popen_is_waited_for_as_its_next_use_would(surroundings: Surroundings, watch: Watch) -> None:
-    """An ended child that subprocess itself takes care of is no leftover."""
+    """An ended child that subprocess itself waits for is no leftover."""
     compare = watch(Children(surroundings))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -133,7 +133,7 @@ def test_repair_ends_and_waits(surroundings: Surroundings, watch: Watch, spawned
 
 
 def _copy(spawned: list[int], body: Callable[[], object]) -> None:
-    """Fork, and do something in the child, which ends then."""
+    """Fork, and call something in the child, which ends then."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
@@ -148,7 +148,7 @@ def _copy(spawned: list[int], body: Callable[[], object]) -> None:
 def test_a_child_that_was_forked_has_the_name_of_the_program_that_it_executes(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
-    """Before that it looks like this process: a child is told under one name, whenever it is met."""
+    """A forked child has the name of its program, whenever it executes it; before that it looks like this process."""
 
     def execute() -> None:
         sum(range(500_000))
@@ -165,7 +165,7 @@ def test_a_child_that_was_forked_has_the_name_of_the_program_that_it_executes(
 
 
 def test_a_child_that_stays_a_copy_keeps_its_name(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """One that waits executes nothing."""
+    """A child that waits for something executes no program, and keeps this process's name."""
     kind = Children(surroundings)
     compare = watch(kind)
     _copy(spawned, signal.pause)

@@ -29,7 +29,7 @@ def callback(_phase: str, _details: object) -> None:
 
 
 def test_what_differs_is_altered_state(watch: Watch) -> None:
-    """Each part has its key; repair puts the former ones back."""
+    """Each part of the collector's state has its key; repair restores the former values."""
     kind = GarbageCollector()
     gc.enable()
     compare = watch(kind)
@@ -47,7 +47,7 @@ def test_what_differs_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_collector_put_back_is_no_difference(watch: Watch) -> None:
-    """Nor is a frozen heap: the audit freezes it."""
+    """A restored collector is no difference, nor is a frozen heap, as the audit freezes it."""
     compare = watch(GarbageCollector())
     gc.disable()
     gc.enable()

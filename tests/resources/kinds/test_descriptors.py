@@ -31,7 +31,7 @@ def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Descript
 
 @pytest.fixture
 def closing() -> Iterator[list[int]]:
-    """Descriptors to close at the end, unless that was done."""
+    """Descriptors to close at the end, unless the test did."""
     fds: list[int] = []
     yield fds
     for fd in fds:
@@ -42,7 +42,7 @@ def closing() -> Iterator[list[int]]:
 
 
 def test_an_open_file_is_a_leftover(kind: Descriptors, watch: Watch, tmp_path: Path, closing: list[int]) -> None:
-    """A descriptor that stays open is seen each time, under the name of its file."""
+    """A descriptor that stays open is found each time, under the name of its file."""
     compare = watch(kind)
     fd = os.open(tmp_path / "a.lock", os.O_CREAT | os.O_WRONLY)
     closing.append(fd)
@@ -98,7 +98,7 @@ def test_what_is_closed_is_no_leftover(kind: Descriptors, watch: Watch) -> None:
 
 
 def test_a_descriptor_closed_by_the_run_is_altered(kind: Descriptors, watch: Watch) -> None:
-    """One that was open before and no longer is counts as altered, and cannot be repaired."""
+    """A closed descriptor that was open before counts as altered, and cannot be repaired."""
     fd = os.open(os.devnull, os.O_RDONLY)
     compare = watch(kind)
     os.close(fd)
@@ -108,7 +108,7 @@ def test_a_descriptor_closed_by_the_run_is_altered(kind: Descriptors, watch: Wat
 
 
 def test_a_number_given_to_another_file_is_altered(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """An equal number of descriptors hides nothing: what they refer to is compared too."""
+    """The files of descriptors are compared, too: an equal number of descriptors hides nothing."""
     fd = os.open(os.devnull, os.O_RDONLY)
     closing.append(fd)
     reader, writer = os.pipe()
@@ -125,7 +125,7 @@ def test_a_number_given_to_another_file_is_altered(kind: Descriptors, watch: Wat
 def test_a_number_given_to_an_anonymous_inode_of_another_sort_is_altered(
     kind: Descriptors, watch: Watch, closing: list[int]
 ) -> None:
-    """All anonymous inodes are one; what tells them apart is the name of their sort."""
+    """Anonymous inodes are all one file; the name of their sort distinguishes them."""
     closing += [*_epoll(), os.eventfd(0)]
     compare = watch(kind)
     assert compare() == []
@@ -135,7 +135,7 @@ def test_a_number_given_to_an_anonymous_inode_of_another_sort_is_altered(
 
 
 def test_what_changes_between_two_runs_is_no_leftover(kind: Descriptors, closing: list[int]) -> None:
-    """A fixture may open another file under the same number; the snapshot knows the new one."""
+    """Each snapshot records anew: a fixture may open another file under the same number between two runs."""
     fd = os.open(os.devnull, os.O_RDONLY)
     closing.append(fd)
     before = kind.snapshot()
@@ -150,7 +150,7 @@ def test_what_changes_between_two_runs_is_no_leftover(kind: Descriptors, closing
 
 
 def test_one_closed_and_another_opened_are_both_seen(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """A count that comes out even does not hide a leak."""
+    """One descriptor closed and another opened are both found, although the count is the same."""
     closing += [os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)]
     low, high = closing
     compare = watch(kind)
@@ -171,7 +171,7 @@ def test_repair_closes_what_was_opened(kind: Descriptors, watch: Watch, closing:
 
 
 def test_repair_leaves_another_file_alone(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """A number that means something else by now is not closed."""
+    """Repair does not close a number that refers to another file by now."""
     compare = watch(kind)
     closing.append(os.open(os.devnull, os.O_RDONLY))
     (leftover,) = compare()

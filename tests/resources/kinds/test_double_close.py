@@ -1,4 +1,4 @@
-"""Objects whose descriptor was closed under them."""
+"""Objects whose descriptor was closed behind their back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kind(surroundings: Surroundings) -> DoubleCloses:
 
 @pytest.fixture
 def closing() -> Iterator[list[Any]]:
-    """Things to close at the end, if they can be."""
+    """Objects to close at the end, if they can be closed."""
     things: list[Any] = []
     yield things
     for thing in things:
@@ -46,7 +46,7 @@ def file(request: pytest.FixtureRequest, kind: DoubleCloses, tmp_path: Path, clo
 
 
 def test_a_file_whose_descriptor_is_closed_is_a_leftover(kind: DoubleCloses, watch: Watch, file: Any) -> None:
-    """The key is the file; after the repair it is closed, and nothing else is."""
+    """The key is the file; after the repair the object is closed, and nothing else is."""
     compare = watch(kind)
     fd = file.fileno()
     os.close(fd)
@@ -65,7 +65,7 @@ def test_a_file_whose_descriptor_is_closed_is_a_leftover(kind: DoubleCloses, wat
 def test_an_older_file_is_seen_on_a_frozen_heap(
     kind: DoubleCloses, request: pytest.FixtureRequest, tmp_path: Path, closing: list[Any]
 ) -> None:
-    """It is known by the census, and that its descriptor is closed by ``poll``."""
+    """An older file is found by the census, and ``poll`` shows that its descriptor is closed."""
     file = (tmp_path / "a.txt").open("w")
     closing.append(file)
     kind.prepare()
@@ -82,7 +82,7 @@ def test_an_older_file_is_seen_on_a_frozen_heap(
 def test_a_socket_whose_number_is_a_file_by_now_is_a_leftover(
     kind: DoubleCloses, watch: Watch, closing: list[Any]
 ) -> None:
-    """To close it would close the file; repair does not."""
+    """A socket whose descriptor is a file's by now is a leftover; repair closes it without closing the file."""
     closing.append(socket.socket())
     compare = watch(kind)
     fd = closing[0].fileno()
@@ -100,7 +100,7 @@ def test_a_socket_whose_number_is_a_file_by_now_is_a_leftover(
 def test_what_is_closed_or_open_as_it_should_be_is_no_leftover(
     kind: DoubleCloses, watch: Watch, file: Any, closing: list[Any]
 ) -> None:
-    """Nor is what does not own its descriptor, and what was so before."""
+    """Objects that do not own their descriptor are no leftovers, nor are those that were so before."""
     closing.append(socket.socket())
     stale = open(os.devnull, "rb")
     closing.append(stale)

@@ -32,7 +32,7 @@ class Derived(ThreadPoolExecutor):
 
 
 def test_an_executor_with_threads_is_a_leftover_until_it_is_shut_down(watch: Watch) -> None:
-    """One that has not begun to work holds nothing. Work that goes on does not keep repair waiting."""
+    """An executor that works is a leftover, and one that has not begun is not; repair does not wait for its work."""
     kind = Executors()
     compare = watch(kind)
     executor = Derived(1)
@@ -51,7 +51,7 @@ def test_an_executor_with_threads_is_a_leftover_until_it_is_shut_down(watch: Wat
 
 
 def test_an_executor_with_processes_is_a_leftover(watch: Watch) -> None:
-    """Repair kills its processes."""
+    """An executor with processes is a leftover; repair kills its processes."""
     kind = Executors()
     compare = watch(kind)
     executor = ProcessPoolExecutor(1, mp_context=FORK)
@@ -68,7 +68,7 @@ def test_an_executor_with_processes_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="since 3.14")
 def test_an_executor_with_interpreters_is_a_leftover(watch: Watch) -> None:
-    """It is derived of the one with threads."""
+    """An executor with interpreters, a subclass of the one with threads, is a leftover."""
     from concurrent.futures import InterpreterPoolExecutor  # type: ignore[attr-defined]
 
     compare = watch(Executors())
@@ -80,7 +80,7 @@ def test_an_executor_with_interpreters_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [ThreadPoolExecutor, lambda n: ProcessPoolExecutor(n, mp_context=FORK)])
 def test_an_executor_that_was_shut_down_is_no_leftover(watch: Watch, make: type[Executor]) -> None:
-    """It is still there."""
+    """An executor that was shut down is no leftover, although it still exists."""
     compare = watch(Executors())
     with make(1) as executor:  # type: ignore[call-arg]
         assert executor.submit(int).result() == 0
@@ -89,7 +89,7 @@ def test_an_executor_that_was_shut_down_is_no_leftover(watch: Watch, make: type[
 
 @pytest.mark.parametrize("make", [FORK.Pool, multiprocessing.pool.ThreadPool])
 def test_a_pool_is_a_leftover_until_it_is_terminated(watch: Watch, make: Callable[[int], Any]) -> None:
-    """Of processes and of threads; repair ends its workers."""
+    """A pool of processes or threads is a leftover; repair ends its workers."""
     kind = Pools()
     compare = watch(kind)
     pool = make(1)
@@ -104,7 +104,7 @@ def test_a_pool_is_a_leftover_until_it_is_terminated(watch: Watch, make: Callabl
 
 
 def test_a_pool_that_was_left_is_no_leftover(watch: Watch) -> None:
-    """By ``with``, or closed."""
+    """A pool left by ``with``, or closed, is no leftover."""
     compare = watch(Pools())
     with multiprocessing.pool.ThreadPool(1) as pool:
         assert pool.apply(int) == 0
@@ -116,7 +116,7 @@ def test_a_pool_that_was_left_is_no_leftover(watch: Watch) -> None:
 
 
 def test_a_manager_is_a_leftover_until_it_is_shut_down(watch: Watch) -> None:
-    """One that was not started has no process."""
+    """A started manager is a leftover; one that was not started has no process and is none."""
     kind = Managers()
     compare = watch(kind)
     manager = multiprocessing.managers.SyncManager(ctx=FORK)
@@ -131,7 +131,7 @@ def test_a_manager_is_a_leftover_until_it_is_shut_down(watch: Watch) -> None:
 
 
 def test_a_manager_that_was_left_is_no_leftover(watch: Watch) -> None:
-    """``with`` starts it and shuts it down."""
+    """A manager that ``with`` started and shut down is no leftover."""
     compare = watch(Managers())
     with multiprocessing.managers.BaseManager(ctx=FORK) as manager:
         assert len(compare()) == 1

@@ -18,7 +18,7 @@ counted = pytest.mark.skipif(not HAS_ATEXIT_COUNT, reason="exit functions are no
 
 
 class Store:
-    """Something with a method."""
+    """A class with a method."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -30,7 +30,7 @@ def at_exit() -> None:
 
 @counted
 def test_a_function_that_stays_registered_is_a_leftover(watch: Watch) -> None:
-    """The key is its name; repair unregisters it."""
+    """A registered function is a leftover, and its key is its name; repair unregisters it."""
     kind, store = ExitFunctions(), Store()
     compare = watch(kind)
     atexit.register(at_exit)
@@ -50,7 +50,7 @@ def test_a_function_that_stays_registered_is_a_leftover(watch: Watch) -> None:
 
 @counted
 def test_one_more_of_the_same_is_a_leftover(watch: Watch) -> None:
-    """A function may be registered several times."""
+    """A function registered once more than before is a leftover."""
     atexit.register(at_exit)
     compare = watch(ExitFunctions())
     atexit.register(at_exit)
@@ -60,7 +60,7 @@ def test_one_more_of_the_same_is_a_leftover(watch: Watch) -> None:
 
 @counted
 def test_a_function_that_was_unregistered_is_no_leftover(watch: Watch) -> None:
-    """Some versions of CPython go on counting it. Nor is one that was registered before."""
+    """A function that was unregistered, or registered before, is no leftover, even where CPython still counts it."""
     store = Store()
     atexit.register(store.close)
     compare = watch(ExitFunctions())
@@ -72,7 +72,7 @@ def test_a_function_that_was_unregistered_is_no_leftover(watch: Watch) -> None:
 
 
 def test_a_finalizer_that_is_alive_is_a_leftover(watch: Watch) -> None:
-    """The key is the function it would call; repair calls it."""
+    """A live finalizer is a leftover, and its key is the function it would call; repair calls it."""
     kind, store = Finalizers(), Store()
     weakref.finalize(store, at_exit)
     compare = watch(kind)
@@ -88,7 +88,7 @@ def test_a_finalizer_that_is_alive_is_a_leftover(watch: Watch) -> None:
 
 
 def test_a_finalizer_that_has_run_is_no_leftover(watch: Watch) -> None:
-    """What it was for is gone."""
+    """A finalizer that has run is no leftover."""
     compare = watch(Finalizers())
     store = Store()
     weakref.finalize(store, at_exit)

@@ -36,7 +36,7 @@ def drop(path: Path) -> None:
 def test_an_unclosed_file_is_a_leftover_whatever_the_filters(
     kind: ImplicitCloses, watch: Watch, tmp_path: Path, action: str
 ) -> None:
-    """The key is the text without what differs from run to run."""
+    """A file closed by the interpreter is a leftover; its key is the text without what differs from run to run."""
     with warnings.catch_warnings(record=True):
         warnings.simplefilter(action)  # type: ignore[arg-type]
         for _ in range(2):
@@ -51,7 +51,7 @@ def test_an_unclosed_file_is_a_leftover_whatever_the_filters(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_warning_that_is_an_error_is_seen(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """Raised in a finalizer it goes nowhere else; so it does if the test itself asks for errors."""
+    """A warning is recorded although it is an error, also if the test itself makes it one: raised in a finalizer it is lost."""
     raised = []
     old, sys.unraisablehook = sys.unraisablehook, lambda details: raised.append(details.exc_type)
     try:
@@ -104,7 +104,7 @@ def test_other_warnings_go_where_they_went_before(kind: ImplicitCloses, watch: W
 
 
 def test_recorders_in_the_test_body_work(kind: ImplicitCloses, tmp_path: Path) -> None:
-    """``pytest.warns``, ``catch_warnings`` and new filters see what they would, and hide nothing from the kind."""
+    """``pytest.warns``, ``catch_warnings`` and new filters work in the body, and hide nothing from the kind."""
     before = kind.snapshot()
     try:
         with pytest.warns(UserWarning, match="expected"):
@@ -130,7 +130,7 @@ def test_recorders_in_the_test_body_work(kind: ImplicitCloses, tmp_path: Path) -
 
 
 def test_recwarn_works(kind: ImplicitCloses, watch: Watch, recwarn: pytest.WarningsRecorder, tmp_path: Path) -> None:
-    """A recorder that was there before the snapshot goes on recording."""
+    """A recorder that was there before the snapshot still records."""
     compare = watch(kind)
     drop(tmp_path / "x")
     assert [warning.category for warning in recwarn.list] == [ResourceWarning]
@@ -138,7 +138,7 @@ def test_recwarn_works(kind: ImplicitCloses, watch: Watch, recwarn: pytest.Warni
 
 
 def test_finish_puts_the_filters_back(kind: ImplicitCloses) -> None:
-    """The very list is in force again, even if the run left a ``catch_warnings`` open."""
+    """``finish`` puts the very list back in force, even if the run left a ``catch_warnings`` open."""
     with warnings.catch_warnings():
         filters = warnings.filters
         copy = list(filters)
@@ -152,7 +152,7 @@ def test_finish_puts_the_filters_back(kind: ImplicitCloses) -> None:
 
 
 def test_context_aware_warnings_are_seen(tmp_path: Path) -> None:
-    """Where filters belong to a context the watcher stands in the context's list."""
+    """Where filters belong to a context, the watcher is in the context's list."""
     if not hasattr(sys.flags, "context_aware_warnings"):
         pytest.skip("no context-aware warnings")
     code = """if True:
@@ -181,7 +181,7 @@ def test_context_aware_warnings_are_seen(tmp_path: Path) -> None:
 
 
 def test_the_list_of_filters_keeps_its_watcher_first() -> None:
-    """Whatever is done to it, and in its copies."""
+    """The list keeps its watcher first, whatever is done to it, and so do its copies."""
     filters = Filters("watcher", ["a", "b"])
     filters.insert(0, "c")
     filters.append("d")
@@ -197,7 +197,7 @@ def test_the_list_of_filters_keeps_its_watcher_first() -> None:
 
 
 def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """A warning in the run is noted without any Python code of ours, so no signal could be handled in it."""
+    """A warning is recorded without calling any Python code of ours, so that no signal could be handled in it."""
     called: list[str] = []
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
@@ -214,10 +214,10 @@ def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, t
 
 
 def test_a_suite_that_makes_warnings_errors_does_not_stop_finalizers(kind: ImplicitCloses, watch: Watch) -> None:
-    """``Popen.__del__`` warns before it looks after its child: the warning must not keep it from that."""
+    """``Popen.__del__`` warns before it takes care of its child: a warning turned into an error must not keep it from that."""
 
     class Closing:
-        """Warns, then closes."""
+        """A class that warns, then closes."""
 
         closed = False
 

@@ -23,7 +23,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_entries_of_the_path_are_altered_state(watch: Watch, surroundings: Surroundings) -> None:
-    """The key of an entry is alike in every run; repair puts the whole path back."""
+    """The key of a path entry is the same in every run; repair restores the whole path."""
     kind, first = ModulePath(surroundings), sys.path[0]
     compare = watch(kind)
     del sys.path[0]
@@ -37,7 +37,7 @@ def test_entries_of_the_path_are_altered_state(watch: Watch, surroundings: Surro
 
 
 def test_the_order_of_the_path_counts(watch: Watch, surroundings: Surroundings) -> None:
-    """Another order finds other modules, and so may an entry that is there twice."""
+    """The order of the path counts, as it decides which modules are found, and so does an entry that is there twice."""
     compare = watch(ModulePath(surroundings))
     sys.path.reverse()
     assert [(leftover.key, leftover.detail) for leftover in compare()] == [("order", "the order of sys.path changed")]
@@ -47,7 +47,7 @@ def test_the_order_of_the_path_counts(watch: Watch, surroundings: Surroundings) 
 
 
 def test_a_path_put_back_is_no_difference(watch: Watch, surroundings: Surroundings) -> None:
-    """Neither as the same list nor as a new one with equal entries."""
+    """A restored path is no difference, neither as the same list nor as a new one with equal entries."""
     compare = watch(ModulePath(surroundings))
     sys.path.insert(0, "somewhere")
     sys.path = ["".join(list(entry)) for entry in sys.path[1:]]
@@ -55,7 +55,7 @@ def test_a_path_put_back_is_no_difference(watch: Watch, surroundings: Surroundin
 
 
 def test_import_hooks_are_altered_state(watch: Watch) -> None:
-    """The key names the finder; repair puts the former ones back."""
+    """The key of an import hook names the finder; repair restores the former hooks."""
 
     class Finder:
         def find_spec(self, *_: object) -> None:
@@ -77,7 +77,7 @@ def test_import_hooks_are_altered_state(watch: Watch) -> None:
 
 
 def test_modules_replaced_and_removed_are_altered_state(watch: Watch) -> None:
-    """Repair puts them back."""
+    """Replaced and removed modules are altered state; repair restores them."""
     kind = Modules()
     compare = watch(kind)
     sys.modules["module_of_a_test"] = types.ModuleType("another")
@@ -92,12 +92,12 @@ def test_modules_replaced_and_removed_are_altered_state(watch: Watch) -> None:
 
 
 def test_a_new_module_is_no_difference(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code may import when it needs to."""
+    """A new module is no difference, as code may import when it needs to."""
     compare = watch(Modules())
     monkeypatch.setitem(sys.modules, "new_module_of_a_test", types.ModuleType("new"))
     assert compare() == []
 
 
 def test_they_are_looked_at_only_if_asked_for() -> None:
-    """A copy of all modules takes long."""
+    """Modules are watched only where a setting names the kind, as copying all of them takes long."""
     assert Modules.default is False

@@ -1,4 +1,4 @@
-"""Exception hooks and their like."""
+"""Exception hooks and the like."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hook(*_: object) -> None:
     ],
 )
 def test_another_hook_is_altered_state(watch: Watch, module: object, name: str) -> None:
-    """The key is the hook; repair puts the former one back."""
+    """The key is the hook's name; repair restores the former one."""
     kind, old = Hooks(), getattr(module, name)
     compare = watch(kind)
     setattr(module, name, hook)
@@ -53,7 +53,7 @@ def test_another_hook_is_altered_state(watch: Watch, module: object, name: str) 
 
 
 def test_hooks_of_asynchronous_generators_count_too(watch: Watch) -> None:
-    """An event loop installs them while it runs."""
+    """Hooks of asynchronous generators, which an event loop installs while it runs, count too."""
     kind = Hooks()
     compare = watch(kind)
     sys.set_asyncgen_hooks(finalizer=hook)
@@ -64,7 +64,7 @@ def test_hooks_of_asynchronous_generators_count_too(watch: Watch) -> None:
 
 
 def test_the_hook_of_the_run_is_no_difference(watch: Watch) -> None:
-    """Around the body, another hook notes what finalizers raise; what the body puts in its place is seen."""
+    """The audit's own hook, which records what finalizers raise, is no difference; what the body puts in its place is."""
     compare = watch(Hooks())
     with _quiet(RunResult(Strike()), []):
         assert compare() == []
@@ -73,7 +73,7 @@ def test_the_hook_of_the_run_is_no_difference(watch: Watch) -> None:
 
 
 def test_hooks_put_back_are_no_difference(watch: Watch) -> None:
-    """Only the end of the run counts."""
+    """Hooks restored before the end of the run are no difference."""
     compare = watch(Hooks())
     old, sys.excepthook = sys.excepthook, hook
     sys.excepthook = old
@@ -81,7 +81,7 @@ def test_hooks_put_back_are_no_difference(watch: Watch) -> None:
 
 
 def test_no_code_of_a_hook_runs_unless_it_is_new(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that cannot be compared is another one."""
+    """No code of a hook runs unless it is new; one that cannot be compared counts as different."""
 
     class Odd:
         def __eq__(self, other: object) -> bool:

@@ -28,7 +28,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_an_armed_timer_is_altered_state(watch: Watch) -> None:
-    """Whether armed by ``alarm`` or by ``setitimer``; repair disarms it."""
+    """A timer armed by ``alarm`` or ``setitimer`` is altered state; repair disarms it."""
     kind = IntervalTimers()
     compare = watch(kind)
     signal.alarm(1000)
@@ -42,7 +42,7 @@ def test_an_armed_timer_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_timer_that_runs_on_is_no_difference(watch: Watch) -> None:
-    """The time left may differ."""
+    """A timer that runs on is no difference, although the time left differs."""
     signal.setitimer(signal.ITIMER_REAL, 1000, 50)
     compare = watch(IntervalTimers())
     signal.setitimer(signal.ITIMER_REAL, 900, 50)
@@ -50,7 +50,7 @@ def test_a_timer_that_runs_on_is_no_difference(watch: Watch) -> None:
 
 
 def test_a_disarmed_timer_is_armed_again(watch: Watch) -> None:
-    """A timer that was armed before and is not now, or repeats at another pace, is put back."""
+    """A timer that was disarmed, or repeats at another pace, is altered state; repair arms it as before."""
     kind = IntervalTimers()
     signal.setitimer(signal.ITIMER_REAL, 1000, 50)
     compare = watch(kind)
@@ -65,7 +65,7 @@ def test_a_disarmed_timer_is_armed_again(watch: Watch) -> None:
 
 
 def test_a_timer_stands_still_while_the_audit_looks() -> None:
-    """It is armed as before, with its interval; what is left of it is left then, too."""
+    """A timer stands still while the audit works: afterwards it is armed with its interval and the time it had left."""
     signal.setitimer(signal.ITIMER_REAL, 0.005, 50)
     with standing:
         time.sleep(0.01)
@@ -79,7 +79,7 @@ def test_a_timer_stands_still_while_the_audit_looks() -> None:
 
 
 def test_what_is_done_to_a_timer_meanwhile_holds() -> None:
-    """Nothing is armed again that a finalizer has disarmed, or set to another time."""
+    """A timer that a finalizer disarms or sets meanwhile is not armed as before."""
     for now in (0.0, 1000.0):
         signal.setitimer(signal.ITIMER_REAL, 500)
         with standing:
@@ -120,7 +120,7 @@ def test_undone():
 
 
 def test_an_alarm_that_is_about_to_come(audit: AuditSource) -> None:
-    """Left armed, it is found, and its handler raises nothing in the audit. Disarmed, it is no finding."""
+    """An alarm left armed is found, and its handler raises nothing in the audit; a disarmed one is no finding."""
     audits = audit(LATE)
     lost, undone = audits.audits
     audits.result.stdout.no_fnmatch_line("*maskcheck itself failed*")

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Something that keeps a lock."""
+    """An object with a lock as an attribute."""
 
     def __init__(self, lock: Any = None) -> None:
         self.lock = lock or threading.Lock()
 
 
 class Slotted:
-    """Something that keeps a lock in a slot."""
+    """An object with a lock in a slot."""
 
     __slots__ = ("lock",)
 
@@ -47,7 +47,7 @@ class Slotted:
 
 @contextmanager
 def other_thread(body: Callable[[], object]) -> Iterator[threading.Thread]:
-    """Run ``body`` in another thread meanwhile."""
+    """Run ``body`` in another thread during the ``with`` statement."""
     thread = threading.Thread(target=body)
     thread.start()
     try:
@@ -58,7 +58,7 @@ def other_thread(body: Callable[[], object]) -> Iterator[threading.Thread]:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_held_lock_is_a_leftover(watch: Watch) -> None:
-    """A new lock that is held is seen each time, under the name of its holder."""
+    """A new lock that is held is found each time, under the name of its owner."""
     compare = watch(Locks())
     store = Store()
     store.lock.acquire()
@@ -71,7 +71,7 @@ def test_a_held_lock_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock, threading._RLock, threading.Condition])
 def test_every_sort_of_lock_is_seen(watch: Watch, make: Callable[[], Any]) -> None:
-    """Plain and reentrant locks, those written in Python, and conditions, older and newer than the census."""
+    """Plain and reentrant locks, those written in Python, and conditions are found, older and newer than the census."""
     older = make()
     compare = watch(Locks())
     assert compare() == []
@@ -83,7 +83,7 @@ def test_every_sort_of_lock_is_seen(watch: Watch, make: Callable[[], Any]) -> No
 
 
 def test_locks_that_were_held_before_do_not_count(watch: Watch) -> None:
-    """A lock held before the run is its holder's business."""
+    """A lock held before the run is no leftover."""
     store, lock = Store(), threading.RLock()
     with store.lock, lock:
         compare = watch(Locks())
@@ -102,7 +102,7 @@ def test_a_reentrant_lock_acquired_once_more_counts(watch: Watch) -> None:
 
 
 def test_another_lock_at_the_same_address_is_told_apart(watch: Watch) -> None:
-    """The lock that was held before is known by itself, not by its id."""
+    """The lock held before is recognised by itself, not by its id."""
     kind = Locks()
     old = threading.Lock()
     old.acquire()
@@ -200,7 +200,7 @@ def _traceback() -> tuple[Any, Any]:
     ],
 )
 def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], key: str, frozen: bool) -> None:
-    """The key is the path from the holder, be it newer or older than the freeze."""
+    """The key is the path from the owner, which may be newer or older than the freeze."""
     kind = Locks()
     kind.prepare()
     if frozen:
@@ -226,7 +226,7 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
 
 
 def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To name what is older than the freeze takes the whole heap: it is gone through once, and only if another run begins."""
+    """To name what is older than the freeze, the whole heap is walked once, and only if another run begins."""
     walks = []
     walk = heap._walk
     monkeypatch.setattr(heap, "_walk", lambda: walks.append(gc.get_freeze_count()) or walk())
@@ -273,7 +273,7 @@ def test_a_lock_made_since_the_freeze_is_not_forgotten_when_the_heap_is_frozen_a
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_dies_with_its_frames_is_gone_at_the_second_reading(watch: Watch) -> None:
-    """A held lock is seen while a traceback keeps it alive, and not after."""
+    """A held lock is found while a traceback keeps it alive, and not after."""
     compare = watch(Locks())
     error, lock = _traceback()
     lock.acquire()
@@ -285,7 +285,7 @@ def test_a_lock_that_dies_with_its_frames_is_gone_at_the_second_reading(watch: W
 
 
 def test_a_thread_that_waits_holds_no_leftover(watch: Watch) -> None:
-    """What a living thread holds for itself is no leak: its own end, its place in a wait."""
+    """What a living thread holds for itself is no leftover: its own end, its place in a wait."""
     end, ready = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -319,7 +319,7 @@ def test_a_lock_that_a_thread_holds_for_a_moment_is_no_leftover(watch: Watch) ->
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_only_a_thread_could_reach_goes_with_it(watch: Watch) -> None:
-    """What a thread drops while it is held, as it does with its place in a wait when it is woken, is no leak: nobody can wait for it."""
+    """A held lock that a thread drops, as it does with its place in a wait when woken, is no leftover: nobody can wait for it."""
     ready, end = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -339,7 +339,7 @@ def test_a_lock_that_only_a_thread_could_reach_goes_with_it(watch: Watch) -> Non
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_woken_threads_leave_no_locks(watch: Watch) -> None:
-    """Whenever one looks at threads that are woken again and again, their waits are no leaks."""
+    """Threads that are woken again and again leave no locks, whenever they are looked at."""
     questions: queue.Queue[int | None] = queue.Queue()
     answers: queue.Queue[int] = queue.Queue()
 
@@ -359,7 +359,7 @@ def test_woken_threads_leave_no_locks(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_a_waiting_thread_does_not_give_back_is_a_leftover(watch: Watch) -> None:
-    """A thread that waits for something else gives nothing back, be the lock named or known to its frame alone."""
+    """A thread that waits for something else releases nothing, so its lock is a leftover, named or not."""
     store, ready, end = Store(), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -382,7 +382,7 @@ def test_a_lock_that_a_waiting_thread_does_not_give_back_is_a_leftover(watch: Wa
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_an_unnamed_lock_that_is_lost_beside_a_thread_is_a_leftover(watch: Watch) -> None:
-    """A lock that something holds which has no name for it may be waited for."""
+    """An unnamed lock that an object refers to may be waited for, so it is a leftover beside a thread, too."""
     holder = functools.partial(Store, threading.Lock())
     compare = watch(Locks())
     jobs: queue.Queue[int] = queue.Queue()
@@ -428,7 +428,7 @@ def test_an_interrupt_beside_a_thread_that_is_woken_is_audited(audit: AuditSourc
 
 
 def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock is waited for once between a snapshot and its end, and not for ever."""
+    """Each look for a lock ends, although a thread turns for ever, and is made once between a snapshot and its end."""
     monkeypatch.setattr(other_threads, "_SECONDS", 0.02)
     store, end = Store(), threading.Event()
 
@@ -450,7 +450,7 @@ def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pyt
 
 
 def test_a_reentrant_lock_of_another_thread_is_no_leftover(watch: Watch) -> None:
-    """A reentrant lock has an owner, and only the thread that looks is interrupted."""
+    """A reentrant lock of another thread is no leftover, as only the thread that looks is interrupted."""
     store, ready, end = Store(threading.RLock()), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -469,7 +469,7 @@ def test_a_reentrant_lock_of_another_thread_is_no_leftover(watch: Watch) -> None
 
 
 def test_a_lock_leaked_beside_a_running_thread_is_seen(watch: Watch) -> None:
-    """That other threads run hides no leak, not even of a lock they wait for."""
+    """Other threads hide no leaked lock, not even one that they wait for."""
     jobs: queue.Queue[int] = queue.Queue()
     compare = watch(Locks())
     with other_thread(jobs.get):
@@ -484,7 +484,7 @@ def test_a_lock_leaked_beside_a_running_thread_is_seen(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
 def test_repair_releases(watch: Watch, make: Callable[[], Any]) -> None:
-    """After the repair the lock is free, however often it was acquired."""
+    """Repair frees the lock, however often it was acquired."""
     kind, store = Locks(), Store(make())
     compare = watch(kind)
     store.lock.acquire()
@@ -498,7 +498,7 @@ def test_repair_releases(watch: Watch, make: Callable[[], Any]) -> None:
 
 
 def test_naming_runs_no_code_of_the_holder(watch: Watch) -> None:
-    """A holder whose every attribute access fails is named all the same."""
+    """An owner whose every attribute access raises is named all the same."""
 
     class Touchy:
         def __init__(self) -> None:
@@ -516,14 +516,14 @@ def test_naming_runs_no_code_of_the_holder(watch: Watch) -> None:
 
 
 def test_looking_is_cheap_beside_a_frozen_heap() -> None:
-    """The cost of a run does not grow with the heap: old objects are not visited."""
+    """The cost of a run does not grow with the heap, as old objects are not visited."""
     heap = [[number] for number in range(300_000)]
     kind = Locks()
     kind.prepare()
     gc.collect()
     gc.freeze()
     try:
-        began = time.process_time()  # however much else the machine has to do
+        began = time.process_time()  # independent of what else the machine has to do
         for _ in range(100):
             kind.compare(kind.snapshot())
         assert time.process_time() - began < 0.3

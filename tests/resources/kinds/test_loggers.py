@@ -25,7 +25,7 @@ def logger() -> Iterator[logging.Logger]:
 
 
 def test_levels_and_handlers_are_altered_state(watch: Watch, logger: logging.Logger) -> None:
-    """The key names the logger; repair puts the former ones back."""
+    """The key names the logger; repair restores levels and handlers."""
     kind = Loggers()
     compare = watch(kind)
     logger.setLevel(logging.ERROR)
@@ -46,7 +46,7 @@ def test_levels_and_handlers_are_altered_state(watch: Watch, logger: logging.Log
 
 
 def test_the_root_and_the_module_count_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Handlers of the root logger, what is disabled everywhere, and the switches."""
+    """Handlers of the root logger, ``logging.disable``, and the switches of the module count, too."""
     kind = Loggers()
     compare = watch(kind)
     handler = logging.NullHandler()
@@ -62,7 +62,7 @@ def test_the_root_and_the_module_count_too(watch: Watch, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["test_loggers.new", "test_loggers.parent"])
 def test_a_new_logger_counts_if_it_has_handlers(watch: Watch, logger: logging.Logger, name: str) -> None:
-    """Also one of which only a child was there. One without handlers is as it should be."""
+    """A new logger counts if it has handlers, also one of which only a child existed."""
     kind = Loggers()
     compare = watch(kind)
     new = logging.getLogger(name)
@@ -76,7 +76,7 @@ def test_a_new_logger_counts_if_it_has_handlers(watch: Watch, logger: logging.Lo
 
 
 def test_logging_and_handlers_taken_away_again_are_no_difference(watch: Watch, logger: logging.Logger) -> None:
-    """Caches of loggers do not count."""
+    """Logging is no difference, nor are handlers that were removed again, nor caches of loggers."""
     compare = watch(Loggers())
     handler = logging.NullHandler()
     logger.addHandler(handler)

@@ -21,7 +21,7 @@ class Derived(mmap.mmap):
 
 @pytest.mark.parametrize("make", [mmap.mmap, Derived])
 def test_an_open_map_is_a_leftover(watch: Watch, make: type[mmap.mmap]) -> None:
-    """Repair closes it."""
+    """An open map is a leftover; repair closes it."""
     kind = Mappings()
     compare = watch(kind)
     mapped = make(-1, 12)
@@ -33,7 +33,7 @@ def test_an_open_map_is_a_leftover(watch: Watch, make: type[mmap.mmap]) -> None:
 
 
 def test_a_map_with_a_view_cannot_be_closed(watch: Watch) -> None:
-    """Repair says so."""
+    """A map with a view cannot be closed, and repair returns false."""
     kind = Mappings()
     compare = watch(kind)
     with mmap.mmap(-1, 1) as mapped, memoryview(mapped):
@@ -42,7 +42,7 @@ def test_a_map_with_a_view_cannot_be_closed(watch: Watch) -> None:
 
 
 def test_a_map_that_was_closed_is_no_leftover(watch: Watch) -> None:
-    """It is still there as an object."""
+    """A map that was closed is no leftover, although it still exists as an object."""
     compare = watch(Mappings())
     with mmap.mmap(-1, 1) as mapped:
         pass

@@ -26,7 +26,7 @@ class Derived(subprocess.Popen[bytes]):
 
 
 def test_a_process_that_was_not_waited_for_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Repair kills it, waits for it and closes its pipes."""
+    """A process that was not waited for is a leftover; repair kills it, waits for it and closes its pipes."""
     kind = Popens(surroundings)
     compare = watch(kind)
     process = Derived(["sleep", "60"], stdout=subprocess.PIPE)
@@ -40,7 +40,7 @@ def test_a_process_that_was_not_waited_for_is_a_leftover(surroundings: Surroundi
 
 
 def test_a_process_that_has_ended_is_still_to_be_waited_for(surroundings: Surroundings, watch: Watch) -> None:
-    """It is a zombie until then. A program may be named by a path or a command line."""
+    """An ended process is a leftover until somebody waits for it. A program may be named by a path or a command line."""
     compare = watch(Popens(surroundings))
     process = subprocess.Popen("/bin/sh -c true # 12", shell=True)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -50,7 +50,7 @@ def test_a_process_that_has_ended_is_still_to_be_waited_for(surroundings: Surrou
 
 
 def test_a_process_that_somebody_has_waited_for_is_no_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """By ``run``, or behind the object's back; nor is one that could not be started."""
+    """A process that ``run``, or somebody else, waited for is no leftover, nor is one that could not be started."""
     compare = watch(Popens(surroundings))
     subprocess.run(["true"], check=True)
     process = subprocess.Popen(["true"])

@@ -25,7 +25,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_another_locale_is_altered_state(watch: Watch) -> None:
-    """The key is the category; repair puts the former one back."""
+    """The key is the category; repair restores the former locale."""
     kind = Locale()
     try:
         locale.setlocale(locale.LC_TIME, "C.UTF-8")
@@ -43,7 +43,7 @@ def test_another_locale_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_locale_put_back_is_no_difference(watch: Watch) -> None:
-    """Only the end of the run counts."""
+    """A locale restored before the end of the run is no difference."""
     compare = watch(Locale())
     locale.setlocale(locale.LC_ALL, "")
     locale.setlocale(locale.LC_ALL, "C")

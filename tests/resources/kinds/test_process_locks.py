@@ -12,11 +12,11 @@ from pytest_maskcheck.resources.kinds.process_locks import ProcessLocks, Process
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch
 
-CONTEXT = get_context("fork")  # others start a process that stays
+CONTEXT = get_context("fork")  # other methods start a process that stays
 
 
 class Store:
-    """Something that keeps a lock."""
+    """An object with a lock as an attribute."""
 
     def __init__(self, kind: str) -> None:
         self.lock = getattr(CONTEXT, kind)()
@@ -24,7 +24,7 @@ class Store:
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
 def test_a_lock_that_is_held_is_a_leftover(watch: Watch, kind: str) -> None:
-    """One that was free before is seen under the name of its holder."""
+    """A lock that is held now and was free before is found, under the name of its owner."""
     store = Store(kind)
     compare = watch(ProcessLocks())
     store.lock.acquire()
@@ -34,7 +34,7 @@ def test_a_lock_that_is_held_is_a_leftover(watch: Watch, kind: str) -> None:
 
 
 def test_released_ones_and_those_held_before_do_not_count(watch: Watch) -> None:
-    """Neither does a lock used properly, nor one that was held already."""
+    """A lock that was released, or held before, is no leftover."""
     used, before = Store("Lock"), Store("RLock")
     before.lock.acquire()
     compare = watch(ProcessLocks())
@@ -45,7 +45,7 @@ def test_released_ones_and_those_held_before_do_not_count(watch: Watch) -> None:
 
 
 def test_a_reentrant_lock_taken_once_more_counts(watch: Watch) -> None:
-    """The depth matters, not only whether it is held."""
+    """A reentrant lock held more often than before is a leftover."""
     store = Store("RLock")
     store.lock.acquire()
     compare = watch(ProcessLocks())
@@ -59,7 +59,7 @@ def test_a_reentrant_lock_taken_once_more_counts(watch: Watch) -> None:
 
 
 def test_repair_releases_the_lock(watch: Watch) -> None:
-    """Another process could take it again."""
+    """After the repair another process could acquire the lock."""
     store = Store("Lock")
     kind = ProcessLocks()
     compare = watch(kind)
@@ -71,7 +71,7 @@ def test_repair_releases_the_lock(watch: Watch) -> None:
 
 
 def test_a_semaphore_that_was_acquired_is_a_leftover(watch: Watch) -> None:
-    """An older one, and a new one with a bound; repair releases it."""
+    """An older semaphore and a new one with a bound are leftovers; repair releases them."""
     kind = ProcessSemaphores()
     older = [CONTEXT.BoundedSemaphore(2), CONTEXT.Semaphore(2)]
     compare = watch(kind)
@@ -87,7 +87,7 @@ def test_a_semaphore_that_was_acquired_is_a_leftover(watch: Watch) -> None:
 
 
 def test_a_semaphore_that_was_released_is_no_leftover(watch: Watch) -> None:
-    """Nor one that was lower before, nor a new one without a bound."""
+    """A released semaphore is no leftover, nor is one that was lower before, nor a new one without a bound."""
     low, other = CONTEXT.BoundedSemaphore(2), CONTEXT.Semaphore(2)
     low.acquire()
     compare = watch(ProcessSemaphores())
@@ -100,7 +100,7 @@ def test_a_semaphore_that_was_released_is_no_leftover(watch: Watch) -> None:
 
 
 def test_semaphores_that_count_something_else_are_no_leftovers(watch: Watch) -> None:
-    """An event that was cleared, a queue with something in it, a condition somebody waited for."""
+    """An event that was cleared, a queue with an item, a condition somebody waited for are no leftovers."""
     event, queue, condition = CONTEXT.Event(), CONTEXT.Queue(3), CONTEXT.Condition()
     event.set()
     compare = watch(ProcessSemaphores())

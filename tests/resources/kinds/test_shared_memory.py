@@ -26,14 +26,14 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process that looks after segments, and stays."""
+    """Start no resource tracker, which would stay."""
     monkeypatch.setattr(resource_tracker, "register", lambda *_: None)
     monkeypatch.setattr(resource_tracker, "unregister", lambda *_: None)
 
 
 @pytest.fixture
 def kind(surroundings: Surroundings) -> SharedMemories:
-    """A kind that has seen a run which creates segments with the usual names and with one of its own."""
+    """A kind that has watched a run which creates segments with the usual names and with one of its own."""
     kind = SharedMemories(surroundings)
     with kind.learning():
         for name in None, f"maskcheck_test_{os.getpid()}":
@@ -53,7 +53,7 @@ def segment() -> Iterator[str]:
 
 
 def test_open_memory_is_a_leftover(kind: SharedMemories, watch: Watch) -> None:
-    """It and its name are one; repair closes and unlinks it."""
+    """Open memory and its name are one leftover; repair closes and unlinks it."""
     compare = watch(kind)
     memory = SharedMemory(create=True, size=1)
     (leftover,) = compare()
@@ -66,7 +66,7 @@ def test_open_memory_is_a_leftover(kind: SharedMemories, watch: Watch) -> None:
 def test_memory_that_was_closed_and_not_unlinked_is_a_leftover(
     kind: SharedMemories, watch: Watch, segment: str
 ) -> None:
-    """With a name of the user's; repair unlinks it."""
+    """Memory that was closed and not unlinked is a leftover, with a user's name, too; repair unlinks it."""
     compare = watch(kind)
     memory = SharedMemory(segment, create=True, size=1)
     memory.close()
@@ -78,7 +78,7 @@ def test_memory_that_was_closed_and_not_unlinked_is_a_leftover(
 
 
 def test_memory_that_was_only_attached_is_not_unlinked(kind: SharedMemories, watch: Watch, segment: str) -> None:
-    """It was there before."""
+    """Memory that was only attached, and existed before, is not unlinked."""
     created = SharedMemory(segment, create=True, size=1)
     compare = watch(kind)
     attached = SharedMemory(segment)
@@ -91,7 +91,7 @@ def test_memory_that_was_only_attached_is_not_unlinked(kind: SharedMemories, wat
 
 
 def test_segments_of_others_are_no_leftovers(kind: SharedMemories, watch: Watch) -> None:
-    """Those that another process has mapped, and those with other names."""
+    """Segments that another process has mapped, and those with other names, are no leftovers."""
     compare = watch(kind)
     name = "maskcheck_other"
     with open(f"/dev/shm/{name}", "xb"):
@@ -119,7 +119,7 @@ def test_segments_of_others_are_no_leftovers(kind: SharedMemories, watch: Watch)
 
 
 def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watch: Watch) -> None:
-    """A name without a semaphore is a leftover."""
+    """A semaphore has its name as long as it lives; a name without a semaphore is a leftover."""
     import _multiprocessing
     from multiprocessing import get_context
 
@@ -138,7 +138,7 @@ def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watc
 def test_a_semaphore_of_another_session_is_no_leftover(
     surroundings: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A semaphore that no process has mapped is no leftover of a process that has not loaded the module that creates them."""
+    """A semaphore that nobody has mapped is no leftover of a process that has not loaded the module that creates semaphores."""
     monkeypatch.delitem(sys.modules, "_multiprocessing", raising=False)
     compare = watch(SharedMemories(surroundings))
     code = (
@@ -160,7 +160,7 @@ def test_a_semaphore_of_another_session_is_no_leftover(
 
 
 def test_memory_that_was_unlinked_is_no_leftover(kind: SharedMemories, watch: Watch) -> None:
-    """It is still there as an object."""
+    """Memory that was unlinked is no leftover, although it still exists as an object."""
     compare = watch(kind)
     memory = SharedMemory(create=True, size=1)
     memory.close()

@@ -26,14 +26,14 @@ def handle(*_: object) -> None:
 
 
 class Object:
-    """Something with a method as handler."""
+    """An object with a method as a handler."""
 
     def method(self, *_: object) -> None:
         """Handle nothing."""
 
 
 def test_another_handler_is_altered_state(watch: Watch) -> None:
-    """The key is the name of the signal, the detail tells both handlers."""
+    """The key is the name of the signal, and the detail names both handlers."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     compare = watch(Handlers())
     signal.signal(signal.SIGTERM, handle)
@@ -44,7 +44,7 @@ def test_another_handler_is_altered_state(watch: Watch) -> None:
 
 
 def test_the_same_handler_is_no_difference(watch: Watch) -> None:
-    """A handler that was put back, or an equal bound method, is what it was."""
+    """A restored handler, or an equal bound method, is no difference."""
     thing = Object()
     signal.signal(signal.SIGTERM, thing.method)
     compare = watch(Handlers())
@@ -55,7 +55,7 @@ def test_the_same_handler_is_no_difference(watch: Watch) -> None:
 
 @pytest.mark.parametrize("old", [signal.SIG_DFL, signal.SIG_IGN, handle])
 def test_repair_puts_the_handler_back(watch: Watch, old: signal.Handlers) -> None:
-    """Handlers of every sort."""
+    """Repair restores handlers of every sort."""
     kind = Handlers()
     signal.signal(signal.SIGTERM, old)
     compare = watch(kind)
@@ -67,7 +67,7 @@ def test_repair_puts_the_handler_back(watch: Watch, old: signal.Handlers) -> Non
 
 
 def test_a_handler_that_python_did_not_install_cannot_be_put_back() -> None:
-    """Repair says so."""
+    """A handler that Python did not install cannot be restored, and repair returns false."""
     kind = Handlers()
     (leftover,) = kind.differences((None, *kind.read()[1:]), (handle, *kind.read()[1:]))
     assert leftover.detail.endswith("(before: a handler that Python did not install)")
@@ -75,7 +75,7 @@ def test_a_handler_that_python_did_not_install_cannot_be_put_back() -> None:
 
 
 def test_signals_without_a_name_are_counted() -> None:
-    """Real-time signals count from the first."""
+    """Real-time signals without a name are counted from the first."""
     assert signal_name(signal.SIGINT) == "SIGINT"
     if hasattr(signal, "SIGRTMIN"):
         assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"

@@ -73,7 +73,7 @@ def _fromfd() -> list[socket.socket]:
 def test_an_open_socket_is_a_leftover(
     surroundings: Surroundings, watch: Watch, make: Callable[[], list[socket.socket]], keys: list[str]
 ) -> None:
-    """Under what it is connected or bound to; repair closes it."""
+    """An open socket is a leftover, named by what it is connected or bound to; repair closes it."""
     kind = Sockets(surroundings)
     compare = watch(kind)
     sockets = make()
@@ -88,7 +88,7 @@ def test_an_open_socket_is_a_leftover(
 def test_unix_sockets_are_told_by_their_path(
     watch: Watch, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And by their abstract name on Linux."""
+    """Unix sockets are named by their path, and on Linux by their abstract name."""
     place = tmp_path_factory.mktemp("u")
     monkeypatch.chdir(place)
     compare = watch(Sockets(Surroundings({"tmp_path": str(place)})))
@@ -107,7 +107,7 @@ def test_unix_sockets_are_told_by_their_path(
 
 
 def test_a_socket_that_a_file_keeps_open_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """``close`` does nothing before the file is closed; repair does."""
+    """``close`` has no effect while a file made from the socket is open, but repair closes it."""
     kind = Sockets(surroundings)
     compare = watch(kind)
     one, other = socket.socketpair()
@@ -121,7 +121,7 @@ def test_a_socket_that_a_file_keeps_open_is_a_leftover(surroundings: Surrounding
 
 
 def test_sockets_that_are_closed_are_no_leftovers(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """Nor are those that gave their descriptor away, and those that were open before."""
+    """Closed sockets are no leftovers, nor are those that gave their descriptor away, nor those open before."""
     with socket.socket():
         compare = watch(Sockets(surroundings))
         with socket.socket() as closed, socket.create_server(("127.0.0.1", 0)) as server:

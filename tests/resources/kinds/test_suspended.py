@@ -101,7 +101,7 @@ HARMLESS = [without, with_except, with_group, with_with_behind_it]
 def test_a_generator_suspended_where_it_holds_something_is_a_leftover(
     surroundings: Surroundings, watch: Watch, function: Callable[[], Any]
 ) -> None:
-    """Repair closes it."""
+    """A generator suspended in ``with`` or ``try`` is a leftover; repair closes it."""
     kind = Generators(surroundings)
     compare = watch(kind)
     generator = function()
@@ -119,7 +119,7 @@ def test_a_generator_suspended_where_it_holds_something_is_a_leftover(
 def test_a_generator_that_holds_nothing_is_not_a_leftover(
     surroundings: Surroundings, watch: Watch, function: Callable[[], Any]
 ) -> None:
-    """Closing it would do nothing."""
+    """A generator that holds nothing is no leftover, as closing it would do nothing."""
     compare = watch(Generators(surroundings))
     generator = function()
     next(generator)
@@ -129,7 +129,7 @@ def test_a_generator_that_holds_nothing_is_not_a_leftover(
 def test_a_generator_that_was_suspended_before_or_has_ended_is_not_a_leftover(
     surroundings: Surroundings, watch: Watch
 ) -> None:
-    """Fixtures are such."""
+    """A generator that was suspended before, such as a fixture, or that has ended, is no leftover."""
     older = with_with()
     next(older)
     compare = watch(Generators(surroundings))
@@ -140,7 +140,7 @@ def test_a_generator_that_was_suspended_before_or_has_ended_is_not_a_leftover(
 
 
 def test_a_context_manager_that_was_not_left_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """It is its generator that is seen; those of the audit itself are not, but masks are."""
+    """The generator of an entered context manager is a leftover; those of the audit itself are not, but masks are."""
     kind = Generators(surroundings)
     canary = kind.canary()
     compare = watch(kind)
@@ -155,7 +155,7 @@ def test_a_context_manager_that_was_not_left_is_a_leftover(surroundings: Surroun
 
 
 def test_an_asynchronous_generator_is_seen_likewise(surroundings: Surroundings, watch: Watch) -> None:
-    """It holds something or it does not."""
+    """An asynchronous generator is a leftover under the same conditions."""
 
     async def holding() -> AsyncIterator[int]:
         async with nullcontext():
@@ -188,7 +188,7 @@ async def coroutine() -> None:
 
 
 def test_a_coroutine_that_was_never_awaited_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Repair closes it, so that nobody is warned."""
+    """A coroutine that was never awaited is a leftover; repair closes it, so that nobody is warned."""
     kind = Coroutines(surroundings)
     compare = watch(kind)
     forgotten = coroutine()
@@ -200,7 +200,7 @@ def test_a_coroutine_that_was_never_awaited_is_a_leftover(surroundings: Surround
 
 
 def test_a_suspended_coroutine_without_a_task_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Only the outermost is told."""
+    """Of suspended coroutines without a task, only the outermost is reported."""
 
     class Pause:
         def __await__(self) -> Iterator[None]:
@@ -224,7 +224,7 @@ def test_a_suspended_coroutine_without_a_task_is_a_leftover(surroundings: Surrou
 
 
 def test_what_a_task_awaits_is_the_tasks(surroundings: Surroundings, watch: Watch) -> None:
-    """Be the task older or newer."""
+    """What a task awaits is part of the task, whether that is older or newer."""
     loop = asyncio.new_event_loop()
     older = loop.create_task(coroutine())
     compare = watch(Coroutines(surroundings))

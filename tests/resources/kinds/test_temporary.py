@@ -24,7 +24,7 @@ SINCE_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="since 3.12")
 def test_a_directory_that_was_not_cleaned_up_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path
 ) -> None:
-    """Repair removes it."""
+    """A temporary directory is a leftover; repair removes it."""
     kind = TemporaryDirectories(surroundings)
     compare = watch(kind)
     directory = tempfile.TemporaryDirectory(dir=tmp_path)
@@ -37,7 +37,7 @@ def test_a_directory_that_was_not_cleaned_up_is_a_leftover(
 
 
 def test_a_directory_that_is_gone_is_no_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """By ``with``, or removed by hand."""
+    """A directory removed by ``with``, or by hand, is no leftover."""
     compare = watch(TemporaryDirectories(surroundings))
     with tempfile.TemporaryDirectory() as first:
         assert len(compare()) == 1
@@ -52,7 +52,7 @@ def test_a_directory_that_is_gone_is_no_leftover(surroundings: Surroundings, wat
 def test_a_directory_that_is_meant_to_stay_is_no_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path
 ) -> None:
-    """``delete=False``."""
+    """A directory that is meant to stay (``delete=False``) is no leftover."""
     options: dict[str, Any] = {"delete": False}
     compare = watch(TemporaryDirectories(surroundings))
     with tempfile.TemporaryDirectory(dir=tmp_path, **options) as name:
@@ -64,7 +64,7 @@ def test_a_directory_that_is_meant_to_stay_is_no_leftover(
 def test_a_file_that_was_not_closed_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path, delete: bool
 ) -> None:
-    """Repair closes it, which deletes it if it is to be."""
+    """A temporary file is a leftover; repair closes it, which deletes it if it is to be deleted."""
     kind = TemporaryFiles(surroundings)
     compare = watch(kind)
     file = tempfile.NamedTemporaryFile(dir=tmp_path, suffix=".log", delete=delete)
@@ -78,7 +78,7 @@ def test_a_file_that_was_not_closed_is_a_leftover(
 
 @SINCE_312
 def test_a_file_that_is_to_be_deleted_later_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """``delete_on_close=False``: closing it is not all."""
+    """A closed file that is to be deleted later (``delete_on_close=False``) is a leftover."""
     options: dict[str, Any] = {"delete_on_close": False}
     kind = TemporaryFiles(surroundings)
     compare = watch(kind)
@@ -94,7 +94,7 @@ def test_a_file_that_is_to_be_deleted_later_is_a_leftover(surroundings: Surround
 
 
 def test_a_spooled_file_is_a_leftover_once_it_is_on_the_disk(surroundings: Surroundings, watch: Watch) -> None:
-    """Before that it is but memory."""
+    """A spooled file is a leftover once it is on disk; before that it is only memory."""
     kind = TemporaryFiles(surroundings)
     compare = watch(kind)
     file = tempfile.SpooledTemporaryFile(1)
@@ -107,7 +107,7 @@ def test_a_spooled_file_is_a_leftover_once_it_is_on_the_disk(surroundings: Surro
 
 
 def test_files_that_were_closed_are_no_leftovers(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """They are still there as objects."""
+    """Closed files are no leftovers, although they still exist as objects."""
     compare = watch(TemporaryFiles(surroundings))
     with tempfile.NamedTemporaryFile() as named, tempfile.SpooledTemporaryFile(1) as spooled:
         spooled.write(b"12")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def end() -> Iterator[threading.Event]:
-    """What ends the threads of the test; waits until they are gone."""
+    """A function that ends the threads of the test; the fixture waits until they are gone."""
     event, count, older = threading.Event(), _thread._count(), set(threading.enumerate())
     yield event
     event.set()
@@ -36,11 +36,11 @@ def end() -> Iterator[threading.Event]:
 
 
 class Kept:
-    """What a frame has as a variable."""
+    """An object that a frame has as a variable."""
 
 
 def test_looking_keeps_no_frame(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """What a thread drops while or after it is looked at is gone at once, without a collection."""
+    """Comparing keeps no frame: what a thread drops meanwhile is gone at once, without a collection."""
     begun, references = threading.Event(), []
 
     def work() -> None:
@@ -64,7 +64,7 @@ def test_looking_keeps_no_frame(surroundings: Surroundings, watch: Watch, end: t
 
 
 def test_a_running_thread_is_a_leftover(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """A thread that runs on is seen each time; numbers in its name are masked."""
+    """A thread that runs on is found each time; numbers in its name are masked."""
     compare = watch(Threads(surroundings))
     thread = threading.Thread(target=end.wait, name="worker-17", daemon=True)
     thread.start()
@@ -75,7 +75,7 @@ def test_a_running_thread_is_a_leftover(surroundings: Surroundings, watch: Watch
 
 
 def test_a_thread_of_a_pool_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Idle workers count until the pool is shut down."""
+    """Idle workers of a pool count until the pool is shut down."""
     compare = watch(Threads(surroundings))
     with ThreadPoolExecutor(2, "pool") as pool:
         pool.submit(int).result()
@@ -91,7 +91,7 @@ def _spin(ready: threading.Event, end: threading.Event) -> None:
 def test_a_thread_without_an_object_is_a_leftover(
     surroundings: Surroundings, watch: Watch, end: threading.Event
 ) -> None:
-    """One started with ``start_new_thread`` is named by its function."""
+    """A thread started with ``start_new_thread`` is named by its function."""
     compare, ready = watch(Threads(surroundings)), threading.Event()
     _thread.start_new_thread(_spin, (ready, end))
     ready.wait()
@@ -100,12 +100,12 @@ def test_a_thread_without_an_object_is_a_leftover(
 
 
 def test_a_thread_that_runs_no_python_code_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Even one that has no frame is counted."""
+    """A thread without a Python frame is found by the count."""
     compare, lock = watch(Threads(surroundings)), _thread.allocate_lock()
     lock.acquire()
     count = _thread._count()
     _thread.start_new_thread(lock.acquire, ())
-    while _thread._count() == count:  # it counts from when it first runs
+    while _thread._count() == count:  # it is counted from when it first runs
         threading.Event().wait(0.001)
     try:
         assert [leftover.key for leftover in compare()] == ["start_new_thread(?)"]
@@ -131,7 +131,7 @@ def test_older_and_ended_threads_do_not_count(surroundings: Surroundings, watch:
 def test_a_new_thread_instead_of_an_old_one_is_seen(
     surroundings: Surroundings, watch: Watch, end: threading.Event
 ) -> None:
-    """An equal number of threads hides nothing."""
+    """A new thread is found although another one has ended, so that their number is equal."""
     old_end = threading.Event()
     old = threading.Thread(target=old_end.wait, name="old")
     old.start()
@@ -143,7 +143,7 @@ def test_a_new_thread_instead_of_an_old_one_is_seen(
 
 
 def test_repair_tells_whether_the_thread_has_ended(surroundings: Surroundings, watch: Watch) -> None:
-    """Nobody can end another thread; the process is as it was once it has ended by itself."""
+    """Repair returns whether the thread has ended by itself, as nobody can end it."""
     kind, end = Threads(surroundings), threading.Event()
     compare = watch(kind)
     thread = threading.Thread(target=end.wait)
@@ -156,7 +156,7 @@ def test_repair_tells_whether_the_thread_has_ended(surroundings: Surroundings, w
 
 
 def test_a_thread_on_its_way_is_a_leftover(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """One that was interrupted while it was being started is seen before it counts itself."""
+    """A thread whose start was interrupted is found before it counts itself."""
     compare = watch(Threads(surroundings))
     thread = threading.Thread(target=end.wait, name="early")
     threading._limbo[thread] = thread  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ def test_a_thread_on_its_way_is_a_leftover(surroundings: Surroundings, watch: Wa
 def test_a_thread_that_has_just_begun_is_told_once(
     surroundings: Surroundings, watch: Watch, end: threading.Event
 ) -> None:
-    """It runs before ``threading`` knows its identifier: by that and by its object it is one thread."""
+    """A thread that runs before ``threading`` has its identifier is one thread, not two."""
     begun, go = threading.Event(), threading.Event()
     thread = threading.Thread(target=end.wait, name="new")
     tell = thread._set_ident  # type: ignore[attr-defined]

@@ -29,7 +29,7 @@ def nothing(*_: object) -> None:
 
 
 def test_another_function_is_altered_state(watch: Watch) -> None:
-    """Those of this thread and those of new ones have a key each; repair puts the former ones back."""
+    """The functions of this thread and those for new threads have a key each; repair restores the former ones."""
     kind = Tracing()
     compare = watch(kind)
     threading.settrace(nothing)
@@ -45,7 +45,7 @@ def test_another_function_is_altered_state(watch: Watch) -> None:
 
 
 def test_functions_put_back_are_no_difference(watch: Watch) -> None:
-    """Only the end of the run counts."""
+    """Functions restored before the end of the run are no difference."""
     compare = watch(Tracing())
     old = sys.gettrace()
     sys.settrace(nothing)
@@ -55,7 +55,7 @@ def test_functions_put_back_are_no_difference(watch: Watch) -> None:
 
 @pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="no sys.monitoring")
 def test_a_tool_of_sys_monitoring_is_altered_state(watch: Watch) -> None:
-    """The key is its name; repair frees the number. That of the audit comes and goes."""
+    """The key of a tool is its name, and repair frees its number. The audit's own tool is no difference."""
     kind = Tracing()
     compare = watch(kind)
     tool = next(tool for tool in range(5, -1, -1) if sys.monitoring.get_tool(tool) is None)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def writer() -> Iterator[int]:
-    """The end of a pipe that can be written to without waiting."""
+    """The writing end of a pipe, non-blocking."""
     old = signal.set_wakeup_fd(-1)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -34,7 +34,7 @@ def writer() -> Iterator[int]:
 
 
 def test_a_wakeup_descriptor_that_stays_is_altered_state(watch: Watch, writer: int) -> None:
-    """Looking does not take it away; repair does."""
+    """A descriptor that stays set is altered state; reading does not remove it, repair does."""
     kind = WakeupDescriptor()
     compare = watch(kind)
     signal.set_wakeup_fd(writer)
@@ -48,7 +48,7 @@ def test_a_wakeup_descriptor_that_stays_is_altered_state(watch: Watch, writer: i
 
 
 def test_a_closed_wakeup_descriptor_is_seen_each_time(watch: Watch, writer: int) -> None:
-    """One that cannot be put back after reading is still reported by the next reading."""
+    """A closed descriptor that cannot be put back after reading is still reported by the next reading."""
     compare = watch(WakeupDescriptor())
     signal.set_wakeup_fd(writer)
     os.close(writer)
@@ -57,7 +57,7 @@ def test_a_closed_wakeup_descriptor_is_seen_each_time(watch: Watch, writer: int)
 
 
 def test_one_that_was_set_before_stays(watch: Watch, writer: int) -> None:
-    """A loop that runs around the test keeps its descriptor."""
+    """A descriptor set before, as by a loop that runs around the test, stays set."""
     signal.set_wakeup_fd(writer)
     compare = watch(WakeupDescriptor())
     assert compare() == []
@@ -65,7 +65,7 @@ def test_one_that_was_set_before_stays(watch: Watch, writer: int) -> None:
 
 
 def test_one_that_was_removed_is_put_back(watch: Watch, writer: int) -> None:
-    """The one from before the run is set again."""
+    """A removed descriptor is altered state; repair sets it again."""
     kind = WakeupDescriptor()
     signal.set_wakeup_fd(writer)
     compare = watch(kind)
@@ -77,7 +77,7 @@ def test_one_that_was_removed_is_put_back(watch: Watch, writer: int) -> None:
 
 
 def test_a_blocking_wakeup_descriptor_is_read_and_stays(watch: Watch, writer: int) -> None:
-    """CPython refuses to set a descriptor that blocks, also the one that it just returned."""
+    """A blocking descriptor is read and stays, although CPython refuses to set it, even when it has just returned it."""
     compare = watch(WakeupDescriptor())
     signal.set_wakeup_fd(writer)
     os.set_blocking(writer, True)
@@ -87,7 +87,7 @@ def test_a_blocking_wakeup_descriptor_is_read_and_stays(watch: Watch, writer: in
 
 
 def test_a_closed_descriptor_is_read_without_touching_others(writer: int) -> None:
-    """Its number is free again after each reading, whichever numbers are free beside it; one in use keeps its file."""
+    """Reading a closed descriptor leaves its number free, whichever numbers are free beside it; one in use keeps its file."""
     low = [os.dup(writer) for _ in range(3)]
     signal.set_wakeup_fd(writer)
     os.close(writer)
@@ -102,7 +102,7 @@ def test_a_closed_descriptor_is_read_without_touching_others(writer: int) -> Non
 
 
 def test_reading_does_not_switch_warnings_on(writer: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """Trio wants no warning when the buffer is full, and gets none after the descriptor was read."""
+    """Reading does not switch the warning on a full buffer on, which trio switches off."""
     with suppress(BlockingIOError):
         while True:
             os.write(writer, bytes(4096))
@@ -117,7 +117,7 @@ def test_reading_does_not_switch_warnings_on(writer: int, capfd: pytest.CaptureF
 
 
 def test_other_threads_have_none(writer: int) -> None:
-    """Only the main thread may read it."""
+    """In other threads than the main one there is no descriptor to read."""
     signal.set_wakeup_fd(writer)
     with ThreadPoolExecutor() as executor:
         assert executor.submit(wakeup_descriptor).result() == -1

@@ -25,7 +25,7 @@ def _restored() -> Iterator[None]:
 
 @pytest.fixture(params=[False, True], ids=["alone", "watched"])
 def watched(request: pytest.FixtureRequest, watch: Watch) -> bool:
-    """Whether the kind that watches ResourceWarnings has put its own list in place, after the snapshot."""
+    """Whether the kind that watches ResourceWarnings has installed its list, after the snapshot."""
     return bool(request.param)
 
 
@@ -37,7 +37,7 @@ def _start(kind: WarningFilters, watch: Watch, watched: bool) -> object:
 
 
 def test_another_filter_is_altered_state(watch: Watch, watched: bool) -> None:
-    """The key is the filter as one would write it; repair puts the former ones back."""
+    """The key is the filter as it would be written; repair restores the former filters."""
     kind = WarningFilters()
     compare = _start(kind, watch, watched)
     warnings.simplefilter("ignore", BytesWarning)
@@ -50,7 +50,7 @@ def test_another_filter_is_altered_state(watch: Watch, watched: bool) -> None:
 
 
 def test_filters_that_are_gone_are_altered_state(watch: Watch, watched: bool) -> None:
-    """All that were there before have their finding."""
+    """Each filter that is gone is a finding of its own."""
     warnings.filterwarnings("ignore", "some text", module="some_module")
     kind = WarningFilters()
     compare = _start(kind, watch, watched)
@@ -62,7 +62,7 @@ def test_filters_that_are_gone_are_altered_state(watch: Watch, watched: bool) ->
 
 
 def test_filters_put_back_are_no_difference(watch: Watch, watched: bool) -> None:
-    """Neither by a context manager nor by hand, and a ResourceWarning changes none."""
+    """Filters restored by a context manager or by hand are no difference, nor is a ResourceWarning."""
     compare = _start(WarningFilters(), watch, watched)
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("error")
@@ -88,7 +88,7 @@ def test_filters_put_back_are_no_difference(watch: Watch, watched: bool) -> None
 def test_a_filter_taken_away_by_hand_is_no_difference(
     watch: Watch, watched: bool, undo: Callable[[list[object]], object]
 ) -> None:
-    """The first filter is the one put there last."""
+    """A filter removed by hand is no difference: the first filter is the one added last, not the watcher."""
     compare = _start(WarningFilters(), watch, watched)
     warnings.simplefilter("ignore", BytesWarning)
     undo(warnings.filters)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def _named(filters: list[object]) -> Iterator[object]:
 
 
 def test_what_shows_warnings_counts_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repair puts the former function back."""
+    """A replaced function that shows warnings is altered state; repair restores it."""
     kind = WarningFilters()
     compare = watch(kind)
     monkeypatch.setattr(warnings, "showwarning", lambda *_: None)
@@ -111,7 +111,7 @@ def test_what_shows_warnings_counts_too(watch: Watch, monkeypatch: pytest.Monkey
 
 
 def test_recording_that_was_not_ended_is_seen(watch: Watch, watched: bool) -> None:
-    """Nobody would be shown a warning again. What is recorded meanwhile makes no difference."""
+    """Recording that was not ended is altered state: no warning would be shown again. What is recorded is no difference."""
     warnings.simplefilter("always", UserWarning)
     compare = _start(WarningFilters(), watch, watched)
     manager = warnings.catch_warnings(record=True)
@@ -127,7 +127,7 @@ def test_recording_that_was_not_ended_is_seen(watch: Watch, watched: bool) -> No
 
 
 def test_a_context_manager_that_was_not_left_is_seen(watch: Watch, watched: bool) -> None:
-    """Its filters stay in force."""
+    """The filters of a context manager that was not left stay in force, and are found."""
     compare = _start(WarningFilters(), watch, watched)
     manager = warnings.catch_warnings()
     manager.__enter__()

@@ -34,7 +34,7 @@ def test_another_directory_is_altered_state(surroundings: Surroundings, watch: W
 
 
 def test_coming_back_is_no_difference(surroundings: Surroundings, watch: Watch) -> None:
-    """Only where the run ends counts."""
+    """Coming back before the end of the run is no difference."""
     compare = watch(WorkingDirectory(surroundings))
     old = os.getcwd()
     os.chdir("/")
@@ -43,7 +43,7 @@ def test_coming_back_is_no_difference(surroundings: Surroundings, watch: Watch) 
 
 
 def test_a_removed_directory_is_altered_state(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """A process that stands nowhere is put back too, unless it stood nowhere before."""
+    """A removed working directory is altered state and repaired, unless it was removed before."""
     kind = WorkingDirectory(surroundings)
     compare = watch(kind)
     (tmp_path / "sub").mkdir()
