@@ -15,6 +15,7 @@ _EXITS = {"__exit__", "__aexit__"}
 
 def is_cleanup(hit: Hit) -> bool:
     """Return whether an interrupt at a hit arrives in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
+    # As the call begins: the callee is the clean-up code itself, or the calling line is within a clause that cleans up.
     if hit.kind == "entry":
         if hit.code.co_name in _EXITS:
             return True

@@ -124,6 +124,7 @@ def _editable(found: metadata.Distribution) -> str:
 
 def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the directories and single files of the code of a plain installation."""
+    # Distributions may install files beside the packages, such as scripts in ``../../bin``.
     code = [
         pathlib.PurePosixPath(file) for file in found.files or () if file.suffix == ".py" and ".." not in file.parts
     ]

@@ -65,6 +65,7 @@ class Exclusions:
         if path not in self._files:
             excluded: dict[int, NotAudited] = {}
             statements: set[int] = set()
+            # One reading for each reason: coverage returns all excluded lines of a file without their pattern.
             for reason, patterns in ((NotAudited.EXCLUDED, self._patterns), (NotAudited.IGNORED, [IGNORE])):
                 with usable_for_coverage(self._root):
                     lines, out = lines_of(path, patterns)

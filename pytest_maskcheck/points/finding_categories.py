@@ -83,6 +83,7 @@ class _Sorter:
         for result in results:
             point = self._named[result.point]
             for finding in result.findings:
+                # A point with two interrupts is no evidence of what one interrupt leaves.
                 if not point.first:
                     origins = self._last.setdefault((finding.identity, point.signal), {})
                     place = _place(finding)

@@ -58,6 +58,7 @@ def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> li
 
 def within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
     """Return the hits from the first to the last one that is in the test's own files or was called from them."""
+    # What comes before and after belongs to pytest and plugins.
     own = own_hits(hits, body)
     return hits[own[0] : own[-1] + 1] if own else hits
 

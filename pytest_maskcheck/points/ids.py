@@ -57,6 +57,7 @@ class Names:
 
     def _short(self, filename: str) -> str:
         path = os.path.abspath(filename)
+        # The root first. Installed code is named as it is imported, even in an environment below the root.
         for root in self._roots:
             if path.startswith(root.rstrip(os.sep) + os.sep) and "site-packages" not in path[len(root) :]:
                 return os.path.relpath(path, root)
@@ -104,6 +105,7 @@ def _position(hit: Hit) -> tuple[int, ...]:
     """Return where a hit is in the source: the end of its expression, then the line of its code object and its offset."""
     known = _positions(hit.code)  # too few, where somebody replaced the table of positions
     _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
+    # By the end of the expression: nested calls are made from the inside out.
     return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
 
 

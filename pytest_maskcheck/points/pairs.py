@@ -93,6 +93,7 @@ class Pairs:
         kept = reasonable(kept, self._reason_against, self._plan, SECOND)
         if not self._only:
             kept = few(kept, self._hits, self._plan, SECOND)
+        # Over the places of the uninterrupted run, too, so that a place has one name in both.
         ordinals = ordinals_of([*self._places.values(), *tail.hits])
         for hit in kept:
             point = self._point(first, aim, hit, ordinals)

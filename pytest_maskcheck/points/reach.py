@@ -120,6 +120,7 @@ class Reach:
         reason = statements.reason_against(line)
         if reason is NotAudited.IGNORED:
             self._exclusions.note_ignored(path, line)
+        # The line of a ``def`` ran when its module was imported, so this run's measurement may lack it.
         if reason or entry or reached:
             return reason
         if line in self._lines[path] or statements.at(line) in self._statements_reached(path):

@@ -34,9 +34,11 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
     for position, (point, aim) in enumerate(aims):
         key: tuple[object, ...] = ()
         for groups, part in zip(layers, _layers(point, aim), strict=True):
+            # Each key extends that of the layer above, so that a place counts once for each line and signal.
             key = (key, part)
             groups.setdefault(key, []).append(position)
     for groups in layers:
+        # A group counts as covered if an earlier layer has taken any of its points.
         fresh = [group[seed % len(group)] for group in groups.values() if taken.isdisjoint(group)]
         taken.update(evenly(fresh, size - len(taken), seed))
         if len(taken) >= size:
@@ -79,6 +81,7 @@ class GrowingSample(Generic[T]):
         """Add an item, which the sample may skip."""
         if self._size and self.seen % self._step == self._start:
             self._kept.append(item)
+            # Twice the size, so that halving leaves a full sample.
             if len(self._kept) > 2 * self._size:
                 odd = bool(self._seed & self._step)
                 self._kept = self._kept[odd::2]

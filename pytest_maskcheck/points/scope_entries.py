@@ -36,6 +36,7 @@ def patterns_of(entry: str, root: str) -> tuple[list[str], dict[str, Unmeasurabl
     if entry == "stdlib":
         frozen = dict.fromkeys(filter(_is_frozen, sorted(sys.stdlib_module_names)), Unmeasurable.FROZEN)
         return _standard_library(), frozen
+    # A path comes first: a directory may have the name of a module.
     path = os.path.join(root, entry)
     if os.path.isdir(path):
         return [below(path)], {}

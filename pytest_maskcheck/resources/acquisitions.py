@@ -84,6 +84,7 @@ class Acquisitions(Kind):
         found = []
         for thing, _ in self._counted():
             ref, former = before.get(id(thing), (None, None))
+            # Only an object that is still the recorded one has a former count: an address may be used again.
             times = attempt(partial(self.more, thing, former if ref is not None and ref() is thing else None), 0)
             if times > 0:
                 found.append((thing, times))
@@ -95,9 +96,11 @@ class Acquisitions(Kind):
         while any((id(thing), times) not in self._stay for thing, times in found):
             found.clear()  # our reference may be the one that kept it alive
             at_once.forget()
+            # ``waiting`` ends when no other thread moves any more; ``self`` stands for its end.
             ended = next(waiting, self) is self
             found = self._taken(before)
             if ended:
+                # Threads had their time: later comparisons of this run do not wait for the same ones again.
                 self._stay |= {(id(thing), times) for thing, times in found}
         return found
 

@@ -39,6 +39,7 @@ _HOOK = _Hook()
 def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
     """Call the functions of ``listener``, a mapping from event names, with each event and its arguments."""
     _HOOK.listeners.append(listener)
+    # On the type, as the interpreter looks up ``__call__`` there.
     type(_HOOK).__call__ = type(_HOOK).audit
     if not _HOOK.installed:
         _HOOK.installed = True

@@ -68,6 +68,7 @@ class Census:
             gc.unfreeze()
             Census._thawed = True
         name = owner(thing)
+        # The detail contains the key, so that is replaced there, too.
         return (
             leftover
             if name is None
@@ -84,6 +85,7 @@ class Census:
         """Freeze the heap again if naming something has thawed it; one walk serves every census."""
         if cls._thawed:
             cls._thawed = False
+            # What was new to a census is about to be frozen, and would be missed.
             with at_once:
                 for census in list(cls._all):
                     census.take()

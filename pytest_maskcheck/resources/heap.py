@@ -36,6 +36,7 @@ _IGNORED: set[type] = set()
 _PASSING: list[tuple[set[type], type]] = []
 """Classes that may be garbage collected, and the families they belong to until the next walk."""
 
+# By the descriptor of ``type``: a metaclass may define ``__flags__``.
 _FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
 
@@ -66,6 +67,7 @@ def _compares_as_usual(metaclass: type) -> bool:
 def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
     """Return the wanted ones of some objects, by type."""
     things = [thing for thing in objects if kind_of(thing) not in _IGNORED]
+    # These classes are not in _SEEN, so those that still have instances are classified again below.
     while _PASSING:
         family, kind = _PASSING.pop()
         family.discard(kind)
@@ -74,6 +76,7 @@ def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
     kinds = set(map(kind_of, things))
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
+        # Of the types classified, those that stay and that nobody wants need not be looked at again.
         _IGNORED.update(kinds & _SEEN - _WANTED)
     found: _Found = {kind: [] for kind in kinds & _WANTED}
     for thing in things:
@@ -98,6 +101,7 @@ def _classify(kinds: set[type]) -> None:
     """Add types to the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
+        # Looked up anew each time: the module may have been imported since, and a test may have replaced the class.
         base = (namespace_of(sys.modules.get(module)) or {}).get(word)
         if issubclass(type(base), type):
             bases.setdefault(base, []).append(family)
@@ -135,6 +139,7 @@ class Family:
         for name in names:
             module, _, word = name.partition(":")
             _FAMILIES.append((module, word, self))
+        # A new family may want types that were sorted before it existed.
         _SEEN.clear()
         _IGNORED.clear()
 

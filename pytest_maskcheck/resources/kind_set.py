@@ -30,6 +30,7 @@ class KindSet:
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.kinds = kinds
+        # Method lookups are done once: these lists are walked before and after every run.
         self._snapshots: _Snapshots = [(kind.absent, kind.snapshot) for kind in kinds]
         self._compares = [kind.compare for kind in kinds]
         self._repeatable = [kind.repeatable for kind in kinds]
@@ -46,6 +47,7 @@ class KindSet:
             still: only the audit has run since the last comparison. If that found no difference, its snapshots are reused, except
                 in a process that was forked since.
         """
+        # Naming a leftover may have thawed the heap.
         Census.settle()
         with at_once:
             if not still or self._equal is None or self._pid != os.getpid():
@@ -73,6 +75,7 @@ class KindSet:
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
+                # Unequal snapshots do not mean a leftover, only that each kind must be compared.
                 asked = list(zip(befores, self._compares, strict=True))
             return [found for before, compare in asked for found in compare(before)]
 

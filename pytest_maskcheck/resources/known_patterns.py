@@ -31,6 +31,7 @@ class Patterns:
 
     def name(self, kind: str, key: str) -> str:
         """Return the name of ``key`` that is the same in every run."""
+        # Follow the renames: a pattern may have been widened several times.
         while (kind, key) in self._renamed:
             key = self._renamed[kind, key]
         known = self._known.get(kind)
@@ -69,6 +70,7 @@ class Patterns:
                 groups.append([key])
             else:
                 group.append(key)
+        # Each run must have given as many keys as there are things; otherwise they cannot be told apart.
         if len(groups) == 1 or {len(group) % len(rows) for group in groups} != {0}:
             self.learn(kind, [key for group in groups for key in group], origin)
             return
@@ -97,6 +99,7 @@ class Patterns:
         elif pattern.text in known:
             pattern = known[pattern.text].widened(pattern.samples)
         known[pattern.text] = pattern
+        # A widened pattern may get back an earlier text, which must not lead in a circle.
         self._renamed.pop((kind, pattern.text), None)
         self._steady -= {(kind, key) for key in pattern.samples}
         if origin is not None:

@@ -57,6 +57,7 @@ class OpenObjects(Kind):
             cls.is_open = _never_raising(vars(cls)["is_open"])  # type: ignore[method-assign, assignment]
         if cls.family is not None:
             cls._made = staticmethod(cls.family.made)  # type: ignore[method-assign, assignment]
+            # Lets KindSet skip the snapshot where no new object is of the family. A snapshot of the subclass's own may contain more.
             cls.absent = staticmethod(cls.family.members.isdisjoint) if cls.snapshot is OpenObjects.snapshot else None
 
     def _made(self) -> Collection[object]:
@@ -138,4 +139,5 @@ def _is_known(thing: object, known: _Known) -> bool:
     if id(thing) not in known:
         return False
     ref = known[id(thing)]
+    # An old object without weak references counts as recorded, as nothing can tell them apart.
     return ref is None or ref() is thing

@@ -49,6 +49,7 @@ def name_of(thing: object, noun: str) -> str:
 
 def owner(thing: object) -> str | None:
     """Return the best name that visible owners give ``thing``, ``None`` if there is none."""
+    # The lists of the current walk refer to all that was found, and are nobody's.
     ours = map(id, (at_once.found or {}).values())
     return min(_names(thing, "", _DEPTH, {id(thing), *ours}), default=(0, 0, None))[2]
 
@@ -63,6 +64,7 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
         for rank, name in _direct(holder, thing):
             full = f"{_LOCAL_NAME}{name}{suffix}>" if rank == _LOCAL else name + suffix
             found.append((rank + _INDIRECT * bool(suffix), len(full), full))
+        # Containers have no name for what they hold: their own holders may.
         if depth and issubclass(type(holder), _CONTAINERS):
             found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)
     return found
@@ -84,6 +86,7 @@ def is_our_look(holder: object) -> bool:
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
     """Return the names that ``holder`` itself gives ``thing``, with their rank. Runs no code of its class."""
     kind = type(holder)
+    # A dictionary may be that of a module or an instance, which names what is in it.
     if kind is dict:
         return [name for instance in _instances(holder) for name in attributes(instance, thing)]
     if kind is types.CellType:
@@ -132,6 +135,7 @@ def _cell_names(cell: object, thing: object) -> list[str]:
         if frame is not None:
             # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in frames of ours as well.
             names += [] if is_our_look(frame) else variables(frame, thing)
+        # A closure is a tuple of cells, and a function refers to that tuple.
         elif type(holder) is tuple:
             for function in gc.get_referrers(holder):
                 if (

@@ -64,6 +64,7 @@ def room() -> Iterator[None]:
 @contextmanager
 def _calls() -> Iterator[None]:
     limit = sys_functions.getrecursionlimit()
+    # Nested use must not take the raised limit for the test's.
     if limit >= _ENOUGH_CALLS or _calls_left:
         yield
         return
@@ -94,5 +95,6 @@ def _descriptors() -> Iterator[None]:
     try:
         yield
     finally:
+        # A kind that repairs the limit meanwhile has emptied the record: that value stays.
         if number in _left:
             resource.setrlimit(number, _left.pop(number))

@@ -81,6 +81,7 @@ class Pattern:
 
     @cached_property
     def _parts(self) -> _Parts:
+        # Fewer samples may begin with equal letters by chance, which would make another pattern in the next session.
         parts = _merged(_common(self.samples, 0))
         return parts if _words(parts) or len(self.samples) < _ENOUGH else _merged(_common(self.samples, 0, inside=True))
 
@@ -128,11 +129,13 @@ def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts
     """Return what texts have in common, split from one level on; with ``inside``, within words too."""
     if len(set(texts)) == 1:
         return [texts[0]]
+    # A sign alone may differ: numbers made from hashes are negative or not.
     if level == _FIXED and len({_SIGNED.sub("#", text) for text in texts}) == 1:
         return _signed(texts)
     if level == len(_LEVELS):
         return _differing(texts, inside=inside)
     rows = [re.split(_LEVELS[level], text) for text in texts]
+    # Separators are at odd positions, as the expression captures them.
     if len({(len(row), *row[1::2]) for row in rows}) == 1:  # as many parts, and the same separators
         return [part for column in zip(*rows, strict=True) for part in _common(column, level + 1, inside=inside)]
     if level < _FIXED:
@@ -162,6 +165,7 @@ def _shared(rows: Sequence[Sequence[str]]) -> list[str]:
         if len(set(column)) > 1:
             break
         shared.append(column[0])
+    # Words are at even positions and separators at odd ones: cut behind a separator.
     return shared[: len(shared) // 2 * 2]
 
 

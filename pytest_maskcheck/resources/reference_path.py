@@ -45,6 +45,7 @@ def held_by(thing: object | None) -> str:
     seen = {id(thing), id(level)}
     for _ in range(_DEPTH):
         holders = gc.get_referrers(*(each for each, _ in level))
+        # Also the objects of this search itself, which refer to what they found.
         seen |= {id(holders), id(level)}
         roots, following = [], []
         for holder in holders:
@@ -52,12 +53,14 @@ def held_by(thing: object | None) -> str:
                 continue
             seen.add(id(holder))
             referents = set(map(id, gc.get_referents(holder)))
+            # Only the first of those that it refers to: one path is enough.
             for held, path in [each for each in level if id(each[0]) in referents][:1]:
                 if root := _root(holder, held):
                     roots.append(root + _rest(holder, held, path))
                 else:
                     following.append((holder, _step(holder, held) + _rest(holder, held, path)))
         if roots:
+            # Local variables are the least telling roots, so they come last.
             return min(roots, key=lambda path: (path.startswith("local"), len(path), path))
         level = following[:_WIDTH]
         seen |= {id(roots), id(level)}

@@ -54,6 +54,7 @@ class SetOnce:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if kind is None:
             with suppress(Exception):
+                # Keys name directories, and those of the body exist only now.
                 self._surroundings.places = self._places()
             self.left |= frozenset(found for state, before in self._befores for found in _changes(state, before))
         self._befores.clear()

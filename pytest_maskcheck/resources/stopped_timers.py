@@ -35,6 +35,7 @@ class _Standing:
     def __enter__(self) -> None:
         for number in NUMBERS:
             left, interval = signal.getitimer(number)
+            # A second entry finds timers that are put off already, and leaves them alone.
             if not 0 < left < _FAR / 2:
                 continue
             left, _ = signal.setitimer(number, _FAR, interval)
@@ -47,6 +48,7 @@ class _Standing:
         while self._left:
             number, left = self._left.popitem()
             now, interval = signal.getitimer(number)
+            # A timer that somebody disarmed or set meanwhile is no longer far away, and stays as it is.
             if now > _FAR / 2:
                 signal.setitimer(number, left, interval)
 

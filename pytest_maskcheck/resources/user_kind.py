@@ -76,6 +76,7 @@ class UserKind(Kind):
         return Counter(things)
 
     def compare(self, before: object) -> list[Leftover]:
+        # Resources may return equal things several times, so they are counted.
         surplus = self._taken() - cast("Counter[Hashable]", before)
         return self._tried("describe", lambda: self._leftovers(surplus), [])
 
@@ -106,6 +107,7 @@ class UserKind(Kind):
             thing = token.thing()
             alike = [other for other in self._things() if self._key(other) == token.key]
             if alike:  # else it is gone
+                # The thing of the token if it is still there, else any with the same description: equal things need not be identical.
                 self._resource.repair(thing if thing in alike else alike[-1])
             return True
 

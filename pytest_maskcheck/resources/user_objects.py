@@ -33,6 +33,7 @@ def label_of(thing: object) -> str:
     """Return a name for ``thing``: its own if it has one, else that of its type. Runs no code of its class."""
     if thing is None:
         return "None"
+    # Each access to a method makes a new object; its function has the name.
     if type(thing) is types.MethodType:
         thing = thing.__func__
     name, module = read(thing, "__qualname__"), read(thing, "__module__")

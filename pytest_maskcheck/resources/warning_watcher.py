@@ -42,6 +42,7 @@ class Filters(list[Any]):
         return [item for item in self if item is not self.watcher]
 
     def insert(self, index: SupportsIndex, item: object) -> None:
+        # The watcher stays in front: position 0 becomes position 1.
         super().insert(int(index) or 1, item)
 
     def __getitem__(self, index: Any) -> Any:
@@ -52,6 +53,7 @@ class Filters(list[Any]):
         self._keep()
 
     def __delitem__(self, index: Any) -> None:
+        # Positions are those that the list would have without its watcher; negative ones are the same.
         super().__delitem__(index + 1 if isinstance(index, int) and index >= 0 else index)
         self._keep()
 

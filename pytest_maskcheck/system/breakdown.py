@@ -87,6 +87,7 @@ def _is_want(error: BaseException) -> bool:
 def _is_theirs(error: BaseException) -> bool:
     """Return whether neither this package nor a library raised it, but a function that code under test has installed."""
     with suppress(Exception):
+        # The innermost frame shows whose function raised.
         *_, (innermost, _line) = walk_tb(untrusted.traceback_of(error))
         file = innermost.f_code.co_filename
         return os.path.isabs(file) and not file.startswith(_LIBRARIES)

@@ -119,6 +119,7 @@ def _prctl(option: int, argument: int) -> bool:
 def die_with(parent: int) -> None:
     """Make the kernel kill this process when ``parent`` ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have ended before the request took effect.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -55,6 +55,7 @@ def while_others_move() -> Iterator[None]:
         time.sleep(pause)
         yield
         now = _places()
+        # The first looks come unconditionally; see rule 2.
         if number >= least and not (now != before or _any_runs()):
             return
         if time.perf_counter() > until:

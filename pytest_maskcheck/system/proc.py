@@ -31,6 +31,7 @@ def children_of_thread(pid: int | str, thread: str) -> list[int]:
 
 def command_line(pid: int) -> bytes:
     """Return the command line of a process; amid its exec it has none for a moment."""
+    # Amid an exec the command line is empty, as it is for a process that has ended.
     for _ in range(_LOOKS):
         if (found := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
             return found
@@ -67,6 +68,7 @@ def run_state(path: str) -> str:
 
 def _stat(path: str) -> list[bytes]:
     """Return the words of a ``stat`` file, from the state on."""
+    # The name of the program, in parentheses, may contain spaces and parentheses.
     return _read(path).rpartition(b")")[2].split()
 
 

@@ -70,6 +70,7 @@ class Page:
     def go_on(self) -> None:
         """Resume the clock."""
         if self._cells[_PAUSED]:
+            # The start first, then the pause; see rule 2.
             self._cells[_SINCE] += time.perf_counter() - self._cells[_PAUSED]
             self._cells[_PAUSED] = 0.0
 

@@ -195,6 +195,7 @@ def unpatched() -> Iterator[None]:
     """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
     restore: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
     for _, now, former in _changed():
+        # Names that the test has deleted are deleted again afterwards.
         missing = [key for key in former if key not in now]
         restore.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)

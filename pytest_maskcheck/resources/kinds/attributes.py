@@ -98,6 +98,7 @@ class Attributes(ProcessState[_Reading]):
     def differences(self, before: _Reading, now: _Reading) -> Iterator[Leftover]:
         for place, values, others in zip(self._places, before, now, strict=True):
             for name, old, new in zip(place.names, values, others, strict=False):
+                # Compared only by identity: values may be the user's, with any ``__eq__``.
                 if new is not old and old is not None:
                     key = f"{place.label}.{name}"
                     detail = f"{key} is now {label_of(new)} (before: {label_of(old)})"

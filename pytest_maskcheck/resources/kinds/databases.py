@@ -56,6 +56,7 @@ def _described(leftover: Leftover, connections: Iterable[object], surroundings: 
 def _close_anew(connection: Any) -> None:
     import _sqlite3
 
+    # ``__init__`` of the class itself, whatever a subclass does: it must not run code of the user's.
     with suppress(_sqlite3.Error):
         _sqlite3.Connection.__init__(connection, ":memory:")  # this closes what it was connected to
         _sqlite3.Connection.close(connection)

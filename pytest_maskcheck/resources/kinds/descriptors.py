@@ -71,6 +71,7 @@ class Descriptors(Kind):
 
     def compare(self, before: object) -> list[Leftover]:
         known = cast("_Table", before)
+        # One ``stat`` call and an ``fstat`` for each decide in most runs that nothing has changed.
         if self._counts and known.holds():
             return []
         now = _Table()
@@ -103,6 +104,7 @@ class Descriptors(Kind):
             return False
         fd, *file = cast("tuple[int, int, int]", leftover.token)
         with suppress(OSError):
+            # A later file may have the number by now.
             if _identity(os.fstat(fd)) == tuple(file):
                 os.close(fd)
         return True

@@ -47,6 +47,7 @@ class DoubleCloses(OpenObjects):
                 self._poll.register(fd, 0)
 
     def types(self) -> Collection[type]:
+        # A test may have imported ``ssl`` or the like since.
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             modules = ((sys.modules.get(module), name) for module, name in _OTHERS)
@@ -68,6 +69,7 @@ class DoubleCloses(OpenObjects):
         """Return what was made since the heap was frozen, and older objects that hold a closed descriptor."""
         found = made(self.types())
         for fd, events in self._polled():
+            # POLLNVAL marks a closed descriptor; registered with no events, others report nothing.
             if events & _INVALID:
                 known = set(map(id, found))
                 found = [*found, *(thing for thing in self._stale(fd) if id(thing) not in known)]
@@ -105,6 +107,7 @@ class DoubleCloses(OpenObjects):
 
     def close(self, thing: Any) -> None:
         fd = _descriptor(thing)
+        # The descriptor is duplicated, so that closing the object does not close its present owner's file for good.
         kept = None
         with suppress(OSError):
             kept = os.dup(fd)

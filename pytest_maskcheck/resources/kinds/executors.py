@@ -75,6 +75,7 @@ class Pools(OpenObjects):
     def canary(self) -> Iterator[None]:
         from multiprocessing.pool import Pool, ThreadPool
 
+        # ``ThreadPool.__init__`` takes no context, and the default one may start helpers that stay.
         pool = ThreadPool.__new__(ThreadPool)
         Pool.__init__(pool, 1, context=fork_context())
         try:

@@ -61,6 +61,7 @@ class ExitFunctions(Kind):
         count, functions = cast("tuple[int, list[Any]]", before)
         if cast("Any", _count)() == count:
             return []
+        # The count may differ although the functions are the same: some versions count unregistered ones, too.
         left = list(functions)
         found = []
         there = _registered()

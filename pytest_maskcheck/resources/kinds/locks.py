@@ -81,6 +81,7 @@ class Locks(Kind):
     def compare(self, before: object) -> list[Leftover]:
         found = self._taken(cast("_Held", before))
         if found:
+            # From here on only weak references: a lock that nobody else keeps alive must be able to go.
             at_once.forget()
             found = self._without_those_of_threads(found)
         return [self._leftover(lock) for lock in (ref() for ref in found) if lock is not None]
@@ -90,6 +91,7 @@ class Locks(Kind):
         found = []
         for lock, depth in self._held():
             ref, former = known.get(id(lock), (None, 0))
+            # An address may be used again, so the former lock is compared by identity.
             if ref is None or ref() is not lock or depth > former:
                 found.append(weakref.ref(lock))
         return found
@@ -98,6 +100,7 @@ class Locks(Kind):
         """Return those of some locks that no other thread is seen to hold, after moving threads have had time to release theirs."""
         refs = _not_kept(refs)
         waiting = while_others_move()
+        # RLocks need no second look: they count for this thread only.
         while any(id(ref) not in self._stay and type(ref()) is _LOCK for ref in refs):
             if next(waiting, self) is self:
                 self._stay |= {id(ref): ref for ref in refs}

@@ -64,6 +64,7 @@ class Loggers(ProcessState["_Reading | None"]):
         logging = sys.modules.get("logging")
         if logging is None:
             return None
+        # In most runs there are no new loggers, and the namespaces of the known ones are read in C.
         known = self._known
         if known is None or not known.all():
             known = self._known = _Known(logging)

@@ -108,6 +108,7 @@ class Paths(Kind):
         last = self._last
         listing = self._last = {}
         for word, place in self.surroundings.places.items():
+            # An empty place that is still empty needs no scan, as after most runs.
             if place in last and not last[place] and _is_empty(place):
                 listing[place] = last[place]
             elif not _list_all(place, listing):
@@ -131,6 +132,7 @@ class Paths(Kind):
         """Return whether ``path`` is in a directory for everybody and is like nothing that the test creates."""
         directory, name = os.path.split(path)
         try:
+            # The sticky bit: a directory for everybody.
             shared = os.stat(directory).st_mode & stat.S_ISVTX
             owner = os.lstat(path).st_uid
         except OSError:

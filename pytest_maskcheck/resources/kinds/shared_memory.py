@@ -132,6 +132,7 @@ class SharedMemories(OpenObjects):
 
     def _may_be_ours(self, name: str) -> bool:
         key = self._key(name)
+        # A name unlike those seen counts only if it looks random: an ordinary one may be somebody else's.
         known = key in self._learned or (looks_random(key) and any(are_alike(key, seen) for seen in self._learned))
         if not known and not (name.startswith(_SEMAPHORE) and _MAKES_SEMAPHORES in sys.modules):
             return False

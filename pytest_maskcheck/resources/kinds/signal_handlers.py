@@ -68,4 +68,5 @@ class Handlers(ProcessState["tuple[object, ...]"]):
         try:
             yield
         finally:
+            # ``None`` stands for a handler that Python did not install; the canary cannot put that back.
             signal.signal(number, signal.SIG_DFL if old is None else old)

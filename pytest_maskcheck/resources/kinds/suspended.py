@@ -179,6 +179,7 @@ def _holds(code: types.CodeType, position: int) -> bool:
     places = {step.offset: index for index, step in enumerate(steps)}
     table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001
     seen: set[int] = set()
+    # A handler may end in another one: follow the table from handler to handler.
     while position not in seen:
         seen.add(position)
         position = next((entry.target for entry in table if entry.start <= position < entry.end), position)

@@ -175,6 +175,7 @@ def _ended() -> bool:
 
 
 def _output() -> _Output:
+    # Only position and length are recorded here; the text is read only if it is needed.
     streams = (vars(sys).get(name) for name in ("stdout", "stderr"))
     # A test may put anything there.
     buffers = (attempt(partial(getattr, stream, "buffer", None), None) for stream in streams)
@@ -216,6 +217,7 @@ def _from_file(fd: int, before: int) -> bytes:
 
 
 def _modes(text: bytes) -> set[str]:
+    # A run may switch a mode on and off again: only its state at the end counts.
     on: set[str] = set()
     for numbers, action, reset in _SEQUENCE.findall(text):
         if reset:

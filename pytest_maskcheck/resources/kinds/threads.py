@@ -47,7 +47,7 @@ class Threads(Kind):
 
     def snapshot(self) -> object:
         count = _thread._count()  # noqa: SLF001
-        if not count and not _limbo:
+        if not count and not _limbo:  # the usual case, without listing anything
             return _ALONE
         threads, unknown = _running()
         return _Running(count, frozenset(map(_mark, threads)), unknown)

@@ -19,6 +19,7 @@ class Umask(ProcessState[int]):
     name = "umask"
 
     def read(self) -> int:
+        # A strict mask: a file that another thread creates meanwhile is not open to everybody.
         mask = os.umask(_STRICT)
         os.umask(mask)
         return mask
