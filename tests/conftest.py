@@ -1,4 +1,4 @@
-"""What the whole suite shares: pytests run in processes of their own, and the audits they make.
+"""What the whole suite shares: pytests in processes of their own, and the audits they make.
 
 Such an inner pytest loads no plugin that a test does not name: ``-p xdist`` and the like.
 """
@@ -10,13 +10,17 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
+from typing import IO
 
 import pytest
 
@@ -47,6 +51,9 @@ _LONG = (
     "masking/test_bombardment.py",
 )
 """The files of more than ten seconds, about in that order."""
+
+_FRESH = bool(os.environ.get("MASKCHECK_FRESH"))
+"""Whether each inner pytest is a new interpreter, as where the coverage of this suite is measured; else they are forked, see ``warm.py``."""
 
 _SIGNALS_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
@@ -99,6 +106,10 @@ AuditTogether = Callable[..., dict[str, Audit]]
 """``audit_together({"name": source}, {"path": text}, "-s")``: the audit of the one test of each source, by name."""
 
 
+Start = Callable[..., int]
+"""``start(arguments, directory=..., environment=..., stdout=..., stderr=...)``: an inner pytest; returns its exit code."""
+
+
 @dataclass(frozen=True)
 class Audited:
     """An inner pytest that audited, and what it found."""
@@ -128,17 +139,74 @@ class Folder:
     audits: list[Audit]
 
 
+@pytest.fixture(scope="session")
+def start() -> Iterator[Start]:
+    """Start inner pytests, by a process that is kept warm for them if nothing speaks against it."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    here, there = socket.socketpair()
+    warm: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        arguments: Sequence[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        stdin: int | None = None,
+        fresh: bool = _FRESH,
+    ) -> int:
+        if fresh or {name: value for name, value in environment.items() if name.startswith("PYTHON")} != ours:
+            command = [sys.executable, "-m", "pytest", *arguments]
+            streams = {"stdin": subprocess.DEVNULL if stdin is None else stdin, "stdout": stdout, "stderr": stderr}
+            return subprocess.run(command, cwd=directory, env=environment, check=False, **streams).returncode
+        if not warm:
+            warm.append(subprocess.Popen([sys.executable, "-P", Path(__file__).with_name("warm.py")], stdin=there))
+        request = {"directory": str(directory), "environment": dict(environment), "arguments": [*arguments]}
+        with open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno() if stdin is None else stdin, stdout, stderr]
+            socket.send_fds(here, [json.dumps(request).encode()], streams)
+        return int(here.recv(16))
+
+    yield start
+    here.close()
+    there.close()
+    for process in warm:
+        process.wait()
+
+
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run an inner pytest, with this plugin and no cache."""
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, start: Start) -> Run:
+    """Run an inner pytest, with this plugin and no cache; ``fresh``: in a new interpreter, in which nothing is imported."""
     for name, value in _ALONE.items():
         monkeypatch.setenv(name, value)
 
-    def run(*args: str, cache: bool = False, stdin: bytes = b"") -> pytest.RunResult:
+    def run(*args: str, cache: bool = False, stdin: bytes = b"", fresh: bool = _FRESH) -> pytest.RunResult:
         plugins = _PLUGIN if cache else (*_PLUGIN, "-p", "no:cacheprovider")
-        return pytester.run(sys.executable, "-m", "pytest", *plugins, *args, stdin=stdin)
+        began = time.perf_counter()
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(stdin)
+            given.seek(0)
+            code = start(
+                [*plugins, *args],
+                directory=Path.cwd(),
+                environment=os.environ,
+                stdin=given.fileno(),
+                stdout=out.fileno(),
+                stderr=err.fileno(),
+                fresh=fresh,
+            )
+            output, errors = map(_lines, (out, err))
+        print(*output, sep="\n")
+        print(*errors, sep="\n", file=sys.stderr)
+        return pytest.RunResult(code, output, errors, time.perf_counter() - began)
 
     return run
+
+
+def _lines(file: IO[bytes]) -> list[str]:
+    file.seek(0)
+    return file.read().decode(errors="replace").splitlines()
 
 
 @pytest.fixture
@@ -156,7 +224,7 @@ def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
 
 
 @pytest.fixture(scope="session")
-def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> AuditFolder:
+def audit_folder(tmp_path_factory: pytest.TempPathFactory, start: Start) -> AuditFolder:
     """Audit the tests of a folder of its own."""
 
     def audit_folder(files: Mapping[str, str], *args: str) -> Folder:
@@ -165,17 +233,13 @@ def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> AuditFolder:
             path = place / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(dedent(text), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", *_PLUGIN, "-p", "no:cacheprovider", "--maskcheck"]
-        result = subprocess.run(
-            [*command, "--maskcheck-report=json:report.json", *args],
-            cwd=place,
-            env={**os.environ, **_ALONE},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        return Folder(place, result.stdout, read_audits(place / "report.json"))
+        arguments = [*_PLUGIN, "-p", "no:cacheprovider", "--maskcheck", "--maskcheck-report=json:report.json", *args]
+        environment = {**os.environ, **_ALONE}
+        with tempfile.TemporaryFile() as out:
+            streams = {"stdout": out.fileno(), "stderr": sys.__stderr__.fileno()}
+            start(arguments, directory=place, environment=environment, **streams)
+            output = "\n".join(_lines(out))
+        return Folder(place, output, read_audits(place / "report.json"))
 
     return audit_folder
 
