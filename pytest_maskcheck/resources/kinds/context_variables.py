@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from pytest_maskcheck.resources.kind import Leftover
+from pytest_maskcheck.resources.kinds.decimal_context import DECIMAL
 from pytest_maskcheck.resources.process_state import ProcessState
 from pytest_maskcheck.resources.user_objects import label_of, same
 
-_DECIMAL = "decimal_context"
 _MISSING = object()
 
 _Variable = contextvars.ContextVar[Any]
@@ -32,7 +32,7 @@ class ContextVariables(ProcessState[contextvars.Context]):
     def differences(self, before: contextvars.Context, now: contextvars.Context) -> Iterator[Leftover]:
         for variable in {**dict.fromkeys(before), **dict.fromkeys(now)}:
             old, new = before.get(variable, _MISSING), now.get(variable, _MISSING)
-            if variable.name != _DECIMAL and not (old is new or same(old, new)):
+            if variable.name != DECIMAL and not (old is new or same(old, new)):
                 change = "has no value any more" if new is _MISSING else f"is set to {_of_type(new)}"
                 detail = f"the context variable {variable.name} {change}"
                 former = "no value" if old is _MISSING else _of_type(old)
