@@ -30,8 +30,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts.signals.base import Strike
-from pytest_maskcheck.points.plan import Names
-from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, heap
+from pytest_maskcheck.points.ids import Names
+from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, heap
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
 
@@ -132,7 +132,7 @@ def measure(directory: str) -> dict[str, list[float]]:
     """Return the times of each kind, of runs with all and without any, and of the baseline."""
     target = Target(directory)
     surroundings = Surroundings(target.places(), lambda file: file == __file__)
-    kinds = tuple(kind for kind in default_kinds(surroundings) if kind.default)
+    kinds = tuple(kind for kind in all_kinds(surroundings) if kind.default)
     runners = [
         Runner(target, some, surroundings, Names(os.getcwd()), lambda _: False, here=False) for some in (kinds, ())
     ]

@@ -1,4 +1,4 @@
-"""What a resource is that the hook ``pytest_maskcheck_resources`` returns."""
+"""The protocol of the resources that the hook ``pytest_maskcheck_resources`` returns."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
 class Resource(Protocol):
     """One kind of thing that a run can leave behind, and that only you know how to find.
 
-    A thing is whatever identifies what is there: a name, a number, a tuple, an object. The audit compares the things before and after
-    a run by ``==``, as often as they come. What it compares it holds: give names rather than objects that are to be released
-    by reference counting.
+    A thing is whatever identifies what is there: a name, a number, a tuple, an object. The audit compares the things before and
+    after a run by ``==``, duplicates included. It keeps what it compares alive: return names rather than objects that reference
+    counting is to release.
 
-    A class may also have a method ``canary()``: a context manager within which ``snapshot`` sees one thing more. The audit proves with it that
-    the resource sees what it is there to see.
+    A class may also have a method ``canary()``: a context manager within which ``snapshot`` returns one thing more. The audit
+    proves with it that the resource detects what it is there to detect.
 
     Attributes:
         name: the word for it in reports and in ``allow``, such as ``connection``: letters, digits, ``_``, ``-``.
-        cost: microseconds that one snapshot takes, as measured; cheap ones are asked first.
+        cost: microseconds that one snapshot takes, as measured; cheap resources are snapshotted first.
     """
 
     name: str
     cost: float
 
     def snapshot(self) -> Iterable[Hashable]:
-        """Return what is there now. Called two to ten times for each run, and so to be cheap; it must not change anything."""
+        """Return what is there now. Called two to ten times for each run, so it must be cheap; it must not change anything."""
         ...
 
     def describe(self, thing: Any) -> str:
-        """Return one line that is the same in every run: it makes findings one defect, and ``allow`` globs match it."""
+        """Return one line that is the same in every run: findings with equal lines are one defect, and ``allow`` globs match it."""
         ...
 
     def repair(self, thing: Any) -> None:
-        """Undo one thing that was left, so that later runs do not meet it."""
+        """Undo one thing that was left, so that later runs do not find it."""
         ...

@@ -1,11 +1,11 @@
-"""The documentation lists the kinds that there are."""
+"""The documentation lists exactly the kinds that exist."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.resources import Surroundings, all_kinds
 
 _PAGE = Path(__file__).parents[1] / "docs" / "kinds.md"
 
@@ -18,16 +18,16 @@ def _rows() -> dict[str, list[str]]:
 
 
 def test_every_kind_has_its_row_and_no_other_has_one() -> None:
-    """On Linux, which has them all; elsewhere some are missing."""
-    names = [kind.name for kind in default_kinds(Surroundings())]
+    """Every kind has a row and every row a kind, on Linux, which has all kinds; elsewhere some are missing."""
+    names = [kind.name for kind in all_kinds(Surroundings())]
     documented = list(_rows())
     assert sorted(name for name in documented if name in names or sys.platform == "linux") == sorted(names)
 
 
 def test_the_table_tells_which_are_on() -> None:
-    """The column begins with on or off, and each row has six cells."""
+    """The column of defaults begins with on or off as the kind does, and each row has six cells."""
     rows = _rows()
-    for kind in default_kinds(Surroundings()):
+    for kind in all_kinds(Surroundings()):
         _, _, _, default, since = rows[kind.name]
         assert default.partition(":")[0] == ("on" if kind.default else "off")
         assert since.startswith("3.")

@@ -37,7 +37,7 @@ NOTHING_OF_THE_PACKAGE = {"masking", "resource", "results"}
 """Files that import nothing else of the package: what is public or goes into reports, and the vendorable file."""
 
 IMPORTERS = {
-    "coverage": ("points/reach",),
+    "coverage": ("points/coverage_",),
     "_pytest": ("session/item",),
     "pytest": ("plugin", "session/", "settings"),
     "pluggy": ("session/",),

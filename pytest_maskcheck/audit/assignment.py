@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.ids import ID
 
 if TYPE_CHECKING:
     import re
@@ -87,4 +87,4 @@ class Assignment:
 
     @property
     def _wanted(self) -> re.Match[str] | None:
-        return points.ID.fullmatch(self.only)
+        return ID.fullmatch(self.only)

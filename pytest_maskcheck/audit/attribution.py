@@ -21,7 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_maskcheck.resources.patterns import Patterns, are_alike
+from pytest_maskcheck.resources.known_patterns import Patterns
+from pytest_maskcheck.resources.random_names import are_alike
 from pytest_maskcheck.runs.requests import Trace, alone
 from pytest_maskcheck.system.unpatched import time
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.naming import Name
     from pytest_maskcheck.resources import Leftover
-    from pytest_maskcheck.resources.patterns import Patterns
+    from pytest_maskcheck.resources.known_patterns import Patterns
     from pytest_maskcheck.runs.requests import RunResult
 
 

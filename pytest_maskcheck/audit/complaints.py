@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from pytest_maskcheck.audit.assignment import Send
-    from pytest_maskcheck.resources import Own
+    from pytest_maskcheck.resources import UserKind
     from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
 
 
@@ -22,7 +22,7 @@ class Complaints:
         kinds: those kinds.
     """
 
-    kinds: Sequence[Own]
+    kinds: Sequence[UserKind]
     _failed: set[str] = field(default_factory=set)
 
     def send_new(self, complaints: Mapping[str, str], send: Send) -> None:

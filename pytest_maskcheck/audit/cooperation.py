@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.sharing.board import Done
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +82,7 @@ class Cooperation:
 
     def _audit(self, chosen: Sequence[Point]) -> Done:
         """Audit some points; results and allowed leftovers of earlier ones stay in the judge."""
-        self.judge.plan = points.Plan([*chosen])
+        self.judge.plan = Plan([*chosen])
         results = self.judge.audit()
         notes, self._passed_on = self.notes[self._passed_on :], len(self.notes)
         return Done("", results, tuple(notes), self.judge.allowances.dropped)

@@ -32,8 +32,8 @@ from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.audit.snapshots import SnapshotAudit
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.interrupts.signals.base import nothing
-from pytest_maskcheck.points import plan as points
-from pytest_maskcheck.resources.children import Children
+from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.runs.requests import alone
 from pytest_maskcheck.system import descendants
 from pytest_maskcheck.system.unpatched import time
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.rehearsal import Uninterrupted
-    from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Audit, Point
     from pytest_maskcheck.runs.requests import Executor
 
@@ -129,7 +128,7 @@ class Course:
         selection.room = settings.max_points - (0 if pair else len(plan.points))
         dealt = selection.deal(plan, assignment.shard, send) if assignment.shard else ""
         shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
-        send(points.Plan(shown, {}, plan.left_out))
+        send(Plan(shown, {}, plan.left_out))
         complete = not (assignment.only or assignment.shard) and len(plan.points) < settings.max_points
         ignores = send_ignores(instruments, send)
         if not plan.points:
@@ -158,7 +157,7 @@ class Course:
         chosen = self._choose_strategy(shown, prepared.baseline)
         passes_effect = bool(prepared.baseline.rehearsal.effect)
         snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
-        self._audit(cooperation, points.Plan(shown, prepared.plan.aims), snapshots.audit)
+        self._audit(cooperation, Plan(shown, prepared.plan.aims), snapshots.audit)
         if assignment.wants_pair or (assignment.settings.interrupts == 2 and not assignment.only):
             self._audit(cooperation, second.after(prepared.plan, judge.results))
         if assignment.share and (note := assignment.share.note()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.naming import named_result
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.resources.patterns import Patterns
+    from pytest_maskcheck.resources.known_patterns import Patterns
     from pytest_maskcheck.results import PointResult
 
 

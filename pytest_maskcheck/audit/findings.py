@@ -12,7 +12,7 @@ from pytest_maskcheck.audit.failed_runs import NO_VERDICT
 from pytest_maskcheck.audit.naming import named
 from pytest_maskcheck.audit.proof import ANOTHER_CONTEXT, is_unseen, note, unproven
 from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
-from pytest_maskcheck.points.cleanup import package_of
+from pytest_maskcheck.points.finding_categories import package_of
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
 

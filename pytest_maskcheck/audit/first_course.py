@@ -12,7 +12,7 @@ from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns
 from pytest_maskcheck.audit.messages import FirstUseReached
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import spans
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.forked import Forked
@@ -69,7 +69,7 @@ class FirstCourse:
         if not ordinary.passed:
             send(FirstUseReached({}, f"run for the first time, the test {trouble(ordinary)}"))
             return
-        send(points.Plan([*shown], {}, {}))
+        send(Plan([*shown], {}, {}))
         judge = new_judge(self._assignment, self._instruments, executor, send)
         # What an uninterrupted first run leaves behind is what first use is for, as often as it likes: both runs are this one.
         judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.cpython.codes import per_code, stand_in
 from pytest_maskcheck.interrupts.signals.base import INNERMOST
-from pytest_maskcheck.points.plan import FIRST, Aim
+from pytest_maskcheck.points.ids import FIRST
+from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.runs.requests import Trace
 from pytest_maskcheck.system.unpatched import gc
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.run_maker import RunMaker
     from pytest_maskcheck.audit.selection import Selection
     from pytest_maskcheck.interrupts import Engine
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.points.reach import Reach
-    from pytest_maskcheck.resources import Kind, Own
+    from pytest_maskcheck.resources import Kind, UserKind
     from pytest_maskcheck.runs.fingerprint import Fingerprints
     from pytest_maskcheck.runs.module_state import ModuleState
     from pytest_maskcheck.runs.runner import Runner
@@ -62,7 +62,7 @@ class Instruments:
     scope: Reach
     names: Names
     kinds: tuple[Kind, ...]
-    user_kinds: tuple[Own, ...]
+    user_kinds: tuple[UserKind, ...]
     ledger: GuaranteeLedger
     selection: Selection
     usual: ModuleState

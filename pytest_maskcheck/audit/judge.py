@@ -32,8 +32,8 @@ from pytest_maskcheck.audit.findings import Findings, is_failing
 from pytest_maskcheck.audit.naming import PatternSearch, named_result
 from pytest_maskcheck.audit.rules import Allowances
 from pytest_maskcheck.audit.swallowed import Catchers
-from pytest_maskcheck.points.cleanup import sort_out
-from pytest_maskcheck.resources.patterns import Patterns
+from pytest_maskcheck.points.finding_categories import sort_out
+from pytest_maskcheck.resources.known_patterns import Patterns
 from pytest_maskcheck.results import Point, PointResult
 from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_maskcheck.audit.preparation import Refused
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import NO_SECOND, PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
 
@@ -94,7 +94,7 @@ class PairsSought:
 class Collected:
     """Collects the messages of an audit."""
 
-    plan: points.Plan = field(default_factory=points.Plan)
+    plan: Plan = field(default_factory=Plan)
     results: dict[str, PointResult] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ignores: dict[str, bool] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Collected:
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message."""
         match message:
-            case points.Plan():
+            case Plan():
                 self.plan.points += message.points
                 for reason, count in message.left_out.items():
                     self.plan.leave_out(reason, count)

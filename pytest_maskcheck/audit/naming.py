@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_maskcheck.resources.patterns import Patterns, are_alike, looks_random, place_and_stack
+from pytest_maskcheck.resources.known_patterns import Patterns, place_and_stack
+from pytest_maskcheck.resources.random_names import are_alike, looks_random
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.runs.requests import Trace, alone
 

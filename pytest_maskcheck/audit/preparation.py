@@ -15,7 +15,7 @@ from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
 from pytest_maskcheck.audit.run_maker import MEASURED, PLAIN, RECORDED, unarmed
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.interrupts.signals.base import arming, nothing
-from pytest_maskcheck.resources.limits import room
+from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.fork_hazards import ForkHazards
 from pytest_maskcheck.system.stopwatch import own_time

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.resources.patterns import Pattern, Patterns, are_alike
+from pytest_maskcheck.resources.known_patterns import Patterns
+from pytest_maskcheck.resources.random_names import Pattern, are_alike
 from pytest_maskcheck.results import Category
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.messages import PairsSought
-from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import reason_against_more
+from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import SECOND
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import gc
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.points.pairs import Pairs
-    from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point, PointResult
 
 
@@ -75,7 +74,7 @@ class SecondInterrupts:
                 usual.take()
         chosen = self._ready(pairs)
         selection.remove(chosen, self.send, SECOND)
-        self.send(points.Plan(chosen.points, {}, chosen.left_out))
+        self.send(Plan(chosen.points, {}, chosen.left_out))
         self.send(PairsSought(0))
         return chosen
 

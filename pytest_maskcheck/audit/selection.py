@@ -12,8 +12,10 @@ from pytest_maskcheck.audit.first_use import key_of
 from pytest_maskcheck.audit.messages import ShardDealt
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.interrupts import Recording
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs
+from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.points.sampling import layered
 from pytest_maskcheck.results import elsewhere
 from pytest_maskcheck.system.unpatched import time
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.budget import Share
-    from pytest_maskcheck.points.plan import Names, Plan
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.settings import Shard
@@ -74,9 +76,9 @@ class Selection:
         """
         assignment, settings = self.assignment, self.assignment.settings
         self.recording = recording
-        if self.body is not None and points.ran_elsewhere(self.body, recording):
+        if self.body is not None and ran_elsewhere(self.body, recording):
             raise Refused(_IN_A_THREAD)
-        return points.plan(
+        return choose_points(
             recording,
             self.names,
             self.scope.reason_against,
@@ -91,7 +93,7 @@ class Selection:
     def first_plan(self, warm: frozenset[int], recording: Recording) -> Plan:
         """Return the points of the first run in a process that later runs, with the keys ``warm``, do not reach."""
         settings = self.assignment.settings
-        return points.plan(
+        return choose_points(
             recording,
             self.names,
             partial(self.scope.reason_against, reached=True),
@@ -160,14 +162,14 @@ class Selection:
         taken: set[int] = set()
         while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
             size = min(room, max(len(taken), _FIRST_BATCH))
-            batch = points.layered(aims, size, self.assignment.settings.seed + share.turn, taken)
+            batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.perf_counter()
             first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
-            yield points.Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
+            yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
             seconds = (time.perf_counter() - began) / len(batch)
 
     def sample(self, plan: Plan, room: int) -> frozenset[str]:
         """Return the ids of a sample of so many points."""
         aims = [(point, plan.aims[point.id]) for point in plan.points]
-        return frozenset(aims[position][0].id for position in points.layered(aims, room, self.assignment.settings.seed))
+        return frozenset(aims[position][0].id for position in layered(aims, room, self.assignment.settings.seed))

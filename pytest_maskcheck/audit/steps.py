@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.judge import Judge
 from pytest_maskcheck.audit.rules import Rules
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import PointResult, count
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ def new_judge(
         send: receives messages.
         common: a description of what all runs share, or ``""``.
     """
-
     settings, budget = assignment.settings, assignment.budget
     rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *instruments.ledger.allowed))
     traced = {kind.name: kind.blocks for kind in instruments.kinds if kind.traced}
     late = budget.over if budget else (lambda _seconds: False)
-    return Judge(executor, points.Plan(), rules, send, traced, instruments.runner.noting_state, late, common)
+    return Judge(executor, Plan(), rules, send, traced, instruments.runner.noting_state, late, common)
 
 
 def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:

@@ -1,1 +1,1 @@
-"""Where: the scope, the lines that a test reached, and the points on them."""
+"""Where to interrupt: the scope, the lines that a test reached, and the points on them."""

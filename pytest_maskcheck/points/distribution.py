@@ -4,12 +4,12 @@ An author who runs the tests against an installed package, in a virtual environm
 
 1. The name is looked up in the root directory, then in the directories above it: the root may be the directory of the tests.
 2. The installation is the one that this interpreter imports, as ``importlib.metadata`` finds it.
-3. An editable installation says where the project is (``direct_url.json``, PEP 610); its code lies there.
-4. A plain one lists its files. Each package is taken as a directory. A namespace is not: other distributions share it.
-   Packages inside it are, and its modules are taken one by one.
+3. An editable installation records where the project is (``direct_url.json``, PEP 610); its code is there.
+4. A plain installation lists its files. Each package counts as a directory. A namespace does not: other distributions share it.
+   Packages inside it do, and its modules count one by one.
 
-What does not work: a name that a program computes (``setup(name=find_name())``) is seen only where ``PKG-INFO`` has it, as in an
-unpacked source distribution. Code that an editable installation takes from outside the project's directory is not found.
+What does not work: a computed name (``setup(name=find_name())``) is found only in a ``PKG-INFO``, as in an unpacked source
+distribution. Code that an editable installation takes from outside the project's directory is not found.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Installed:
 
     Parameters:
         name: the name of the project.
-        directories: those below which all code is the project's.
+        directories: all code below them is the project's.
         files: further files of the project.
         editable: the installation refers to the project's directory.
     """
@@ -47,8 +47,8 @@ class Installed:
     editable: bool = False
 
 
-def own(root: str) -> Installed | None:
-    """Return the distribution of the project that ``root`` is part of; ``None``: it has no name, or is not installed."""
+def project_distribution(root: str) -> Installed | None:
+    """Return the distribution of the project that ``root`` is part of; ``None`` if it has no name, or is not installed."""
     return installed(name) if (name := project_name(root)) else None
 
 
@@ -62,7 +62,7 @@ def project_name(root: str) -> str:
 
 
 def _read(path: pathlib.Path, reader: Callable[[str], object]) -> str:
-    """Return the name in a file, ``""`` if there is no such file or it has none: what is wrong with it is for others to say."""
+    """Return the name in a file, ``""`` if there is no such file or no name in it. Malformed files are not reported here."""
     try:
         name = reader(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, configparser.Error, AttributeError):
@@ -97,7 +97,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "setup.py": _of_setup_py,
     "PKG-INFO": lambda text: HeaderParser().parsestr(text, headersonly=True)["Name"],
 }
-"""What may name a project, in the order in which it counts."""
+"""The files that may name a project, in order of precedence, and what reads each."""
 
 
 def installed(name: str) -> Installed | None:
@@ -114,7 +114,7 @@ def installed(name: str) -> Installed | None:
 
 
 def _editable(found: metadata.Distribution) -> str:
-    """Return the directory of the project that an installation refers to, ``""`` if it is no editable one."""
+    """Return the directory of the project that an editable installation refers to, ``""`` if the installation is not editable."""
     url = json.loads(found.read_text("direct_url.json") or "{}")
     if not url.get("dir_info", {}).get("editable"):
         return ""
@@ -124,6 +124,7 @@ def _editable(found: metadata.Distribution) -> str:
 
 def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the directories and single files of the code of a plain installation."""
+    # Distributions may install files beside the packages, such as scripts in ``../../bin``.
     code = [
         pathlib.PurePosixPath(file) for file in found.files or () if file.suffix == ".py" and ".." not in file.parts
     ]
@@ -141,5 +142,5 @@ def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _located(found: metadata.Distribution, paths: Iterable[pathlib.PurePosixPath]) -> tuple[str, ...]:
-    """Return the absolute paths; files that were installed as symbolic links are where these lead."""
+    """Return absolute paths; symbolic links are resolved, as coverage names the files that they lead to."""
     return tuple(sorted(os.path.realpath(str(found.locate_file(path))) for path in paths))

@@ -1,7 +1,7 @@
-"""Listening to audit events while an uninterrupted run is watched.
+"""Listen to audit events while an uninterrupted run is watched.
 
-An audit hook cannot be removed, and one written in Python would add places where a signal can be handled. So
-there is one for all kinds, and while nobody listens it is a function written in C that does nothing.
+An audit hook cannot be removed, and one written in Python would add places where a signal can be handled. So one hook serves all
+kinds, and while nobody listens it is a function written in C that does nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Heard = Callable[[str, tuple[Any, ...]], None]
 
 
 class _Hook:
-    """The audit hook, and who listens."""
+    """The audit hook, and its listeners."""
 
     def __init__(self) -> None:
         self.installed = False
@@ -37,8 +37,9 @@ _HOOK = _Hook()
 
 @contextmanager
 def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
-    """Call the functions of ``listener`` with the events by which they are named, and their arguments."""
+    """Call the functions of ``listener``, a mapping from event names, with each event and its arguments."""
     _HOOK.listeners.append(listener)
+    # On the type, as the interpreter looks up ``__call__`` there.
     type(_HOOK).__call__ = type(_HOOK).audit
     if not _HOOK.installed:
         _HOOK.installed = True
@@ -52,7 +53,7 @@ def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
 
 
 class Use:
-    """Whether the uninterrupted test was seen to do one of a few things; what it does not do need not be looked for."""
+    """Whether the uninterrupted test did one of a few things; what it does not do need not be looked for."""
 
     def __init__(
         self, *events: str, counts: Callable[[str, tuple[Any, ...]], bool] = lambda _event, _args: True
@@ -71,7 +72,7 @@ class Use:
             yield
 
     def assumed(self, canary: AbstractContextManager[None]) -> AbstractContextManager[None]:
-        """Return ``canary``; from now until its end it is as if the use had been seen."""
+        """Return ``canary``, until whose end the use counts as seen."""
         seen, self.seen = self.seen, True
         return self._until_its_end(canary, seen)
 

@@ -1,7 +1,7 @@
-"""All kinds asked in one go: that nothing is left, as after most runs, is found out at little cost.
+"""Drive all kinds through a run at once. That nothing is left, as after most runs, is found out cheaply.
 
-Of most kinds two equal snapshots say that there is nothing to tell. After a run theirs are taken once more and compared all
-at once; only if they differ is each of them asked what is left.
+For most kinds, two equal snapshots mean that nothing is left. After a run their snapshots are taken once more and compared all
+at once; only if they differ is each kind compared by itself.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from itertools import compress
 
-from pytest_maskcheck.resources.base import Identity, Kind, Leftover
-from pytest_maskcheck.resources.heap import Census, at_once, look
-from pytest_maskcheck.resources.state import same
+from pytest_maskcheck.resources.census import Census
+from pytest_maskcheck.resources.heap import at_once, look
+from pytest_maskcheck.resources.kind import Identity, Kind, Leftover
+from pytest_maskcheck.resources.user_objects import same
 from pytest_maskcheck.system.unpatched import os
 
 _NOTHING: dict[int, object] = {}
@@ -25,10 +26,11 @@ def _taken(snapshots: _Snapshots) -> list[object]:
 
 
 class KindSet:
-    """Drives ``kinds`` through a run. Their snapshots are given back in the same order."""
+    """Drives ``kinds`` through a run. Snapshots are in the order of the kinds."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.kinds = kinds
+        # Method lookups are done once: these lists are walked before and after every run.
         self._snapshots: _Snapshots = [(kind.absent, kind.snapshot) for kind in kinds]
         self._compares = [kind.compare for kind in kinds]
         self._repeatable = [kind.repeatable for kind in kinds]
@@ -42,9 +44,10 @@ class KindSet:
         """Return the snapshots of all kinds.
 
         Parameters:
-            still: nothing but the harness has run since the last comparison; if it found no difference, those snapshots hold.
-                They do not in a process that was forked since.
+            still: only the audit has run since the last comparison. If that found no difference, its snapshots are reused, except
+                in a process that was forked since.
         """
+        # Naming a leftover may have thawed the heap.
         Census.settle()
         with at_once:
             if not still or self._equal is None or self._pid != os.getpid():
@@ -59,24 +62,25 @@ class KindSet:
         self._equal = None
 
     def compare_some(self, befores: list[object], names: Collection[str]) -> list[Leftover]:
-        """Return what the kinds with these names tell."""
+        """Return the leftovers that the kinds with these names find."""
         with at_once:
             asked = [(before, kind) for before, kind in zip(befores, self.kinds, strict=True) if kind.name in names]
             return [found for before, kind in asked for found in kind.compare(before)]
 
     def compare(self, befores: list[object]) -> list[Leftover]:
-        """Return what all kinds tell."""
+        """Return the leftovers that all kinds find."""
         with at_once:
             equal = same(_taken(self._repeated), list(compress(befores, self._repeatable)))
             self._equal, self._pid = befores if equal else None, os.getpid()
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
+                # Unequal snapshots do not mean a leftover, only that each kind must be compared.
                 asked = list(zip(befores, self._compares, strict=True))
             return [found for before, compare in asked for found in compare(before)]
 
     def lasting(self, befores: list[object], leftovers: Collection[Leftover]) -> set[Identity]:
-        """Return which leftovers are there still. Nobody asks kinds that have stopped to listen: theirs are."""
+        """Return which leftovers are still there. Those of kinds that listen count as such, as those kinds have finished by then."""
         names = {leftover.kind for leftover in leftovers}
         found = {leftover.identity for leftover in leftovers}
         with at_once:
@@ -87,7 +91,7 @@ class KindSet:
         return found
 
     def finish(self, befores: list[object], *, listening: bool) -> None:
-        """Give back what the snapshots took: those of kinds that listen, or those of the others."""
+        """Give back what the snapshots installed: those of kinds that listen, or those of the others."""
         for at, kind in self._finishing:
             if kind.listens is listening:
                 kind.finish(befores[at])

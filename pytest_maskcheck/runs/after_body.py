@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.resources.heap import at_once
-from pytest_maskcheck.resources.holders import held_by
+from pytest_maskcheck.resources.reference_path import held_by
 from pytest_maskcheck.runs.finalizers import finalizers_time
 from pytest_maskcheck.runs.raised import drop
 from pytest_maskcheck.runs.tracebacks import traceback_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_maskcheck.resources import Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.runs.origins import Watch
     from pytest_maskcheck.runs.outcomes import Outcomes
     from pytest_maskcheck.runs.readings import BodyEnd, Readings

@@ -10,8 +10,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.resources.limits import room
-from pytest_maskcheck.resources.timers import IntervalTimers, standing
+from pytest_maskcheck.resources.kinds.interval_timers import IntervalTimers
+from pytest_maskcheck.resources.raised_limits import room
+from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs.finalizers import finalizers_time
 from pytest_maskcheck.runs.undoing import comes_first, undo
 from pytest_maskcheck.system.signals import collect_garbage
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from pytest_maskcheck.resources import Kind, Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.runs.readings import BodyEnd
     from pytest_maskcheck.runs.requests import RunResult
 

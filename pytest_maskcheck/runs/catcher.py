@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.points.cleanup import package_of
+from pytest_maskcheck.points.finding_categories import package_of
 from pytest_maskcheck.runs.requests import Catcher, CaughtBy
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import InScope
     from pytest_maskcheck.interrupts.signals.catching import Catching
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.runs.requests import RunResult
 
 _EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")

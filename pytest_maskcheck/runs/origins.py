@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts import InScope
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.runs.sightings import Stretch
 
 _WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv_into", "send", "sendall"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from pytest_maskcheck.interrupts import InScope, Strike
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Surroundings
     from pytest_maskcheck.results import Frame
     from pytest_maskcheck.runs.tracebacks import Entry

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import InScope
     from pytest_maskcheck.resources import Kind, Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.runs.sightings import Sighting
 
 _SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pytest_maskcheck.resources import Kind, Leftover
-    from pytest_maskcheck.resources.base import Identity
+    from pytest_maskcheck.resources.kind import Identity
     from pytest_maskcheck.resources.kind_set import KindSet
 
 _PATIENCE = (1e-6, 1e-4, 1e-3, 4e-3, 15e-3, 30e-3)

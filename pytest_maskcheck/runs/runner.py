@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts.signals import expiry
 from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
 from pytest_maskcheck.resources.kind_set import KindSet
-from pytest_maskcheck.resources.limits import room
-from pytest_maskcheck.resources.timers import standing
+from pytest_maskcheck.resources.raised_limits import room
+from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs import after_fixtures
 from pytest_maskcheck.runs.after_body import AfterBody
 from pytest_maskcheck.runs.catcher import catcher_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, InScope
     from pytest_maskcheck.interrupts.signals.catching import Catching
     from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
-    from pytest_maskcheck.points.plan import Names
+    from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.runs.origins import Watch
     from pytest_maskcheck.runs.target import Guarantees, Target

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from pytest_maskcheck.results import Frame
-from pytest_maskcheck.system import descendants, foreground
+from pytest_maskcheck.system import descendants, foreground, proc
 from pytest_maskcheck.system.stopwatch import LOOK, Page, beat
 from pytest_maskcheck.system.unpatched import os, select, signal, time
 
@@ -129,8 +129,8 @@ class Watchdog:
         detail = f"no end after {self._hung:.1f} s"
         if self.stopped:
             detail += f", stopped by {_name_of(self.stopped)}"
-        elif stopped := [each.pid for each in descendants.below(self.pid) if descendants.is_stopped(each.pid)]:
-            detail += f", as its child {descendants.name_of(stopped[0])} is stopped"
+        elif stopped := [each.pid for each in descendants.below(self.pid) if proc.is_stopped(each.pid)]:
+            detail += f", as its child {proc.program_of(stopped[0])} is stopped"
             # Where there is a terminal, that is the likeliest reason to be stopped.
             if foreground.settings() is not None:
                 return Death("terminal", f"{detail}: it uses the terminal, or waits to be continued", self._stack(name))
@@ -159,7 +159,7 @@ class OrphanWatchdog(Watchdog):
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
-        self.stopped = int(signal.SIGSTOP) if descendants.is_stopped(self.pid) else 0
+        self.stopped = int(signal.SIGSTOP) if proc.is_stopped(self.pid) else 0
         return self.pid == 0
 
 

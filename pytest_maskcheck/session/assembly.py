@@ -16,8 +16,8 @@ from pytest_maskcheck.audit.preparation import Preparation
 from pytest_maskcheck.audit.run_maker import RunMaker
 from pytest_maskcheck.audit.selection import Selection
 from pytest_maskcheck.audit.sharing.helper import Helper
-from pytest_maskcheck.points import plan as points
-from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.points.ids import ID, Names
+from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.isolation import ISOLATIONS
 from pytest_maskcheck.runs.module_state import ModuleState
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_maskcheck.resources import Kind, Own
+    from pytest_maskcheck.resources import Kind, UserKind
     from pytest_maskcheck.runs.requests import Executor
     from pytest_maskcheck.session.order import Order
 
@@ -99,7 +99,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     """
     began = time.perf_counter()
     inner = os.path.join(directory, "p")
-    names = points.Names(str(item.config.rootpath))
+    names = Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
     # Longer-lived fixtures have directories in the place that the session numbers; they get the same name as those of runs.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
@@ -141,7 +141,7 @@ def _runner(
     kinds: tuple[Kind, ...],
     *,
     surroundings: Surroundings,
-    names: points.Names,
+    names: Names,
     ledger: Ledger,
     state: Callable[[], dict[str, str]],
 ) -> Runner:
@@ -171,15 +171,15 @@ def _maker(order: Order, runner: Runner, ledger: Ledger) -> RunMaker:
     )
 
 
-def _chosen(order: Order, surroundings: Surroundings, user_kinds: tuple[Own, ...]) -> tuple[Kind, ...]:
+def _chosen(order: Order, surroundings: Surroundings, user_kinds: tuple[UserKind, ...]) -> tuple[Kind, ...]:
     """Return the kinds that the settings of the test ask for."""
-    kinds = (*user_kinds, *default_kinds(surroundings))
+    kinds = (*user_kinds, *all_kinds(surroundings))
     chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
     return tuple(kind for kind in kinds if kind.name in chosen)
 
 
 def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment:
-    form = points.ID.fullmatch(order.only)
+    form = ID.fullmatch(order.only)
     # A helper takes chunks of points: snapshots need the whole plan.
     asked = "rerun" if order.only or isinstance(order.share, Helper) else order.settings.strategy
     why_rerun = strategy.why_rerun(asked, order.isolation, item.fixturenames, order.seconds, order.descriptors) or next(
@@ -202,7 +202,7 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
     )
 
 
-def _selection(order: Order, item: pytest.Function, assignment: Assignment, names: points.Names) -> Selection:
+def _selection(order: Order, item: pytest.Function, assignment: Assignment, names: Names) -> Selection:
     remove = partial(order.extensions.remove, item) if order.extensions else None
     return Selection(assignment, order.reach, names, own_files(item), body_code(item), remove)
 

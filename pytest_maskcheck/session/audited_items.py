@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import settings
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.resources import kind_defaults
 
 if TYPE_CHECKING:

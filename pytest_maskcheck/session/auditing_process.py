@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
-from pytest_maskcheck.points.reach import paused, running
+from pytest_maskcheck.points.coverage_config import running
+from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory

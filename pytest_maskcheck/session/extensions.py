@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.resources import RESERVED, Own, kind_names
+from pytest_maskcheck.resources import RESERVED, UserKind, kind_names
 from pytest_maskcheck.system.plain import described, is_text, plain, quoted, type_name
 from pytest_maskcheck.system.unpatched import os
 
@@ -39,11 +39,11 @@ class Extensions:
         self._resources: list[tuple[Resource, str]] | None = None
         self._complaints: list[str] = []
 
-    def kinds(self) -> tuple[Own, ...]:
+    def kinds(self) -> tuple[UserKind, ...]:
         """Return new kinds for the resources of other plugins, the cheap ones first."""
         if self._resources is None:
             self._resources = sorted(self._collected(), key=lambda pair: pair[0].cost)
-        return tuple(Own(resource, plugin) for resource, plugin in self._resources)
+        return tuple(UserKind(resource, plugin) for resource, plugin in self._resources)
 
     def complaints(self) -> tuple[str, ...]:
         """Return what is wrong with the resources of other plugins, a sentence each."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.audit.messages import FirstUseReached
-from pytest_maskcheck.points.reach import measures_forks, running
+from pytest_maskcheck.points.coverage_config import running
+from pytest_maskcheck.points.coverage_pause import measures_forks
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.assembly import assemble

@@ -11,7 +11,7 @@ import pytest_maskcheck.session.fixture  # noqa: F401  (now: in a test, imports 
 from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points.ids import is_id
 from pytest_maskcheck.reports import terminal
 from pytest_maskcheck.results import Audit, count
 from pytest_maskcheck.session.audited_items import AuditedItems
@@ -49,7 +49,7 @@ class AuditingSession:
         reports = settings.reports(config)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
-        only = settings.point(config, points.is_id)
+        only = settings.point(config, is_id)
         # Whoever audits one point wants to see what happens there.
         may_audit_none = settings.allow_none(config) and not only
         self._shard = settings.shard(config)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck import settings
-from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.reports import terminal
-from pytest_maskcheck.resources import Surroundings, default_kinds
+from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.session.call_report import Failed, remade
 from pytest_maskcheck.session.first_use_process import FirstUse
@@ -187,7 +187,7 @@ class ItemProtocol:
         chosen = self._items.settings(item)
         surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
         names = settings.switched(chosen.kinds, self._items.kinds())
-        kinds = [kind for kind in default_kinds(surroundings) if kind.name in names]
+        kinds = [kind for kind in all_kinds(surroundings) if kind.name in names]
         return SetOnce(kinds, surroundings, partial(directories, item))
 
     def _audited(

@@ -11,7 +11,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.strategy import Reason, WhyIsolation
-from pytest_maskcheck.points.reach import paused, running
+from pytest_maskcheck.points.coverage_config import running
+from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.auditing_process import take_all, take_over
 from pytest_maskcheck.system.stopwatch import Page

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.audit.strategy import Isolation, IsolationChoice, Reason, WhyIsolation
-from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.session.order import Order

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.item_code import imported, own_files
 
@@ -30,7 +30,7 @@ def outline(order: Order, **rest: Any) -> Audit:
         engine=order.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
-        unmeasured=order.reach.unmeasured,
+        unmeasured=order.reach.scope.unmeasured,
         shard=str(order.shard or ""),
         **rest,
     )

@@ -13,7 +13,7 @@ from pytest_maskcheck.audit.messages import Collected
 from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.audit.strategy import Isolation
-from pytest_maskcheck.points.plan import FIRST
+from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.session.assembly import assemble
 from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
 from pytest_maskcheck.session.item_body import refusal

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import jsonfile, terminal
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.system.breakdown import breakdown_of
@@ -24,10 +25,10 @@ def scope_line(config: pytest.Config, common: Mapping[str, Any]) -> list[str]:
     include, exclude = common["include"], common["exclude"]
     with suppress(UnknownScopeError):  # a usage error, but only if a test is to be audited
         reach = Reach(str(config.rootpath), include, exclude)
-        project = reach.project
+        project = reach.scope.project
         root = str(config.rootpath)
         places = [place for place in (*project.directories, *project.files) if place != root] if project else []
-        named = terminal.scope(include, exclude, reach.configured, project.name if project else "", places)
+        named = terminal.scope(include, exclude, reach.scope.configured, project.name if project else "", places)
         return [f"maskcheck: scope: {named}"]
     return []
 

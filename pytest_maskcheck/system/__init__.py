@@ -1,1 +1,1 @@
-"""What the process and the system tell, for all rooms: the standard library as it was, processes, signals, clocks."""
+"""What all rooms read from the process and the system: the standard library as it was, processes, signals, clocks."""

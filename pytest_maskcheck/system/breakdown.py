@@ -1,14 +1,16 @@
-"""Errors in the audit itself, as plain data: one line that says what and where, and the traceback for a bug report.
+"""Errors in the audit itself, as plain data: one line that says what happened and where, and the traceback for a bug report.
 
 Whatever code under test does, an audit ends with a verdict or with one line. So an error of maskcheck's own is caught at the
-narrowest place where the rest can go on (one point, one test, one report), is written down here, and fails the test:
-what was not looked at must not pass.
+narrowest place where the rest can go on (one point, one test, one report), is recorded here, and fails the test: what was not
+audited must not pass.
 
-A want of descriptors, memory, processes or room on a disk is no defect of anybody, nor is one of ``/proc`` (``chroot``): the test
-then is not audited, and the line says what is lacking. So it is where code under test takes away what the audit needs.
+Two sorts of errors are nobody's defect, and leave the test not audited, with a line that says what is missing:
 
-What code under test left in place, such as an audit hook that raises, is called while the audit is at work, too. That fails the
-test, and is told as what it is.
+- a lack of descriptors, memory, processes, disk space, or of ``/proc`` (``chroot``),
+- code under test that takes away what the audit needs.
+
+Code under test may also leave something in place that runs while the audit is at work, such as an audit hook, and that raises.
+That fails the test, and is reported as an error of the test's code.
 """
 
 from __future__ import annotations
@@ -20,15 +22,12 @@ from dataclasses import dataclass
 from traceback import format_exception, walk_tb
 
 from pytest_maskcheck.system import untrusted
-from pytest_maskcheck.system.own_code import is_in_package
+from pytest_maskcheck.system.own_code import ROOT, is_in_package
 from pytest_maskcheck.system.unpatched import os
 
-_LIBRARIES = tuple(
-    f"{place}{os.sep}"
-    for place in (
-        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
-        os.path.dirname(os.path.abspath(__file__)),
-    )
+_LIBRARIES = (
+    ROOT,
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
 _WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN})
 
@@ -47,7 +46,7 @@ class Breakdown:
 
     @classmethod
     def of(cls, error: BaseException) -> Breakdown:
-        """Return what to say of an error. Never raises."""
+        """Return what to report of an error. Never raises."""
         if untrusted.is_a(error, untrusted.HinderedError):
             return cls(str(error), "")
         said = untrusted.last_line(error)
@@ -75,7 +74,7 @@ class AuditBrokeError(RuntimeError):
 
 
 def breakdown_of(error: BaseException) -> Breakdown:
-    """Return what to say of an error, which may have been told by another process."""
+    """Return what to report of an error, which may have been raised in another process."""
     return error.breakdown if isinstance(error, AuditBrokeError) else Breakdown.of(error)
 
 
@@ -86,8 +85,9 @@ def _is_want(error: BaseException) -> bool:
 
 
 def _is_theirs(error: BaseException) -> bool:
-    """Tell whether neither this package nor a library raised it, but a function that code under test has left where others call it."""
+    """Return whether neither this package nor a library raised it, but a function that code under test has installed."""
     with suppress(Exception):
+        # The innermost frame shows whose function raised.
         *_, (innermost, _line) = walk_tb(untrusted.traceback_of(error))
         file = innermost.f_code.co_filename
         return os.path.isabs(file) and not file.startswith(_LIBRARIES)
@@ -95,7 +95,7 @@ def _is_theirs(error: BaseException) -> bool:
 
 
 def _is_blind(error: BaseException) -> bool:
-    """Tell whether what is missing is a file of the kernel's: the code under test has changed the root directory, or nobody mounted it."""
+    """Return whether a file of the kernel's is missing: code under test has changed the root directory, or nobody mounted ``/proc``."""
     if not issubclass(type(error), FileNotFoundError):
         return False
     with suppress(Exception):
@@ -115,6 +115,6 @@ def _where(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException, said: str) -> str:
-    with suppress(Exception):  # what it takes may be patched by the test
+    with suppress(Exception):  # a test may have patched what this calls
         return "".join(format_exception(error))
     return said

@@ -1,19 +1,21 @@
 """Processes that a run has started, wherever they went: children, their children, and those that left parent, group and session.
 
-A daemon is made by a child that ends: its own child is nobody's then, and goes to the next ancestor that has asked for such
-(``PR_SET_CHILD_SUBREAPER``, prctl(2)), or to process 1. The auditing process asks, so that it gets all that its workers leave,
-can show it to them as leftovers of their runs, and can end it.
+A daemon is made by a child that ends. Its own child is nobody's then: it goes to the nearest ancestor that adopts such processes
+(``PR_SET_CHILD_SUBREAPER``, prctl(2)), else to process 1. The auditing process adopts them, so that it can report what its
+workers leave as leftovers of their runs, and can end it.
 
 Rules:
 
-1. Workers ask for nothing: code under test that waits for any child meets its own only.
-2. A process is known by its number and by when it began, as numbers are used again.
-3. Only the process that audits asks, and not pytest: so it gets nothing that was there before, nor what fixtures of longer life start.
-4. The tracker of ``multiprocessing`` removes what others have left in shared memory; it ends by itself, and gets the time to, which may
-   be that of the start of an interpreter. Where nothing new is in shared memory it has nothing to remove, and is killed like any other.
+1. Workers adopt nothing: code under test that waits for any child gets only its own.
+2. A process is identified by its number and the time when it began, as numbers are used again.
+3. Only the process that audits adopts, and not pytest. So it adopts nothing that was there before, nor what fixtures of longer
+   life start.
+4. The tracker of ``multiprocessing`` removes what others have left in shared memory. It ends by itself, and gets the time to,
+   which may be that of the start of an interpreter. Where nothing new is in shared memory it has nothing to remove, and is killed
+   like any other process.
 
-What does not work: with ``isolation=none``, and without prctl (Linux only), a daemon is not seen, and outlives the audit. If pytest is killed by SIGKILL, the kernel
-ends the auditing processes, and not what left them.
+What does not work: with ``isolation=none``, and without prctl (Linux only), a daemon is not seen, and outlives the audit. If
+pytest is killed by SIGKILL, the kernel ends the auditing processes, but not the daemons that left them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pytest_maskcheck.system.unpatched import io, os, signal, time
+from pytest_maskcheck.system.proc import began, children_of, children_of_thread, command_line
+from pytest_maskcheck.system.unpatched import os, signal, time
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage
@@ -33,23 +36,21 @@ except ImportError:  # Windows
 else:
 
     def _reaped() -> int:
-        """Return a number that is 0 while this process has waited for no child."""
+        """Return a number that is 0 as long as this process has waited for no child."""
         return getrusage(RUSAGE_CHILDREN).ru_minflt
 
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TRACKER = b"multiprocessing.resource_tracker"
 _SERVANTS = (_TRACKER, b"multiprocessing.forkserver")
-"""What is in the command line of processes that ``multiprocessing`` starts for itself; they end when a pipe is closed."""
+"""Parts of the command lines of processes that ``multiprocessing`` starts for itself; they end when a pipe is closed."""
 _SHARED_MEMORY = "/dev/shm"
 _STANDARD_STREAMS = frozenset("012")
 _PATIENCE = 1.0
-"""Seconds that a process gets to end once it is killed."""
+"""Seconds that a killed process gets to end."""
 _REMOVING = 5.0
 """Seconds that a tracker gets to remove what it has to."""
 _ROUNDS = 50
-_LOOKS = 50
-_TASKS = "/proc/{}/task"
 _NONE: frozenset[int] = frozenset()
 
 
@@ -58,8 +59,8 @@ class Present:
     """What was there before a child was made.
 
     Parameters:
-        children: of this process, by id.
-        shared: names of semaphores and shared memory, those of all processes.
+        children: the children of this process, by id.
+        shared: names of semaphores and shared memory, of all processes.
     """
 
     children: frozenset[int] = _NONE
@@ -68,11 +69,11 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process, told from a later one with the same id by when it began.
+    """A process, distinguished from a later one with the same id by when it began.
 
     Parameters:
         pid: its id.
-        began: in ticks of the system.
+        began: when it began, in ticks of the system.
     """
 
     pid: int
@@ -86,10 +87,10 @@ class Process:
 
 
 class _Adopter:
-    """Which process gets those that lose their parent.
+    """Which process adopts those that lose their parent.
 
     Attributes:
-        pid: its id; 0: none that this process knows.
+        pid: its id; 0: no known one.
     """
 
     __slots__ = ("pid",)
@@ -116,41 +117,29 @@ def _prctl(option: int, argument: int) -> bool:
 
 
 def die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when ``parent`` ends."""
+    """Make the kernel kill this process when ``parent`` ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have ended before the request took effect.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def adopt() -> None:
-    """Ask for the processes below this one that lose their parent."""
+    """Adopt the processes below this one that lose their parent, from now on."""
     if _prctl(_PR_SET_CHILD_SUBREAPER, 1):
         _adopter.pid = os.getpid()
 
 
 def adopts() -> bool:
-    """Tell whether this process gets those that lose their parent."""
+    """Return whether this process adopts those that lose their parent."""
     return _adopter.pid == os.getpid()
 
 
 def lost() -> frozenset[int]:
-    """Return the children of the process that gets what this one's children leave; nothing while this one had none."""
+    """Return the children of the process that adopts what this one's children leave; nothing if this process had no child yet."""
     if not _adopter.pid or not _reaped() or adopts():
         return _NONE
-    return frozenset(_children_of_thread(_adopter.pid, str(_adopter.pid))) - {os.getpid()}
-
-
-def children_of(pid: int | str = "self") -> frozenset[int]:
-    """Return the children of a process, those that it adopted included."""
-    try:
-        threads = os.listdir(_TASKS.format(pid))
-    except OSError:
-        return _NONE
-    return frozenset(child for thread in threads for child in _children_of_thread(pid, thread))
-
-
-def _children_of_thread(pid: int | str, thread: str) -> list[int]:
-    return [*map(int, _read(f"{_TASKS.format(pid)}/{thread}/children").split())]
+    return frozenset(children_of_thread(_adopter.pid, str(_adopter.pid))) - {os.getpid()}
 
 
 def processes() -> frozenset[Process]:
@@ -170,7 +159,7 @@ def below(pid: int) -> list[Process]:
 
 
 def present() -> Present:
-    """Return what is there now; for :func:`end_new`."""
+    """Return what is there now, for :func:`end_new`."""
     return Present(children_of(), _shared())
 
 
@@ -181,7 +170,7 @@ def end_all() -> None:
 
 def end_new(before: Present) -> None:
     """End the children that this process has got since, and wait for them."""
-    for _ in range(_ROUNDS):  # the end of one may bring its children
+    for _ in range(_ROUNDS):  # when one ends, its children may come
         new = children_of() - before.children
         if not new:
             return
@@ -193,16 +182,7 @@ def end_new(before: Present) -> None:
 
 
 def _is_tracker(pid: int) -> bool:
-    return _TRACKER in _command(pid)
-
-
-def _command(pid: int) -> bytes:
-    """Return the command line of a process; amid its exec it has none for a moment."""
-    for _ in range(_LOOKS):
-        if (command := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
-            return command
-        time.sleep(0.0002)
-    return b""
+    return _TRACKER in command_line(pid)
 
 
 def _shared() -> frozenset[str]:
@@ -213,8 +193,8 @@ def _shared() -> frozenset[str]:
 
 
 def stays(pid: int) -> bool:
-    """Tell whether a process of ``multiprocessing``'s own ends with this one: it waits until a pipe is closed that is open here."""
-    command = _command(pid)
+    """Return whether a helper process of ``multiprocessing`` ends with this process: it waits for a pipe that is open here to be closed."""
+    command = command_line(pid)
     return any(each in command for each in _SERVANTS) and not _pipes(pid, _READS).isdisjoint(_pipes("self", _WRITES))
 
 
@@ -222,19 +202,19 @@ _READS, _WRITES = 0o400, 0o200
 
 
 def _pipes(pid: int | str, mode: int) -> frozenset[str]:
-    """Return the names of pipes that a process has open for reading or writing, the standard streams left out."""
+    """Return the names of pipes that a process has open for reading or writing, without its standard streams."""
     found: set[str] = set()
     folder = f"/proc/{pid}/fd"
     with suppress(OSError):
         for fd in frozenset(os.listdir(folder)) - _STANDARD_STREAMS:
-            with suppress(OSError):  # that of the listing is closed by now
+            with suppress(OSError):  # the descriptor of the listing is closed by now
                 if os.lstat(f"{folder}/{fd}").st_mode & mode:
                     found.add(os.readlink(f"{folder}/{fd}"))
     return frozenset(name for name in found if name.startswith("pipe:"))
 
 
 def _waited_for(pid: int, patience: float = _PATIENCE) -> bool:
-    """Wait for a child, for a while; tell whether it has ended."""
+    """Wait for a child, for a while; return whether it has ended."""
     until = time.perf_counter() + patience
     while time.perf_counter() < until:
         try:
@@ -244,46 +224,3 @@ def _waited_for(pid: int, patience: float = _PATIENCE) -> bool:
             return True
         time.sleep(0.001)
     return False
-
-
-def is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped, as by SIGSTOP."""
-    return run_state(_STAT.format(pid)) == "T"
-
-
-def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, whether its parent has waited for it or not."""
-    return run_state(_STAT.format(pid)) in {"", "Z", "X"}
-
-
-def name_of(pid: int) -> str:
-    """Return the name of the program that a process runs."""
-    return os.fsdecode(_read(f"/proc/{pid}/comm")).strip() or "process"
-
-
-def began(pid: int) -> int:
-    """Return when a process began, in ticks of the system since it was started; -1 if it is gone."""
-    words = _stat(_STAT.format(pid))
-    return int(words[19]) if len(words) > 19 else -1
-
-
-def run_state(path: str) -> str:
-    """Return the state of a process or thread from its ``stat`` file, as a letter; ``""`` if it is gone."""
-    words = _stat(path)
-    return os.fsdecode(words[0]) if words else ""
-
-
-_STAT = "/proc/{}/stat"
-
-
-def _stat(path: str) -> list[bytes]:
-    """Return the words of a ``stat`` file, from the state on."""
-    return _read(path).rpartition(b")")[2].split()
-
-
-def _read(path: str) -> bytes:
-    try:
-        with io.open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""

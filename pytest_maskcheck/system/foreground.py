@@ -1,14 +1,15 @@
 """The terminal that controls the session, and what forked processes may do with it.
 
-Auditing processes are in process groups of their own, in the background: Ctrl-C and Ctrl-Z go to pytest alone. What the kernel does to
-a process in the background that uses the terminal is what the audit wants of it:
+Auditing processes are in process groups of their own, in the background: Ctrl-C and Ctrl-Z go to pytest alone. The kernel treats a
+background process that uses the terminal as the audit needs it:
 
-- Whoever reads is stopped (SIGTTIN). It would wait for the user in each of its runs, so the audit of that test ends there.
-- Whoever changes settings is stopped, too (SIGTTOU), unless it ignores that signal; then it may. So auditing processes ignore it.
+- A process that reads is stopped (SIGTTIN). It would wait for the user in each of its runs, so the audit of that test ends there.
+- A process that changes settings is stopped, too (SIGTTOU), unless it ignores that signal; then it may. So auditing processes
+  ignore it.
 
 If pytest itself is in the background, the terminal is somebody else's: it is left alone, and its settings are no state of the test.
 
-What does not work: code that looks whether its group is in the foreground (``os.tcgetpgrp``) finds that it is not.
+What does not work: code that checks whether its group is in the foreground (``os.tcgetpgrp``) finds that it is not.
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ _GROUP = os.getpgrp() if HAS_TERMINALS else 0
 """The process group of pytest."""
 
 STOPS = {getattr(signal, name) for name in ("SIGTTIN", "SIGTTOU") if hasattr(signal, name)}
-"""What stops a process in the background that uses the terminal."""
+"""The signals that stop a background process that uses the terminal."""
 
 Settings = list[Any]
 
 
 def is_others(fd: int) -> bool:
-    """Tell whether a descriptor is that of the terminal that controls the session, and others have it at present."""
+    """Return whether a descriptor is that of the controlling terminal, and another group is in its foreground."""
     if not HAS_TERMINALS:
         return False
     try:
         return bool(os.tcgetpgrp(fd) != _GROUP)
-    except OSError:  # it controls somebody else, or is no terminal
+    except OSError:  # it controls another session, or is no terminal
         return False
 
 
 def settings() -> Settings | None:
-    """Return the settings of the terminal; ``None`` if there is none, or others have it."""
+    """Return the settings of the terminal; ``None`` if there is none, or another group is in its foreground."""
     fd = _opened()
     if fd is None:
         return None
@@ -59,16 +60,19 @@ def settings() -> Settings | None:
 
 
 def put_back(kept: Settings | None) -> None:
-    """Give the terminal these settings again if it has others, and back to pytest from a group that has ended; call it with all signals blocked."""
+    """Restore these settings if the terminal has others, and return it to pytest from a group that has ended.
+
+    Call it with all signals blocked.
+    """
     if kept is None or (fd := _opened()) is None:
         return
     try:
-        if is_others(fd) and _has_ended(os.tcgetpgrp(fd)):  # code under test took it; else Ctrl-C would reach nobody
+        if is_others(fd) and _has_ended(os.tcgetpgrp(fd)):  # code under test took it; Ctrl-C would reach nobody
             os.tcsetpgrp(fd, _GROUP)
         if not is_others(fd) and termios.tcgetattr(fd) != kept:
             termios.tcsetattr(fd, termios.TCSANOW, kept)
     except (OSError, termios.error):
-        pass  # it is gone
+        pass  # the terminal is gone
     finally:
         os.close(fd)
 

@@ -1,4 +1,4 @@
-"""Which code is this project's own: asked here, and nowhere else.
+"""Which code is this project's own. Nothing else decides it.
 
 The masks (:mod:`pytest_maskcheck.masking`) ship with the project, and yet are the user's: they run in code under test, and are
 audited like it.
@@ -6,26 +6,29 @@ audited like it.
 
 from __future__ import annotations
 
-import os
 from functools import cache
+
+from pytest_maskcheck.system.unpatched import os
 
 PACKAGE = __name__.partition(".")[0]
 
-_ROOT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+ROOT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+"""The directory of the package, with a separator at its end."""
+
 _MASKING = "masking"
 
 
 @cache
 def is_ours(filename: str) -> bool:
-    """Tell whether a file is part of the audit itself."""
-    return filename.startswith(_ROOT) and filename != f"{_ROOT}{_MASKING}.py"
+    """Return whether a file is part of the audit itself."""
+    return filename.startswith(ROOT) and filename != f"{ROOT}{_MASKING}.py"
 
 
 def is_our_module(name: object) -> bool:
-    """Tell whether a module of this name is part of the audit itself."""
+    """Return whether a module of this name is part of the audit itself."""
     return is_in_package(name) and name != f"{PACKAGE}.{_MASKING}"
 
 
 def is_in_package(name: object) -> bool:
-    """Tell whether a module of this name belongs to the project, the masks included."""
+    """Return whether a module of this name belongs to the project, the masks included."""
     return isinstance(name, str) and name.partition(".")[0] == PACKAGE

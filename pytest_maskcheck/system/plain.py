@@ -1,8 +1,9 @@
-"""Values that come from outside: reduced to plain data, and quoted in messages. No code of theirs is run but by :func:`described`, and nothing here raises for them.
+"""Values that come from outside, reduced to plain data or quoted in messages.
 
 A marker argument, or what a hook returned, may be an object of any class. Its ``__eq__``, ``__str__``, ``__repr__`` and even its
 ``__class__`` (which :func:`isinstance` reads) may raise, hang or have effects. So types are compared by ``type()``, and values of
-subclasses are read by the methods of the builtin class.
+subclasses are read by the methods of the builtin class. Only :func:`described` runs code of theirs, the ``__str__`` of an
+exception. Nothing here raises because of it.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from typing import Any, TypeGuard
 from pytest_maskcheck.system.untrusted import is_a, name_of, text_of
 
 _DEEPEST = 3
-"""Containers within containers that are looked into: no setting has more than two."""
+"""How deep containers in containers are read: no setting has more than two levels."""
 
 _TEXT = 80
 """Characters of a text that a message shows."""
 
 _LINE = 400
-"""Characters of somebody else's message that ours takes in: it may begin with a path."""
+"""Characters of somebody else's message within one of ours: it may begin with a path."""
 
 _ITEMS = 4
 """Items of a container that a message shows."""
 
 _BITS = 256
-"""Numbers with more bits are described: ``str()`` refuses those of more than 4,300 digits."""
+"""Numbers with more bits are described: ``str()`` rejects those of more than 4,300 digits."""
 
 Plain = bool | int | float | str | None | list[Any] | dict[Any, Any]
 """What :func:`plain` returns; lists and dicts hold the same."""
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Tell whether a value is a text, without reading its ``__class__``."""
+    """Return whether a value is a text, without reading its ``__class__``."""
     return is_a(value, str)
 
 
@@ -42,7 +43,7 @@ def type_name(value: object) -> str:
 
 
 def plain(value: object, depth: int = _DEEPEST) -> Plain:
-    """Return ``value`` as an object of a builtin type: of a subclass, what it is to the builtin one; a tuple as a list.
+    """Return ``value`` as an object of a builtin type: an instance of a subclass as one of its builtin base, a tuple as a list.
 
     Raises:
         ValueError: it is of another type, or too deep.
@@ -69,7 +70,7 @@ def plain(value: object, depth: int = _DEEPEST) -> Plain:
 
 
 def quoted(value: object) -> str:
-    """Return ``value`` for a message: one short line, as Python would write it where it is plain data."""
+    """Return ``value`` for a message, on one short line: plain data as Python would write it."""
     try:
         return _quoted(plain(value))
     except ValueError:
@@ -96,9 +97,8 @@ def _listed(shown: list[str], count: int) -> str:
 
 def brief(text: str) -> str:
     """Return a text of somebody else's, such as that of an exception, on one short line."""
-    line = (
-        " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
-    )  # halves of surrogate pairs cannot be printed
+    # Halves of surrogate pairs cannot be printed.
+    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
     return line if len(line) <= _LINE else line[:_LINE] + "..."
 
 

@@ -1,4 +1,4 @@
-"""Names of signals, which of them can be audited, what they do where nobody handles them, and how to keep them waiting."""
+"""Signals: their names, which can be audited, their default actions, and blocking them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 _IGNORED = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
 _STOPS = ("SIGTSTP", "SIGTTIN", "SIGTTOU")
 _ALL = tuple(map(int, signal.valid_signals()))
-_change_mask = getattr(
-    _signal, "pthread_sigmask", None
-)  # that of ``signal`` makes members of an enum, and takes twenty times as long
+# That of ``signal`` makes members of an enum, and takes twenty times as long.
+_change_mask = getattr(_signal, "pthread_sigmask", None)
 _REALTIME = re.compile(r"SIGRTMIN\+(\d+)")
 
 
@@ -57,7 +56,7 @@ def _number(text: str) -> int:
 
 
 def default_action(signum: int) -> str:
-    """Return what a signal does where it has its default action: ``ends the process`` and the like."""
+    """Return the default action of a signal: ``ends the process`` and the like."""
     if name(signum) in _IGNORED:
         return "does nothing"
     return "stops the process" if name(signum) in _STOPS else "ends the process"
@@ -72,7 +71,7 @@ def blocked() -> frozenset[int]:
 
 @contextmanager
 def all_blocked() -> Iterator[set[int]]:
-    """Block all signals where that is possible; yields the mask that was in force."""
+    """Block all signals where that is possible; yield the mask that was in force."""
     if _change_mask is None:
         yield set()
         return
@@ -85,7 +84,9 @@ def all_blocked() -> Iterator[set[int]]:
 
 
 def collect_garbage() -> int:
-    """Collect it while signals wait: the user's Ctrl-C, raised in the first finalizer or weakref callback, would be lost there.
+    """Collect garbage with signals blocked.
+
+    The user's Ctrl-C, raised in the first finalizer or weakref callback, would be lost there.
 
     Returns:
         How many objects were garbage.

@@ -1,15 +1,15 @@
-"""How long a process has been at it, read by the process that waits for it: the test's own time has a limit, the audit's has another.
+"""How long a process has been busy, read by the process that waits for it. The test's own time has a limit, the audit's another.
 
-A :class:`Page` of shared memory holds a stopwatch. It runs while code of the test's runs: fixtures, body, checks that the test
-registered, finalizers that a collection calls. While the audit looks at what a run left, it stands: a heap of ten million objects
-takes seconds to look through, and that is no hang.
+A :class:`Page` of shared memory contains a stopwatch. It runs while code of the test runs: fixtures, body, checks that the test
+registered, finalizers that a collection calls. While the audit compares what a run left, it stands still: walking a heap of ten
+million objects takes seconds, and that is no hang.
 
 Rules:
 
 1. Only the process that works writes; the one that waits only reads.
-2. When the stopwatch goes on, its start is moved before the pause is cleared, so that a reader in between never counts the pause.
-3. What runs code of the test's within a look (:data:`their_time`) is timed like the rest of the run.
-4. A look has a limit, too, so that no defect of the audit makes a session wait for ever.
+2. When the stopwatch resumes, its start is moved before the pause is cleared, so that a reader in between never counts the pause.
+3. Code of the test's that runs within the audit's own time (:data:`their_time`) is timed like the rest of the run.
+4. The audit's own time has a limit, too, so that no defect of the audit makes a session wait for ever.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 _TURN, _SINCE, _STRUCK, _DONE, _PAUSED, _LIMIT, _WAITS, _RUNS = range(8)
 
 LOOK = 300.0
-"""Seconds that one look of the audit's own may take."""
+"""Seconds that the audit's own work may take at one time."""
 
 
 class Page:
-    """A page of memory that a child and its parent share: how far the child is.
+    """A page of memory that a child and its parent share, with the child's progress.
 
     Times are those of ``time.perf_counter``; the number of the run is -1 before the first.
     """
@@ -38,27 +38,27 @@ class Page:
     def __init__(self) -> None:
         """Map the page; children made later share it."""
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
-        # Each number is written at once; struct.pack_into writes zeros first, which the other process may read.
+        # Each number is written at once; struct.pack_into would write zeros first, which the other process might read.
         self._cells = memoryview(self._memory).cast("d")
         self.begin(-1)
 
     def begin(self, turn: int) -> None:
-        """Note that run number ``turn`` begins."""
+        """Record that run number ``turn`` begins."""
         self._cells[_SINCE] = time.perf_counter()
         for cell in (_STRUCK, _DONE, _PAUSED, _WAITS):
             self._cells[cell] = 0.0
         self._cells[_TURN] = turn
 
     def strike(self) -> None:
-        """Note that the interrupt was sent."""
+        """Record that the interrupt was sent."""
         self._cells[_STRUCK] = 1.0
 
     def finish(self) -> None:
-        """Note that what was to be done is done, and is only told now."""
+        """Record that the work is done, and only its result is to be sent."""
         self._cells[_DONE] = 1.0
 
     def beat(self) -> None:
-        """Note that the process is alive, and waits for one of its own: the time starts anew."""
+        """Record that the process is alive, and waits for a child of its own: the time starts anew."""
         self._cells[_SINCE] = time.perf_counter()
         self._cells[_WAITS] = 1.0
 
@@ -68,8 +68,9 @@ class Page:
             self._cells[_PAUSED] = time.perf_counter()
 
     def go_on(self) -> None:
-        """Let the clock go on."""
+        """Resume the clock."""
         if self._cells[_PAUSED]:
+            # The start first, then the pause; see rule 2.
             self._cells[_SINCE] += time.perf_counter() - self._cells[_PAUSED]
             self._cells[_PAUSED] = 0.0
 
@@ -95,7 +96,7 @@ class Page:
 
     @property
     def done(self) -> bool:
-        """Whether all is done."""
+        """Whether the work is done."""
         return bool(self._cells[_DONE])
 
     @property
@@ -114,11 +115,11 @@ class Page:
         return bool(self._cells[_WAITS])
 
     def seconds(self) -> float:
-        """Return how long what is going on has taken."""
+        """Return how long the current work has taken."""
         return time.perf_counter() - (self._cells[_PAUSED] or self._cells[_SINCE])
 
     def remaining(self, limit: float) -> float:
-        """Return the seconds that are left for what is going on.
+        """Return how many seconds the current work has left.
 
         Parameters:
             limit: seconds for the test's own time, where the child has set none.
@@ -133,7 +134,7 @@ class Page:
 
 
 class _Watched:
-    """The page that this process writes its time on, if anybody waits for it, and how many looks are under way."""
+    """The page that this process writes its time on, if another process waits for it, and how deep own time is nested."""
 
     __slots__ = ("depth", "page")
 
@@ -151,7 +152,7 @@ def watched_on(page: Page | None) -> None:
 
 
 def beat() -> None:
-    """Note that this process is alive, and waits for another one."""
+    """Record that this process is alive, and waits for another one."""
     if _watched.page is not None:
         _watched.page.beat()
 
@@ -173,7 +174,7 @@ class _OwnTime:
 
 
 own_time = _OwnTime()
-"""Within ``with own_time:`` the audit works, and the time of the test stands still."""
+"""Within ``with own_time:`` the audit works, and the clock of the test stands still."""
 
 
 class _TheirTime:
@@ -197,12 +198,12 @@ class _TheirTime:
 
 
 their_time = _TheirTime()
-"""Within ``with their_time:``, amid own time, code of the test's or of other plugins runs."""
+"""Within ``with their_time:``, inside own time, code of the test's or of other plugins runs."""
 
 
 @contextmanager
 def limited(seconds: float, *, runs: bool = True) -> Iterator[None]:
-    """Give the body of the ``with`` statement so many seconds; 0: no limit of its own. ``runs``: it is a run of the test."""
+    """Limit the time of the body of the ``with`` statement; 0: no limit of its own. ``runs``: it is a run of the test."""
     page = _watched.page
     if page is None or not seconds:
         yield

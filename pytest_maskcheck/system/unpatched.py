@@ -1,31 +1,31 @@
 """Modules of the standard library as they were before any test ran, for the audit's own use.
 
-``from pytest_maskcheck.system.unpatched import os, time`` gives a copy of each module's namespace. A test that replaces
-``time.monotonic`` or ``os.kill`` changes the module, and the audit goes on with the function that it replaced.
+``from pytest_maskcheck.system.unpatched import os, time`` imports a copy of each module's namespace. A test that replaces
+``time.monotonic`` or ``os.kill`` changes the module, and the audit still calls the function that it replaced.
 
-Why not ``from time import monotonic`` or ``import io``? freezegun and pyfakefs look through all modules and replace such names, too,
-those of modules as well as those of functions. They do not look into an object that a module holds. ``tests/system/test_unpatched.py`` fails
-where a module of ours holds such a name.
+Why not ``from time import monotonic`` or ``import io``? freezegun and pyfakefs go through all modules and replace such names, those
+of modules as well as those of functions. They do not look into an object that a module holds. ``tests/system/test_unpatched.py``
+fails where a module of ours holds such a name.
 
 Rules:
 
-1. What a run calls, or what looks at a run, comes from here. State that a test may change and that is to be *read*
+1. What a run calls, or what inspects a run, comes from here. State that a test may change and that is to be *read*
    (``sys.excepthook``, ``os.environ``, ``signal.set_wakeup_fd``'s descriptor) comes from the real module or is shared with it.
    A test may also remove the working directory: ``os.path.abspath`` and ``realpath`` do not raise then.
 2. The clock of the audit is ``time.perf_counter``. time-machine does not replace functions but changes, in C, what
-   ``time.time``, ``time.monotonic`` and ``time.clock_gettime`` do, wherever they are kept. On Linux both clocks are the same one,
-   for all processes.
+   ``time.time``, ``time.monotonic`` and ``time.clock_gettime`` do, wherever they are kept. On Linux ``perf_counter`` and
+   ``monotonic`` are the same clock, for all processes.
+3. ``os.path``, ``shutil`` and ``tempfile`` call ``os`` and each other at every turn: they are executed once more, with these
+   copies. Where temporary files are made (``tempfile.tempdir``) is shared with the real module.
 
-3. ``os.path``, ``shutil`` and ``tempfile`` call ``os`` and each other at every turn: they are executed once more, with these copies. Where
-   temporary files are made (``tempfile.tempdir``) is shared with the real module.
+What does not work: functions of the other modules that are written in Python look up others in the real module (``os.makedirs``
+calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``). So do methods of ``pathlib.Path``, the rest of the standard
+library, and pytest. Where the audit calls such code between runs, it puts the functions back for that long (:func:`unpatched`); the
+code of the test finds them as it left them. A process forked meanwhile would keep them: none is.
 
-What does not work: functions of the other modules that are written in Python look up others in the real module
-(``os.makedirs`` calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``), as methods of ``pathlib.Path`` do, and so does the
-rest of the standard library, and pytest. Where the audit calls such code between runs, it puts the functions back as long as that takes (:func:`unpatched`);
-the code of the test finds what it left. A process that is forked meanwhile would keep them: none is.
-Builtins are not bound (``io.open`` is ``open``): pytest itself does not survive a replaced ``len``. What was replaced before
-this module is imported (pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
-given) is seen as replaced.
+Builtins are not bound (``io.open`` is ``open``): pytest itself does not survive a replaced ``len``. What was replaced before this
+module is imported stays replaced. Pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
+given.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ else:
     from types import SimpleNamespace
 
     def _as_it_is(name: str) -> SimpleNamespace:
-        # ``python -m gevent.monkey pytest`` patches before anybody else is there, and keeps what it replaced.
+        # ``python -m gevent.monkey pytest`` patches before anybody else runs, and keeps what it replaced.
         return SimpleNamespace(**{**vars(import_module(name)), **_kept_by_gevent().get(name, {})})
 
     gc, io, os, pathlib, pickle = map(_as_it_is, ("gc", "io", "os", "pathlib", "pickle"))
@@ -89,7 +89,7 @@ else:
         module.os = os
         return module
 
-    # Names of files are needed everywhere, and functions of ``os.path`` call each other and ``os``: it is executed once more.
+    # Paths are needed everywhere, and functions of ``os.path`` call each other and ``os``: it is executed once more.
     os.path = _anew(os.path.__name__)
     vars(os.path).update(
         {name: getattr(_anew("genericpath"), name) for name in ("exists", "isdir", "isfile", "getsize")}
@@ -107,7 +107,7 @@ else:
     del _tempfile
 
     def _wherever(find: Callable[..., str]) -> Callable[..., str]:
-        """Let a function leave a relative name as it is where the working directory was removed."""
+        """Make a function return a relative path unchanged where the working directory was removed."""
 
         def found(path: str, **details: Any) -> str:
             try:
@@ -120,7 +120,7 @@ else:
     os.path.abspath, os.path.realpath = map(_wherever, (os.path.abspath, os.path.realpath))
 
 HAS_FCNTL = hasattr(fcntl, "lockf")
-"""Whether this system locks files as POSIX has it."""
+"""Whether this system locks files as POSIX defines it."""
 
 
 def state_of(name: str) -> dict[str, Any]:
@@ -129,14 +129,14 @@ def state_of(name: str) -> dict[str, Any]:
 
 
 _modules: dict[str, ModuleType] = {}
-"""Those that were there, by name: pyfakefs puts others into ``sys.modules``."""
+"""The original modules, by name: pyfakefs puts others into ``sys.modules``."""
 
 _kept: dict[str, dict[str, object]] = {}
-"""Modules -> their functions and classes, and the modules that they know."""
+"""Module -> its functions and classes, and the modules that it refers to, by name."""
 
 
 def keep(*names: str) -> None:
-    """Remember what further modules have by name, functions, classes and modules, for :func:`unpatched`."""
+    """Record the functions, classes and modules in further modules, for :func:`unpatched`."""
     for name in names:
         if name not in _kept:
             _modules[name] = sys.modules[name]
@@ -161,12 +161,12 @@ keep(
 
 
 def keep_there(*names: str) -> None:
-    """Remember modules alone, for :func:`unpatched`: a test may take them out of ``sys.modules``."""
+    """Record only the modules themselves, for :func:`unpatched`: a test may remove them from ``sys.modules``."""
     _modules.update({name: sys.modules[name] for name in names})
 
 
 def put_own_back() -> None:
-    """Put modules of this package back where a test has taken them out: imported anew, their classes would be others."""
+    """Put modules of this package back where a test has removed them: imported anew, their classes would be others."""
     own = {name: module for name, module in _modules.items() if name.startswith(f"{__package__}.")}
     sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
 
@@ -176,16 +176,16 @@ _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_fram
 
 
 def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
-    """Yield of each module its name, what is in it now, and those of its kept functions and classes that are others by now."""
+    """Yield, for each module, its name, its present namespace, and those of its recorded functions and classes that were replaced."""
     for name, kept in _kept.items():
         now = vars(_modules[name])
         yield name, now, {key: value for key, value in kept.items() if now.get(key) is not value}
 
 
 def replaced() -> list[str]:
-    """Return what somebody has replaced in these modules, such as ``threading.Lock``; without the hook that is there to be.
+    """Return what was replaced in these modules, such as ``threading.Lock``, without hooks that exist to be replaced.
 
-    What was replaced before this module was imported is known of gevent only; it may be anything in any module.
+    Of what was replaced before this module was imported, only gevent's replacements are known; it may be anything in any module.
     """
     return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"] + _BEFORE
 
@@ -195,6 +195,7 @@ def unpatched() -> Iterator[None]:
     """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
     restore: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
     for _, now, former in _changed():
+        # Names that the test has deleted are deleted again afterwards.
         missing = [key for key in former if key not in now]
         restore.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)

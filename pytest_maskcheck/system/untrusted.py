@@ -1,13 +1,13 @@
-"""Reading objects of code under test, which may raise wherever they are asked: types, exceptions, texts.
+"""Read objects of code under test, any method of which may raise: types, exceptions, texts.
 
 Rules:
 
-1. What something is, its type says: ``isinstance`` asks an object for its ``__class__``.
-2. Attributes of exceptions are read and set by the descriptors of ``BaseException``, whatever a subclass has put over them.
+1. The type says what something is: ``isinstance`` would read the object's ``__class__``.
+2. Attributes of exceptions are read and set by the descriptors of ``BaseException``, whatever a subclass defines over them.
 3. Attributes of other objects are read as ``object`` reads them: without ``__getattribute__`` and ``__getattr__`` of their classes.
-   One that is half made, as its ``__init__`` was interrupted, has not all of them.
-4. Where an object has to be asked, for its text, whatever it raises instead is part of the answer. Only ``KeyboardInterrupt``
-   passes, which may be the user's own.
+   A half-made object, whose ``__init__`` was interrupted, does not have all of them.
+4. Where a method of the object has to be called, for its text, whatever it raises becomes part of the result. Only
+   ``KeyboardInterrupt`` passes, which may be the user's own.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _PARTS = vars(BaseExceptionGroup)["exceptions"]
 
 
 class HinderedError(RuntimeError):
-    """Code under test, or what runs beside it, takes away what the audit needs; the message says what, as a reason against an audit."""
+    """Code under test, or what runs beside it, takes away what the audit needs; the message says what, as a reason not to audit."""
 
 
 def is_a(thing: object, *kinds: type) -> bool:
-    """Tell whether the type of ``thing`` is one of these, which are not the user's, or derived of one."""
+    """Return whether the type of ``thing`` is one of these, which are not the user's, or a subclass."""
     return issubclass(type(thing), kinds)
 
 
 def name_of(kind: type) -> str:
-    """Return the qualified name of a type, whatever its metaclass says."""
+    """Return the qualified name of a type, whatever its metaclass defines."""
     return str(_TYPE["__qualname__"].__get__(kind))
 
 
 def mro_of(kind: type) -> tuple[type, ...]:
-    """Return the ``__mro__`` of a type, whatever its metaclass says."""
+    """Return the ``__mro__`` of a type, whatever its metaclass defines."""
     return cast("tuple[type, ...]", _TYPE["__mro__"].__get__(kind))
 
 
 def dict_of(kind: type) -> Any:
-    """Return the ``__dict__`` of a type, whatever its metaclass says."""
+    """Return the ``__dict__`` of a type, whatever its metaclass defines."""
     return _TYPE["__dict__"].__get__(kind)
 
 
@@ -75,7 +75,7 @@ def attempt(ask: Callable[[], T], otherwise: T) -> T:
 
 
 def read(thing: object, name: str, otherwise: Any = None) -> Any:
-    """Return an attribute as the object has it, whatever its class says when it is asked; ``otherwise`` if there is none."""
+    """Return an attribute as the object has it, whatever its class defines; ``otherwise`` if there is none."""
     try:
         return _get(thing, name)
     except KeyboardInterrupt:
@@ -85,12 +85,12 @@ def read(thing: object, name: str, otherwise: Any = None) -> Any:
 
 
 def has(thing: object, name: str) -> bool:
-    """Tell whether an object has an attribute; see :func:`read`."""
+    """Return whether an object has an attribute; see :func:`read`."""
     return read(thing, name, _NOTHING) is not _NOTHING
 
 
 def text_of(thing: object) -> str:
-    """Return ``str(thing)``; if that raises, what it raised."""
+    """Return ``str(thing)``; if that raises, a text that names the exception."""
     try:
         return str(thing)
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def context_of(error: BaseException) -> BaseException | None:
 
 
 def parts_of(error: BaseException) -> tuple[BaseException, ...]:
-    """Return the exceptions of a group; none of any other exception."""
+    """Return the exceptions of a group; none for any other exception."""
     return cast("tuple[BaseException, ...]", _PARTS.__get__(error)) if is_a(error, BaseExceptionGroup) else ()
 
 
@@ -132,7 +132,7 @@ def with_traceback(error: T, traceback: TracebackType | None) -> T:
 
 
 def let_go(error: BaseException) -> None:
-    """Take the traceback, the cause and the context off an exception."""
+    """Remove the traceback, the cause and the context from an exception."""
     for name in ("__traceback__", "__cause__", "__context__"):
         descriptor: Any = _ERROR[name]
         descriptor.__set__(error, None)

@@ -1,11 +1,11 @@
-"""The wakeup descriptor (``signal.set_wakeup_fd``), read and set without a trace.
+"""Read and set the wakeup descriptor (``signal.set_wakeup_fd``) without a trace.
 
-CPython offers no way to read it but to take it away for an instant. Putting it back is not that simple:
+CPython offers no way to read it but to remove it for an instant. Putting it back is not that simple:
 
-- A descriptor that is closed is refused. CPython itself kept it, so a placeholder takes its number for an instant.
-- One that blocks is refused, too. It is made non-blocking for an instant.
-- Whether its owner wants the warning on a full buffer cannot be read. It is put back without: a warning that is lost changes
-  nothing for the code under test; one too many is text on stderr that may fail its test. trio switches it off.
+- A closed descriptor is rejected. CPython itself kept it, so a placeholder takes its number for an instant.
+- A blocking descriptor is rejected, too. It is made non-blocking for an instant.
+- Whether its owner wants the warning on a full buffer cannot be read. It is put back without: a lost warning changes nothing for
+  the code under test; an extra one is text on stderr that may fail its test. trio switches it off.
 
 What does not work: a closed descriptor whose number is out of reach by now (``RLIMIT_NOFILE`` was lowered) stays lost.
 Only the main thread may do any of this.
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pytest_maskcheck.system.unpatched import HAS_FCNTL, fcntl, os, signal
 
 NONE = -1
-"""In place of a descriptor: none is set."""
+"""Stands for no descriptor."""
 
 
 def wakeup_descriptor() -> int:
@@ -33,7 +33,7 @@ def wakeup_descriptor() -> int:
 
 
 def put_back(descriptor: int) -> bool:
-    """Set the wakeup descriptor, whatever has become of it; tell whether that was possible."""
+    """Set the wakeup descriptor, whatever has become of it; return whether that was possible."""
     try:
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
     except OSError:
@@ -58,15 +58,14 @@ def _closed(descriptor: int) -> bool:
     if not HAS_FCNTL:
         return False
     with suppress(OSError, ValueError):
-        taken = [*os.pipe()]  # unlike ``open``, it raises no audit event that the test could hear
+        taken = [*os.pipe()]  # unlike ``open``, it raises no audit event that a hook of the test's could hear
         try:
-            os.set_blocking(taken[0], False)  # all that are duplicated from it share this
+            os.set_blocking(taken[0], False)  # all that are duplicated from it share this setting
             if taken[1] == descriptor:
                 os.set_blocking(descriptor, False)
             elif taken[0] != descriptor:
-                taken.append(
-                    fcntl.fcntl(taken[0], fcntl.F_DUPFD, descriptor)
-                )  # never a number in use, as with ``dup2``
+                # Unlike ``dup2``, it never takes a number in use.
+                taken.append(fcntl.fcntl(taken[0], fcntl.F_DUPFD, descriptor))
             if descriptor in taken:
                 signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
                 return True

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pytest_maskcheck.points.plan import is_id
+from pytest_maskcheck.points.ids import is_id
 from pytest_maskcheck.results import Verdict
 
 LAZY = """

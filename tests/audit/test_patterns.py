@@ -10,7 +10,8 @@ from itertools import product
 import pytest
 
 from pytest_maskcheck.resources import Surroundings
-from pytest_maskcheck.resources.patterns import Pattern, Patterns, are_alike, looks_random
+from pytest_maskcheck.resources.known_patterns import Patterns
+from pytest_maskcheck.resources.random_names import Pattern, are_alike, looks_random
 from pytest_maskcheck.results import Audit, Category
 
 pytestmark = pytest.mark.oldest_and_newest

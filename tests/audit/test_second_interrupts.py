@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.points.plan import ID
+from pytest_maskcheck.points.ids import ID
 from pytest_maskcheck.results import Audit, Point, Verdict
 
 PREAMBLE = """

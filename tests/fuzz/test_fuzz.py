@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from pytest_maskcheck import __main__ as command
 from pytest_maskcheck import settings as of_audits
-from pytest_maskcheck.points import plan as points
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError
+from pytest_maskcheck.points import ids
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import jsonfile
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import SCHEMA, Audit, Category, Finding, Frame, Origin, Point, PointResult, Verdict
@@ -301,7 +302,7 @@ def read_all(config: pytest.Config) -> None:
     of_audits.reports(config)
     of_audits.budget(config)
     of_audits.allow_none(config)
-    of_audits.point(config, points.is_id)
+    of_audits.point(config, ids.is_id)
     of_audits.shard(config)
 
 

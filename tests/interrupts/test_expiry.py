@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.interrupts.signals import expiry
-from pytest_maskcheck.resources.timers import HAS_TIMERS
+from pytest_maskcheck.resources.kinds.interval_timers import HAS_TIMERS
 
 if TYPE_CHECKING:
     from tests.conftest import AuditTogether

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from pytest_maskcheck.interrupts import Engine, Recording
-from pytest_maskcheck.points.plan import Names, plan
+from pytest_maskcheck.points.choice import choose_points
+from pytest_maskcheck.points.ids import Names
 
 SOURCE = """
 import json
@@ -98,7 +99,7 @@ def test_the_plan_is_the_same(recorded, hits: int, body: str) -> None:
         return "because" if line == 8 else ""
 
     plans = [
-        plan(recorded(thin=thin), Names(os.getcwd()), reason_against, hits=hits, max_points=10_000, body=files)
+        choose_points(recorded(thin=thin), Names(os.getcwd()), reason_against, hits=hits, max_points=10_000, body=files)
         for thin in (False, True)
     ]
     whole, thinned = plans

@@ -1,4 +1,4 @@
-"""What an interrupt in code that the audited line calls leads to, and whose it is."""
+"""What an interrupt in code that the audited line calls leads to, and whose defect it is."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HEAD = """
 """
 
 PROGRAMS = {
-    # What the code in scope had begun is not ended: in a call that only takes time.
+    # What the code in scope had begun is not ended, in a call that only takes time.
     "busy": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -62,7 +62,7 @@ PROGRAMS = {
         library.nothing()
         BUSY["job"] = False
     """,
-    # It is ended, wherever the interrupt comes.
+    # It is ended, wherever the interrupt arrives.
     "ended": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -92,7 +92,7 @@ PROGRAMS = {
         finally:
             library.LOCK.release()
     """,
-    # The lock is released by a call of clean-up code; the interrupt comes in it.
+    # A call of clean-up code releases the lock; the interrupt arrives in it.
     "cleanup": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -147,7 +147,7 @@ def defects(audit, verdict: Verdict):
 
 
 def test_state_that_a_call_leaves_half_done_is_found(audits):
-    """The line that calls is named, once for each end of what it calls."""
+    """State that a called function leaves half-done is found at the calling line, once for each end of the call."""
     (defect,) = audits["busy"].failures
     assert (defect.verdict, defect.category) == (Verdict.UNUSABLE, Category.OWN)
     assert {point.kind for point in defect.points} == {"into", "back"}
@@ -155,13 +155,13 @@ def test_state_that_a_call_leaves_half_done_is_found(audits):
 
 
 def test_state_that_is_put_back_is_no_finding(audits):
-    """With the same points."""
+    """State that is put back is no finding, at the same points."""
     assert not audits["ended"].defects
     assert {"into", "back"} <= {point.kind for point in audits["ended"].points}
 
 
 def test_what_is_lost_inside_of_the_library_is_listed_as_its_own(audits):
-    """It names the package; the caller has no checkpoint of its own between the return and its ``try``."""
+    """What is lost inside the library is listed with the package's name: the caller has no checkpoint between the return and its ``try``."""
     (defect,) = defects(audits["inside"], Verdict.LEAK)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
     assert not audits["inside"].failures
@@ -177,7 +177,7 @@ def test_a_replaced_interrupt_is_of_who_replaces_it(audits):
 
 
 def test_a_swallowed_interrupt_is_of_who_catches_it(audits):
-    """The line that catches is named; code in scope that catches it, by ``except`` or a context manager, fails."""
+    """A swallowed interrupt is attributed to the line that catches it; code in scope fails, by ``except`` or a context manager."""
     (defect,) = defects(audits["swallowed"], Verdict.SWALLOWED)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
     assert "library.py:" in defect.detail
@@ -185,7 +185,7 @@ def test_a_swallowed_interrupt_is_of_who_catches_it(audits):
 
 
 def test_what_the_releasing_call_loses_is_a_class_of_its_own(audits):
-    """It fails, apart from the same lock lost elsewhere."""
+    """What the releasing call loses is a category of its own, and fails, apart from the same lock lost elsewhere."""
     categories = {defect.category for defect in audits["cleanup"].failures}
     assert Category.CLEANUP in categories
     (defect,) = [each for each in audits["cleanup"].failures if each.category is Category.CLEANUP]
@@ -193,7 +193,7 @@ def test_what_the_releasing_call_loses_is_a_class_of_its_own(audits):
 
 
 def test_the_class_of_clean_up_can_be_allowed(audit, pytester):
-    """``cleanup:*`` drops it and nothing else."""
+    """``cleanup:*`` allows that category and nothing else."""
     pytester.makepyfile(library="\n".join(line[4:] for line in LIBRARY.splitlines()))
     allowed = ("--maskcheck-exclude=library.py", "--maskcheck-allow=cleanup:* -- masked by the caller")
     (first,) = audit(program("cleanup"), *allowed).audits
@@ -203,7 +203,7 @@ def test_the_class_of_clean_up_can_be_allowed(audit, pytester):
 
 
 def test_the_report_says_whose_it_is(audit, pytester):
-    """In the headline, and with what to do."""
+    """The report says in the headline whose defect it is, and what to do."""
     pytester.makepyfile(library="\n".join(line[4:] for line in LIBRARY.splitlines()))
     audited = audit(
         program("inside") + program("cleanup").replace("test_it", "test_more"), "--maskcheck-exclude=library.py"

@@ -1,4 +1,4 @@
-"""The project's own distribution: its name, where it is installed, and that it is what is audited by default."""
+"""The project's own distribution: its name, where it is installed, and that it is audited by default."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_NAMES = {
 
 @pytest.mark.parametrize("case", NAMES)
 def test_the_name_is_read_from_the_project(tmp_path: Path, case: str) -> None:
-    """Each file that may name a project does, also when the root is a directory below it."""
+    """The name is read from each file that may contain it, also when the root is a directory below it."""
     file, text = NAMES[case]
     (tmp_path / file).write_text(text)
     (tmp_path / "tests").mkdir()
@@ -46,7 +46,7 @@ def test_the_name_is_read_from_the_project(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("case", NO_NAMES)
 def test_a_project_without_a_name_has_none(tmp_path: Path, case: str) -> None:
-    """A file that names nothing, or that cannot be read, is passed over, and the next one is read."""
+    """A file that names nothing, or that cannot be read, is skipped, and the next one is read."""
     file, text = NO_NAMES[case]
     (tmp_path / file).write_text(text)
     (tmp_path / "PKG-INFO").write_text("Name: next\n")
@@ -78,7 +78,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_code_of_a_plain_installation(site: Path) -> None:
-    """Packages are directories, modules are files, and what a namespace shares with others is not taken."""
+    """Packages are directories, modules are files, and what a namespace shares with others is left out."""
     files = dict.fromkeys(
         [
             "shop/__init__.py",
@@ -105,7 +105,7 @@ def test_code_of_a_plain_installation(site: Path) -> None:
 
 
 def test_code_of_an_editable_installation_is_the_project(site: Path, tmp_path: Path) -> None:
-    """It says where the project is, with characters that a URL quotes."""
+    """An editable installation refers to the project's directory, also by a URL with quoted characters."""
     project = tmp_path / "my shop"
     project.mkdir()
     install(site, "my-shop", {"my_shop.pth": str(project / "src")}, project)
@@ -113,11 +113,11 @@ def test_code_of_an_editable_installation_is_the_project(site: Path, tmp_path: P
 
 
 def test_what_is_not_installed_has_no_code(site: Path, tmp_path: Path) -> None:
-    """A project that is not installed, one that has no name, and one that is installed without Python code."""
+    """A project that is not installed, one without a name, and one installed without Python code have no installation."""
     install(site, "empty", {})
     assert distribution.installed("no-such-distribution") is None
     assert distribution.installed("empty") is None
-    assert distribution.own(str(tmp_path)) is None
+    assert distribution.project_distribution(str(tmp_path)) is None
 
 
 # In a virtual environment of its own
@@ -151,7 +151,7 @@ OTHER = """
 
 @pytest.mark.parametrize("editable", [False, True], ids=["plain", "editable"])
 def test_an_installed_project_is_audited_by_default(tmp_path: Path, editable: bool) -> None:
-    """Its code has points although it lies in an environment below the root, or beside it in ``src/``; that of others has none."""
+    """An installed project has points in an environment below the root or beside it in ``src/``; other packages have none."""
     venv.create(tmp_path / ".venv", symlinks=True)
     (site,) = (tmp_path / ".venv").glob("lib/python*/site-packages")
     paths = [sysconfig.get_path("purelib"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]

@@ -1,4 +1,4 @@
-"""Which points are audited: modes, hits, samples, scope, exclusions, masks; and how one point is run again."""
+"""Which points are audited: modes, hits, samples, scope, exclusions, masks; and how to run one point again."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ MARK = "@pytest.mark.interrupt_safe"
 
 
 def leaks(audit: Audit) -> list[str]:
-    """Return the source lines at which the lock is leaked, but for defects of the interpreter."""
+    """Return the source lines at which the lock leaks, without defects of the interpreter."""
     return [
         source(point.file, point.line)
         for defect in audit.defects
@@ -191,7 +191,7 @@ def source(file: str, line: int) -> str:
     ],
 )
 def test_a_mode_finds_what_its_kind_of_interrupt_loses(audits, mode, lines):
-    """Only ``raise`` sees leaks where CPython cannot raise: at ``try:``, before a release, as a ``with`` block closes."""
+    """Only ``raise`` finds leaks where CPython cannot raise: at ``try:``, before a release, as a ``with`` block closes."""
     audit = audits[f"mode_{mode}"]
     assert leaks(audit) == lines
     assert audit.mode == mode
@@ -200,7 +200,7 @@ def test_a_mode_finds_what_its_kind_of_interrupt_loses(audits, mode, lines):
 
 @pytest.mark.parametrize("mode", ["line", "raise"])
 def test_modes_by_line_have_one_point_for_each_visit_of_a_line(audits, mode):
-    """Every line of the body is a point, and the closing visit of a ``with`` line is another one."""
+    """In modes by line, every line of the body is a point, and the closing visit of a ``with`` line is another one."""
     lines = [source(point.file, point.line) for point in audits[f"mode_{mode}"].points]
     assert lines == [
         "LOCK.acquire()",
@@ -215,7 +215,7 @@ def test_modes_by_line_have_one_point_for_each_visit_of_a_line(audits, mode):
 
 @pytest.mark.parametrize(("hits", "audited"), [("1", [1]), ("2", [1, 5]), ("3", [1, 2, 5]), ("all", [1, 2, 3, 4, 5])])
 def test_hits_choose_first_second_and_last(audits, hits, audited):
-    """Of five visits those that ``hits`` names are points, of the call and of the jump, and the others are counted."""
+    """Of five visits, those that ``hits`` selects are points, of the call and of the jump, and the others are counted."""
     audit = audits[f"hits_{hits}"]
     visits = [(point.kind, point.hit) for point in audit.points if source(point.file, point.line) == 'len("x")']
     assert [hit for kind, hit in visits if kind == "call"] == audited
@@ -252,20 +252,20 @@ def test_a_sample_covers_every_line_and_is_reported(audits):
     ],
 )
 def test_scope_is_what_include_and_exclude_say(audits, scope, files):
-    """Globs, files, folders, modules and packages are understood; the test itself is in scope unless excluded."""
+    """Globs, files, folders, modules and packages are accepted; the test itself is in scope unless excluded."""
     found = {Path(point.path).stem.partition("_")[0] for point in audits[f"scope_{scope}"].points}
     assert found == files
 
 
 def test_scope_can_be_the_standard_library(audits):
-    """``stdlib`` takes in whatever of the standard library the test comes through, and no installed package."""
+    """``stdlib`` puts all code of the standard library that the test reaches in scope, and no installed package."""
     paths = {point.path for point in audits["scope_standard_library"].points}
     assert {"contextlib.py", "test_scope_standard_library.py"} <= paths
     assert not any("site-packages" in path or "shop" in path for path in paths)
 
 
 def test_an_ignored_line_is_no_point(audits):
-    """The leak on the line with the comment is not found, and the point is counted as ignored."""
+    """The leak on a line with the comment is not found, and the point is counted as ignored."""
     audit = audits["ignored_line"]
     assert not audit.defects
     assert audit.not_audited == {"# maskcheck: ignore": 1}
@@ -273,14 +273,14 @@ def test_an_ignored_line_is_no_point(audits):
 
 
 def test_an_ignored_block_has_no_points(audits):
-    """A comment on the line that heads a block takes out all of the block."""
+    """A comment on the line that heads a block excludes the whole block."""
     audit = audits["ignored_block"]
     assert not audit.defects
     assert [source(point.file, point.line) for point in audit.points] == [MARK]
 
 
 def test_lines_that_coverage_excludes_are_no_points(audits):
-    """Both coverage's own pragma and what the user's configuration adds take lines out."""
+    """Lines are excluded by coverage's own pragma and by the user's configuration."""
     audit = audits["excluded"]
     assert audit.not_audited == {"excluded by coverage's configuration": 2}
     lines = [source(point.file, point.line) for point in audit.points if point.path == "shop/till.py"]
@@ -319,7 +319,7 @@ def test_lines_of_other_threads_are_counted(audits):
     ],
 )
 def test_a_point_that_is_not_reached_again_is_not_audited(audits, name, reason):
-    """A test that takes another way each time has points without an interrupt; they are told, with the reason."""
+    """A test that takes another way each time has points without an interrupt, which are reported with the reason."""
     assert audits[name].not_audited[reason] >= 1
 
 
@@ -366,14 +366,14 @@ def test_one_point_is_audited_alone(audit):
 
 
 def test_one_point_that_is_clean_passes(audit):
-    """A point that loses nothing passes, although another one of the test does."""
+    """A point that loses nothing passes, although another point of the test fails."""
     audited = audit(UNSAFE, "--maskcheck-point=test_one_point_that_is_clean_passes.py:4:entry#1")
     audited.result.assert_outcomes(passed=1)
     assert audited.audit.audited == 1
 
 
 def test_a_debugger_stops_at_the_interrupted_line(pytester, run):
-    """``--pdb`` with one point opens in the frame that was interrupted; its variables are there, and what was lost is repaired."""
+    """``--pdb`` with one point opens in the interrupted frame; its variables are there, and what was lost is repaired."""
     pytester.makepyfile(UNSAFE)
     point = "test_a_debugger_stops_at_the_interrupted_line.py:6:call#1"
     result = run("--pdb", f"--maskcheck-point={point}", stdin=b"p LOCK.locked(), sorted(locals())\nq\n")
@@ -381,7 +381,7 @@ def test_a_debugger_stops_at_the_interrupted_line(pytester, run):
 
 
 def test_a_stale_id_is_told_in_one_sentence(audit):
-    """An id that no test comes to ends the session with exit code 4."""
+    """An id that no test reaches ends the session with exit code 4 and one sentence."""
     result = audit(UNSAFE, "--maskcheck-point=src/gone.py:6:call#1").result
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ERROR: no test that ran comes to the point src/gone.py:6:call#1;*"])
@@ -389,7 +389,7 @@ def test_a_stale_id_is_told_in_one_sentence(audit):
 
 
 def test_a_jump_for_which_the_compiler_noted_no_line_can_be_run_again(audit):
-    """Where it has none (before 3.13) it has that of the loop, in ids, tracebacks and for a debugger."""
+    """A jump without a line (before 3.13) has the line of the loop, in ids, tracebacks and for a debugger."""
     source = """
         import pytest, threading
         LOCK = threading.Lock()

@@ -10,8 +10,9 @@ import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
 from pytest_maskcheck.interrupts.signals.base import INNERMOST
-from pytest_maskcheck.points.pairs import _Sample
-from pytest_maskcheck.points.plan import ID, Names, plan
+from pytest_maskcheck.points.choice import choose_points
+from pytest_maskcheck.points.ids import ID, Names
+from pytest_maskcheck.points.sampling import GrowingSample
 
 SOURCE = """
 def work(n):
@@ -26,7 +27,7 @@ def g(x): return x
 
 
 def codes() -> dict[str, CodeType]:
-    """Return the code objects of the sample by name."""
+    """Return the code objects of the sample, by name."""
     module = compile(SOURCE, os.path.join(os.getcwd(), "pkg", "sample.py"), "exec")
     return {code.co_name: code for code in module.co_consts if isinstance(code, CodeType)}
 
@@ -53,14 +54,14 @@ def hits_on(
 def planned(recorded: list[Hit], **more: object) -> list[str]:
     """Return the ids of the points chosen."""
     keywords: dict[str, object] = {"hits": None, "max_points": 1000, **more}
-    chosen = plan(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
+    chosen = choose_points(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
     assert set(chosen.aims) == {point.id for point in chosen.points}
     assert len(chosen.points) + sum(chosen.left_out.values()) == len(recorded)
     return [point.id for point in chosen.points]
 
 
 def test_ids_name_file_line_kind_place_and_hit() -> None:
-    """Several places of one line are told apart by number, hits by number."""
+    """Several places on one line are distinguished by number, and so are hits."""
     names = planned(hits_on(4, number=2, places=2))
     base = os.path.join("pkg", "sample.py") + ":4:call"
     assert names == [f"{base}#1", f"{base}.2#1", f"{base}#2", f"{base}.2#2"]
@@ -71,13 +72,13 @@ def test_ids_name_file_line_kind_place_and_hit() -> None:
     "text", ["", "a.py", "a.py:1", "a.py:1:call", "a.py:x:call#1", "a.py:1:step#1", "a.py:1:call#"]
 )
 def test_what_is_no_id_is_not_taken_for_one(text: str) -> None:
-    """The form is checked as a whole."""
+    """The form of an id is checked as a whole."""
     assert not ID.fullmatch(text)
 
 
 @pytest.mark.parametrize(("hits", "numbers"), [(1, [1]), (2, [1, 5]), (3, [1, 2, 5]), (None, [1, 2, 3, 4, 5])])
 def test_hits_keeps_the_first_the_last_and_the_second(hits: int | None, numbers: list[int]) -> None:
-    """Of the hits of a place in one calling context."""
+    """``hits`` selects the first, last and second hits of a place in one calling context."""
     assert [int(name.partition("#")[2]) for name in planned(hits_on(4, number=5), hits=hits)] == numbers
 
 
@@ -94,7 +95,7 @@ def in_contexts(*contexts: tuple[tuple[CodeType, int], ...]) -> list[Hit]:
 
 
 def test_hits_looks_at_the_innermost_callers_only() -> None:
-    """In a deep tree of calls each path is another context; those that end alike are taken for the same."""
+    """In a deep tree of calls each path is another context; those with the same innermost callers count as one."""
     code = codes()["f"]
     inner = tuple((code, line) for line in range(INNERMOST))
     alike = in_contexts(*((*inner, (code, 100 + path)) for path in range(9)))
@@ -104,7 +105,7 @@ def test_hits_looks_at_the_innermost_callers_only() -> None:
 
 
 def test_hits_tells_handlers_and_masks_apart() -> None:
-    """A hit with another handler in force is not taken for the same; one with the same handler is."""
+    """A hit under another handler counts as different; one under the same handler does not."""
     usual, other = hits_on(4, number=6), hits_on(4, number=6, state=((2, "deferred"),))
     mixed = [*usual[:2], *other[2:4], *usual[4:]]
     assert [int(name.partition("#")[2]) for name in planned(mixed, hits=1)] == [1, 3]
@@ -112,7 +113,7 @@ def test_hits_tells_handlers_and_masks_apart() -> None:
 
 
 def test_a_sample_takes_lines_then_places_then_contexts_then_further_hits() -> None:
-    """Each layer is full before the next one begins."""
+    """A sample fills each layer before the next: lines, places, contexts, further hits."""
     code = codes()["f"]
     hits = [
         *hits_on(4, number=10, places=2),
@@ -135,22 +136,24 @@ def test_a_sample_takes_lines_then_places_then_contexts_then_further_hits() -> N
 
 
 def test_the_layer_that_does_not_fit_is_spread_evenly() -> None:
-    """Of a hundred further hits, ten are taken from the whole way."""
+    """Of a hundred further hits, the ten taken are spread over all of them."""
     numbers = [int(name.partition("#")[2]) for name in planned(hits_on(4, number=101), max_points=11)]
     assert numbers[0] == 1
     assert {later - earlier for earlier, later in pairwise(numbers[1:])} == {10}
 
 
 def test_each_line_comes_before_the_second_signal() -> None:
-    """With two signals, a small sample still has every line."""
+    """With two signals, a small sample still covers every line."""
     hits = [*hits_on(3, number=2), *hits_on(4, number=2), *hits_on(5, number=2)]
-    chosen = plan(Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15))
+    chosen = choose_points(
+        Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15)
+    )
     assert {point.line for point in chosen.points} == {3, 4, 5}
     assert {point.signal for point in chosen.points} == {"SIGINT", "SIGTERM"}
 
 
 def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
-    """Seeds in a row go through all points; every one covers the lines."""
+    """Equal seeds take equal samples; consecutive seeds go through all points, and each covers the lines."""
     hits = [*hits_on(3, number=30), *hits_on(4, number=30)]
     samples = [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
     assert samples == [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
@@ -161,8 +164,8 @@ def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
 
 
 def test_the_reason_tells_size_and_seed() -> None:
-    """So that the same sample can be taken again."""
-    chosen = plan(
+    """The reason names size and seed, so that the same sample can be taken again."""
+    chosen = choose_points(
         Recording(hits_on(4, number=9)), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, seed=3
     )
     assert chosen.left_out == {"beyond max_points=4: an even sample was taken (seed=3)": 5}
@@ -171,8 +174,8 @@ def test_the_reason_tells_size_and_seed() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, -1])
 @pytest.mark.parametrize("number", [3, 10, 11, 50, 1000])
 def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
-    """It is of its size, in order, without repetition, and from the whole way."""
-    sample: _Sample[int] = _Sample(10, seed)
+    """A sample on the way has its size, keeps the order, has no repetitions, and is spread over all items."""
+    sample: GrowingSample[int] = GrowingSample(10, seed)
     for item in range(number):
         sample.add(item)
     kept = sample.items()
@@ -183,10 +186,10 @@ def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
 
 
 def test_samples_on_the_way_differ_by_seed() -> None:
-    """Equal seeds take the same, different ones begin elsewhere."""
+    """Samples on the way are equal for equal seeds, and begin elsewhere for others."""
 
     def sampled(seed: int) -> list[int]:
-        sample: _Sample[int] = _Sample(10, seed)
+        sample: GrowingSample[int] = GrowingSample(10, seed)
         for item in range(100):
             sample.add(item)
         return sample.items()
@@ -205,18 +208,18 @@ def test_a_sample_keeps_every_line_before_second_hits() -> None:
 
 
 def test_only_one_point_is_wanted() -> None:
-    """Other limits do not apply to it."""
+    """The other limits do not apply to the one point wanted."""
     name = os.path.join("pkg", "sample.py") + ":4:call#4"
-    chosen = plan(
+    chosen = choose_points(
         Recording(hits_on(4, number=5)), Names(os.getcwd()), lambda *_, **__: "", hits=1, max_points=1, only=name
     )
     assert [point.id for point in chosen.points] == [name]
 
 
 def test_reasons_against_lines_are_counted() -> None:
-    """What is not audited is in the plan, by reason; lines of other threads too."""
+    """What is not audited is counted in the plan, by reason; lines of other threads too."""
     recording = Recording(hits_on(4, number=3), {(codes()["work"].co_filename, 3)})
-    chosen = plan(
+    chosen = choose_points(
         recording,
         Names(os.getcwd()),
         lambda _, line, **__: "because" if line == 4 else "",
@@ -231,7 +234,7 @@ def test_reasons_against_lines_are_counted() -> None:
 
 
 def test_files_outside_the_root_are_named_by_where_they_are_imported_from() -> None:
-    """``threading.py``, not the path of an installation; what is nowhere keeps its path."""
+    """Files outside the root are named as they are imported, such as ``threading.py``; others keep their path."""
     names = Names(os.getcwd())
     assert names.short(os.__file__) == "os.py"
     assert names.short(pytest.__file__) == os.path.join("pytest", "__init__.py")

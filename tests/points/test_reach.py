@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import coverage
 import pytest
 
-from pytest_maskcheck.points import reach
-from pytest_maskcheck.points.reach import Reach, UnknownScopeError, paused
+from pytest_maskcheck.points import scope as scope_module
+from pytest_maskcheck.points.coverage_pause import paused
+from pytest_maskcheck.points.reach import Reach
+from pytest_maskcheck.points.scope_entries import UnknownScopeError
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -31,7 +33,7 @@ SETTINGS = {
     "include": ("run", "include", ["*/inner.py", "*/single.py"], {"lib/inner.py", "single.py"}),
     "omit": ("run", "omit", ["lib/*"], {"single.py", "test_scope.py"}),
 }
-"""Section, key, value, and the files that are in scope then."""
+"""Section, key, value, and the files that are in scope with this setting."""
 
 FILES = {
     "lib/__init__.py": "",
@@ -63,7 +65,7 @@ EXCLUDED = """
 
 
 def write_configuration(place: Path, name: str, section: str, key: str, values: list[str]) -> None:
-    """Write one setting of coverage's into a file of this name."""
+    """Write one setting of coverage's to a file of this name."""
     if name == "pyproject.toml":
         text = f"[tool.coverage.{section}]\n{key} = {json.dumps(values)}\n"
     else:
@@ -74,13 +76,13 @@ def write_configuration(place: Path, name: str, section: str, key: str, values: 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory that is the current one, with the files of a small project, and no measurement of the suite's."""
+    """The current directory, with the files of a small project, and without the suite's own measurement."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(reach, "running", lambda: None)
+    monkeypatch.setattr(scope_module, "running", lambda: None)
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] in {"lib", "single"}]:
         del sys.modules[name]
@@ -105,7 +107,7 @@ def load(place: Path) -> Load:
 
 
 def reached(scope: Reach, work: Callable[[], object], *files: str) -> set[str]:
-    """Return the names of the files of which coverage saw lines while ``work`` ran."""
+    """Return the names of the files of which coverage measured lines while ``work`` ran."""
     with paused_for_real(), scope.measuring(*files):
         work()
     return {Path(path).name for path in scope.files}
@@ -142,13 +144,13 @@ def test_entries_of_include(place: Path, load: Load, entry: str, inside: set[str
 
 
 def test_exclude_wins_over_include(place: Path, load: Load) -> None:
-    """What is excluded is out of scope, also where it is included."""
+    """What is excluded is out of scope, even where it is included."""
     inner, outer = (load(name, FILES[f"{name}.py"]) for name in ("lib/inner", "lib/outer"))
     assert reached(Reach(str(place), ["lib"], ["lib.outer"]), lambda: (inner.f(), outer.f())) == {"inner.py"}
 
 
 def test_stdlib_is_the_standard_library_alone(place: Path) -> None:
-    """``stdlib`` reaches into packages of the standard library, and not into what is installed beside it."""
+    """``stdlib`` includes packages of the standard library, and not what is installed beside them."""
     pluggy = pytest.importorskip("pluggy")
     scope = Reach(str(place), ["stdlib"])
     decoder = json.JSONDecoder()
@@ -159,7 +161,7 @@ def test_stdlib_is_the_standard_library_alone(place: Path) -> None:
 
 @pytest.mark.parametrize("entry", ["no_such_module", "no.such.module", "lib/no_such.py", "..wrong"])
 def test_unknown_entries_are_errors(place: Path, entry: str) -> None:
-    """An entry that names nothing is an error, whichever list it is in."""
+    """An entry that names nothing is an error, in either list."""
     with pytest.raises(UnknownScopeError, match="neither a file"):
         Reach(str(place), [entry])
     with pytest.raises(UnknownScopeError, match="neither a file"):
@@ -176,7 +178,7 @@ def test_default_is_the_code_below_the_root(place: Path, load: Load) -> None:
 
 
 def test_given_files_are_in_scope_whatever_the_settings_say(place: Path, load: Load) -> None:
-    """The file of the test itself is measured beside the configured scope, with odd characters in its name too."""
+    """The file of the test itself is measured whatever the scope is, even with odd characters in its name."""
     inner = load("lib/inner", FILES["lib/inner.py"])
     odd = load("odd[1]*", "def f():\n    return 1\n")
     names = reached(Reach(str(place), ["lib"]), lambda: (inner.f(), odd.f()), str(place / "odd[1]*.py"))
@@ -186,7 +188,7 @@ def test_given_files_are_in_scope_whatever_the_settings_say(place: Path, load: L
 @pytest.mark.parametrize("name", [".coveragerc", "pyproject.toml", "setup.cfg", "tox.ini"])
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_scope_of_the_configuration(place: Path, load: Load, name: str, setting: str) -> None:
-    """Coverage's ``source``, ``source_pkgs``, ``include`` and ``omit`` are the scope, wherever they are written."""
+    """Coverage's ``source``, ``source_pkgs``, ``include`` and ``omit`` are the scope, whichever file contains them."""
     section, key, values, inside = SETTINGS[setting]
     write_configuration(place, name, section, key, values)
     work = load("test_scope", SCOPE_TEST).test_scope
@@ -209,7 +211,7 @@ def test_configuration_of_the_root_from_another_directory(
 
 
 def test_root_with_the_characters_of_globs(place: Path, load: Load) -> None:
-    """The characters of globs may be part of directory names."""
+    """The characters of globs may occur in directory names."""
     script = load("a[1] (copy)*/script", "def f():\n    return abs(-1)\n")
     root = place / "a[1] (copy)*"
     for scope in (Reach(str(root)), Reach(str(root), ["script.py"]), Reach(str(root), ["*.py"])):
@@ -274,7 +276,7 @@ IGNORES = """
 
 
 def test_ignore_comments(place: Path, load: Load) -> None:
-    """``# maskcheck: ignore`` takes its line, or the block that it heads, out of the audit; unused ones are known."""
+    """``# maskcheck: ignore`` excludes its line, or the block that it heads; unused comments are recorded."""
     module = load("ignores", IGNORES)
     path = str(place / "ignores.py")
     scope = Reach(str(place))
@@ -331,7 +333,7 @@ LINES = """
 
 
 def test_statements_over_several_lines(place: Path, load: Load) -> None:
-    """A line belongs to the statement that it is part of: reached with it, and not reached with it."""
+    """A line of a statement over several lines is reached, or not, with the whole statement."""
     module = load("lines", LINES)
     path = place / "lines.py"
     scope = Reach(str(place))
@@ -344,7 +346,7 @@ def test_statements_over_several_lines(place: Path, load: Load) -> None:
 
 
 def test_entry_is_on_the_line_of_the_definition(place: Path, load: Load) -> None:
-    """The line of a ``def`` ran at import; the entry of the function counts all the same."""
+    """The line of a ``def`` ran at import; the entry of the function counts as reached only if it was called."""
     module = load("lines", LINES)
     path = place / "lines.py"
     scope = Reach(str(place))
@@ -355,7 +357,7 @@ def test_entry_is_on_the_line_of_the_definition(place: Path, load: Load) -> None
 
 
 def test_code_out_of_scope(place: Path, load: Load) -> None:
-    """Files of which nothing was measured are not in scope, nor is code that has no file."""
+    """Files of which nothing was measured are not in scope, nor is code without a file."""
     module = load("lines", LINES)
     scope = Reach(str(place))
     reached(scope, lambda: module.long(1))
@@ -366,7 +368,7 @@ def test_code_out_of_scope(place: Path, load: Load) -> None:
 
 
 def test_relative_names_of_code(place: Path, load: Load) -> None:
-    """Code that was compiled under a relative name is found."""
+    """Code compiled under a relative name is found."""
     load("lines", LINES)
     names: dict[str, Callable[..., object]] = {}
     exec(compile((place / "lines.py").read_text(), "lines.py", "exec"), names)

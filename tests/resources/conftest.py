@@ -1,4 +1,4 @@
-"""What the tests of the resource kinds share."""
+"""Shared fixtures of the tests of kinds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Watch = Callable[[Kind], Callable[[], list[Leftover]]]
 
 @pytest.fixture
 def surroundings(tmp_path: Path) -> Surroundings:
-    """The temporary directory of the test, by name."""
+    """Surroundings that name the temporary directory of the test."""
     return Surroundings({"tmp_path": str(tmp_path)})
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Take a snapshot with a kind; return what compares with it. Everything is finished at the end."""
+    """Take a snapshot with a kind; return a function that compares with it. Everything is finished at the end."""
     with ExitStack() as stack:
 
         def start(kind: Kind) -> Callable[[], list[Leftover]]:

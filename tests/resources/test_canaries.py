@@ -1,4 +1,4 @@
-"""Every kind sees its canary, and nothing where nothing is."""
+"""Every kind detects its canary, and finds nothing where nothing is."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.resources import Kind, Surroundings, default_kinds, kind_names, self_test
-from pytest_maskcheck.resources.base import Leftover
-from pytest_maskcheck.resources.locks import Locks
+from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, kind_names, self_test
+from pytest_maskcheck.resources.kind import Leftover
+from pytest_maskcheck.resources.kinds.locks import Locks
 
 ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Kind:
-    """One of the kinds this platform offers."""
-    return default_kinds(surroundings)[request.param]
+    """One of the kinds that this platform offers."""
+    return all_kinds(surroundings)[request.param]
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_kind_sees_its_canary(kind: Kind) -> None:
-    """The self-test finds nothing to complain about."""
+    """The self-test has no complaint about a kind."""
     assert self_test([kind]) == {}
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_canary_is_undone(kind: Kind, frozen_heap: None) -> None:
-    """What the canary leaves behind is gone at its end, and so is what the snapshot installed."""
+    """The end of a canary undoes what the canary left, and ``finish`` removes what the snapshot installed."""
     outer = kind.snapshot()
     try:
         self_test([kind])
@@ -66,7 +66,7 @@ def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind, frozen_heap: None) -> None:
-    """A snapshot that was never finished harms no later one."""
+    """A snapshot that was never finished does not disturb a later one."""
     first = kind.snapshot()
     for _ in range(100):
         assert kind.compare(kind.snapshot()) == []
@@ -75,7 +75,7 @@ def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind, frozen_heap: No
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_canary_is_repaired_or_honestly_not(kind: Kind, frozen_heap: None) -> None:
-    """Where ``repair`` says that it has repaired the canary, it is no longer seen."""
+    """Where ``repair`` returns true for the canary, the canary is not found any more."""
     if kind.name == "implicit":
         pytest.skip("a warning cannot be taken back")
     canary = kind.canary()
@@ -90,7 +90,7 @@ def test_a_canary_is_repaired_or_honestly_not(kind: Kind, frozen_heap: None) -> 
 
 
 class _whatever_its_end:  # noqa: N801
-    """The canary's own end may find that there is nothing left to undo."""
+    """Tolerates that the canary's own end finds nothing left to undo."""
 
     def __init__(self, canary: object) -> None:
         self.canary = canary
@@ -106,7 +106,7 @@ class _whatever_its_end:  # noqa: N801
 
 
 def test_a_sabotaged_detector_is_found_out() -> None:
-    """A kind that sees nothing, and one that fails, do not pass the self-test."""
+    """A kind that finds nothing, and one that fails, do not pass the self-test."""
 
     class Blind(Locks):
         name = "blind"
@@ -135,7 +135,7 @@ def test_a_sabotaged_detector_is_found_out() -> None:
 
 
 def test_what_may_make_a_kind_blind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Functions of the standard library that were replaced, the first few of them; and what was seen in place of the canary."""
+    """The reason names the first few replaced functions of the standard library, and what was found instead of the canary."""
 
     class Misled(Locks):
         name = "misled"
@@ -153,7 +153,7 @@ def test_what_may_make_a_kind_blind_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_names_are_unique() -> None:
-    """A kind is known by its name."""
+    """No two kinds have the same name."""
     assert len(set(kind_names())) == len(kind_names())
 
 
@@ -170,10 +170,10 @@ def test_the_package_is_light() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="children are listed in /proc")
 def test_canaries_leave_no_process_behind() -> None:
-    """Not even one that Python starts for itself, such as the resource tracker of multiprocessing."""
+    """Canaries leave no process behind, not even a helper that Python starts for itself, such as the resource tracker."""
     code = (
-        "import os; from pytest_maskcheck.resources import Surroundings, default_kinds, self_test;"
-        "assert self_test(default_kinds(Surroundings())) == {};"
+        "import os; from pytest_maskcheck.resources import Surroundings, all_kinds, self_test;"
+        "assert self_test(all_kinds(Surroundings())) == {};"
         "assert open(f'/proc/self/task/{os.getpid()}/children').read() == ''"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -181,8 +181,8 @@ def test_canaries_leave_no_process_behind() -> None:
 
 SHOWN = """
 import sys
-from pytest_maskcheck.resources import Surroundings, default_kinds
-(kind,) = (kind for kind in default_kinds(Surroundings()) if kind.name == sys.argv[1])
+from pytest_maskcheck.resources import Surroundings, all_kinds
+(kind,) = (kind for kind in all_kinds(Surroundings()) if kind.name == sys.argv[1])
 with kind.canary():
     print("shown", flush=True)
     input()
@@ -190,7 +190,7 @@ with kind.canary():
 
 
 def _runs(group: int) -> bool:
-    """Return whether a process of a group runs; one that ended may stay, if whoever adopted it does not wait for it."""
+    """Return whether a process of a group runs; an ended one may stay, if whoever adopted it does not wait for it."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -207,7 +207,7 @@ def _runs(group: int) -> bool:
 
 @pytest.mark.parametrize("name", ["child", "popen", "manager"])
 def test_the_process_of_a_canary_ends_with_the_one_that_shows_it(name: str) -> None:
-    """Also if that is killed: what it made has its output open, and whoever reads that would wait for ever."""
+    """The process of a canary ends with the process that shows it, even if that is killed; else its open output would block a reader."""
     shown = subprocess.Popen(
         [sys.executable, "-c", SHOWN, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

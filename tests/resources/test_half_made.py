@@ -1,4 +1,4 @@
-"""Objects whose ``__init__`` an interrupt cuts short, and such as raise wherever they are asked: kinds cope with all of them."""
+"""Kinds cope with objects whose ``__init__`` an interrupt cut short, and with objects all of whose methods raise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from pytest_maskcheck.resources import Kind, Surroundings, default_kinds
+from pytest_maskcheck.resources import Kind, Surroundings, all_kinds
 from pytest_maskcheck.resources.heap import at_once
 
 _FORK = multiprocessing.get_context("fork")
@@ -60,7 +60,7 @@ MAKERS: dict[str, tuple[type, Callable[[type], object]]] = {
     "logger": (logging.Logger, lambda kind: kind("half made")),
     "map": (mmap.mmap, lambda kind: kind(-1, 1)),
 }
-"""Types that kinds look at, and how one is made."""
+"""Types that kinds look at, and how to make one."""
 
 LEAST = 1
 MOST = 40
@@ -73,7 +73,7 @@ class _CutError(Exception):
 
 @contextlib.contextmanager
 def cut(lines: int) -> Iterator[None]:
-    """Raise when so many lines of constructors have run; elsewhere a lock of a module would stay held for good."""
+    """Raise when so many lines of constructors have run. Code elsewhere is spared: a lock of a module would stay held for good."""
     left = lines
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -94,7 +94,7 @@ def cut(lines: int) -> Iterator[None]:
 
 
 def subclass(base: type) -> type:
-    """Return a class whose objects raise wherever they are asked, once it is armed."""
+    """Return a class all of whose methods raise once it is armed."""
 
     class Raising(base):  # type: ignore[misc]
         armed = False
@@ -123,7 +123,7 @@ def subclass(base: type) -> type:
 
 
 def look(kinds: list[Kind], befores: list[object], *, closely: bool = False) -> None:
-    """Ask all kinds all that the audit asks of them, but for the repair of what is not theirs; ``closely`` takes long."""
+    """Call on all kinds all that the audit calls, except to repair other people's things; ``closely`` takes long."""
     with at_once:
         found = [(kind, kind.compare(before)) for kind, before in zip(kinds, befores, strict=True)]
         for kind in kinds:
@@ -139,8 +139,8 @@ def look(kinds: list[Kind], befores: list[object], *, closely: bool = False) -> 
 
 @pytest.fixture
 def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[object]]]:
-    """All kinds, and what they saw before the test."""
-    asked = [kind for kind in default_kinds(Surroundings()) if kind.name not in {"implicit", "double_close"}]
+    """All kinds, and their snapshots before the test."""
+    asked = [kind for kind in all_kinds(Surroundings()) if kind.name not in {"implicit", "double_close"}]
     with at_once:
         for kind in asked:
             kind.prepare()
@@ -153,13 +153,13 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[ob
     gc.unfreeze()
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # what is half made says so when it goes
+        gc.collect()  # a half-made object warns when it is collected
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Kind], list[object]]) -> None:
-    """After each line of the constructor, of the type itself and of one derived from it, no kind raises."""
+    """After each line of the constructor, of the type itself and of a subclass, no kind raises."""
     base, make = MAKERS[name]
     for kind in (base, type("Derived", (base,), {})):
         for lines in range(LEAST, MOST):
@@ -167,7 +167,7 @@ def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Ki
 
             def keeping(self: Any, *args: Any, things: list[Any] = things, **named: Any) -> None:
                 things.append(self)
-                if base is not mmap.mmap:  # made by its ``__new__``
+                if base is not mmap.mmap:  # its ``__new__`` makes it
                     base.__init__(self, *args, **named)
 
             watched = type(kind.__name__, (kind,), {"__init__": keeping})
@@ -187,7 +187,7 @@ def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Ki
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_kind_stumbles_over_what_raises(name: str, kinds: tuple[list[Kind], list[object]]) -> None:
-    """An object of a class that raises wherever it is asked is described without it."""
+    """An object whose class raises at every call is described without calling it."""
     base, make = MAKERS[name]
     kind = subclass(base)
     thing: Any = make(kind)
@@ -202,7 +202,7 @@ def test_no_kind_stumbles_over_what_raises(name: str, kinds: tuple[list[Kind], l
 
 
 def test_what_raises_is_seen_all_the_same(kinds: tuple[list[Kind], list[object]]) -> None:
-    """A semaphore that is held, a socket and a map that are open are found though their classes raise."""
+    """A held semaphore, an open socket and an open map are found although their classes raise."""
     made = []
     for base, make in (MAKERS["bounded"], MAKERS["socket"], MAKERS["map"]):
         kind: Any = subclass(base)
@@ -221,7 +221,7 @@ def test_what_raises_is_seen_all_the_same(kinds: tuple[list[Kind], list[object]]
     assert {"semaphore", "socket", "mmap"} <= found
 
 
-class _Unhashable(type):  # noqa: PLW1641  (it is what is tested)
+class _Unhashable(type):  # noqa: PLW1641  (this is what is tested)
     def __eq__(cls, other: object) -> bool:
         return False
 
@@ -233,7 +233,7 @@ class _Raising(type):
 
 @pytest.mark.parametrize("meta", [_Unhashable, _Raising])
 def test_objects_whose_class_has_no_hash(meta: type, kinds: tuple[list[Kind], list[object]]) -> None:
-    """Classes of a metaclass with an ``__eq__`` alone are not hashable: none of their objects is in the way, and those of a kind are seen."""
+    """Classes whose metaclass has only an ``__eq__`` are not hashable; their objects disturb no kind, and those of a kind are found."""
     thing = meta("Thing", (), {})()
     made: socket.socket = meta("Socket", (socket.socket,), {})()
     try:

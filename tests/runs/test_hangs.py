@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_maskcheck.audit import canaries
-from pytest_maskcheck.resources.locks import Locks
-from pytest_maskcheck.resources.umask import Umask
+from pytest_maskcheck.resources.kinds.locks import Locks
+from pytest_maskcheck.resources.kinds.umask import Umask
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system import stopwatch
 from pytest_maskcheck.system.stopwatch import Page, limited, own_time, their_time, watched_on

@@ -16,7 +16,7 @@ import pytest
 from pytest_maskcheck import settings
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.resources import Surroundings
-from pytest_maskcheck.resources.children import Children
+from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.runs.forked import Forked

@@ -17,7 +17,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.points.plan import Names
+from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Leftover
 from pytest_maskcheck.results import Audit, Category
 from pytest_maskcheck.runs import origins

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pytest_maskcheck.audit.run_maker import unarmed
-from pytest_maskcheck.points.plan import Names
-from pytest_maskcheck.resources import Kind, Leftover, Surroundings, default_kinds
+from pytest_maskcheck.points.ids import Names
+from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
 from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.raised import is_interrupt
 from pytest_maskcheck.runs.requests import RunResult
@@ -56,7 +56,7 @@ def run(
             pass
 
     surroundings = Surroundings()
-    kinds = tuple(kind for kind in default_kinds(surroundings) if only in {"", kind.name})
+    kinds = tuple(kind for kind in all_kinds(surroundings) if only in {"", kind.name})
     for kind in kinds:
         kind.prepare()
         if asked is not None:

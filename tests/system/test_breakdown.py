@@ -41,7 +41,7 @@ LEAK = """
 BROKEN_KIND = """
     import textwrap
 
-    from pytest_maskcheck.resources import locks
+    from pytest_maskcheck.resources.kinds import locks
 
     SOURCE = '''
         def broken(self, before):
@@ -54,7 +54,7 @@ BROKEN_KIND = """
     locks.Locks.compare = locks.broken
 """
 BROKEN_SNAPSHOT = """
-    from pytest_maskcheck.resources import locks
+    from pytest_maskcheck.resources.kinds import locks
 
     exec(compile("def broken(self): raise KeyError('seeded')", locks.__file__, "exec"), vars(locks))
     locks.Locks.snapshot = locks.broken
@@ -245,7 +245,7 @@ PATCHED = """
 
 
 def test_an_error_of_ours_is_one_line_with_its_place() -> None:
-    """The line names the error and the place in this package; a traceback follows for the bug report."""
+    """The line of an error of ours names the error and the place in this package; a traceback follows for the bug report."""
     with pytest.raises(ValueError, match="Expecting") as caught:
         legible(json.loads("no JSON"))
     caught.value.add_note("a note\nof two lines")
@@ -258,7 +258,7 @@ def test_an_error_of_ours_is_one_line_with_its_place() -> None:
 
 
 def test_a_want_is_no_defect() -> None:
-    """Where descriptors, memory or room is lacking there is nothing to report as a defect of ours."""
+    """A lack of descriptors, memory or disk space is not reported as a defect of ours."""
     assert Breakdown.of(OSError(24, "Too many open files")).traceback == ""
     assert "Too many open files" in Breakdown.of(OSError(24, "Too many open files")).reason
     assert Breakdown.of(OSError(2, "No such file")).traceback
@@ -274,7 +274,7 @@ def raised_in(file: str) -> Exception:
 
 
 def test_what_code_of_the_test_raises_is_not_ours(tmp_path: Path) -> None:
-    """The line says whose it is, for a function that is called in the midst of the audit; not for one of a library."""
+    """An error raised by a function of the test's, called amid the audit, is attributed to the test; one of a library is not."""
     theirs = Breakdown.of(raised_in(str(tmp_path / "test_it.py")))
     assert theirs.reason.startswith("code of the test raised in the midst of the audit: KeyError: 'left behind', at ")
     assert theirs.traceback
@@ -283,7 +283,7 @@ def test_what_code_of_the_test_raises_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_of_the_kernels_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of /proc that is not there, in a process that has no /proc; in one that has it, it is a defect."""
+    """A missing file of /proc is no defect in a process without /proc, and is one elsewhere."""
     missing = FileNotFoundError(2, "No such file or directory", "/proc/self/fd")
     assert Breakdown.of(missing).traceback
     monkeypatch.setattr(os, "path", SimpleNamespace(isdir=lambda _: False, isabs=os.path.isabs))
@@ -293,19 +293,19 @@ def test_what_is_missing_of_the_kernels_is_no_defect(tmp_path: Path, monkeypatch
 
 
 def test_what_hinders_the_audit_is_a_reason() -> None:
-    """The message is the line."""
+    """The message of an error about what hinders the audit becomes the reason."""
     assert Breakdown.of(HinderedError("a tool is gone")) == Breakdown("a tool is gone", "")
 
 
 def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytester: pytest.Pytester) -> None:
-    """A kind that raises in every run: both tests are not audited and fail, the report is written."""
+    """A kind that raises in every run leaves the tests that use it not audited and failed; the report is written."""
     pytester.makepyfile(test_it=LEAK)
     pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
-            "*maskcheck itself failed: KeyError: 'seeded', at pytest_maskcheck.resources.locks:*in broken; please report this"
+            "*maskcheck itself failed: KeyError: 'seeded', at pytest_maskcheck.resources.kinds.locks:*in broken; please report this"
         ]
     )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
@@ -315,7 +315,7 @@ def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytest
 
 
 def test_an_error_at_one_point_costs_that_point(audit: AuditSource, pytester: pytest.Pytester) -> None:
-    """Other points of the test are audited; the session does not pass, as one was not looked at."""
+    """After an error at one point, other points are audited; the session fails, as one point was not audited."""
     pytester.makeconftest(BROKEN_KIND.format(when=AFTER_A_LEAK))
     (pytester.path / "test_it.py").write_text("\n".join(line[4:] for line in LEAK.splitlines()), encoding="utf-8")
     audited = audit("", "test_it.py")
@@ -329,7 +329,7 @@ def test_an_error_at_one_point_costs_that_point(audit: AuditSource, pytester: py
 
 @pytest.mark.oldest_and_newest
 def test_an_error_of_ours_in_a_worker_of_xdist_fails_the_session(run: Run, pytester: pytest.Pytester) -> None:
-    """The exit code of the controller is that of failed tests."""
+    """An error of ours in a worker of xdist makes the controller exit as for failed tests."""
     pytester.makepyfile(test_it=LEAK)
     pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "-p", "xdist", "-n2")
@@ -340,7 +340,7 @@ def test_an_error_of_ours_in_a_worker_of_xdist_fails_the_session(run: Run, pytes
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n1")])
 def test_hooks_find_the_item_as_in_its_call(run: Run, pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
-    """A hook that takes a picture of a page when a test fails finds its arguments, set up."""
+    """A hook that takes a screenshot when a test fails finds the item's arguments set up."""
     pytester.makepyfile(WITH_PAGE)
     pytester.makeconftest(HOOK)
     result = run("--maskcheck", "-s", *options)
@@ -353,7 +353,7 @@ def test_hooks_find_the_item_as_in_its_call(run: Run, pytester: pytest.Pytester,
 
 @pytest.mark.oldest_and_newest
 def test_a_hook_that_raises_does_not_end_the_session(run: Run, pytester: pytest.Pytester) -> None:
-    """The leak is reported all the same, and what the hook raised."""
+    """A hook that raises does not keep the leak from being reported; what it raised is reported, too."""
     pytester.makepyfile(LEAK)
     pytester.makeconftest(RAISING_HOOK)
     result = run("--maskcheck")
@@ -362,7 +362,7 @@ def test_a_hook_that_raises_does_not_end_the_session(run: Run, pytester: pytest.
 
 
 def test_what_code_files_and_objects_do_ends_no_audit(audit_folder: AuditFolder) -> None:
-    """Code without a file, names that are no UTF-8, a directory that goes, an exception without a text: all are audited."""
+    """Code without a file, names that are no UTF-8, a removed directory, an exception without a text: all are audited."""
     folder = audit_folder({"test_cuts.py": CUTS})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
     assert len(audits) == 6
@@ -377,7 +377,7 @@ def test_what_code_files_and_objects_do_ends_no_audit(audit_folder: AuditFolder)
 
 
 def test_limits_and_streams_of_the_test_are_read_as_it_left_them(audit_folder: AuditFolder) -> None:
-    """Three descriptors are too few to look around: the audit has more, and tells what the test left."""
+    """With three descriptors left to it by a test, the audit has more, and still reports the limit that the test set."""
     folder = audit_folder({"test_limits.py": LIMITS})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
     assert all(not audit.broken for audit in audits.values()), folder.output
@@ -390,7 +390,7 @@ def test_limits_and_streams_of_the_test_are_read_as_it_left_them(audit_folder: A
 
 @pytest.mark.oldest_and_newest
 def test_more_descriptors_than_select_takes(audit_folder: AuditFolder) -> None:
-    """With more than 1,024 open, the leak is found."""
+    """A leak is found with more than 1,024 descriptors open."""
     folder = audit_folder({"conftest.py": MANY, "test_it.py": LEAK})
     assert [audit.broken for audit in folder.audits] == ["", ""]
     assert [len(audit.failures) for audit in folder.audits] == [1, 0]
@@ -407,7 +407,7 @@ def test_functions_that_stay_replaced_are_not_ours(audit_folder: AuditFolder) ->
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("plugin", ["capture", "tmpdir", "setuponly", "logging"])
 def test_without_a_plugin_of_pytest(run: Run, pytester: pytest.Pytester, plugin: str) -> None:
-    """What is switched off is not needed."""
+    """Plugins of pytest that are switched off are not needed."""
     pytester.makepyfile(LEAK)
     result = run("--maskcheck", "-p", f"no:{plugin}")
     result.assert_outcomes(failed=1, passed=1)
@@ -416,7 +416,7 @@ def test_without_a_plugin_of_pytest(run: Run, pytester: pytest.Pytester, plugin:
 
 @pytest.mark.oldest_and_newest
 def test_a_report_for_which_there_is_no_room(run: Run, pytester: pytest.Pytester) -> None:
-    """The session says so and ends as after a usage error."""
+    """If there is no room for a report, the session says so and ends as after a usage error."""
     pytester.makepyfile(LEAK)
     result = run("--maskcheck", "--maskcheck-report=json:/dev/full")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,4 +1,4 @@
-"""Processes that have left parent, group or session are found, and ended: by the run that leaves them, and at the end of the audit."""
+"""Processes that left parent, group or session are found, and ended: by the run that leaves them, and at the end of the audit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system import descendants, proc
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
@@ -30,7 +30,7 @@ SLEEP = "98765.25"
 """Seconds that no other process on this machine sleeps."""
 
 LEFT = SLEEP + "1"
-"""Those for which one sleeps that the ordinary run of a test leaves, which is no part of the audit."""
+"""Seconds for which those processes sleep that the ordinary run leaves, which is no part of the audit."""
 
 DAEMONS = f"""
     import os, signal, subprocess
@@ -105,7 +105,7 @@ def defects(audit: Audit) -> set[tuple[str, str, str]]:
 
 
 def test_a_daemon_is_found(audits: dict[str, Audit]) -> None:
-    """The run that loses it tells so, though it is nobody's child."""
+    """A daemon is reported by the run that loses it, although it is nobody's child."""
     found = defects(audits["lost"])
     assert ("leak", "child", "sleep") in found
     details = [defect.detail for defect in audits["lost"].failures if defect.key == "sleep"]
@@ -113,19 +113,19 @@ def test_a_daemon_is_found(audits: dict[str, Audit]) -> None:
 
 
 def test_a_daemon_that_the_test_leaves_anyway_is_no_finding(audits: dict[str, Audit]) -> None:
-    """An uninterrupted run leaves one, too."""
+    """A daemon that an uninterrupted run leaves, too, is no finding."""
     assert ("leak", "child", "sleep") not in defects(audits["left_on_purpose"])
     assert "child:sleep" in audits["left_on_purpose"].baseline
 
 
 def test_a_daemon_that_ends_in_time_is_not_left_behind(audits: dict[str, Audit]) -> None:
-    """Nobody waits for it but process 1: one that has ended is no zombie of the test's."""
+    """A daemon that has ended is no zombie of the test's: only process 1 would wait for it."""
     audit = audits["ends_by_itself"]
     assert not [key for key in audit.baseline if key.startswith("child:")]
 
 
 def test_a_run_that_hangs_takes_its_processes_with_it(audits: dict[str, Audit]) -> None:
-    """Whatever group and session they are in; a server of a longer-lived fixture goes on."""
+    """A run that hangs is ended with its processes, in any group and session; a server of a longer-lived fixture goes on."""
     assert {verdict for verdict, *_ in defects(audits["hangs_with_a_session_of_its_own"])} == {"hang"}
     assert defects(audits["of_a_server"]) == set()
     until = time.monotonic() + 2
@@ -135,7 +135,7 @@ def test_a_run_that_hangs_takes_its_processes_with_it(audits: dict[str, Audit]) 
 
 
 def sleeping(seconds: str) -> list[int]:
-    """Return the processes that sleep for so long."""
+    """Return the processes that sleep for so many seconds."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -145,7 +145,7 @@ def sleeping(seconds: str) -> list[int]:
 
 
 def test_what_is_below_a_process_is_listed() -> None:
-    """Children, their children, and who is stopped among them."""
+    """``below`` lists children and their children; ``is_stopped`` recognises a stopped one."""
     command = ["sh", "-c", f"sleep {SLEEP} & kill -STOP $!; echo; wait"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as shell:
         assert shell.stdout is not None
@@ -155,15 +155,15 @@ def test_what_is_below_a_process_is_listed() -> None:
         (sleep,) = descendants.below(shell.pid)
         assert sleep in below
         until = time.monotonic() + 10
-        while not descendants.is_stopped(sleep.pid) and time.monotonic() < until:
+        while not proc.is_stopped(sleep.pid) and time.monotonic() < until:
             time.sleep(0.01)
-        assert descendants.is_stopped(sleep.pid)
-        assert descendants.name_of(sleep.pid) in {"sleep", "sh"}
-        assert not descendants.has_ended(sleep.pid)
-        descendants.Process(sleep.pid, sleep.began + 1).kill()  # a later one with this number
-        assert not descendants.has_ended(sleep.pid)
+        assert proc.is_stopped(sleep.pid)
+        assert proc.program_of(sleep.pid) in {"sleep", "sh"}
+        assert not proc.has_ended(sleep.pid)
+        descendants.Process(sleep.pid, sleep.began + 1).kill()  # a later process with this number
+        assert not proc.has_ended(sleep.pid)
         sleep.kill()
-    assert descendants.has_ended(shell.pid)
+    assert proc.has_ended(shell.pid)
 
 
 ENDS_SLOWLY = """if True:  # multiprocessing.resource_tracker
@@ -175,7 +175,7 @@ ENDS_SLOWLY = """if True:  # multiprocessing.resource_tracker
 
 @pytest.mark.parametrize("removes", [True, False])
 def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, removes: bool) -> None:
-    """It is killed where nothing new is in shared memory, as it would only take the time of the start of an interpreter."""
+    """A tracker is killed where nothing new is in shared memory, as waiting would only take the time of an interpreter's start."""
     before = replace(
         descendants.present(), shared=frozenset() if removes else frozenset({*os.listdir("/dev/shm"), "x"})
     )
@@ -189,13 +189,13 @@ def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, re
             tracker.stdin.close()
             descendants.end_new(before)
         assert path.exists() is removes
-        assert descendants.has_ended(tracker.pid)
+        assert proc.has_ended(tracker.pid)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
 def test_what_stays_as_long_as_this_process() -> None:
-    """A tracker waits for a pipe to be closed that is open here; of any other child nobody knows what it waits for."""
+    """A tracker waits for the end of a pipe that is open here, so it stays; what any other child waits for is unknown."""
     tracker: Any = resource_tracker.ResourceTracker()
     tracker.ensure_running()
     until = time.monotonic() + 10
@@ -231,6 +231,6 @@ STAYING = """
 
 
 def test_a_tracker_that_is_left_is_told(audit_folder: AuditFolder) -> None:
-    """That nobody waits for it to vanish does not make it less of a leftover."""
+    """A tracker that is left is reported, although nobody waits for it to vanish."""
     (audit,) = audit_folder({"test_it.py": STAYING}).audits
     assert ("leak", "child") in {(verdict, kind) for verdict, kind, _ in defects(audit)}

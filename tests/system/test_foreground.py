@@ -1,4 +1,4 @@
-"""Tests that use the terminal which controls the session are audited; those that read from it are refused at once."""
+"""Tests that use the controlling terminal are audited; those that read from it are refused at once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Ended:
 
 
 def audited_at_terminal(place: Path, source: str, *options: str, typed: bytes = b"") -> Ended:
-    """Audit a source where pytest is the foreground job of a terminal; type what is given after ``ready`` was written."""
+    """Audit a source with pytest as the foreground job of a terminal; type the given text after ``ready`` was written."""
     (place / "test_it.py").write_text(dedent(source))
     (place / "pytest.ini").write_text("[pytest]\n")
     report = place / "report.json"
@@ -98,7 +98,7 @@ def at_terminal(place: Path, *command: str) -> Iterator[tuple[subprocess.Popen[b
 
 
 def said(behind: int, seconds: float) -> bytes:
-    """Return what was written to a terminal, after waiting for it for so long."""
+    """Return what was written to a terminal, waiting so long at most."""
     return os.read(behind, 1 << 16) if select.select([behind], [], [], seconds)[0] else b""
 
 
@@ -139,7 +139,7 @@ CHANGES = """
 
 
 def test_settings_of_the_terminal_can_be_changed(tmp_path: Path) -> None:
-    """By tests in processes that are not in the foreground; what they leave is found, and is undone at the end."""
+    """Tests in background processes may change settings of the terminal; what they leave is found, and undone at the end."""
     ended = audited_at_terminal(tmp_path, CHANGES)
     assert {name: (audit.refused, audit.not_audited) for name, audit in ended.audits.items()} == dict.fromkeys(
         ended.audits, ("", {})
@@ -197,7 +197,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 
 def test_a_test_that_reads_from_the_terminal_is_refused(reads: Ended) -> None:
-    """With the reason, in the time that one run takes; later tests are audited, and the reason is in the summary."""
+    """A test that reads from the terminal is refused with the reason, after one run; later tests are audited."""
     assert "reads from the terminal" in reads.audits["test_asks"].refused
     assert reads.audits["test_after"].audited > 0
     assert "not audited: test_it.py::test_asks: it reads from the terminal" in reads.output
@@ -212,7 +212,7 @@ def test_a_test_that_reads_from_the_terminal_is_refused(reads: Ended) -> None:
     ],
 )
 def test_a_question_after_the_interrupt_is_no_hang(reads: Ended, test: str, reason: str) -> None:
-    """Whether the code works depends on the answer: the points say why they were not audited, and whose question it is."""
+    """Where the check of usability asks the user a question, the points are not audited, and the reason names who asked."""
     audit = reads.audits[test]
     assert (audit.failures, audit.refused) == ((), "")
     assert any(reason in each for each in audit.not_audited), audit.not_audited
@@ -237,13 +237,13 @@ WAITS = """
 
 
 def test_ctrl_c_ends_the_session_while_the_terminal_is_in_another_mode(tmp_path: Path) -> None:
-    """The auditing process has no time to restore the settings; the session does."""
+    """Ctrl-C restores the terminal's settings: the auditing process has no time to, the session does."""
     ended = audited_at_terminal(tmp_path, WAITS, typed=b"\x03")
     assert (ended.status, ended.kept) == (pytest.ExitCode.INTERRUPTED, True), ended.output[-2000:]
 
 
 def test_a_session_in_the_background_leaves_the_terminal_alone(tmp_path: Path) -> None:
-    """What others set while the audit goes on is no finding, and stays."""
+    """A session in the background leaves the terminal alone; what others set meanwhile is no finding, and stays."""
     (tmp_path / "test_it.py").write_text(
         dedent(
             """
@@ -300,7 +300,7 @@ TAKES = """
 
 
 def test_pytest_gets_the_terminal_back(tmp_path: Path) -> None:
-    """Code under test made its own group, which has ended, the foreground one: Ctrl-C would reach nobody any more."""
+    """Pytest gets the terminal back from an ended group that the code under test put in the foreground."""
     ended = audited_at_terminal(tmp_path, TAKES)
     assert ended.status == 0, ended.output
     assert ended.kept

@@ -1,0 +1,45 @@
+"""Which hits lie in a call that releases something: ``finally: path.unlink()``, a Python ``__exit__``."""
+
+from __future__ import annotations
+
+import ast
+import tokenize
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.interrupts import Hit
+
+_EXITS = {"__exit__", "__aexit__"}
+
+
+def is_cleanup(hit: Hit) -> bool:
+    """Return whether an interrupt at a hit arrives in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
+    # As the call begins: the callee is the clean-up code itself, or the calling line is within a clause that cleans up.
+    if hit.kind == "entry":
+        if hit.code.co_name in _EXITS:
+            return True
+        if not hit.context:
+            return False
+        caller, line = hit.context[0]
+        return line in _lines(caller.co_filename)
+    if hit.kind not in {"into", "back"}:
+        return False
+    callee = (hit.trigger.since or hit.trigger).callee
+    return hit.line in _lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)
+
+
+@lru_cache(maxsize=256)
+def _lines(filename: str) -> frozenset[int]:
+    """Return the lines of a file that are within ``finally`` or ``except``."""
+    try:
+        with tokenize.open(filename) as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):  # generated, removed, or not Python
+        return frozenset()
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Try, ast.TryStar)):
+            for statement in (*node.finalbody, *(each for handler in node.handlers for each in handler.body)):
+                found.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+    return frozenset(found)

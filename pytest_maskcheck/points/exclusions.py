@@ -1,0 +1,92 @@
+"""The statements of a source file, and those of its lines that are excluded from the audit, with the reason."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pytest_maskcheck.points.coverage_config import usable_for_coverage
+from pytest_maskcheck.points.coverage_runs import lines_of
+from pytest_maskcheck.points.reasons import NotAudited
+from pytest_maskcheck.system.unpatched import io, os
+
+IGNORE = r"#\s*maskcheck:\s*ignore\b"
+"""The comment that takes a line, or the block that it heads, out of the audit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements of a file.
+
+    Parameters:
+        first_lines: the first line of each, in order, those of excluded ones included.
+        excluded: line -> why it is excluded.
+    """
+
+    first_lines: list[int]
+    excluded: dict[int, NotAudited]
+
+    def at(self, line: int) -> int:
+        """Return the first line of the statement that ``line`` belongs to."""
+        position = bisect_right(self.first_lines, line)
+        return self.first_lines[position - 1] if position else line
+
+    def reason_against(self, line: int) -> NotAudited | None:
+        """Return why ``line`` is excluded; that of its statement counts first."""
+        return self.excluded.get(self.at(line)) or self.excluded.get(line)
+
+
+class Exclusions:
+    """Reads each file once.
+
+    Parameters:
+        root: a directory that exists.
+        patterns: regular expressions that exclude lines, those of coverage's configuration.
+    """
+
+    def __init__(self, root: str, patterns: list[str]) -> None:
+        self._root = root
+        self._patterns = patterns
+        self._files: dict[str, Statements] = {}
+        self._ignores_used: set[tuple[str, int]] = set()
+
+    def forget_use(self) -> None:
+        """Forget which ``# maskcheck: ignore`` were used."""
+        self._ignores_used.clear()
+
+    def of(self, path: str) -> Statements:
+        """Return the statements of a file.
+
+        Raises:
+            NoSourceError: the file is gone, or is no Python.
+        """
+        if path not in self._files:
+            excluded: dict[int, NotAudited] = {}
+            statements: set[int] = set()
+            # One reading for each reason: coverage returns all excluded lines of a file without their pattern.
+            for reason, patterns in ((NotAudited.EXCLUDED, self._patterns), (NotAudited.IGNORED, [IGNORE])):
+                with usable_for_coverage(self._root):
+                    lines, out = lines_of(path, patterns)
+                excluded |= dict.fromkeys(out, reason)
+                statements |= {*lines, *out}
+            self._files[path] = Statements(sorted(statements), excluded)
+        return self._files[path]
+
+    def note_ignored(self, path: str, line: int) -> None:
+        """Note that a comment has kept a point on ``line`` from being audited: the nearest one above, or on the line."""
+        comment = max((comment for comment in _comments(path) if comment <= line), default=line)
+        self._ignores_used.add((path, comment))
+
+    def ignores(self, path: str) -> dict[tuple[str, int], bool]:
+        """Return (file, line) of every ``# maskcheck: ignore`` in a file, and whether it has ignored a point."""
+        return {(path, line): (path, line) in self._ignores_used for line in _comments(path)}
+
+
+def _comments(path: str) -> list[int]:
+    if not os.path.isfile(path):  # opening a FIFO would block
+        return []
+    with suppress(OSError), io.open(path, encoding="utf-8", errors="replace") as source:
+        return [number for number, text in enumerate(source, 1) if re.search(IGNORE, text)]
+    return []

@@ -1,0 +1,135 @@
+"""Sort findings into categories: the code's own, those that only a mask can avoid, those lost inside of code out of scope.
+
+Two categories are true findings that cannot be cured where they show:
+
+*cleanup*: the interrupt arrives in the very call that releases, before it has released: ``finally: path.unlink()``, a Python
+``__exit__``. No code of the caller closes that gap but a mask around the call. Such a finding fails; it is a category of its own,
+which can be allowed as ``cleanup:*``. Two things are not of this category: what an uninterrupted call leaves as it is, and what is
+found again at a point behind the line. Where several things share a name, each origin is looked at by itself.
+
+*inside*: code out of scope acquired the thing, and the interrupt arrived before that code returned. A Python function can keep
+what it acquires from being lost up to its last instruction, as there is no checkpoint between that and the caller's next one. So
+the defect is that of the function called. It is listed, and fails with ``strict``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.results import Category, Finding, Point, PointResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pytest_maskcheck.results import Frame
+
+_LASTING = {Verdict.LEAK, Verdict.ALTERED, Verdict.UNUSABLE, Verdict.INVARIANT, Verdict.IMPLICIT}
+"""Verdicts about what the interrupted call would have undone."""
+
+_WATCHED = {Verdict.LEAK, Verdict.ALTERED, Verdict.IMPLICIT}
+"""Those of them about things that a watched run sees."""
+
+
+def sort_out(
+    points: Sequence[Point],
+    results: Iterable[PointResult],
+    outlasting: Mapping[str, Collection[tuple[str, str]]],
+    *,
+    strict: bool,
+    passed: Collection[str] = (),
+    complete: bool = True,
+) -> tuple[PointResult, ...]:
+    """Return the results with the category of each finding.
+
+    Parameters:
+        points: in the order in which they are reached.
+        results: the results of these points.
+        outlasting: id of a point -> kind and key of what is still there when the call under way there returns.
+        strict: findings of what is lost inside of code out of scope fail, too.
+        passed: ids of the points that a watched run passed, so that ``outlasting`` is known there.
+        complete: these are all points of the test. Where some are missing, only an audited point behind the line shows that a
+            finding does not recur there.
+    """
+    results = tuple(results)
+    sorter = _Sorter(points, results, outlasting, strict=strict, passed=passed, complete=complete)
+    return tuple(
+        replace(result, findings=tuple(sorter.sorted_out(result, each) for each in result.findings))
+        for result in results
+    )
+
+
+class _Sorter:
+    """Knows the order of all points, and where each finding is met for the last time; see :func:`sort_out`."""
+
+    def __init__(
+        self,
+        points: Sequence[Point],
+        results: Sequence[PointResult],
+        outlasting: Mapping[str, Collection[tuple[str, str]]],
+        *,
+        strict: bool,
+        passed: Collection[str],
+        complete: bool,
+    ) -> None:
+        self._points = points
+        self._outlasting = outlasting
+        self._strict = strict
+        self._passed = passed
+        self._complete = complete
+        self._named = {point.id: point for point in points}
+        self._order = {point.id: position for position, point in enumerate(points)}
+        self._last: dict[object, dict[Frame | None, int]] = {}
+        for result in results:
+            point = self._named[result.point]
+            for finding in result.findings:
+                # A point with two interrupts is no evidence of what one interrupt leaves.
+                if not point.first:
+                    origins = self._last.setdefault((finding.identity, point.signal), {})
+                    place = _place(finding)
+                    origins[place] = max(origins.get(place, 0), self._order[point.id])
+
+    def sorted_out(self, result: PointResult, finding: Finding) -> Finding:
+        """Return a finding with its category."""
+        point = self._named[result.point]
+        if point.first is not None or finding.verdict is Verdict.INTERPRETER:
+            return finding
+        if package := finding.package or _lost_inside(point, finding):
+            return replace(finding, category=Category.INSIDE, package=package, fails=finding.fails and self._strict)
+        if point.cleanup and finding.verdict in _LASTING and self._releases(point, finding):
+            return replace(finding, category=Category.CLEANUP)
+        return finding
+
+    def _releases(self, point: Point, finding: Finding) -> bool:
+        """Return whether the call would have undone it: it is gone when the call has returned, and is not found behind the line."""
+        if not {(finding.kind, finding.key), (finding.kind, "")}.isdisjoint(self._outlasting.get(point.id, ())):
+            return False
+        origins, place = self._last[finding.identity, point.signal], _place(finding)
+        # A finding without an origin may be of any, so it counts for all of them.
+        latest = self._points[max(at for other, at in origins.items() if None in {place, other} or other == place)]
+        if (latest.path, latest.line) != (point.path, point.line):
+            return False
+        behind = self._points[self._order[point.id] + 1 :]
+        seen_gone = self._complete or any((each.path, each.line) != (point.path, point.line) for each in behind)
+        return seen_gone or (point.id in self._passed and finding.verdict in _WATCHED)
+
+
+def _place(finding: Finding) -> Frame | None:
+    return finding.origin.place if finding.origin is not None else None
+
+
+def _lost_inside(point: Point, finding: Finding) -> str:
+    """Return the package in which something was acquired and lost, ``""`` if it was the code in scope that had it."""
+    origin = finding.origin
+    if point.kind not in {"into", "back"} or origin is None or origin.place not in origin.stack:
+        return ""
+    if (origin.place.path, origin.place.line) != (point.path, point.line):
+        return ""
+    inner = origin.stack[origin.stack.index(origin.place) + 1 :]
+    return package_of(inner[0]) if inner else ""
+
+
+def package_of(frame: Frame) -> str:
+    """Return the package or module that a frame is of, from the name of its file below the entry of ``sys.path`` that has it."""
+    first, *rest = frame.path.strip("<>").replace("frozen ", "").split("/")
+    return first if rest else first.removesuffix(".py")

@@ -1,0 +1,85 @@
+"""Which recorded hits become points. What is dropped is counted in a plan, by reason.
+
+Each filter takes ``what``, a prefix for its reasons, as hits after a first interrupt are counted separately.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_maskcheck.interrupts.signals.base import is_own, near
+from pytest_maskcheck.points.ids import place_of
+from pytest_maskcheck.points.reasons import NotAudited, further_hit
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.interrupts import Hit
+    from pytest_maskcheck.points.plan import Plan
+
+
+class ReasonAgainst(Protocol):
+    """Returns why a line is not audited; see :meth:`pytest_maskcheck.points.reach.Reach.reason_against`."""
+
+    def __call__(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> NotAudited | None:
+        """Return the reason, or ``None``."""
+        ...
+
+
+def number_in(hits: list[Hit]) -> int:
+    """Return how many hits there were, including those that a thinned recording did not keep."""
+    return sum(hit.stands_for for hit in hits)
+
+
+def unpaused(hits: list[Hit], chosen: Plan, what: str = "") -> list[Hit]:
+    """Return the hits outside of ``maskcheck.paused()``; count the others in ``chosen``."""
+    kept = [hit for hit in hits if not hit.aside]
+    chosen.leave_out(what + NotAudited.PAUSED, number_in(hits) - number_in(kept))
+    return kept
+
+
+def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: str = "") -> list[Hit]:
+    """Return the hits on lines that no reason excludes; count the others in ``chosen``."""
+    kept: list[Hit] = []
+    for hit in hits:
+        if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
+            chosen.leave_out(what + reason, hit.stands_for)
+        else:
+            kept.append(hit)
+    return kept
+
+
+def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> list[Hit]:
+    """Return a few hits of each place in each context; count the others in ``chosen``."""
+    if number is None:
+        return hits
+    kept = _first_and_last(hits, number)
+    chosen.leave_out(what + further_hit(number), number_in(hits) - len(kept))
+    return kept
+
+
+def within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
+    """Return the hits from the first to the last one that is in the test's own files or was called from them."""
+    # What comes before and after belongs to pytest and plugins.
+    own = own_hits(hits, body)
+    return hits[own[0] : own[-1] + 1] if own else hits
+
+
+def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
+    """Return the positions of the hits that are in the test's own files or were called from them."""
+    return [position for position, hit in enumerate(hits) if is_own(hit.code, hit.context, body)]
+
+
+def circumstances_of(hit: Hit) -> tuple[object, ...]:
+    """Return the key of a hit's circumstances: equal for hits of a place that count as the same."""
+    return (near(hit.context), hit.state, hit.after)
+
+
+def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
+    """Keep the first, the last and, for 3, the second hit of each place in the same circumstances."""
+    groups: dict[object, list[Hit]] = {}
+    for hit in hits:
+        groups.setdefault((place_of(hit), circumstances_of(hit)), []).append(hit)
+    wanted = set()
+    for group in groups.values():
+        positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
+        wanted |= {id(group[position]) for position in positions if position < len(group)}
+    return [hit for hit in hits if id(hit) in wanted]

@@ -1,0 +1,129 @@
+"""The ids of points, and the short names of files in them.
+
+An id is ``path:line:kind#hit``: ``src/pkg/store.py:12:call#1`` is the first time that the main thread reaches the first call on
+line 12. Further calls of the line are ``call.2``, ``call.3`` and so on, in the order of the source. With a signal other than SIGINT
+the id ends with its name: ``src/pkg/store.py:12:call#1@SIGTERM``. A point that only the first run in a process reaches is
+``src/pkg/store.py:12:call#1~first``. Two interrupts in one run are ``first>second``, where the hits of the second are counted from
+the first interrupt on; see ``pairs.py``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts.cpython.codes import number_of, per_code
+from pytest_maskcheck.points.cleanup_calls import is_cleanup
+from pytest_maskcheck.results import Frame, Point
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.unpatched import os, signal
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from pytest_maskcheck.interrupts import Hit
+
+FIRST = "~first"
+"""The suffix to the name of a place that only the first run in a process reaches; see ``first_use.py``."""
+
+_PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:{FIRST})?"
+ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
+"""The form of a point's id."""
+
+_LONGEST = 10_000
+"""The most characters of an id: two paths, each at most as long as the system allows, and what follows them."""
+
+
+def is_id(text: str) -> bool:
+    """Return whether ``text`` has the form of a point's id, and names a signal that can be sent."""
+    form = ID.fullmatch(text) if len(text) <= _LONGEST else None
+    try:
+        return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
+    except ValueError:
+        return False
+
+
+class Names:
+    """Short names for files: relative to the root directory, else to the entry of ``sys.path`` they come from."""
+
+    def __init__(self, root: str) -> None:
+        """Take the root directory, which need not exist."""
+        self._roots = [root, *sorted((p for p in map(os.path.abspath, sys.path)), key=len, reverse=True)]
+        self.short = lru_cache(maxsize=None)(self._short)
+        self.frame = per_code(self._frame)
+
+    def _short(self, filename: str) -> str:
+        path = os.path.abspath(filename)
+        # The root first. Installed code is named as it is imported, even in an environment below the root.
+        for root in self._roots:
+            if path.startswith(root.rstrip(os.sep) + os.sep) and "site-packages" not in path[len(root) :]:
+                return os.path.relpath(path, root)
+        return path
+
+    def _frame(self, code: CodeType, line: int) -> Frame:
+        """Return the frame of a report for a line of ``code``."""
+        return Frame(self.short(code.co_filename), line, code.co_qualname, os.path.abspath(code.co_filename))
+
+
+Place = tuple[int, int, str]
+"""Number of a code object, offset and kind."""
+
+
+def place_of(hit: Hit) -> Place:
+    """Return the key of a hit's place."""
+    return (number_of(hit.code), hit.offset, hit.kind)
+
+
+Ordinals = dict[Place, int]
+"""Place -> its number among the places of its kind on its line."""
+
+
+def ordinals_of(hits: list[Hit]) -> Ordinals:
+    """Number the places of one kind on one line, in the order of the source."""
+    lines: dict[tuple[str, int, str], dict[Place, tuple[int, ...]]] = {}
+    for hit in hits:
+        place = place_of(hit)
+        places = lines.setdefault((hit.code.co_filename, hit.line, hit.kind), {})
+        if place not in places:
+            places[place] = _position(hit)
+    return {
+        place: number
+        for places in lines.values()
+        for number, place in enumerate(sorted(places, key=places.__getitem__), 1)
+    }
+
+
+@per_code
+def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
+    return list(code.co_positions())
+
+
+def _position(hit: Hit) -> tuple[int, ...]:
+    """Return where a hit is in the source: the end of its expression, then the line of its code object and its offset."""
+    known = _positions(hit.code)  # too few, where somebody replaced the table of positions
+    _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
+    # By the end of the expression: nested calls are made from the inside out.
+    return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
+
+
+def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
+    """Return the point for one interrupt at ``hit``."""
+    ordinal = ordinals[place_of(hit)]
+    path = names.short(hit.code.co_filename)
+    place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
+    return Point(
+        id=place + (f"@{signals.name(signum)}" if signum != signal.SIGINT else ""),
+        path=path,
+        file=os.path.abspath(hit.code.co_filename),
+        line=hit.line,
+        kind=hit.kind,
+        hit=hit.number,
+        function=hit.code.co_qualname,
+        context=tuple(names.frame(code, line) for code, line in hit.context),
+        defect=known_defect(hit),
+        signal=signals.name(signum),
+        cleanup=is_cleanup(hit),
+    )

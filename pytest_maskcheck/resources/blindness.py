@@ -1,0 +1,57 @@
+"""Prove on the machine at hand that each kind detects a leftover of its own, its canary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_maskcheck.resources.kind import Kind
+from pytest_maskcheck.resources.user_kind import UserKind
+from pytest_maskcheck.system.plain import described
+from pytest_maskcheck.system.unpatched import gc, replaced, unpatched
+
+_NAMED = 3
+"""How many things found instead of the canary, and how many replaced functions, a reason names."""
+
+
+def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
+    """Show every kind its canary; return the names of those that did not detect it, with the reason. Never raises."""
+    others = _replaced(replaced())
+    freezes = not gc.get_freeze_count()
+    if freezes:  # canaries are new, so the rest of the heap need not be walked for them
+        gc.freeze()
+    try:
+        with unpatched():  # a pool's threads sleep, and would wait for ever on a frozen clock
+            return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind, others))}
+    finally:
+        if freezes:
+            gc.unfreeze()
+
+
+def _has_canary(kind: Kind) -> bool:
+    return not isinstance(kind, UserKind) or kind.has_canary
+
+
+def _blindness(kind: Kind, others: str) -> str:
+    """Return why a kind does not detect its canary, or ``""``; ``others`` names replaced functions that may be the cause."""
+    try:
+        canary = kind.canary()
+        before = kind.snapshot()
+        try:
+            with canary:
+                found = kind.compare(before)
+        finally:
+            kind.finish(before)
+    except Exception as error:  # noqa: BLE001  (a kind that fails is as good as blind)
+        return described(error)
+    if any(leftover.kind == kind.name for leftover in found):
+        return ""
+    instead = ", ".join(sorted({f"{leftover.kind} {leftover.key}" for leftover in found})[:_NAMED])
+    return f"it did not see its canary, but {instead or 'nothing at all'}{others}"
+
+
+def _replaced(names: list[str]) -> str:
+    """Return a clause that names functions of the standard library that were replaced, as a kind may depend on them."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; replaced in this process: {', '.join(names[:_NAMED])}{more}"

@@ -1,0 +1,200 @@
+"""Generators that are suspended where they hold something, and coroutines that nobody brings to their end.
+
+A generator holds something while it is suspended in a ``with``, or in a ``try`` that would clean up if the generator were
+closed; so does every ``contextlib.contextmanager`` that was entered. One that has not begun, or is suspended elsewhere, holds
+nothing. A coroutine that a task awaits belongs to the task.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, cast
+
+from pytest_maskcheck.resources.census import Census
+from pytest_maskcheck.resources.heap import Family
+from pytest_maskcheck.resources.kind import Leftover
+from pytest_maskcheck.resources.kinds.asyncio_loops import TASKS
+from pytest_maskcheck.resources.open_objects import OpenObjects
+from pytest_maskcheck.resources.surroundings import Surroundings
+from pytest_maskcheck.system.own_code import is_ours
+from pytest_maskcheck.system.untrusted import attempt
+
+_CHECKS = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
+_NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_CHECKS)
+_ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
+
+
+class _Suspended(OpenObjects):
+    """Objects with a suspended frame, in an attribute with the prefix of their type.
+
+    One that was suspended at the snapshot does not count, wherever it is suspended now.
+    """
+
+    owns = True
+    prefix: ClassVar[str]
+
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        super().__init__(surroundings)
+        self._frame = self.prefix + "_frame"
+        self._running = self.prefix + "_running"
+
+    def is_open(self, thing: Any) -> bool:
+        return not getattr(thing, self._running) and getattr(thing, self._frame) is not None
+
+    def compare(self, before: object) -> list[Leftover]:
+        return self._still([thing for thing in self._new(self._made(), before) if self.matters(thing)])
+
+    def _still(self, things: list[object]) -> list[Leftover]:
+        """Return leftovers for those that have not ended meanwhile, in another thread."""
+        found = [(thing, self._leftover(thing)) for thing in things]
+        return [leftover for thing, leftover in found if self.is_open(thing)]
+
+    def matters(self, thing: object) -> bool:
+        """Return whether ``thing``, which is new, holds something where it is suspended."""
+        frame = getattr(thing, self._frame)
+        if frame is None:  # it has ended meanwhile, in another thread
+            return False
+        return not is_ours(frame.f_code.co_filename) and _holds(frame.f_code, frame.f_lasti)
+
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
+        frame = getattr(thing, self._frame)
+        name = frame.f_code.co_qualname
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        return self.surroundings.text(name), f"{self.name} {name} is suspended at {where}"
+
+
+class Generators(_Suspended):
+    """Generators suspended in a ``with`` or ``try``."""
+
+    name = "generator"
+    family = Family("types:GeneratorType")
+    prefix = "gi"
+
+    def is_open(self, thing: Any) -> bool:
+        return thing.gi_suspended and not is_ours(thing.gi_code.co_filename)
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        generator = _function("def f():\n try: yield\n finally: pass")()
+        next(generator)
+        try:
+            yield
+        finally:
+            generator.close()
+
+
+class AsyncGenerators(_Suspended):
+    """Asynchronous generators suspended in a ``with`` or ``try``."""
+
+    name = "asyncgen"
+    family = Family("types:AsyncGeneratorType")
+    prefix = "ag"
+
+    def close(self, thing: Any) -> None:
+        closing = thing.aclose()
+        with suppress(StopIteration):
+            closing.send(None)
+        closing.close()  # there is no loop here for what it awaits
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        generator = _function("async def f():\n try: yield\n finally: pass")()
+        with suppress(StopIteration):
+            generator.__anext__().send(None)
+        try:
+            yield
+        finally:
+            with suppress(StopIteration):
+                generator.aclose().send(None)
+
+
+class Coroutines(_Suspended):
+    """Coroutines that were never awaited or are suspended, and that no task awaits."""
+
+    name = "coroutine"
+    family = Family("types:CoroutineType")
+    prefix = "cr"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._tasks = Census(TASKS.made)
+
+    def prepare(self) -> None:
+        self._tasks.take()
+
+    def compare(self, before: object) -> list[Leftover]:
+        new = self._new(self._made(), before)
+        if not new:
+            return []
+        of_tasks = set(self._of_tasks())
+        return self._still([thing for thing in new if id(thing) not in of_tasks])
+
+    def _of_tasks(self) -> Iterator[int]:
+        """Yield the ids of the coroutines that tasks await, and of those that other coroutines await."""
+        tasks = cast("list[Any]", self._tasks.alive())
+        awaited = [attempt(lambda task=task: None if task.done() else task.get_coro(), None) for task in tasks]  # type: ignore[misc]
+        awaited += [coroutine.cr_await for coroutine in cast("list[Any]", self._open())]
+        while awaited:
+            thing = awaited.pop()
+            if thing is not None:
+                yield id(thing)
+                awaited.append(getattr(thing, "cr_await", None) or getattr(thing, "gi_yieldfrom", None))
+
+    def key_and_detail(self, thing: Any) -> tuple[str, str]:
+        if thing.cr_suspended:
+            return super().key_and_detail(thing)
+        name = thing.cr_code.co_qualname
+        return self.surroundings.text(name), f"coroutine {name} was never awaited"
+
+    def close(self, thing: Any) -> None:
+        thing.close()
+
+    @contextmanager
+    def canary(self) -> Iterator[None]:
+        coroutine = _function("async def f(): pass")()
+        try:
+            yield
+        finally:
+            coroutine.close()
+
+
+def _function(source: str) -> Callable[[], Any]:
+    """Return the function ``f`` of a source that is not this package's."""
+    space: dict[str, Any] = {}
+    exec(compile(source, "<canary>", "exec"), space)
+    function: Callable[[], Any] = space["f"]
+    return function
+
+
+def _holds(code: types.CodeType, position: int) -> bool:
+    """Return whether an exception raised at ``position`` would reach a handler that cleans up, not one for certain exceptions."""
+    import dis
+
+    steps = [step for step in dis.get_instructions(code) if step.opname not in {"NOP", "NOT_TAKEN"}]
+    places = {step.offset: index for index, step in enumerate(steps)}
+    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001
+    seen: set[int] = set()
+    # A handler may end in another one: follow the table from handler to handler.
+    while position not in seen:
+        seen.add(position)
+        position = next((entry.target for entry in table if entry.start <= position < entry.end), position)
+        if position not in seen and _cleans_up(steps[places[position] :]):
+            return True
+    return False
+
+
+def _cleans_up(handler: list[Any]) -> bool:
+    """Return whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
+    if handler[0].opname != "PUSH_EXC_INFO":
+        return False
+    for step in handler[1:]:
+        if step.opname in _CHECKS:
+            return False
+        if step.argval in _ALL or not step.opname.startswith(_NAMING):
+            return True
+    return False
