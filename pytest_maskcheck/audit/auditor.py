@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_maskcheck.audit.judge import leftovers, trouble
-from pytest_maskcheck.interrupts import Recording, Strike, past
-from pytest_maskcheck.interrupts.signals.base import arming, nothing
-from pytest_maskcheck.interrupts.signals.catching import Catching
-from pytest_maskcheck.interrupts.signals.delivery import Delivery
+from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
+from pytest_maskcheck.interrupts.arming import arming
+from pytest_maskcheck.interrupts.catching import Catching
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.limits import room
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.origins import Watch
-from pytest_maskcheck.runs.raised import is_delivered
 from pytest_maskcheck.runs.requests import Catch, Inside, Trace
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
@@ -29,7 +27,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
+    from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Trigger
+    from pytest_maskcheck.interrupts.engine import Sendable
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Request, RunResult
@@ -137,7 +136,7 @@ class Auditor:
 
     Parameters:
         runner: runs the test and looks at what it leaves behind.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         scope: which code and which lines.
         mode: ``checkpoint``, ``line`` or ``raise``.
         signums: the signals to send.
@@ -147,7 +146,7 @@ class Auditor:
     """
 
     runner: Runner
-    engine: Engine
+    mechanism: Mechanism[Any]
     scope: Scope
     mode: Mode
     signums: tuple[int, ...]
@@ -191,7 +190,7 @@ class Auditor:
 
     @arming
     def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
-        with self.engine.record(self.scope.in_scope, self.mode, self.signums, outside=True) as found:
+        with self.mechanism.engine.record(self.scope.in_scope, self.mode, self.signums, outside=True) as found:
             found.own = own
             self.watch(found)
             recorded.append(found)
@@ -209,7 +208,7 @@ class Auditor:
             Refused: the test does not pass when it is run again.
         """
         self.freeze()
-        rehearsal = Rehearsal(self.engine.ahead)
+        rehearsal = Rehearsal(self.mechanism.engine.ahead)
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._uninterrupted(self._rehearsing(points, rehearsal) if points else nullcontext())
         between()
@@ -235,7 +234,7 @@ class Auditor:
             with room():
                 rehearsal.reach(position, triggers[position])
 
-        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
+        with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached):
             rehearsal.inside = effects.ForkHazards()
             try:
                 yield
@@ -290,7 +289,7 @@ class Auditor:
             aim = self.aims[point.point.id]
             around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
             return self.runner.run(self._strike(around, struck, past(aim.second) if aim.second else None), aim.hits)
-        catching = Catching(is_delivered, self.scope.in_scope) if isinstance(point, Catch) else None
+        catching = Catching(self.mechanism.is_delivered, self.scope.in_scope) if isinstance(point, Catch) else None
         aim = self.aims[point.point.id if isinstance(point, Catch) else point.id]
         then = aim.second.trigger if aim.second else None
         return self.runner.run(self._strike(aim, struck, then, catching=catching), aim.hits, catching=catching)
@@ -298,7 +297,9 @@ class Auditor:
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> RunResult:
         """Make a run that is watched to learn where leftovers come from."""
         point = trace.point
-        ahead = self.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
+        ahead = (
+            self.mechanism.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
+        )
         watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, ahead, trace.stretch)
         if point is None:
             going = self._going_by(trace.passing, watch) if trace.passing else _watched(nullcontext())
@@ -324,7 +325,7 @@ class Auditor:
         def reached(position: int) -> None:
             watch.go_by(names[position])
 
-        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
+        with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
             yield strike
 
     def go_forward(
@@ -340,24 +341,26 @@ class Auditor:
         strike = Strike()
         hits: list[Hit] = []
 
-        def reached(position: int) -> Delivery | None:
+        def reached(position: int) -> Sendable | None:
             if not forks(position):
                 return None
             self.runner.owner = os.getpid()
             hits.append(aims[position].first)
-            delivery = Delivery(aims[position].signum, struck, lambda _: landed(), strike)
+            delivery: Sendable = self.mechanism.delivery(aims[position].signum, struck, lambda _: landed(), strike)
             if not delivery.lands_at_once():
                 landed()
             return delivery
 
-        _ = Delivery(0, struck)  # the first one: types that nobody has seen yet take time in every child
+        _ = self.mechanism.delivery(0, struck)  # the first one: types that nobody has seen yet take time in every child
         triggers = [aim.first.trigger for aim in aims]
-        return self.runner.run(self.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits)
+        return self.runner.run(
+            self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits
+        )
 
     def follow(self, aim: Aim) -> tuple[RunResult, Recording]:
         """Make a run that is interrupted once; return also what it reached from there on."""
         self._freeze_again()
-        tail = Recording(signums=(aim.signum,), outside=True)
+        tail = self.mechanism.recording((aim.signum,), outside=True)
         self.watch(tail)
         with self._allowed(_RECORDED):
             return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
@@ -371,7 +374,7 @@ class Auditor:
         catching: Catching | None = None,
     ) -> AbstractContextManager[Strike]:
         trigger, in_scope = aim.first.trigger, self.scope.in_scope
-        return self.engine.strike(
+        return self.mechanism.engine.strike(
             trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins, catching=catching
         )
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.cpython.codes import per_code, stand_in
-from pytest_maskcheck.interrupts.signals.base import INNERMOST
+from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.plan import FIRST, Aim
 from pytest_maskcheck.runs.requests import Trace
 from pytest_maskcheck.system.unpatched import gc
@@ -34,8 +34,7 @@ from pytest_maskcheck.system.unpatched import gc
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
-    from pytest_maskcheck.interrupts import Recording
-    from pytest_maskcheck.interrupts.signals.base import PlaceKind
+    from pytest_maskcheck.interrupts import PlaceKind, Recording
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult

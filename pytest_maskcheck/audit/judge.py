@@ -37,7 +37,6 @@ from pytest_maskcheck.resources.patterns import Pattern, Patterns, are_alike, lo
 from pytest_maskcheck.results import Category, Finding, PointResult, Verdict
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.requests import Catch, CaughtBy, Inside, Trace, alone
-from pytest_maskcheck.system.signals import default_action
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -575,7 +574,7 @@ class Judge:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if _is_unseen(ran):
             self._unseen.add(point.id)
-        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(point, ran, self._caught(point, ran)):
+        if reason := ran.detail if ran.died in _NO_VERDICT else _unproven(ran, self._caught(point, ran)):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         known = {self._name(finding).identity for finding in self._of_first(point)}
         findings = [
@@ -757,16 +756,15 @@ def _is_unseen(ran: RunResult) -> bool:
     return bool(ran.strike.fired and ran.strike.held) and ran.raised is None and not (ran.lost or ran.died)
 
 
-def _unproven(point: Point, ran: RunResult, caught: Catcher | None) -> str:
+def _unproven(ran: RunResult, caught: Catcher | None) -> str:
     """Return why a run proves nothing about its point, or ``""``: the interrupt was not delivered there."""
     strike = ran.strike
     if not strike.fired:
         return _unreached(ran)
     if ran.late:
         return "held back to the end of the test: the interrupt came out of a fixture"
-    if strike.handler in {"SIG_IGN", "SIG_DFL"}:
-        default = f"has its default action there, which {default_action(strike.signum)}"
-        return f"{point.signal} {'is ignored there (SIG_IGN)' if strike.handler == 'SIG_IGN' else default}"
+    if strike.undelivered:
+        return strike.undelivered
     if (_is_unseen(ran) and caught is None) or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
     return ""

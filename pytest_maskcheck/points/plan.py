@@ -13,14 +13,14 @@ import re
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, get_args
 
-from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts import PlaceKind, known_defect, mechanism_of, parse
 from pytest_maskcheck.interrupts.cpython.codes import number_of, per_code
-from pytest_maskcheck.interrupts.signals.base import is_own, near
+from pytest_maskcheck.interrupts.cpython.positions import end_of
+from pytest_maskcheck.interrupts.places import is_own, near
 from pytest_maskcheck.points import cleanup
 from pytest_maskcheck.results import Frame, Point
-from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import os, signal
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PAUSED = "within maskcheck.paused()"
 FIRST = "~first"
 """How the names of places end that only the first run in a process reaches; see ``first_use.py``."""
 
-_PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:{FIRST})?"
+_PLACE = rf"[^>]+:\d+:(?:{'|'.join(get_args(PlaceKind))})(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
@@ -46,10 +46,10 @@ _LONGEST = 10_000
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` has the form of a point's id, and names a signal that can be sent."""
+    """Tell whether ``text`` has the form of a point's id, and names an interrupt that can be sent."""
     form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
-        return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
+        return form is not None and (form["signal"] is None or bool(parse(form["signal"])))
     except ValueError:
         return False
 
@@ -156,7 +156,7 @@ def plan(
     chosen.leave_out("outside the test: pytest or a plugin was running", number_in(recording.hits) - number_in(within))
     kept = reasonable(unpaused([hit for hit in within if wanted(hit)], chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
-    chosen.leave_out("line reached on another thread: only the main thread is interrupted", elsewhere)
+    chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, elsewhere)
     if not only:
         kept = few(kept, hits, chosen)
     ordinals = ordinals_of(recording.hits)
@@ -319,25 +319,19 @@ def ordinals_of(hits: list[Hit]) -> Ordinals:
     }
 
 
-@per_code
-def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
-    return list(code.co_positions())
-
-
 def _position(hit: Hit) -> tuple[int, ...]:
     """Return where a hit stands in the source: column of its end, then of its code object and instruction."""
-    known = _positions(hit.code)  # too few, where somebody replaced the table of lines
-    _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
-    return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
+    return (*end_of(hit.code, hit.offset), hit.code.co_firstlineno, hit.offset)
 
 
 def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
     """Return the point for one interrupt at ``hit``."""
+    mechanism = mechanism_of(signum)
     ordinal = ordinals[place_of(hit)]
     path = names.short(hit.code.co_filename)
     place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
     return Point(
-        id=place + (f"@{signals.name(signum)}" if signum != signal.SIGINT else ""),
+        id=place + mechanism.suffix(signum),
         path=path,
         file=os.path.abspath(hit.code.co_filename),
         line=hit.line,
@@ -346,6 +340,6 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
         function=hit.code.co_qualname,
         context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
-        signal=signals.name(signum),
+        signal=mechanism.label(signum),
         cleanup=cleanup.is_cleanup(hit),
     )

@@ -7,7 +7,6 @@ nothing. What a task awaits is the task's.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, cast
@@ -16,12 +15,9 @@ from pytest_maskcheck.resources.base import Leftover, Surroundings
 from pytest_maskcheck.resources.heap import Census, Family
 from pytest_maskcheck.resources.objects import Objects
 from pytest_maskcheck.resources.tasks import TASKS
+from pytest_maskcheck.system.bytecode import cleans_up_at
 from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.untrusted import attempt
-
-_CHECKS = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
-_NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_CHECKS)
-_ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
 
 
 class _Suspended(Objects):
@@ -54,7 +50,7 @@ class _Suspended(Objects):
         frame = getattr(thing, self._frame)
         if frame is None:  # it has ended meanwhile, in another thread
             return False
-        return not is_ours(frame.f_code.co_filename) and _holds(frame.f_code, frame.f_lasti)
+        return not is_ours(frame.f_code.co_filename) and cleans_up_at(frame.f_code, frame.f_lasti)
 
     def told(self, thing: Any) -> tuple[str, str]:
         frame = getattr(thing, self._frame)
@@ -167,31 +163,3 @@ def _function(source: str) -> Callable[[], Any]:
     exec(compile(source, "<canary>", "exec"), space)
     function: Callable[[], Any] = space["f"]
     return function
-
-
-def _holds(code: types.CodeType, position: int) -> bool:
-    """Tell whether what would be raised at ``position`` came to a handler that cleans up: not one for single exceptions."""
-    import dis
-
-    steps = [step for step in dis.get_instructions(code) if step.opname not in {"NOP", "NOT_TAKEN"}]
-    places = {step.offset: index for index, step in enumerate(steps)}
-    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001
-    seen: set[int] = set()
-    while position not in seen:
-        seen.add(position)
-        position = next((entry.target for entry in table if entry.start <= position < entry.end), position)
-        if position not in seen and _cleans_up(steps[places[position] :]):
-            return True
-    return False
-
-
-def _cleans_up(handler: list[Any]) -> bool:
-    """Tell whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
-    if handler[0].opname != "PUSH_EXC_INFO":
-        return False
-    for step in handler[1:]:
-        if step.opname in _CHECKS:
-            return False
-        if step.argval in _ALL or not step.opname.startswith(_NAMING):
-            return True
-    return False

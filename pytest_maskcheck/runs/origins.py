@@ -23,15 +23,15 @@ of ``with lock:``; their line is that of the last call between two that it tells
 
 from __future__ import annotations
 
-import dis
 import inspect
 import sys
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.cpython.bytecode import calls_without_event, jumps_in
+from pytest_maskcheck.interrupts.cpython.frames import stack
 from pytest_maskcheck.interrupts.cpython.lines import Lines
-from pytest_maskcheck.interrupts.signals.base import line_of, stack
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.runs.raised import is_harness
@@ -287,12 +287,12 @@ class Watch:
 
     def _between(self, code: CodeType, first: int, now: int) -> list[int]:
         """Return the calls between two instructions, without those that were jumped over."""
-        calls = [at for at in _calls(code) if first < at < now]
+        calls = [at for at in calls_without_event(code) if first < at < now]
         if self._lines.knows(code):
             begun = line_of(code, first)
             return [at for at in calls if (line := line_of(code, at)) == begun or self._lines.ran(code, line)]
         # What no jump leads past did run; of the others that is not known.
-        jumps = [jump for jump in _jumps(code) if first < jump[0]]
+        jumps = [jump for jump in jumps_in(code) if first < jump[0]]
         return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls
 
 
@@ -300,23 +300,6 @@ def _name(identity: Identity) -> str:
     """Return what identifies a leftover within the process, as text."""
     kind, token = identity
     return f"{kind} {token!r}"
-
-
-@lru_cache(maxsize=1024)
-def _calls(code: CodeType) -> tuple[int, ...]:
-    """Return the offsets of instructions that call something: not of all callables do the events tell."""
-    return tuple(
-        one.offset
-        for one in dis.get_instructions(code)
-        if one.opname in {"BEFORE_WITH", "CALL", "CALL_KW", "CALL_FUNCTION_EX"}
-    )
-
-
-@lru_cache(maxsize=1024)
-def _jumps(code: CodeType) -> tuple[tuple[int, int], ...]:
-    """Return the offsets of jumps, and where each leads."""
-    jumps = {*dis.hasjrel, *dis.hasjabs}
-    return tuple((one.offset, int(one.argval)) for one in dis.get_instructions(code) if one.opcode in jumps)
 
 
 def _is_ours(frame: FrameType) -> bool:

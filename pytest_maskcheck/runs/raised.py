@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_maskcheck.interrupts.signals import delivery
-from pytest_maskcheck.interrupts.signals.base import Strike, line_of
+from pytest_maskcheck.interrupts.cpython.frames import walk
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.results import Packed
-from pytest_maskcheck.system.unpatched import signal
 from pytest_maskcheck.system.untrusted import attempt, cause_of, context_of, is_a, let_go, name_of, parts_of, text_of
 from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
 
@@ -70,59 +69,6 @@ def traceback_of(entries: list[Entry]) -> TracebackType | None:
     return traceback
 
 
-def handler_codes(strike: Strike) -> set[int]:
-    """Return the code, by ``id``, of the handlers that CPython itself called."""
-    return {id(one.handler_code) for one in strike.in_turn() if one.fired and not one.landed}
-
-
-def begins_handler(entry: Entry, codes: set[int]) -> bool:
-    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    return id(entry.code) in codes or entry.frame.f_globals.get("__name__") == delivery.__name__
-
-
-def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
-    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
-
-    Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
-    out of that handler.
-    """
-    if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
-        return all(is_interrupt(part, strike) for part in parts_of(error))
-    return is_a(error, KeyboardInterrupt) or _from_handler(error, strike)
-
-
-def _from_handler(error: BaseException, strike: Strike | None) -> bool:
-    """Tell whether a handler that was sent a signal raised ``error``, or another exception of its type."""
-    for one in strike.in_turn() if strike else ():
-        if one.error is not None and type(error) is one.error:
-            return True
-        if one.fired and not one.landed and one.handler_code is not None:
-            codes = (entry.tb_frame.f_code for entry in walk(kept_traceback(error)))
-            if any(code is one.handler_code for code in codes):
-                return True
-    return False
-
-
-def is_delivered(error: BaseException, strike: Strike) -> bool:
-    """Tell whether ``error`` is the very interrupt that was sent, and not one that the test raises itself, or a group of it.
-
-    Where the audit ran the handler, its frames are in the traceback.
-    """
-    if not is_interrupt(error, strike):
-        return False
-    if not strike.landed:
-        return True
-    parts = error.exceptions if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike) else ()
-    traces = walk(error.__traceback__)
-    came = any(each.tb_frame.f_globals.get("__name__") == delivery.__name__ for each in traces)
-    return came or any(is_delivered(part, strike) for part in parts)
-
-
-def may_interrupt(strike: Strike) -> bool:
-    """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
-    return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
-
-
 def count_interrupts(error: BaseException) -> int:
     """Return how many interrupts the exception and what it was raised from are."""
     return sum(type(item) is KeyboardInterrupt for item in chain(error))
@@ -141,13 +87,6 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             yield item
 
 
-def walk(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    """Yield the entries of a traceback, outermost first."""
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
-
-
 def is_harness(frame: FrameType) -> bool:
     """Tell whether the frame is this package's or pytest's way to the test."""
     module = frame.f_globals.get("__name__", "")
@@ -155,17 +94,21 @@ def is_harness(frame: FrameType) -> bool:
     return harness and module != _HARNESS + "masking"
 
 
-def is_audits(error: BaseException) -> bool:
+def is_audits(error: BaseException, raises_in: str) -> bool:
     """Tell whether what delivers interrupts raised an exception of its own, in the midst of the code under test.
 
     Too deep a recursion, or memory that is at its end, is the test's.
+
+    Parameters:
+        error: the exception.
+        raises_in: the module that calls handlers of the test's; see :class:`.mechanism.Mechanism`.
     """
     if not is_a(error, Exception) or is_a(error, RecursionError, MemoryError):
         return False
     module = ""
     for entry in entries_of(error)[-1:]:
         module = str(entry.frame.f_globals.get("__name__"))
-    return module.startswith(_HARNESS + "interrupts.") and module != delivery.__name__
+    return module.startswith(_HARNESS + "interrupts.") and module != raises_in
 
 
 _EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")

@@ -23,10 +23,10 @@ import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pytest_maskcheck.interrupts.signals import expiry
-from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
+from pytest_maskcheck.interrupts.places import OUTERMOST
+from pytest_maskcheck.interrupts.strike import Strike
 from pytest_maskcheck.points.cleanup import package_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.holders import held_by
@@ -38,18 +38,14 @@ from pytest_maskcheck.runs.garbage import collect_unheard
 from pytest_maskcheck.runs.raised import (
     Entry,
     Raised,
-    begins_handler,
     chain,
     count_interrupts,
     drop,
     entries_of,
     finalizer_of,
-    handler_codes,
     is_audits,
     is_expecting,
     is_harness,
-    is_interrupt,
-    may_interrupt,
     traceback_of,
 )
 from pytest_maskcheck.runs.requests import Catcher, CaughtBy, RunResult
@@ -64,8 +60,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts import Hit, InScope
-    from pytest_maskcheck.interrupts.signals.catching import Catching
+    from pytest_maskcheck.interrupts import Hit, InScope, Mechanism
+    from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
@@ -128,6 +124,7 @@ class Runner:
         surroundings: names of volatile directories, refreshed before each body.
         names: names of files in reports.
         in_scope: tells the test's frames from those that called it.
+        mechanism: how interrupts come.
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         outside: tells the user's own Ctrl-C from a strike that is pending at the same time.
         guarantees: what must hold after a run.
@@ -143,6 +140,7 @@ class Runner:
     surroundings: Surroundings
     names: Names
     in_scope: InScope
+    mechanism: Mechanism[Any]
     here: bool = False
     outside: ForeignSignals | None = None
     guarantees: Guarantees | None = None
@@ -243,10 +241,10 @@ class Runner:
         ends.append(end := _End(befores))
         if watch is not None:
             watch.ask(self.kinds, befores)
-        expiry.begin()
+        self.mechanism.begin()
         finalizers: list[CodeType] = []
         begun = False
-        with _quiet(ran, finalizers):
+        with _quiet(ran, finalizers, self.mechanism):
             started = time.perf_counter()
             try:
                 with self.outside.noting() if self.outside else nullcontext(), striking as strike:
@@ -257,7 +255,7 @@ class Runner:
                         with watch:
                             body()
             except BaseException as error:
-                if is_audits(error) or (not begun and is_a(error, Exception)):
+                if is_audits(error, self.mechanism.raises_in) or (not begun and is_a(error, Exception)):
                     together.finish(befores, listening=True)
                     raise
                 caught.append(error)
@@ -310,7 +308,7 @@ class Runner:
         error = caught[0] if caught else None
         came = self.outside is not None and self.outside.came()
         strikes = [one for one in strike.in_turn() if one.fired]
-        if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
+        if error is not None and count_interrupts(error) > sum(map(self.mechanism.may_be_users, strikes)):
             return True
         if came and error is None and not strikes:
             self._sends_itself = True  # part of the test
@@ -578,8 +576,8 @@ class Runner:
         return Raised(
             type=name_of(type(error)),
             text=self.surroundings.named(text),
-            interrupt=is_interrupt(error, strike),
-            over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
+            interrupt=self.mechanism.is_interrupt(error, strike),
+            over=any(self.mechanism.is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,
             late=not frames,
         )
@@ -589,9 +587,9 @@ class Runner:
         entries = entries_of(error)
         scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.code.co_filename))
         entries = entries[next(scoped, 0) :]
-        codes = handler_codes(strike)
-        handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
-        entries = entries[: handlers[-1]] if handlers else entries
+        begins = self.mechanism.begins_delivery
+        deliveries = [at for at, entry in enumerate(entries) if begins(entry.code, entry.frame, strike)]
+        entries = entries[: deliveries[-1]] if deliveries else entries
         return [entry for entry in entries if not is_harness(entry.frame)]
 
 
@@ -643,12 +641,12 @@ def _finalizers_time() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _quiet(ran: RunResult, codes: list[CodeType]) -> Iterator[None]:
+def _quiet(ran: RunResult, codes: list[CodeType], mechanism: Mechanism[Any]) -> Iterator[None]:
     """Note interrupts that CPython drops in finalizers, with the code of these, and keep exceptions of finalizers from the terminal."""
     lost: list[str] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
+        if unraisable.exc_value is not None and mechanism.is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(finalizer_of(unraisable))
             if unraisable.exc_traceback is not None:
                 codes.append(unraisable.exc_traceback.tb_frame.f_code)

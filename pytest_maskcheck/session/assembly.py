@@ -31,8 +31,7 @@ from pytest_maskcheck.audit.messages import (
     WarmKeys,
 )
 from pytest_maskcheck.audit.sharing import Done, Helper, Lead
-from pytest_maskcheck.interrupts import Recording
-from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.interrupts import Recording, nothing, parse
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
@@ -66,7 +65,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.auditor import Baseline
     from pytest_maskcheck.audit.budget import Share
-    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
@@ -107,7 +106,7 @@ class Order:
     Parameters:
         item: a test that passed.
         settings: those of the test.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         reach: the scope.
         isolation: ``fork`` or ``none``, and ``why``.
         only: the id of the one point wanted, or ``""``.
@@ -127,7 +126,7 @@ class Order:
 
     item: pytest.Item
     settings: Settings
-    engine: Engine
+    mechanism: Mechanism[Any]
     reach: Reach
     isolation: str
     why: str
@@ -149,11 +148,6 @@ class Order:
 _FIRST_BATCH = 10
 """Points that are audited before it is known how long they take; each further batch is as large as all before it."""
 
-_IN_A_THREAD = (
-    "its body does not run in the main thread, the only one in which Python handles signals: "
-    "run it there, without the plugin or decorator that starts a thread for it"
-)
-
 _GRACE = 0.5
 """The points of a test have this part of the time that it took to come to them, whatever its share: else that was for nothing."""
 
@@ -171,7 +165,7 @@ def outline(order: Order, **rest: Any) -> Audit:
             if not own.issuperset(files) and not any(map(order.reach.covers, files))
         ),
         test=order.item.nodeid,
-        engine=order.engine.name,
+        engine=order.mechanism.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
         unmeasured=order.reach.unmeasured,
@@ -198,15 +192,17 @@ class Work:
         self._kinds = tuple(kind for kind in kinds if kind.name in chosen)
         with unpatched():
             self._target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
-        self.runner = Runner(self._target, self._kinds, surroundings, self._names, order.reach.in_scope)
+        self.runner = Runner(
+            self._target, self._kinds, surroundings, self._names, order.reach.in_scope, order.mechanism
+        )
         self.runner.still = self._target.bare
         self.runner.own = frozenset(map(id, own_code(item)))
         self._ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
         self.runner.guarantees = item.stash[LEDGER] = self._ledger
         self._only = points.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
-        self.signums = (signals.parse(asked or "SIGINT"),) if self._only else order.settings.signals
-        self._auditor = Auditor(self.runner, order.engine, order.reach, order.settings.points, self.signums)
+        self.signums = (parse(asked or "SIGINT"),) if self._only else order.settings.signals
+        self._auditor = Auditor(self.runner, order.mechanism, order.reach, order.settings.points, self.signums)
         self._auditor.watch = self._ledger.watch
         self._auditor.limit, self._auditor.seconds = self.limit, order.seconds
         self._recording = Recording()
@@ -246,6 +242,10 @@ class Work:
         """
         return self._order.blocked & signals.blocked()
 
+    def clear_way(self) -> list[str]:
+        """Remove what keeps interrupts from this process, which is the audit's own; return a note on each change."""
+        return self._order.mechanism.clear_way(self.signums, self.inherited_mask())
+
     def isolated(self, tell: Tell) -> None:
         """Audit in forked workers; called in the auditing process."""
 
@@ -260,12 +260,8 @@ class Work:
 
     def here(self, tell: Tell) -> None:
         """Audit in this process."""
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in self.signums:
-            tell(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
-            return
-        if blocked := self.inherited_mask().intersection(self.signums):
-            names = ", ".join(map(signals.name, sorted(blocked)))
-            tell(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
+        if reason := self._order.mechanism.reason_against(self.signums, self.inherited_mask()):
+            tell(Refused(reason))
             return
         self.runner.here = True
         with closing(ForeignSignals(signal.SIGINT)) as self.runner.outside:
@@ -274,7 +270,7 @@ class Work:
                 if self._failing and (self._only or self.item.config.getoption("usepdb", False)):
                     self._keep_frames(self._failing)
             finally:
-                self._order.engine.disarm()
+                self._order.mechanism.engine.disarm()
                 self._target.close()
                 gc.unfreeze()
 
@@ -722,7 +718,7 @@ class Work:
             reason = reason_against_more(result) if result else ""
             if share and not reason and (point.id not in timely or share.over()):
                 reason = share.reason
-            if reason := reason or self._order.engine.reason_against_second(settings.points):
+            if reason := reason or self._order.mechanism.engine.reason_against_second(settings.points):
                 pairs.without(reason)
                 continue
             ran, tail = self._auditor.follow(plan.aims[point.id])
@@ -781,7 +777,7 @@ class Work:
         self._recording = recording
         code = body_code(self.item)
         if code is not None and points.ran_elsewhere(code, recording):
-            raise Refused(_IN_A_THREAD)
+            raise Refused(self._order.mechanism.victim.absent)
         return points.plan(
             recording,
             self._names,

@@ -22,14 +22,13 @@ from pytest_maskcheck.session.fixture import LEDGER
 from pytest_maskcheck.session.item import muted, own_directory, own_output, refusal
 from pytest_maskcheck.system import descendants
 from pytest_maskcheck.system.breakdown import AuditBrokeError, Breakdown, breakdown_of
-from pytest_maskcheck.system.signals import all_blocked, collect_garbage, name
+from pytest_maskcheck.system.signals import all_blocked, collect_garbage
 from pytest_maskcheck.system.stopwatch import Page
 from pytest_maskcheck.system.unpatched import (
     keep,
     os,
     pickle,
     shutil,
-    signal,
     state_of,
     tempfile,
     threading,
@@ -465,14 +464,8 @@ def _in_its_own(work: Work, tell: Tell, measurement: Any) -> Iterator[None]:
     with unpatched():
         own_output(work.item.config)
         own_directory(work.item.config, work.directory)
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    if ignored and signal.SIGINT in work.signums:  # under nohup, or in the background of a script
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        tell("SIGINT is ignored in this process; audited as if it were not")
-    if blocked := work.inherited_mask():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-        if names := [name(signum) for signum in sorted(blocked) if signum in work.signums]:
-            tell(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
+    for note in work.clear_way():
+        tell(note)
     with paused(*([measurement] if measurement else [])):
         yield
 

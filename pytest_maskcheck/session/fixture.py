@@ -8,7 +8,6 @@ that was registered: what a check keeps alive would look like a leak. Without ``
 from __future__ import annotations
 
 import copy
-import dis
 import inspect
 import reprlib
 from collections import Counter, deque
@@ -21,6 +20,7 @@ import pytest
 
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.settings import Allow, is_allowable
+from pytest_maskcheck.system.bytecode import returns_nothing
 from pytest_maskcheck.system.plain import described, is_text, quoted, type_name
 from pytest_maskcheck.system.unpatched import io, os, sys_functions, threading
 from pytest_maskcheck.system.untrusted import text_of
@@ -202,17 +202,7 @@ def _path_of(sort: str, value: Any) -> str:
 def _asserts(check: Callable[..., object]) -> bool:
     """Tell whether a function returns nothing, so that it can speak by ``assert`` only."""
     code = getattr(getattr(check, "__func__", check), "__code__", None)
-    if code is None:
-        return False
-    before = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "RETURN_VALUE":
-            if before is None or not before.opname.startswith("LOAD_CO") or before.argval is not None:
-                return False
-        elif instruction.opname == "RETURN_CONST" and instruction.argval is not None:
-            return False
-        before = instruction
-    return True
+    return code is not None and returns_nothing(code)
 
 
 def _require_plain(sort: str, function: Callable[..., object]) -> None:

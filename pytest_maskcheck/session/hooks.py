@@ -96,7 +96,7 @@ class AuditingSession:
         self._unstarted: Exception | None = None
         self._unnoted: dict[pytest.FixtureDef[Any], Exception] = {}
         try:
-            self._engine, self._engine_why = choose()
+            self._mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         self._extensions = Extensions(config)
@@ -340,7 +340,7 @@ class AuditingSession:
         return Order(
             item,
             chosen,
-            self._engine,
+            self._mechanism,
             self._reach(chosen),
             isolation,
             why,

@@ -277,13 +277,13 @@ def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() 
     """The point counts as not audited, with the reason."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = judge.judge(point(1), RunResult(Strike(fired=True, held="signal mask")))
-    ignored = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="SIG_IGN")))
+    ignored = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, undelivered="SIGINT is ignored there")))
     late = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
     assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"
-    assert ignored.reason == "SIGINT is ignored there (SIG_IGN)"
+    assert ignored.reason == "SIGINT is ignored there"
     assert "another calling context" in judge.judge(point(1), elsewhere).reason
 
 

@@ -20,7 +20,9 @@ import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit, choose
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.interrupts.signals.base import Context
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
+from pytest_maskcheck.interrupts.places import Context
+from pytest_maskcheck.interrupts.signals.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record
@@ -138,7 +140,7 @@ def one_line(): return 1  # fmt: skip
 
 ENTRY = ("entry", 0)
 SUPER = [] if facts.HAS_MONITORING else [("call", 1)]  # 3.11 calls super(), later versions load the attribute at once
-ENTERED = [("call", 1)] if facts.with_checks_on_entering() else []
+ENTERED = [("call", 1)] if with_checks_on_entering() else []
 
 
 @pytest.mark.parametrize(
@@ -584,8 +586,8 @@ def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
 
 def test_the_chosen_engine_says_why() -> None:
     """The choice comes with its reason."""
-    engine, reason = choose()
-    assert engine.name in reason
+    mechanism, reason = choose()
+    assert mechanism.engine.name in reason
 
 
 def test_what_an_interrupt_keeps_armed_is_disarmed(engine: Engine) -> None:
@@ -602,7 +604,5 @@ def armed() -> bool:
     """Tell whether a tool of ours is taken, or a trace function of ours is set."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is None:
-        return (
-            type(getattr(sys.gettrace(), "__self__", None)).__module__ == "pytest_maskcheck.interrupts.signals.tracing"
-        )
+        return isinstance(getattr(sys.gettrace(), "__self__", None), Tracer)
     return "maskcheck" in map(monitoring.get_tool, (3, 4))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import checks_on_return, with_checks_on_entering
 from pytest_maskcheck.interrupts.signals.delivery import Trip
 
 SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)
@@ -74,8 +75,8 @@ def test_with_checks_after_enter_on_one_version(lock: Any, warm: bool) -> None:
     function = fresh(enter_lock)
     offset, _ = landing(function, lock, warm=warm)
     assert facts.is_call(function.__code__, offset)
-    assert facts.enters_with(function.__code__, offset) == facts.with_checks_on_entering()
-    assert facts.checks_on_return(function.__code__, offset)
+    assert facts.enters_with(function.__code__, offset) == with_checks_on_entering()
+    assert checks_on_return(function.__code__, offset)
 
 
 def calls(trip, value):

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit, Mode, Recording, Strike
 from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.states import SignalRecording
 
 LOCK = threading.Lock()
 
@@ -145,7 +146,7 @@ def follow(engine: Engine):
     """Record what a run reaches after an interrupt."""
 
     def follow(first: Hit, task: Any, mode: Mode = "checkpoint", signum: int = signal.SIGINT) -> Recording:
-        tail = Recording()
+        tail = SignalRecording()
         with engine.strike(first.trigger, here, mode, signum, lambda: None, then=tail) as strike:
             attempt(task)
         assert strike.fired

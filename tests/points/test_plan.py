@@ -9,7 +9,7 @@ from types import CodeType
 import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
-from pytest_maskcheck.interrupts.signals.base import INNERMOST
+from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.pairs import _Sample
 from pytest_maskcheck.points.plan import ID, Names, plan
 

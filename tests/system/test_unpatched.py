@@ -196,7 +196,7 @@ NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring
 """Modules of the package that are a program, or that this interpreter cannot have."""
 
 BY_NAME = {
-    ("interrupts.base", "_USUAL"): "a handler that others are compared with",
+    ("interrupts.signals.handlers", "USUAL"): "a handler that others are compared with",
     ("masking", "..."): "works with what it finds, as code does that tests run",
     ("resources.environ", "os"): "reads os.environ as it is",
     ("resources.hooks", "threading"): "reads threading.excepthook as it is",
@@ -328,7 +328,7 @@ def held_by_name() -> set[tuple[str, str]]:
     owned |= {id(value) for module in REPLACED for value in vars(module).values() if is_theirs(value)}
     found = set()
     for info in pkgutil.walk_packages(pytest_maskcheck.__path__, f"{pytest_maskcheck.__name__}."):
-        if info.name.rpartition(".")[2] not in NOT_IMPORTED:
+        if NOT_IMPORTED.isdisjoint(info.name.split(".")):
             names = [name for name, value in vars(importlib.import_module(info.name)).items() if id(value) in owned]
             found |= {(info.name.partition(".")[2], name) for name in names}
     return found

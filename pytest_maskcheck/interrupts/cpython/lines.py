@@ -12,9 +12,8 @@ from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.system.unpatched import threading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
-
-    from pytest_maskcheck.interrupts.signals.base import InScope
 
 _NAME = "maskcheck lines"
 _TOOLS = (3, 4)
@@ -28,7 +27,7 @@ class Lines:
         in_scope: tells the code that is watched.
     """
 
-    def __init__(self, in_scope: InScope) -> None:
+    def __init__(self, in_scope: Callable[[str], bool]) -> None:
         self._in_scope = in_scope
         self._tool = -1
         self._thread = 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 import _thread
 from typing import TYPE_CHECKING, Self
 
-from pytest_maskcheck.interrupts.signals.base import EngineUnavailableError, stack
+from pytest_maskcheck.interrupts.cpython.frames import stack
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
 from pytest_maskcheck.system.unpatched import signal
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.signals.base import EngineUnavailableError
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _NAME = "maskcheck"
 _TOOLS = (4, 3)
 """Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
 
-_USED = (
+USED = (
     *(
         _events.PY_START,
         _events.PY_RESUME,
@@ -46,7 +46,7 @@ def disarm() -> None:
     for tool in tuple(ARMED):
         with suppress(ValueError):  # the code under test has freed it
             _monitoring.set_events(tool, 0)
-            for event in _USED:
+            for event in USED:
                 _monitoring.register_callback(tool, event, None)
             _monitoring.free_tool_id(tool)
     ARMED.clear()
@@ -77,7 +77,7 @@ def taken() -> Iterator[int]:
         if is_held(tool):
             ARMED.discard(tool)
             _monitoring.set_events(tool, 0)
-            for event in _USED:
+            for event in USED:
                 _monitoring.register_callback(tool, event, None)
             _monitoring.free_tool_id(tool)
 

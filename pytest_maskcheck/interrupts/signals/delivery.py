@@ -2,8 +2,8 @@
 
 Rules:
 
-1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that asks
-   whether ``signal.default_int_handler`` is installed must get the usual answer.
+1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that checks
+   whether ``signal.default_int_handler`` is installed must find it.
 2. Where CPython would check for signals between the callback and the next instruction, the signal is left
    *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
    does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
@@ -19,7 +19,7 @@ checkpoints too; the engine switches its events off first.
 
 What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
 there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
-Whether there is one is read once a strike (``waking.py``).
+Whether there is one is read once a strike (``system/wakeup_descriptor.py``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from types import CodeType
 from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts.cpython.probe import Probe, Trip
-from pytest_maskcheck.interrupts.signals.base import Strike, called_by, change_mask, handler_of, site_of
+from pytest_maskcheck.interrupts.places import site_of
 from pytest_maskcheck.interrupts.signals.expiry import expire, expires
+from pytest_maskcheck.interrupts.signals.handlers import called_by, change_mask, handler_of
+from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import os, signal
 from pytest_maskcheck.system.untrusted import dict_of, has, is_a, name_of, read
 from pytest_maskcheck.system.wakeup_descriptor import NONE, wakeup_descriptor
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from pytest_maskcheck.interrupts.signals.base import InScope, Mode, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
 
     _Call = Callable[[Callable[..., object], tuple[object, ...]], object]
 
@@ -80,11 +83,10 @@ class Delivery:
         begin: Callable[[FrameType], object] | None = None,
         strike: Strike | None = None,
     ) -> None:
-        """Wait."""
         self.strike = strike or Strike()
         self.strike.signum = signum
         self._struck = struck
-        self._begin = begin
+        self.begin = begin
         self._stand_in: Probe | None = None
         self.held: Callable[[FrameType | None], object] | None = None
         """Called with the interrupted frame if the signal is blocked: nothing tells when it lands."""
@@ -125,7 +127,7 @@ class Delivery:
             os.kill(os.getpid(), self.strike.signum)
         else:
             # Within a callback nothing is watched but what call_tracing runs.
-            self._run(frame, _call if self._begin is None else call_tracing)
+            self._run(frame, _call if self.begin is None else call_tracing)
 
     def _hold(self, frame: FrameType) -> None:
         if self.held is not None:
@@ -159,7 +161,7 @@ class Delivery:
         if wakeup_descriptor() != NONE:
             expire(strike.signum)
             return Trip(strike.signum)
-        if own and self._begin is None and home is None and not expires(strike.signum):
+        if own and self.begin is None and home is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.home = id(home) if home is not None else 0
@@ -180,6 +182,7 @@ class Delivery:
         handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
+        self.strike.undelivered = _why_undelivered(self.strike)
         return handler
 
     def _blocked(self) -> bool:
@@ -194,8 +197,8 @@ class Delivery:
 
     def _land(self, frame: FrameType) -> None:
         self.strike.landed = True
-        if self._begin is not None:
-            self._begin(frame)
+        if self.begin is not None:
+            self.begin(frame)
 
     def _run(self, frame: FrameType, call: _Call | None = None) -> None:
         """Run the handler in force in ``frame``."""
@@ -264,6 +267,16 @@ def _name(handler: object) -> str:
         return {None: "a handler installed from C", 0: "SIG_DFL", 1: "SIG_IGN"}[cast("int | None", handler)]
     name = read(handler, "__qualname__")
     return name if type(name) is str else name_of(type(handler))
+
+
+def _why_undelivered(strike: Strike) -> str:
+    """Return why nothing comes of a signal under the handler in force, or ``""``."""
+    if strike.handler == "SIG_IGN":
+        return f"{signals.name(strike.signum)} is ignored there (SIG_IGN)"
+    if strike.handler == "SIG_DFL":
+        default = signals.default_action(strike.signum)
+        return f"{signals.name(strike.signum)} has its default action there, which {default}"
+    return ""
 
 
 def _code(handler: object) -> CodeType | None:

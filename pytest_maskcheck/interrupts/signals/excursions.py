@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.cpython.codes import number_of
-from pytest_maskcheck.interrupts.signals.base import Site, Trigger, context_of
+from pytest_maskcheck.interrupts.places import Site, Trigger, context_of
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.signals.base import InScope, Recording
+    from pytest_maskcheck.interrupts.places import InScope
+    from pytest_maskcheck.interrupts.recording import Recording
 
 _FOLLOWED = 2
 """Stretches of one sort that are followed checkpoint by checkpoint, however many there are."""
