@@ -80,13 +80,14 @@ class Handling:
     def runs(self, offset: int) -> None:
         """Take the next instruction that runs in it."""
         operation = facts.bytecode(self.code)[offset]
+        # What a handler is shows in its first instructions, past those that every handler begins with.
         if self.settled or operation in opcodes.BEGINS_HANDLER_OR_NOTHING:
             return
         if self._target >= 0:
             if offset != self._target:
-                self.line, self.settled = self._checked, True
+                self.line, self.settled = self._checked, True  # no jump to the next clause: this one matched
                 return
-            self._target, self._checked, self._begun = -1, 0, False  # the next clause
+            self._target, self._checked, self._begun = -1, 0, False  # on to the next clause
         line = line_of(self.code, offset)
         if operation in opcodes.MATCHES:
             self._checked, self._group = line, operation == opcodes.MATCHES_GROUP
@@ -132,7 +133,7 @@ class Catching:
                 self.outermost = running.f_code
 
     def is_interrupt(self, error: object) -> bool:
-        """Tell whether an exception is the interrupt."""
+        """Return whether an exception is the interrupt."""
         return isinstance(error, BaseException) and self._counts(error, self.strike)
 
     def handled(self, frame: FrameType, offset: int) -> Handling | None:
@@ -155,7 +156,7 @@ class Catching:
         return None
 
     def runs(self, frame: FrameType, offset: int) -> bool:
-        """Take an instruction that is about to run; tell whether further ones of this frame matter."""
+        """Take an instruction that is about to run; return whether further ones of this frame matter."""
         handling = self._in(frame)
         if handling is None:
             return False
@@ -188,7 +189,7 @@ class Catching:
             self._handling = [each for each in self._handling if each.frame in running]
 
     def catcher(self) -> Handling | None:
-        """Return the handler in which the interrupt ended, once the run is over; ``None`` if that is not known."""
+        """Return the handler in which the interrupt ended, once the run is over; ``None`` if none was seen."""
         within = [each for each in self._handling if self._in_scope(each.code.co_filename)]
         handling = within or self._handling
         return handling[-1] if handling else None

@@ -45,7 +45,7 @@ class Dropped:
 
 
 def is_finalizing(frame: FrameType) -> bool:
-    """Tell whether C code that ends an object called the function of a frame, if it was C code that did."""
+    """Return whether C code that ends an object called the function of a frame, if it was C code that did."""
     caller = frame.f_back
     if caller is None:
         return False
@@ -54,7 +54,7 @@ def is_finalizing(frame: FrameType) -> bool:
 
 
 def _ends_in_c(frame: FrameType) -> bool:
-    """Tell whether the first argument is an object with a finalizer in C."""
+    """Return whether the first argument is an object with a finalizer in C."""
     code = frame.f_code
     if not code.co_argcount:
         return False

@@ -47,7 +47,7 @@ def known_defect(hit: Hit) -> str:
 
 
 def past(hit: Hit) -> Trigger:
-    """Return the trigger of ``hit``, with a detour around the CPython defect that is known there."""
+    """Return the trigger of ``hit``, with a detour if CPython has a known defect there."""
     call = _entered_at(hit)
     if call is not None:
         return replace(hit.trigger, detour=Detour(following(hit.code, call), raises=False))
@@ -83,5 +83,5 @@ def _exited_at(hit: Hit) -> int | None:
 
 
 def _escapes(hit: Hit) -> bool:
-    """Tell whether the hit is a jump outside of a ``try`` around the loop that it continues."""
+    """Return whether the hit is a jump outside of a ``try`` around the loop that it continues."""
     return hit.kind == "jump" and not is_within(hit.code, hit.offset, destination(hit.code, hit.offset))

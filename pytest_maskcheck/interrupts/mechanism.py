@@ -75,7 +75,7 @@ class Mechanism(Protocol[D]):
 
     @classmethod
     def parse(cls, text: str) -> int:
-        """Return the number of the interrupt with this name, as it stands in ids.
+        """Return the number of the interrupt with this name, as it stands in ids; for ``""`` that of the default one.
 
         Raises:
             ValueError: there is none.

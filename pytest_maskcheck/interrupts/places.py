@@ -111,7 +111,7 @@ class Hit:
     state: tuple[object, ...] = ()
     """What would become of interrupts there, such as handlers in force and signals that are masked. Empty: all as usual."""
     aside: bool = False
-    """The test asked not to be interrupted there."""
+    """The test wanted no interrupt there."""
     stands_for: int = 1
     """How many hits it is: itself, and those before it that were not kept; see :attr:`.recording.Recording.own`."""
     after: tuple[int, ...] = ()
@@ -158,7 +158,7 @@ def near(context: Context) -> tuple[tuple[int, int], ...]:
 
 
 def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
-    """Tell whether code is in one of these files, or was called from there."""
+    """Return whether code is in one of these files, or was called from there."""
     return code.co_filename in files or any(caller.co_filename in files for caller, _ in context)
 
 

@@ -17,7 +17,7 @@ def mechanism_of(number: int) -> type[Mechanism[Any]]:
 
 
 def parse(text: str) -> int:
-    """Return the number of the interrupt with this name, as it stands in ids of points.
+    """Return the number of the interrupt with this name, as it stands in ids of points; ids without one name the default.
 
     Raises:
         ValueError: no mechanism has one.

@@ -20,7 +20,7 @@ class Strike:
         signum: which interrupt; the number of the signal.
         fired: the place was reached and the interrupt sent there.
         landed: its handler was seen to begin.
-        raised: the handler in force raised; ``None`` if that cannot be known (the kernel delivers it).
+        raised: the handler in force raised; ``None`` if that cannot be seen (the kernel delivers it).
         error: the type of what the handler raised, where that is known.
         sent: it was sent by way of the kernel.
         held: what held the interrupt back for a while (``"signal mask"``), or ``""``.

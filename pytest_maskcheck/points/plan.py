@@ -49,7 +49,7 @@ def is_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a point's id, and names an interrupt that can be sent."""
     form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
-        return form is not None and (form["signal"] is None or bool(parse(form["signal"])))
+        return form is not None and bool(parse(form["signal"] or ""))
     except ValueError:
         return False
 

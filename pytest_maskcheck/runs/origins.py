@@ -288,7 +288,7 @@ class Watch:
     def _between(self, code: CodeType, first: int, now: int) -> list[int]:
         """Return the calls between two instructions, without those that were jumped over."""
         calls = [at for at in calls_without_event(code) if first < at < now]
-        if self._lines.knows(code):
+        if self._lines.watches(code):
             begun = line_of(code, first)
             return [at for at in calls if (line := line_of(code, at)) == begun or self._lines.ran(code, line)]
         # What no jump leads past did run; of the others that is not known.

@@ -201,7 +201,7 @@ class Work:
         self.runner.guarantees = item.stash[LEDGER] = self._ledger
         self._only = points.ID.fullmatch(order.only)
         asked = self._only and self._only["signal"]
-        self.signums = (parse(asked or "SIGINT"),) if self._only else order.settings.signals
+        self.signums = (parse(asked or ""),) if self._only else order.settings.signals
         self._auditor = Auditor(self.runner, order.mechanism, order.reach, order.settings.points, self.signums)
         self._auditor.watch = self._ledger.watch
         self._auditor.limit, self._auditor.seconds = self.limit, order.seconds

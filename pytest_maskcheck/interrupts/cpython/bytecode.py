@@ -1,4 +1,4 @@
-"""Questions about a code object that take a walk through its instructions."""
+"""Facts about a code object that take a walk through its instructions; :mod:`.facts` has those about a single one."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def enters_next(code: CodeType, offset: int) -> int | None:
     return None
 
 
-# These two are asked about any code that a watched run comes by: only the latest answers are kept, and no code is kept alive for good.
+# A watched run calls these two for any code it passes: a bounded cache, unlike ``per_code``, keeps no code alive for good.
 @lru_cache(maxsize=1024)
 def calls_without_event(code: CodeType) -> tuple[int, ...]:
-    """Return the offsets of calls of which a profile function may be told nothing."""
+    """Return the offsets of calls that may have no event for a profile function."""
     return tuple(each.offset for each in dis.get_instructions(code) if each.opcode in opcodes.CALLS_WITHOUT_EVENT)
 
 

@@ -1,6 +1,7 @@
-"""Whether ``with`` checks for signals once ``__enter__`` has returned: a defect that any release may mend, so CPython is asked.
+"""Whether ``with`` checks for signals once ``__enter__`` has returned: a defect that any release may mend.
 
-CPython 3.14 calls ``__enter__`` by an ordinary ``CALL``, which checks (gh-148874). The version does not tell; a signal of our own does.
+CPython 3.14 calls ``__enter__`` by an ordinary ``CALL``, which checks (gh-148874). No version number settles it, so this interpreter is
+probed.
 """
 
 from __future__ import annotations

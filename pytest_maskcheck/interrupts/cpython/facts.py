@@ -1,7 +1,7 @@
 """What differs between CPython versions, as named facts. The soundness experiment checks them.
 
 Everything here was measured with real signals (``tests/soundness``). Only ``interrupts/cpython`` looks at the version; where a release
-may mend something, the interpreter is asked instead (:mod:`.entering`).
+may mend something, the interpreter is probed instead (:mod:`.entering`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HAS_MONITORING = sys.version_info >= (3, 12)
 """``sys.monitoring`` exists; before that, instructions can only be watched with ``sys.settrace``."""
 
 STAR_CALL_OF_METHOD_IS_SILENT = sys.version_info[:2] == (3, 12)
-"""Calling a bound method through ``*args`` fires no ``CALL`` event, so that only a probe tells it from a function."""
+"""Calling a bound method through ``*args`` fires no ``CALL`` event, so that only a probe can tell it from a function."""
 
 EXTENDED_ARG_HIDES_OPCODE = not HAS_MONITORING
 """``sys.settrace`` shows the ``EXTENDED_ARG`` before an instruction, but not the instruction itself."""
@@ -46,22 +46,22 @@ def bytecode(code: CodeType) -> bytes:
 
 
 def is_backward_jump(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction is a backward jump that checks for signals when it is taken."""
+    """Return whether the instruction is a backward jump that checks for signals when it is taken."""
     return bytecode(code)[offset] in opcodes.BACKWARD_JUMPS
 
 
 def is_call(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction is a call."""
+    """Return whether the instruction is a call."""
     return bytecode(code)[offset] in opcodes.CALLS
 
 
 def is_star_call(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction is a call with ``*args`` or ``**kwargs``."""
+    """Return whether the instruction is a call with ``*args`` or ``**kwargs``."""
     return bytecode(code)[offset] == opcodes.STAR_CALL
 
 
 def makes_text(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction may call ``str`` or ``repr``, which check for signals: in f-strings and for ``%``."""
+    """Return whether the instruction may call ``str`` or ``repr``, which check for signals: in f-strings and for ``%``."""
     instructions = bytecode(code)
     return _makes_text(instructions[offset], instructions[offset + 1])
 
@@ -72,7 +72,7 @@ def _makes_text(operation: int, argument: int) -> bool:
 
 @per_code
 def silent(code: CodeType) -> frozenset[int]:
-    """Return the instructions that may check for signals without an event of ``sys.monitoring`` that says so."""
+    """Return the instructions that may check for signals without an event of ``sys.monitoring`` for it."""
     star_call = opcodes.STAR_CALL if STAR_CALL_OF_METHOD_IS_SILENT else opcodes.MISSING
     instructions = bytecode(code)
     pairs = zip(instructions[::CODE_UNIT], instructions[1::CODE_UNIT], strict=True)
@@ -92,14 +92,14 @@ def operation(code: CodeType, offset: int) -> int:
 
 
 def enters_with(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction is the call of ``__enter__`` that ``with`` makes."""
+    """Return whether the instruction is the call of ``__enter__`` that ``with`` makes."""
     instructions = bytecode(code)
     before = offset - CODE_UNIT
     return instructions[before] == opcodes.LOAD_SPECIAL and instructions[before + 1] in opcodes.ENTERS
 
 
 def exits_async_with(code: CodeType, offset: int) -> bool:
-    """Tell whether the instruction is the call of ``__aexit__`` that ``async with`` makes when its block has ended, and checks.
+    """Return whether the instruction is the call of ``__aexit__`` that ``async with`` makes when its block has ended, and checks.
 
     From 3.14 on it calls the function itself, which is inlined.
     """
@@ -113,7 +113,7 @@ def exits_async_with(code: CodeType, offset: int) -> bool:
 
 
 def checks_on_resume(code: CodeType, offset: int) -> bool:
-    """Tell whether a frame that begins or goes on at ``offset`` checks for signals there.
+    """Return whether a frame that begins or goes on at ``offset`` checks for signals there.
 
     It does at a ``RESUME`` at entry and after ``yield``; not after ``await``, and not where ``throw`` or ``close`` enter.
     """
@@ -122,17 +122,17 @@ def checks_on_resume(code: CodeType, offset: int) -> bool:
 
 
 def is_entry(code: CodeType, offset: int) -> bool:
-    """Tell whether this ``RESUME`` is the one at function entry."""
+    """Return whether this ``RESUME`` is the one at function entry."""
     return bytecode(code)[offset + 1] & _LOCATION == 0
 
 
 def suspends(code: CodeType, offset: int) -> bool:
-    """Tell whether a coroutine or asynchronous generator that leaves its frame at ``offset`` is suspended there."""
+    """Return whether a coroutine or asynchronous generator that leaves its frame at ``offset`` is suspended there."""
     return bool(code.co_flags & _AWAITING) and bytecode(code)[offset] == opcodes.YIELD_VALUE
 
 
 def loses_interrupts(function: object) -> bool:
-    """Tell whether a failing call of ``function`` drops what a signal handler raised in it.
+    """Return whether a failing call of ``function`` drops what a signal handler raised in it.
 
     ``int("x")`` formats its message twice, which checks for signals, and keeps only the second error.
     """
@@ -140,7 +140,7 @@ def loses_interrupts(function: object) -> bool:
 
 
 def handles_signals_late(function: object) -> bool:
-    """Tell whether ``function`` blocks signals and then runs the handlers of what arrived before it did (``pthread_sigmask``)."""
+    """Return whether ``function`` blocks signals and then runs the handlers of what arrived before it did (``pthread_sigmask``)."""
     return function is getattr(_signal, "pthread_sigmask", _signal)
 
 
@@ -184,7 +184,7 @@ def resume_of(code: CodeType) -> int:
 
 
 def starts_on_its_line(code: CodeType, resume: int) -> bool:
-    """Tell whether the first statement is on the line of the ``def``: ``RESUME`` and its successor share it."""
+    """Return whether the first statement is on the line of the ``def``: ``RESUME`` and its successor share it."""
     lines = [line for start, _, line in code.co_lines() if start >= resume and line is not None]
     following = resume + CODE_UNIT
     while bytecode(code)[following] == opcodes.CACHE:  # RESUME has one from 3.15 on

@@ -31,7 +31,7 @@ STAR_CALL = dis.opmap["CALL_FUNCTION_EX"]
 PRECALL = dis.opmap.get("PRECALL", MISSING)
 """Prepares a call; 3.11 only."""
 CALLS_WITHOUT_EVENT = _named("BEFORE_WITH", "CALL", "CALL_KW", "CALL_FUNCTION_EX")
-"""Calls of which a profile function need not be told: it is told nothing of types, nor of ``with`` up to 3.13."""
+"""Calls that may have no event for a profile function: calls of types have none, nor those of ``with`` up to 3.13."""
 FORMATS = _where(lambda name: name.startswith("FORMAT_") or name == "CONVERT_VALUE")
 BINARY_OP = dis.opmap["BINARY_OP"]
 REMAINDERS = frozenset({6, 19})

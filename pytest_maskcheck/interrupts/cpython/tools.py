@@ -1,6 +1,6 @@
-"""The tool of ``sys.monitoring`` that the engine has while a run is watched: taking it, and giving it back.
+"""The tool of ``sys.monitoring`` that the engine uses while a run is watched: taking it, and giving it back.
 
-Tools belong to nobody: code under test may free the one that watches it. Then nothing more is seen of that run, and it says nothing.
+Tools belong to nobody: code under test may free the one that watches it. Nothing more is seen of that run then, so it proves nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ USED = (
 )
 
 ARMED: set[int] = set()
-"""Tools that this process has taken."""
+"""Tools that this process has taken. A child forked by the code under test has none: see :func:`disarm`."""
 
 
 def disarm() -> None:
@@ -74,7 +74,7 @@ def taken() -> Iterator[int]:
     try:
         yield tool
     finally:
-        if is_held(tool):
+        if is_held(tool):  # not in a forked child, nor where the code under test has freed it
             ARMED.discard(tool)
             _monitoring.set_events(tool, 0)
             for event in USED:
@@ -83,7 +83,7 @@ def taken() -> Iterator[int]:
 
 
 def is_held(tool: int) -> bool:
-    """Tell whether this process still has a tool that it took; a child forked by the code under test does not.
+    """Return whether this process still has a tool that it took; a child forked by the code under test does not.
 
     Raises:
         EngineUnavailableError: the code under test has freed it.

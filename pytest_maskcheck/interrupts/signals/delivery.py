@@ -8,7 +8,7 @@ Rules:
    *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
    does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
 3. A signal that the main thread blocks is sent for real: the kernel decides who gets it, and when.
-4. Where it must be known when the signal lands, or what a handler of the user's own raised, a *stand-in* is left pending:
+4. Where the moment of landing matters, or what a handler of the user's own raised, a *stand-in* is left pending:
    a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
 5. A signal that has its default action is not sent: it would end the process, and the audit with it.
 6. A timer that is armed and sends the signal is left as when it expires (:mod:`.expiry`).
@@ -89,10 +89,10 @@ class Delivery:
         self.begin = begin
         self._stand_in: Probe | None = None
         self.held: Callable[[FrameType | None], object] | None = None
-        """Called with the interrupted frame if the signal is blocked: nothing tells when it lands."""
+        """Called with the interrupted frame if the signal is blocked: its landing cannot be seen."""
 
     def lands_at_once(self) -> bool:
-        """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
+        """Return whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
         return callable(handler_of(self.strike.signum)) and not self._is_masked()
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
@@ -229,7 +229,7 @@ def deliver(
         delivery: the signal.
         trigger: the event.
         frame: where it came.
-        in_scope: tells which calling frames make up a context.
+        in_scope: which calling frames make up a context.
         mode: where interrupts go.
         late: the signal arrived before what was called blocked it.
     """
@@ -256,7 +256,7 @@ def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> obj
 
 
 def _is(handler: object, unused: int) -> bool:
-    """Tell whether a handler is none, but one of the numbers; an object of the user's is not asked."""
+    """Return whether a handler is none, but one of the numbers; no code of a user's object runs."""
     return is_a(handler, int) and handler == unused
 
 

@@ -65,7 +65,7 @@ class SignalMechanism:
 
     @classmethod
     def parse(cls, text: str) -> int:
-        return signals.parse(text)
+        return signals.parse(text) if text else _DEFAULT
 
     @classmethod
     def label(cls, number: int) -> str:

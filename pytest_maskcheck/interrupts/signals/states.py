@@ -33,7 +33,7 @@ class SignalRecording(Recording):
     """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
     waking: bool = False
     """There may be a wakeup descriptor: one was set at the beginning, or code that can set one has run. Only then is it read
-    before CPython is asked: reading takes it away for an instant."""
+    before a probe: reading takes it away for an instant."""
 
     def begins(self, code: CodeType) -> None:
         # Not by ``super``: this runs at each function call of a recorded run.

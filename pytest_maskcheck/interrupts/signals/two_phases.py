@@ -1,7 +1,7 @@
 """The phases of a run that is struck: what waits first, and what begins when that interrupt has landed.
 
 ==================  ============================  =====================================
-asked for           first                         when the first interrupt has landed
+wanted              first                         when the first interrupt has landed
 ==================  ============================  =====================================
 one interrupt       the wait for its trigger      nothing, or the watch for who catches it
 a recording after   the wait for its trigger      the recording
@@ -38,7 +38,7 @@ S_co = TypeVar("S_co", bound="Phase", covariant=True)
 
 
 class Records(Protocol):
-    """A phase that records; it asks the interpreter by a probe."""
+    """A phase that records, with a probe."""
 
     probe: Probe
 

@@ -60,7 +60,7 @@ class Waits:
                 _wait_for(self._begins, trigger.since, position)
 
     def wants(self, event: str, code: CodeType, offset: int) -> bool:
-        """Tell whether such an event may be awaited at present."""
+        """Return whether such an event may be awaited at present."""
         key = (event, id(code), offset, _NOBODY)
         return key in self._from_start or key in self._since or key in self._begins
 
@@ -76,7 +76,7 @@ class Waits:
         key = (event, id(code), offset if callee is None else facts.calling(code, offset), id(callee))
         due = [position for waits in (self._from_start, self._since) if key in waits for position in waits[key].come()]
         begin = self._begins[key].come() if key in self._begins else ()
-        if begin or (self.following and key in self._begins):  # a stretch of the same sort is another one
+        if begin or (self.following and key in self._begins):  # another stretch, alike, begins the count anew
             self.following = [self._triggers[position] for position in begin]
             self._since = {}
             for position in begin:

@@ -29,36 +29,38 @@ _OURS = OURS | {__file__}
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """Does CPython handle a signal in a frame, at the offset of the trigger? Asked by the probe.
+class _Probed:
+    """Where the probe was sent last: a frame, at the offset of the trigger. A place, if CPython handles the signal there.
 
-    Frames are known by ``id``: to hold one would keep alive what its function drops.
+    Frames are identified by ``id``: to hold one would keep alive what its function drops.
 
     Parameters:
         frame: the ``id`` of the frame.
         trigger: how to strike there.
-        answers: a yes means a place; otherwise it depends on how the call ends.
+        suffices: handled there, it is a place; otherwise that depends on how the call ends.
     """
 
     frame: int
     trigger: Trigger
-    answers: bool = True
+    suffices: bool = True
 
 
 class CheckpointRecorder(Recorder):
-    """Records hits of all kinds but ``line``; CPython is asked by a probe whether calls check that may or may not."""
+    """Records hits of all kinds but ``line``; a probe finds out which calls check of those that may."""
 
     local = _events.CALL | _events.JUMP  # C_RETURN and C_RAISE come with CALL
 
     def __init__(self, tool: int, in_scope: InScope, recording: SignalRecording) -> None:
         super().__init__(tool, in_scope, recording)
         with_checks_on_entering()  # not for the first time in a callback
-        self._asked: _Question | None = None
-        self._inside: _Question | None = None  # what the call under way answered, until it is known how it ends
+        self._probed: _Probed | None = None
+        self._inside: _Probed | None = (
+            None  # where the call under way has checked, until it ends in one way or the other
+        )
         self._methods: dict[int, int] = {}  # frames, by ``id``, and where they call a bound method through ``*args``
         self._under_way: dict[int, int] = {}  # frames that had called something before the start, and where
         self._returning: dict[int, CodeType] = {}  # code whose returns are watched
-        self._hears = False
+        self._hears = False  # ``heard`` is at work
         self._stretches = Stretches(self) if recording.outside else None
         if self._stretches is not None:
             self.local |= GOES
@@ -90,7 +92,7 @@ class CheckpointRecorder(Recorder):
         if tools.is_held(self.tool):
             for code in self._returning.values():
                 _monitoring.set_local_events(self.tool, code, 0)
-        self._asked = self._inside = None
+        self._probed = self._inside = None
         self._methods.clear()
 
     def events_in(self, code: CodeType) -> int:
@@ -159,7 +161,7 @@ class CheckpointRecorder(Recorder):
             return None
         trigger = self.count("PY_RETURN", caller, offset, code)
         if facts.STAR_CALL_OF_METHOD_IS_SILENT or under_way:
-            self._asked = _Question(id(frame), trigger)
+            self._probed = _Probed(id(frame), trigger)
             return self.probe.trip.now
         if self._methods.pop(id(frame), -1) == offset:
             self.recording.add("call", offset, frame, self.in_scope, trigger)
@@ -173,14 +175,14 @@ class CheckpointRecorder(Recorder):
         trigger = self.count("INSTRUCTION", code, offset)
         if self.recording.waking and wakeup_descriptor() != NONE:
             return None
-        self._asked = _Question(id(caller_frame()), trigger)
+        self._probed = _Probed(id(caller_frame()), trigger)
         return self.probe.trip.now
 
     def _call(self, code: CodeType, offset: int, function: object, _: object) -> object:
         if threading.get_ident() != self.main or id(code) not in self.codes:
             return None
         frame = id(caller_frame())
-        self._under_way.pop(frame, None)
+        self._under_way.pop(frame, None)  # what it had called before the start has returned
         method = type(function) is MethodType and facts.is_star_call(code, offset)
         if method:
             self._methods[frame] = offset
@@ -188,33 +190,34 @@ class CheckpointRecorder(Recorder):
             self._methods.pop(frame, None)
         self._inside = None
         trigger = self.count("CALL", code, offset)
-        if function is signal.set_wakeup_fd:
+        if function is signal.set_wakeup_fd:  # reached by another name than its own
             self.recording.waking = True
         if self.recording.waking and wakeup_descriptor() != NONE:
             return None
-        self._asked = _Question(frame, trigger, answers=method)
+        self._probed = _Probed(frame, trigger, suffices=method)
         return self.probe.trip.now
 
     def heard(self, frame: FrameType) -> None:
         """Note that CPython handled the probe in ``frame``; see :class:`.recorder.Recorder`."""
-        asked, self._asked = self._asked, None
-        if asked is None or id(frame) != asked.frame or frame.f_lasti != asked.trigger.offset:
+        probed, self._probed = self._probed, None
+        if probed is None or id(frame) != probed.frame or frame.f_lasti != probed.trigger.offset:
             return
-        if asked.answers:
-            self._hears = True  # what is called from here is seen, unlike what callbacks call
-            self._found(asked, frame)
+        if probed.suffices:
+            # Called by CPython, not by a callback: functions that this calls have events, and are no part of the run.
+            self._hears = True
+            self._found(probed, frame)
             self._hears = False
         else:
-            self._inside = asked
+            self._inside = probed
 
-    def _found(self, asked: _Question, frame: FrameType) -> None:
-        self.recording.add("call", asked.trigger.offset, frame, self.in_scope, asked.trigger)
+    def _found(self, probed: _Probed, frame: FrameType) -> None:
+        self.recording.add("call", probed.trigger.offset, frame, self.in_scope, probed.trigger)
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
         if id(code) not in self.codes:
             if self._stretches is not None:
                 self._stretches.passes("C_RETURN", code, offset, checks=checks_on_return(code, offset))
-        elif not checks_on_return(code, offset):
+        elif not checks_on_return(code, offset):  # such as ``super()``, spared by LOAD_SUPER_ATTR
             self._checked_inside(offset)
         elif self.is_mine(code, offset):
             self.recording.add("call", offset, caller_frame(), self.in_scope, self.count("C_RETURN", code, offset))

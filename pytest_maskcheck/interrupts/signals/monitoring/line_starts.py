@@ -25,7 +25,7 @@ _OURS = OURS | {__file__}
 
 
 class LineRecorder(Recorder):
-    """Records hits of kind ``line``. CPython is never asked: where a line begins is no matter of what it checks."""
+    """Records hits of kind ``line``. No probe is sent: in these modes a place is where a line begins, whether CPython checks or not."""
 
     local = _events.LINE
 

@@ -45,7 +45,7 @@ class Recorder:
     """The callbacks of one recording; a phase of the engine.
 
     Attributes:
-        probe: the signal of our own by which CPython is asked.
+        probe: the signal of our own that finds checkpoints.
         codes: code in scope that was entered, by ``id``, and its local events.
         outer: code out of scope that is watched, likewise.
     """
@@ -99,7 +99,7 @@ class Recorder:
         return Trigger(event, code, offset, self._counts[key], callee)
 
     def is_mine(self, code: CodeType, offset: int) -> bool:
-        """Return whether the main thread runs ``code``; note what other threads reach."""
+        """Return whether the main thread runs ``code``; record what other threads reach."""
         if threading.get_ident() == self.main:
             return True
         self.recording.other_threads.add((code.co_filename, line_of(code, offset)))

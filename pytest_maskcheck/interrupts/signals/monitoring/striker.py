@@ -27,7 +27,7 @@ _events = _monitoring.events
 class Striker:
     """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first.
 
-    Code that is not there yet, as it is compiled in the run, has a stand-in: it is known by being equal when it begins to run.
+    Code that does not exist yet, as the run will compile it, has a stand-in: the real one is recognised, by being equal, when it begins.
     """
 
     def __init__(self, tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
@@ -53,6 +53,7 @@ class Striker:
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
         passes_calls = self._trigger.detour is not None and not self._trigger.detour.raises
+        # A C_RETURN comes only where CALL is watched; DISABLE is for CALL alone.
         if self._event == _events.C_RETURN or (passes_calls and self._event != _events.CALL):
             _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
         everywhere = self._event if self._awaited.event in EVERYWHERE else 0
@@ -84,6 +85,7 @@ class Striker:
         """Take code that begins to run in place of its stand-in."""
         for absent in [absent for absent in self._absent.values() if code == absent]:
             del self._absent[id(absent)]
+            # The count goes on: events of the code that is there already may have come.
             since, left = self._awaited is not self._trigger, self._left
             self._trigger = self._trigger.with_code(absent, code)
             self._await((since and self._trigger.since) or self._trigger)
@@ -95,10 +97,12 @@ class Striker:
         return trip and trip.now
 
     def _elsewhere(self, _: CodeType, at: int, function: object, __: object) -> object:
-        """Switch off the events of calls that are not the awaited one, but for another ``__enter__`` on the detour."""
+        """Take a ``CALL`` that is there only for its ``C_RETURN``, or for another ``__enter__`` on the detour; switch others off."""
         if self._entering == at and id(caller_frame()) == self._diverted and self._tool in tools.ARMED:
             self._entering = -1
-            if type(function) is FunctionType or type(function) is MethodType:  # isinstance would ask the object
+            if (
+                type(function) is FunctionType or type(function) is MethodType
+            ):  # isinstance would run code of the object
                 return self._strike_past(caller_frame())  # arrives as it begins
             self._detour = following(caller_frame().f_code, at)
         return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
@@ -113,17 +117,18 @@ class Striker:
         return trip and trip.now
 
     def _beside(self, frame: FrameType, at: int) -> object:
-        """Switch off the events of other places than the awaited one, but for that where a detour ends."""
+        """Take an event at another place than the awaited one; switch it off, unless a detour ends there."""
         detour = self._trigger.detour
         if detour is not None and detour.raises and at == detour.offset:
             return self._raise_past(frame, detour) if id(frame) == self._diverted else None
+        # CPython raises on an attempt to disable these two.
         can_disable = self._event not in {_events.C_RETURN, _events.PY_UNWIND}
         return _monitoring.DISABLE if can_disable else None
 
     def _come(self, code: CodeType, frame: FrameType, *, late: bool = False) -> Pending | None:
-        """Count an event in ``frame``; strike if it is time, or return what to leave pending."""
+        """Count an event in ``frame``; if it is the one, strike, or return what to leave pending."""
         if threading.get_ident() != self._main or self._tool not in tools.ARMED:
-            return None  # the last: in a child, after the very call that forked
+            return None  # of the tool: in a child, after the very call that forked
         if not self._is_there(code, frame):
             return None
         self._left -= 1
@@ -133,7 +138,7 @@ class Striker:
             self._diverted = id(frame)
             self._detour = self._trigger.detour.offset
             return None
-        self.stop()
+        self.stop()  # before the signal is sent: a callback more would be a checkpoint
         if self._awaited is not self._trigger:
             self._await(self._trigger)
             self.start(None)
@@ -173,7 +178,7 @@ class Striker:
         return trip.now
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:
-        """Tell whether the event is that of the code that is awaited, called where the trigger says."""
+        """Return whether the event is that of the code that is awaited, called at the place of the trigger."""
         if code is not self._watched:
             return False
         if self._at is not None:

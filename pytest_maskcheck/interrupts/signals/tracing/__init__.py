@@ -21,9 +21,9 @@ into, back   ``call`` of a function out of scope, or     at once; left pending
 
 Rules:
 
-1. Only the main thread is traced: only it runs signal handlers. What other threads reach is noted.
+1. Only the main thread is traced: only it runs signal handlers. Lines that other threads reach are recorded.
 2. Frames out of scope are traced only if a call in scope ran them, and then only for their return; instruction by instruction in the
-   stretches that are followed (``excursions.py``). CPython is not asked there: calls are carried out unspecialised while they are traced.
+   stretches that are followed (``excursions.py``). No probe is sent there: traced calls are carried out unspecialised.
 3. A strike switches tracing off before it sends the signal: the tracer's own entry would be the next checkpoint.
 4. A child process forked by the code under test is not traced.
 5. If something begins when the interrupt lands, the signal is left pending at function entries, too: raising in the trace function
@@ -31,7 +31,7 @@ Rules:
 
 Where it still fails: while tracing, a C function that runs several Python functions (``sorted`` with a
 ``key``) is struck after the last of them, as a real signal at the end of the call would be. Checks of C code that waits
-are not found, as in ``monitoring.py``; and ``int("x")``, which loses interrupts, cannot be told from other calls. Lines
-that a thread reaches which was started before the run are not noted. While a wakeup descriptor is set
-(``signal.set_wakeup_fd``) it is taken away for each question; lines that name it are not asked then, and their calls have no place.
+are not found, as in ``monitoring``; and ``int("x")``, which loses interrupts, looks like other calls. Lines
+reached by a thread that was started before the run are not recorded. While a wakeup descriptor is set
+(``signal.set_wakeup_fd``) it is taken away for each probe; no probe is sent on lines that name it, so their calls have no place.
 """

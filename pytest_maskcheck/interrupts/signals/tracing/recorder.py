@@ -35,11 +35,13 @@ class Recorder(Tracer):
         self.recording = recording
         self._counts: dict[Awaited, int] = {}
         self._kept: dict[int, CodeType] = {}  # by ``id``, which no other code object is to get
-        self._asked: tuple[int, int, Trigger] | None = None  # id of the frame, offset, trigger
+        self._probed: tuple[int, int, Trigger] | None = (
+            None  # where the probe was sent: id of the frame, offset, trigger
+        )
         self._hears = False
-        self._left = False  # asked where the code out of scope that goes on now checks
+        self._left = False  # the probe was sent as code in scope went back to code out of scope
         self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
-        self._taken = NONE  # the wakeup descriptor while CPython is asked
+        self._taken = NONE  # the wakeup descriptor while a probe is on its way
 
     def start(self, frame: FrameType | None) -> None:
         self.recording.waking = wakeup_descriptor() != NONE
@@ -90,7 +92,7 @@ class Recorder(Tracer):
         elif event == "return":
             caller = frame.f_back
             if excursions.left(frame) and caller is not None and self.called(caller):
-                return self.local(frame, event, value)  # asks whether the call checks now
+                return self.local(frame, event, value)  # sends a probe: the call may check now
         return self.beyond
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
@@ -110,24 +112,24 @@ class Recorder(Tracer):
                 trigger = self._count("opcode", code, offset)
                 if self.recording.waking and not self._take(frame):
                     return self.local
-                self._asked = (id(frame), at, trigger)
+                self._probed = (id(frame), at, trigger)
                 return self.probe.trip.now
         elif event == "return":
             self.recording.running = 0
             caller = frame.f_back
             if caller is not None and self.watches(code) and self._leaves(frame, caller):
-                self._asked, self._left = None, True
+                self._probed, self._left = None, True
                 return self.probe.trip.now
             if self.mode == "checkpoint" and caller is not None and self.called(caller):
                 trigger = self._count("return", caller.f_code, caller.f_lasti)
                 if self.recording.waking and not self._take(caller):
                     return self.local
-                self._asked = (id(caller), caller.f_lasti, trigger)
+                self._probed = (id(caller), caller.f_lasti, trigger)
                 return self.probe.trip.now
         return self.local
 
     def _leaves(self, frame: FrameType, caller: FrameType) -> bool:
-        """Note that a frame in scope goes back to its caller; tell whether that is out of scope, to be followed and watched now."""
+        """Note that a frame in scope goes back to its caller; return whether that is out of scope, to be followed and watched now."""
         code, offset, excursions = frame.f_code, frame.f_lasti, self._excursions
         if excursions is None or self.watches(caller.f_code):
             return False
@@ -140,14 +142,14 @@ class Recorder(Tracer):
         return True
 
     def _take(self, frame: FrameType) -> bool:
-        """Take the wakeup descriptor away while CPython is asked in ``frame``: the probe would be written there. Tell whether it may."""
+        """Take the wakeup descriptor away, to which the probe would be written; return whether a probe may be sent in ``frame``."""
         if frame.f_lineno in wakeup_lines(frame.f_code):  # the very next call may return the descriptor to its owner
             return wakeup_descriptor() == NONE
         self._taken = signal.set_wakeup_fd(NONE)
         return True
 
     def elsewhere(self, frame: FrameType, event: str, _: object) -> TraceFunction | None:
-        """Trace function for other threads: note the lines that they reach."""
+        """Trace function for other threads: record the lines that they reach."""
         if not self.watches(frame.f_code):
             return None
         if event == "line":
@@ -163,7 +165,7 @@ class Recorder(Tracer):
         if self._taken != NONE:
             taken, self._taken = self._taken, NONE
             put_back(taken)
-        asked, self._asked = self._asked, None
+        probed, self._probed = self._probed, None
         left, self._left = self._left, False
         if (
             left
@@ -171,7 +173,7 @@ class Recorder(Tracer):
             and not (self.watches(frame.f_code) or is_ours(frame.f_code.co_filename))
         ):
             self._excursions.passes("leave", frame.f_code, frame.f_lasti)
-        if asked is None or id(frame) != asked[0] or frame.f_lasti != asked[1]:
+        if probed is None or id(frame) != probed[0] or frame.f_lasti != probed[1]:
             return
         kind: PlaceKind = "jump" if facts.is_backward_jump(frame.f_code, frame.f_lasti) else "call"
-        self.recording.add(kind, frame.f_lasti, frame, self.in_scope, asked[2])
+        self.recording.add(kind, frame.f_lasti, frame, self.in_scope, probed[2])

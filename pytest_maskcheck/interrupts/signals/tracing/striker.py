@@ -41,7 +41,7 @@ class Striker(Tracer):
         return _is_same(code, self._awaited.callee or self._awaited.code)
 
     def _comes(self, frame: FrameType | None) -> bool:
-        """Count the awaited event; tell whether it is time to strike in ``frame``."""
+        """Count the awaited event; return whether it is time to strike in ``frame``."""
         self._left -= 1
         if self._left:
             return False
@@ -50,7 +50,7 @@ class Striker(Tracer):
             self.start(frame)
             return False
         assert frame is not None  # only the caller of a frame that ends may be missing, and nothing is struck there
-        settrace(None)
+        settrace(None)  # or the entry of the tracer would be the next checkpoint
         place = site_of(frame, self.in_scope) if self._trigger.since or self._trigger.leaves else None
         self._delivery.fires(place or frame, self.in_scope)
         return True
@@ -125,10 +125,10 @@ class Striker(Tracer):
 
 
 def _is_same(code: CodeType, wanted: CodeType) -> bool:
-    """Tell whether ``code`` is what is wanted, or what that stands in for."""
+    """Return whether ``code`` is what is wanted, or what that stands in for."""
     return code is wanted or (is_stand_in(wanted) and code == wanted)
 
 
 def _calls(place: FrameType, trigger: Trigger) -> bool:
-    """Tell whether a frame stands at the call that a trigger names."""
+    """Return whether a frame stands at the call that a trigger names."""
     return _is_same(place.f_code, trigger.code) and facts.calling(place.f_code, place.f_lasti) == trigger.offset

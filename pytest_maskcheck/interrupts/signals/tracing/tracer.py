@@ -29,7 +29,7 @@ class Tracer:
         self.mode = mode
 
     def watches(self, code: CodeType) -> bool:
-        """Tell whether calls, jumps and lines of ``code`` matter."""
+        """Return whether calls, jumps and lines of ``code`` matter."""
         return self.in_scope(code.co_filename)
 
     def enter(self, frame: FrameType, _: str, __: object) -> TraceFunction | None:
@@ -48,7 +48,7 @@ class Tracer:
         return None
 
     def called(self, frame: FrameType) -> bool:
-        """Tell whether ``frame`` is watched and stands at a call."""
+        """Return whether ``frame`` is watched and stands at a call."""
         return self.watches(frame.f_code) and facts.is_call(frame.f_code, frame.f_lasti)
 
     def start(self, frame: FrameType | None) -> None:
