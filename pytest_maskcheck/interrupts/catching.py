@@ -91,7 +91,7 @@ class Handling:
         line = line_of(self.code, offset)
         if operation in opcodes.MATCHES:
             self._checked, self._group = line, operation == opcodes.MATCHES_GROUP
-        elif operation in opcodes.CONDITIONAL_JUMPS and self._checked:
+        elif operation in opcodes.CONDITIONAL_JUMPS and self._checked:  # taken if the clause does not match
             self._target = target(self.code, offset)
         elif operation in opcodes.CONDITIONAL_JUMPS and self.is_with:  # upon what ``__exit__`` returned
             self.settled = True
@@ -141,7 +141,7 @@ class Catching:
         code = frame.f_code
         if is_ours(code.co_filename) or facts.bytecode(code)[offset] != opcodes.PUSH_EXC_INFO:
             return None
-        self._forget(frame)
+        self._forget(frame)  # an earlier handler in this frame has raised it again
         home = str(frame.f_globals.get("__name__", ""))
         handling = Handling(id(frame), code, line_of(code, offset), home=home, site=self._site(frame))
         self._handling.append(handling)
@@ -185,6 +185,7 @@ class Catching:
     def _forget(self, frame: FrameType) -> None:
         """Forget handlers in frames that do not run any more, and in ``frame``."""
         if self._handling:
+            # Frames that ended without ``left`` (a ``return`` in ``finally``) are on the stack no more either.
             running = {id(each) for each in stack(frame.f_back)}
             self._handling = [each for each in self._handling if each.frame in running]
 

@@ -63,6 +63,7 @@ def _called_at(hit: Hit) -> int | None:
     """Return the call at which an interrupt arrives: that of the hit, or the first one of its line."""
     if hit.kind == "call":
         return hit.offset
+    # In the mode ``line`` the signal is left pending as the line begins.
     offsets = range(hit.offset, len(facts.bytecode(hit.code)), facts.CODE_UNIT) if hit.kind == "line" else ()
     call = next((offset for offset in offsets if facts.is_call(hit.code, offset)), None)
     return call if call is not None and line_of(hit.code, call) == hit.line else None

@@ -176,6 +176,7 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
             break
         if in_scope(code.co_filename):
             site = (code, line_of(code, caller.f_lasti))
+            # Folded, or each level of a recursion would be a context of its own.
             if not sites or sites[-1] != site:
                 sites.append(site)
         caller = caller.f_back

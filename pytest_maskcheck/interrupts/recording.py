@@ -68,6 +68,7 @@ class Recording:
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
         """Note that the victim reached ``offset`` of ``frame``."""
         code = frame.f_code
+        # Most hits come in the frame of the one before: its context is computed once.
         if self.running != id(frame):
             self.running, self._context = id(frame), context_of(frame, in_scope)
             if self.own is not None:
@@ -108,6 +109,7 @@ class Recording:
         if group is None:
             group = groups[key] = [0, 0]
         count, position = group
+        # The one before is the last of its group no more. Its place is left empty: positions of others stay what they are.
         if count > _KEPT:
             hit.stands_for += self.hits[position].stands_for
             self.hits[position] = _NO_HIT

@@ -35,7 +35,7 @@ def per_code(function: Callable[Concatenate[CodeType, P], T]) -> Callable[Concat
 
     @wraps(function)
     def remember(code: CodeType, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        entry = known.get(id(code))
+        entry = known.get(id(code))  # the entry keeps the code alive, so that its ``id`` stays its own
         if entry is None:
             entry = known[id(code)] = (code, {})
         results = entry[1]

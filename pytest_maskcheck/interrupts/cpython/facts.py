@@ -94,7 +94,7 @@ def operation(code: CodeType, offset: int) -> int:
 def enters_with(code: CodeType, offset: int) -> bool:
     """Return whether the instruction is the call of ``__enter__`` that ``with`` makes."""
     instructions = bytecode(code)
-    before = offset - CODE_UNIT
+    before = offset - CODE_UNIT  # ``LOAD_SPECIAL`` has no inline caches
     return instructions[before] == opcodes.LOAD_SPECIAL and instructions[before + 1] in opcodes.ENTERS
 
 

@@ -46,7 +46,7 @@ class Lines:
     def stop(self) -> None:
         """End; may be called again."""
         tool, self._tool = self._tool, -1
-        if tool < 0 or not self._is_held(tool):
+        if tool < 0 or not self._is_held(tool):  # the code under test may have freed it
             return
         for code in self._watched.values():
             self._monitoring.set_local_events(tool, code, 0)

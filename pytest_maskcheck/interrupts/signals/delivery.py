@@ -119,12 +119,12 @@ class Delivery:
             before: the signal arrived before it was blocked.
         """
         handler = self._look()
-        if _is(handler, signal.SIG_DFL):
+        if _is(handler, signal.SIG_DFL):  # not sent, see rule 5
             self.strike.raised = False
         elif not before and self._blocked():
             self._hold(frame)
             expire(self.strike.signum)
-            os.kill(os.getpid(), self.strike.signum)
+            os.kill(os.getpid(), self.strike.signum)  # to the process: another thread that does not block it may get it
         else:
             # Within a callback nothing is watched but what call_tracing runs.
             self._run(frame, _call if self.begin is None else call_tracing)
@@ -154,13 +154,15 @@ class Delivery:
             strike.raised = True
         elif _is(handler, signal.SIG_IGN):
             strike.raised = False
+        # Python has no handler to run: it is SIG_IGN, or C code that Python did not install.
         strike.sent = not callable(handler)
         if strike.sent:
             expire(strike.signum)
             return Kill(strike.signum)
-        if wakeup_descriptor() != NONE:
+        if wakeup_descriptor() != NONE:  # CPython would write the number of the stand-in there
             expire(strike.signum)
             return Trip(strike.signum)
+        # The plainest way, for most strikes: nothing is to be seen of the landing but the exception itself.
         if own and self.begin is None and home is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
@@ -173,6 +175,7 @@ class Delivery:
         if self._stand_in is not None:
             self._stand_in.__exit__(None, None, None)
         strike = self.strike
+        # ``sigwait`` takes it out of the kernel's hands, so that unmasking later delivers nothing.
         if strike.held and strike.signum in signal.sigpending():
             signal.sigwait({strike.signum})
             strike.withdrawn = True
@@ -204,7 +207,7 @@ class Delivery:
         """Run the handler in force in ``frame``."""
         call = call or _call
         strike = self.strike
-        handler = handler_of(strike.signum)
+        handler = handler_of(strike.signum)  # once more: it may have been replaced while the signal was pending
         strike.sent = not callable(handler) or wakeup_descriptor() != NONE
         strike.raised = True
         expire(strike.signum)

@@ -139,7 +139,7 @@ class Excursions:
         return self.finely
 
     def _begin(self, site: Site, since: Trigger, after: tuple[int, ...]) -> None:
-        self.ends()
+        self.ends()  # the stretch under way, if there is one
         shape = self._shapes.setdefault(_sort(site, after), _Shape())
         shape.number += 1
         self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED or self._total < _ALL)
@@ -165,7 +165,7 @@ class Excursions:
         key = (event, id(code), offset)
         count = now.counts[key] = now.counts.get(key, 0) + 1
         now.size += 1
-        self._total += 1
+        self._total += 1  # over all stretches: a run with few of them is followed in full
         return (event, code, offset, count)
 
     def _end_call(self, now: _Stretch) -> None:
@@ -191,7 +191,7 @@ class Excursions:
         if now.followed:
             shape.last = now.last
         elif not now.begun and shape.first is not None:
-            self._enter(now, shape.first)
+            self._enter(now, shape.first)  # taken to be where that of the earlier ones was
         if shape.last is not None:
             self._recording.add_from(now.site, "back", _trigger(shape.last, now.since), now.after)
         self._now = None

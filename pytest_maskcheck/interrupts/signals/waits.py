@@ -77,6 +77,7 @@ class Waits:
         due = [position for waits in (self._from_start, self._since) if key in waits for position in waits[key].come()]
         begin = self._begins[key].come() if key in self._begins else ()
         if begin or (self.following and key in self._begins):  # another stretch, alike, begins the count anew
+            # Counts within the stretch before are worth nothing in this one.
             self.following = [self._triggers[position] for position in begin]
             self._since = {}
             for position in begin:

@@ -50,6 +50,7 @@ class MonitoredCatching:
             _monitoring.set_events(self._tool, 0)
             for code in self._watched.values():
                 _monitoring.set_local_events(self._tool, code, 0)
+            # No other phase has a callback for this event that would take its place.
             _monitoring.register_callback(self._tool, _events.EXCEPTION_HANDLED, None)
         self._watched.clear()
 
@@ -58,6 +59,7 @@ class MonitoredCatching:
 
     def _handled(self, code: CodeType, offset: int, error: BaseException) -> None:
         if self._is_main() and self._catching.is_interrupt(error) and self._catching.handled(caller_frame(), offset):
+            # Only this code, and only until it is clear which clause matched: each instruction costs a callback.
             self._watched[id(code)] = code
             _monitoring.set_local_events(self._tool, code, _events.INSTRUCTION)
 

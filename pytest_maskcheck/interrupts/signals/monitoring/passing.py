@@ -84,12 +84,14 @@ class Passing:
             waits = self._waits
             wanted = waits.wants(event, code, at)
             if not wanted and not by_caller:
+                # Switched off at this instruction, unless C_RETURN depends on it or the event cannot be switched off.
                 needed = returns or event in EVERYWHERE or (event == "CALL" and waits.wants("C_RETURN", code, at))
                 return None if needed else _monitoring.DISABLE
             if threading.get_ident() != self._main or self._tool not in tools.ARMED:
                 return None
             positions = waits.come(event, code, at) if wanted else ()
             if by_caller and (place := caller_frame().f_back) is not None:
+                # The same event, as one of the callee that ``place`` has called.
                 positions = (*positions, *waits.come(event, place.f_code, place.f_lasti, code))
             late = bool(positions) and returns and facts.handles_signals_late(about[0])
             del about  # see ``Striker``
@@ -117,7 +119,8 @@ class Passing:
 
     def _strike(self, positions: Sequence[int], frame: FrameType, *, late: bool) -> Pending | None:
         for position in positions:
-            tools.ARMED.discard(self._tool)  # a child that is forked now keeps its tool
+            # ``reached`` may fork: a child that found its tool in ARMED would give it back (``disarm``), and this one is to be struck.
+            tools.ARMED.discard(self._tool)
             delivery = self._reached(position)
             tools.ARMED.add(self._tool)
             if delivery is not None:

@@ -76,6 +76,7 @@ class Recorder:
         for event in tools.USED:  # what waited for the interrupt may have left callbacks of its own
             _monitoring.register_callback(self.tool, event, callbacks.get(event))
         self.recording.waking = wakeup_descriptor() != NONE
+        # In the middle of a run code is on the stack that fires no PY_START any more.
         for running in stack(frame):
             self.recording.begins(running.f_code)
             self.enter(running.f_code)
@@ -94,7 +95,7 @@ class Recorder:
 
     def count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
         """Count an event; return the trigger for this very one."""
-        key = (event, id(code), offset, id(callee))
+        key = (event, id(code), offset, id(callee))  # equal code objects have events of their own
         self._counts[key] = self._counts.get(key, 0) + 1
         return Trigger(event, code, offset, self._counts[key], callee)
 

@@ -42,7 +42,7 @@ class Stretches:
         self, event: str, code: CodeType, offset: int, frame: FrameType, *, in_scope: bool, checks: bool
     ) -> None:
         """Note that a function begins or goes on on the main thread; ``checks``: which is a checkpoint."""
-        if is_ours(code.co_filename):
+        if is_ours(code.co_filename):  # such as ``maskcheck.paused()``, which the test calls
             return
         excursions = self._excursions
         if in_scope:
@@ -51,6 +51,7 @@ class Stretches:
         caller = frame.f_back
         if caller is not None and id(caller.f_code) in self._recorder.codes:
             at = facts.calling(caller.f_code, caller.f_lasti)
+            # Counted as an event of the caller: the stretch belongs to its instruction.
             excursions.calls(caller, frame, self._recorder.count(event, caller.f_code, at, code), checks=checks)
             self._watch(code, GOES | (_FINE if excursions.finely else 0))
         elif excursions.follows:
@@ -72,13 +73,14 @@ class Stretches:
         if threading.get_ident() != self._recorder.main:
             return
         excursions, codes = self._excursions, self._recorder.codes
-        if id(code) not in codes:
+        if id(code) not in codes:  # a frame out of scope: of interest if code in scope had called it
             excursions.left(frame)
             return
         caller = frame.f_back
         if caller is None or id(caller.f_code) in codes:
             return
         if excursions.leaves(frame, offset, self._recorder.count(event, code, offset)):
+            # Code out of scope that is on the stack goes on now. It began before the stretch, unwatched.
             for running in stack(caller):
                 if id(running.f_code) in codes or id(running.f_code) in OUTERMOST:
                     break

@@ -53,7 +53,7 @@ class Striker:
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
         passes_calls = self._trigger.detour is not None and not self._trigger.detour.raises
-        # A C_RETURN comes only where CALL is watched; DISABLE is for CALL alone.
+        # C_RETURN comes only where CALL is watched, and only CALL can be switched off.
         if self._event == _events.C_RETURN or (passes_calls and self._event != _events.CALL):
             _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
         everywhere = self._event if self._awaited.event in EVERYWHERE else 0
@@ -100,9 +100,8 @@ class Striker:
         """Take a ``CALL`` that is there only for its ``C_RETURN``, or for another ``__enter__`` on the detour; switch others off."""
         if self._entering == at and id(caller_frame()) == self._diverted and self._tool in tools.ARMED:
             self._entering = -1
-            if (
-                type(function) is FunctionType or type(function) is MethodType
-            ):  # isinstance would run code of the object
+            # Not ``isinstance``, which may run code of the object.
+            if type(function) is FunctionType or type(function) is MethodType:
                 return self._strike_past(caller_frame())  # arrives as it begins
             self._detour = following(caller_frame().f_code, at)
         return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
@@ -135,6 +134,7 @@ class Striker:
         if self._left:
             return None
         if self._trigger.detour is not None and self._awaited is self._trigger:
+            # The events of the detour are watched already: ``start`` has seen to that.
             self._diverted = id(frame)
             self._detour = self._trigger.detour.offset
             return None

@@ -35,7 +35,7 @@ class TracedCatching:
         """End: the engine takes its trace function away."""
 
     def _enter(self, frame: FrameType, _: str, __: object) -> Any:
-        self._carrying.discard(id(frame))
+        self._carrying.discard(id(frame))  # left by a frame that has ended, whose ``id`` this one may have
         self._catching.starts(frame)
         frame.f_trace_lines = False
         return self._local
@@ -52,6 +52,7 @@ class TracedCatching:
                 self._catching.handled(frame, frame.f_lasti)
             else:
                 self._catching.runs(frame, frame.f_lasti)
+        # A frame that an exception leaves has a ``return`` event, too, but not at an instruction that returns.
         elif event == "return" and id(frame) in self._carrying:
             self._carrying.discard(id(frame))
             if facts.bytecode(frame.f_code)[frame.f_lasti] not in opcodes.GOES:

@@ -46,7 +46,7 @@ class Passing(Tracer):
         for position in self._waits.come(event, place.f_code, where, callee):
             delivery = self._reached(position)
             if delivery is not None:
-                settrace(None)
+                settrace(None)  # or the entry of the tracer would be the next checkpoint
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
                 beyond = place.f_back if trigger.leaves else place if trigger.since else None
@@ -58,6 +58,7 @@ class Passing(Tracer):
         delivery = self._comes("call", frame, frame.f_lasti) or self._is_called(frame)
         if delivery is None:
             return self.local
+        # No phase begins when it lands, so tracing may end here.
         delivery.at_once(frame)
         return None
 

@@ -73,6 +73,7 @@ class Recorder(Tracer):
         if caller is not None and self.watches(caller.f_code):
             at = facts.calling(caller.f_code, caller.f_lasti)
             self._kept[id(code)] = code
+            # Counted as an event of the caller: the stretch belongs to its instruction.
             excursions.calls(caller, frame, self._count("call", caller.f_code, at, code), checks=checks)
         elif not excursions.follows:
             return None
@@ -111,7 +112,7 @@ class Recorder(Tracer):
             if facts.is_call(code, at) or facts.is_backward_jump(code, at) or facts.makes_text(code, at):
                 trigger = self._count("opcode", code, offset)
                 if self.recording.waking and not self._take(frame):
-                    return self.local
+                    return self.local  # counted, but no place
                 self._probed = (id(frame), at, trigger)
                 return self.probe.trip.now
         elif event == "return":

@@ -41,6 +41,7 @@ class Tracer:
             if opcodes and facts.checks_on_resume(code, frame.f_lasti):
                 return self.entered(frame)
             return self.resumed(frame) if opcodes else self.local
+        # A call by code in scope may check when this function returns.
         caller = frame.f_back
         if self.mode == "checkpoint" and code is not HANDLER and caller is not None and self.called(caller):
             frame.f_trace_lines = False
@@ -54,6 +55,7 @@ class Tracer:
     def start(self, frame: FrameType | None) -> None:
         """Begin while ``frame`` and those that called it are running; see :class:`~pytest_maskcheck.interrupts.engine.Phase`."""
         opcodes = self.mode == "checkpoint"
+        # ``settrace`` alone would see only functions that begin from now on.
         for running in stack(frame):
             if self.watches(running.f_code):
                 running.f_trace_opcodes, running.f_trace_lines = opcodes, not opcodes
@@ -81,6 +83,7 @@ class Tracer:
 
 def untrace() -> None:
     """Trace no more: in a forked child, and where a Ctrl-C of the user's came as tracing was to end."""
+    # A debugger or coverage.py may trace as well: only what is ours is taken away.
     if isinstance(getattr(gettrace(), "__self__", None), Tracer):
         settrace(None)
 
