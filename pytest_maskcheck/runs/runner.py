@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, InScope, Mechanism
     from pytest_maskcheck.interrupts.catching import Catching
-    from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+    from pytest_maskcheck.interrupts.foreign import ForeignSignals
     from pytest_maskcheck.points.plan import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.resources.base import Identity

@@ -32,7 +32,7 @@ from pytest_maskcheck.audit.messages import (
 )
 from pytest_maskcheck.audit.sharing import Done, Helper, Lead
 from pytest_maskcheck.interrupts import Recording, nothing, parse
-from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+from pytest_maskcheck.interrupts.foreign import ForeignSignals
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
 from pytest_maskcheck.resources import Surroundings, default_kinds

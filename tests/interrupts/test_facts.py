@@ -1,4 +1,4 @@
-"""The facts about this interpreter, measured with real pending signals: they say when a quirk stops being true."""
+"""The facts about this interpreter, measured with real pending signals: they fail when a quirk stops being true."""
 
 # ruff: noqa: B018  (reading an attribute is what makes the signal pending)
 
@@ -160,7 +160,7 @@ def test_making_text_of_an_object_checks(template: Any, warm: bool) -> None:
 @both
 @pytest.mark.parametrize("template", [formats, remainders], ids=lambda function: function.__name__)
 def test_text_itself_is_not_made_anew(template: Any, warm: bool) -> None:
-    """A string put into a string is no checkpoint: the recorder must ask."""
+    """A string put into a string is no checkpoint: the recorder must probe."""
     function = fresh(template)
     assert landing(function, "text", warm=warm)[0] == -1
 

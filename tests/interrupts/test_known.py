@@ -101,11 +101,11 @@ EXPECTED = {
 
 @pytest.mark.parametrize("function", [waits_in_with, breaks_in_try], ids=lambda function: function.__name__)
 def test_jumps_outside_of_their_try_are_known(record: Record, interrupt: Interrupt, function: Any) -> None:
-    """gh-130279: in which version which shape of loop lets an interrupt escape ``finally``."""
+    """gh-130279: some shapes of loops let an interrupt escape ``finally``, depending on the version."""
     affected = function in EXPECTED.get(sys.version_info[:2], set())
     assert defects(record, function) == ({"gh-130279"} if affected else set())
 
 
 def test_ordinary_loops_have_no_defect(record: Record) -> None:
-    """Loops around and within ``with`` and ``try`` whose jumps are where they belong."""
+    """Loops around and within ``with`` and ``try`` whose jumps are where they belong have no defect."""
     assert defects(record, ordinary) <= ({"gh-148874"} if with_checks_on_entering() else set())
