@@ -29,7 +29,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.interrupts.signals.base import Strike
+from pytest_maskcheck.interrupts import Strike, choose
 from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, heap
 from pytest_maskcheck.runs.requests import RunResult
@@ -134,12 +134,13 @@ def measure(directory: str) -> dict[str, list[float]]:
     surroundings = Surroundings(target.places(), lambda file: file == __file__)
     kinds = tuple(kind for kind in all_kinds(surroundings) if kind.default)
     runners = [
-        Runner(target, some, surroundings, Names(os.getcwd()), lambda _: False, here=False) for some in (kinds, ())
+        Runner(target, some, surroundings, Names(os.getcwd()), lambda _: False, choose()[0], here=False)
+        for some in (kinds, ())
     ]
     for kind in kinds:
         kind.prepare()
     for runner in runners:
-        runner.kind_set()
+        runner.together()
     gc.collect()
     gc.freeze()
     new = [Thing() if at % 2 else [at] for at in range(NEW)]

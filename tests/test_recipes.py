@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 from pytest_maskcheck.results import Audit, Verdict
 
 pytestmark = pytest.mark.oldest_and_newest
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
-WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if facts.with_checks_on_entering() else set()
+WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if with_checks_on_entering() else set()
 """On CPython 3.14 ``with`` itself loses what it entered (gh-148874)."""
 
 EXPECTED: dict[str, set[str]] = {
@@ -105,7 +105,7 @@ def test_every_interpreter_defect_is_gh_148874(audits: dict[str, Audit]) -> None
         if defect.verdict is Verdict.INTERPRETER
         for point in defect.points
     }
-    assert defects == ({"gh-148874"} if facts.with_checks_on_entering() else set())
+    assert defects == ({"gh-148874"} if with_checks_on_entering() else set())
 
 
 def test_leaks_pile_up_and_with_bracket_they_do_not() -> None:

@@ -31,7 +31,7 @@ from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.audit.snapshots import SnapshotAudit
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
-from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.runs.requests import alone

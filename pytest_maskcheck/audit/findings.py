@@ -55,7 +55,7 @@ class Findings:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if is_unseen(ran):
             self.catchers.unseen.add(point.id)
-        if reason := ran.detail if ran.died in NO_VERDICT else unproven(point, ran, caught):
+        if reason := ran.detail if ran.died in NO_VERDICT else unproven(ran, caught):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         patterns = self.baseline.patterns
         # A first interrupt alone may lead to some of it: that is in its own result, and no finding of the pair.

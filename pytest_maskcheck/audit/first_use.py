@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.cpython.codes import per_code, stand_in
-from pytest_maskcheck.interrupts.signals.base import INNERMOST
+from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.runs.requests import Trace
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from pytest_maskcheck.interrupts import Recording
-    from pytest_maskcheck.interrupts.signals.base import PlaceKind
+    from pytest_maskcheck.interrupts.places import PlaceKind
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult

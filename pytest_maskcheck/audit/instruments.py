@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.preparation import Preparation
     from pytest_maskcheck.audit.run_maker import RunMaker
     from pytest_maskcheck.audit.selection import Selection
-    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.resources import Kind, UserKind
@@ -43,7 +43,7 @@ class Instruments:
         runner: runs the test once.
         maker: makes runs, interrupted or not.
         preparation: makes the runs before the first interrupt.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         scope: the code and the lines that are audited.
         names: short names of files.
         kinds: what leftovers are looked for.
@@ -58,7 +58,7 @@ class Instruments:
     runner: Runner
     maker: RunMaker
     preparation: Preparation
-    engine: Engine
+    mechanism: Mechanism[Any]
     scope: Reach
     names: Names
     kinds: tuple[Kind, ...]

@@ -13,8 +13,8 @@ from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
 from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
 from pytest_maskcheck.audit.run_maker import MEASURED, PLAIN, RECORDED, unarmed
-from pytest_maskcheck.interrupts import Strike
-from pytest_maskcheck.interrupts.signals.base import arming, nothing
+from pytest_maskcheck.interrupts import Strike, nothing
+from pytest_maskcheck.interrupts.arming import arming
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.fork_hazards import ForkHazards
@@ -104,7 +104,7 @@ class Preparation:
     @arming
     def _recording(self, recorded: list[Recording], own: frozenset[str] | None) -> Iterator[None]:
         maker = self.maker
-        with maker.engine.record(maker.scope.in_scope, maker.mode, self.signums, outside=True) as found:
+        with maker.mechanism.engine.record(maker.scope.in_scope, maker.mode, self.signums, outside=True) as found:
             found.own = own
             maker.watch(found)
             recorded.append(found)
@@ -122,7 +122,7 @@ class Preparation:
             Refused: the test does not pass when it is run again.
         """
         self.maker.freeze()
-        rehearsal = Rehearsal(self.maker.engine.ahead)
+        rehearsal = Rehearsal(self.maker.mechanism.engine.ahead)
         # Twice: what two runs do not leave equally often has no number.
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._run(self._rehearsing(points, rehearsal) if points else nullcontext())
@@ -142,7 +142,7 @@ class Preparation:
             with room():
                 rehearsal.reach(position, triggers[position])
 
-        with maker.engine.forward(triggers, maker.scope.in_scope, maker.mode, Strike(), reached):
+        with maker.mechanism.engine.forward(triggers, maker.scope.in_scope, maker.mode, Strike(), reached):
             rehearsal.inside = ForkHazards()
             try:
                 yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.failed_runs import trouble
-from pytest_maskcheck.system.signals import default_action
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
@@ -14,16 +13,15 @@ if TYPE_CHECKING:
 ANOTHER_CONTEXT = "reached in another calling context than in the recorded run"
 
 
-def unproven(point: Point, ran: RunResult, caught: Catcher | None) -> str:
+def unproven(ran: RunResult, caught: Catcher | None) -> str:
     """Return why a run proves nothing about its point, ``""`` if the interrupt was delivered there."""
     strike = ran.strike
     if not strike.fired:
         return _unreached(ran)
     if ran.late:
         return "held back to the end of the test: the interrupt came out of a fixture"
-    if strike.handler in {"SIG_IGN", "SIG_DFL"}:
-        default = f"has its default action there, which {default_action(strike.signum)}"
-        return f"{point.signal} {'is ignored there (SIG_IGN)' if strike.handler == 'SIG_IGN' else default}"
+    if strike.undelivered:
+        return strike.undelivered
     if (is_unseen(ran) and caught is None) or (strike.withdrawn and strike.earlier is not None):
         return f"held back by the {strike.held} to the end of the run"
     return ""

@@ -14,17 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from pytest_maskcheck.interrupts import Recording, Strike, past
-from pytest_maskcheck.interrupts.signals.base import arming, nothing
-from pytest_maskcheck.interrupts.signals.catching import Catching
-from pytest_maskcheck.interrupts.signals.delivery import Delivery
+from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
+from pytest_maskcheck.interrupts.arming import arming
+from pytest_maskcheck.interrupts.catching import Catching
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
-from pytest_maskcheck.runs.raised import is_delivered
 from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
@@ -34,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Engine, Hit, Mode, Trigger
+    from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Trigger
+    from pytest_maskcheck.interrupts.engine import Sendable
     from pytest_maskcheck.runs.requests import Request, RunResult
     from pytest_maskcheck.runs.runner import Runner
 
@@ -63,7 +62,7 @@ class RunMaker:
 
     Parameters:
         runner: runs the test and reads what it leaves behind.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         scope: the code that is audited.
         mode: ``checkpoint``, ``line`` or ``raise``.
         watch: called with each recording as it begins.
@@ -73,7 +72,7 @@ class RunMaker:
     """
 
     runner: Runner
-    engine: Engine
+    mechanism: Mechanism[Any]
     scope: Scope
     mode: Mode
     watch: Callable[[Recording], object] = lambda _: None
@@ -121,7 +120,7 @@ class RunMaker:
                 then = past(aim.second) if aim.second else None
                 return self.runner.run(self._strike(around, struck, then), aim.hits)
             case Catch(point):
-                return self._struck_run(point, struck, Catching(is_delivered, self.scope.in_scope))
+                return self._struck_run(point, struck, Catching(self.mechanism.is_delivered, self.scope.in_scope))
             case Point():
                 return self._struck_run(request, struck)
             case _:
@@ -145,7 +144,9 @@ class RunMaker:
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> RunResult:
         """Make a run that is watched to see where leftovers come from."""
         point = trace.point
-        ahead = self.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
+        ahead = (
+            self.mechanism.engine.ahead and point is not None and point.kind in {"call", "back"} and point.first is None
+        )
         watch = Watch(self.runner.names, self.scope.in_scope, trace.kinds, ahead, trace.stretch)
         if point is None:
             passing = self._passing(trace.passing, watch) if trace.passing else unarmed(nullcontext())
@@ -171,7 +172,7 @@ class RunMaker:
         def reached(position: int) -> None:
             watch.go_by(names[position])
 
-        with self.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
+        with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
             yield strike
 
     def go_forward(
@@ -187,24 +188,28 @@ class RunMaker:
         strike = Strike()
         hits: list[Hit] = []
 
-        def reached(position: int) -> Delivery | None:
+        def reached(position: int) -> Sendable | None:
             if not forks(position):
                 return None
             self.runner.owner = os.getpid()
             hits.append(aims[position].first)
-            delivery = Delivery(aims[position].signum, struck, lambda _: landed(), strike)
+            delivery: Sendable = self.mechanism.delivery(aims[position].signum, struck, lambda _: landed(), strike)
             if not delivery.lands_at_once():
                 landed()
             return delivery
 
-        _ = Delivery(0, struck)  # readings of the heap classify each new type: once here, not in every child
+        _ = self.mechanism.delivery(
+            0, struck
+        )  # readings of the heap classify each new type: once here, not in every child
         triggers = [aim.first.trigger for aim in aims]
-        return self.runner.run(self.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits)
+        return self.runner.run(
+            self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits
+        )
 
     def follow(self, aim: Aim) -> tuple[RunResult, Recording]:
         """Make a run that is interrupted once; return also a recording of what it reached from there on."""
         self.freeze_again()
-        tail = Recording(signums=(aim.signum,), outside=True)
+        tail = self.mechanism.recording((aim.signum,), outside=True)
         self.watch(tail)
         with self.time_for(RECORDED):
             return self.runner.run(self._strike(aim, lambda: None, tail), [aim.first]), tail
@@ -218,7 +223,7 @@ class RunMaker:
         catching: Catching | None = None,
     ) -> AbstractContextManager[Strike]:
         trigger, in_scope = aim.first.trigger, self.scope.in_scope
-        return self.engine.strike(
+        return self.mechanism.engine.strike(
             trigger, in_scope, self.mode, aim.signum, struck, then=then, begins=begins, catching=catching
         )
 

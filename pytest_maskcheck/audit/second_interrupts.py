@@ -60,7 +60,7 @@ class SecondInterrupts:
             reason = reason_against_more(result) if result else ""
             if share and not reason and (point.id not in timely or share.over()):
                 reason = share.reason
-            if reason := reason or self.instruments.engine.reason_against_second(mode):
+            if reason := reason or self.instruments.mechanism.engine.reason_against_second(mode):
                 pairs.without(reason)
                 continue
             ran, tail = maker.follow(plan.aims[point.id])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.first_use import key_of
 from pytest_maskcheck.audit.messages import ShardDealt
 from pytest_maskcheck.audit.preparation import Refused
-from pytest_maskcheck.interrupts import Recording
+from pytest_maskcheck.interrupts import Recording, mechanism_of
 from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
@@ -35,11 +35,6 @@ Filter = Callable[["list[Point]"], "tuple[list[Point], dict[str, int], list[str]
 
 _FIRST_BATCH = 10
 """Points that are audited before their duration is known; each further batch is as large as all before it."""
-
-_IN_A_THREAD = (
-    "its body does not run in the main thread, the only one in which Python handles signals: "
-    "run it there, without the plugin or decorator that starts a thread for it"
-)
 
 
 @dataclass(slots=True, repr=False)
@@ -77,7 +72,7 @@ class Selection:
         assignment, settings = self.assignment, self.assignment.settings
         self.recording = recording
         if self.body is not None and ran_elsewhere(self.body, recording):
-            raise Refused(_IN_A_THREAD)
+            raise Refused(mechanism_of(assignment.signums[0]).victim.absent)
         return choose_points(
             recording,
             self.names,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.messages import StrategyChosen
-from pytest_maskcheck.interrupts.signals.base import nothing
+from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.runs.forward import Snapshots
 
 if TYPE_CHECKING:

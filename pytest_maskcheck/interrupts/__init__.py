@@ -1,50 +1,31 @@
-"""How an interrupt is delivered: one protocol (``base``), two engines, and the reasons to choose one."""
+"""How an interrupt is delivered: mechanisms (:mod:`.mechanism`), each with an engine that finds places and hits them."""
 
 from __future__ import annotations
 
-import sys
-
-from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.interrupts.cpython.known import known_defect, past
-from pytest_maskcheck.interrupts.signals.base import (
-    Engine,
-    EngineUnavailableError,
-    Hit,
-    InScope,
-    Mode,
-    Recording,
-    Strike,
-    Trigger,
-)
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
+from pytest_maskcheck.interrupts.engine import Engine, nothing
+from pytest_maskcheck.interrupts.known_defects import known_defect, past
+from pytest_maskcheck.interrupts.mechanism import Mechanism
+from pytest_maskcheck.interrupts.places import Hit, InScope, Mode, PlaceKind, Trigger
+from pytest_maskcheck.interrupts.recording import Recording
+from pytest_maskcheck.interrupts.registry import choose, mechanism_of, parse
+from pytest_maskcheck.interrupts.strike import Strike
 
 __all__ = [
     "Engine",
     "EngineUnavailableError",
     "Hit",
     "InScope",
+    "Mechanism",
     "Mode",
+    "PlaceKind",
     "Recording",
     "Strike",
     "Trigger",
     "choose",
     "known_defect",
+    "mechanism_of",
+    "nothing",
+    "parse",
     "past",
 ]
-
-
-def choose() -> tuple[Engine, str]:
-    """Return the engine for this interpreter, and why it is this one.
-
-    Raises:
-        EngineUnavailableError: the interpreter is not CPython, whose checkpoints are the only ones known.
-    """
-    if sys.implementation.name != "cpython":
-        message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
-        raise EngineUnavailableError(message)
-    if facts.HAS_MONITORING:
-        from pytest_maskcheck.interrupts.signals.monitoring import MonitoringEngine
-
-        return MonitoringEngine(), "sys.monitoring: code out of scope runs at full speed"
-    from pytest_maskcheck.interrupts.signals.tracing import TracingEngine
-
-    return TracingEngine(), "sys.settrace: this CPython has no sys.monitoring"

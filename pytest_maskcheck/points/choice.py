@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts import mechanism_of
 from pytest_maskcheck.points.hit_filters import few, number_in, reasonable, unpaused, within
 from pytest_maskcheck.points.ids import ordinals_of, point_of
 from pytest_maskcheck.points.plan import Aim, Plan
@@ -54,7 +55,7 @@ def choose_points(
     chosen.leave_out(NotAudited.OUTSIDE_TEST, number_in(recording.hits) - number_in(of_test))
     kept = reasonable(unpaused([hit for hit in of_test if wanted(hit)], chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
-    chosen.leave_out(NotAudited.OTHER_THREAD, elsewhere)
+    chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, elsewhere)
     if not only:
         kept = few(kept, hits, chosen)
     # Over all hits, not only those kept: the id of a point must not depend on what was left out.

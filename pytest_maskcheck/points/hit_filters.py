@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_maskcheck.interrupts.signals.base import is_own, near
+from pytest_maskcheck.interrupts.places import is_own, near
 from pytest_maskcheck.points.ids import place_of
 from pytest_maskcheck.points.reasons import NotAudited, further_hit
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from pytest_maskcheck.interrupts import known_defect
+from pytest_maskcheck.interrupts import PlaceKind, known_defect, mechanism_of, parse
 from pytest_maskcheck.interrupts.cpython.codes import number_of, per_code
+from pytest_maskcheck.interrupts.cpython.positions import end_of
 from pytest_maskcheck.points.cleanup_calls import is_cleanup
 from pytest_maskcheck.results import Frame, Point
-from pytest_maskcheck.system import signals
-from pytest_maskcheck.system.unpatched import os, signal
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIRST = "~first"
 """The suffix to the name of a place that only the first run in a process reaches; see ``first_use.py``."""
 
-_PLACE = rf"[^>]+:\d+:(?:entry|resume|call|jump|line|into|back)(?:\.\d+)?#\d+(?:{FIRST})?"
+_PLACE = rf"[^>]+:\d+:(?:{'|'.join(get_args(PlaceKind))})(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
@@ -38,10 +38,10 @@ _LONGEST = 10_000
 
 
 def is_id(text: str) -> bool:
-    """Return whether ``text`` has the form of a point's id, and names a signal that can be sent."""
+    """Return whether ``text`` has the form of a point's id, and names an interrupt that can be sent."""
     form = ID.fullmatch(text) if len(text) <= _LONGEST else None
     try:
-        return form is not None and bool(signals.parse(form["signal"] or "SIGINT"))
+        return form is not None and bool(parse(form["signal"] or ""))
     except ValueError:
         return False
 
@@ -96,26 +96,20 @@ def ordinals_of(hits: list[Hit]) -> Ordinals:
     }
 
 
-@per_code
-def _positions(code: CodeType) -> list[tuple[int | None, int | None, int | None, int | None]]:
-    return list(code.co_positions())
-
-
 def _position(hit: Hit) -> tuple[int, ...]:
     """Return where a hit is in the source: the end of its expression, then the line of its code object and its offset."""
-    known = _positions(hit.code)  # too few, where somebody replaced the table of positions
-    _, end_line, _, end_column = known[hit.offset // 2] if hit.offset // 2 < len(known) else (None,) * 4
     # By the end of the expression: nested calls are made from the inside out.
-    return (end_line or 0, end_column or 0, hit.code.co_firstlineno, hit.offset)
+    return (*end_of(hit.code, hit.offset), hit.code.co_firstlineno, hit.offset)
 
 
 def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
     """Return the point for one interrupt at ``hit``."""
     ordinal = ordinals[place_of(hit)]
+    mechanism = mechanism_of(signum)
     path = names.short(hit.code.co_filename)
     place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
     return Point(
-        id=place + (f"@{signals.name(signum)}" if signum != signal.SIGINT else ""),
+        id=place + mechanism.suffix(signum),
         path=path,
         file=os.path.abspath(hit.code.co_filename),
         line=hit.line,
@@ -124,6 +118,6 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
         function=hit.code.co_qualname,
         context=tuple(names.frame(code, line) for code, line in hit.context),
         defect=known_defect(hit),
-        signal=signals.name(signum),
+        signal=mechanism.label(signum),
         cleanup=is_cleanup(hit),
     )

@@ -18,7 +18,6 @@ class NotAudited(StrEnum):
     NO_SOURCE = "its source cannot be read: the code was generated, or its file is gone or no Python"
     PAUSED = "within maskcheck.paused()"
     OUTSIDE_TEST = "outside the test: pytest or a plugin was running"
-    OTHER_THREAD = "line reached on another thread: only the main thread is interrupted"
 
 
 class NoSecond(StrEnum):

@@ -9,7 +9,7 @@ from pytest_maskcheck.runs.requests import Catcher, CaughtBy
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import InScope
-    from pytest_maskcheck.interrupts.signals.catching import Catching
+    from pytest_maskcheck.interrupts.catching import Catching
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.runs.requests import RunResult
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.runs.raised import is_interrupt
 from pytest_maskcheck.system.stopwatch import their_time
 from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, name_of, text_of
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import CodeType
 
+    from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.runs.requests import RunResult
 
 
@@ -28,18 +28,19 @@ def finalizers_time() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def noting_lost_interrupts(ran: RunResult, codes: list[CodeType]) -> Iterator[None]:
+def noting_lost_interrupts(ran: RunResult, codes: list[CodeType], mechanism: Mechanism[Any]) -> Iterator[None]:
     """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal.
 
     Parameters:
         ran: of the run; its ``lost`` is filled in.
         codes: gets the code of these finalizers.
+        mechanism: how interrupts come.
     """
     lost: list[str] = []
 
     # The kind ``excepthook`` recognizes this function by its module, as the snapshot was taken with the hook before it.
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_value is not None and is_interrupt(unraisable.exc_value, ran.strike):
+        if unraisable.exc_value is not None and mechanism.is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(_finalizer_of(unraisable))
             if unraisable.exc_traceback is not None:
                 codes.append(unraisable.exc_traceback.tb_frame.f_code)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.cpython.calls import calls_of, jumps_of
-from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.interrupts.cpython.bytecode import calls_without_event, jumps_in
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -31,10 +31,10 @@ def last_call(code: CodeType, first: int, now: int, lines: Lines) -> int:
 
 def _between(code: CodeType, first: int, now: int, lines: Lines) -> list[int]:
     """Return the calls between two instructions, without those that were jumped over."""
-    calls = [at for at in calls_of(code) if first < at < now]
-    if lines.knows(code):
+    calls = [at for at in calls_without_event(code) if first < at < now]
+    if lines.watches(code):
         begun = line_of(code, first)
         return [at for at in calls if (line := line_of(code, at)) == begun or lines.ran(code, line)]
     # Calls that no jump leads past did run; the others may have.
-    jumps = [jump for jump in jumps_of(code) if first < jump[0]]
+    jumps = [jump for jump in jumps_in(code) if first < jump[0]]
     return [at for at in calls if not any(jump < at < target for jump, target in jumps)] or calls

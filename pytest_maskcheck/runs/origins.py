@@ -25,8 +25,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.cpython.frames import stack
 from pytest_maskcheck.interrupts.cpython.lines import Lines
-from pytest_maskcheck.interrupts.signals.base import line_of, stack
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Frame, Origin
 from pytest_maskcheck.runs.last_calls import last_call

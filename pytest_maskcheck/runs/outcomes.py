@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.runs.raised import Raised, chain, is_interrupt
-from pytest_maskcheck.runs.tracebacks import begins_handler, entries_of, handler_codes, is_harness
+from pytest_maskcheck.runs.raised import Raised, chain
+from pytest_maskcheck.runs.tracebacks import entries_of, is_harness
 from pytest_maskcheck.system.stopwatch import their_time
 from pytest_maskcheck.system.untrusted import last_line, name_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType
 
-    from pytest_maskcheck.interrupts import InScope, Strike
+    from pytest_maskcheck.interrupts import InScope, Mechanism, Strike
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Surroundings
     from pytest_maskcheck.results import Frame
@@ -29,11 +29,13 @@ class Outcomes:
         surroundings: names of volatile directories.
         names: names of files in reports.
         in_scope: tells the test's frames from those that called it.
+        mechanism: how interrupts come.
     """
 
     surroundings: Surroundings
     names: Names
     in_scope: InScope
+    mechanism: Mechanism[Any]
 
     def entries(self, error: BaseException, strike: Strike) -> list[Entry]:
         """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
@@ -41,9 +43,9 @@ class Outcomes:
         scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.code.co_filename))
         entries = entries[next(scoped, 0) :]
         # From the handler on it is the interrupt's own way, not that of the code under test.
-        codes = handler_codes(strike)
-        handlers = [at for at, entry in enumerate(entries) if begins_handler(entry, codes)]
-        entries = entries[: handlers[-1]] if handlers else entries
+        begins = self.mechanism.begins_delivery
+        deliveries = [at for at, entry in enumerate(entries) if begins(entry.code, entry.frame, strike)]
+        entries = entries[: deliveries[-1]] if deliveries else entries
         return [entry for entry in entries if not is_harness(entry.frame)]
 
     def raised(self, error: BaseException, entries: list[Entry], strike: Strike) -> Raised:
@@ -54,8 +56,8 @@ class Outcomes:
         return Raised(
             type=name_of(type(error)),
             text=self.surroundings.named(text),
-            interrupt=is_interrupt(error, strike),
-            over=any(is_interrupt(item, strike) for item in chain(error) if item is not error),
+            interrupt=self.mechanism.is_interrupt(error, strike),
+            over=any(self.mechanism.is_interrupt(item, strike) for item in chain(error) if item is not error),
             frames=frames,
             late=not frames,
         )

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.signals import delivery
 from pytest_maskcheck.results import Packed
-from pytest_maskcheck.runs.tracebacks import OURS, entries_of, walk
-from pytest_maskcheck.system.unpatched import signal
+from pytest_maskcheck.runs.tracebacks import OURS, entries_of
 from pytest_maskcheck.system.untrusted import cause_of, context_of, is_a, let_go, parts_of
-from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.results import Frame
 
 
@@ -40,49 +36,6 @@ class Raised(Packed):
     over: bool = False
 
 
-def is_interrupt(error: BaseException, strike: Strike | None = None) -> bool:
-    """Tell whether ``error`` is an interrupt, or a group of interrupts (as trio raises it).
-
-    Besides ``KeyboardInterrupt``, that is the exception that the handler of ``strike`` raised; where that is not known, any
-    exception that came out of that handler.
-    """
-    if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
-        return all(is_interrupt(part, strike) for part in parts_of(error))
-    return is_a(error, KeyboardInterrupt) or _from_handler(error, strike)
-
-
-def _from_handler(error: BaseException, strike: Strike | None) -> bool:
-    """Tell whether a handler that was sent a signal raised ``error``, or another exception of its type."""
-    for one in strike.in_turn() if strike else ():
-        if one.error is not None and type(error) is one.error:
-            return True
-        if one.fired and not one.landed and one.handler_code is not None:
-            codes = (entry.tb_frame.f_code for entry in walk(kept_traceback(error)))
-            if any(code is one.handler_code for code in codes):
-                return True
-    return False
-
-
-def is_delivered(error: BaseException, strike: Strike) -> bool:
-    """Tell whether ``error`` is the very interrupt that was sent, and not one that the test raises itself, or a group of it.
-
-    Where the audit ran the handler, its frames are in the traceback.
-    """
-    if not is_interrupt(error, strike):
-        return False
-    if not strike.landed:
-        return True
-    parts = error.exceptions if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike) else ()
-    traces = walk(error.__traceback__)
-    came = any(each.tb_frame.f_globals.get("__name__") == delivery.__name__ for each in traces)
-    return came or any(is_delivered(part, strike) for part in parts)
-
-
-def may_interrupt(strike: Strike) -> bool:
-    """Tell whether a ``KeyboardInterrupt`` can come of a strike."""
-    return strike.signum == signal.SIGINT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
-
-
 def count_interrupts(error: BaseException) -> int:
     """Return how many interrupts the exception and what it was raised from are."""
     return sum(type(item) is KeyboardInterrupt for item in chain(error))
@@ -101,17 +54,21 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             yield item
 
 
-def is_audits(error: BaseException) -> bool:
+def is_audits(error: BaseException, raises_in: str) -> bool:
     """Tell whether what delivers interrupts raised an exception of its own, in the midst of the code under test.
 
     Too deep a recursion, or memory that is at its end, is the test's.
+
+    Parameters:
+        error: the exception.
+        raises_in: the module that calls handlers of the test's; see :class:`~pytest_maskcheck.interrupts.mechanism.Mechanism`.
     """
     if not is_a(error, Exception) or is_a(error, RecursionError, MemoryError):
         return False
     module = ""
     for entry in entries_of(error)[-1:]:
         module = str(entry.frame.f_globals.get("__name__"))
-    return module.startswith(OURS + "interrupts.") and module != delivery.__name__
+    return module.startswith(OURS + "interrupts.") and module != raises_in
 
 
 def drop(error: BaseException) -> None:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.interrupts.signals import expiry
-from pytest_maskcheck.interrupts.signals.base import OUTERMOST, Strike
+from pytest_maskcheck.interrupts.places import OUTERMOST
+from pytest_maskcheck.interrupts.strike import Strike
 from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import CodeType
 
-    from pytest_maskcheck.interrupts import Hit, InScope
-    from pytest_maskcheck.interrupts.signals.catching import Catching
-    from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+    from pytest_maskcheck.interrupts import Hit, InScope, Mechanism
+    from pytest_maskcheck.interrupts.catching import Catching
+    from pytest_maskcheck.interrupts.foreign import ForeignSignals
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
     from pytest_maskcheck.runs.origins import Watch
@@ -60,6 +60,7 @@ class Runner:
         surroundings: names of volatile directories, refreshed before each body.
         names: names of files in reports.
         in_scope: tells the test's frames from those that called it.
+        mechanism: how interrupts come.
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         guarantees: what must hold after a run.
         state: returns what modules keep; see :meth:`noting_state`.
@@ -75,6 +76,7 @@ class Runner:
     surroundings: Surroundings
     names: Names
     in_scope: InScope
+    mechanism: Mechanism[Any]
     here: bool = False
     guarantees: Guarantees | None = None
     state: Callable[[], dict[str, str]] = dict
@@ -88,8 +90,8 @@ class Runner:
     _after_body: AfterBody = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outcomes = Outcomes(self.surroundings, self.names, self.in_scope)
-        self._users = UsersInterrupt(self._outcomes)
+        self._outcomes = Outcomes(self.surroundings, self.names, self.in_scope, self.mechanism)
+        self._users = UsersInterrupt(self._outcomes, self.mechanism)
         self._after_body = AfterBody(self.target, self._outcomes, self.guarantees, self.here)
 
     def note_foreign(self, signals: ForeignSignals) -> None:
@@ -188,10 +190,10 @@ class Runner:
         ends.append(end := BodyEnd(readings))
         if watch is not None:
             watch.compare_with(self.kinds, readings.befores)
-        expiry.begin()
+        self.mechanism.begin()
         finalizers: list[CodeType] = []
         begun = False
-        with noting_lost_interrupts(ran, finalizers):
+        with noting_lost_interrupts(ran, finalizers, self.mechanism):
             started = time.perf_counter()
             try:
                 with self._users.noting(), striking as strike:
@@ -203,7 +205,7 @@ class Runner:
                             body()
             except BaseException as error:
                 # Ours, or raised as the strike was being prepared: no outcome of the body.
-                if is_audits(error) or (not begun and is_a(error, Exception)):
+                if is_audits(error, self.mechanism.raises_in) or (not begun and is_a(error, Exception)):
                     readings.finish(listening=True)
                     raise
                 caught.append(error)

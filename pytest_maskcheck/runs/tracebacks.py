@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_maskcheck.interrupts.signals import delivery
-from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts import Strike
 
 OURS = f"{PACKAGE}."
 """What the names of this package's modules begin with."""
@@ -51,16 +49,6 @@ def traceback_of(entries: list[Entry]) -> TracebackType | None:
     for entry in reversed(entries):
         traceback = TracebackType(traceback, entry.frame, entry.traceback.tb_lasti, entry.line)
     return traceback
-
-
-def handler_codes(strike: Strike) -> set[int]:
-    """Return the code, by ``id``, of the handlers that CPython itself called."""
-    return {id(one.handler_code) for one in strike.in_turn() if one.fired and not one.landed}
-
-
-def begins_handler(entry: Entry, codes: set[int]) -> bool:
-    """Tell whether what follows in a traceback is a signal's handler: CPython or the audit called it."""
-    return id(entry.code) in codes or entry.frame.f_globals.get("__name__") == delivery.__name__
 
 
 def is_harness(frame: FrameType) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pytest_maskcheck.runs.raised import chain, count_interrupts, may_interrupt
+from pytest_maskcheck.runs.raised import chain, count_interrupts
 from pytest_maskcheck.runs.tracebacks import traceback_of
 from pytest_maskcheck.system.unpatched import signal
 from pytest_maskcheck.system.untrusted import is_a, with_traceback
@@ -14,8 +14,8 @@ from pytest_maskcheck.system.untrusted import is_a, with_traceback
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from pytest_maskcheck.interrupts import Strike
-    from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+    from pytest_maskcheck.interrupts import Mechanism, Strike
+    from pytest_maskcheck.interrupts.foreign import ForeignSignals
     from pytest_maskcheck.runs.outcomes import Outcomes
 
 
@@ -25,12 +25,14 @@ class UsersInterrupt:
 
     Parameters:
         outcomes: reads tracebacks.
+        mechanism: how interrupts come.
 
     Attributes:
         foreign: notes signals that the kernel delivered: tells the user's Ctrl-C from a strike that is pending at the same time.
     """
 
     outcomes: Outcomes
+    mechanism: Mechanism[Any]
     foreign: ForeignSignals | None = None
     _sends_itself: bool = False
 
@@ -49,7 +51,7 @@ class UsersInterrupt:
         came = self.foreign is not None and self.foreign.came()
         strikes = [one for one in strike.in_turn() if one.fired]
         # More of them came out than strikes can have led to.
-        if error is not None and count_interrupts(error) > sum(map(may_interrupt, strikes)):
+        if error is not None and count_interrupts(error) > sum(map(self.mechanism.may_be_users, strikes)):
             return True
         if came and error is None and not strikes:
             self._sends_itself = True  # part of the test

@@ -16,6 +16,7 @@ from pytest_maskcheck.audit.preparation import Preparation
 from pytest_maskcheck.audit.run_maker import RunMaker
 from pytest_maskcheck.audit.selection import Selection
 from pytest_maskcheck.audit.sharing.helper import Helper
+from pytest_maskcheck.interrupts import parse
 from pytest_maskcheck.points.ids import ID, Names
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.runs import fingerprint
@@ -120,7 +121,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
         runner,
         maker,
         Preparation(maker, assignment.signums),
-        order.engine,
+        order.mechanism,
         order.reach,
         names,
         kinds,
@@ -151,6 +152,7 @@ def _runner(
         surroundings,
         names,
         order.reach.in_scope,
+        order.mechanism,
         here=order.isolation != "fork",
         guarantees=ledger,
         state=state,
@@ -162,7 +164,7 @@ def _runner(
 def _maker(order: Order, runner: Runner, ledger: Ledger) -> RunMaker:
     return RunMaker(
         runner,
-        order.engine,
+        order.mechanism,
         order.reach,
         order.settings.points,
         watch=ledger.watch,
@@ -188,7 +190,7 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
     return Assignment(
         settings=order.settings,
         outline=partial(outline, order),
-        signums=(signals.parse(form["signal"] or "SIGINT"),) if form else order.settings.signals,
+        signums=(parse(form["signal"] or ""),) if form else order.settings.signals,
         only=order.only,
         shard=order.shard,
         share=order.share,

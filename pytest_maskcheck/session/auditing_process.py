@@ -10,15 +10,14 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.audit.preparation import Refused
-from pytest_maskcheck.interrupts.signals.base import nothing
-from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
+from pytest_maskcheck.interrupts import nothing
+from pytest_maskcheck.interrupts.foreign import ForeignSignals
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory
 from pytest_maskcheck.system import descendants
-from pytest_maskcheck.system.signals import name
 from pytest_maskcheck.system.stopwatch import Page
 from pytest_maskcheck.system.unpatched import gc, signal, unpatched
 
@@ -97,14 +96,8 @@ def own_process(assembly: Assembly, send: Send, measurement: Any) -> Iterator[No
         measurement: the coverage measurement that ran before the fork, which is paused; ``None``: there was none.
     """
     take_over(assembly)
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    if ignored and signal.SIGINT in assembly.assignment.signums:  # under nohup, or in the background of a script
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        send("SIGINT is ignored in this process; audited as if it were not")
-    if blocked := assembly.inherited_mask():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-        if names := [name(signum) for signum in sorted(blocked) if signum in assembly.assignment.signums]:
-            send(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
+    for note in assembly.order.mechanism.clear_way(assembly.assignment.signums, assembly.inherited_mask()):
+        send(note)
     with paused(*([measurement] if measurement else [])):
         yield
 
@@ -147,12 +140,8 @@ def audit_here(assembly: Assembly, take: Send) -> BaseException | None:
 
 def _audit_here(assembly: Assembly, send: Send) -> None:
     signums = assembly.assignment.signums
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and signal.SIGINT in signums:
-        send(Refused("SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"))
-        return
-    if blocked := assembly.inherited_mask().intersection(signums):
-        names = ", ".join(map(name, sorted(blocked)))
-        send(Refused(f"pytest was started with {names} blocked; start it so that signals arrive"))
+    if reason := assembly.order.mechanism.reason_against(signums, assembly.inherited_mask()):
+        send(Refused(reason))
         return
     # Where the runs share this process, the user's own Ctrl-C comes to it, too, and ends the session.
     with closing(ForeignSignals(signal.SIGINT)) as foreign:
@@ -164,7 +153,7 @@ def _audit_here(assembly: Assembly, send: Send) -> None:
             if course.failing and debugged:
                 _keep_frames(assembly, course.failing)
         finally:
-            assembly.order.engine.disarm()
+            assembly.order.mechanism.engine.disarm()
             assembly.target.close()
             gc.unfreeze()
 

@@ -54,7 +54,7 @@ class AuditingSession:
         may_audit_none = settings.allow_none(config) and not only
         self._shard = settings.shard(config)
         try:
-            engine, self._engine_why = choose()
+            mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         extensions = Extensions(config)
@@ -64,7 +64,7 @@ class AuditingSession:
         self._orders = OrderMaker(
             config,
             self._items,
-            engine,
+            mechanism,
             extensions,
             shared=self._shared,
             workers=self._workers,

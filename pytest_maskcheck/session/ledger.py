@@ -6,7 +6,6 @@ before the last reading of resources; then all that was registered is dropped, a
 
 from __future__ import annotations
 
-import dis
 from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +15,7 @@ import pytest
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.session.comparison import copied, equal, short
 from pytest_maskcheck.session.guarantee import GUARANTEES
+from pytest_maskcheck.system.bytecode import returns_nothing
 from pytest_maskcheck.system.plain import described
 from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import text_of
@@ -224,17 +224,7 @@ def _lines(lines: list[str]) -> list[str]:
 def _asserts(check: Callable[..., object]) -> bool:
     """Return whether a function always returns ``None``, so that only its ``assert`` statements can fail."""
     code = getattr(getattr(check, "__func__", check), "__code__", None)
-    if code is None:
-        return False
-    before = None
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "RETURN_VALUE":
-            if before is None or not before.opname.startswith("LOAD_CO") or before.argval is not None:
-                return False
-        elif instruction.opname == "RETURN_CONST" and instruction.argval is not None:
-            return False
-        before = instruction
-    return True
+    return code is not None and returns_nothing(code)
 
 
 LEDGER = pytest.StashKey[Ledger]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pytest
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.budget import Share
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
-    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.progress import Progress
@@ -27,7 +27,7 @@ class Order:
     Parameters:
         item: a test that passed.
         settings: those of the test.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         reach: the scope.
         isolation: ``fork`` or ``none``, and ``why``.
         only: the id of the one point wanted, or ``""``.
@@ -47,7 +47,7 @@ class Order:
 
     item: pytest.Item
     settings: Settings
-    engine: Engine
+    mechanism: Mechanism[Any]
     reach: Reach
     isolation: str
     why: str

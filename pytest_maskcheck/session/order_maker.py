@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from pytest_maskcheck.session.order import Order
 from pytest_maskcheck.system import signals
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.interrupts import Engine
+    from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.first_use_process import FirstUse
@@ -30,7 +30,7 @@ class OrderMaker:
     Parameters:
         config: pytest's configuration.
         items: the items to audit.
-        engine: finds and hits places.
+        mechanism: how interrupts come.
         extensions: what other plugins add.
         shared: what fixtures share with others.
         workers: the workers of xdist.
@@ -47,7 +47,7 @@ class OrderMaker:
         self,
         config: pytest.Config,
         items: AuditedItems,
-        engine: Engine,
+        mechanism: Mechanism[Any],
         extensions: Extensions,
         *,
         shared: SharedFixtures,
@@ -58,7 +58,7 @@ class OrderMaker:
     ) -> None:
         self._config = config
         self._items = items
-        self._engine = engine
+        self._mechanism = mechanism
         self._extensions = extensions
         self._shared = shared
         self._workers = workers
@@ -83,7 +83,7 @@ class OrderMaker:
         return Order(
             item,
             chosen,
-            self._engine,
+            self._mechanism,
             self._items.reach(chosen),
             isolation.how,
             isolation.why.sentence(),

@@ -27,7 +27,7 @@ def outline(order: Order, **rest: Any) -> Audit:
             if not own.issuperset(files) and not any(map(order.reach.covers, files))
         ),
         test=order.item.nodeid,
-        engine=order.engine.name,
+        engine=order.mechanism.engine.name,
         isolation=f"{order.isolation}: {order.why}",
         mode=order.settings.points,
         unmeasured=order.reach.scope.unmeasured,

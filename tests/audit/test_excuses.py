@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 from pytest_maskcheck.results import Audit, Verdict
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit], na
     """
     audit = audits[name]
     points = [point for point in audit.points if "gh-148874" in point.defect]
-    assert len(points) == (number if facts.with_checks_on_entering() else 0)
+    assert len(points) == (number if with_checks_on_entering() else 0)
     for point in points:
         found = of(audit, point.id)
         assert (Verdict.INVARIANT, "unchanged", True) in found

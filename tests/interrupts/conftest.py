@@ -41,7 +41,7 @@ class Interrupted:
 @pytest.fixture
 def engine() -> Engine:
     """The engine of this interpreter."""
-    return choose()[0]
+    return choose()[0].engine
 
 
 @pytest.fixture

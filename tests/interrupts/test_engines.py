@@ -20,7 +20,9 @@ import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit, choose
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.interrupts.signals.base import Context
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
+from pytest_maskcheck.interrupts.places import Context
+from pytest_maskcheck.interrupts.signals.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record
@@ -138,7 +140,7 @@ def one_line(): return 1  # fmt: skip
 
 ENTRY = ("entry", 0)
 SUPER = [] if facts.HAS_MONITORING else [("call", 1)]  # 3.11 calls super(), later versions load the attribute at once
-ENTERED = [("call", 1)] if facts.with_checks_on_entering() else []
+ENTERED = [("call", 1)] if with_checks_on_entering() else []
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def counts():
 
 
 def test_the_hits_of_a_place_are_numbered(record: Record) -> None:
-    """The n-th time that the main thread comes by is hit n."""
+    """The n-th time that the main thread reaches a place is hit n."""
     hits = record(counts).hits
     assert [hit.number for hit in hits if hit.code is helper.__code__] == [1, 2, 3]
 
@@ -220,7 +222,7 @@ def nested():
 
 
 def test_a_hit_knows_the_calls_that_led_to_it(record: Record) -> None:
-    """The context lists the call sites within scope, innermost first."""
+    """The context lists the call sites in scope, innermost first."""
     entries = [hit for hit in record(deep).hits if hit.code is helper.__code__]
     assert [[name for name, _ in below_test(hit.context)] for hit in entries] == [["deep"], ["nested", "deep"]]
 
@@ -240,7 +242,7 @@ def starts_thread():
 
 
 def test_other_threads_are_no_places(record: Record) -> None:
-    """What another thread runs is noted as such, and is not hit."""
+    """Lines that another thread runs are recorded as such, and are no hits."""
     recording = record(starts_thread)
     assert not [hit for hit in recording.hits if hit.code is threads_only.__code__]
     assert (__file__, threads_only.__code__.co_firstlineno) in recording.other_threads or (
@@ -265,7 +267,7 @@ MIXED = (
 
 @pytest.mark.parametrize("function", MIXED, ids=lambda function: function.__name__)
 def test_each_hit_is_struck_at_its_instruction(record: Record, interrupt: Interrupt, function: Any) -> None:
-    """The interrupt surfaces at the instruction of the hit, and the strike says so."""
+    """The interrupt surfaces at the instruction of the hit, and the strike records it."""
     function()
     for hit in record(function).hits:
         result = interrupt(hit, function)
@@ -404,7 +406,7 @@ def test_the_handler_in_force_is_called_with_the_interrupted_frame(
 
 @pytest.mark.parametrize("kind", ["entry", "call", "jump"])
 def test_an_ignored_signal_does_nothing(record: Record, interrupt: Interrupt, kind: str) -> None:
-    """Under ``SIG_IGN`` the strike fires, nothing is raised, and the strike says so."""
+    """Under ``SIG_IGN`` the strike fires, nothing is raised, and the strike records it."""
 
     def work():
         os.getpid()
@@ -443,7 +445,7 @@ def test_the_wakeup_descriptor_is_written(record: Record, interrupt: Interrupt, 
 
 @pytest.mark.parametrize("where", ["before", "directly", "by_another", "in_the_end_closed"])
 def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record, where: str) -> None:
-    """The engine's own questions do not wake event loops, whoever sets the descriptor, and leave it where it is."""
+    """Probes do not wake event loops, whoever sets the descriptor, and leave it where it is."""
     left, right = socket.socketpair()
     left.setblocking(False)
     right.setblocking(False)
@@ -498,14 +500,14 @@ def test_struck_is_called_just_before(engine: Engine, record: Record) -> None:
 
 
 def test_a_place_that_is_not_reached_is_not_struck(record: Record, interrupt: Interrupt) -> None:
-    """A run that does not come by leaves the strike unfired."""
+    """A run that does not reach the place leaves the strike unfired."""
     hit = record(counts).hits[0]
     result = interrupt(hit, deep)
     assert (result.error, result.strike.fired, result.struck) == (None, False, 0)
 
 
 def test_all_handlers_are_as_before(record: Record, interrupt: Interrupt) -> None:
-    """The signal that the engine uses to ask the interpreter has its default action again."""
+    """The signal that the engine uses as a probe has its default action again."""
     numbers = sorted(signal.valid_signals())
     before = [signal.getsignal(number) for number in numbers]
     hit = record(deep).hits[-1]
@@ -584,8 +586,8 @@ def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
 
 def test_the_chosen_engine_says_why() -> None:
     """The choice comes with its reason."""
-    engine, reason = choose()
-    assert engine.name in reason
+    mechanism, reason = choose()
+    assert mechanism.engine.name in reason
 
 
 def test_what_an_interrupt_keeps_armed_is_disarmed(engine: Engine) -> None:
@@ -599,10 +601,8 @@ def test_what_an_interrupt_keeps_armed_is_disarmed(engine: Engine) -> None:
 
 
 def armed() -> bool:
-    """Tell whether a tool of ours is taken, or a trace function of ours is set."""
+    """Return whether a tool of ours is taken, or a trace function of ours is set."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is None:
-        return (
-            type(getattr(sys.gettrace(), "__self__", None)).__module__ == "pytest_maskcheck.interrupts.signals.tracing"
-        )
+        return isinstance(getattr(sys.gettrace(), "__self__", None), Tracer)
     return "maskcheck" in map(monitoring.get_tool, (3, 4))

@@ -112,7 +112,7 @@ def _lines(error: BaseException) -> list[tuple[str, int | None]]:
 
 
 def test_c_code_is_no_stretch(engine: Engine) -> None:
-    """A builtin runs no Python code: the point after its call says all."""
+    """A builtin runs no Python code: the point after its call is enough."""
     assert not [hit for hit in recorded(engine, calls_none) if hit.kind in {"into", "back"}]
 
 

@@ -147,7 +147,7 @@ OWN = """before = signal.setitimer(signal.ITIMER_REAL, 30)
 
 
 def test_a_timer_that_fires_once_is_not_armed_after_its_signal(audit_together: AuditTogether) -> None:
-    """Code that leaves it alone then is clean, with each timer."""
+    """Code that leaves the timer alone after its signal is clean, with each timer."""
     audits = audit_together(CLEAN)
     for name, audit in audits.items():
         assert not audit.defects, (name, audit.defects)
@@ -155,13 +155,13 @@ def test_a_timer_that_fires_once_is_not_armed_after_its_signal(audit_together: A
 
 
 def test_a_timer_that_is_armed_after_the_signal_is_a_defect(audit_together: AuditTogether) -> None:
-    """One with an interval goes on, one that another signal interrupts goes on, and what is armed later is armed."""
+    """A timer with an interval goes on, one that another signal interrupts goes on, and one that is armed later stays armed."""
     for name, audit in audit_together(DEFECTIVE).items():
         assert {(defect.verdict, defect.kind) for defect in audit.defects} >= {("altered", "itimer")}, name
 
 
 def test_the_timer_of_a_fixture_stays_armed(audit_together: AuditTogether) -> None:
-    """It was armed before the body began: nothing is said of it. A timer that the body arms in its place expires."""
+    """A timer armed before the body began is no finding. A timer that the body arms in its place expires."""
     audits = audit_together({"work": KEPT.format(body='len("work")'), "own": KEPT.format(body=OWN)})
     assert not audits["work"].defects
     found = {(defect.verdict, defect.key) for defect in audits["own"].defects}

@@ -1,4 +1,4 @@
-"""The facts about this interpreter, measured with real pending signals: they say when a quirk stops being true."""
+"""The facts about this interpreter, measured with real pending signals: they fail when a quirk stops being true."""
 
 # ruff: noqa: B018  (reading an attribute is what makes the signal pending)
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import checks_on_return, with_checks_on_entering
 from pytest_maskcheck.interrupts.signals.delivery import Trip
 
 SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)
@@ -74,8 +75,8 @@ def test_with_checks_after_enter_on_one_version(lock: Any, warm: bool) -> None:
     function = fresh(enter_lock)
     offset, _ = landing(function, lock, warm=warm)
     assert facts.is_call(function.__code__, offset)
-    assert facts.enters_with(function.__code__, offset) == facts.with_checks_on_entering()
-    assert facts.checks_on_return(function.__code__, offset)
+    assert facts.enters_with(function.__code__, offset) == with_checks_on_entering()
+    assert checks_on_return(function.__code__, offset)
 
 
 def calls(trip, value):
@@ -159,7 +160,7 @@ def test_making_text_of_an_object_checks(template: Any, warm: bool) -> None:
 @both
 @pytest.mark.parametrize("template", [formats, remainders], ids=lambda function: function.__name__)
 def test_text_itself_is_not_made_anew(template: Any, warm: bool) -> None:
-    """A string put into a string is no checkpoint: the recorder must ask."""
+    """A string put into a string is no checkpoint: the recorder must probe."""
     function = fresh(template)
     assert landing(function, "text", warm=warm)[0] == -1
 

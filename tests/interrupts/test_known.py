@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.interrupts import known_defect
-from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 
 if TYPE_CHECKING:
     from tests.interrupts.conftest import Interrupt, Record
@@ -82,14 +82,14 @@ def defects(record: Record, function: Any) -> set[str]:
 
 def test_the_checked_call_of_enter_is_known(record: Record, interrupt: Interrupt) -> None:
     """gh-148874: on 3.14 only, ``with lock:`` can be entered without being left."""
-    assert defects(record, enters_lock) == ({"gh-148874"} if facts.with_checks_on_entering() else set())
+    assert defects(record, enters_lock) == ({"gh-148874"} if with_checks_on_entering() else set())
     leaked = []
     for hit in record(enters_lock).hits:
         interrupt(hit, enters_lock)
         if lock.locked():
             lock.release()
             leaked.append(known_defect(hit) != "")
-    assert leaked == ([True] if facts.with_checks_on_entering() else [])
+    assert leaked == ([True] if with_checks_on_entering() else [])
 
 
 EXPECTED = {
@@ -101,11 +101,11 @@ EXPECTED = {
 
 @pytest.mark.parametrize("function", [waits_in_with, breaks_in_try], ids=lambda function: function.__name__)
 def test_jumps_outside_of_their_try_are_known(record: Record, interrupt: Interrupt, function: Any) -> None:
-    """gh-130279: in which version which shape of loop lets an interrupt escape ``finally``."""
+    """gh-130279: some shapes of loops let an interrupt escape ``finally``, depending on the version."""
     affected = function in EXPECTED.get(sys.version_info[:2], set())
     assert defects(record, function) == ({"gh-130279"} if affected else set())
 
 
 def test_ordinary_loops_have_no_defect(record: Record) -> None:
-    """Loops around and within ``with`` and ``try`` whose jumps are where they belong."""
-    assert defects(record, ordinary) <= ({"gh-148874"} if facts.with_checks_on_entering() else set())
+    """Loops around and within ``with`` and ``try`` whose jumps are where they belong have no defect."""
+    assert defects(record, ordinary) <= ({"gh-148874"} if with_checks_on_entering() else set())

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_maskcheck.interrupts import Engine, Hit, Mode, Recording, Strike
 from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.signals.states import SignalRecording
 
 LOCK = threading.Lock()
 
@@ -112,7 +113,7 @@ Log = list[tuple[CodeType, int]]
 
 
 def noting(log: Log, *, raises: bool) -> Callable[[int, FrameType | None], object]:
-    """Return a handler that notes where it was called, and calls something itself."""
+    """Return a handler that records where it was called, and calls something itself."""
 
     def handler(_: int, frame: FrameType | None) -> None:
         assert frame is not None
@@ -145,7 +146,7 @@ def follow(engine: Engine):
     """Record what a run reaches after an interrupt."""
 
     def follow(first: Hit, task: Any, mode: Mode = "checkpoint", signum: int = signal.SIGINT) -> Recording:
-        tail = Recording()
+        tail = SignalRecording()
         with engine.strike(first.trigger, here, mode, signum, lambda: None, then=tail) as strike:
             attempt(task)
         assert strike.fired
@@ -215,7 +216,7 @@ def test_both_handlers_run_at_the_places_that_were_predicted(record, follow, int
 
 @pytest.mark.parametrize("task", WORK, ids=lambda task: task.__name__)
 def test_the_second_of_two_keyboard_interrupts_surfaces_at_its_place(record, follow, interrupt_twice, task) -> None:
-    """Under Python's own handler, too, and the first one is its context where it was being handled."""
+    """Under Python's own handler both come, too; the first is the context of the second where it was being handled."""
     task()
     for first in record(task).hits:
         for second in follow(first, task).hits:
@@ -231,7 +232,7 @@ def test_the_second_of_two_keyboard_interrupts_surfaces_at_its_place(record, fol
 
 @pytest.mark.parametrize("task", WORK, ids=lambda task: task.__name__)
 def test_after_a_handler_that_returns_the_rest_of_the_run_is_recorded(record, follow, task) -> None:
-    """Every place that the uninterrupted run comes to after the first is there, those under way included."""
+    """Every place that the uninterrupted run reaches after the first is there, those under way included."""
     task()
     hits = record(task).hits
     log: list[FrameType] = []

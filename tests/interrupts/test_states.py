@@ -1,4 +1,4 @@
-"""What a recording notes of each hit: which handler is in force, and whether the signal is masked."""
+"""The state that a recording keeps of each hit: which handler is in force, and whether the signal is masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mine(signum, frame):
 
 
 def test_nothing_is_noted_where_all_is_as_usual(engine):
-    """With Python's own handler for SIGINT, and no mask."""
+    """With Python's own handler for SIGINT, and no mask, the state is empty."""
 
     def task():
         len("a")
@@ -36,7 +36,7 @@ def test_nothing_is_noted_where_all_is_as_usual(engine):
 
 
 def test_another_handler_is_noted(engine):
-    """From the moment at which it is in force, until it is not."""
+    """Another handler is part of the state while it is in force."""
 
     def task():
         len("a")
@@ -49,7 +49,7 @@ def test_another_handler_is_noted(engine):
 
 
 def test_other_signals_are_none_of_its_business(engine):
-    """Only the audited signals count."""
+    """Only handlers of the audited signals are part of the state."""
 
     def task():
         before = signal.signal(signal.SIGTERM, mine)
@@ -63,7 +63,7 @@ def test_other_signals_are_none_of_its_business(engine):
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal mask here")
 @pytest.mark.parametrize("way", ["signal", "masking"])
 def test_a_mask_of_the_kernel_is_noted(engine, way):
-    """By whatever function it is set, from the first time on; afterwards all is as usual again."""
+    """A mask is part of the state while it is set, by whatever function; afterwards the state is empty again."""
 
     def set_by_hand():
         len("a")

@@ -1,4 +1,4 @@
-"""Of many hits of one place few are kept while they are recorded: those of which the points are chosen."""
+"""While a run is recorded, few of many hits of one place are kept: those from which points are chosen."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def recorded(engine: Engine) -> Callable[..., Recording]:
 @pytest.mark.parametrize("hits", [1, 2, 3])
 @pytest.mark.parametrize("body", ["own", "nothing"])
 def test_the_plan_is_the_same(recorded, hits: int, body: str) -> None:
-    """As of a recording of all hits: points, and what was left out, by reason."""
+    """A thinned recording gives the same points as a full one, and leaves out the same numbers for the same reasons."""
     files = recorded.body if body == "own" else frozenset()
 
     def reason_against(_: str, line: int, **__: object) -> str:
@@ -110,7 +110,7 @@ def test_the_plan_is_the_same(recorded, hits: int, body: str) -> None:
 
 
 def test_few_hits_are_kept(recorded) -> None:
-    """However often code runs; without thinning there are more each time. Each hit tells how many it stands for."""
+    """The number of hits kept does not depend on how often code runs; each hit counts those that it stands for."""
     few, many = (recorded(thin=True, turns=turns).hits for turns in (30, 3000))
     assert len(few) == len(many)
     whole = recorded(thin=False, turns=3000).hits

@@ -9,7 +9,7 @@ from types import CodeType
 
 import pytest
 
-from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 
 SUPPRESS = """
 import contextlib

@@ -9,7 +9,7 @@ from types import CodeType
 import pytest
 
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger
-from pytest_maskcheck.interrupts.signals.base import INNERMOST
+from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.choice import choose_points
 from pytest_maskcheck.points.ids import ID, Names
 from pytest_maskcheck.points.sampling import GrowingSample

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 
 HERE = Path(__file__).parent
 SUBJECTS = {path.stem: path for path in sorted((HERE / "subjects").glob("*.py"))}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.results import Audit, Category, Verdict
 
@@ -396,7 +396,7 @@ TRIED = {
         "os.listdir(tmp_path)",
     ),
 }
-if facts.with_checks_on_entering():
+if with_checks_on_entering():
     TRIED["interpreter"] = Tried(
         "masking signals around the block can",
         """
@@ -430,7 +430,7 @@ def test_what_the_sentence_says_cures(audits: dict[str, Audit], name: str) -> No
     assert not cured.refused
     assert cured.audited == len(cured.points) > 0
     assert not cured.failures
-    allowed = {Verdict.INTERPRETER} if facts.with_checks_on_entering() else set()
+    allowed = {Verdict.INTERPRETER} if with_checks_on_entering() else set()
     assert {each.verdict for each in cured.defects if each.kind == defect.kind} <= allowed
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from pytest_maskcheck.audit.run_maker import unarmed
+from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
 from pytest_maskcheck.runs import readings
-from pytest_maskcheck.runs.raised import is_interrupt
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
 
@@ -61,7 +61,7 @@ def run(
         kind.prepare()
         if asked is not None:
             kind.compare = _counting(kind, asked)  # type: ignore[method-assign]
-    runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, here)
+    runner = Runner(Target(), kinds, surroundings, Names(os.getcwd()), lambda name: name == __file__, choose()[0], here)
     return runner.run(unarmed(nullcontext()))
 
 
@@ -83,9 +83,9 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
         raise KeyboardInterrupt
 
     target.places = dict  # type: ignore[attr-defined]
-    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True)  # type: ignore[arg-type]
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, choose()[0])  # type: ignore[arg-type]
     assert runner.run(unarmed(nullcontext())).late
-    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, here=True)  # type: ignore[arg-type]
+    runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, choose()[0], here=True)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         runner.run(unarmed(nullcontext()))
 
@@ -259,4 +259,4 @@ def test_an_interrupt_in_a_finalizer_is_noted() -> None:
 )
 def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
     """``KeyboardInterrupt`` and groups of nothing else are interrupts."""
-    assert is_interrupt(error) is expected
+    assert choose()[0].is_interrupt(error) is expected

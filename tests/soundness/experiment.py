@@ -47,7 +47,7 @@ if importlib.util.find_spec("pytest_maskcheck") is None:  # run alone, from a ch
 
 from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.interrupts.cpython import facts
-from pytest_maskcheck.interrupts.signals.base import line_of
+from pytest_maskcheck.interrupts.cpython.positions import line_of
 
 Place = tuple[CodeType, int]
 Task = Callable[[], object]
@@ -148,7 +148,7 @@ class Prediction:
 
 def record(prediction: Prediction, work: Task, *, counted: bool = True) -> None:
     """Add what the engine sees in one run of ``work``; ``counted``: every round runs it."""
-    engine, _ = choose()
+    engine = choose()[0].engine
     with engine.record(in_scope, "checkpoint") as recording:
         work()
         gc.collect()
@@ -247,7 +247,7 @@ class Everywhere(Storm):
 def anywhere(tasks: Iterable[Task], signals: int, seconds: float = 600) -> Comparison:
     """Compare where signals land anywhere with what is predicted for the workload alone."""
     workload = sibling("workload").__file__
-    engine, _ = choose()
+    engine = choose()[0].engine
     prediction = Prediction()
     tasks = tuple(tasks)
 
@@ -460,7 +460,7 @@ def interrupts() -> Iterator[list[BaseException]]:
 
 def inject(task: Task, limit: int | None = None, step: int = 1) -> Injections:
     """Strike the predicted hits of ``task`` that lie in the workload, every ``step``-th, and see where they surface."""
-    engine, _ = choose()
+    engine = choose()[0].engine
     workload = sibling("workload").__file__
     result = Injections()
     for _ in range(3):
@@ -532,7 +532,7 @@ def main() -> int:
     workload = sibling("workload")
     tasks = (*workload.DETERMINISTIC * 5, *workload.BROAD)
     good = True
-    print(f"CPython {sys.version.split()[0]}, {choose()[0].name}")
+    print(f"CPython {sys.version.split()[0]}, {choose()[0].engine.name}")
     if options.only in {None, "storm"}:
         prediction = predict((*workload.DETERMINISTIC, *workload.BROAD), rare=workload.SLOW)
         comparison = storm(tasks, prediction, options.signals, options.seconds, rare=workload.SLOW)

@@ -1,1 +1,1 @@
-"""What is known of CPython: its versions, its bytecode, its defects."""
+"""Facts about CPython: its versions, its bytecode, its frames. Imports nothing of ``interrupts`` outside this folder."""

@@ -1,6 +1,7 @@
 """Code objects as keys, and code objects that stand for others which are equal.
 
-Their hash is computed anew, from all that they contain, each time: 50 us for a function of 1,000 lines.
+A code object is never a key itself here: its hash is computed anew each time, from all it contains, in 50 us for a function of 1,000
+lines. ``id`` is the key, and whatever uses it keeps the code alive, so that no other object gets that ``id``.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def number_of(code: CodeType) -> int:
 
 
 def per_code(function: Callable[Concatenate[CodeType, P], T]) -> Callable[Concatenate[CodeType, P], T]:
-    """Make a function remember what it returned for each code object, which it keeps alive."""
+    """Cache what a function returns for each code object; the cache keeps the code alive."""
     known: dict[int, tuple[CodeType, dict[Any, T]]] = {}
 
     @wraps(function)
     def remember(code: CodeType, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        entry = known.get(id(code))
+        entry = known.get(id(code))  # the entry keeps the code alive, so that its ``id`` stays its own
         if entry is None:
             entry = known[id(code)] = (code, {})
         results = entry[1]
@@ -56,5 +57,5 @@ def stand_in(data: bytes) -> CodeType:
 
 
 def is_stand_in(code: CodeType) -> bool:
-    """Tell whether another code object, equal to this one, may be the one that runs: code of no file is compiled in each run anew."""
+    """Return whether another code object, equal to this one, may be the one that runs: code of no file is compiled in each run anew."""
     return id(code) in _STANDING_IN or (code.co_filename[:1] == "<" and not code.co_filename.startswith("<frozen "))

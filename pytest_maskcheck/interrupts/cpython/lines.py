@@ -1,6 +1,6 @@
-"""Which lines of code in scope ran since one asked last: what was jumped over made nothing.
+"""Which lines of code in scope began between two moments of a run: what was jumped over made nothing.
 
-By ``sys.monitoring``, with a tool of its own besides that of the engine. Where there is none (3.11, or all are taken) it is not known.
+``sys.monitoring`` reports them to a tool besides that of the engine. Without one (on 3.11, or when all are taken) no code is watched.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.system.unpatched import threading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
-
-    from pytest_maskcheck.interrupts.signals.base import InScope
 
 _NAME = "maskcheck lines"
 _TOOLS = (3, 4)
-"""Those of the engine, which takes the last one first."""
+"""Those of the engine, which takes them in the opposite order."""
 
 
 class Lines:
-    """Notes lines as they begin, on the thread that starts it.
+    """Collects the lines that begin on the thread that calls ``start``.
 
     Parameters:
-        in_scope: tells the code that is watched.
+        in_scope: which code is watched.
     """
 
-    def __init__(self, in_scope: InScope) -> None:
+    def __init__(self, in_scope: Callable[[str], bool]) -> None:
         self._in_scope = in_scope
         self._tool = -1
         self._thread = 0
@@ -47,7 +46,7 @@ class Lines:
     def stop(self) -> None:
         """End; may be called again."""
         tool, self._tool = self._tool, -1
-        if tool < 0 or not self._is_held(tool):
+        if tool < 0 or not self._is_held(tool):  # the code under test may have freed it
             return
         for code in self._watched.values():
             self._monitoring.set_local_events(tool, code, 0)
@@ -56,7 +55,7 @@ class Lines:
         self._monitoring.free_tool_id(tool)
 
     def _is_held(self, tool: int) -> bool:
-        """Tell whether nobody has freed the tool since."""
+        """Return whether nobody has freed the tool since."""
         return self._monitoring.get_tool(tool) is _NAME
 
     def enters(self, code: CodeType) -> None:
@@ -67,15 +66,15 @@ class Lines:
             self._monitoring.set_local_events(self._tool, code, self._monitoring.events.LINE)
 
     def forget(self) -> None:
-        """Begin anew: the lines that have begun by now are asked for no more."""
+        """Forget the lines that have begun by now."""
         self._ran.clear()
 
-    def knows(self, code: CodeType) -> bool:
-        """Tell whether the lines of this code are noted."""
+    def watches(self, code: CodeType) -> bool:
+        """Return whether the lines of this code are watched."""
         return id(code) in self._watched
 
     def ran(self, code: CodeType, line: int) -> bool:
-        """Tell whether a line has begun since."""
+        """Return whether a line has begun since :meth:`forget`."""
         return (id(code), line) in self._ran
 
     def _line(self, code: CodeType, line: int) -> None:

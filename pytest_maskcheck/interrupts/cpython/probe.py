@@ -1,7 +1,7 @@
-"""Asks CPython itself whether an instruction checks for signals, with a signal nobody else uses.
+"""Probes CPython itself for checkpoints, with a signal nobody else uses.
 
-``with Probe(heard) as probe`` installs a handler; a callback that ends with ``return probe.trip.now`` makes that
-signal pending; CPython calls the handler at the next checkpoint, and ``heard(frame)`` learns where that was.
+``with Probe(heard) as probe`` installs a handler. A callback that ends with ``return probe.trip.now`` makes that
+signal pending; CPython calls the handler at the next checkpoint, which passes the frame in which that was to ``heard``.
 A frame of this package means that there was none before the next callback.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import _thread
 from typing import TYPE_CHECKING, Self
 
-from pytest_maskcheck.interrupts.signals.base import EngineUnavailableError, stack
+from pytest_maskcheck.interrupts.cpython.frames import stack
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
 from pytest_maskcheck.system.unpatched import signal
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Trip(int):
 
 def _spare(avoid: Collection[int]) -> int:
     candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
+    # Real-time signals first: programs seldom use them.
     candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
     # An ignored signal is the second choice, for a process that was started with all of them ignored.
     for unused in (signal.SIG_DFL, signal.SIG_IGN):
@@ -45,10 +47,9 @@ class Probe:
     """
 
     def __init__(self, heard: Callable[[FrameType], object], avoid: Collection[int] = ()) -> None:
-        """Choose the signal."""
         self.trip = Trip(_spare(avoid))
         self.home = 0
-        """The frame, by ``id``, in which it is to arrive: in what runs on top of that, such as finalizers, it is left pending again."""
+        """The frame, by ``id``, in which the signal is to arrive; in frames above it, such as finalizers, it is left pending again."""
         self._heard = heard
         self._before: object = signal.SIG_DFL
 
@@ -73,4 +74,4 @@ class Probe:
 
 
 HANDLER: CodeType = Probe._handle.__code__  # noqa: SLF001
-"""The code of the handler, which nobody under test called."""
+"""The code of the handler, which no code under test calls."""

@@ -1,6 +1,6 @@
-"""The tool of ``sys.monitoring`` that the engine has while a run is watched: taking it, and giving it back.
+"""The tool of ``sys.monitoring`` that the engine uses while a run is watched: taking it, and giving it back.
 
-Tools belong to nobody: code under test may free the one that watches it. Then nothing more is seen of that run, and it says nothing.
+Tools belong to nobody: code under test may free the one that watches it. Nothing more is seen of that run then, so it proves nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.signals.base import EngineUnavailableError
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _NAME = "maskcheck"
 _TOOLS = (4, 3)
 """Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
 
-_USED = (
+USED = (
     *(
         _events.PY_START,
         _events.PY_RESUME,
@@ -38,7 +38,7 @@ _USED = (
 )
 
 ARMED: set[int] = set()
-"""Tools that this process has taken."""
+"""Tools that this process has taken. A child forked by the code under test has none: see :func:`disarm`."""
 
 
 def disarm() -> None:
@@ -46,7 +46,7 @@ def disarm() -> None:
     for tool in tuple(ARMED):
         with suppress(ValueError):  # the code under test has freed it
             _monitoring.set_events(tool, 0)
-            for event in _USED:
+            for event in USED:
                 _monitoring.register_callback(tool, event, None)
             _monitoring.free_tool_id(tool)
     ARMED.clear()
@@ -74,16 +74,16 @@ def taken() -> Iterator[int]:
     try:
         yield tool
     finally:
-        if is_held(tool):
+        if is_held(tool):  # not in a forked child, nor where the code under test has freed it
             ARMED.discard(tool)
             _monitoring.set_events(tool, 0)
-            for event in _USED:
+            for event in USED:
                 _monitoring.register_callback(tool, event, None)
             _monitoring.free_tool_id(tool)
 
 
 def is_held(tool: int) -> bool:
-    """Tell whether this process still has a tool that it took; a child forked by the code under test does not.
+    """Return whether this process still has a tool that it took; a child forked by the code under test does not.
 
     Raises:
         EngineUnavailableError: the code under test has freed it.

@@ -2,13 +2,13 @@
 
 Rules:
 
-1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that asks
-   whether ``signal.default_int_handler`` is installed must get the usual answer.
+1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that checks
+   whether ``signal.default_int_handler`` is installed must find it.
 2. Where CPython would check for signals between the callback and the next instruction, the signal is left
    *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
    does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
 3. A signal that the main thread blocks is sent for real: the kernel decides who gets it, and when.
-4. Where it must be known when the signal lands, or what a handler of the user's own raised, a *stand-in* is left pending:
+4. Where the moment of landing matters, or what a handler of the user's own raised, a *stand-in* is left pending:
    a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
 5. A signal that has its default action is not sent: it would end the process, and the audit with it.
 6. A timer that is armed and sends the signal is left as when it expires (:mod:`.expiry`).
@@ -19,7 +19,7 @@ checkpoints too; the engine switches its events off first.
 
 What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
 there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
-Whether there is one is read once a strike (``waking.py``).
+Whether there is one is read once a strike (``system/wakeup_descriptor.py``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from types import CodeType
 from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts.cpython.probe import Probe, Trip
-from pytest_maskcheck.interrupts.signals.base import Strike, called_by, change_mask, handler_of, site_of
+from pytest_maskcheck.interrupts.places import site_of
 from pytest_maskcheck.interrupts.signals.expiry import expire, expires
+from pytest_maskcheck.interrupts.signals.handlers import called_by, change_mask, handler_of
+from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import os, signal
 from pytest_maskcheck.system.untrusted import dict_of, has, is_a, name_of, read
 from pytest_maskcheck.system.wakeup_descriptor import NONE, wakeup_descriptor
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from pytest_maskcheck.interrupts.signals.base import InScope, Mode, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
 
     _Call = Callable[[Callable[..., object], tuple[object, ...]], object]
 
@@ -80,17 +83,16 @@ class Delivery:
         begin: Callable[[FrameType], object] | None = None,
         strike: Strike | None = None,
     ) -> None:
-        """Wait."""
         self.strike = strike or Strike()
         self.strike.signum = signum
         self._struck = struck
-        self._begin = begin
+        self.begin = begin
         self._stand_in: Probe | None = None
         self.held: Callable[[FrameType | None], object] | None = None
-        """Called with the interrupted frame if the signal is blocked: nothing tells when it lands."""
+        """Called with the interrupted frame if the signal is blocked: its landing cannot be seen."""
 
     def lands_at_once(self) -> bool:
-        """Tell whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
+        """Return whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
         return callable(handler_of(self.strike.signum)) and not self._is_masked()
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
@@ -117,15 +119,15 @@ class Delivery:
             before: the signal arrived before it was blocked.
         """
         handler = self._look()
-        if _is(handler, signal.SIG_DFL):
+        if _is(handler, signal.SIG_DFL):  # not sent, see rule 5
             self.strike.raised = False
         elif not before and self._blocked():
             self._hold(frame)
             expire(self.strike.signum)
-            os.kill(os.getpid(), self.strike.signum)
+            os.kill(os.getpid(), self.strike.signum)  # to the process: another thread that does not block it may get it
         else:
             # Within a callback nothing is watched but what call_tracing runs.
-            self._run(frame, _call if self._begin is None else call_tracing)
+            self._run(frame, _call if self.begin is None else call_tracing)
 
     def _hold(self, frame: FrameType) -> None:
         if self.held is not None:
@@ -152,14 +154,16 @@ class Delivery:
             strike.raised = True
         elif _is(handler, signal.SIG_IGN):
             strike.raised = False
+        # Python has no handler to run: it is SIG_IGN, or C code that Python did not install.
         strike.sent = not callable(handler)
         if strike.sent:
             expire(strike.signum)
             return Kill(strike.signum)
-        if wakeup_descriptor() != NONE:
+        if wakeup_descriptor() != NONE:  # CPython would write the number of the stand-in there
             expire(strike.signum)
             return Trip(strike.signum)
-        if own and self._begin is None and home is None and not expires(strike.signum):
+        # The plainest way, for most strikes: nothing is to be seen of the landing but the exception itself.
+        if own and self.begin is None and home is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.home = id(home) if home is not None else 0
@@ -171,6 +175,7 @@ class Delivery:
         if self._stand_in is not None:
             self._stand_in.__exit__(None, None, None)
         strike = self.strike
+        # ``sigwait`` takes it out of the kernel's hands, so that unmasking later delivers nothing.
         if strike.held and strike.signum in signal.sigpending():
             signal.sigwait({strike.signum})
             strike.withdrawn = True
@@ -180,6 +185,7 @@ class Delivery:
         handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
+        self.strike.undelivered = _why_undelivered(self.strike)
         return handler
 
     def _blocked(self) -> bool:
@@ -194,14 +200,14 @@ class Delivery:
 
     def _land(self, frame: FrameType) -> None:
         self.strike.landed = True
-        if self._begin is not None:
-            self._begin(frame)
+        if self.begin is not None:
+            self.begin(frame)
 
     def _run(self, frame: FrameType, call: _Call | None = None) -> None:
         """Run the handler in force in ``frame``."""
         call = call or _call
         strike = self.strike
-        handler = handler_of(strike.signum)
+        handler = handler_of(strike.signum)  # once more: it may have been replaced while the signal was pending
         strike.sent = not callable(handler) or wakeup_descriptor() != NONE
         strike.raised = True
         expire(strike.signum)
@@ -226,7 +232,7 @@ def deliver(
         delivery: the signal.
         trigger: the event.
         frame: where it came.
-        in_scope: tells which calling frames make up a context.
+        in_scope: which calling frames make up a context.
         mode: where interrupts go.
         late: the signal arrived before what was called blocked it.
     """
@@ -253,7 +259,7 @@ def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> obj
 
 
 def _is(handler: object, unused: int) -> bool:
-    """Tell whether a handler is none, but one of the numbers; an object of the user's is not asked."""
+    """Return whether a handler is none, but one of the numbers; no code of a user's object runs."""
     return is_a(handler, int) and handler == unused
 
 
@@ -264,6 +270,16 @@ def _name(handler: object) -> str:
         return {None: "a handler installed from C", 0: "SIG_DFL", 1: "SIG_IGN"}[cast("int | None", handler)]
     name = read(handler, "__qualname__")
     return name if type(name) is str else name_of(type(handler))
+
+
+def _why_undelivered(strike: Strike) -> str:
+    """Return why nothing comes of a signal under the handler in force, or ``""``."""
+    if strike.handler == "SIG_IGN":
+        return f"{signals.name(strike.signum)} is ignored there (SIG_IGN)"
+    if strike.handler == "SIG_DFL":
+        default = signals.default_action(strike.signum)
+        return f"{signals.name(strike.signum)} has its default action there, which {default}"
+    return ""
 
 
 def _code(handler: object) -> CodeType | None:

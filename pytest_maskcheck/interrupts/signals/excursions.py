@@ -15,11 +15,11 @@ Rules:
    context, what was called or left). The last checkpoint of later ones is taken to be where that of the one before was: a run in
    which it is not is not proven.
 4. Checkpoints within a stretch are counted from its beginning: code out of scope may run any number of times before.
-5. Frames are known by ``id``, and only while they are on the stack.
+5. Frames are identified by ``id``, and only while they are on the stack.
 
 What does not work: of a stretch with more than 20,000 checkpoints only function entries are followed from then on, so that ``back`` may
 be a little early. A loop out of scope that turns a different number of times in each run has no stable last checkpoint if that is
-in the loop; its point then counts as not audited, with the reason. F-strings and ``%`` out of scope are not asked whether they check.
+in the loop; its point then counts as not audited, with the reason. F-strings and ``%`` out of scope are not probed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.cpython.codes import number_of
-from pytest_maskcheck.interrupts.signals.base import Site, Trigger, context_of
+from pytest_maskcheck.interrupts.places import Site, Trigger, context_of
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.signals.base import InScope, Recording
+    from pytest_maskcheck.interrupts.places import InScope
+    from pytest_maskcheck.interrupts.recording import Recording
 
 _FOLLOWED = 2
 """Stretches of one sort that are followed checkpoint by checkpoint, however many there are."""
@@ -50,7 +51,7 @@ _ENTRIES = {"PY_START", "PY_RESUME", "call"}
 
 
 _Checkpoint = tuple[str, "CodeType", int, int]
-"""Event, code and offset, and the how-manieth such event of the stretch it is."""
+"""Event, code and offset, and which of the events like it in the stretch."""
 
 
 @dataclass(slots=True, repr=False)
@@ -61,8 +62,8 @@ class _Stretch:
         site: who called.
         since: how it began.
         after: what began it; with the site, its sort.
-        followed: its checkpoints are noted one by one.
-        begun: its first checkpoint was noted.
+        followed: each of its checkpoints is looked at.
+        begun: its first checkpoint is recorded.
         last: the last checkpoint so far, besides the first.
         ahead: a call that has begun: a checkpoint at its end, if it is one that nothing else in the stretch comes before.
         size: how many checkpoints there were.
@@ -81,7 +82,7 @@ class _Stretch:
 
 @dataclass(slots=True, repr=False)
 class _Shape:
-    """What is known of the stretches of one sort: how many there were, and their first and last checkpoint."""
+    """The stretches of one sort so far: how many there were, and their first and last checkpoint."""
 
     number: int = 0
     first: _Checkpoint | None = None
@@ -89,11 +90,11 @@ class _Shape:
 
 
 class Excursions:
-    """Notes the first and the last checkpoint of each stretch. An engine reports what happens, on the main thread.
+    """Records the first and the last checkpoint of each stretch. An engine reports what happens, on the main thread.
 
     Parameters:
         recording: gets the hits.
-        in_scope: tells which code is in scope.
+        in_scope: which code is in scope.
     """
 
     def __init__(self, recording: Recording, in_scope: InScope) -> None:
@@ -125,7 +126,7 @@ class Excursions:
             self._recording.add_from(site, "into", since, self._now.after)
 
     def leaves(self, frame: FrameType, offset: int, since: Trigger) -> bool:
-        """Note that ``frame``, which is in scope, goes back to code out of scope; tell whether that is to be followed."""
+        """Note that ``frame``, which is in scope, goes back to code out of scope; return whether that is to be followed."""
         code = frame.f_code
         if facts.suspends(code, offset):
             site = Site(code, offset, context_of(frame, self._in_scope))
@@ -138,7 +139,7 @@ class Excursions:
         return self.finely
 
     def _begin(self, site: Site, since: Trigger, after: tuple[int, ...]) -> None:
-        self.ends()
+        self.ends()  # the stretch under way, if there is one
         shape = self._shapes.setdefault(_sort(site, after), _Shape())
         shape.number += 1
         self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED or self._total < _ALL)
@@ -147,7 +148,7 @@ class Excursions:
         """Note a checkpoint out of scope."""
         now, checkpoint = self._now, self._count(event, code, offset)
         if now is not None and checkpoint is not None:
-            now.ahead = None  # what was called ran Python code: this
+            now.ahead = None  # the call that has begun ran Python code: this
             self._pass(now, checkpoint)
 
     def begins_call(self, event: str, code: CodeType, offset: int) -> None:
@@ -164,7 +165,7 @@ class Excursions:
         key = (event, id(code), offset)
         count = now.counts[key] = now.counts.get(key, 0) + 1
         now.size += 1
-        self._total += 1
+        self._total += 1  # over all stretches: a run with few of them is followed in full
         return (event, code, offset, count)
 
     def _end_call(self, now: _Stretch) -> None:
@@ -190,13 +191,13 @@ class Excursions:
         if now.followed:
             shape.last = now.last
         elif not now.begun and shape.first is not None:
-            self._enter(now, shape.first)
+            self._enter(now, shape.first)  # taken to be where that of the earlier ones was
         if shape.last is not None:
             self._recording.add_from(now.site, "back", _trigger(shape.last, now.since), now.after)
         self._now = None
 
     def left(self, frame: FrameType) -> bool:
-        """Note that a frame ends or is suspended; tell whether it was the one that code in scope had called."""
+        """Note that a frame ends or is suspended; return whether it was the one that code in scope had called."""
         if self._now is not None:
             self._end_call(self._now)
         if not self._open or self._open[-1][0] != id(frame):
@@ -217,5 +218,5 @@ def _trigger(checkpoint: _Checkpoint, since: Trigger) -> Trigger:
 
 
 def _sort(site: Site, after: tuple[int, ...]) -> object:
-    """Return what is equal for stretches of one sort."""
+    """Return the key that stretches of one sort share."""
     return (number_of(site.code), site.offset, site.near, after)

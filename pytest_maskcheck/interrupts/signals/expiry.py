@@ -1,7 +1,7 @@
 """What becomes of an interval timer whose signal comes: the kernel disarms it, or arms it again with its interval.
 
-A signal of a timer that is armed comes when the timer expires. A delivery in its place therefore leaves the timer as the
-kernel would, or code that rightly does nothing about an alarm that has come would be said to leave it armed.
+The signal of a timer comes when that expires. A delivery in its place must leave the timer as the kernel would, or the audit would
+report an armed timer against code that rightly does nothing about an alarm that has come.
 
 Rules:
 
@@ -50,7 +50,7 @@ def begin() -> None:
 
 
 def expires(signum: int) -> bool:
-    """Tell whether a timer sends this signal."""
+    """Return whether this is the signal of a timer."""
     return signum in _TIMERS
 
 
@@ -66,7 +66,7 @@ def expire(signum: int) -> None:
 
 
 def _is_former(timer: int, left: float, interval: float) -> bool:
-    """Tell whether a timer was armed before the body began, and not since: it has counted down by the time that went by.
+    """Return whether a timer was armed before the body began, and not since: it has counted down by the time that went by.
 
     Two of the three count processor time, which is less.
     """
@@ -74,7 +74,7 @@ def _is_former(timer: int, left: float, interval: float) -> bool:
         return False
     before, every = _begun.timers[timer]
     if every or interval:
-        return every == interval  # it fires again and again: how much is left tells nothing
+        return every == interval  # it fires again and again: how much is left means nothing
     passed = time.perf_counter() - _begun.since
     least = passed if timer == signal.ITIMER_REAL else 0.0
     return least - _TOLERANCE <= before - left <= passed + _TOLERANCE

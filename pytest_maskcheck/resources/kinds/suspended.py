@@ -7,7 +7,6 @@ nothing. A coroutine that a task awaits belongs to the task.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, cast
@@ -18,12 +17,9 @@ from pytest_maskcheck.resources.kind import Leftover
 from pytest_maskcheck.resources.kinds.asyncio_loops import TASKS
 from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.resources.surroundings import Surroundings
+from pytest_maskcheck.system.bytecode import cleans_up_at
 from pytest_maskcheck.system.own_code import is_ours
 from pytest_maskcheck.system.untrusted import attempt
-
-_CHECKS = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
-_NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_CHECKS)
-_ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
 
 
 class _Suspended(OpenObjects):
@@ -56,7 +52,7 @@ class _Suspended(OpenObjects):
         frame = getattr(thing, self._frame)
         if frame is None:  # it has ended meanwhile, in another thread
             return False
-        return not is_ours(frame.f_code.co_filename) and _holds(frame.f_code, frame.f_lasti)
+        return not is_ours(frame.f_code.co_filename) and cleans_up_at(frame.f_code, frame.f_lasti)
 
     def key_and_detail(self, thing: Any) -> tuple[str, str]:
         frame = getattr(thing, self._frame)
@@ -169,32 +165,3 @@ def _function(source: str) -> Callable[[], Any]:
     exec(compile(source, "<canary>", "exec"), space)
     function: Callable[[], Any] = space["f"]
     return function
-
-
-def _holds(code: types.CodeType, position: int) -> bool:
-    """Return whether an exception raised at ``position`` would reach a handler that cleans up, not one for certain exceptions."""
-    import dis
-
-    steps = [step for step in dis.get_instructions(code) if step.opname not in {"NOP", "NOT_TAKEN"}]
-    places = {step.offset: index for index, step in enumerate(steps)}
-    table = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001
-    seen: set[int] = set()
-    # A handler may end in another one: follow the table from handler to handler.
-    while position not in seen:
-        seen.add(position)
-        position = next((entry.target for entry in table if entry.start <= position < entry.end), position)
-        if position not in seen and _cleans_up(steps[places[position] :]):
-            return True
-    return False
-
-
-def _cleans_up(handler: list[Any]) -> bool:
-    """Return whether a handler is that of a ``with``, a ``finally``, or an ``except`` for all exceptions."""
-    if handler[0].opname != "PUSH_EXC_INFO":
-        return False
-    for step in handler[1:]:
-        if step.opname in _CHECKS:
-            return False
-        if step.argval in _ALL or not step.opname.startswith(_NAMING):
-            return True
-    return False

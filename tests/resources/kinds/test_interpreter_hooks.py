@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_maskcheck.interrupts.signals.base import Strike
+from pytest_maskcheck.interrupts import choose
+from pytest_maskcheck.interrupts.strike import Strike
 from pytest_maskcheck.resources.kinds.interpreter_hooks import Hooks
 from pytest_maskcheck.runs.finalizers import noting_lost_interrupts
 from pytest_maskcheck.runs.requests import RunResult
@@ -66,7 +67,7 @@ def test_hooks_of_asynchronous_generators_count_too(watch: Watch) -> None:
 def test_the_hook_of_the_run_is_no_difference(watch: Watch) -> None:
     """The audit's own hook, which records what finalizers raise, is no difference; what the body puts in its place is."""
     compare = watch(Hooks())
-    with noting_lost_interrupts(RunResult(Strike()), []):
+    with noting_lost_interrupts(RunResult(Strike()), [], choose()[0]):
         assert compare() == []
         sys.unraisablehook = hook
         assert [leftover.key for leftover in compare()] == ["sys.unraisablehook"]

@@ -1,11 +1,10 @@
-"""Tells a signal that somebody else sent from the one that a strike leaves pending.
+"""Distinguishes a signal that somebody else sent from the one that a strike leaves pending.
 
 Python keeps one flag for each signal: if the user presses Ctrl-C while a strike's signal is pending, one
 ``KeyboardInterrupt`` comes of both, and looks like the strike's. But a signal left pending by ``_thread.interrupt_main``
-never came from the kernel. So ``faulthandler`` notes, in C, in a file, what the kernel delivers, and passes it on.
+never came from the kernel. So ``faulthandler`` writes to a file, in C, when the kernel delivers a signal, and passes it on.
 
-What does not work: where the code under test installs a handler itself, the kernel's signals are not noted from then on to
-the end of the run. Windows has no ``faulthandler.register``.
+What does not work: once the code under test installs a handler itself, the kernel's signals leave no trace to the end of the run. Windows has no ``faulthandler.register``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _CAN_NOTE = hasattr(faulthandler, "register")
 
 
 class ForeignSignals:
-    """Notes what the kernel delivers while the body of a ``with noting():`` runs."""
+    """Keeps a note of each signal that the kernel delivers while the body of a ``with noting():`` runs."""
 
     def __init__(self, signum: int) -> None:
         self._signum = signum
@@ -31,7 +30,7 @@ class ForeignSignals:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note signals; handlers run as ever."""
+        """Keep notes of signals; handlers run as ever."""
         if not _CAN_NOTE:
             yield
             return
@@ -42,7 +41,7 @@ class ForeignSignals:
             faulthandler.unregister(self._signum)
 
     def came(self) -> bool:
-        """Tell whether a signal was noted since the last call."""
+        """Return whether the kernel delivered a signal since the last call."""
         descriptor = self._notes.fileno()
         came = os.fstat(descriptor).st_size > 0
         if came:

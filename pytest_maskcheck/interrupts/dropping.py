@@ -1,39 +1,30 @@
 """C code that drops an interrupt: it called a Python function, and cleared what came out of it.
 
-Nothing tells of that: no handler of the bytecode is entered, and ``sys.unraisablehook`` is not called either. What can be seen is the
+Nothing reports that: no handler of the bytecode is entered, and ``sys.unraisablehook`` is not called either. What can be seen is the
 last frame that the interrupt left, while the frame that called it went on. What stands between the two is code in C.
 
-Most of such code is the end of an object: ``io.IOBase`` asks for ``closed`` and calls ``close`` when the last reference goes, sockets
-and files warn. It is told from other code by two signs:
+Most of such code is the end of an object: ``io.IOBase`` reads ``closed`` and calls ``close`` when the last reference goes, sockets
+and files warn. Two signs distinguish it from other code:
 
 1. The calling frame stands at an instruction that calls nothing, and does no more than drop references (``del file``, ``return``).
-2. The function got, as its first argument, an object whose ``__del__`` is written in C. Where a temporary object ends within a call,
+2. The first argument of the function is an object whose ``__del__`` is written in C. Where a temporary object ends within a call,
    that is all that can be seen.
 
 What does not work: by the second sign, other code in C that calls a method of such an object and drops what comes out is taken for
-its end. Standard streams are left out, as ``input`` does so.
+its end. Standard streams are left out, since ``input`` is such code.
 """
 
 from __future__ import annotations
 
-import dis
 import sys
 from dataclasses import dataclass
 from types import WrapperDescriptorType
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython import facts, opcodes
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-
-_ONLY_DROP = frozenset(
-    number
-    for name, number in dis.opmap.items()
-    if name.startswith(("STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF", "POP_TOP", "POP_ITER", "RETURN_"))
-    or name in {"POP_EXCEPT", "END_FOR", "END_SEND"}
-)
-"""Instructions that run Python code only where the last reference to an object goes."""
 
 _STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 
@@ -54,16 +45,16 @@ class Dropped:
 
 
 def is_finalizing(frame: FrameType) -> bool:
-    """Tell whether C code that ends an object called the function of a frame, if it was C code that did."""
+    """Return whether C code that ends an object called the function of a frame, if it was C code that did."""
     caller = frame.f_back
     if caller is None:
         return False
     at = facts.calling(caller.f_code, caller.f_lasti)
-    return facts.bytecode(caller.f_code)[at] in _ONLY_DROP or _ends_in_c(frame)
+    return facts.bytecode(caller.f_code)[at] in opcodes.ONLY_DROPS or _ends_in_c(frame)
 
 
 def _ends_in_c(frame: FrameType) -> bool:
-    """Tell whether the first argument is an object with a finalizer in C."""
+    """Return whether the first argument is an object with a finalizer in C."""
     code = frame.f_code
     if not code.co_argcount:
         return False

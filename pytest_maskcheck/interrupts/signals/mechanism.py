@@ -1,0 +1,159 @@
+"""Interrupts that come as signals, through their handlers, in the main thread."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.frames import walk
+from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
+from pytest_maskcheck.interrupts.mechanism import Victim
+from pytest_maskcheck.interrupts.signals import delivery, expiry
+from pytest_maskcheck.interrupts.signals.delivery import Delivery
+from pytest_maskcheck.interrupts.signals.states import SignalRecording
+from pytest_maskcheck.system import signals
+from pytest_maskcheck.system.unpatched import signal
+from pytest_maskcheck.system.untrusted import is_a, parts_of, traceback_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import CodeType, FrameType
+
+    from pytest_maskcheck.interrupts.engine import Engine
+    from pytest_maskcheck.interrupts.strike import Strike
+
+_DEFAULT = int(signal.SIGINT)
+
+
+class SignalMechanism:
+    """The mechanism ``signal``; see :class:`~pytest_maskcheck.interrupts.mechanism.Mechanism`.
+
+    Parameters:
+        engine: finds and hits places.
+    """
+
+    name: ClassVar[str] = "signal"
+    victim: ClassVar[Victim] = Victim(
+        elsewhere="line reached on another thread: only the main thread is interrupted",
+        absent=(
+            "its body does not run in the main thread, the only one in which Python handles signals: "
+            "run it there, without the plugin or decorator that starts a thread for it"
+        ),
+    )
+    raises_in: ClassVar[str] = delivery.__name__
+
+    def __init__(self, engine: Engine[Delivery]) -> None:
+        self.engine = engine
+
+    @classmethod
+    def choose(cls) -> tuple[SignalMechanism, str]:
+        if sys.implementation.name != "cpython":
+            message = f"maskcheck knows where CPython handles signals, not where {sys.implementation.name} does"
+            raise EngineUnavailableError(message)
+        if facts.HAS_MONITORING:
+            from pytest_maskcheck.interrupts.signals.monitoring.engine import MonitoringEngine
+
+            return cls(MonitoringEngine()), "sys.monitoring: code out of scope runs at full speed"
+        from pytest_maskcheck.interrupts.signals.tracing.engine import TracingEngine
+
+        return cls(TracingEngine()), "sys.settrace: this CPython has no sys.monitoring"
+
+    @classmethod
+    def has(cls, number: int) -> bool:
+        return number > 0
+
+    @classmethod
+    def parse(cls, text: str) -> int:
+        return signals.parse(text) if text else _DEFAULT
+
+    @classmethod
+    def label(cls, number: int) -> str:
+        return signals.name(number)
+
+    @classmethod
+    def suffix(cls, number: int) -> str:
+        return f"@{signals.name(number)}" if number != _DEFAULT else ""
+
+    def recording(self, numbers: Collection[int], *, outside: bool) -> SignalRecording:
+        return SignalRecording(signums=tuple(numbers), outside=outside)
+
+    def delivery(
+        self,
+        number: int,
+        struck: Callable[[], None],
+        landed: Callable[[FrameType], object] | None = None,
+        strike: Strike | None = None,
+    ) -> Delivery:
+        return Delivery(number, struck, landed, strike)
+
+    def begin(self) -> None:
+        expiry.begin()
+
+    def is_interrupt(self, error: BaseException, strike: Strike | None = None) -> bool:
+        """Return whether ``error`` is an interrupt, or a group of interrupts, as trio raises it.
+
+        Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
+        out of that handler.
+        """
+        if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
+            return all(self.is_interrupt(part, strike) for part in parts_of(error))
+        return is_a(error, KeyboardInterrupt) or _from_handler(error, strike)
+
+    def is_delivered(self, error: BaseException, strike: Strike) -> bool:
+        # Where the audit ran the handler, its frames are in the traceback.
+        if not self.is_interrupt(error, strike):
+            return False
+        if not strike.landed:
+            return True
+        parts = error.exceptions if isinstance(error, BaseExceptionGroup) and not _from_handler(error, strike) else ()
+        came = any(_is_delivery(each.tb_frame) for each in walk(error.__traceback__))
+        return came or any(self.is_delivered(part, strike) for part in parts)
+
+    def may_be_users(self, strike: Strike) -> bool:
+        return strike.signum == _DEFAULT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
+
+    def begins_delivery(self, code: CodeType, frame: FrameType, strike: Strike) -> bool:
+        # What follows is a handler: CPython called it, or the audit did.
+        called = (one.handler_code for one in strike.in_turn() if one.fired and not one.landed)
+        return any(code is each for each in called) or _is_delivery(frame)
+
+    def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> str:
+        if _DEFAULT in numbers and _is_ignored():
+            return "SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"
+        if blocked := sorted(set(inherited).intersection(numbers)):
+            names = ", ".join(map(signals.name, blocked))
+            return f"pytest was started with {names} blocked; start it so that signals arrive"
+        return ""
+
+    def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[str]:
+        notes: list[str] = []
+        if _DEFAULT in numbers and _is_ignored():  # under nohup, or in the background of a script
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            notes.append("SIGINT is ignored in this process; audited as if it were not")
+        if inherited:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, inherited)
+            if names := [signals.name(number) for number in sorted(inherited) if number in numbers]:
+                notes.append(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
+        return notes
+
+
+def _from_handler(error: BaseException, strike: Strike | None) -> bool:
+    """Return whether a handler that was sent a signal raised ``error``, or another exception of its type."""
+    for one in strike.in_turn() if strike else ():
+        if one.error is not None and type(error) is one.error:
+            return True
+        if one.fired and not one.landed and one.handler_code is not None:
+            codes = (entry.tb_frame.f_code for entry in walk(traceback_of(error)))
+            if any(code is one.handler_code for code in codes):
+                return True
+    return False
+
+
+def _is_delivery(frame: FrameType) -> bool:
+    """Return whether a frame is that of a function which calls the handler in force."""
+    return frame.f_globals.get("__name__") == delivery.__name__
+
+
+def _is_ignored() -> bool:
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN

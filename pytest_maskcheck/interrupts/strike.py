@@ -1,0 +1,66 @@
+"""What became of one interrupt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts.places import Context, InScope, context_of
+from pytest_maskcheck.system.unpatched import signal
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+
+@dataclass(slots=True, repr=False)
+class Strike:
+    """What became of one interrupt.
+
+    Attributes:
+        signum: which interrupt; the number of the signal.
+        fired: the place was reached and the interrupt sent there.
+        landed: its handler was seen to begin.
+        raised: the handler in force raised; ``None`` if that cannot be seen (the kernel delivers it).
+        error: the type of what the handler raised, where that is known.
+        sent: it was sent by way of the kernel.
+        held: what held the interrupt back for a while (``"signal mask"``), or ``""``.
+        undelivered: why no exception can have come of it there (nobody handles the signal), or ``""``.
+        withdrawn: it was held back to the end of the run, and taken back.
+        handler: the name in reports of the handler in force; ``""`` for Python's own.
+        handler_code: the code of that handler, if it is written in Python.
+        code, offset, context: where it fired.
+        strayed: it fired in another calling context than the hit that was meant.
+        earlier: the first of two interrupts, if this is the second.
+    """
+
+    signum: int = int(signal.SIGINT)
+    fired: bool = False
+    landed: bool = False
+    raised: bool | None = None
+    error: type[BaseException] | None = None
+    sent: bool = False
+    held: str = ""
+    undelivered: str = ""
+    withdrawn: bool = False
+    handler: str = ""
+    handler_code: CodeType | None = None
+    code: CodeType | None = None
+    offset: int = -1
+    context: Context = ()
+    strayed: bool = False
+    earlier: Strike | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether the interrupt did not come where it was sent: the handler raised nothing, or something held it back."""
+        return self.raised is False or bool(self.held)
+
+    def in_turn(self) -> tuple[Strike, ...]:
+        """Return the interrupts of the run in the order of their points."""
+        return (*(self.earlier.in_turn() if self.earlier else ()), self)
+
+    def fires(self, frame: FrameType, in_scope: InScope) -> None:
+        """Note that the place was reached: that of ``frame`` or, of a stretch of code out of scope, of the frame that called it."""
+        self.fired = True
+        self.code, self.offset = frame.f_code, frame.f_lasti
+        self.context = context_of(frame, in_scope)

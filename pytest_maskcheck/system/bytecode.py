@@ -1,0 +1,80 @@
+"""Facts about bytecode for rooms below ``interrupts`` and for what runs without ``--maskcheck``.
+
+Everything else of that sort is in ``interrupts/cpython``. This file cannot be there: ``resources`` is below ``interrupts`` in the order
+of imports, and the fixture, which works with auditing off as well, must not import the engine.
+"""
+
+from __future__ import annotations
+
+import dis
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import CodeType
+
+CODE_UNIT = 2
+"""Bytes an instruction occupies, without its inline caches."""
+
+_FILLERS = {"NOP", "NOT_TAKEN"}
+_MATCHES = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
+_NAMING = ("LOAD_", "BUILD_", "COPY", "SWAP", "PUSH_NULL", *_MATCHES)
+_CATCH_ALL = {"BaseException", "GeneratorExit", "BaseExceptionGroup"}
+
+
+def exception_table(code: CodeType) -> tuple[tuple[int, int, int], ...]:
+    """Return (start, end, target) in bytes; CPython's ``Objects/exception_handling_notes.txt`` describes the format."""
+    numbers = _varints(code.co_exceptiontable)
+    return tuple(
+        (start * CODE_UNIT, (start + length) * CODE_UNIT, target * CODE_UNIT)
+        for start, length, target, _ in zip(numbers, numbers, numbers, numbers, strict=False)
+    )
+
+
+def _varints(table: bytes) -> Iterator[int]:
+    """Yield the numbers of an exception table: six bits a byte, highest first, bit 6 set where more follow."""
+    number = 0
+    for byte in table:
+        number = number << 6 | byte & 63
+        if not byte & 64:
+            yield number
+            number = 0
+
+
+def cleans_up_at(code: CodeType, position: int) -> bool:
+    """Whether an exception raised at ``position`` reaches a handler that cleans up, not only clauses for single exceptions."""
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _FILLERS]
+    places = {step.offset: index for index, step in enumerate(steps)}
+    table = exception_table(code)
+    seen: set[int] = set()
+    while position not in seen:
+        seen.add(position)
+        position = next((target for start, end, target in table if start <= position < end), position)
+        if position not in seen and _cleans_up(steps[places[position] :]):
+            return True
+    return False
+
+
+def _cleans_up(handler: Sequence[dis.Instruction]) -> bool:
+    """Whether a handler belongs to a ``with``, a ``finally``, or an ``except`` for all exceptions."""
+    if handler[0].opname != "PUSH_EXC_INFO":
+        return False
+    for step in handler[1:]:
+        if step.opname in _MATCHES:
+            return False
+        if step.argval in _CATCH_ALL or not step.opname.startswith(_NAMING):
+            return True
+    return False
+
+
+def returns_nothing(code: CodeType) -> bool:
+    """Whether each ``return`` of a function returns the constant ``None``."""
+    before = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "RETURN_VALUE":
+            if before is None or not before.opname.startswith("LOAD_CO") or before.argval is not None:
+                return False
+        elif instruction.opname == "RETURN_CONST" and instruction.argval is not None:
+            return False
+        before = instruction
+    return True
