@@ -38,7 +38,7 @@ NOTHING_OF_THE_PACKAGE = {"masking", "resource", "results"}
 
 IMPORTERS = {
     "coverage": ("points/coverage_",),
-    "_pytest": ("session/item",),
+    "_pytest": ("session/private",),
     "pytest": ("plugin", "session/", "settings"),
     "pluggy": ("session/",),
 }
@@ -47,7 +47,7 @@ IMPORTERS = {
 NOT_WHEN_OFF = {"session", "audit", "runs", "points", "interrupts", "resources"}
 """Rooms of which nothing is imported where nothing is audited, but for the fixture."""
 
-FIXTURE = {"session/fixture", "session/__init__"}
+FIXTURE = {"session/__init__", "session/fixture", "session/ledger", "session/guarantee", "session/comparison"}
 
 FILES = {path.relative_to(PACKAGE).as_posix().removesuffix(".py"): path for path in sorted(PACKAGE.rglob("*.py"))}
 

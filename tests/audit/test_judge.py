@@ -8,7 +8,8 @@ from itertools import count
 import pytest
 
 from pytest_maskcheck.audit.baseline import leftovers
-from pytest_maskcheck.audit.judge import Judge, Rules
+from pytest_maskcheck.audit.judge import Judge
+from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.resources import Leftover
@@ -26,14 +27,14 @@ def point(number: int, **more: str) -> Point:
 
 
 def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> RunResult:
-    """Return a run out of which an exception came."""
+    """Return an interrupted run out of which an exception came."""
     name = text.partition(":")[0]
     raised = Raised(name, text, name == "KeyboardInterrupt", (FRAME,), late=False)
     return RunResult(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
 
 
 def passed() -> RunResult:
-    """Return an uninterrupted run that went well."""
+    """Return an uninterrupted run that passed."""
     return RunResult(Strike())
 
 
@@ -42,7 +43,7 @@ Runs = Callable[[list["Point | None"]], RunResult]
 
 
 class Script:
-    """An executor whose runs are written down: ``run(history)`` sees all points run so far in the process."""
+    """An executor with scripted runs: ``run(history)`` gets all points run so far in the process."""
 
     clean = True
 
@@ -77,14 +78,14 @@ def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResul
 
 
 def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() -> None:
-    """Nothing is wrong: one process, every point once, and an uninterrupted run at the end."""
+    """Where nothing is wrong, one process runs every point once, and an uninterrupted run at the end."""
     results, script = judged(lambda history: interrupted() if history[-1] else passed())
     assert [(result.reason, result.findings) for result in results] == [("", ())] * 3
     assert [[p and p.line for p in process] for process in script.processes] == [[1, 2, 3, None]]
 
 
 def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_one() -> None:
-    """What is left behind must not reach the next point."""
+    """A leak of one point does not reach the next one."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -96,7 +97,7 @@ def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_on
 
 
 def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
-    """One sighting proves nothing, and passes nothing."""
+    """A leak that was seen once proves nothing, and its point does not pass."""
     sightings = iter([LOCK])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -130,7 +131,7 @@ def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process
     ids=["fails", "hangs", "fixture"],
 )
 def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: RunResult) -> None:
-    """The suspicion is confirmed by running the pair alone, and the innocent point is audited in a clean process."""
+    """A run of the pair alone confirms the suspicion, and the innocent point is audited in a clean process."""
 
     def run(history: list[Point | None]) -> RunResult:
         if any(p and p.line == 1 for p in history[:-1]):
@@ -143,7 +144,7 @@ def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_co
 
 
 def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
-    """The point before passes, the one after is run in a clean process."""
+    """The suspected point passes, and the one after it is run in a clean process."""
     strays = iter([interrupted(text="OSError: once", fired=False)])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -158,7 +159,7 @@ def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
 
 
 def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not_audited() -> None:
-    """Nothing unproven passes."""
+    """A point without proof does not pass."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -171,7 +172,7 @@ def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not
 
 @pytest.mark.parametrize("verdict", ["hang", "crash"])
 def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: str) -> None:
-    """The point that kills the process is named, the others are audited."""
+    """The point that kills the process has the verdict, and the others are audited."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -190,11 +191,11 @@ def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: st
 def verdicts(ran: RunResult, **rules: object) -> list[tuple[str, bool]]:
     """Return (verdict, fails) of each finding of one run."""
     judge = Judge(Script(lambda _: ran), Plan(), Rules(**rules))  # type: ignore[arg-type]
-    return [(finding.verdict, finding.fails) for finding in judge.judge(point(1), ran).findings]
+    return [(finding.verdict, finding.fails) for finding in judge.findings.result(point(1), ran).findings]
 
 
 def test_verdicts_about_the_exception() -> None:
-    """Came out, swallowed, allowed to be, replaced, handled by the program, lost in a finalizer."""
+    """An interrupt comes out, is swallowed, may be swallowed, is replaced, handled by the program, or lost in a finalizer."""
     swallowed = RunResult(Strike(fired=True, raised=True))
     assert verdicts(interrupted()) == []
     assert verdicts(swallowed) == [("swallowed", True)]
@@ -211,7 +212,7 @@ def test_verdicts_about_the_exception() -> None:
 
 
 def test_verdicts_about_leftovers() -> None:
-    """Leaked, altered, dropped, a ResourceWarning and allowed; what CPython is to blame for, ``test_excuses.py`` shows."""
+    """Things are leaked, altered, dropped, warned about or allowed; ``test_excuses.py`` has those that CPython is to blame for."""
     altered = Leftover("cwd", "cwd", "moved", None, altered=True)
     warned = Leftover("implicit", "unclosed file", "unclosed file", None)
     assert verdicts(interrupted(LOCK, altered)) == [("leak", True), ("altered", True)]
@@ -223,33 +224,35 @@ def test_verdicts_about_leftovers() -> None:
 
 
 def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
-    """The baseline is subtracted by kind and key, and does not cost a process a point."""
+    """The baseline is subtracted by kind and key, and a point that leaves no more needs no process of its own."""
     script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
     plan = Plan([point(1), point(2)])
-    results = Judge(script, plan, Rules(), {("lock", "LOCK"): 1}).audit()
+    judge = Judge(script, plan, Rules())
+    judge.baseline.numbers = {("lock", "LOCK"): 1}
+    results = judge.audit()
     assert not any(result.findings for result in results)
     assert len(script.processes) == 1
 
 
 def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
-    """The baseline has a number, but for warnings, and for what two uninterrupted runs do not leave equally often."""
+    """The baseline counts things, except warnings, and except those that two uninterrupted runs do not leave equally often."""
     two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
     one_run = RunResult(Strike(), None, (two, warned))
     judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
     judge.learn_baseline(leftovers(one_run), leftovers(one_run))
-    assert not judge.judge(point(1), interrupted(two, warned, warned)).findings
-    assert [finding.key for finding in judge.judge(point(1), interrupted(two, two)).findings] == ["pipe"]
+    assert not judge.findings.result(point(1), interrupted(two, warned, warned)).findings
+    assert [finding.key for finding in judge.findings.result(point(1), interrupted(two, two)).findings] == ["pipe"]
     judge.learn_baseline(leftovers(one_run), leftovers(passed()))
-    assert not judge.judge(point(1), interrupted(two, two)).findings
+    assert not judge.findings.result(point(1), interrupted(two, two)).findings
 
 
 def random_name(number: int) -> Leftover:
-    """Return a file with a name that no other run gives."""
+    """Return a file whose name no other run has."""
     return Leftover("path", f"<t>/part-{chr(97 + number)}#x{number}", "", None)
 
 
 def test_a_random_name_that_is_known_is_not_confirmed_again() -> None:
-    """Without an origin the names are compared; the pattern costs one process a point from then on, as any name does."""
+    """Names without an origin are compared once; from then on the pattern costs one process a point, as any name does."""
     numbers = iter(range(20))
     results, script = judged(lambda history: interrupted(random_name(next(numbers))) if history[-1] else passed())
     assert {finding.key for result in results for finding in result.findings} == {"<t>/part-*"}
@@ -264,7 +267,7 @@ def test_of_what_is_found_with_a_random_name_nothing_is_lost() -> None:
 
 
 def test_names_that_are_words_are_not_alike() -> None:
-    """Without an origin, or digits that make them look random, two files are two files."""
+    """Two files are two files, unless an origin or random-looking digits show that they are one."""
     names = iter(["alpha", "beta", "gamma"])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -275,31 +278,36 @@ def test_names_that_are_words_are_not_alike() -> None:
 
 
 def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() -> None:
-    """The point counts as not audited, with the reason."""
+    """A point whose interrupt did not arrive counts as not audited, with the reason."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
-    held = judge.judge(point(1), RunResult(Strike(fired=True, held="signal mask")))
-    ignored = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, undelivered="SIGINT is ignored there")))
-    late = judge.judge(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
+    held = judge.findings.result(point(1), RunResult(Strike(fired=True, held="signal mask")))
+    ignored = judge.findings.result(
+        point(1), RunResult(Strike(fired=True, raised=False, undelivered="SIGINT is ignored there"))
+    )
+    late = judge.findings.result(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
     assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"
     assert ignored.reason == "SIGINT is ignored there"
-    assert "another calling context" in judge.judge(point(1), elsewhere).reason
+    assert "another calling context" in judge.findings.result(point(1), elsewhere).reason
 
 
 def test_notes_say_how_the_interrupt_arrived() -> None:
-    """Held back until unmasked, taken by the program's handler, surfaced elsewhere."""
+    """A note says that the interrupt was held back, went to the program's handler, or came out elsewhere."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = interrupted()
     held.strike.held, held.strike.handler = "signal mask", "queue_it"
-    assert judge.judge(point(7), held).note == "went to queue_it, held back by the signal mask, arrived at a.py:1"
-    assert judge.judge(point(7), interrupted()).note == "arrived at a.py:1"
-    assert judge.judge(point(1), interrupted()).note == ""
+    assert (
+        judge.findings.result(point(7), held).note
+        == "went to queue_it, held back by the signal mask, arrived at a.py:1"
+    )
+    assert judge.findings.result(point(7), interrupted()).note == "arrived at a.py:1"
+    assert judge.findings.result(point(1), interrupted()).note == ""
 
 
 def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
-    """Return a script in which full runs fail where ``broken`` says so, and interrupted ones leak on some lines only."""
+    """Return a script in which full runs fail where ``broken`` returns true, and interrupted ones leak on some lines only."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -311,7 +319,7 @@ def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Run
 
 
 def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
-    """All points that do, each in clean processes, and no others: the runs that stop at their points never fail."""
+    """All points that break a full run are found in clean processes, and no others: runs that stop at their points never fail."""
     breaks = breaking(lambda history: any(point and point.line in {2, 7} for point in history))
     results, script = judged(breaks, number=9)
     assert [len(result.findings) for result in results] == [0, 1, 0, 0, 0, 0, 1, 0, 0]
@@ -321,14 +329,14 @@ def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
 
 
 def test_what_only_several_points_break_together_is_told() -> None:
-    """None of them alone is to blame."""
+    """A failure that takes several points together is noted, and no point is to blame."""
     results, _ = judged(breaking(lambda history: len(history) > 3), number=9)
     assert not any(result.findings for result in results)
     assert "the next run in the same process raised ValueError: broken; not so in a clean process" in results[-1].note
 
 
 def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
-    """What passed before the defect is run once more, with a full run behind it."""
+    """Points that passed before a defect are run once more, with a full run behind them."""
     results, _ = judged(breaking(lambda history: any(point and point.line == 1 for point in history), 3), number=4)
     assert [[finding.verdict for finding in result.findings] for result in results] == [
         [Verdict.UNUSABLE],
@@ -339,7 +347,7 @@ def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
 
 
 def test_nobody_is_blamed_when_the_time_is_up() -> None:
-    """Neither of one point nor of many: no further run begins."""
+    """When the time is up, no further run begins, neither of one point nor of many."""
     script = Script(breaking(lambda history: point(1) in history, 2))
     judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda _: len(script.processes) > 1)
     judge.audit()
@@ -350,7 +358,7 @@ OTHER_LOCK = Leftover("lock", "OTHER", "a lock is still held", None)
 
 
 def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
-    """Leftovers that differ from run to run confirm nothing, and those that are allowed are accepted here, too."""
+    """Leftovers that differ from run to run confirm nothing, and allowed ones do not make a lost interrupt fail either."""
     left = iter([LOCK, OTHER_LOCK])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -364,7 +372,7 @@ def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
 
 
 def caught_when(comes: int) -> Runs:
-    """Return a script of a test that catches the interrupt itself, in which the n-th watched run is the first that comes to its point."""
+    """Return a script of a test that catches the interrupt itself; its n-th watched run is the first that comes to its point."""
     watched = count(1)
 
     def run(history: list[Point | None]) -> RunResult:
@@ -379,6 +387,6 @@ def caught_when(comes: int) -> Runs:
 
 @pytest.mark.parametrize(("comes", "fails"), [(2, False), (9, True)], ids=["at_last", "never"])
 def test_a_watched_run_that_does_not_come_to_its_point_is_made_again(comes: int, fails: bool) -> None:
-    """Who caught the interrupt is known from the first one that does; as long as nobody is known to have, it counts as lost."""
+    """The first watched run that comes to its point shows who caught the interrupt; as long as none does, it counts as swallowed."""
     (result,), _ = judged(caught_when(comes), 1)
     assert [(finding.verdict, finding.fails) for finding in result.findings] == [(Verdict.SWALLOWED, fails)]

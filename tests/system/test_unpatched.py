@@ -1,4 +1,4 @@
-"""The audit goes on with its own functions, whatever tests do to the standard library's."""
+"""The audit uses its own functions, whatever tests do to those of the standard library."""
 
 from __future__ import annotations
 
@@ -190,20 +190,20 @@ REPLACED = (
 OWNERS = {module.__name__ for module in REPLACED} | {
     *("_io", "_signal", "_socket", "_thread", "genericpath", "pathlib._local", "pathlib._os", "posix"),
 }
-"""Where what they have was made: they import things from others, too."""
+"""The modules where the functions of those were made, as they import from others."""
 
 NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring", "tools"))}
-"""Modules of the package that are a program, or that this interpreter cannot have."""
+"""Modules of the package that are a program, or that this interpreter cannot import."""
 
 BY_NAME = {
     ("interrupts.signals.handlers", "USUAL"): "a handler that others are compared with",
     ("masking", "..."): "works with what it finds, as code does that tests run",
-    ("resources.environ", "os"): "reads os.environ as it is",
-    ("resources.hooks", "threading"): "reads threading.excepthook as it is",
-    ("resources.locks", "_LOCK"): "a type that objects are compared with",
-    ("resources.locks", "_RLOCK"): "a type that objects are compared with",
+    ("resources.kinds.environ", "os"): "reads os.environ as it is",
+    ("resources.kinds.interpreter_hooks", "threading"): "reads threading.excepthook as it is",
+    ("resources.kinds.locks", "_LOCK"): "a type that objects are compared with",
+    ("resources.kinds.locks", "_RLOCK"): "a type that objects are compared with",
 }
-"""Names in modules of the package that may be such, and why."""
+"""Names in modules of the package that may be replaced, and why that is harmless."""
 
 
 @pytest.fixture(scope="module")
@@ -220,19 +220,19 @@ def verdicts(audit: Audit) -> set[tuple[str, str]]:
 
 
 def test_a_leak_is_found_while_the_clock_stands(audits: dict[str, Audit]) -> None:
-    """Each point is audited, and nothing but the leak is found."""
+    """While the clock stands still, each point is audited, and only the leak is found."""
     audit = audits["test_leak"]
     assert (audit.refused, audit.not_audited, verdicts(audit)) == ("", {}, {("leak", "lock")})
 
 
 def test_a_hang_is_found_while_the_clock_stands(audits: dict[str, Audit]) -> None:
-    """A run that does not end is ended when its time is up, by a clock that runs."""
+    """While the clock stands still, a run that hangs is ended in time, by the audit's own clock."""
     audit = audits["test_hang"]
     assert (audit.refused, verdicts(audit)) == ("", {("hang", "process")})
 
 
 def test_functions_that_raise_do_not_reach_the_audit(audits: dict[str, Audit]) -> None:
-    """Where every function of the modules raises, also after the interrupt, the true verdicts come out: leak, and altered."""
+    """Where every function of the modules raises, also after the interrupt, the verdicts are still right: leak, and altered."""
     audit = audits["test_it"]
     assert (audit.refused, verdicts(audit)) == ("", {("leak", "lock"), ("altered", "attribute")})
     assert all(not result.reason for result in audit.results)
@@ -257,7 +257,7 @@ def test_what_was_replaced_is_put_back_for_a_while(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_gevent_replaced_before_is_seen_through() -> None:
-    """``python -m gevent.monkey pytest`` patches first of all; gevent keeps what it replaced."""
+    """``python -m gevent.monkey pytest`` patches before all others; what gevent keeps of the originals is used."""
     program = """
         import sys, time, types
         real, time.sleep = time.sleep, None
@@ -284,7 +284,7 @@ GREEN = """
 
 
 def test_a_test_under_gevents_patches_is_audited(audit_folder: AuditFolder) -> None:
-    """On the main thread, whatever number gevent gives that; kinds whose canaries meet its patches do not wait for ever."""
+    """A test under gevent's patches is audited on the main thread, and canaries that meet the patches do not wait for ever."""
     pytest.importorskip("gevent")
     (audit,) = audit_folder(
         {"conftest.py": "import gevent.monkey\ngevent.monkey.patch_all()\n", "test_green.py": GREEN}
@@ -309,13 +309,13 @@ STOPPED = """
 
 
 def test_a_stopped_clock_of_pytests_does_not_shorten_limits(audit_folder: AuditFolder) -> None:
-    """The time that the ordinary run took is measured by the audit's own clock then."""
+    """If pytest's clock stands still, the time of the ordinary run is measured by the audit's own clock."""
     (audit,) = audit_folder({"conftest.py": STOPPED, "test_it.py": GREEN}, "--maskcheck-timeout=1").audits
     assert (audit.refused, [defect.kind for defect in audit.failures]) == ("", ["lock"])
 
 
 def test_files_that_are_faked_do_not_reach_the_audit(audits: dict[str, Audit]) -> None:
-    """While modules are given other functions for files, the audit finds what there is, and nothing where nothing is."""
+    """While functions for files are replaced, the audit finds a leak, and nothing in a clean test."""
     defect, clean = audits["test_defect_among_fake_files"], audits["test_clean_among_fake_files"]
     assert (defect.refused, defect.not_audited, verdicts(defect)) == ("", {}, {("leak", "lock")})
     assert (clean.refused, clean.not_audited, clean.failures) == ("", {}, ())
@@ -323,7 +323,7 @@ def test_files_that_are_faked_do_not_reach_the_audit(audits: dict[str, Audit]) -
 
 
 def held_by_name() -> set[tuple[str, str]]:
-    """Return the names in modules of the package that a library which looks through modules may replace."""
+    """Return the names in modules of the package that a library which goes through modules may replace."""
     owned = {id(module) for module in REPLACED}
     owned |= {id(value) for module in REPLACED for value in vars(module).values() if is_theirs(value)}
     found = set()
@@ -335,27 +335,27 @@ def held_by_name() -> set[tuple[str, str]]:
 
 
 def is_theirs(value: object) -> bool:
-    """Tell whether it is a function or a class of one of the modules that are replaced."""
+    """Return whether a value is a function or a class of one of the replaced modules."""
     return callable(value) and getattr(value, "__module__", None) in OWNERS
 
 
 def test_no_module_holds_what_libraries_replace_by_name() -> None:
-    """Libraries such as pyfakefs and freezegun replace ``os``, ``open`` or ``sleep`` in all modules: ours take them from ``unpatched``."""
+    """No module of the package holds a name that pyfakefs or freezegun replaces in all modules: they come from ``unpatched``."""
     assert {each for each in held_by_name() if each not in BY_NAME and (each[0], "...") not in BY_NAME} == set()
 
 
 def test_names_that_may_be_replaced_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function of a module, the module itself and a class of it."""
+    """``held_by_name`` finds a function of a module, the module itself and a class of it."""
     for name, value in {"listdir": os.listdir, "files": shutil, "Path": pathlib.Path, "opened": open}.items():
         monkeypatch.setattr(unpatched, name, value, raising=False)
-    seen = {name for module, name in held_by_name() if module == "unpatched"}
+    seen = {name for module, name in held_by_name() if module == "system.unpatched"}
     assert seen == {"listdir", "files", "Path", "opened"}
 
 
 def test_temporary_files_are_made_where_the_real_module_makes_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    """They are made and removed while the real modules cannot do so."""
+    """Temporary files are made and removed in the real module's directory, even while the real modules cannot do so."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "_os", None)
@@ -367,7 +367,7 @@ def test_temporary_files_are_made_where_the_real_module_makes_them(
 
 
 def test_a_module_that_was_exchanged_is_there_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imports within functions of the library find the real module; afterwards the other one, or none, is there again."""
+    """Within ``unpatched()``, imports find the real module; afterwards the exchanged one, or none, is there again."""
     other = ModuleType("os")
     monkeypatch.setitem(sys.modules, "os", other)
     monkeypatch.delitem(sys.modules, "pathlib")
