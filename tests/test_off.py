@@ -38,7 +38,8 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 ON_DEMAND = (
     "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.results pytest_maskcheck.session pytest_maskcheck.session.comparison "
     "pytest_maskcheck.session.fixture pytest_maskcheck.session.guarantee pytest_maskcheck.session.ledger pytest_maskcheck.settings "
-    "pytest_maskcheck.system pytest_maskcheck.system.plain pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
+    "pytest_maskcheck.system pytest_maskcheck.system.bytecode pytest_maskcheck.system.plain "
+    "pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
     "pytest_maskcheck.system.untrusted"
 )
 """All that it may import where a test uses the fixture."""

@@ -14,8 +14,8 @@ import pytest_maskcheck
 from pytest_maskcheck.interrupts import Hit, Recording, Trigger, choose, mechanism_of, parse, registry
 from pytest_maskcheck.interrupts.mechanism import Victim
 from pytest_maskcheck.interrupts.signals.mechanism import SignalMechanism
+from pytest_maskcheck.points.choice import choose_points
 from pytest_maskcheck.points.ids import Names, is_id
-from pytest_maskcheck.points.plan import plan
 
 PACKAGE = Path(pytest_maskcheck.__file__).parent
 
@@ -66,7 +66,7 @@ def test_a_row_in_the_registry_is_enough_for_ids_and_reasons(monkeypatch: pytest
     assert is_id(name)
     code = compile("f()", __file__, "exec")
     recording = Recording([Hit(code, 0, "call", 1, (), Trigger("t", code, 0, 1))], {(__file__, 1)})
-    chosen = plan(
+    chosen = choose_points(
         recording,
         Names(os.path.dirname(__file__)),
         lambda *_, **__: "",  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from pytest_maskcheck.interrupts.cpython.bytecode import offsets_naming
 from pytest_maskcheck.interrupts.cpython.codes import per_code
 from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.interrupts.recording import Recording
-from pytest_maskcheck.interrupts.signals.handlers import USUAL, change_mask, handler_of, likeness
+from pytest_maskcheck.interrupts.signals import handlers
+from pytest_maskcheck.interrupts.signals.handlers import change_mask, handler_of, likeness
 from pytest_maskcheck.system.unpatched import signal
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SignalRecording(Recording):
         state: tuple[object, ...] = ()
         for signum in self.signums:
             handler = handler_of(signum)
-            if handler is not USUAL:
+            if handler is not handlers.USUAL:
                 state += ((signum, likeness(handler)),)
         if self.masking and change_mask is not None:
             state += tuple(sorted(change_mask(signal.SIG_BLOCK, ()).intersection(self.signums)))
