@@ -365,23 +365,28 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
     return Settings(**values)
 
 
-def reports(config: pytest.Config) -> list[tuple[str, str]]:
-    """Return (format, path) of the reports asked for.
+def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the format and the path of each report that the command line names.
+
+    Parameters:
+        config: pytest's configuration.
+        parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what it must be.
 
     Raises:
-        pytest.UsageError: a report has a format that does not exist, or no path that can be written.
+        pytest.UsageError: there is no such format, or the path cannot be written.
     """
-    asked = []
+    chosen = []
     for text in config.getoption("--maskcheck-report"):
-        form, colon, path = text.partition(":")
-        if form != "json" or not colon or not path:
-            message = f"--maskcheck-report is {quoted(text)}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
-            raise pytest.UsageError(message)
+        try:
+            form, path = parse(text)
+        except ValueError as error:
+            message = f"--maskcheck-report is {quoted(text)}; {error}"
+            raise pytest.UsageError(message) from None
         if not _can_be_written(path):
             message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
-        asked.append((form, path))
-    return asked
+        chosen.append((form, path))
+    return chosen
 
 
 def _can_be_written(path: str) -> bool:

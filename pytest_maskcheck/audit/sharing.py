@@ -28,7 +28,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.results import Audit, PointResult, count
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.system.unpatched import HAS_FCNTL, fcntl, io, os, pickle, shutil, tempfile, time
 
 CAN_SPREAD = HAS_FCNTL

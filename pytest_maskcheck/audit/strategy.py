@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.results import count
+from pytest_maskcheck.reasons import count
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.isolation import CAN_FORK
 from pytest_maskcheck.system.unpatched import os, signal, threading, time

@@ -28,7 +28,8 @@ from pytest_maskcheck.points.plan import (
     reasonable,
     unpaused,
 )
-from pytest_maskcheck.results import NO_SECOND, SECOND, Point, PointResult, Verdict
+from pytest_maskcheck.reasons import NO_SECOND, SECOND
+from pytest_maskcheck.results import Point, PointResult, Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, Recording

@@ -36,9 +36,11 @@ from pytest_maskcheck.interrupts.signals.base import nothing
 from pytest_maskcheck.interrupts.signals.foreign import ForeignSignals
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.pairs import Pairs, reason_against_more
+from pytest_maskcheck.reasons import SECOND, count, elsewhere
 from pytest_maskcheck.resources import Surroundings, default_kinds
 from pytest_maskcheck.resources.children import Children
-from pytest_maskcheck.results import SECOND, Audit, PointResult, count, elsewhere, spans
+from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.results.lines import spans
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.forward import Snapshots
 from pytest_maskcheck.runs.isolation import OWN_GROUPS, Forked, InProcess, in_child

@@ -17,10 +17,14 @@ from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.plan import FIRST
 from pytest_maskcheck.points.reach import Reach, UnknownScopeError
-from pytest_maskcheck.reports import jsonfile, terminal
+from pytest_maskcheck.reasons import NotAudited, Reason, count
+from pytest_maskcheck.reports import account, formats
+from pytest_maskcheck.reports.nothing import Nothing, nothing
+from pytest_maskcheck.reports.scope import scope_line
+from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.resources import Surroundings, default_kinds, kind_defaults
 from pytest_maskcheck.resources.set_once import SetOnce
-from pytest_maskcheck.results import Audit, count
+from pytest_maskcheck.results import Audit
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.isolation import CAN_FORK
 from pytest_maskcheck.session.assembly import Channel, Order
@@ -80,7 +84,7 @@ class AuditingSession:
         """
         self._config = config
         self._common = settings.from_config(config)
-        self._reports = settings.reports(config)
+        self._reports = settings.reports(config, formats.parse)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
         self._only = settings.point(config, points.is_id)
@@ -112,7 +116,7 @@ class AuditingSession:
         self._failing_parts = 0
         self._ended = False
         self._wanted = 0
-        self._nothing: terminal.Nothing | None = None
+        self._nothing: Nothing | None = None
         self._settings: dict[str, Settings] = {}
         self._seeing: dict[str, str] = {}
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
@@ -140,7 +144,7 @@ class AuditingSession:
             project = reach.project
             root = str(self._config.rootpath)
             places = [place for place in (*project.directories, *project.files) if place != root] if project else []
-            named = terminal.scope(include, exclude, reach.configured, project.name if project else "", places)
+            named = scope_line(include, exclude, reach.configured, project.name if project else "", places)
             return [how, f"maskcheck: scope: {named}"]
         return [how]
 
@@ -325,13 +329,17 @@ class AuditingSession:
         lead = self._shared_board.lead() if self._shared_board and not alone else None
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
+            outcome = audit_item(replace(order, share=lead), first, self._against())
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
+
+    def _against(self) -> str:
+        """Return why the test that has just run is not audited, or ``""``."""
+        return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts) if self._failing_parts else ""
 
     def _order(self, item: pytest.Item, seconds: float) -> Order:
         """Return what is to be done with a test that took so long."""
@@ -519,7 +527,7 @@ class AuditingSession:
         """Attach to the report of a worker's death what is known of the audit that it made."""
         audit = self._board.left_behind(crashitem, report.node.gateway.id) if self._board else None
         if audit is not None:
-            report.sections.append(("maskcheck", terminal.section(audit, self._command())))
+            report.sections.append(("maskcheck", account.section(audit, self._command())))
             report.maskcheck = audit.to_json()
 
     def pytest_unconfigure(self) -> None:
@@ -549,7 +557,7 @@ class AuditingSession:
         call = None
         trouble = ""
         if audit.failures or audit.broken:
-            failure = InterruptUnsafe(terminal.message(audit))
+            failure = InterruptUnsafe(account.message(audit))
             traceback = outcome.exception.__traceback__ if outcome.exception else None
 
             def fail() -> None:
@@ -558,7 +566,7 @@ class AuditingSession:
             call = pytest.CallInfo.from_call(fail, "call")
             with in_call_phase(item, "pytest_runtest_makereport"):
                 report, trouble = report_of(item, call)
-            hint = terminal.hint(audit, self._command())
+            hint = account.hint(audit, self._command())
             report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), hint)
             report.sections = [*reports[position].sections]
             report.duration = reports[position].duration
@@ -566,7 +574,7 @@ class AuditingSession:
         report = reports[position]
         report.duration += audit.seconds
         if audit.defects or audit.refused or audit.broken:
-            report.sections.append(("maskcheck", terminal.section(audit, self._command())))
+            report.sections.append(("maskcheck", account.section(audit, self._command())))
         if trouble:
             report.sections.append(
                 ("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n")
@@ -633,17 +641,15 @@ class AuditingSession:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self._ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
-            self._nothing = terminal.Nothing(
-                self._wanted, len(self._audits), marked, self._may_audit_none, bool(self._only)
-            )
+            self._nothing = Nothing(self._wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def _write_reports(self) -> None:
-        for _, path in self._reports:
+        for form, path in self._reports:
             try:
                 with unpatched():
-                    jsonfile.write(path, self._audits, str(self._shard or ""))
+                    formats.write(form, path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self._usage = f"the report cannot be written: {error}"
             except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
@@ -663,7 +669,7 @@ class AuditingSession:
         if self._audits or self._nothing:
             terminalreporter.section("maskcheck")
             try:
-                lines = [*terminal.summary(self._audits)]
+                lines = [*summary(self._audits)]
             except Exception as error:  # noqa: BLE001  (ours: what other plugins have to say comes out)
                 lines = [breakdown_of(error).reason]
                 self._fail()
@@ -671,7 +677,7 @@ class AuditingSession:
                 terminalreporter.write_line(line)
         if self._nothing:
             terminalreporter.write_line(
-                terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
+                nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_maskcheck.reports import terminal
-from pytest_maskcheck.reports.terminal import Nothing
-from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere, lines_of, spans
+from pytest_maskcheck.reasons import elsewhere
+from pytest_maskcheck.reports.nothing import Nothing, nothing
+from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
+from pytest_maskcheck.results.lines import lines_of, spans
 
 pytestmark = pytest.mark.oldest_and_newest
 
@@ -115,7 +117,7 @@ def audit(name: str, *points: Point, **changes: object) -> Audit:
 
 def lines(*audits: Audit) -> list[str]:
     """Return the summary."""
-    return list(terminal.summary(audits))
+    return list(summary(audits))
 
 
 def test_lines_are_counted_once():
@@ -226,6 +228,6 @@ def test_defects_are_in_the_closing_line():
 )
 def test_why_nothing_was_audited(session, words):
     """The sentence fits, and has the remedy where it is not meant."""
-    text = terminal.nothing(session)
+    text = nothing(session)
     assert text.startswith(f"nothing was audited: {words}")
     assert ("--maskcheck-allow-none" in text) != session.meant
