@@ -171,7 +171,7 @@ class Strategy(Code):
 
     AFTER_EFFECT = "after-effect", "after an effect outside the process: {effect}"
     CHILD = "child-running", "child {pid} is running"
-    CLAIMED = "descriptor-open", "descriptor {descriptor} is open: {target}"
+    DESCRIPTOR = "descriptor-open", "descriptor {descriptor} is open: {target}"
     EFFECT_FIRST = "effect-before-points", "an effect outside the process comes before the first point: {effect}"
     FIXTURE_EFFECT = "effect-in-fixture", "a fixture has an effect outside the process: {effect}"
     FORK_COSTS = "fork-costs-more", "the way to a point is shorter than a fork, {milliseconds:.0f} ms"
@@ -251,7 +251,9 @@ class Reason(str):
 
     def __new__(cls, code: Code, /, **values: Any) -> Self:
         """Make the sentence of a code and its values."""
-        return cls.restored(_FORMATTER.vformat(code.sentence, (), values), code, values)
+        # Some reasons are made amid a run: no code of another package, such as string.Formatter's, may run for them.
+        written = {name: _Number(value) if type(value) is int else value for name, value in values.items()}
+        return cls.restored(code.sentence.format(**written), code, values)
 
     @classmethod
     def restored(cls, text: str, code: Code, values: Mapping[str, Any]) -> Self:
@@ -269,19 +271,17 @@ class Reason(str):
         return Reason.restored, (str(self), self.code, dict(self.values))
 
 
-class _Sentences(Formatter):
-    """Formats sentences; a number with a noun for its format is written with that noun."""
+class _Number(int):
+    """A number in a sentence: with a noun for its format it is written with that noun."""
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        is_noun = isinstance(value, int) and len(format_spec) > 1 and format_spec.replace(" ", "").isalpha()
-        return count(value, format_spec) if is_noun else str(super().format_field(value, format_spec))
+    def __format__(self, form: str) -> str:
+        is_noun = len(form) > 1 and form.replace(" ", "").isalpha()
+        return count(int(self), form) if is_noun else int.__format__(self, form)
 
-
-_FORMATTER = _Sentences()
 
 SENTENCES: Mapping[Code, Mapping[str, bool]] = MappingProxyType(
     {
-        code: {name: bool(form) for _, name, form, _ in _FORMATTER.parse(code.sentence) if name}
+        code: {name: bool(form) for _, name, form, _ in Formatter().parse(code.sentence) if name}
         for code in CODES.values()
     }
 )
@@ -330,13 +330,13 @@ def elsewhere(shard: str) -> Reason:
     return Reason(NotAudited.ELSEWHERE, shard=shard)
 
 
-def second(why: str) -> Reason:
+def as_second(why: str) -> Reason:
     """Return the reason why a second interrupt, rather than a first one, is left out."""
     return Reason(NotAudited.SECOND, why=why)
 
 
-def first(why: str) -> str:
-    """Return the reason why a first interrupt is left out, which is ``why`` as it is; beside :func:`second`."""
+def as_first(why: str) -> str:
+    """Return the reason why a first interrupt is left out, which is ``why`` as it is; beside :func:`as_second`."""
     return why
 
 
