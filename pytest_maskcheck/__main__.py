@@ -1,4 +1,4 @@
-"""``python -m pytest_maskcheck merge``: makes one report of those of several shards or sessions."""
+"""``python -m pytest_maskcheck merge``: merges the reports of several shards or sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 import traceback
 from io import TextIOWrapper
 
-from pytest_maskcheck.reports import jsonfile, merge, terminal
+from pytest_maskcheck.reports import formats, merge, reading
+from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.system.plain import quoted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,30 +24,20 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 if a test is not interrupt-safe, or maskcheck itself failed; 5 if nothing was audited, unless that is allowed.
 
     Raises:
-        SystemExit: with 2: something cannot be merged or written; why is said on standard error.
+        SystemExit: with 2: something cannot be merged or written; standard error has the reason.
     """
-    parser = argparse.ArgumentParser(prog="python -m pytest_maskcheck", description="Works with reports of audits.")
-    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
-        "merge",
-        help="make one JSON report of several",
-        description="Make one JSON report of those of the shards of a session, or of several sessions with different tests, "
-        "and print its summary. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
-    )
-    command.add_argument(
-        "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
-    )
-    command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the merged report")
-    command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
-    options = parser.parse_args(arguments)
+    command, options = _parsed(arguments)
+    outputs = _outputs(command, options)
     try:
-        audits = merge.merge([merge.read(path) for path in options.reports])
-    except merge.MergeError as error:
+        audits = merge.merge([reading.read(path) for path in options.reports])
+    except reading.ReportError as error:
         command.error(str(error))
     try:
-        jsonfile.write(options.output, audits)
+        for form, path in outputs:
+            formats.write(form, path, audits)
     except OSError as error:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
-    lines = [*terminal.summary(audits)]
+    lines = [*summary(audits)]
     status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
@@ -53,12 +45,51 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _print(lines)
     except OSError as error:
-        command.error(f"the summary cannot be printed: {error}; the merged report is in {options.output}")
+        written = ", ".join(path for _, path in outputs)
+        command.error(f"the summary cannot be printed: {error}; the merged report is in {written}")
     return status
 
 
+def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Return the parser of the command, which shows errors, and its options."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_maskcheck", description="Works with reports of audits.")
+    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "merge",
+        help="merge several JSON reports into one",
+        description="Merge the JSON reports of the shards of a session, or of sessions with different tests, into one "
+        "report, and print its summary. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
+    )
+    command.add_argument(
+        "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
+    )
+    command.add_argument("-o", "--output", metavar="FILE", help="write the merged report to FILE, as JSON")
+    command.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FORMAT:PATH",
+        help=f"write the merged report to PATH; FORMAT is {' or '.join(formats.FORMATS)}; may be given several times",
+    )
+    command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
+    return command, parser.parse_args(arguments)
+
+
+def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> list[tuple[str, str]]:
+    """Return the format and the path of each report to write."""
+    first, *_ = formats.FORMATS
+    chosen = [] if options.output is None else [(first, options.output)]
+    for text in options.report:
+        try:
+            chosen.append(formats.parse(text))
+        except ValueError as error:
+            command.error(f"--report is {quoted(text)}; {error}")
+    if not chosen:
+        command.error("the following arguments are required: -o/--output or --report")
+    return chosen
+
+
 def _print(lines: list[str]) -> None:
-    """Print lines, whatever characters the encoding of standard output has.
+    """Print lines; a character that standard output cannot encode is escaped.
 
     Raises:
         OSError: standard output cannot be written to, or is closed.
@@ -78,7 +109,7 @@ def _print(lines: list[str]) -> None:
 
 
 def run() -> int:
-    """Run the command of this process; 3: a defect of ours, which must not look like a defect of the tests."""
+    """Run the command of this process; return 3 for a defect of maskcheck, which must not look like a defect of the tests."""
     try:
         return main()
     except Exception:  # noqa: BLE001  (whatever it is)

@@ -1,7 +1,7 @@
-"""pytest's hooks that are there without ``--maskcheck``: options, marker, fixture and hooks. The rest is registered on demand.
+"""What exists without ``--maskcheck``: options, marker, fixture and hook specifications. The rest is registered on demand.
 
-Every pytest run pays for this module where the package is installed, half a millisecond for each module that it would import.
-Hence it imports none, and declares options and hooks itself. What options mean is in :mod:`pytest_maskcheck.settings`.
+Every pytest run pays for this module where the package is installed, and would pay half a millisecond for each module that it imports.
+So it imports none, and declares options and hooks itself. :mod:`pytest_maskcheck.settings` interprets them.
 """
 
 from __future__ import annotations
@@ -26,36 +26,39 @@ __all__ = ["maskcheck", "pytest_addhooks", "pytest_addoption", "pytest_configure
 class HookSpecifications:
     """Hooks that plugins and ``conftest.py`` files may implement.
 
-    A hook that raises, or returns what it must not, is named in the report, and the audit goes on without it.
+    If a hook raises, or returns something unusable, the report names its plugin, and the audit goes on without it.
     """
 
     @pytest.hookspec
     def pytest_maskcheck_resources(self, config: pytest.Config) -> list[Resource]:  # type: ignore[empty-body]
-        """Return resources of your own; asked once in a session, before the first audit.
+        """Return kinds of leftovers of your own. Called once a session, before the first audit.
 
         Parameters:
             config: pytest's configuration.
+
+        Returns:
+            Objects that follow the protocol :class:`pytest_maskcheck.resource.Resource`.
         """
 
     @pytest.hookspec
     def pytest_maskcheck_points(self, item: pytest.Item, points: list[Point]) -> None:
-        """Remove points that are not to be audited, in place; called in the auditing process.
+        """Remove points that should not be audited from the list, in place. Called in the auditing process.
 
-        It is called once for the points with one interrupt and, with ``interrupts=2``, once for those with two. What is removed is counted
-        in the report, with the name of the plugin. Nothing can be added.
+        The hook is called once for the points with one interrupt and, with ``interrupts=2``, once for those with two. The report counts
+        the points that were removed, with the name of the plugin. Points cannot be added.
 
         Parameters:
             item: the test.
-            points: where it will be interrupted, in the order in which it comes by.
+            points: the points to audit, in the order in which the test reaches them.
         """
 
     @pytest.hookspec
     def pytest_maskcheck_audited(self, item: pytest.Item, audit: Audit) -> None:
-        """Learn what an audit found; called after each audit, in the process of the session (with xdist: of the worker).
+        """Receive the result of an audit. Called after each audit, in the process of the session, or of the worker of xdist.
 
         Parameters:
             item: the test.
-            audit: the results; they cannot be changed.
+            audit: the result, which is frozen.
         """
 
 
@@ -66,8 +69,8 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "string",
         "{checkpoint,line,raise}",
         (
-            "where to interrupt: every checkpoint of every line reached (default); once per line, the signal pending as "
-            "the line begins; or KeyboardInterrupt raised at the start of every line, even where CPython could not"
+            "where to interrupt: checkpoint (default): at every checkpoint of every line reached; line: once per line, with the "
+            "signal pending as the line begins; raise: raise KeyboardInterrupt at the start of every line, even where CPython could not"
         ),
     ),
     (
@@ -75,55 +78,67 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         1,
         "int",
         "{1,2}",
-        "interrupts in one run: 1 (default), or 2: a second one at every point that is reached after the first",
+        "interrupts in one run: 1 (default), or 2 to send a second one at every point reached after the first",
     ),
     (
         "signals",
         ("SIGINT",),
         "args",
         "SIGNAL",
-        "signals to interrupt with, by name or number (default SIGINT); each point is audited once for each of them",
+        "signal to interrupt with, by name or number (default SIGINT); may be given several times: each point is audited with each signal",
     ),
-    ("hits", "3", "string", "N", "hits of a place in one calling context to audit: 1, 2, 3 (default) or all"),
+    ("hits", "3", "string", "N", "how many hits of a place in one calling context to audit: 1, 2, 3 (default) or all"),
     (
         "max_points",
         2000,
         "int",
         "N",
-        "audit at most this many points of a test, every line first, the rest evenly spread (default 2000)",
+        "audit at most N points of a test: every line first, the rest evenly spread (default 2000)",
     ),
     (
         "seed",
         0,
         "int",
         "N",
-        "another one takes another sample where max_points or the time budget leave points out (default 0)",
+        "seed of the sample taken when max_points or the time budget leaves points out (default 0)",
     ),
-    ("timeout", 5.0, "float", "SECONDS", "seconds by which a run may outlast the uninterrupted one (default 5)"),
-    ("strict", False, "bool", None, "resources released only by reference counting fail too"),
-    ("may_swallow", False, "bool", None, "the interrupt need not come out of the test"),
+    (
+        "timeout",
+        5.0,
+        "float",
+        "SECONDS",
+        "seconds that an interrupted run may take longer than the uninterrupted one before it counts as hung (default 5)",
+    ),
+    (
+        "strict",
+        False,
+        "bool",
+        None,
+        "also fail if something is released only by reference counting, or lost in code out of scope",
+    ),
+    ("may_swallow", False, "bool", None, "do not fail if the interrupt does not come out of the test"),
     (
         "allow",
         (),
         "linelist",
         "GLOB",
-        "leftovers that are accepted: globs on kind:key, such as 'thread:pool-* -- ends with the process'; adds up",
+        "accept leftovers that match a glob on kind:key, with a reason if you like, such as 'thread:pool-* -- ends with the process'; adds up",
     ),
     (
         "kinds",
         (),
         "args",
         "NAME",
-        "kinds of leftovers to look for besides the default ones (NAME), or not to look for (-NAME); adds up",
+        "look for a kind of leftovers besides the default ones (NAME), or do not look for it (-NAME); adds up",
     ),
-    ("include", (), "args", "WHAT", "files (globs), modules, packages or stdlib to interrupt in"),
-    ("exclude", (), "args", "WHAT", "files (globs), modules, packages or stdlib not to interrupt in"),
+    ("include", (), "args", "WHAT", "interrupt in this code: files (globs), modules, packages or stdlib"),
+    ("exclude", (), "args", "WHAT", "do not interrupt in this code: files (globs), modules, packages or stdlib"),
     (
         "isolation",
         "auto",
         "string",
         "{auto,fork,none}",
-        "where audited runs happen: in forked processes, in this one (none), or as fits (auto, default)",
+        "where to make audited runs: in forked processes (fork), in this process (none), or in forked ones unless something speaks against it (auto, default)",
     ),
     (
         "strategy",
@@ -131,12 +146,12 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "string",
         "{auto,rerun,snapshot}",
         (
-            "how a test comes to its points: by running it again for each (rerun), by forking at each point of one run that "
-            "goes forward (snapshot; only up to the first effect outside the process), or by what is faster (auto, default)"
+            "how to reach the points of a test: run it again for each (rerun), fork at each point of one run "
+            "(snapshot; only up to its first effect outside the process), or whichever is faster (auto, default)"
         ),
     ),
 )
-"""Name in Python and in the marker, raw value where nobody says anything, type of the ini key, placeholder and text for ``--help``."""
+"""Name in Python and in the marker, raw default value, type of the ini key, placeholder and text for ``--help``."""
 
 _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
     (
@@ -144,17 +159,17 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         None,
         "float",
         "SECONDS",
-        "seconds that all audits of the session may take together; each test gets its part, every line first (default: no limit)",
+        "seconds that all audits of the session may take together; each test gets its share, and audits every line first (default: no limit)",
     ),
     (
         "allow_none",
         False,
         "bool",
         None,
-        "a session in which nothing was audited may end with exit status 0, instead of 5",
+        "end a session in which nothing was audited with exit status 0 instead of 5",
     ),
 )
-"""The settings that are the session's, and not to be set for one test."""
+"""The settings of the whole session, which a marker cannot set."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -170,22 +185,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("maskcheck_all", "audit every test", action="store_true")
     add(
         "maskcheck_point",
-        "audit just this point, in this process (works with --pdb); ID as printed in reports",
+        "audit only the point with this id, as printed in reports, in this process; works with --pdb",
         action="append",
         default=[],
         metavar="ID",
     )
     add(
         "maskcheck_report",
-        "write the results to a file; FORMAT is json; may be given several times",
+        "write the results to PATH in FORMAT, such as json:maskcheck.json; may be given several times",
         action="append",
         default=[],
         metavar="FORMAT:PATH",
     )
     add(
         "maskcheck_shard",
-        "audit only the K-th of N parts of the points of each test; `python -m pytest_maskcheck merge` makes one report of "
-        "the JSON reports of all parts",
+        "audit only the K-th of N parts of the points of each test; `python -m pytest_maskcheck merge` merges the JSON "
+        "reports of all parts",
         action="append",
         default=[],
         metavar="K/N",
@@ -200,24 +215,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Let other plugins implement our hooks."""
+    """Declare the hooks that other plugins may implement."""
     pluginmanager.add_hookspecs(HookSpecifications)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Keep the functions of the standard library that a ``conftest.py`` may replace."""
+    """Keep functions of the standard library as they are now, before a ``conftest.py`` can replace them."""
     given = early_config.known_args_namespace
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
         import pytest_maskcheck.system.unpatched  # noqa: F401
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the auditing session if it is asked for."""
+    """Register the marker and, if something is to be audited, the auditing session."""
     config.addinivalue_line(
         "markers",
         "interrupt_safe(points, interrupts, signals, hits, max_points, seed, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation, strategy): "
-        "with --maskcheck, run the test again with an interrupt at every place it reached and fail if anything is left behind",
+        "with --maskcheck, run the test again with an interrupt at every place it reached, and fail if anything is left behind",
     )
     given = config.option
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
@@ -234,7 +249,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def maskcheck(request: pytest.FixtureRequest) -> Iterator[Maskcheck]:
-    """What must hold after an interrupt: ``invariant``, ``unchanged``, ``atomic``; and ``paused``, ``allow``."""
+    """Say what must hold after an interrupt (``invariant``, ``unchanged``, ``atomic``), where none may come (``paused``), and what to accept (``allow``)."""
     from pytest_maskcheck.session.fixture import provide
 
     yield from provide(request.node)

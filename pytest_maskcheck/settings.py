@@ -1,7 +1,7 @@
-"""What options, ini keys and marker arguments mean: one frozen :class:`Settings`; wrong values become usage errors.
+"""Options, ini keys and marker arguments, read into one frozen :class:`Settings`; unusable values become usage errors.
 
 Each setting is one row of :data:`TABLE`; :mod:`pytest_maskcheck.plugin` declares it to pytest, with its default. A marker argument
-wins over the command line, which wins over the ini file; settings that come in layers add up instead.
+overrides the command line, which overrides the ini file; settings with layers add up instead.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MARKER = "interrupt_safe"
 """The marker of tests to audit."""
 
 PREFIX = "maskcheck_"
-"""What all ini keys begin with."""
+"""The prefix of all ini keys."""
 
 _LIMIT = 2**63
-"""Whole numbers are below it: they are added, sliced by and written into reports."""
+"""Whole numbers must be smaller: they are added, used in slices and written into reports."""
 
 _KIND = re.compile(r"[\w*?!\[\]-]+")
-"""The kind in a glob on ``kind:key``; a table that pytest made a text of begins otherwise."""
+"""The kind in a glob on ``kind:key``; the text that pytest makes of a table does not match it."""
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ class Allow:
     source: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        """Return the words of a report."""
+        """Return the entry as reports show it."""
         return f"allow {self.glob}" + (f" ({self.reason})" if self.reason else "") + f", {self.source}"
 
 
@@ -155,8 +155,8 @@ class Row:
     Parameters:
         name: its name in Python and in the marker; the option is ``--maskcheck-name``, the ini key ``maskcheck_name``.
         parse: turns a raw value into the setting, or raises :class:`ValueError`.
-        must: what a value must be.
-        layers: what the configuration file, the command line and the marks say adds up, in this order.
+        must: what a value must be, for messages.
+        layers: the values of configuration file, command line and marks add up, in this order.
     """
 
     name: str
@@ -170,10 +170,10 @@ class Row:
         return "--maskcheck-" + self.name.replace("_", "-")
 
     def read(self, source: str, value: object) -> Any:
-        """Return the setting that ``value``, given at ``source``, stands for.
+        """Return the setting for ``value``, which was given at ``source``.
 
         Raises:
-            pytest.UsageError: it stands for none.
+            pytest.UsageError: the value cannot be used.
         """
         try:
             return self.parse(plain(value))
@@ -224,14 +224,14 @@ BUDGET = Row(
     "a number of seconds above 0",
 )
 ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
-"""With :data:`BUDGET`, the settings that are the session's, and not to be set for one test."""
+"""With :data:`BUDGET`, the settings of the whole session, which a marker cannot set."""
 
 _ROWS = {row.name: row for row in TABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for the audit of one test; see :data:`TABLE`."""
+    """The settings for the audit of one test; see :data:`TABLE`."""
 
     points: Literal["checkpoint", "line", "raise"]
     interrupts: int
@@ -263,11 +263,11 @@ class Shard:
     of: int
 
     def __str__(self) -> str:
-        """Return what the option says."""
+        """Return it as the option has it."""
         return f"{self.number}/{self.of}"
 
     def deal(self, items: Sequence[T]) -> list[T]:
-        """Return every item that falls to this shard as they are dealt out in turn."""
+        """Return the items of this shard, when all are dealt out in turn."""
         return list(items[self.number - 1 :: self.of])
 
 
@@ -276,7 +276,7 @@ def switched(kinds: tuple[str, ...], default: Mapping[str, bool]) -> frozenset[s
 
     Parameters:
         kinds: the setting.
-        default: the name of every kind, and whether it is looked for where nobody says anything.
+        default: the name of every kind, and whether it is looked for by default.
 
     Raises:
         pytest.UsageError: there is no kind of that name.
@@ -312,7 +312,7 @@ def budget(config: pytest.Config) -> float | None:
 
 
 def allow_none(config: pytest.Config) -> bool:
-    """Return whether a session in which nothing is audited may end well.
+    """Return whether a session in which nothing is audited may end with exit status 0.
 
     Raises:
         pytest.UsageError: the value cannot be used.
@@ -339,12 +339,12 @@ def _from_file(config: pytest.Config, row: Row) -> Any:
 
 
 def _from(layer: tuple[Any, ...], source: str) -> tuple[Any, ...]:
-    """Return what one layer says, with the name of the layer where it is reported."""
+    """Return the values of one layer, with its name in those that reports attribute."""
     return tuple(replace(each, source=source) if isinstance(each, Allow) else each for each in layer)
 
 
 def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
-    """Return the settings of one test: those of its marks over the common ones.
+    """Return the settings of one test: the common ones, overridden by its marks.
 
     Raises:
         pytest.UsageError: a mark has an unknown argument or a value that cannot be used.
@@ -365,23 +365,28 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
     return Settings(**values)
 
 
-def reports(config: pytest.Config) -> list[tuple[str, str]]:
-    """Return (format, path) of the reports asked for.
+def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the format and the path of each report that the command line names.
+
+    Parameters:
+        config: pytest's configuration.
+        parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what it must be.
 
     Raises:
-        pytest.UsageError: a report has a format that does not exist, or no path that can be written.
+        pytest.UsageError: there is no such format, or the path cannot be written.
     """
-    asked = []
+    chosen = []
     for text in config.getoption("--maskcheck-report"):
-        form, colon, path = text.partition(":")
-        if form != "json" or not colon or not path:
-            message = f"--maskcheck-report is {quoted(text)}; it must be FORMAT:PATH with FORMAT json, such as json:maskcheck.json"
-            raise pytest.UsageError(message)
+        try:
+            form, path = parse(text)
+        except ValueError as error:
+            message = f"--maskcheck-report is {quoted(text)}; {error}"
+            raise pytest.UsageError(message) from None
         if not _can_be_written(path):
             message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
-        asked.append((form, path))
-    return asked
+        chosen.append((form, path))
+    return chosen
 
 
 def _can_be_written(path: str) -> bool:
@@ -398,7 +403,7 @@ _SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the part that ``K/N`` stands for.
+    """Return the part for ``K/N``.
 
     Raises:
         ValueError: there is no such part.
@@ -410,10 +415,10 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard(config: pytest.Config) -> Shard | None:
-    """Return the part of each audit that is asked for; ``None``: all of it.
+    """Return the part of each audit to make; ``None``: all of it.
 
     Raises:
-        pytest.UsageError: there is no such part, there are two, or one point is asked for.
+        pytest.UsageError: there is no such part, or two are given, or a single point is.
     """
     text = _single(config, "--maskcheck-shard", "audit the parts one by one, and merge their reports")
     if text is None:
@@ -432,10 +437,10 @@ def shard(config: pytest.Config) -> Shard | None:
 
 
 def point(config: pytest.Config, is_id: Callable[[str], bool]) -> str:
-    """Return the id of the only point that is asked for; ``""``: all of them.
+    """Return the id of the only point to audit; ``""``: all points.
 
     Raises:
-        pytest.UsageError: it is no id, or there are two.
+        pytest.UsageError: it is no id, or two are given.
     """
     text = _single(config, "--maskcheck-point", "audit one point at a time")
     if text is not None and not is_id(text):
@@ -445,7 +450,7 @@ def point(config: pytest.Config, is_id: Callable[[str], bool]) -> str:
 
 
 def _single(config: pytest.Config, option: str, remedy: str) -> str | None:
-    """Return the value of an option that may be given once, or again with the same value."""
+    """Return the value of an option that may be repeated only with the same value."""
     given: list[str] = list(dict.fromkeys(config.getoption(option)))
     if len(given) > 1:
         message = f"{option} is given as {quoted(given[0])} and as {quoted(given[1])}: {remedy}"

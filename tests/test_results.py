@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.reports import account
 from pytest_maskcheck.results import Audit, Finding, Frame, Point, PointResult, Verdict
 
 FRAME = Frame("a.py", 3, "f", "/a.py")
@@ -60,7 +60,7 @@ def test_json_gives_back_the_same_audit() -> None:
 
 def test_another_schema_is_refused_in_one_sentence() -> None:
     """A reader must not guess."""
-    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 6"):
+    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 7"):
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
 
@@ -76,7 +76,7 @@ def test_of_many_different_notes_a_few_are_told(different: int) -> None:
     points = tuple(point(line) for line in range(1, different + 2))
     notes = [f"arrived at b.py:{min(line, different)}" for line in range(1, different + 2)]
     results = tuple(PointResult(each.id, (LEAK,), "", note) for each, note in zip(points, notes, strict=True))
-    told = terminal.section(replace(AUDIT, points=points, results=results), ["pytest"])
+    told = account.section(replace(AUDIT, points=points, results=results), ["pytest"])
     assert told.count("arrived at b.py:") == 3
     assert f"  note        arrived at b.py:{different} (2 of {different + 1} points: " in told
     assert ("other note" in told) == (different > 3)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from pytest_maskcheck import settings
+from pytest_maskcheck.reports import formats
 from pytest_maskcheck.settings import Allow, Settings
 
 DEFAULTS = Settings(
@@ -332,7 +333,7 @@ def test_a_marker_argument_that_does_not_exist_is_told(marked, arguments, messag
 def test_a_wrong_report_is_told_with_an_example(config, report):
     """A report without a known format and a path is refused."""
     with pytest.raises(pytest.UsageError) as error:
-        settings.reports(config(f"--maskcheck-report={report}"))
+        settings.reports(config(f"--maskcheck-report={report}"), formats.parse)
     assert str(error.value).startswith(f"--maskcheck-report is {report!r}; it must be FORMAT:PATH with FORMAT ")
     assert str(error.value).endswith(", such as json:maskcheck.json")
 
@@ -342,7 +343,7 @@ def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester, confi
     """A path that is a folder, or lies in none, is refused before any test runs."""
     pytester.makepyfile(test_it="")
     with pytest.raises(pytest.UsageError, match="it must name a file in a folder that exists and can be written to"):
-        settings.reports(config(f"--maskcheck-report=json:{path}"))
+        settings.reports(config(f"--maskcheck-report=json:{path}"), formats.parse)
 
 
 HOSTILE = """

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.canaries import blind
 from pytest_maskcheck.audit.first_use import keys_of
 from pytest_maskcheck.audit.messages import AllowsUsed, CanaryResults, IgnoresUsed, LinesReached, WarmKeys
-from pytest_maskcheck.results import count, spans
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results.lines import spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

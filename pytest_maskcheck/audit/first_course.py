@@ -13,7 +13,7 @@ from pytest_maskcheck.audit.messages import FirstUseReached
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.results import spans
+from pytest_maskcheck.results.lines import spans
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.forked import Forked
 from pytest_maskcheck.runs.requests import alone

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.results import NO_SECOND, PointResult
+from pytest_maskcheck.reasons import NO_SECOND
+from pytest_maskcheck.results import PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
 
 

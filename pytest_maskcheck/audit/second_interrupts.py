@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.messages import PairsSought
 from pytest_maskcheck.points.pairs import reason_against_more
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.results import SECOND
+from pytest_maskcheck.reasons import SECOND
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import gc
 

@@ -16,7 +16,7 @@ from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.points.sampling import layered
-from pytest_maskcheck.results import elsewhere
+from pytest_maskcheck.reasons import elsewhere
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:

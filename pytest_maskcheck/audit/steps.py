@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.judge import Judge
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.results import PointResult, count
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results import PointResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.results import count
+from pytest_maskcheck.reasons import count
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system.unpatched import os, signal, threading, time

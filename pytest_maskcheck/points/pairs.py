@@ -19,7 +19,8 @@ from pytest_maskcheck.points.ids import ordinals_of, place_of, point_of
 from pytest_maskcheck.points.plan import Aim, Plan
 from pytest_maskcheck.points.reasons import NoSecond, NotAudited, beyond_sample
 from pytest_maskcheck.points.sampling import GrowingSample
-from pytest_maskcheck.results import NO_SECOND, SECOND, Point, PointResult, Verdict
+from pytest_maskcheck.reasons import NO_SECOND, SECOND
+from pytest_maskcheck.results import Point, PointResult, Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, Recording

@@ -3,23 +3,26 @@
 Reports are files, which people cut, edit and mix up. What is wrong with one is found here, and named by its place in the file, so that
 all that reads audits can rely on them.
 
-1. The types of fields are those of the dataclasses in ``results.py``. A field more or less is wrong.
+1. The types of fields are those of the dataclasses in ``results``. A field more or less is wrong.
 2. Each point has one result, in the same order, and no other id is named.
 3. Lines and shards have their form, and numbers are small enough to be counted.
+4. Codes are those of ``reasons.py``, each with the values of its sentence, and each text that gives a reason has one.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pytest_maskcheck.results import SCHEMA, Audit
+from pytest_maskcheck.reasons import CODES, SENTENCES
+from pytest_maskcheck.results import SCHEMA, Audit, PointResult
+from pytest_maskcheck.results.encoding import texts_in
 from pytest_maskcheck.system.plain import quoted
 
 Check = Callable[[Any, str], None]
@@ -95,6 +98,8 @@ def check_audit(data: Any, shard: str, place: str) -> None:
         raise DamagedError(f"{place}.points has a point twice")
     if [result["point"] for result in data["results"]] != points:
         raise DamagedError(f"{place}.results must have one entry for each of its points, in their order")
+    if missing := [text for text in texts_in(data) if text not in data["codes"]]:
+        raise DamagedError(f"{place}.codes has no entry for {quoted(missing[0])}")
     for name in ("reached", "reached_first"):
         for file, lines in data[name].items():
             _check_lines(lines, f"{place}.{name}[{quoted(file)}]")
@@ -117,9 +122,39 @@ def _check_lines(text: str, place: str) -> None:
         raise DamagedError(f"{place} is {quoted(text)}, and must be numbers of lines such as 3-7,9")
 
 
+def _check_code(value: Any, place: str) -> None:
+    if not isinstance(value, str) or value not in CODES:
+        raise DamagedError(f"{place} is {quoted(value)}, and must be a code of a reason, such as {next(iter(CODES))}")
+
+
+def _check_code_or_none(value: Any, place: str) -> None:
+    if value != "" or not isinstance(value, str):
+        _check_code(value, place)
+
+
+def _check_described(value: Any, place: str) -> None:
+    """Check the code of a reason, and the values of its sentence."""
+    _check_names(value, ("code", "values"), place)
+    _check_code(value["code"], f"{place}.code")
+    described = SENTENCES[CODES[value["code"]]]
+    _check_names(value["values"], tuple(described), f"{place}.values")
+    for name, is_number in described.items():
+        check = _check_of_plain(float) if is_number else _check_value
+        check(value["values"][name], f"{place}.values.{name}")
+
+
+def _check_value(value: Any, place: str) -> None:
+    """Check what is in a sentence without a format: a text, a number, or another reason with its text."""
+    if isinstance(value, dict):
+        _check_of(str)(value.get("text"), f"{place}.text")
+        _check_described({name: each for name, each in value.items() if name != "text"}, place)
+    elif not isinstance(value, str):
+        _check_of_plain(float)(value, place)
+
+
 @cache
 def _check_of(kind: Any) -> Check:
-    """Return what checks values of a type, as the annotations of ``results.py`` name it."""
+    """Return what checks values of a type, as the annotations in ``results`` name it."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         return _check_of_list(_check_of(arguments[0]))
@@ -175,19 +210,34 @@ def _check_of_dict(check_value: Check) -> Check:
 
 
 def _check_of_fields(kind: Any) -> Check:
-    names = [each.name for each in fields(kind)]
     hints = get_type_hints(kind)
+    names = [each.name for each in fields(kind)]
+    beside = _BESIDE.get(kind, {})
 
     def check(value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise DamagedError(f"{place} is {quoted(value)}, and must be an object")
-        if missing := [name for name in names if name not in value]:
-            raise DamagedError(f"{place} has no {missing[0]}")
-        if more := [name for name in value if name not in names]:
-            raise DamagedError(f"{place} has a field {quoted(more[0])}, which no report has")
-        if place.count(".") > _DEEPEST:
-            raise DamagedError(f"{place[:40]}... is nested too deeply")
-        for name in names:
+        _check_names(value, (*names, *beside), place)
+        for name in names:  # a point has a point: its own check is not found out before it is needed
             _check_of(hints[name])(value[name], f"{place}.{name}")
+        for name, check_more in beside.items():
+            check_more(value[name], f"{place}.{name}")
 
     return check
+
+
+def _check_names(value: Any, names: Collection[str], place: str) -> None:
+    """Check that a value is an object that has these fields and no other."""
+    if not isinstance(value, dict):
+        raise DamagedError(f"{place} is {quoted(value)}, and must be an object")
+    if missing := [name for name in names if name not in value]:
+        raise DamagedError(f"{place} has no {missing[0]}")
+    if more := [name for name in value if name not in names]:
+        raise DamagedError(f"{place} has a field {quoted(more[0])}, which no report has")
+    if place.count(".") > _DEEPEST:
+        raise DamagedError(f"{place[:40]}... is nested too deeply")
+
+
+_BESIDE: dict[type, dict[str, Check]] = {
+    PointResult: {"code": _check_code_or_none, "codes": _check_of_list(_check_code)},
+    Audit: {"codes": _check_of_dict(_check_described)},
+}
+"""Fields that are not those of a dataclass: the codes beside the texts."""

@@ -1,29 +1,24 @@
-"""The report for machines: one JSON file of a session."""
+"""The report for machines: one JSON file of a session; docs/reports.md describes it."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.reports import files
 from pytest_maskcheck.results import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from pytest_maskcheck.results import Audit
 
 
 TOOL = "pytest-maskcheck"
-"""What a report says that it was written by."""
+"""The name of this program in a report that it wrote."""
 
 
-def write(path: str, audits: Iterable[Audit], shard: str = "") -> None:
-    """Write the audits of a session, or of one shard of it, to ``path``.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+def encode(audits: Sequence[Audit], shard: str) -> bytes:
+    """Return the content of the file; see :class:`~.formats.Format`."""
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    files.write(path, text.encode())  # see results.legible
+    return text.encode()  # texts that cannot be encoded were made legible

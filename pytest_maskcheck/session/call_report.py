@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck import InterruptUnsafe
-from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.reports import account
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.capture import muted
 from pytest_maskcheck.session.command_line import command_line
@@ -62,11 +62,11 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     call = None
     trouble = ""
     if audit.failures or audit.broken:
-        failure = InterruptUnsafe(terminal.message(audit))
+        failure = InterruptUnsafe(account.message(audit))
         call = _failed_call(failure, outcome.exception)
         with in_call_phase(item, "pytest_runtest_makereport"):
             report, trouble = _report_of(item, call)
-        hint = terminal.hint(audit, command)
+        hint = account.hint(audit, command)
         report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), hint)
         report.sections = [*reports[position].sections]
         report.duration = reports[position].duration
@@ -74,7 +74,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     report = reports[position]
     report.duration += audit.seconds
     if audit.defects or audit.refused or audit.broken:
-        report.sections.append(("maskcheck", terminal.section(audit, command)))
+        report.sections.append(("maskcheck", account.section(audit, command)))
     if trouble:
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))
     report.maskcheck = data  # type: ignore[attr-defined]

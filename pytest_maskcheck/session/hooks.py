@@ -12,8 +12,9 @@ from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
 from pytest_maskcheck.points.ids import is_id
-from pytest_maskcheck.reports import terminal
-from pytest_maskcheck.results import Audit, count
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reports import account, formats
+from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.audited_items import AuditedItems
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.extensions import Extensions
@@ -46,7 +47,7 @@ class AuditingSession:
         """
         self._config = config
         self._common = settings.from_config(config)
-        reports = settings.reports(config)
+        reports = settings.reports(config, formats.parse)
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
         only = settings.point(config, is_id)
@@ -190,7 +191,7 @@ class AuditingSession:
         """Attach to the report of a worker's death what is known of the audit that it made."""
         audit = self._workers.left_behind(crashitem, report)
         if audit is not None:
-            report.sections.append(("maskcheck", terminal.section(audit, command_line(self._config))))
+            report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
             report.maskcheck = audit.to_json()
 
     @pytest.hookimpl(optionalhook=True)

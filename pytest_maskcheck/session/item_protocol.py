@@ -11,7 +11,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.points.ids import FIRST
-from pytest_maskcheck.reports import terminal
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.session.call_report import Failed, remade
@@ -223,13 +223,17 @@ class ItemProtocol:
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, terminal.failing_parts(self._failing_parts))
+            outcome = audit_item(replace(order, share=lead), first, self._against())
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
+
+    def _against(self) -> str:
+        """Return why the test that has just run is not audited, or ``""``."""
+        return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts) if self._failing_parts else ""
 
 
 def _duration(reports: list[pytest.TestReport], at_most: float) -> float:

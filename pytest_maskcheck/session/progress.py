@@ -17,7 +17,8 @@ import pytest
 
 from pytest_maskcheck.audit.snapshots import Struck
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.results import PointResult, count
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results import PointResult
 from pytest_maskcheck.system.unpatched import os, time
 
 if TYPE_CHECKING:

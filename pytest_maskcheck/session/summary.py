@@ -9,7 +9,10 @@ import pytest
 
 from pytest_maskcheck.points.reach import Reach
 from pytest_maskcheck.points.scope_entries import UnknownScopeError
-from pytest_maskcheck.reports import jsonfile, terminal
+from pytest_maskcheck.reports import formats
+from pytest_maskcheck.reports.nothing import Nothing, nothing
+from pytest_maskcheck.reports.scope import scope_line as named_scope
+from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
@@ -28,7 +31,7 @@ def scope_line(config: pytest.Config, common: Mapping[str, Any]) -> list[str]:
         project = reach.scope.project
         root = str(config.rootpath)
         places = [place for place in (*project.directories, *project.files) if place != root] if project else []
-        named = terminal.scope(include, exclude, reach.scope.configured, project.name if project else "", places)
+        named = named_scope(include, exclude, reach.scope.configured, project.name if project else "", places)
         return [f"maskcheck: scope: {named}"]
     return []
 
@@ -66,7 +69,7 @@ class Summary:
         self._audits: list[Audit] = []
         self._interrupted = False
         self._session: pytest.Session | None = None
-        self._nothing: terminal.Nothing | None = None
+        self._nothing: Nothing | None = None
         self.wanted = 0
         self.usage = ""
         self.ended = False
@@ -94,17 +97,15 @@ class Summary:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
-            self._nothing = terminal.Nothing(
-                self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only)
-            )
+            self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def _write_reports(self) -> None:
-        for _, path in self._reports:
+        for form, path in self._reports:
             try:
                 with unpatched():
-                    jsonfile.write(path, self._audits, str(self._shard or ""))
+                    formats.write(form, path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self.usage = f"the report cannot be written: {error}"
             except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
@@ -122,12 +123,12 @@ class Summary:
                 terminalreporter.write_line(line)
         if self._nothing:
             terminalreporter.write_line(
-                terminal.nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
+                nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
 
     def _lines(self) -> list[str]:
         try:
-            return [*terminal.summary(self._audits)]
+            return [*summary(self._audits)]
         except Exception as error:  # noqa: BLE001  (ours: the summaries of other plugins still come out)
             # A session that went well otherwise must not end as if it had been audited.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:

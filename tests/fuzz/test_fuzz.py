@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 
 from pytest_maskcheck import __main__ as command
 from pytest_maskcheck import settings as of_audits
-from pytest_maskcheck.points import ids
+from pytest_maskcheck.points import plan as points
 from pytest_maskcheck.points.reach import Reach
 from pytest_maskcheck.points.scope_entries import UnknownScopeError
-from pytest_maskcheck.reports import jsonfile
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, Strategy, joined
+from pytest_maskcheck.reports import formats, jsonfile
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import SCHEMA, Audit, Category, Finding, Frame, Origin, Point, PointResult, Verdict
 from pytest_maskcheck.session import extensions
@@ -299,10 +300,10 @@ def read_all(config: pytest.Config) -> None:
     """Read all settings, as a session does."""
     found = of_audits.from_config(config)
     of_audits.switched(found["kinds"], kind_defaults())
-    of_audits.reports(config)
+    of_audits.reports(config, formats.parse)
     of_audits.budget(config)
     of_audits.allow_none(config)
-    of_audits.point(config, ids.is_id)
+    of_audits.point(config, points.is_id)
     of_audits.shard(config)
 
 
@@ -427,17 +428,19 @@ def report(*, fails: bool) -> dict[str, Any]:
     two = replace(one, id="a.py:3:call#1>a.py:4:call#1", line=4, first=one)
     origin = Origin((frame,), frame, "a.X", (frame,))
     finding = Finding(Verdict.LEAK, "lock", "L", "still locked", fails, origin, Category.INSIDE, "pkg")
+    notes = (Reason(Note.HANDLER, handler="f"), Reason(Note.ARRIVED_LATE))
     results = (
-        PointResult(one.id, (finding,), "", "note", "KeyboardInterrupt", (frame,)),
-        PointResult(two.id, (), "why not"),
+        PointResult(one.id, (finding,), "", joined(notes), "KeyboardInterrupt", (frame,)),
+        PointResult(two.id, (), Reason(NotAudited.NOT_REACHED)),
     )
+    short = Reason(Strategy.RERUN, why=Reason(Strategy.FORK_COSTS, milliseconds=1.5))
     audit = Audit(
         "a.py::test",
-        *("engine", "fork: why", "rerun", "checkpoint"),
+        *("engine", "fork: why", short, "checkpoint"),
         (one, two),
         results,
-        left_out={"why": 3},
-        notes=("allowed at 1 point: fd:* (why)",),
+        left_out={Reason(NotAudited.HITS, hits=3): 3},
+        notes=(Reason(Note.ALLOWED, number=1, what="fd:* (why)"),),
         ignores={"a.py:9": True},
         allows={"allow fd:*": False},
         baseline=("fd:x",),

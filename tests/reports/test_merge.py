@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.reports import jsonfile
-from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere
+from pytest_maskcheck.reasons import Note, Reason, elsewhere
+from pytest_maskcheck.reports import formats
+from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
 
 pytestmark = pytest.mark.oldest_and_newest
 
@@ -167,7 +168,7 @@ def part(k: int, n: int, total: int = 4, **changes: object) -> Audit:
         points=points,
         results=tuple(PointResult(one.id) for one in points),
         left_out={elsewhere(f"{k}/{n}"): total - len(points), "elsewhere": 2},
-        notes=(f"allowed at {k} point{'s' * (k > 1)}: lock:M (because)", "a note"),
+        notes=(Reason(Note.ALLOWED, number=k, what="lock:M (because)"), "a note"),
         shard=f"{k}/{n}",
         plan=f"of {total}",
     )
@@ -180,7 +181,7 @@ def write(tmp_path):
 
     def write(name: str, *audits: Audit, shard: str = "") -> Path:
         path = tmp_path / name
-        jsonfile.write(str(path), audits, shard or (audits[0].shard if audits else ""))
+        formats.write("json", str(path), audits, shard or (audits[0].shard if audits else ""))
         return path
 
     return write
@@ -264,18 +265,18 @@ TEXTS = {
     "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
     "twice": (
-        START + '6, "audits": []}',
+        START + '7, "audits": []}',
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
-    "schema as text": (START + '"6"}', "0.json has the result schema '6', and this version reads schema 6; "),
-    "schema as float": (START + "6.0}", "0.json has the result schema 6.0, and this version reads schema 6; "),
-    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 6; "),
+    "schema as text": (START + '"7"}', "0.json has the result schema '7', and this version reads schema 7; "),
+    "schema as float": (START + "7.0}", "0.json has the result schema 7.0, and this version reads schema 7; "),
+    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 7; "),
     "shard": (
-        START.replace('""', '"3/2"') + "6}",
+        START.replace('""', '"3/2"') + "7}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
     ),
-    "huge shard": (START.replace('""', '"1/999999999"') + "6}", "the report of shards 2/999999999, 3/999999999, "),
+    "huge shard": (START.replace('""', '"1/999999999"') + "7}", "the report of shards 2/999999999, 3/999999999, "),
     "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",
@@ -283,10 +284,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 6; make and merge all reports with one version of ",
+        "0.json has the result schema 3, and this version reads schema 7; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 6, "shard": "", "audits": [{"schema": 6}]}',
+        '{"tool": "pytest-maskcheck", "schema": 7, "shard": "", "audits": [{"schema": 7}]}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_maskcheck.reports import terminal
-from pytest_maskcheck.reports.terminal import Nothing
-from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict, elsewhere, lines_of, spans
+from pytest_maskcheck.reasons import elsewhere
+from pytest_maskcheck.reports.nothing import Nothing, nothing
+from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
+from pytest_maskcheck.results.lines import lines_of, spans
 
 pytestmark = pytest.mark.oldest_and_newest
 
@@ -53,7 +55,7 @@ SESSIONS = {
 
 @pytest.mark.parametrize("case", SESSIONS)
 def test_a_session_that_audits_nothing_says_so(pytester, run, case):
-    """A session in which nothing was audited says why and what to do, and fails unless that is allowed."""
+    """It says why and what helps, and does not end as if all were well, unless that is meant."""
     source, options, code, line = SESSIONS[case]
     if "xdist" in options:
         pytest.importorskip("xdist")
@@ -65,7 +67,7 @@ def test_a_session_that_audits_nothing_says_so(pytester, run, case):
 
 @pytest.mark.parametrize("options", [["--collect-only"], ["--setup-plan"], ["--fixtures"]])
 def test_a_session_that_runs_no_test_need_not_audit(pytester, run, options):
-    """A session that only collects or sets up tests ends as without the plugin."""
+    """What only looks at tests ends as ever."""
     pytester.makepyfile(UNMARKED)
     result = run("--maskcheck", *options)
     result.stdout.no_fnmatch_line("*nothing was audited*")
@@ -73,7 +75,7 @@ def test_a_session_that_runs_no_test_need_not_audit(pytester, run, options):
 
 
 def test_a_session_that_audits_says_what(pytester, run):
-    """A session with audits passes; header, collection and closing line have the scope, the tests and the totals."""
+    """It ends well; header, collection and closing line have the scope, the tests and the totals."""
     pytester.makepyfile(MARKED, test_other=UNMARKED)
     pytester.makeini("[pytest]\nmaskcheck_allow_none = true\n")
     result = run("--maskcheck")
@@ -90,7 +92,7 @@ def test_a_session_that_audits_says_what(pytester, run):
 
 @pytest.mark.parametrize("value", ["perhaps", "3"])
 def test_allow_none_is_true_or_false(pytester, run, value):
-    """A value of ``maskcheck_allow_none`` other than true or false is a usage error."""
+    """Another value is a usage error."""
     pytester.makeini(f"[pytest]\nmaskcheck_allow_none = {value}\n")
     result = run("--maskcheck")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -115,7 +117,7 @@ def audit(name: str, *points: Point, **changes: object) -> Audit:
 
 def lines(*audits: Audit) -> list[str]:
     """Return the summary."""
-    return list(terminal.summary(audits))
+    return list(summary(audits))
 
 
 def test_lines_are_counted_once():
@@ -133,7 +135,7 @@ def test_lines_reached_after_an_interrupt_are_not_taken_for_others():
 
 
 def test_points_without_a_verdict_are_counted():
-    """Points without a verdict are in the closing line, and their lines do not count as interrupted."""
+    """They are in the closing line, and their lines do not count as interrupted."""
     one = audit("one", point(4), point(5), results=(PointResult(point(4).id), PointResult(point(5).id, reason="late")))
     assert lines(one) == [
         "not audited: 1 point: late",
@@ -142,7 +144,7 @@ def test_points_without_a_verdict_are_counted():
 
 
 def test_what_is_different_each_time_is_named():
-    """Points that give another result each time are named on a line of their own."""
+    """Such points are named on a line of their own."""
     varying = PointResult(point(4).id, reason="different each time: leak x", varies=True)
     found = lines(audit("one", point(4), results=(varying,)))
     assert (
@@ -151,7 +153,7 @@ def test_what_is_different_each_time_is_named():
 
 
 def test_tests_with_the_same_reason_are_on_one_line():
-    """One line names the first few of many tests with the same reason; a single test has its line, too."""
+    """However many they are, one line names the first few; a single test has its line, too."""
     late = [audit(f"late{number}", refused="beyond the time budget of 3 s") for number in range(9)]
     found = lines(*late, audit("doc", refused="doctests cannot be run twice"), audit("one", point(4)))
     assert found[:2] == [
@@ -165,7 +167,7 @@ def test_tests_with_the_same_reason_are_on_one_line():
 
 
 def test_a_test_without_a_point_is_not_audited():
-    """A test without points, or whose points all lack a verdict, does not count as audited; one whose points other shards have does."""
+    """A test whose points all lack a verdict, or that has none, is no audited test; one whose points other shards have is fine."""
     held = audit("held", point(4), results=(PointResult(point(4).id, reason="held back"),))
     dealt = audit("dealt", shard="1/2", left_out={elsewhere("1/2"): 3})
     found = lines(held, audit("none"), dealt)
@@ -197,20 +199,20 @@ def test_tests_that_are_audited_alone(reached, narrow):
 
 
 def test_the_remedy_without_a_package():
-    """Where tests import nothing that is installed, the remedy names no package."""
+    """Where tests import nothing that is installed, the sentence names none."""
     (line,) = [line for line in lines(audit("one", reached={"tests/test_a.py": "1"})) if line.startswith("SCOPE: ")]
     assert "--maskcheck-include=PACKAGE" in line
 
 
 @pytest.mark.parametrize("numbers", [[], [3], [3, 4], [1, 2, 3, 7, 9, 10]])
 def test_spans_give_back_the_lines(numbers):
-    """Lines that were shortened to spans are the same lines."""
+    """Numbers in short are the same numbers."""
     assert lines_of(spans(reversed(numbers))) == numbers
     assert spans([1, 2, 3, 7, 9, 10]) == "1-3,7,9-10"
 
 
 def test_defects_are_in_the_closing_line():
-    """The closing line counts the defects that make a test fail."""
+    """Those that make a test fail."""
     leak = PointResult(point(4).id, (Finding(Verdict.LEAK, "lock", "L", "still locked"),))
     assert ": 1 defect; " in lines(audit("one", point(4), results=(leak,)))[-1]
 
@@ -225,7 +227,7 @@ def test_defects_are_in_the_closing_line():
     ],
 )
 def test_why_nothing_was_audited(session, words):
-    """The sentence about a session without audits fits its cause, and has a remedy unless that is allowed."""
-    text = terminal.nothing(session)
+    """The sentence fits, and has the remedy where it is not meant."""
+    text = nothing(session)
     assert text.startswith(f"nothing was audited: {words}")
     assert ("--maskcheck-allow-none" in text) != session.meant

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.results import Verdict, legible
+from pytest_maskcheck.results import Verdict
+from pytest_maskcheck.results.encoding import legible
 from pytest_maskcheck.system.breakdown import AuditBrokeError, Breakdown, breakdown_of
 from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import HinderedError

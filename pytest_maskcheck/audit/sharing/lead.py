@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.sharing.board import POLL, Done, Offer, claim, read, write
-from pytest_maskcheck.results import count
+from pytest_maskcheck.reasons import count
 from pytest_maskcheck.system.unpatched import os, shutil, time
 
 if TYPE_CHECKING:

@@ -1,0 +1,167 @@
+"""The account of one audit: the message of a failing test, and the section below it."""
+
+from __future__ import annotations
+
+import linecache
+import shlex
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reports.cures import cure
+from pytest_maskcheck.reports.defects import category, headline, title, together, where
+from pytest_maskcheck.results import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_maskcheck.results import Audit, Defect, Frame, Origin, Point
+
+_SHOWN = 8
+"""Ids of points shown of one defect; the rest is counted."""
+
+_STACK = 6
+"""Callers and callees shown of one call."""
+
+_NOTES = 3
+"""Different notes shown of one defect."""
+
+_LABEL = 12
+
+
+def message(audit: Audit) -> str:
+    """Return what a failing audit says: one line for a summary, then one for each defect."""
+    failures = audit.failures
+    if not failures:
+        return audit.broken
+    lines = (
+        [headline(failures[0])]
+        if len(failures) == 1
+        else [
+            f"not interrupt-safe: {count(failures, 'defect')}",
+            *(headline(defect) for defect in failures),
+        ]
+    )
+    return "\n".join([*lines, *([audit.broken] if audit.broken else [])])
+
+
+def hint(audit: Audit, command: Sequence[str]) -> str:
+    """Return how the first failing defect is reproduced, ``""`` if there is none.
+
+    JUnit XML and other formats have the traceback alone, and not the sections of a report.
+    """
+    return f"reproduce: {_reproduce(audit, command, audit.failures[0])}" if audit.failures else ""
+
+
+def section(audit: Audit, command: Sequence[str]) -> str:
+    """Return the full account of an audit.
+
+    Parameters:
+        audit: the results.
+        command: words of the command that runs the test again, without ``--maskcheck-point ID``.
+    """
+    if audit.refused:
+        return "\n".join([f"not audited: {audit.refused}", *_errors(audit)]) + "\n"
+    lines = [totals(audit), *([f"strategy: {audit.strategy}"] if audit.strategy else [])]
+    lines += [f"note: {note}" for note in audit.notes]
+    for group in together(audit.defects):
+        lines += ["", *_defect(audit, command, *group)]
+    if audit.not_audited:
+        lines += ["", "not audited:"]
+        lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
+    return "\n".join([*lines, *_errors(audit)]) + "\n"
+
+
+def _errors(audit: Audit) -> list[str]:
+    """Return what a report of a defect of maskcheck's own should contain."""
+    return [line for error in audit.errors for line in ("", *error.splitlines())]
+
+
+def totals(audit: Audit) -> str:
+    """Return the numbers of an audit on one line."""
+    listed = sum(1 for defect, *_ in together(audit.defects) if not defect.fails)
+    text = (
+        f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s, "
+        f"{count(audit.failures, 'defect')}"
+    )
+    return text + (f", {listed} listed only" if listed else "")
+
+
+def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defect) -> Iterator[str]:
+    point = defect.points[0]
+    listed = "" if defect.fails else "  (listed, does not fail the test)"
+    yield f"{defect.verdict}: {title(defect)}{category(defect)}{listed}"
+    if defect.detail and defect.detail != title(defect):
+        yield _labelled("what", defect.detail)
+    for other in others:
+        yield _labelled("with it", title(other))
+    yield from _excerpt(point)
+    yield _labelled("interrupted", _points(defect.points))
+    if len(defect.points) > 1:
+        yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
+    if defect.origin is not None:
+        yield from _origin(defect, defect.origin)
+    for note in _notes(audit, defect):
+        yield _labelled("note", note)
+    yield _labelled("reproduce", _reproduce(audit, command, defect))
+    yield _labelled("cure", cure(defect))
+
+
+def _reproduce(audit: Audit, command: Sequence[str], defect: Defect) -> str:
+    return shlex.join([*command, "--maskcheck-point", defect.points[0].id, audit.test])
+
+
+def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
+    """Yield where a leftover came from, who has it and whom it blocks."""
+    labels = {Verdict.ALTERED: "changed", Verdict.SWALLOWED: "caught at"}
+    yield _labelled(labels.get(defect.verdict, "came from"), _frame(origin.place))
+    inner = origin.stack[origin.stack.index(origin.place) + 1 :] if origin.place in origin.stack else ()
+    if inner:
+        yield _labelled("", f"through {', '.join(map(_frame, inner[-_STACK:]))}")
+    outer = origin.stack[: origin.stack.index(origin.place)] if origin.place in origin.stack else ()
+    if outer:
+        yield _labelled("", f"called from {', '.join(map(_frame, outer[-_STACK:][::-1]))}")
+    if origin.held_by:
+        yield _labelled("held by", origin.held_by)
+    if origin.waiting:
+        yield _labelled("blocks", f"whoever acquires it next: {', '.join(map(_frame, origin.waiting))}")
+
+
+def _frame(frame: Frame) -> str:
+    return f"{frame.path}:{frame.line} in {frame.function}"
+
+
+def _notes(audit: Audit, defect: Defect) -> Iterator[str]:
+    """Yield the notes about points of a defect, each with the points that have it if others have not."""
+    notes = {result.point: result.note for result in audit.results}
+    with_note: dict[str, list[Point]] = {}
+    for point in defect.points:
+        if note := notes.get(point.id, ""):
+            with_note.setdefault(note, []).append(point)
+    told = sorted(with_note.items(), key=lambda each: (-len(each[1]), each[0]))
+    for note, points in told[:_NOTES]:
+        some = len(points) < len(defect.points)
+        yield f"{note} ({len(points)} of {count(defect.points, 'point')}: {_points(points)})" if some else note
+    if more := [point for _, points in told[_NOTES:] for point in points]:
+        yield f"and {count(told[_NOTES:], 'other note')} on {count(more, 'point')}: the JSON report has them"
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:{_LABEL}}" + text.replace("\n", "\n" + " " * (_LABEL + 2))
+
+
+def _excerpt(point: Point) -> Iterator[str]:
+    """Yield the source around a point, the interrupted line marked; of two interrupts, the first before the second."""
+    if point.first:
+        yield from _excerpt(point.first)
+    yield f"  {'then ' if point.first else ''}{point.path}, in {point.function}"
+    for number in range(max(1, point.line - 2), point.line + 2):
+        source = linecache.getline(point.file, number).rstrip()
+        if source or number == point.line:
+            yield f"  {'>' if number == point.line else ' '} {number:4} | {source}"
+
+
+def _points(points: Sequence[Point]) -> str:
+    """Return the ids of points, the first few of them if they are many."""
+    shown = ", ".join(point.title for point in points[:_SHOWN])
+    more = len(points) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

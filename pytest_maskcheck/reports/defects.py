@@ -1,0 +1,87 @@
+"""Defects in few words: what each is about, whose it is and where, on one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results import Category, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_maskcheck.results import Defect
+
+_LINES = 5
+"""Functions whose lines are shown of those in which one resource is lost."""
+
+_TITLES = 3
+"""Resources named of those that were released together."""
+
+
+def together(defects: Iterable[Defect]) -> list[list[Defect]]:
+    """Return the defects in groups: one of its own for each, but things that only reference counting released at the same points, as it does the parts of one object, share one."""
+    groups: dict[object, list[Defect]] = {}
+    for number, defect in enumerate(defects):
+        alone = defect.fails or defect.verdict is not Verdict.IMPLICIT
+        groups.setdefault(number if alone else tuple(point.id for point in defect.points), []).append(defect)
+    return [sorted(group, key=lambda defect: defect.kind == defect.verdict) for group in groups.values()]
+
+
+def headline(defect: Defect, *others: Defect) -> str:
+    """Return a defect on one line, such as ``leak: lock Store._lock [2 points, src/store.py:12-15]``."""
+    firsts = dict.fromkeys(f"{point.first.path}:{point.first.line}" for point in defect.points if point.first)
+    before = f"{', '.join(firsts)} \N{RIGHTWARDS ARROW} " if firsts else ""
+    about = titles(defect, *others) + category(defect)
+    return f"{defect.verdict}: {about} [{count(defect.points, 'point')}, {before}{where(defect)}]"
+
+
+def category(defect: Defect) -> str:
+    """Return whose a defect is, if it is not simply the code's own."""
+    if defect.category is Category.INSIDE:
+        return f", {'caught' if defect.verdict is Verdict.SWALLOWED else 'lost'} inside {defect.package}"
+    return ", in clean-up" if defect.category is Category.CLEANUP else ""
+
+
+def where(defect: Defect) -> str:
+    """Return the lines at which something is lost, such as ``store.py:12-18, 30``; the first few, if they are many."""
+    files: dict[str, list[str]] = {}
+    for path, numbers in defect.lines[:_LINES]:
+        files.setdefault(path, []).append(numbers)
+    shown = ", ".join(f"{path}:{', '.join(numbers)}" for path, numbers in files.items())
+    more = len(defect.lines) - _LINES
+    return f"{shown} and in {count(more, 'more function')}" if more > 0 else shown
+
+
+def titles(*defects: Defect) -> str:
+    """Return what several defects are about."""
+    more = len(defects) - _TITLES
+    return ", ".join(map(title, defects[:_TITLES])) + (f" and {more} more" if more > 0 else "")
+
+
+def title(defect: Defect) -> str:
+    """Return what a defect is about."""
+    return defect.key if defect.kind == defect.verdict else _TITLES_BY_VERDICT[defect.verdict](defect)
+
+
+def _thing(defect: Defect) -> str:
+    return f"{defect.kind} {defect.key}".strip()
+
+
+def _detail(defect: Defect) -> str:
+    return defect.detail
+
+
+_TITLES_BY_VERDICT: Mapping[Verdict, Callable[[Defect], str]] = {
+    Verdict.LEAK: _thing,
+    Verdict.IMPLICIT: _thing,
+    Verdict.ALTERED: _thing,
+    Verdict.INTERPRETER: _thing,
+    Verdict.INVARIANT: _thing,
+    Verdict.SWALLOWED: _detail,
+    Verdict.REPLACED: _detail,
+    Verdict.UNUSABLE: _detail,
+    Verdict.HANG: _detail,
+    Verdict.CRASH: _detail,
+}
+"""What a defect is called: the thing that was left or changed, or, where no thing was, what happened."""

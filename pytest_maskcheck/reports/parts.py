@@ -1,0 +1,173 @@
+"""Makes one audit of the audits of one test by different shards.
+
+The points of a shard were dealt out in turn, so that their places in the whole plan are known from its number. What holds for
+the whole plan was counted by every shard, what holds for pairs of interrupts by the shard that followed the first of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, reason_of
+from pytest_maskcheck.reports.reading import ReportError
+from pytest_maskcheck.reports.unused import used_in_any
+from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results.lines import lines_of, spans, united
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_maskcheck.results import Point
+
+
+_COUNTED_ONCE = {NotAudited.SECOND, NotAudited.NO_SECOND}
+"""What only the shard counts that followed the first interrupt."""
+
+
+class Parts:
+    """The audits of one test by different shards.
+
+    Parameters:
+        parts: number of the shard -> its audit.
+        number: how many shards there are.
+    """
+
+    def __init__(self, parts: dict[int, Audit], number: int) -> None:
+        self._all = parts
+        self._parts = {k: audit for k, audit in parts.items() if not audit.refused}
+        self._number = number
+
+    def whole(self) -> Audit:
+        """Return the audit that they make up."""
+        first, *_ = self._all.values()
+        if not self._parts:
+            return replace(first, shard="", plan="", seconds=self._seconds())
+        first, *_ = audits = list(self._parts.values())
+        results = {result.point: result for audit in audits for result in audit.results}
+        total = self._total()
+        points = self._points(total)
+        return Audit(
+            test=first.test,
+            engine=self._common(lambda audit: audit.engine),
+            isolation=self._common(lambda audit: audit.isolation),
+            strategy=self._common(lambda audit: audit.strategy),
+            mode=first.mode,
+            points=points,
+            results=tuple(results[point.id] for point in points),
+            left_out=self._left_out(total),
+            notes=self._notes(),
+            ignores=used_in_any(audit.ignores for audit in audits),
+            allows=used_in_any(audit.allows for audit in audits),
+            baseline=tuple(sorted({leftover for audit in audits for leftover in audit.baseline})),
+            seconds=self._seconds(),
+            own=first.own,
+            reached={path: spans(lines) for path, lines in united(audit.lines_reached for audit in audits).items()},
+            unaudited=first.unaudited,
+            unmeasured=first.unmeasured,
+            reached_first=self._reached_first(),
+            no_first_use=self._common(lambda audit: audit.no_first_use),
+            breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
+            error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
+        )
+
+    def _reached_first(self) -> dict[str, str]:
+        reached = (
+            {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in self._parts.values()
+        )
+        return {path: spans(lines) for path, lines in united(reached).items()}
+
+    def _seconds(self) -> float:
+        return sum(audit.seconds for audit in self._all.values())
+
+    def _common(self, read: Callable[[Audit], str]) -> str:
+        """Return the text that all shards have in common, or the text of each of them."""
+        texts = {f"{k}/{self._number}": read(audit) for k, audit in self._parts.items()}
+        if len(set(texts.values())) == 1:
+            return next(iter(texts.values()))
+        return Reason(Note.BY_SHARD, texts="; ".join(f"shard {shard}: {text}" for shard, text in texts.items()))
+
+    def _total(self) -> int:
+        """Return how many points there are with one interrupt.
+
+        Raises:
+            ReportError: the shards disagree.
+        """
+        totals = set()
+        fits = len({(audit.plan, audit.mode) for audit in self._parts.values()}) == 1
+        for k, audit in self._parts.items():
+            own = len(_singles(audit))
+            total = own + sum(number for reason, number in audit.left_out.items() if _is_elsewhere(reason))
+            totals.add(total)
+            fits = fits and own == self._dealt(k, total)
+        if not fits or len(totals) > 1:
+            (test,) = {audit.test for audit in self._parts.values()}
+            message = (
+                f"the shards planned different points for {test}: run all of them with the same code, settings and "
+                "interpreter, and leave out a test that takes another way each time"
+            )
+            raise ReportError(message)
+        return totals.pop()
+
+    def _dealt(self, k: int, total: int) -> int:
+        return len(range(k - 1, total, self._number))
+
+    def _points(self, total: int) -> tuple[Point, ...]:
+        """Return the points as they would have been planned together: those with one interrupt, with two, of the first run."""
+        singles = {k: _singles(audit) for k, audit in self._parts.items()}
+        order = [
+            singles[position % self._number + 1][position // self._number]
+            for position in range(total)
+            if position % self._number + 1 in singles
+        ]
+        pairs: dict[str, list[Point]] = {}
+        for audit in self._parts.values():
+            for point in audit.points:
+                if point.first:
+                    pairs.setdefault(point.first.id, []).append(point)
+        if lost := pairs.keys() - {point.id for point in order}:
+            message = f"{min(lost)} was followed by a second interrupt, and is among the points of no shard: a report is damaged"
+            raise ReportError(message)
+        firsts = zip_longest(*([point for point in audit.points if point.first_use] for audit in self._parts.values()))
+        return (
+            *order,
+            *(pair for point in order for pair in pairs.get(point.id, ())),
+            *(point for several in firsts for point in several if point is not None),
+        )
+
+    def _left_out(self, total: int) -> dict[str, int]:
+        left: dict[str, int] = {}
+        for audit in self._parts.values():
+            for reason, number in audit.left_out.items():
+                if reason_of(reason).code in _COUNTED_ONCE:
+                    left[reason] = left.get(reason, 0) + number
+                elif not _is_elsewhere(reason):
+                    left[reason] = max(left.get(reason, 0), number)
+        for k in range(1, self._number + 1):
+            if k not in self._parts and (number := self._dealt(k, total)):
+                why = self._all[k].refused if k in self._all else Reason(NotAudited.SHARD_WITHOUT_TEST)
+                left[Reason(NotAudited.SHARD_MISSING, shard=f"{k}/{self._number}", why=why)] = number
+        return left
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return the notes, equal ones once; of what was allowed at points of several shards, one with the number of all."""
+        notes: dict[str, str] = {}
+        for audit in self._parts.values():
+            for note in map(reason_of, audit.notes):
+                if note.code is not Note.ALLOWED:
+                    notes[note] = note
+                    continue
+                what, number = note.values["what"], note.values["number"]
+                before = notes.get(what)
+                allowed = number + (reason_of(before).values["number"] if before else 0)
+                notes[what] = Reason(Note.ALLOWED, number=allowed, what=what)
+        return tuple(notes.values())
+
+
+def _is_elsewhere(reason: str) -> bool:
+    return reason_of(reason).code is NotAudited.ELSEWHERE
+
+
+def _singles(audit: Audit) -> list[Point]:
+    return [point for point in audit.points if point.first is None and not point.first_use]

@@ -1,0 +1,28 @@
+"""What an audit found: frozen data, which can become JSON. Import it from here; the modules below are its parts."""
+
+from pytest_maskcheck.results.audit import SCHEMA, Audit
+from pytest_maskcheck.results.values import (
+    Category,
+    Defect,
+    Finding,
+    Frame,
+    Origin,
+    Packed,
+    Point,
+    PointResult,
+    Verdict,
+)
+
+__all__ = [
+    "SCHEMA",
+    "Audit",
+    "Category",
+    "Defect",
+    "Finding",
+    "Frame",
+    "Origin",
+    "Packed",
+    "Point",
+    "PointResult",
+    "Verdict",
+]

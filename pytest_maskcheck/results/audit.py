@@ -1,0 +1,162 @@
+"""The audit of one test, with what follows from its results."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.reasons import NotAudited, reason_of
+from pytest_maskcheck.results.defects import grouped
+from pytest_maskcheck.results.encoding import decoded, encoded
+from pytest_maskcheck.results.lines import lines_of, united
+from pytest_maskcheck.results.values import Point, PointResult  # in annotations that are read
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.results.values import Defect
+
+SCHEMA = 7
+"""Version of the JSON form; it grows by one when a reader of the old form would be misled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit of one test.
+
+    Parameters:
+        test: the test's node id.
+        engine, isolation, strategy: how it was done, with the reason.
+        mode: ``checkpoint``, ``line`` or ``raise``.
+        points: every point that was to be audited.
+        results: one for each of them, in order.
+        left_out: reason -> how many hits of reached places were not audited for it.
+        notes: what else a reader should know (what was allowed, detectors that are blind here).
+        ignores: where a ``# maskcheck: ignore`` stands in a file reached (``path:line``) -> whether it ignored a point.
+        allows: what is allowed, from all layers -> whether it was found; empty if the audit ended early.
+        baseline: what the uninterrupted test leaves behind too (``kind:key``), and so is no finding.
+        refused: why the test was not audited at all, or ``""``.
+        seconds: how long the audit took.
+        shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
+        plan: of a shard, a digest of the ids of all points before they were dealt out.
+        reached_first: file -> lines (``3-7,9``) that only the first run in a process reaches, and that were not audited.
+        no_first_use: why it is not known what only the first run reaches, or ``""``.
+        own: the files of the test itself, as shown in reports.
+        reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
+            (``3-7,9``).
+        unaudited: installed packages out of scope that the test's module imports.
+        unmeasured: modules that ``include`` names and of which no line can be audited -> why not.
+        breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
+        error: the traceback of that, for a bug report.
+    """
+
+    test: str
+    engine: str = ""
+    isolation: str = ""
+    strategy: str = ""
+    mode: str = ""
+    points: tuple[Point, ...] = ()
+    results: tuple[PointResult, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    ignores: dict[str, bool] = field(default_factory=dict)
+    allows: dict[str, bool] = field(default_factory=dict)
+    baseline: tuple[str, ...] = ()
+    refused: str = ""
+    seconds: float = 0.0
+    shard: str = ""
+    plan: str = ""
+    reached_first: dict[str, str] = field(default_factory=dict)
+    no_first_use: str = ""
+    own: tuple[str, ...] = ()
+    reached: dict[str, str] = field(default_factory=dict)
+    unaudited: tuple[str, ...] = ()
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    breakdown: str = ""
+    error: str = ""
+
+    @property
+    def broken(self) -> str:
+        """Why the audit itself failed, as a whole or at a point, on one line, or ``""``."""
+        return self.breakdown or next((each.reason for each in self.results if each.error), "")
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The tracebacks of what failed in the audit itself, each once."""
+        return tuple(dict.fromkeys(filter(None, (self.error, *(each.error for each in self.results)))))
+
+    @property
+    def audited(self) -> int:
+        """How many points had their interrupt delivered."""
+        return sum(1 for result in self.results if not result.reason)
+
+    @property
+    def undecided(self) -> int:
+        """How many points have no verdict."""
+        return len(self.results) - self.audited
+
+    @property
+    def lines_reached(self) -> dict[str, list[int]]:
+        """File -> the statements in scope that the uninterrupted test reached, by their first lines, in its first run, too."""
+        firsts: dict[str, list[int]] = {}
+        for point in self.points:
+            if point.first_use:
+                firsts.setdefault(point.path, []).append(point.line)
+        known = ({path: lines_of(text) for path, text in each.items()} for each in (self.reached, self.reached_first))
+        return {path: sorted(lines) for path, lines in united((*known, firsts)).items()}
+
+    @property
+    def lines_interrupted(self) -> dict[str, set[int]]:
+        """File -> those of :attr:`lines_reached` at which an interrupt was delivered."""
+        reached = self.lines_reached
+        delivered = {result.point for result in self.results if not result.reason}
+        interrupted: dict[str, set[int]] = {}
+        for point in self.points:
+            lines = reached.get(point.path, [])
+            position = bisect_right(lines, point.line)
+            # The entry of a function is on the line of its ``def``, which is another statement and ran at import. Where a
+            # run gets to only after a first interrupt, the statement before need not be that of the point.
+            exact = point.kind == "entry" or point.first is not None
+            if point.id in delivered and position and not (exact and lines[position - 1] != point.line):
+                interrupted.setdefault(point.path, set()).add(lines[position - 1])
+        return interrupted
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Other shards have points of this test."""
+        others = (number for reason, number in self.left_out.items() if reason_of(reason).code is NotAudited.ELSEWHERE)
+        return bool(self.shard) and any(others)
+
+    @property
+    def not_audited(self) -> dict[str, int]:
+        """Reason -> how many points or hits were not audited for it."""
+        reasons = dict(self.left_out)
+        for result in self.results:
+            if result.reason:
+                reasons[result.reason] = reasons.get(result.reason, 0) + 1
+        return reasons
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """The findings, equal ones made one, in the order in which their points come."""
+        return grouped(self.points, self.results)
+
+    @property
+    def failures(self) -> tuple[Defect, ...]:
+        """The defects that make the test fail."""
+        return tuple(defect for defect in self.defects if defect.fails)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data: dicts, lists, strings that can be encoded, numbers."""
+        return {"schema": SCHEMA, **encoded(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Audit:
+        """Return the audit that :meth:`to_json` described.
+
+        Raises:
+            ValueError: the data has another schema version.
+        """
+        if data.get("schema") != SCHEMA:
+            message = f"this is maskcheck result schema {data.get('schema')}; this version reads schema {SCHEMA}"
+            raise ValueError(message)
+        return decoded(cls, data)

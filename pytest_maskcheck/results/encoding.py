@@ -1,0 +1,152 @@
+"""Results as plain data, which JSON can hold, and back.
+
+The data of a dataclass is an object of its fields. Beside each text that gives a reason stands its code: a result has ``code``
+(of its reason) and ``codes`` (of its note, which may have several parts); an audit has ``codes``, an object of all its other
+reasons and notes, each with its code and the values of its sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pytest_maskcheck.reasons import CODES, Reason, codes_of, reason_of, restored_from
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.results.audit import Audit
+    from pytest_maskcheck.results.values import PointResult
+
+Decoder = Callable[[Any], Any]
+T = TypeVar("T")
+
+
+# To plain data
+
+
+def encoded(audit: Audit) -> dict[str, Any]:
+    """Return an audit as plain data: dicts, lists, strings that can be encoded, numbers."""
+    data: dict[str, Any] = _plain(audit)
+    for result, row in zip(audit.results, data["results"], strict=True):
+        row["code"] = reason_of(result.reason).code.value if result.reason else ""
+        row["codes"] = [code.value for code in codes_of(result.note)]
+    texts = texts_in({name: getattr(audit, name) for name in (*_TEXTS, "left_out", "notes", "unmeasured")})
+    data["codes"] = {legible(text): _described(reason_of(text)) for text in texts}
+    return data
+
+
+_TEXTS = ("isolation", "strategy", "refused", "no_first_use", "breakdown")
+
+
+def texts_in(data: Mapping[str, Any]) -> Iterator[str]:
+    """Return the texts of an audit, other than those of its results, that say why or how; of its data, too."""
+    singles = (data[name] for name in _TEXTS)
+    return filter(None, (*singles, *data["left_out"], *data["notes"], *data["unmeasured"].values()))
+
+
+def _described(reason: Reason) -> dict[str, Any]:
+    return {"code": reason.code.value, "values": {name: _value(value) for name, value in reason.values.items()}}
+
+
+def _value(value: Any) -> Any:
+    """Return what is in a sentence as plain data; another reason with its text."""
+    return {"text": legible(value), **_described(value)} if isinstance(value, Reason) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with tuples as lists and enum members as strings, as JSON would give it back."""
+    if isinstance(value, str):
+        return legible(str(value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return value
+
+
+def legible(text: str) -> str:
+    """Return a text that can be encoded; what cannot, such as names of files that are no UTF-8, with backslashes."""
+    text = str(text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape" if _is_name(text) else "backslashreplace").decode(
+            "utf-8", "backslashreplace"
+        )
+    return text
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether the text may be what ``os.fsdecode`` made of bytes."""
+    return all(not 0xD800 <= ord(character) <= 0xDFFF or 0xDC80 <= ord(character) <= 0xDCFF for character in text)
+
+
+# And back
+
+
+def decoded(kind: type[Audit], data: dict[str, Any]) -> Audit:
+    """Return the audit that :func:`encoded` made the data of; ``kind`` is its class, which is defined above this module."""
+    made: Any = kind
+    audit: Audit = _decoder(made)(data)
+    rows = zip(audit.results, data["results"], strict=True)
+    known = {text: _restored(text, described) for text, described in data["codes"].items()}
+
+    def coded(text: str) -> str:
+        return known.get(text, text)
+
+    singles: dict[str, Any] = {name: coded(getattr(audit, name)) for name in _TEXTS}
+    return replace(
+        audit,
+        **singles,
+        left_out={coded(text): number for text, number in audit.left_out.items()},
+        notes=tuple(map(coded, audit.notes)),
+        unmeasured={name: coded(text) for name, text in audit.unmeasured.items()},
+        results=tuple(_with_codes(result, row) for result, row in rows),
+    )
+
+
+def _with_codes(result: PointResult, row: dict[str, Any]) -> PointResult:
+    if not (row["code"] or row["codes"]):
+        return result
+    reason = restored_from(result.reason, [CODES[row["code"]]] if row["code"] else [])
+    return replace(result, reason=reason, note=restored_from(result.note, map(CODES.__getitem__, row["codes"])))
+
+
+def _restored(text: str, described: dict[str, Any]) -> Reason:
+    values = {
+        name: _restored(value["text"], value) if isinstance(value, dict) else value
+        for name, value in described["values"].items()
+    }
+    return Reason.restored(text, CODES[described["code"]], values)
+
+
+@cache
+def _decoder(kind: Any) -> Decoder:
+    """Return what makes a value of a type of plain data, as the annotations of the dataclasses name the type."""
+    arguments = get_args(kind)
+    if get_origin(kind) is tuple:
+        decode = _decoder(arguments[0])
+        return lambda data: tuple(map(decode, data))
+    if get_origin(kind) is dict:
+        return dict
+    if isinstance(kind, UnionType):
+        (other,) = (each for each in arguments if each is not NoneType)
+        return lambda data: None if data is None else _decoder(other)(data)  # a point has a point: not found out here
+    if is_dataclass(kind):
+        return _decoder_of_fields(kind)
+    return kind if issubclass(kind, StrEnum) else _same
+
+
+def _decoder_of_fields(kind: Any) -> Decoder:
+    hints = get_type_hints(kind)
+    rows = tuple((each.name, _decoder(hints[each.name])) for each in fields(kind))
+    return lambda data: kind(**{name: decode(data[name]) for name, decode in rows})
+
+
+def _same(data: T) -> T:
+    return data

@@ -1,0 +1,114 @@
+"""Formats of report files: one row of the registry each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck import __main__ as command
+from pytest_maskcheck.reports import formats
+from pytest_maskcheck.results import Audit, Point, PointResult
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
+
+pytestmark = pytest.mark.oldest_and_newest
+
+TOY = """
+    import pytest
+
+    from pytest_maskcheck.reports import formats
+
+    def encode(audits, shard):
+        return "".join(f"{audit.test} {audit.audited} {shard}\\n" for audit in audits).encode()
+
+    formats.FORMATS["toy"] = formats.Format(encode, "maskcheck.toy")
+"""
+TEST = """
+    import pytest
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        abs(-1)
+"""
+AUDIT = Audit(
+    "a.py::test",
+    points=(Point("a.py:1:call#1", "a.py", "/a.py", 1, "call", 1, "f"),),
+    results=(PointResult("a.py:1:call#1"),),
+)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a format to the registry of this process."""
+    row = formats.Format(lambda audits, _: "".join(audit.test for audit in audits).encode(), "maskcheck.toy")
+    monkeypatch.setitem(formats.FORMATS, "toy", row)
+
+
+def test_a_format_of_the_registry_is_written(pytester: pytest.Pytester, run: Run) -> None:
+    """A session writes every report that the command line names, each in its format."""
+    pytester.makeconftest(TOY)
+    pytester.makepyfile(test_it=TEST)
+    result = run(
+        "--maskcheck",
+        "--maskcheck-report=toy:report.toy",
+        "--maskcheck-report=json:report.json",
+        "--maskcheck-shard=1/1",
+    )
+    assert result.ret == pytest.ExitCode.OK
+    (audit,) = json.loads(Path("report.json").read_text())["audits"]
+    audited = sum(not each["reason"] for each in audit["results"])
+    assert Path("report.toy").read_text() == f"test_it.py::test_it {audited} 1/1\n"
+
+
+@pytest.mark.usefixtures("toy")
+def test_merge_writes_a_format_of_the_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--report`` names a format and a path; JSON goes to ``-o`` besides, or alone."""
+    formats.write("json", str(tmp_path / "in.json"), [AUDIT])
+    words = ["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json")]
+    assert command.main([*words, "--report", f"toy:{tmp_path / 'out.toy'}"]) == 0
+    assert (tmp_path / "out.toy").read_text() == "a.py::test"
+    assert (tmp_path / "out.json").read_bytes() == (tmp_path / "in.json").read_bytes()
+    assert command.main([*words[:2], "--report", f"toy:{tmp_path / 'other.toy'}"]) == 0
+    assert (tmp_path / "other.toy").exists()
+    capsys.readouterr()
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("text", ["xml:x", "toy", "toy:", ":x"])
+def test_merge_refuses_a_format_that_does_not_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """The message names the formats that there are, and nothing is written."""
+    formats.write("json", str(tmp_path / "in.json"), [AUDIT])
+    with pytest.raises(SystemExit) as end:
+        command.main(["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json"), "--report", text])
+    assert end.value.code == 2
+    expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT json or toy, such as json:maskcheck.json"
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_merge_without_an_output_is_refused(tmp_path: Path) -> None:
+    """As any command without an argument that it needs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_maskcheck", "merge", "in.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "the following arguments are required: -o/--output or --report" in done.stderr
+
+
+def test_the_documentation_lists_the_formats() -> None:
+    """One row of the table for each."""
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    table = page.partition("| format | content |")[2].partition("\n\n")[0]
+    assert [line.split("`")[1] for line in table.splitlines() if "`" in line] == [*formats.FORMATS]
