@@ -36,7 +36,9 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 """All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
 
 ON_DEMAND = (
-    "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.results pytest_maskcheck.session pytest_maskcheck.session.comparison "
+    "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.reasons "
+    "pytest_maskcheck.results pytest_maskcheck.results.audit pytest_maskcheck.results.defects pytest_maskcheck.results.encoding "
+    "pytest_maskcheck.results.lines pytest_maskcheck.results.values pytest_maskcheck.session pytest_maskcheck.session.comparison "
     "pytest_maskcheck.session.fixture pytest_maskcheck.session.guarantee pytest_maskcheck.session.ledger pytest_maskcheck.settings "
     "pytest_maskcheck.system pytest_maskcheck.system.bytecode pytest_maskcheck.system.plain "
     "pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
