@@ -121,6 +121,7 @@ class Course:
         assignment, instruments = self._assignment, self._instruments
         settings, selection, preparation = assignment.settings, instruments.selection, instruments.preparation
         thin = settings.hits is not None and not assignment.only
+        instruments.maker.freeze_first()
         plan = preparation.find(selection.plan, *selection.files, thin=thin)
         reached = send_reached(instruments, send)
         selection.remove(plan, send)

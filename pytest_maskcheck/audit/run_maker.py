@@ -24,9 +24,10 @@ from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
 from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
-from pytest_maskcheck.system.unpatched import gc, os
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,12 +87,19 @@ class RunMaker:
         """Make later readings of the heap see new objects only."""
         self._thawed = False
         with own_time:
+            collect_garbage()  # quick, as what is older is still frozen
+            FrozenHeap.thaw()
             with at_once:
                 for kind in self.runner.kind_set().kinds:
                     kind.prepare()
             self.runner.kind_set().forget()
+            FrozenHeap.freeze()
+
+    def freeze_first(self) -> None:
+        """Freeze what there is before the first run, so that garbage is collected quickly after each."""
+        with own_time:
             collect_garbage()
-            gc.freeze()
+            FrozenHeap.freeze()
 
     def freeze_again(self) -> None:
         """Freeze the heap if a watched run has thawed it."""

@@ -15,7 +15,7 @@ from pytest_maskcheck.points.pairs import reason_against_more
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import SECOND
 from pytest_maskcheck.system import signals
-from pytest_maskcheck.system.unpatched import gc
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,5 +100,5 @@ class SecondInterrupts:
         chosen = pairs.plan()
         self.instruments.maker.aims |= chosen.aims
         signals.collect_garbage()
-        gc.freeze()  # what was recorded is not new to looks at the heap
+        FrozenHeap.freeze()  # what was recorded is not new to looks at the heap
         return chosen

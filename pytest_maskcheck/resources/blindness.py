@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from pytest_maskcheck.resources.kind import Kind
 from pytest_maskcheck.resources.user_kind import UserKind
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.plain import described
-from pytest_maskcheck.system.unpatched import gc, replaced, unpatched
+from pytest_maskcheck.system.unpatched import replaced, unpatched
 
 _NAMED = 3
 """How many things found instead of the canary, and how many replaced functions, a reason names."""
@@ -16,15 +17,15 @@ _NAMED = 3
 def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
     """Show every kind its canary; return the names of those that did not detect it, with the reason. Never raises."""
     others = _replaced(replaced())
-    freezes = not gc.get_freeze_count()
+    freezes = not FrozenHeap.is_frozen()
     if freezes:  # canaries are new, so the rest of the heap need not be walked for them
-        gc.freeze()
+        FrozenHeap.freeze()
     try:
         with unpatched():  # a pool's threads sleep, and would wait for ever on a frozen clock
             return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind, others))}
     finally:
         if freezes:
-            gc.unfreeze()
+            FrozenHeap.thaw()
 
 
 def _has_canary(kind: Kind) -> bool:

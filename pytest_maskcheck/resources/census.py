@@ -16,9 +16,7 @@ from typing import ClassVar
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.resources.kind import Leftover
 from pytest_maskcheck.resources.owner_names import is_named, owner
-from pytest_maskcheck.system.unpatched import gc
-
-_CAN_FREEZE = hasattr(gc, "freeze")  # CPython only
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 
 class Census:
@@ -64,8 +62,8 @@ class Census:
         thing = self.of(leftover)
         if thing is None or is_named(leftover):
             return leftover
-        if _CAN_FREEZE and gc.get_freeze_count():
-            gc.unfreeze()
+        if FrozenHeap.is_frozen():
+            FrozenHeap.thaw()
             Census._thawed = True
         name = owner(thing)
         # The detail contains the key, so that is replaced there, too.
@@ -89,4 +87,4 @@ class Census:
             with at_once:
                 for census in list(cls._all):
                     census.take()
-            gc.freeze()
+            FrozenHeap.freeze()

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from pytest_maskcheck.resources.owner_names import attributes, frame_of, is_our_look, variables
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.plain import quoted
 from pytest_maskcheck.system.unpatched import gc, threading
 from pytest_maskcheck.system.untrusted import namespace_of, read, text_of
@@ -40,7 +41,7 @@ def held_by(thing: object | None) -> str:
     """
     if thing is None:
         return ""
-    gc.unfreeze()
+    FrozenHeap.thaw()
     level: list[tuple[Any, str]] = [(thing, "")]
     seen = {id(thing), id(level)}
     for _ in range(_DEPTH):

@@ -6,8 +6,8 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.stopwatch import their_time
-from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, name_of, text_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def finalizers_time() -> AbstractContextManager[None]:
 
     But where the heap is not frozen, it is the size of that which takes the time.
     """
-    return their_time if gc.get_freeze_count() else nullcontext()
+    return their_time if FrozenHeap.is_frozen() else nullcontext()
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory
 from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.stopwatch import Page
-from pytest_maskcheck.system.unpatched import gc, signal, unpatched
+from pytest_maskcheck.system.unpatched import signal, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -155,7 +156,7 @@ def _audit_here(assembly: Assembly, send: Send) -> None:
         finally:
             assembly.order.mechanism.engine.disarm()
             assembly.target.close()
-            gc.unfreeze()
+            FrozenHeap.thaw()
 
 
 def _keep_frames(assembly: Assembly, point: Point) -> None:
