@@ -82,13 +82,16 @@ class RunMaker:
     aims: dict[str, Aim] = field(default_factory=dict)
     _frozen_in: int = 0
     _thawed: bool = False
+    _is_unread: bool = False
 
     def freeze(self) -> None:
         """Make later readings of the heap see new objects only."""
         self._thawed = False
         with own_time:
-            collect_garbage()  # quick, as what is older is still frozen
-            FrozenHeap.thaw()
+            collect_garbage()
+            if self._is_unread:  # kinds are to see what there was before the first run, too
+                FrozenHeap.thaw()
+                self._is_unread = False
             with at_once:
                 for kind in self.runner.kind_set().kinds:
                     kind.prepare()
@@ -100,6 +103,7 @@ class RunMaker:
         with own_time:
             collect_garbage()
             FrozenHeap.freeze()
+            self._is_unread = True
 
     def freeze_again(self) -> None:
         """Freeze the heap if a watched run has thawed it."""

@@ -55,6 +55,12 @@ class Reach:
         self._statements.clear()
         self._exclusions.forget_use()
 
+    def read_ahead(self, *files: str) -> None:
+        """Read the statements of a test's own files, for all processes that are forked later."""
+        for path in files:
+            with suppress(Exception):  # the audit reads it again, and reports what is wrong with it
+                self._exclusions.of(path)
+
     def open_up(self, *files: str) -> None:
         """Let files be in scope that the measured run did not reach, as interrupted runs may reach them.
 
@@ -97,7 +103,8 @@ class Reach:
 
     def _wanted(self, path: str, own: Iterable[str] = ()) -> bool:
         """Return whether coverage would measure a file."""
-        return os.path.isfile(path) and self.scope.matches(path, own)
+        # Most files are not in scope, and need not be looked for.
+        return self.scope.matches(path, own) and os.path.isfile(path)
 
     def reason_against(
         self, filename: str, line: int, *, entry: bool = False, reached: bool = False

@@ -71,6 +71,7 @@ class Scope:
         self._include = own or self.configured or ([] if given else [everything])
         # What is excluded need not be measurable.
         self._omit = [pattern for entry in exclude for pattern in self._patterns(entry, {})]
+        self._known: dict[str, bool] = {}
         self._installed: list[str] = []
         """In scope although they lie in what is not the project's."""
         self._foreign: list[str] = []
@@ -121,6 +122,13 @@ class Scope:
             path: an absolute path.
             own: patterns of the test's own files.
         """
+        if own:
+            return self._matches(path, own)
+        if path not in self._known:
+            self._known[path] = self._matches(path, ())
+        return self._known[path]
+
+    def _matches(self, path: str, own: Iterable[str]) -> bool:
         if is_ours(path) or matcher(*self._omit).match(path):
             return False
         if matcher(*self._installed, *own).match(path):

@@ -99,6 +99,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
         directory: room for files; see :func:`.scratch.scratch_directory`.
     """
     began = time.perf_counter()
+    order.reach.read_ahead(*own_files(item))
     inner = os.path.join(directory, "p")
     names = Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
