@@ -148,7 +148,7 @@ def measure(directory: str) -> dict[str, list[float]]:
     for _ in range(ROUNDS):
         drive(kinds, times)
         full, empty = [
-            seconds(partial(runner._body, RunResult(Strike()), body, nullcontext(Strike()), None))  # noqa: SLF001
+            seconds(partial(runner._body, RunResult(Strike()), body, nullcontext(Strike()), None, []))  # noqa: SLF001
             for runner in runners
         ]
         times["all"].append(full - empty)
