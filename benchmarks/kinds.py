@@ -140,7 +140,7 @@ def measure(directory: str) -> dict[str, list[float]]:
     for kind in kinds:
         kind.prepare()
     for runner in runners:
-        runner.together()
+        runner.kind_set()
     gc.collect()
     gc.freeze()
     new = [Thing() if at % 2 else [at] for at in range(NEW)]
