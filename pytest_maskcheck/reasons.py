@@ -330,15 +330,11 @@ def elsewhere(shard: str) -> Reason:
     return Reason(NotAudited.ELSEWHERE, shard=shard)
 
 
-def as_second(why: str) -> Reason:
+def as_second(why: Reason) -> Reason:
     """Return the reason why a second interrupt, rather than a first one, is left out."""
     return Reason(NotAudited.SECOND, why=why)
 
 
-def as_first(why: str) -> str:
+def as_first(why: Reason) -> Reason:
     """Return the reason why a first interrupt is left out, which is ``why`` as it is; beside :func:`as_second`."""
     return why
-
-
-SECOND = "second interrupt: "
-NO_SECOND = "no second interrupt after it: "

@@ -33,6 +33,7 @@ from pytest_maskcheck.interrupts.places import site_of
 from pytest_maskcheck.interrupts.signals.expiry import expire, expires
 from pytest_maskcheck.interrupts.signals.handlers import called_by, change_mask, handler_of
 from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import os, signal
 from pytest_maskcheck.system.untrusted import dict_of, has, is_a, name_of, read
@@ -272,14 +273,14 @@ def _name(handler: object) -> str:
     return name if type(name) is str else name_of(type(handler))
 
 
-def _why_undelivered(strike: Strike) -> str:
-    """Return why nothing comes of a signal under the handler in force, or ``""``."""
+def _why_undelivered(strike: Strike) -> Reason | None:
+    """Return why nothing comes of a signal under the handler in force, or ``None``."""
     if strike.handler == "SIG_IGN":
-        return f"{signals.name(strike.signum)} is ignored there (SIG_IGN)"
+        return Reason(NotAudited.SIGNAL_IGNORED, signal=signals.name(strike.signum))
     if strike.handler == "SIG_DFL":
-        default = signals.default_action(strike.signum)
-        return f"{signals.name(strike.signum)} has its default action there, which {default}"
-    return ""
+        action = signals.default_action(strike.signum)
+        return Reason(NotAudited.SIGNAL_DEFAULT, signal=signals.name(strike.signum), action=action)
+    return None
 
 
 def _code(handler: object) -> CodeType | None:
