@@ -50,7 +50,7 @@ def test_every_code_has_a_row_in_the_documentation_and_no_other_has_one() -> Non
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
 def test_every_sentence_can_be_made(code: reasons.Code) -> None:
     """All values of a template can be filled in, numbers where it has a format for numbers."""
-    values = {name: 2 if is_number else "x" for name, is_number in SENTENCES[code].items()}
+    values = {name: kind("2") for name, kind in SENTENCES[code].items()}
     assert Reason(code, **values)
     assert "{" not in Reason(code, **values)
 

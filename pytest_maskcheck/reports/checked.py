@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
@@ -138,9 +139,9 @@ def _check_described(value: Any, place: str) -> None:
     _check_code(value["code"], f"{place}.code")
     described = SENTENCES[CODES[value["code"]]]
     _check_names(value["values"], tuple(described), f"{place}.values")
-    for name, is_number in described.items():
-        check = _check_of_plain(float) if is_number else _check_value
-        check(value["values"][name], f"{place}.values.{name}")
+    checks: dict[type, Check] = {str: _check_value, float: _check_setting, int: _check_of_plain(int)}
+    for name, kind in described.items():
+        checks[kind](value["values"][name], f"{place}.values.{name}")
 
 
 def _check_value(value: Any, place: str) -> None:
@@ -149,7 +150,13 @@ def _check_value(value: Any, place: str) -> None:
         _check_of(str)(value.get("text"), f"{place}.text")
         _check_described({name: each for name, each in value.items() if name != "text"}, place)
     elif not isinstance(value, str):
-        _check_of_plain(float)(value, place)
+        _check_setting(value, place)
+
+
+def _check_setting(value: Any, place: str) -> None:
+    """Check a number that somebody chose, such as a seed: it may be negative, or larger than anything that is counted."""
+    if type(value) not in {int, float} or not -sys.float_info.max <= value <= sys.float_info.max:
+        raise DamagedError(f"{place} is {quoted(value)}, and must be a number")
 
 
 @cache

@@ -152,17 +152,13 @@ class Parts:
 
     def _notes(self) -> tuple[str, ...]:
         """Return the notes, equal ones once; of what was allowed at points of several shards, one with the number of all."""
-        notes: dict[str, str] = {}
+        notes: dict[tuple[str, str], int] = {}
         for audit in self._parts.values():
             for note in map(reason_of, audit.notes):
-                if note.code is not Note.ALLOWED:
-                    notes[note] = note
-                    continue
-                what, number = note.values["what"], note.values["number"]
-                before = notes.get(what)
-                allowed = number + (reason_of(before).values["number"] if before else 0)
-                notes[what] = Reason(Note.ALLOWED, number=allowed, what=what)
-        return tuple(notes.values())
+                is_allowed = note.code is Note.ALLOWED
+                key, number = (("", note.values["what"]), note.values["number"]) if is_allowed else ((note, ""), 0)
+                notes[key] = notes.get(key, 0) + number
+        return tuple(note or Reason(Note.ALLOWED, number=number, what=what) for (note, what), number in notes.items())
 
 
 def _is_elsewhere(reason: str) -> bool:
