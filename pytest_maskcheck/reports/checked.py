@@ -223,9 +223,8 @@ def _check_of_fields(kind: Any) -> Check:
 
     def check(value: Any, place: str) -> None:
         _check_names(value, (*names, *beside), place)
-        for (
-            name
-        ) in names:  # looked up here, not before: a point may have a point, and the check of points is just being made
+        # Looked up here, not before: a point may have a point, and the check of points is just being made.
+        for name in names:
             _check_of(hints[name])(value[name], f"{place}.{name}")
         for name, check_more in beside.items():
             check_more(value[name], f"{place}.{name}")
