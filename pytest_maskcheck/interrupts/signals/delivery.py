@@ -186,7 +186,7 @@ class Delivery:
         handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
-        self.strike.undelivered = _why_undelivered(self.strike)
+        self.strike.undelivered = _why_undelivered(handler, self.strike.signum)
         return handler
 
     def _blocked(self) -> bool:
@@ -273,13 +273,12 @@ def _name(handler: object) -> str:
     return name if type(name) is str else name_of(type(handler))
 
 
-def _why_undelivered(strike: Strike) -> Reason | None:
+def _why_undelivered(handler: object, signum: int) -> Reason | None:
     """Return why nothing comes of a signal under the handler in force, or ``None``."""
-    if strike.handler == "SIG_IGN":
-        return Reason(NotAudited.SIGNAL_IGNORED, signal=signals.name(strike.signum))
-    if strike.handler == "SIG_DFL":
-        action = signals.default_action(strike.signum)
-        return Reason(NotAudited.SIGNAL_DEFAULT, signal=signals.name(strike.signum), action=action)
+    if _is(handler, signal.SIG_IGN):
+        return Reason(NotAudited.SIGNAL_IGNORED, signal=signals.name(signum))
+    if _is(handler, signal.SIG_DFL):
+        return Reason(NotAudited.SIGNAL_DEFAULT, signal=signals.name(signum), action=signals.default_action(signum))
     return None
 
 
