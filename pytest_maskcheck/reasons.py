@@ -275,17 +275,25 @@ class _Number(int):
     """A number in a sentence: with a noun for its format it is written with that noun."""
 
     def __format__(self, form: str) -> str:
-        is_noun = len(form) > 1 and form.replace(" ", "").isalpha()
-        return count(int(self), form) if is_noun else int.__format__(self, form)
+        return count(int(self), form) if _is_noun(form) else int.__format__(self, form)
 
 
-SENTENCES: Mapping[Code, Mapping[str, bool]] = MappingProxyType(
+def _is_noun(form: str) -> bool:
+    return len(form) > 1 and form.replace(" ", "").isalpha()
+
+
+def _type_of(form: str | None) -> type:
+    """Return the type of a value with that format: a noun counts things, other formats are those of numbers."""
+    return str if not form else int if _is_noun(form) else float
+
+
+SENTENCES: Mapping[Code, Mapping[str, type]] = MappingProxyType(
     {
-        code: {name: bool(form) for _, name, form, _ in Formatter().parse(code.sentence) if name}
+        code: {name: _type_of(form) for _, name, form, _ in Formatter().parse(code.sentence) if name}
         for code in CODES.values()
     }
 )
-"""For each code, the values of its sentence, and whether each must be a number."""
+"""For each code, the values of its sentence: ``int`` or ``float`` for numbers; ``str`` for what may also be a number or a reason."""
 
 
 def count(items: Sized | int, word: str) -> str:
@@ -330,15 +338,11 @@ def elsewhere(shard: str) -> Reason:
     return Reason(NotAudited.ELSEWHERE, shard=shard)
 
 
-def as_second(why: str) -> Reason:
+def as_second(why: Reason) -> Reason:
     """Return the reason why a second interrupt, rather than a first one, is left out."""
     return Reason(NotAudited.SECOND, why=why)
 
 
-def as_first(why: str) -> str:
+def as_first(why: Reason) -> Reason:
     """Return the reason why a first interrupt is left out, which is ``why`` as it is; beside :func:`as_second`."""
     return why
-
-
-SECOND = "second interrupt: "
-NO_SECOND = "no second interrupt after it: "

@@ -24,6 +24,7 @@ from typing import IO
 
 import pytest
 
+from pytest_maskcheck.reasons import Note
 from pytest_maskcheck.results import Audit, Defect, Verdict
 
 pytest_plugins = ["pytester"]
@@ -337,7 +338,14 @@ def experiment(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def read_audits(report: Path) -> list[Audit]:
-    """Return the audits of a JSON report; none if it was not written."""
+    """Return the audits of a JSON report; none if it was not written. Each reason in it must have a code."""
     if not report.exists():
         return []
-    return [Audit.from_json(audit) for audit in json.loads(report.read_text(encoding="utf-8"))["audits"]]
+    data = json.loads(report.read_text(encoding="utf-8"))["audits"]
+    for audit in data:
+        without = [text for text, described in audit["codes"].items() if described["code"] == Note.OTHER]
+        without += [
+            each["reason"] or each["note"] for each in audit["results"] if Note.OTHER in (each["code"], *each["codes"])
+        ]
+        assert not without
+    return [Audit.from_json(audit) for audit in data]

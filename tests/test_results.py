@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_maskcheck.reasons import NotAudited, Reason, Strategy, as_second
 from pytest_maskcheck.reports import account
 from pytest_maskcheck.results import Audit, Finding, Frame, Point, PointResult, Verdict
 
@@ -39,7 +40,7 @@ AUDIT = Audit(
 
 
 def test_equal_findings_are_one_defect() -> None:
-    """Same verdict, kind and key: one defect over several points, told by its first finding."""
+    """Findings with equal verdict, kind and key are one defect, with the details of the first of them."""
     leak, listed = AUDIT.defects
     assert [p.line for p in leak.points] == [1, 3]
     assert (leak.detail, leak.traceback) == (LEAK.detail, (FRAME,))
@@ -48,31 +49,55 @@ def test_equal_findings_are_one_defect() -> None:
 
 
 def test_nothing_is_left_out_of_the_counts() -> None:
-    """Audited and not audited, by reason."""
+    """Points and left-out hits are counted as audited, or as not audited with their reason."""
     assert AUDIT.audited == 2
     assert AUDIT.not_audited == {"too many": 4, "not reached again": 1}
 
 
 def test_json_gives_back_the_same_audit() -> None:
-    """Through real JSON text."""
+    """An audit that was written as JSON and read again is equal to the original."""
     assert Audit.from_json(json.loads(json.dumps(AUDIT.to_json()))) == AUDIT
 
 
+def test_json_has_the_codes_of_reasons_and_gives_them_back() -> None:
+    """Each text that gives a reason has its code beside it, with the values of its sentence."""
+    why = Reason(NotAudited.BUDGET, seconds=1.5)
+    audit = replace(
+        AUDIT,
+        strategy=Reason(Strategy.RERUN, why=Reason(Strategy.SHORT)),
+        results=(PointResult("a.py:1:call#1", reason=why), *AUDIT.results[1:]),
+        left_out={as_second(why): 3},
+        unmeasured={"os": Reason(NotAudited.FROZEN)},
+    )
+    data = json.loads(json.dumps(audit.to_json()))
+    assert data["results"][0]["code"] == "time-budget"
+    assert data["codes"]["second interrupt: beyond the time budget of 1.5 s"] == {
+        "code": "second-interrupt",
+        "values": {
+            "why": {"text": "beyond the time budget of 1.5 s", "code": "time-budget", "values": {"seconds": 1.5}}
+        },
+    }
+    assert data["codes"]["so"] == {"code": "other", "values": {"text": "so"}}
+    again = Audit.from_json(data)
+    assert again == audit
+    assert again.to_json() == audit.to_json()
+
+
 def test_another_schema_is_refused_in_one_sentence() -> None:
-    """A reader must not guess."""
+    """Data of another schema is refused."""
     with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 7"):
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
 
 def test_results_are_frozen() -> None:
-    """Nobody changes what was found."""
+    """An attribute of an audit cannot be set."""
     with pytest.raises(AttributeError):
         AUDIT.test = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("different", [3, 40])
 def test_of_many_different_notes_a_few_are_told(different: int) -> None:
-    """Those of the most points first; the others are counted."""
+    """Of many notes on a defect, the three with the most points are shown and the others are counted."""
     points = tuple(point(line) for line in range(1, different + 2))
     notes = [f"arrived at b.py:{min(line, different)}" for line in range(1, different + 2)]
     results = tuple(PointResult(each.id, (LEAK,), "", note) for each, note in zip(points, notes, strict=True))

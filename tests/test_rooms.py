@@ -27,8 +27,8 @@ ROOMS = (
     "resource",
     "settings",
     "results",
-    "reasons",
     "system",
+    "reasons",
     "masking",
     "__init__",
 )

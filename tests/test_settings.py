@@ -1,4 +1,4 @@
-"""Options, ini keys and marker arguments: what they mean, which one wins, and what a wrong one is told."""
+"""Options, ini keys and marker arguments: their values, which one wins, and the message for an unusable one."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def marked(pytester, config):
 
 
 def test_defaults(config):
-    """Where nobody says anything, the documented defaults hold."""
+    """Without options, ini keys and marker arguments, the documented defaults hold."""
     assert Settings(**settings.from_config(config())) == DEFAULTS
 
 
 def test_options_and_settings_are_the_same(config):
-    """No option and no ini key is declared that means nothing; those that switch audits on are no settings."""
+    """Every declared option is a setting, or one of those that switch audits and reports on."""
     given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
     assert given - {"maskcheck", "all", "point", "report", "shard"} == {
         *ROWS,
@@ -202,7 +202,7 @@ def test_marker_arguments_are_python_values(marked):
     ],
 )
 def test_signals_are_named_in_many_ways(marked, value, signums):
-    """By name, number or member of ``signal.Signals``, one or several; each counts once."""
+    """Signals are given by name, number or member of ``signal.Signals``, one or several; duplicates are dropped."""
     assert marked(f"import signal\n@pytest.mark.interrupt_safe(signals={value})").signals == signums
 
 
@@ -241,7 +241,7 @@ pytestmark = pytest.mark.interrupt_safe(kinds=["all"])
     ],
 )
 def test_kinds_are_switched_on_and_off(words, on):
-    """The later word wins."""
+    """Of two words about one kind, the later one wins."""
     assert settings.switched(words, {"fd": True, "path": True, "locale": False}) == on
 
 
@@ -258,7 +258,7 @@ def test_the_marker_wins_over_the_command_line(marked):
 
 
 def test_a_marker_without_arguments_leaves_the_command_line(marked):
-    """What no marker says is as the command line has it."""
+    """A marker without arguments changes no setting."""
     chosen = marked("@pytest.mark.interrupt_safe", "--maskcheck-hits=2", "--maskcheck-strict")
     assert (chosen.hits, chosen.strict) == (2, True)
 
@@ -412,7 +412,7 @@ def test_an_option_for_one_thing_may_be_given_once(config, option):
 
 
 def test_a_table_in_toml_is_no_list_of_what_is_allowed(pytester, config):
-    """It comes as a text from pytest, which would be taken for a glob that matches nothing."""
+    """A table is refused: pytest passes it on as a text, which would look like a glob that matches nothing."""
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nmaskcheck_allow = {'fd:*' = 'why'}\n")
     with pytest.raises(
         pytest.UsageError, match=r"^maskcheck_allow is .*; it must be a list of globs .* only the marker takes"

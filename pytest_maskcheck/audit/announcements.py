@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.canaries import blind
 from pytest_maskcheck.audit.first_use import keys_of
 from pytest_maskcheck.audit.messages import AllowsUsed, CanaryResults, IgnoresUsed, LinesReached, WarmKeys
-from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.results.lines import spans
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def send_blind_kinds(instruments: Instruments, seeing: Mapping[str, str], send: 
         send(CanaryResults(known))
     for kind in instruments.kinds:
         if known[kind.name]:
-            send(f"kind {kind.name} is blind here: {known[kind.name]}")
+            send(Reason(Note.BLIND, kind=kind.name, why=known[kind.name]))
 
 
 def send_allowed(judge: Judge, send: Send) -> None:
@@ -61,7 +61,7 @@ def send_allowed(judge: Judge, send: Send) -> None:
     for (kind, key), places in sorted(judge.allowances.merged().items()):
         allowing = list(map(str, rules.allowing(kind, key)))
         used |= dict.fromkeys(allowing, True)
-        send(f"allowed at {count(places, 'point')}: {kind}:{key} ({'; '.join(allowing)})")
+        send(Reason(Note.ALLOWED, number=len(places), what=f"{kind}:{key} ({'; '.join(allowing)})"))
     for kind, key in judge.baseline.numbers:
         used |= {str(allow): True for allow in rules.allowing(kind, key)}
     send(AllowsUsed(used))

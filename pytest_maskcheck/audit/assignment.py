@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.budget import Share
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
-    from pytest_maskcheck.audit.strategy import Reason
+    from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.settings import Settings, Shard
 
@@ -28,14 +28,14 @@ class Channel:
 
     Parameters:
         fixture: name of the fixture that opened it; ``""``: none did, or none that the test names.
-        what: a description for the report.
+        what: what it is: an open descriptor, a running child or thread, shared memory.
         descriptors: the descriptors that it consists of.
         seconds: duration of the fixture's setup.
         fixed: setting the fixture up again would open the very same thing, and take it from whoever has it.
     """
 
     fixture: str
-    what: str
+    what: Reason
     descriptors: frozenset[int] = frozenset()
     seconds: float = 0.0
     fixed: bool = False

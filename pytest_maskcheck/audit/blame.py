@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.excuses import excused, went_past
 from pytest_maskcheck.audit.failed_runs import strayed, trouble, where
+from pytest_maskcheck.reasons import NotAudited, Note, Reason
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.requests import PastDefect, alone
@@ -84,9 +85,7 @@ class Blame:
             self.unfollowed += earlier
             result = replace(result, findings=(*result.findings, finding))
         elif repeated and not self._halve(earlier):
-            result = replace(
-                result, note=f"once, the next run in the same process {trouble(after)}; not so in a clean process"
-            )
+            result = replace(result, note=Reason(Note.ONCE, trouble=trouble(after)))
         self.results.take(result)
 
     def follow_up(self) -> None:
@@ -111,7 +110,7 @@ class Blame:
         """Audit no further point: an uninterrupted run fails in whatever process it is made."""
         since = f" since the interrupt at {point.id}" if point is not None else ""
         common = f"; {self.common}" if self.common else ""
-        self.spoiled = f"without an interrupt the test {trouble(ran)}{since}{common}"
+        self.spoiled = Reason(NotAudited.SPOILED, trouble=trouble(ran), since=since, common=common)
 
     def spoiled_by(self, ran: RunResult) -> RunResult | None:
         """Return the full run that fails in whatever process it is made, if that is why ``ran`` did not come to its point.

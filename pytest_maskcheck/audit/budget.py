@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import time
 
 _MARGIN = 0.001
@@ -32,9 +33,9 @@ class Share:
     turn: int = 0
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         """Why points are not audited when the time is up."""
-        return f"beyond the time budget of {self.budget:g} s"
+        return Reason(NotAudited.BUDGET, seconds=self.budget)
 
     def left(self) -> float:
         """Return the seconds that are left; they are negative when the time is up."""

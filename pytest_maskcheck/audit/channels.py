@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.runs.requests import Conditions, alone
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def separate(channels: Sequence[Channel], conditions: OwnChannels, executor: Exe
         (ran,) = alone(executor, None)
         if ran.spoiled:
             conditions.fixtures = frozenset()
-            common = f"{_shared(owned)}, and with another one beside it the test {trouble(ran)}"
+            common = Reason(Note.SHARED, shared=_shared(owned), trouble=trouble(ran))
             send(common)
             return common
     return _shared(others)

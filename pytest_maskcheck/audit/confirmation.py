@@ -18,6 +18,7 @@ from pytest_maskcheck.audit.excuses import excused, went_past
 from pytest_maskcheck.audit.findings import is_failing
 from pytest_maskcheck.audit.naming import named, named_result
 from pytest_maskcheck.audit.swallowed import EXCEPTION, FINALIZER, may_be_caught, without_lone_finalizer
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import PointResult, Verdict
 from pytest_maskcheck.runs.requests import PastDefect, alone
 
@@ -102,9 +103,8 @@ class Confirmation:
             earlier += failing  # any two runs that agree are enough
         if fresh and any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in first.findings):
             return first
-        reason = "different each time: " + "; ".join(
-            sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails)
-        )
+        findings = "; ".join(sorted(f"{f.verdict} {f.key}".strip() for f in first.findings if f.fails))
+        reason = Reason(NotAudited.DIFFERENT, findings=findings)
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
     def _seen_twice(self, earlier: list[Finding], now: list[Finding]) -> tuple[Finding, ...]:

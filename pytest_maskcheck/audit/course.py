@@ -33,6 +33,7 @@ from pytest_maskcheck.audit.snapshots import SnapshotAudit
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.runs.requests import alone
 from pytest_maskcheck.system import descendants
@@ -180,7 +181,7 @@ class Course:
         """Return a judge that compares runs with the uninterrupted ones."""
         assignment, instruments = self._assignment, self._instruments
         if beyond := instruments.usual.beyond:
-            send(f"modules keep too much to compare all of it after each run: not {beyond}, nor what lies deeper")
+            send(Reason(Note.TOO_MUCH, what=beyond))
         common = separate(assignment.channels, instruments.conditions, executor, send)
         judge = new_judge(assignment, instruments, executor, send, common)
         judge.learn_baseline(*_left_behind(baseline, executor))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.reasons import NotAudited
+
 if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import RunResult
 
-NO_VERDICT = {"terminal", "look"}
-"""Ways for a process to end that are not the fault of the test's code, or may not be."""
+NO_VERDICT = {"terminal": NotAudited.TERMINAL, "look": NotAudited.LOOK}
+"""Ways for a process to end that are not the fault of the test's code, or may not be -> why its point is not audited then."""
 
 
 def strayed(ran: RunResult) -> bool:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.failed_runs import NO_VERDICT
 from pytest_maskcheck.audit.naming import named
-from pytest_maskcheck.audit.proof import ANOTHER_CONTEXT, is_unseen, note, unproven
+from pytest_maskcheck.audit.proof import is_unseen, note, unproven
 from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
 from pytest_maskcheck.points.finding_categories import package_of
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
 
@@ -55,7 +56,8 @@ class Findings:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if is_unseen(ran):
             self.catchers.unseen.add(point.id)
-        if reason := ran.detail if ran.died in NO_VERDICT else unproven(ran, caught):
+        code = NO_VERDICT.get(ran.died)
+        if reason := Reason(code, detail=ran.detail) if code else unproven(ran, caught):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         patterns = self.baseline.patterns
         # A first interrupt alone may lead to some of it: that is in its own result, and no finding of the pair.
@@ -66,7 +68,7 @@ class Findings:
             if not self.allowances.allows(point, each) and named(each, patterns).identity not in known
         ]
         if ran.strike.strayed and not findings:
-            return PointResult(point.id, reason=ANOTHER_CONTEXT)
+            return PointResult(point.id, reason=Reason(NotAudited.OTHER_CONTEXT))
         return PointResult(point.id, tuple(findings), "", note(point, ran), exception, traceback)
 
     def _of_first(self, point: Point) -> tuple[Finding, ...]:

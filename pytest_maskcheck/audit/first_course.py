@@ -13,6 +13,7 @@ from pytest_maskcheck.audit.messages import FirstUseReached
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results.lines import spans
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.forked import Forked
@@ -53,7 +54,7 @@ class FirstCourse:
             send(FirstUseReached({}, budget.reason))
             return
         planned = self._find(warm)
-        if isinstance(planned, str):
+        if isinstance(planned, Reason):
             send(FirstUseReached({}, planned))
             return
         chosen = self._wanted(planned)
@@ -67,7 +68,7 @@ class FirstCourse:
         executor = FirstRuns(Forked(maker.make_run, limit, self._instruments.names.short, warm=False))
         ordinary = alone(executor, None)[0]
         if not ordinary.passed:
-            send(FirstUseReached({}, f"run for the first time, the test {trouble(ordinary)}"))
+            send(FirstUseReached({}, Reason(NotAudited.FIRST_RUN_FAILS, trouble=trouble(ordinary))))
             return
         send(Plan([*shown], {}, {}))
         judge = new_judge(self._assignment, self._instruments, executor, send)
@@ -100,7 +101,7 @@ class FirstCourse:
         chosen = [each for each in planned.points if only in {"", each.point.id}]
         return shard.deal(chosen) if shard else chosen
 
-    def _find(self, warm: frozenset[int]) -> FirstPlan | str:
+    def _find(self, warm: frozenset[int]) -> FirstPlan | Reason:
         """Return the points that only the first run in a process reaches, or why they are not known.
 
         A child makes the run: this process stays cold, so that further children can make it again.
@@ -116,15 +117,15 @@ class FirstCourse:
             try:
                 say(FirstPlan.of(instruments.preparation.find_first(choose, *selection.files, thin=True)))
             except Refused as refused:
-                say(str(refused))
+                say(refused.reason)
 
         limit = assignment.settings.timeout + 100 * assignment.seconds
         page = Page()
         try:
             with closing(in_child(find, page, lambda: limit, leader=OWN_GROUPS)) as said:
-                planned: FirstPlan | str | None = next(said, None)
+                planned: FirstPlan | Reason | None = next(said, None)
         finally:
             page.close()
         if planned is None:
-            return budget.reason if budget and budget.over() else "its process ended"
+            return budget.reason if budget and budget.over() else Reason(NotAudited.RECORDING_ENDED)
         return planned

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.reasons import NO_SECOND
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
 
@@ -41,9 +41,9 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class StrategyChosen:
-    """Message: how runs are made, and why; see :meth:`.Strategy.sentence`."""
+    """Message: how runs are made, and why; see :meth:`.Strategy.text`."""
 
-    text: str
+    text: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Collected:
             case PointResult():
                 self.results[message.point] = message
             case Refused():
-                self.refused = str(message)
+                self.refused = message.reason
             case Breakdown():
                 self.refused, self.error = message.reason, message.traceback
             case IgnoresUsed():
@@ -150,8 +150,9 @@ class Collected:
 
     def complete(self) -> tuple[PointResult, ...]:
         """Return a result for every point; those without one were not audited."""
-        self.plan.leave_out(f"{NO_SECOND}the audit ended early", self.following)
+        early = Reason(NotAudited.ENDED_EARLY)
+        self.plan.leave_out(Reason(NotAudited.NO_SECOND, why=early), self.following)
         return tuple(
-            self.results.get(point.id) or PointResult(point.id, reason=self.refused or "the audit ended early")
+            self.results.get(point.id) or PointResult(point.id, reason=self.refused or early)
             for point in self.plan.points
         )

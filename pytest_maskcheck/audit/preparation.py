@@ -15,6 +15,7 @@ from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
 from pytest_maskcheck.audit.run_maker import MEASURED, PLAIN, RECORDED, unarmed
 from pytest_maskcheck.interrupts import Strike, nothing
 from pytest_maskcheck.interrupts.arming import arming
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.runs.fork_hazards import ForkHazards
@@ -51,7 +52,15 @@ class _InOwnTime:
 
 
 class Refused(Exception):  # noqa: N818  (not an error: the reason why there is no audit)
-    """The test cannot be audited; the message says why."""
+    """The test cannot be audited.
+
+    Parameters:
+        reason: why not.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -163,9 +172,7 @@ class Preparation:
             ran = self.maker.runner.run(unarmed(watching))
         if ran.broken:
             broken = ran.broken[0]
-            message = f"{broken.kind} {broken.key} does not hold after the uninterrupted test: {broken.detail}"
-            raise Refused(message)
+            raise Refused(Reason(NotAudited.GUARANTEE, kind=broken.kind, key=broken.key, detail=broken.detail))
         if not ran.passed:
-            message = f"run again, the test {trouble(ran)}"
-            raise Refused(message)
+            raise Refused(Reason(NotAudited.FAILS_AGAIN, trouble=trouble(ran)))
         return ran

@@ -5,26 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, joined
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Catcher, RunResult
 
-ANOTHER_CONTEXT = "reached in another calling context than in the recorded run"
 
-
-def unproven(ran: RunResult, caught: Catcher | None) -> str:
-    """Return why a run proves nothing about its point, ``""`` if the interrupt was delivered there."""
+def unproven(ran: RunResult, caught: Catcher | None) -> Reason | None:
+    """Return why a run proves nothing about its point, ``None`` if the interrupt was delivered there."""
     strike = ran.strike
     if not strike.fired:
         return _unreached(ran)
     if ran.late:
-        return "held back to the end of the test: the interrupt came out of a fixture"
+        return Reason(NotAudited.HELD_BACK_PAST_TEST)
     if strike.undelivered:
         return strike.undelivered
     if (is_unseen(ran) and caught is None) or (strike.withdrawn and strike.earlier is not None):
-        return f"held back by the {strike.held} to the end of the run"
-    return ""
+        return Reason(NotAudited.HELD_BACK, by=strike.held)
+    return None
 
 
 def is_unseen(ran: RunResult) -> bool:
@@ -35,24 +34,26 @@ def is_unseen(ran: RunResult) -> bool:
     return bool(ran.strike.fired and ran.strike.held) and ran.raised is None and not (ran.lost or ran.died)
 
 
-def _unreached(ran: RunResult) -> str:
+def _unreached(ran: RunResult) -> Reason:
     """Return why a run did not come to its point."""
     if ran.strike.in_turn()[0].fired:
-        return "not reached again after the first interrupt"
-    return "not reached again" if ran.passed else f"the run {trouble(ran)} before it came to the point"
+        return Reason(NotAudited.NOT_REACHED_AFTER_FIRST)
+    if ran.passed:
+        return Reason(NotAudited.NOT_REACHED)
+    return Reason(NotAudited.FAILED_BEFORE, trouble=trouble(ran))
 
 
 def note(point: Point, ran: RunResult) -> str:
-    """Return in words what is unusual in how the interrupt arrived."""
+    """Return what is unusual in how the interrupt arrived: several notes as one, with their codes."""
     strike = ran.strike
-    notes = [ANOTHER_CONTEXT] if strike.strayed else []
+    notes = [Reason(NotAudited.OTHER_CONTEXT)] if strike.strayed else []
     if strike.handler:
-        notes.append(f"went to {strike.handler}")
+        notes.append(Reason(Note.HANDLER, handler=strike.handler))
     surfaced = ran.raised is not None and ran.raised.interrupt
     where = ran.raised.frames[-1] if ran.raised and ran.raised.frames else None
-    place = f"arrived at {where.path}:{where.line}" if where else "arrived after the test"
+    place = Reason(Note.ARRIVED, place=f"{where.path}:{where.line}") if where else Reason(Note.ARRIVED_LATE)
     if strike.held:
-        notes.append(f"held back by the {strike.held}, {place if surfaced else 'did not come out'}")
+        notes.append(Reason(Note.HELD, by=strike.held, where=place if surfaced else "did not come out"))
     elif surfaced and point.kind != "line" and (where is None or (where.path, where.line) != (point.path, point.line)):
         notes.append(place)
-    return ", ".join(notes)
+    return joined(notes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.messages import PairsSought
 from pytest_maskcheck.points.pairs import reason_against_more
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.reasons import SECOND
+from pytest_maskcheck.reasons import NotAudited, Reason, as_second
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
@@ -57,7 +57,7 @@ class SecondInterrupts:
         self.send(PairsSought(len(plan.points)))
         for point in plan.points:
             result = results.get(point.id)
-            reason = reason_against_more(result) if result else ""
+            reason = reason_against_more(result) if result else None
             if share and not reason and (point.id not in timely or share.over()):
                 reason = share.reason
             if reason := reason or self.instruments.mechanism.engine.reason_against_second(mode):
@@ -66,14 +66,14 @@ class SecondInterrupts:
             ran, tail = maker.follow(plan.aims[point.id])
             self.send(PairsSought(len(plan.points)))  # a sign of life
             if not ran.strike.landed:
-                pairs.without("when the first one lands cannot be seen (signal mask, or signal.set_wakeup_fd in use)")
+                pairs.without(Reason(NotAudited.FIRST_UNSEEN))
                 continue
             pairs.take(point, plan.aims[point.id], tail)
             if not usual.holds():  # else the next first interrupt would meet what this one left
                 self.instruments.preparation.run_through()
                 usual.take()
         chosen = self._ready(pairs)
-        selection.remove(chosen, self.send, SECOND)
+        selection.remove(chosen, self.send, as_second)
         self.send(Plan(chosen.points, {}, chosen.left_out))
         self.send(PairsSought(0))
         return chosen

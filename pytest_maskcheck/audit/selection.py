@@ -16,7 +16,7 @@ from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.points.sampling import layered
-from pytest_maskcheck.reasons import elsewhere
+from pytest_maskcheck.reasons import as_first, elsewhere
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.points.hit_filters import Counted
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.settings import Shard
 
-Filter = Callable[["list[Point]"], "tuple[list[Point], dict[str, int], list[str]]"]
+Filter = Callable[["list[Point]"], "tuple[list[Point], dict[Reason, int], list[Reason]]"]
 """Returns the points that no plugin removes; how many were removed, by reason; and complaints about plugins."""
 
 _FIRST_BATCH = 10
@@ -129,13 +131,13 @@ class Selection:
         self.room = len(shard.deal(range(self.room)))
         return digest
 
-    def remove(self, plan: Plan, send: Send, what: str = "") -> None:
+    def remove(self, plan: Plan, send: Send, what: Counted = as_first) -> None:
         """Remove the points that other plugins do not want; where one point is wanted, it stays."""
         if self.assignment.only or self.filter is None:
             return
         plan.points, removed, complaints = self.filter(plan.points)
         for reason, number in removed.items():
-            plan.leave_out(what + reason, number)
+            plan.leave_out(what(reason), number)
         for complaint in complaints:
             send(complaint)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.messages import StrategyChosen
 from pytest_maskcheck.interrupts import nothing
+from pytest_maskcheck.reasons import Reason
+from pytest_maskcheck.reasons import Strategy as Code
 from pytest_maskcheck.runs.forward import Snapshots
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class SnapshotAudit:
         planned = {point.id for point in judge.plan.points}
         wanted = [point for point in self.strategy.snapshots if point.id in planned]
         if not wanted or self._betrayed:
-            self.send(StrategyChosen((self._betrayed or self.strategy).sentence()))
+            self.send(StrategyChosen((self._betrayed or self.strategy).text()))
             return
         maker = self.instruments.maker
         snapshots = Snapshots(
@@ -75,12 +77,12 @@ class SnapshotAudit:
             if judge.late(0.0):
                 break
         if effect := next((snapshot.effect for snapshot in taken if snapshot.effect), ""):
-            snapshots.ended = f"an interrupted run has an effect outside the process: {effect}"
+            snapshots.ended = Reason(Code.INTERRUPTED_EFFECT, effect=effect)
             taken.clear()
         left = len(wanted) - len(taken)
         chosen = self.strategy.ended_early(snapshots.ended, left) if snapshots.ended else self.strategy
         if effect:
             self._betrayed = chosen
-        self.send(StrategyChosen(chosen.sentence()))
+        self.send(StrategyChosen(chosen.text()))
         for snapshot in taken:
             judge.take(wanted[snapshot.position], snapshot.ran, snapshot.again)

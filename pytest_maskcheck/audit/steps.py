@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.judge import Judge
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.points.plan import Plan
-from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.results import PointResult
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bo
 def send_untraced(judge: Judge, budget: Share | None, send: Send) -> None:
     """Send at how many points there was no time to find the origin of what was left behind."""
     if budget and judge.untraced:
-        many = count(judge.untraced, "failing point")
-        send(f"not traced where it came from at {many}: {budget.reason}")
+        send(Reason(Note.UNTRACED, number=judge.untraced, why=budget.reason))
 
 
 def report_the_rest(judge: Judge, shown: Sequence[Point], budget: Share | None) -> None:

@@ -1,15 +1,15 @@
 """How runs are made, and why: isolated in forked processes or not; all the way to each point again or by snapshots.
 
-Choices and reasons are values. The sentences that reports show are made here alone, from the tables of reasons.
+Choices are values, and so are their reasons: a :class:`~pytest_maskcheck.reasons.Reason` has a code and the sentence that reports show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
+from pytest_maskcheck.reasons import Strategy as Code
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system.unpatched import os, signal, threading, time
@@ -30,71 +30,12 @@ _SHARED = {"capfd", "capfdbinary"}
 """Fixtures that read what a child writes."""
 
 
-class WhyIsolation(Enum):
-    """Why runs are isolated, or are not; ``{}`` stands for the detail."""
-
-    ASKED = "as asked"
-    CLEAN = "clean processes, so that hangs and crashes are caught"
-    ONE_POINT = "one point, so that a debugger can look at it"
-    DEBUGGER = "--pdb needs live frames"
-    NO_FORK = "this platform cannot fork; hangs and crashes are not caught"
-    THREADS = "a fork would lose running threads: {}; hangs and crashes are not caught"
-    NEEDS_THREADS = (
-        "a fork loses running threads, and the test does not end without them: {}; hangs and crashes are not caught"
-    )
-
-
-class WhyRerun(Enum):
-    """Why points are reached by running the test again from its beginning; ``{}`` stands for the detail."""
-
-    ASKED = "as asked"
-    ONE_PROCESS = "runs share the process of the session"
-    UNKNOWN = "this platform does not tell what processes share"
-    SHORT = "the test is short"
-    FIXTURE_READS = "{} would read what other processes write"
-    THREADS = "a fork would lose running threads"
-    SHARED = "{}"
-    FIXTURE_EFFECT = "a fixture has an effect outside the process: {}"
-    EARLY_EFFECT = "an effect outside the process comes before the first point: {}"
-    EFFECT = "after an effect outside the process: {}"
-    UNREACHED = "not reached again"
-    NEAR = "the way to a point is shorter than a fork, {}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A reason with its detail.
-
-    Parameters:
-        why: the reason.
-        detail: what it is about: threads, a fixture, an effect, in words.
-    """
-
-    why: WhyIsolation | WhyRerun
-    detail: str = ""
-
-    def sentence(self) -> str:
-        """Return the reason in words."""
-        template: str = self.why.value
-        return template.format(self.detail)
-
-
-class Isolation(StrEnum):
-    """Where audited runs happen."""
-
-    FORK = "fork"
-    """In forked processes, each clean at its start."""
-
-    NONE = "none"
-    """All in the process of the session."""
-
-
 @dataclass(frozen=True, slots=True)
 class IsolationChoice:
     """The isolation of a test, and why.
 
     Parameters:
-        how: the isolation.
+        how: ``Isolation.FORK``, in forked processes, each clean at its start; or ``Isolation.NONE``, all in the process of the session.
         why: the reason.
     """
 
@@ -102,14 +43,14 @@ class IsolationChoice:
     why: Reason
 
     @classmethod
-    def fork(cls, why: WhyIsolation) -> IsolationChoice:
+    def fork(cls, why: Isolation) -> IsolationChoice:
         """Return the choice of forked processes."""
         return cls(Isolation.FORK, Reason(why))
 
     @classmethod
-    def none(cls, why: WhyIsolation, detail: str = "") -> IsolationChoice:
-        """Return the choice of one process."""
-        return cls(Isolation.NONE, Reason(why, detail))
+    def none(cls, why: Isolation, **values: str) -> IsolationChoice:
+        """Return the choice of one process; ``values`` are those of the sentence."""
+        return cls(Isolation.NONE, Reason(why, **values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +75,18 @@ class Strategy:
         """Return the strategy when snapshots have ended with so many points left."""
         return replace(self, left=left, ended=reason)
 
-    def sentence(self) -> str:
-        """Return the strategy in words, with the reason."""
-        why = self.why.sentence() if self.why else ""
-        if not self.snapshots:
-            return f"rerun: {why}"
-        text = f"snapshot for {count(len(self.snapshots), 'point')}"
+    def text(self) -> Reason:
+        """Return the strategy with its reason, for the report."""
+        chosen = self._chosen()
+        return Reason(Code.SNAPSHOT_ENDED, chosen=chosen, left=self.left, why=self.ended) if self.left else chosen
+
+    def _chosen(self) -> Reason:
+        points = len(self.snapshots)
+        if not points:
+            return Reason(Code.RERUN, why=self.why)
         if self.rerun:
-            text += f", rerun for {count(self.rerun, 'point')}: {why}"
-        return f"{text}; rerun for {self.left} of them: {self.ended}" if self.left else text
+            return Reason(Code.SNAPSHOT_AND_RERUN, points=points, rest=self.rerun, why=self.why)
+        return Reason(Code.SNAPSHOT, points=points)
 
 
 def why_rerun(
@@ -152,7 +96,7 @@ def why_rerun(
 
     Parameters:
         asked: the setting.
-        isolation: see :class:`Isolation`.
+        isolation: see :class:`IsolationChoice`.
         fixtures: names of those that the test uses.
         seconds: how long the test took.
         known: the descriptors that were open when the session began.
@@ -160,36 +104,36 @@ def why_rerun(
     used = _SHARED.intersection(fixtures)
     # The first reason that holds is reported, so the settings come first.
     reasons = {
-        WhyRerun.ASKED: asked == "rerun",
-        WhyRerun.ONE_PROCESS: isolation != Isolation.FORK,
-        WhyRerun.UNKNOWN: not (CAN_FORK and fork_sharing.HAS_PROC),
-        WhyRerun.SHORT: asked == "auto" and seconds < _WORTH,
-        WhyRerun.FIXTURE_READS: used,
-        WhyRerun.THREADS: threading.active_count() > 1,
+        Reason(Isolation.AS_ASKED): asked == "rerun",
+        Reason(Code.IN_SESSION): isolation != Isolation.FORK,
+        Reason(Code.UNTOLD): not (CAN_FORK and fork_sharing.HAS_PROC),
+        Reason(Code.SHORT): asked == "auto" and seconds < _WORTH,
+        Reason(Code.READS_OUTPUT, fixture=min(used, default="")): used,
+        Reason(Code.THREADS): threading.active_count() > 1,
     }
     if reason := next((reason for reason, holds in reasons.items() if holds), None):
-        return Reason(reason, min(used) if reason is WhyRerun.FIXTURE_READS else "")
+        return reason
     open_files = map(fork_sharing.shared, sorted(fork_sharing.descriptors() - known))
-    shared = next(filter(None, open_files), "") or fork_sharing.shared_memory()
-    return Reason(WhyRerun.SHARED, shared) if shared else None
+    return next(filter(None, open_files), None) or fork_sharing.shared_memory()
 
 
 def choose(asked: str, points: Sequence[Point], uninterrupted: Uninterrupted) -> Strategy:
     """Choose by what the uninterrupted test does."""
     rehearsal = uninterrupted.rehearsal
     if rehearsal.fixture:
-        return Strategy((), why=Reason(WhyRerun.FIXTURE_EFFECT, rehearsal.effect))
+        return Strategy((), why=Reason(Code.FIXTURE_EFFECT, effect=rehearsal.effect))
     before = tuple(point for position, point in enumerate(points) if position in rehearsal.reached)
     if not before:
-        return Strategy((), why=Reason(WhyRerun.EARLY_EFFECT, rehearsal.effect or "no point is reached again"))
+        return Strategy((), why=Reason(Code.EFFECT_FIRST, effect=rehearsal.effect or Reason(Code.NOTHING_AGAIN)))
     if asked == "auto":
         cost = _CHILD * _fork_seconds()
         # A rerun goes half the way through the test, on average.
         if uninterrupted.seconds / 2 < cost:
-            return Strategy((), why=Reason(WhyRerun.NEAR, f"{1000 * cost:.0f} ms"))
+            return Strategy((), why=Reason(Code.FORK_COSTS, milliseconds=1000 * cost))
     if len(before) == len(points):
         return Strategy(before)
-    why = Reason(WhyRerun.EFFECT, rehearsal.effect) if rehearsal.effect else Reason(WhyRerun.UNREACHED)
+    effect = rehearsal.effect
+    why = Reason(Code.AFTER_EFFECT, effect=effect) if effect else Reason(NotAudited.NOT_REACHED)
     return Strategy(before, len(points) - len(before), why)
 
 

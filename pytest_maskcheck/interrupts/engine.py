@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.reasons import Reason
 
 
 class Sendable(Protocol):
@@ -109,8 +110,8 @@ class Engine(Protocol[D_contra]):
         """Watch nothing any more, whatever was interrupted before it could end: the user's own Ctrl-C comes anywhere."""
         ...
 
-    def reason_against_second(self, mode: Mode, /) -> str:
-        """Return why nothing can begin when an interrupt has landed, or ``""``."""
+    def reason_against_second(self, mode: Mode, /) -> Reason | None:
+        """Return why nothing can begin when an interrupt has landed, or ``None``."""
         ...
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.reasons import Reason
 
 D = TypeVar("D", bound=Sendable)
 
@@ -43,8 +44,8 @@ class Victim:
         absent: why a test cannot be audited whose body the victim does not run.
     """
 
-    elsewhere: str
-    absent: str
+    elsewhere: Reason
+    absent: Reason
 
 
 class Mechanism(Protocol[D]):
@@ -139,8 +140,8 @@ class Mechanism(Protocol[D]):
 
     # What holds it back
 
-    def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> str:
-        """Return why these interrupts cannot be delivered in this process, which must stay as it is, or ``""``.
+    def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> Reason | None:
+        """Return why these interrupts cannot be delivered in this process, which must stay as it is, or ``None``.
 
         Parameters:
             numbers: the interrupts.
@@ -148,6 +149,6 @@ class Mechanism(Protocol[D]):
         """
         ...
 
-    def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[str]:
+    def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[Reason]:
         """Remove what keeps these interrupts from this process, which is the audit's own; return a note on each change."""
         ...

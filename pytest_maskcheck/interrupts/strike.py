@@ -11,6 +11,8 @@ from pytest_maskcheck.system.unpatched import signal
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
+    from pytest_maskcheck.reasons import Reason
+
 
 @dataclass(slots=True, repr=False)
 class Strike:
@@ -24,7 +26,7 @@ class Strike:
         error: the type of what the handler raised, where that is known.
         sent: it was sent by way of the kernel.
         held: what held the interrupt back for a while (``"signal mask"``), or ``""``.
-        undelivered: why no exception can have come of it there (nobody handles the signal), or ``""``.
+        undelivered: why no exception can have come of it there (nobody handles the signal), or ``None``.
         withdrawn: it was held back to the end of the run, and taken back.
         handler: the name in reports of the handler in force; ``""`` for Python's own.
         handler_code: the code of that handler, if it is written in Python.
@@ -40,7 +42,7 @@ class Strike:
     error: type[BaseException] | None = None
     sent: bool = False
     held: str = ""
-    undelivered: str = ""
+    undelivered: Reason | None = None
     withdrawn: bool = False
     handler: str = ""
     handler_code: CodeType | None = None

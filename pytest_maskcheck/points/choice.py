@@ -8,8 +8,8 @@ from pytest_maskcheck.interrupts import mechanism_of
 from pytest_maskcheck.points.hit_filters import few, number_in, reasonable, unpaused, within
 from pytest_maskcheck.points.ids import ordinals_of, point_of
 from pytest_maskcheck.points.plan import Aim, Plan
-from pytest_maskcheck.points.reasons import NotAudited, beyond_sample
-from pytest_maskcheck.points.sampling import layered
+from pytest_maskcheck.points.sampling import beyond_sample, layered
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import signal
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def choose_points(
     """
     chosen = Plan()
     of_test = within(recording.hits, body)
-    chosen.leave_out(NotAudited.OUTSIDE_TEST, number_in(recording.hits) - number_in(of_test))
+    chosen.leave_out(Reason(NotAudited.HARNESS), number_in(recording.hits) - number_in(of_test))
     kept = reasonable(unpaused([hit for hit in of_test if wanted(hit)], chosen), reason_against, chosen)
     elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
     chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, elsewhere)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from pytest_maskcheck.points.coverage_config import usable_for_coverage
 from pytest_maskcheck.points.coverage_runs import lines_of
-from pytest_maskcheck.points.reasons import NotAudited
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import io, os
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that takes a line, or the block that it heads, out of the audit."""
+
+_EXCLUDED = Reason(NotAudited.EXCLUDED)
+_IGNORED = Reason(NotAudited.IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +29,14 @@ class Statements:
     """
 
     first_lines: list[int]
-    excluded: dict[int, NotAudited]
+    excluded: dict[int, Reason]
 
     def at(self, line: int) -> int:
         """Return the first line of the statement that ``line`` belongs to."""
         position = bisect_right(self.first_lines, line)
         return self.first_lines[position - 1] if position else line
 
-    def reason_against(self, line: int) -> NotAudited | None:
+    def reason_against(self, line: int) -> Reason | None:
         """Return why ``line`` is excluded; that of its statement counts first."""
         return self.excluded.get(self.at(line)) or self.excluded.get(line)
 
@@ -63,10 +66,10 @@ class Exclusions:
             NoSourceError: the file is gone, or is no Python.
         """
         if path not in self._files:
-            excluded: dict[int, NotAudited] = {}
+            excluded: dict[int, Reason] = {}
             statements: set[int] = set()
             # One reading for each reason: coverage returns all excluded lines of a file without their pattern.
-            for reason, patterns in ((NotAudited.EXCLUDED, self._patterns), (NotAudited.IGNORED, [IGNORE])):
+            for reason, patterns in ((_EXCLUDED, self._patterns), (_IGNORED, [IGNORE])):
                 with usable_for_coverage(self._root):
                     lines, out = lines_of(path, patterns)
                 excluded |= dict.fromkeys(out, reason)

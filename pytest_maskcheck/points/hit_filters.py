@@ -1,25 +1,31 @@
 """Which recorded hits become points. What is dropped is counted in a plan, by reason.
 
-Each filter takes ``what``, a prefix for its reasons, as hits after a first interrupt are counted separately.
+Each filter takes ``what``, which makes its reasons those that are counted: hits after a first interrupt have reasons of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts.places import is_own, near
 from pytest_maskcheck.points.ids import place_of
-from pytest_maskcheck.points.reasons import NotAudited, further_hit
+from pytest_maskcheck.reasons import NotAudited, Reason, as_first
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
     from pytest_maskcheck.points.plan import Plan
 
+Counted = Callable[[Reason], Reason]
+"""Returns the reason that is counted for the reason against a hit; for a second interrupt it is another one."""
+
+_PAUSED = Reason(NotAudited.PAUSED)
+
 
 class ReasonAgainst(Protocol):
     """Returns why a line is not audited; see :meth:`pytest_maskcheck.points.reach.Reach.reason_against`."""
 
-    def __call__(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> NotAudited | None:
+    def __call__(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> Reason | None:
         """Return the reason, or ``None``."""
         ...
 
@@ -29,30 +35,30 @@ def number_in(hits: list[Hit]) -> int:
     return sum(hit.stands_for for hit in hits)
 
 
-def unpaused(hits: list[Hit], chosen: Plan, what: str = "") -> list[Hit]:
+def unpaused(hits: list[Hit], chosen: Plan, what: Counted = as_first) -> list[Hit]:
     """Return the hits outside of ``maskcheck.paused()``; count the others in ``chosen``."""
     kept = [hit for hit in hits if not hit.aside]
-    chosen.leave_out(what + NotAudited.PAUSED, number_in(hits) - number_in(kept))
+    chosen.leave_out(what(_PAUSED), number_in(hits) - number_in(kept))
     return kept
 
 
-def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: str = "") -> list[Hit]:
+def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, what: Counted = as_first) -> list[Hit]:
     """Return the hits on lines that no reason excludes; count the others in ``chosen``."""
     kept: list[Hit] = []
     for hit in hits:
         if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
-            chosen.leave_out(what + reason, hit.stands_for)
+            chosen.leave_out(what(reason), hit.stands_for)
         else:
             kept.append(hit)
     return kept
 
 
-def few(hits: list[Hit], number: int | None, chosen: Plan, what: str = "") -> list[Hit]:
+def few(hits: list[Hit], number: int | None, chosen: Plan, what: Counted = as_first) -> list[Hit]:
     """Return a few hits of each place in each context; count the others in ``chosen``."""
     if number is None:
         return hits
     kept = _first_and_last(hits, number)
-    chosen.leave_out(what + further_hit(number), number_in(hits) - len(kept))
+    chosen.leave_out(what(Reason(NotAudited.HITS, hits=number)), number_in(hits) - len(kept))
     return kept
 
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.points.hit_filters import few, number_in, own_hits, reasonable, unpaused
 from pytest_maskcheck.points.ids import ordinals_of, place_of, point_of
 from pytest_maskcheck.points.plan import Aim, Plan
-from pytest_maskcheck.points.reasons import NoSecond, NotAudited, beyond_sample
-from pytest_maskcheck.points.sampling import GrowingSample
-from pytest_maskcheck.reasons import NO_SECOND, SECOND
+from pytest_maskcheck.points.sampling import GrowingSample, beyond_sample
+from pytest_maskcheck.reasons import NotAudited, Reason, as_second
 from pytest_maskcheck.results import Point, PointResult, Verdict
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.ids import Names, Ordinals
 
 
-def reason_against_more(result: PointResult) -> str:
-    """Return why a second interrupt after the one with this result would show nothing, or ``""``."""
+def reason_against_more(result: PointResult) -> Reason | None:
+    """Return why a second interrupt after the one with this result would show nothing, or ``None``."""
     if result.reason:
-        return NoSecond.NOT_AUDITED
+        return Reason(NotAudited.FIRST_NOT_AUDITED)
     if any(finding.fails or finding.verdict is Verdict.INTERPRETER for finding in result.findings):
-        return NoSecond.HAS_FINDING
-    return ""
+        return Reason(NotAudited.FIRST_HAS_FINDING)
+    return None
 
 
 class Pairs:
@@ -75,9 +74,9 @@ class Pairs:
         self._plan = Plan()
         self._sample: GrowingSample[tuple[Point, Aim]] = GrowingSample(max(room, 0), seed)
 
-    def without(self, reason: str) -> None:
+    def without(self, reason: Reason) -> None:
         """Count a first point after which there is no second one."""
-        self._plan.leave_out(f"{NO_SECOND}{reason}")
+        self._plan.leave_out(Reason(NotAudited.NO_SECOND, why=reason))
 
     def take(self, first: Point, aim: Aim, tail: Recording) -> None:
         """Add the points after one first interrupt.
@@ -89,11 +88,11 @@ class Pairs:
         """
         own = own_hits(tail.hits, self._body)
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
-        self._plan.leave_out(SECOND + NotAudited.OUTSIDE_TEST, number_in(tail.hits) - number_in(within))
-        kept = unpaused(within, self._plan, SECOND)
-        kept = reasonable(kept, self._reason_against, self._plan, SECOND)
+        self._plan.leave_out(as_second(Reason(NotAudited.HARNESS)), number_in(tail.hits) - number_in(within))
+        kept = unpaused(within, self._plan, as_second)
+        kept = reasonable(kept, self._reason_against, self._plan, as_second)
         if not self._only:
-            kept = few(kept, self._hits, self._plan, SECOND)
+            kept = few(kept, self._hits, self._plan, as_second)
         # Over the places of the uninterrupted run, too, so that a place has one name in both.
         ordinals = ordinals_of([*self._places.values(), *tail.hits])
         for hit in kept:
@@ -109,7 +108,7 @@ class Pairs:
     def plan(self) -> Plan:
         """Return the points to audit, and what was left out."""
         chosen = self._sample.items()
-        self._plan.leave_out(SECOND + self._beyond, self._sample.seen - len(chosen))
+        self._plan.leave_out(as_second(self._beyond), self._sample.seen - len(chosen))
         for point, aim in chosen:
             self._plan.add(point, aim)
         return self._plan

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
+    from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Point
 
 
@@ -36,13 +37,11 @@ class Plan:
 
     points: list[Point] = field(default_factory=list)
     aims: dict[str, Aim] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: dict[Reason, int] = field(default_factory=dict)
 
-    def leave_out(self, reason: str, count: int = 1) -> None:
+    def leave_out(self, reason: Reason, count: int = 1) -> None:
         """Count hits that are not audited."""
         if count:
-            # A plain string: reasons go into JSON and between processes of pytest-xdist, which take no enums.
-            reason = str(reason)
             self.left_out[reason] = self.left_out.get(reason, 0) + count
 
     def add(self, point: Point, aim: Aim) -> None:

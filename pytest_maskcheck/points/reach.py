@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.points.coverage_globs import escaped
 from pytest_maskcheck.points.coverage_runs import NoSourceError, measured
 from pytest_maskcheck.points.exclusions import Exclusions
-from pytest_maskcheck.points.reasons import NotAudited
 from pytest_maskcheck.points.scope import Scope
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import os
+
+_OUT_OF_SCOPE = Reason(NotAudited.OUT_OF_SCOPE)
+_NO_SOURCE = Reason(NotAudited.NO_SOURCE)
+_UNMEASURED = Reason(NotAudited.UNMEASURED)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,9 +110,7 @@ class Reach:
         # Most files are not in scope, and need not be looked for.
         return self.scope.matches(path, own) and os.path.isfile(path)
 
-    def reason_against(
-        self, filename: str, line: int, *, entry: bool = False, reached: bool = False
-    ) -> NotAudited | None:
+    def reason_against(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> Reason | None:
         """Return why a point on this line is not audited.
 
         Parameters:
@@ -119,20 +121,20 @@ class Reach:
         """
         path = self._measured(filename)
         if path is None:
-            return NotAudited.OUT_OF_SCOPE
+            return _OUT_OF_SCOPE
         try:
             statements = self._exclusions.of(path)
         except NoSourceError:
-            return NotAudited.NO_SOURCE
+            return _NO_SOURCE
         reason = statements.reason_against(line)
-        if reason is NotAudited.IGNORED:
+        if reason is not None and reason.code is NotAudited.IGNORED:
             self._exclusions.note_ignored(path, line)
         # The line of a ``def`` ran when its module was imported, so this run's measurement may lack it.
         if reason or entry or reached:
             return reason
         if line in self._lines[path] or statements.at(line) in self._statements_reached(path):
             return None
-        return NotAudited.UNREACHED
+        return _UNMEASURED
 
     def statements(self) -> dict[str, list[int]]:
         """Return the first lines of the statements that the run reached in each file, in order, without those that are excluded."""

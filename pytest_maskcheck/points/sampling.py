@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pytest_maskcheck.points.hit_filters import circumstances_of
 from pytest_maskcheck.points.ids import place_of
+from pytest_maskcheck.reasons import NotAudited, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
 
 T = TypeVar("T")
+
+
+def beyond_sample(max_points: int, seed: int) -> Reason:
+    """Return the reason for the points that a sample leaves out."""
+    return Reason(NotAudited.MAX_POINTS, max_points=max_points, seed=seed)
 
 
 def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collection[int] = frozenset()) -> list[int]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.points.coverage_config import CoverageSettings
     from pytest_maskcheck.points.distribution import Installed
+    from pytest_maskcheck.reasons import Reason
 
 
 class Scope:
@@ -63,7 +64,7 @@ class Scope:
         # Relative paths of coverage's configuration are relative to where coverage was started.
         base = os.path.abspath(os.curdir) if started else root
         self.exclusions = option(settings, "report:exclude_lines")
-        self.unmeasured: dict[str, str] = {}
+        self.unmeasured: dict[str, Reason] = {}
         given = list(include)
         own = [pattern for entry in given for pattern in self._patterns(entry, self.unmeasured)]
         self.configured = [] if given else _configured(settings, base)
@@ -99,9 +100,9 @@ class Scope:
         else:
             self._installed = patterns
 
-    def _patterns(self, entry: str, unmeasured: dict[str, str]) -> list[str]:
+    def _patterns(self, entry: str, unmeasured: dict[str, Reason]) -> list[str]:
         patterns, reasons = patterns_of(entry, self._root)
-        unmeasured.update({name: str(reason) for name, reason in reasons.items()})
+        unmeasured.update(reasons)
         return patterns
 
     def measured_files(self, files: Collection[str]) -> tuple[list[str], list[str] | None]:

@@ -10,13 +10,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.points.coverage_globs import PATTERN_ERRORS, below, escaped, matcher
-from pytest_maskcheck.points.reasons import Unmeasurable
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.plain import brief, described, quoted
 from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import read
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+
+_FROZEN = Reason(NotAudited.FROZEN)
 
 
 class UnknownScopeError(ValueError):
@@ -27,14 +29,14 @@ def _unusable(entry: str, why: str) -> UnknownScopeError:
     return UnknownScopeError(f"maskcheck include or exclude: {quoted(entry)} {why}")
 
 
-def patterns_of(entry: str, root: str) -> tuple[list[str], dict[str, Unmeasurable]]:
+def patterns_of(entry: str, root: str) -> tuple[list[str], dict[str, Reason]]:
     """Return the file patterns that an entry stands for, and modules among them that no line can be audited of, with the reason.
 
     Raises:
         UnknownScopeError: it stands for nothing.
     """
     if entry == "stdlib":
-        frozen = dict.fromkeys(filter(_is_frozen, sorted(sys.stdlib_module_names)), Unmeasurable.FROZEN)
+        frozen = dict.fromkeys(filter(_is_frozen, sorted(sys.stdlib_module_names)), _FROZEN)
         return _standard_library(), frozen
     # A path comes first: a directory may have the name of a module.
     path = os.path.join(root, entry)
@@ -97,13 +99,13 @@ def _is_frozen(name: str) -> bool:
     return bool(read(spec, "origin") == "frozen")
 
 
-def _why_unmeasurable(name: str) -> Unmeasurable:
+def _why_unmeasurable(name: str) -> Reason:
     origin = read(_spec_of(name), "origin")
     if origin == "frozen":
-        return Unmeasurable.FROZEN
+        return _FROZEN
     if origin == "built-in" or str(origin).endswith(tuple(EXTENSION_SUFFIXES)):
-        return Unmeasurable.NOT_PYTHON
-    return Unmeasurable.NO_FILE
+        return Reason(NotAudited.NOT_PYTHON)
+    return Reason(NotAudited.NO_FILE)
 
 
 def _standard_library() -> list[str]:

@@ -1,1 +1,1 @@
-"""Results made readable: for the terminal and for machines."""
+"""Results for people (terminal) and for machines (files). ``formats`` is the registry of file formats."""

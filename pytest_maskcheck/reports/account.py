@@ -29,7 +29,7 @@ _LABEL = 12
 
 
 def message(audit: Audit) -> str:
-    """Return what a failing audit says: one line for a summary, then one for each defect."""
+    """Return the failure message of an audit: one line for pytest's summary, then one for each defect."""
     failures = audit.failures
     if not failures:
         return audit.broken
@@ -45,15 +45,15 @@ def message(audit: Audit) -> str:
 
 
 def hint(audit: Audit, command: Sequence[str]) -> str:
-    """Return how the first failing defect is reproduced, ``""`` if there is none.
+    """Return the command that reproduces the first failing defect, ``""`` if there is none.
 
-    JUnit XML and other formats have the traceback alone, and not the sections of a report.
+    It stands below the traceback, because JUnit XML and other formats show that alone, without the sections of a report.
     """
     return f"reproduce: {_reproduce(audit, command, audit.failures[0])}" if audit.failures else ""
 
 
 def section(audit: Audit, command: Sequence[str]) -> str:
-    """Return the full account of an audit.
+    """Return everything that an audit found, as text.
 
     Parameters:
         audit: the results.
@@ -72,7 +72,7 @@ def section(audit: Audit, command: Sequence[str]) -> str:
 
 
 def _errors(audit: Audit) -> list[str]:
-    """Return what a report of a defect of maskcheck's own should contain."""
+    """Return the tracebacks of errors in the audit itself, for a bug report."""
     return [line for error in audit.errors for line in ("", *error.splitlines())]
 
 
@@ -111,7 +111,7 @@ def _reproduce(audit: Audit, command: Sequence[str], defect: Defect) -> str:
 
 
 def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
-    """Yield where a leftover came from, who has it and whom it blocks."""
+    """Yield where a leftover came from, what still refers to it, and what it blocks."""
     labels = {Verdict.ALTERED: "changed", Verdict.SWALLOWED: "caught at"}
     yield _labelled(labels.get(defect.verdict, "came from"), _frame(origin.place))
     inner = origin.stack[origin.stack.index(origin.place) + 1 :] if origin.place in origin.stack else ()
@@ -131,18 +131,18 @@ def _frame(frame: Frame) -> str:
 
 
 def _notes(audit: Audit, defect: Defect) -> Iterator[str]:
-    """Yield the notes about points of a defect, each with the points that have it if others have not."""
+    """Yield the notes about points of a defect; a note that only some points have names them."""
     notes = {result.point: result.note for result in audit.results}
     with_note: dict[str, list[Point]] = {}
     for point in defect.points:
         if note := notes.get(point.id, ""):
             with_note.setdefault(note, []).append(point)
-    told = sorted(with_note.items(), key=lambda each: (-len(each[1]), each[0]))
-    for note, points in told[:_NOTES]:
+    shown = sorted(with_note.items(), key=lambda each: (-len(each[1]), each[0]))
+    for note, points in shown[:_NOTES]:
         some = len(points) < len(defect.points)
         yield f"{note} ({len(points)} of {count(defect.points, 'point')}: {_points(points)})" if some else note
-    if more := [point for _, points in told[_NOTES:] for point in points]:
-        yield f"and {count(told[_NOTES:], 'other note')} on {count(more, 'point')}: the JSON report has them"
+    if more := [point for _, points in shown[_NOTES:] for point in points]:
+        yield f"and {count(shown[_NOTES:], 'other note')} on {count(more, 'point')}: the JSON report has them"
 
 
 def _labelled(label: str, text: str) -> str:
@@ -150,7 +150,7 @@ def _labelled(label: str, text: str) -> str:
 
 
 def _excerpt(point: Point) -> Iterator[str]:
-    """Yield the source around a point, the interrupted line marked; of two interrupts, the first before the second."""
+    """Yield the source around a point, with the interrupted line marked; of two interrupts, first that of the first one."""
     if point.first:
         yield from _excerpt(point.first)
     yield f"  {'then ' if point.first else ''}{point.path}, in {point.function}"
@@ -161,7 +161,7 @@ def _excerpt(point: Point) -> Iterator[str]:
 
 
 def _points(points: Sequence[Point]) -> str:
-    """Return the ids of points, the first few of them if they are many."""
+    """Return the ids of the first few points, and the number of the others."""
     shown = ", ".join(point.title for point in points[:_SHOWN])
     more = len(points) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,9 +1,9 @@
-"""Whether the JSON of a report can be what an audit wrote: checked before anything is made of it.
+"""Checks the data of a report before results are made of it.
 
-Reports are files, which people cut, edit and mix up. What is wrong with one is found here, and named by its place in the file, so that
-all that reads audits can rely on them.
+People cut, edit and mix up files. What is wrong with one is found here, and named by its place in the file, so that
+the rest can rely on the data.
 
-1. The types of fields are those of the dataclasses in ``results``. A field more or less is wrong.
+1. The types of fields are those of the dataclasses in ``results``. No field may be missing, and none may be added.
 2. Each point has one result, in the same order, and no other id is named.
 3. Lines and shards have their form, and numbers are small enough to be counted.
 4. Codes are those of ``reasons.py``, each with the values of its sentence, and each text that gives a reason has one.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
@@ -29,13 +30,13 @@ Check = Callable[[Any, str], None]
 """Raises :class:`DamagedError` where a value, at a place such as ``audits[0].points``, is not what it must be."""
 
 _DEEPEST = 100
-"""Levels of a report: far more than one has, and far fewer than a reader of JSON takes."""
+"""Levels of nesting: far more than a report has, and far fewer than the JSON parser takes."""
 
 _LARGEST = 10**7
-"""Lines of a file, above which numbers of lines are taken for damage: they are counted one by one."""
+"""The largest line number: ranges of lines are expanded, so a damaged one must not take all memory."""
 
 _MOST = 10**15
-"""What no number of a report comes to."""
+"""No number of a report is as large."""
 
 _SPANS = re.compile(r"(?:[0-9]{1,8}(?:-[0-9]{1,8})?(?:,[0-9]{1,8}(?:-[0-9]{1,8})?)*)?")
 _SHARD = re.compile(r"(?:([1-9][0-9]{0,8})/([1-9][0-9]{0,8}))?")
@@ -47,7 +48,7 @@ class DamagedError(ValueError):
 
 
 def parse(text: str) -> Any:
-    """Return what JSON stands for; strictly: no name twice in one object, and no number that JSON does not have.
+    """Return parsed JSON; strictly: an object must not have a name twice, and NaN and Infinity are refused.
 
     Raises:
         DamagedError: it is no such JSON.
@@ -79,12 +80,12 @@ def check_audit(data: Any, shard: str, place: str) -> None:
     """Check the data of one audit.
 
     Parameters:
-        data: what is to be an audit.
-        shard: of the report that it is in.
-        place: where it is there.
+        data: the data of the audit.
+        shard: the shard of the report that the audit is in.
+        place: where the audit is in the report, for messages.
 
     Raises:
-        DamagedError: it is none.
+        DamagedError: something is wrong with it.
     """
     if not isinstance(data, dict):
         raise DamagedError(f"{place} is {quoted(data)}, and must be an object")
@@ -106,10 +107,10 @@ def check_audit(data: Any, shard: str, place: str) -> None:
 
 
 def check_shard(data: Any) -> str:
-    """Return ``data`` if it is the shard of a report, such as ``1/3``, or ``""``.
+    """Return the shard of a report, such as ``1/3``, or ``""``.
 
     Raises:
-        DamagedError: it is not.
+        DamagedError: ``data`` is no shard.
     """
     form = _SHARD.fullmatch(data) if isinstance(data, str) else None
     if form is None or (form[1] and int(form[1]) > int(form[2])):
@@ -138,9 +139,9 @@ def _check_described(value: Any, place: str) -> None:
     _check_code(value["code"], f"{place}.code")
     described = SENTENCES[CODES[value["code"]]]
     _check_names(value["values"], tuple(described), f"{place}.values")
-    for name, is_number in described.items():
-        check = _check_of_plain(float) if is_number else _check_value
-        check(value["values"][name], f"{place}.values.{name}")
+    checks: dict[type, Check] = {str: _check_value, float: _check_setting, int: _check_of_plain(int)}
+    for name, kind in described.items():
+        checks[kind](value["values"][name], f"{place}.values.{name}")
 
 
 def _check_value(value: Any, place: str) -> None:
@@ -149,12 +150,18 @@ def _check_value(value: Any, place: str) -> None:
         _check_of(str)(value.get("text"), f"{place}.text")
         _check_described({name: each for name, each in value.items() if name != "text"}, place)
     elif not isinstance(value, str):
-        _check_of_plain(float)(value, place)
+        _check_setting(value, place)
+
+
+def _check_setting(value: Any, place: str) -> None:
+    """Check a number that somebody chose, such as a seed: it may be negative, or larger than anything that is counted."""
+    if type(value) not in {int, float} or not -sys.float_info.max <= value <= sys.float_info.max:
+        raise DamagedError(f"{place} is {quoted(value)}, and must be a number")
 
 
 @cache
 def _check_of(kind: Any) -> Check:
-    """Return what checks values of a type, as the annotations in ``results`` name it."""
+    """Return the check for values of a type, as the annotations in ``results`` have it."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         return _check_of_list(_check_of(arguments[0]))
@@ -216,7 +223,8 @@ def _check_of_fields(kind: Any) -> Check:
 
     def check(value: Any, place: str) -> None:
         _check_names(value, (*names, *beside), place)
-        for name in names:  # a point has a point: its own check is not found out before it is needed
+        # Looked up here, not before: a point may have a point, and the check of points is just being made.
+        for name in names:
             _check_of(hints[name])(value[name], f"{place}.{name}")
         for name, check_more in beside.items():
             check_more(value[name], f"{place}.{name}")

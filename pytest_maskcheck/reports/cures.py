@@ -1,4 +1,4 @@
-"""One sentence on what helps, by verdict and kind."""
+"""Cures: one sentence on what helps against a defect, by verdict and kind."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ _MASKS = {"shield", "bracket"}
 
 
 def cure(defect: Defect) -> str:
-    """Return the sentence for a defect."""
+    """Return the cure for a defect."""
     if defect.category is Category.CLEANUP:
         return _CLEANUP
     if defect.verdict is Verdict.SWALLOWED:
@@ -117,9 +117,9 @@ def _of_swallowed(defect: Defect) -> str:
 
 
 def _entered(defect: Defect) -> int:
-    """Return the line of the ``with`` statement of the user's, without a mask, that enters what is lost; 0 if there is none.
+    """Return the line of the user's ``with`` statement, without a mask, that enters what is lost; 0 if there is none.
 
-    Of what has no origin it is the line of the interrupt, if it is lost on that alone.
+    Of a leftover without an origin it is the interrupted line, if the leftover is lost on no other.
     """
     made = defect.origin.place if defect.origin is not None else defect.points[0]
     elsewhere = defect.origin is None and any(point.line != made.line for point in defect.points)
@@ -128,7 +128,7 @@ def _entered(defect: Defect) -> int:
 
 @lru_cache(maxsize=64)
 def _headers(filename: str) -> frozenset[int]:
-    """Return the lines of a file on which expressions stand that a ``with`` statement enters, those with masks left out."""
+    """Return the lines of a file with expressions that a ``with`` statement enters, other than masks."""
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except (SyntaxError, ValueError):  # not Python, or generated
@@ -144,6 +144,6 @@ def _headers(filename: str) -> frozenset[int]:
 
 
 def _called(call: ast.Call) -> str:
-    """Return the last word of what is called."""
+    """Return the name of the function that is called, without what it is an attribute of."""
     function = call.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

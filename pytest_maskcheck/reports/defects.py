@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Defect
 
 _LINES = 5
-"""Functions whose lines are shown of those in which one resource is lost."""
+"""In how many functions lines are shown, where one thing is lost in many."""
 
 _TITLES = 3
-"""Resources named of those that were released together."""
+"""How many things are named that were released together."""
 
 
 def together(defects: Iterable[Defect]) -> list[list[Defect]]:
@@ -37,14 +37,14 @@ def headline(defect: Defect, *others: Defect) -> str:
 
 
 def category(defect: Defect) -> str:
-    """Return whose a defect is, if it is not simply the code's own."""
+    """Return the category of a defect, if it is not the code's own."""
     if defect.category is Category.INSIDE:
         return f", {'caught' if defect.verdict is Verdict.SWALLOWED else 'lost'} inside {defect.package}"
     return ", in clean-up" if defect.category is Category.CLEANUP else ""
 
 
 def where(defect: Defect) -> str:
-    """Return the lines at which something is lost, such as ``store.py:12-18, 30``; the first few, if they are many."""
+    """Return the lines at which something is lost, such as ``store.py:12-18, 30``: the first few, and the number of the others."""
     files: dict[str, list[str]] = {}
     for path, numbers in defect.lines[:_LINES]:
         files.setdefault(path, []).append(numbers)

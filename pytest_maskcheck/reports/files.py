@@ -1,7 +1,7 @@
-"""Files that reports are read from and written to: never one on which this process would wait for ever, or read without an end.
+"""Reads and writes report files, and neither waits for ever nor reads without an end.
 
-A report is written aside and renamed: whoever interrupts that, or fills the disk, finds the former file or none, and no half of one. Pipes, devices,
-files of others, files with several names and files in directories that cannot be written are written in place.
+A report is written aside and renamed: if that is interrupted, or the disk is full, the former file is there or none, never half a one. Pipes, devices,
+files of other users, files with several names and files in directories without write permission are written in place.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from contextlib import suppress
 from pytest_maskcheck.system.unpatched import io, os
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-"""A named pipe is opened at once: with it, there is nothing to read, or an error, where no other process has it open."""
+"""With it, opening a named pipe does not wait: where no other process has it open, there is nothing to read, or an error."""
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
-"""Lines end as they are written."""
+"""With it, the ends of lines are written as they are."""
 
 
 def read(path: str) -> bytes:
-    """Return what is in a file, or what another process writes into a pipe that it has open.
+    """Return the content of a file, or what another process writes into a named pipe.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,7 +37,7 @@ def read(path: str) -> bytes:
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a file, or into a pipe that another process reads.
+    """Write a file, or into a named pipe that another process reads.
 
     Raises:
         OSError: the file cannot be written.
@@ -53,7 +53,7 @@ def write(path: str, data: bytes) -> None:
 
 
 def _is_replaceable(path: str, target: str) -> bool:
-    """Tell whether nobody would miss the file itself if another one had its name; ``/dev/stdout`` may be a file that is written to."""
+    """Tell whether another file may take its place. Not so in ``/dev``: standard output may be a file that others write to as well."""
     if os.path.abspath(path).startswith(("/dev/", "/proc/")):
         return False
     try:
@@ -64,7 +64,7 @@ def _is_replaceable(path: str, target: str) -> bool:
 
 
 def _replace(target: str, data: bytes) -> bool:
-    """Write the file aside and give it its name; tell whether there is room for one beside it."""
+    """Write the file aside and rename it; return False if no file can be made beside it."""
     directory, name = os.path.split(target)
     aside = os.path.join(directory, f".{name[:200]}.{os.getpid()}")
     try:

@@ -1,4 +1,4 @@
-"""Makes one report of several: of the shards of a session, or of sessions with different tests."""
+"""Merges several reports into one: those of the shards of a session, or of sessions with different tests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 _NAMED = 10
-"""Missing shards that a message names; the rest is counted."""
+"""How many missing shards a message names; the others are counted."""
 
 
 def merge(reports: Sequence[Report]) -> list[Audit]:
-    """Return the audits of several reports, those of the shards of one test made one.
+    """Return the audits of several reports; the audits of one test by different shards are merged.
 
     Raises:
         ReportError: a shard is missing or there twice, shards planned different points, or a test is there twice.
@@ -36,7 +36,7 @@ def merge(reports: Sequence[Report]) -> list[Audit]:
 
 
 def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
-    """Return the reports of all shards by their number, in order, and how many there are."""
+    """Return the reports of all shards by number, in order, and how many shards there are."""
     found: dict[int, Report] = {}
     number = 0
     for report in reports:
@@ -66,7 +66,7 @@ def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
 
 
 def _check_tests(reports: Iterable[Report]) -> None:
-    """Make sure that no test is in two reports, or two times in one, unless as parts."""
+    """Make sure that no test is in two reports, or twice in one, other than in reports of shards."""
     seen: dict[str, Report] = {}
     for report in reports:
         for audit in report.audits:

@@ -1,4 +1,4 @@
-"""What is said of a session in which nothing was audited."""
+"""The message of a session in which nothing was audited."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Nothing:
 
     Parameters:
         wanted: how many tests were to be audited.
-        begun: how many of them passed, so that there is an audit that says why not.
+        begun: how many of them passed, so that an audit has the reason.
         marked: only tests with the marker were to be audited.
-        meant: it is to end well all the same.
-        one: a single point was asked for.
+        meant: the session ends with exit status 0 all the same.
+        one: only a single point was to be audited.
     """
 
     wanted: int
@@ -27,7 +27,7 @@ class Nothing:
 
 
 def nothing(session: Nothing) -> str:
-    """Return why nothing was audited, and what helps."""
+    """Return why nothing was audited, and what to do."""
     if session.begun:
         why = f"no point of {count(session.begun, 'test')}, for the reasons above"
     elif session.wanted:

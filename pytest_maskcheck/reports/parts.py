@@ -1,7 +1,7 @@
-"""Makes one audit of the audits of one test by different shards.
+"""Merges the audits of one test by different shards into one.
 
-The points of a shard were dealt out in turn, so that their places in the whole plan are known from its number. What holds for
-the whole plan was counted by every shard, what holds for pairs of interrupts by the shard that followed the first of them.
+The points were dealt out to the shards in turn, so the number of a shard gives the places of its points in the whole plan. Every shard counted
+what was left out of the whole plan; pairs of interrupts were counted only by the shard that followed their first one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _COUNTED_ONCE = {NotAudited.SECOND, NotAudited.NO_SECOND}
-"""What only the shard counts that followed the first interrupt."""
+"""Only one shard counts these, the one that followed the first interrupt: numbers add up. All shards count the others alike."""
 
 
 class Parts:
@@ -40,7 +40,7 @@ class Parts:
         self._number = number
 
     def whole(self) -> Audit:
-        """Return the audit that they make up."""
+        """Return the audit of all points."""
         first, *_ = self._all.values()
         if not self._parts:
             return replace(first, shard="", plan="", seconds=self._seconds())
@@ -114,7 +114,7 @@ class Parts:
         return len(range(k - 1, total, self._number))
 
     def _points(self, total: int) -> tuple[Point, ...]:
-        """Return the points as they would have been planned together: those with one interrupt, with two, of the first run."""
+        """Return the points in the order of one plan: those with one interrupt, with two, of the first run."""
         singles = {k: _singles(audit) for k, audit in self._parts.items()}
         order = [
             singles[position % self._number + 1][position // self._number]
@@ -152,17 +152,13 @@ class Parts:
 
     def _notes(self) -> tuple[str, ...]:
         """Return the notes, equal ones once; of what was allowed at points of several shards, one with the number of all."""
-        notes: dict[str, str] = {}
+        notes: dict[tuple[str, str], int] = {}
         for audit in self._parts.values():
             for note in map(reason_of, audit.notes):
-                if note.code is not Note.ALLOWED:
-                    notes[note] = note
-                    continue
-                what, number = note.values["what"], note.values["number"]
-                before = notes.get(what)
-                allowed = number + (reason_of(before).values["number"] if before else 0)
-                notes[what] = Reason(Note.ALLOWED, number=allowed, what=what)
-        return tuple(notes.values())
+                is_allowed = note.code is Note.ALLOWED
+                key, number = (("", note.values["what"]), note.values["number"]) if is_allowed else ((note, ""), 0)
+                notes[key] = notes.get(key, 0) + number
+        return tuple(note or Reason(Note.ALLOWED, number=number, what=what) for (note, what), number in notes.items())
 
 
 def _is_elsewhere(reason: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads JSON reports, which people cut, edit and mix up: an unusable one is refused in one sentence."""
+"""Reads JSON reports. One that cannot be used is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Report:
     Parameters:
         path: where it is.
         shard: which part of a session it is, such as ``1/3``; ``""``: all of it.
-        audits: what is in it.
+        audits: its audits.
     """
 
     path: str
@@ -34,7 +34,7 @@ def read(path: str) -> Report:
     """Return the report in a file.
 
     Raises:
-        ReportError: there is none that this version reads.
+        ReportError: this version cannot read it.
     """
     try:
         text = files.read(path).decode("utf-8-sig")  # an editor may have put a mark of byte order in front

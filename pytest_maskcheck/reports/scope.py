@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 def scope_line(
     include: Sequence[str], exclude: Sequence[str], configured: Sequence[str], project: str, places: Sequence[str]
 ) -> str:
-    """Return which code is audited where a test says nothing else, for the header.
+    """Return which code is audited by default, for the header.
 
     Parameters:
         include, exclude: the settings.
-        configured: what coverage's configuration includes.
+        configured: the patterns that coverage's configuration includes.
         project: the name of the project's own distribution, if it is in scope by default.
-        places: where that is installed, if not in the root directory.
+        places: where it is installed, if not in the root directory.
     """
     if include:
         text = f"{', '.join(include)} (include)"

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 _NAMED = 3
-"""Tests, points or packages named of several that one line is about."""
+"""How many tests, points or packages a line names; the others are counted."""
 
 _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_ENDED}
-"""Strategies that the summary names: `rerun` is what is expected."""
+"""Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
 def summary(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the lines of the session's summary: what is only listed, what was not audited and why, and totals as the last one."""
+    """Yield the lines of the session's summary; the last one has the totals."""
     audits = list(audits)
     done = [audit for audit in audits if not audit.refused]
     yield from _unaudited_tests(audits)
@@ -58,7 +58,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
 
 
 def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield which tests were not audited at any point, and why: one line for each reason."""
+    """Yield the tests that were audited at no point: one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
         if not audit.audited and not audit.is_elsewhere:
@@ -77,13 +77,13 @@ def _against_all(audit: Audit) -> str:
 
 
 def _few(texts: Sequence[str]) -> str:
-    """Return the first few of several texts, and how many more there are."""
+    """Return the first few of several texts, and the number of the others."""
     more = len(texts) - _NAMED
     return ", ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
-    """Yield what helps if the tests alone were audited, and not the code that they test."""
+    """Yield a warning if only the tests' own code was audited, not the code that they test."""
     own = {path for audit in audits for path in audit.own}
     reached = {path for audit in audits for path in audit.reached}
     if not reached or any(path not in own and not _is_support(path) for path in reached):
@@ -98,13 +98,13 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
 
 
 def _is_support(path: str) -> bool:
-    """Tell whether a file belongs to tests, by its name."""
+    """Tell by its name whether a file belongs to tests."""
     *folders, name = pathlib.PurePath(path).parts
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
 def closing(audits: Sequence[Audit]) -> str:
-    """Return the numbers of a session on one line."""
+    """Return the totals of a session on one line."""
     tests = sum(1 for audit in audits if audit.audited)
     points = sum(audit.audited for audit in audits)
     undecided = sum(audit.undecided for audit in audits)
@@ -118,7 +118,7 @@ def closing(audits: Sequence[Audit]) -> str:
 
 
 def _unmeasured(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield which modules were included to no effect, and why: one line for each reason."""
+    """Yield the modules that were included to no effect: one line for each reason."""
     named: dict[str, dict[str, None]] = {}
     for audit in audits:
         for name, why in audit.unmeasured.items():
@@ -128,7 +128,7 @@ def _unmeasured(audits: Iterable[Audit]) -> Iterator[str]:
 
 
 def _first_use(audits: Sequence[Audit]) -> Iterator[str]:
-    """Yield what only first runs reach and was not audited."""
+    """Yield the lines that only first runs reach and that were not audited."""
     lines: dict[str, set[int]] = united(
         {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in audits
     )

@@ -1,4 +1,4 @@
-"""Entries that ignore or allow something: which of them were of use in any of several audits."""
+"""Entries that ignore or allow something: which of them any of several audits used."""
 
 from __future__ import annotations
 

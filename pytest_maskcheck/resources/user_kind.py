@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.resources.kind import Kind, Leftover
 from pytest_maskcheck.system.plain import described, is_text, quoted
 from pytest_maskcheck.system.stopwatch import their_time
@@ -125,10 +126,8 @@ class UserKind(Kind):
             with their_time:
                 return call()
         except (Exception, SystemExit) as error:  # noqa: BLE001  (somebody else's code)
-            self.complaint = (
-                f"resource {self.name} of the plugin {self._plugin} is looked at no more: "
-                f"its {method}() failed with {described(error)}; repair it"
-            )
+            values = {"resource": self.name, "plugin": self._plugin, "method": method, "error": described(error)}
+            self.complaint = Reason(Note.RESOURCE_FAILED, **values)
             return otherwise
 
 

@@ -25,21 +25,23 @@ class Audit:
 
     Parameters:
         test: the test's node id.
-        engine, isolation, strategy: how it was done, with the reason.
+        engine: what watched the interpreter.
+        isolation: in which process the runs were made, and why.
+        strategy: how points were reached, and why.
         mode: ``checkpoint``, ``line`` or ``raise``.
         points: every point that was to be audited.
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
         notes: what else a reader should know (what was allowed, detectors that are blind here).
-        ignores: where a ``# maskcheck: ignore`` stands in a file reached (``path:line``) -> whether it ignored a point.
-        allows: what is allowed, from all layers -> whether it was found; empty if the audit ended early.
-        baseline: what the uninterrupted test leaves behind too (``kind:key``), and so is no finding.
+        ignores: place of each ``# maskcheck: ignore`` in a file reached (``path:line``) -> whether it ignored a point.
+        allows: each entry of ``allow``, from all layers -> whether it was needed; empty if the audit ended early.
+        baseline: what the uninterrupted test leaves behind too (``kind:key``): no finding.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
-        shard: which part of the points was dealt to this audit, such as ``1/3``; ``""``: all of them.
-        plan: of a shard, a digest of the ids of all points before they were dealt out.
+        shard: which part of the points this audit had, such as ``1/3``; ``""``: all of them.
+        plan: for a shard, a digest of the ids of all points before they were dealt out.
         reached_first: file -> lines (``3-7,9``) that only the first run in a process reaches, and that were not audited.
-        no_first_use: why it is not known what only the first run reaches, or ``""``.
+        no_first_use: why first use was not audited, or ``""``.
         own: the files of the test itself, as shown in reports.
         reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
             (``3-7,9``).
@@ -76,27 +78,27 @@ class Audit:
 
     @property
     def broken(self) -> str:
-        """Why the audit itself failed, as a whole or at a point, on one line, or ``""``."""
+        """Why the audit itself failed, as a whole or at a point, on one line; ``""`` if it did not."""
         return self.breakdown or next((each.reason for each in self.results if each.error), "")
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The tracebacks of what failed in the audit itself, each once."""
+        """The tracebacks of errors in the audit itself, each once."""
         return tuple(dict.fromkeys(filter(None, (self.error, *(each.error for each in self.results)))))
 
     @property
     def audited(self) -> int:
-        """How many points had their interrupt delivered."""
+        """The number of points at which the interrupt was delivered."""
         return sum(1 for result in self.results if not result.reason)
 
     @property
     def undecided(self) -> int:
-        """How many points have no verdict."""
+        """The number of points without a verdict."""
         return len(self.results) - self.audited
 
     @property
     def lines_reached(self) -> dict[str, list[int]]:
-        """File -> the statements in scope that the uninterrupted test reached, by their first lines, in its first run, too."""
+        """File -> the first lines of the statements in scope that the uninterrupted test reached, in its first run, too."""
         firsts: dict[str, list[int]] = {}
         for point in self.points:
             if point.first_use:
@@ -106,7 +108,7 @@ class Audit:
 
     @property
     def lines_interrupted(self) -> dict[str, set[int]]:
-        """File -> those of :attr:`lines_reached` at which an interrupt was delivered."""
+        """File -> the lines of :attr:`lines_reached` at which an interrupt was delivered."""
         reached = self.lines_reached
         delivered = {result.point for result in self.results if not result.reason}
         interrupted: dict[str, set[int]] = {}
@@ -122,13 +124,13 @@ class Audit:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Other shards have points of this test."""
+        """Whether other shards have points of this test."""
         others = (number for reason, number in self.left_out.items() if reason_of(reason).code is NotAudited.ELSEWHERE)
         return bool(self.shard) and any(others)
 
     @property
     def not_audited(self) -> dict[str, int]:
-        """Reason -> how many points or hits were not audited for it."""
+        """Reason -> the number of points or hits that were not audited for it."""
         reasons = dict(self.left_out)
         for result in self.results:
             if result.reason:
@@ -137,7 +139,7 @@ class Audit:
 
     @property
     def defects(self) -> tuple[Defect, ...]:
-        """The findings, equal ones made one, in the order in which their points come."""
+        """The findings, equal ones grouped, in the order of their points."""
         return grouped(self.points, self.results)
 
     @property

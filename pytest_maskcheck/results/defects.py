@@ -1,4 +1,4 @@
-"""Equal findings made one defect."""
+"""Groups equal findings into defects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def grouped(points: Sequence[Point], results: Sequence[PointResult]) -> tuple[Defect, ...]:
-    """Return the findings of an audit, equal ones made one, in the order in which their points come."""
+    """Return the defects of an audit, in the order of their points."""
     by_id = {point.id: point for point in points}
     groups: dict[tuple[object, ...], list[tuple[Finding, PointResult]]] = {}
     for result in results:
@@ -23,7 +23,7 @@ def grouped(points: Sequence[Point], results: Sequence[PointResult]) -> tuple[De
 
 
 def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]:
-    """Return what findings of one defect have in common; those of unknown origin belong to the only known one."""
+    """Return the key that findings of one defect share. A finding of unknown origin gets the origin of its equals, if they have only one."""
     if finding.origin is not None:
         return (*finding.identity, finding.category, finding.origin.place)
     places: set[Frame] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Packed:
-    """A dataclass that is pickled as a row of values: thousands of them go from process to process."""
+    """A dataclass that is pickled as a tuple of values, to be small: thousands of them go from process to process."""
 
     __slots__ = ()
 
@@ -27,7 +27,7 @@ def _values_of(kind: Any) -> Callable[[object], tuple[object, ...]]:
 
 
 class Verdict(StrEnum):
-    """What is wrong after an interrupt."""
+    """What is wrong after an interrupt. A new member needs a title and a cure in ``reports``, and a row in docs/usage.md."""
 
     LEAK = "leak"
     IMPLICIT = "implicit"
@@ -45,13 +45,13 @@ class Category(StrEnum):
     """Whose a finding is."""
 
     OWN = "own"
-    """The code in scope can be written so that it does not have it."""
+    """Code in scope causes it, and can be written so that it does not."""
 
     CLEANUP = "cleanup"
-    """The interrupt came in the very call that would have released it, before it had: only a mask around that call helps."""
+    """The interrupt came within the call that would have released the thing: only a mask around that call helps."""
 
     INSIDE = "inside"
-    """It was acquired by code out of scope and lost before that returned: a defect of that code."""
+    """Code out of scope acquired the thing and lost it before it returned: a defect of that code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Frame(Packed):
 class Point(Packed):
     """A place, in one calling context, at one hit, where an interrupt was delivered or should have been.
 
-    Of two interrupts in one run it is the second that is described here; ``first`` describes the other.
+    For two interrupts in one run, it describes the second; ``first`` describes the other.
 
     Parameters:
         id: stable name such as ``src/pkg/store.py:12:call#1``; of two interrupts, both names with ``>`` between them.
@@ -77,14 +77,14 @@ class Point(Packed):
         line: line number, from 1.
         kind: ``entry``, ``resume``, ``call``, ``jump`` or ``line``; ``into`` and ``back`` for the first and the last checkpoint of
             code out of scope that the line calls.
-        hit: 1 when the main thread comes by for the first time in a run, or after the first interrupt.
+        hit: 1 for the first time that the main thread reaches the place in a run, or after the first interrupt.
         function: qualified name of the function.
         context: call sites in scope that led there, innermost first.
         defect: the known CPython defect that an interrupt meets there, or ``""``.
         signal: the name of the signal.
         first: where the first of two interrupts is delivered, ``None`` if this is the only one.
-        first_use: only the first run in a process reaches it.
         cleanup: it is in a call that clean-up code makes: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
+        first_use: only the first run in a process reaches it.
     """
 
     id: str
@@ -103,7 +103,7 @@ class Point(Packed):
 
     @property
     def title(self) -> str:
-        """The id for people to read."""
+        """The id for people: two ids with an arrow between them."""
         return self.id.replace(">", " \N{RIGHTWARDS ARROW} ")
 
     @property
@@ -114,13 +114,13 @@ class Point(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Origin(Packed):
-    """Where something that was left behind came from, and what follows from it.
+    """Where a leftover came from, and what follows from it.
 
     Parameters:
         stack: the calls that created, acquired or changed it, outermost first.
         place: the innermost of them in scope.
         held_by: how it can still be reached, such as ``pkg.pool.POOL._idle[0]``; ``""`` if nothing is known.
-        waiting: for a lock, the places where the test acquires it: who gets there next waits for ever.
+        waiting: for a lock, the places where the test acquires it: there the next run waits for ever.
     """
 
     stack: tuple[Frame, ...]
@@ -135,13 +135,13 @@ class Finding(Packed):
 
     Parameters:
         verdict: what is wrong.
-        kind: the kind of what was left behind, or what the verdict is about.
-        key: which one, alike in every run.
-        detail: in words, as it was this time.
+        kind: the kind of the leftover, or what the verdict is about.
+        key: the name of the thing, the same in every run.
+        detail: what was found this time, in words.
         fails: it makes the test fail; else it is only listed.
         origin: where it came from; ``None`` if that is not known.
         category: whose it is.
-        package: of what is lost inside of code out of scope, the package or module.
+        package: the package or module out of scope that lost it, or ``""``.
     """
 
     verdict: Verdict
@@ -155,23 +155,23 @@ class Finding(Packed):
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What makes findings at several points one defect."""
+        """What findings of one defect have in common."""
         return (self.verdict, self.kind, self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class PointResult(Packed):
-    """What one interrupt did.
+    """The result of one interrupt.
 
     Parameters:
         point: id of the point.
-        findings: what was wrong afterwards, confirmed in a clean process.
+        findings: everything wrong afterwards, confirmed in a clean process.
         reason: why the point counts as not audited; ``""`` if the interrupt was delivered there.
-        varies: the interrupt was delivered, and what it led to was different each time.
         note: what a reader should know, such as that a mask held the interrupt back.
         exception: what came out of the test, as one line; ``""`` if nothing did.
         traceback: from the test to where the interrupt surfaced, harness frames left out.
-        error: of a point at which the audit itself failed, the traceback for a bug report.
+        varies: the interrupt was delivered, and its consequences were different each time.
+        error: if the audit itself failed at this point, the traceback for a bug report.
     """
 
     point: str
@@ -186,7 +186,7 @@ class PointResult(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Equal findings over one or several points, of one origin."""
+    """Equal findings at one or several points, of one origin."""
 
     verdict: Verdict
     kind: str
@@ -201,7 +201,7 @@ class Defect:
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
-        """Path and lines of its points, function by function, such as ``("store.py", "12-18")``; of two interrupts, of the last."""
+        """Path and lines of its points, function by function, such as ``("store.py", "12-18")``; of pairs, of the second interrupt."""
         functions: dict[tuple[str, str], list[int]] = {}
         for point in self.points:
             functions.setdefault((point.path, point.function), []).append(point.line)

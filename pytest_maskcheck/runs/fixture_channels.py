@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.resources.audit_events import listening
 from pytest_maskcheck.runs.fork_sharing import FDS, HAS_PROC, descriptors, shared, shared_memory
 from pytest_maskcheck.system.descendants import processes
@@ -32,7 +33,7 @@ class FixtureChannels:
     def __init__(self, numbered: Callable[[], str] = lambda: "") -> None:
         self._descriptors = descriptors()
         self._processes = processes()
-        self._memory = shared_memory() if HAS_PROC else ""
+        self._memory = shared_memory() if HAS_PROC else None
         self._numbered = numbered
         self._made: list[tuple[str, Any]] = []
 
@@ -55,14 +56,14 @@ class FixtureChannels:
         new = descriptors() - self._descriptors if HAS_PROC else ()
         return frozenset(fd for fd in new if shared(fd))
 
-    def shared(self) -> str:
-        """Return what outlives a run and is seen by others than this process in words; ``""`` if there is nothing."""
+    def shared(self) -> Reason | None:
+        """Return what outlives a run and is seen by others than this process; ``None`` if there is nothing."""
         if found := self.descriptors():
             return shared(min(found))
         if children := processes() - self._processes:
-            return f"child {min(child.pid for child in children)} is running"
-        memory = shared_memory() if HAS_PROC else ""
-        return memory if memory != self._memory else ""
+            return Reason(Strategy.CHILD, pid=min(child.pid for child in children))
+        memory = shared_memory() if HAS_PROC else None
+        return memory if memory != self._memory else None
 
     def is_fixed(self) -> bool:
         """Tell whether the fixture, set up again in another process, would open the same file.

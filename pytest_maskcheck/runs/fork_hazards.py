@@ -10,6 +10,7 @@ import _thread
 import termios
 from contextlib import suppress
 
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.runs.fork_sharing import FDS, descriptors, shared, shared_memory
 from pytest_maskcheck.system.unpatched import os, signal
 
@@ -25,19 +26,19 @@ class ForkHazards:
         self._threads = _thread._count()  # noqa: SLF001
         self._terminal = _terminal()
 
-    def reason(self) -> str:
-        """Return what a fork would share, or lose, that was not there at the beginning; ``""`` if there is nothing."""
+    def reason(self) -> Reason | None:
+        """Return what a fork would share, or lose, that was not there at the beginning; ``None`` if there is nothing."""
         if _thread._count() != self._threads:  # noqa: SLF001
-            return "another thread is running"
+            return Reason(Strategy.OTHER_THREAD)
         if any(signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS):
-            return "a timer is running"
+            return Reason(Strategy.TIMER)
         if signal.sigpending():
-            return "a signal is pending"
+            return Reason(Strategy.SIGNAL)
         if self._terminal != _terminal():
-            return "the mode of a standard stream differs"
+            return Reason(Strategy.STREAM)
         if memory := shared_memory():
             return memory
-        return next(filter(None, map(shared, self.new())), "")
+        return next(filter(None, map(shared, self.new())), None)
 
     def new(self) -> list[int]:
         """Return the descriptors that were opened since the beginning."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.system.unpatched import io, os
 
 FDS = "/proc/self/fd"
@@ -27,15 +28,15 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def shared(fd: int) -> str:
-    """Return what is shared by way of a descriptor in words; ``""`` if it is a file that is only read, or closed."""
+def shared(fd: int) -> Reason | None:
+    """Return what is shared by way of a descriptor; ``None`` if it is a file that is only read, or closed."""
     try:
         if stat.S_ISREG(os.fstat(fd).st_mode) and _flags(fd) & os.O_ACCMODE == os.O_RDONLY:
-            return ""
+            return None
     except OSError:
-        return ""
+        return None
     target = os.readlink(f"{FDS}/{fd}")
-    return "" if target == os.devnull else f"descriptor {fd} is open: {target}"
+    return None if target == os.devnull else Reason(Strategy.DESCRIPTOR, descriptor=fd, target=target)
 
 
 def _flags(fd: int) -> int:
@@ -44,11 +45,11 @@ def _flags(fd: int) -> int:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
 
 
-def shared_memory() -> str:
-    """Return what memory is shared by name, as semaphores of ``multiprocessing`` are, in words; ``""`` if there is none."""
+def shared_memory() -> Reason | None:
+    """Return what memory is shared by name, as semaphores of ``multiprocessing`` are; ``None`` if there is none."""
     if "_multiprocessing" not in sys.modules:
-        return ""
+        return None
     with io.open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
         shared = [line.split(maxsplit=5) for line in lines if " rw-s " in line]
     names = [words[5].strip() for words in shared if len(words) > 5 and not words[5].startswith("/dev/zero")]
-    return f"memory is shared: {names[0]}" if names else ""
+    return Reason(Strategy.MEMORY, name=names[0]) if names else None

@@ -25,6 +25,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.forward_child import ForwardChild, Snapshot, Turns
 from pytest_maskcheck.runs.forward_parent import Ended, ForwardParent
@@ -87,12 +88,12 @@ class Snapshots:
                         message = next(messages)
                     except AuditBrokeError as error:
                         # The points are run in another way, which shows whose fault it was.
-                        self.ended = f"the run that went forward failed: {error.breakdown.reason}"
+                        self.ended = Reason(Strategy.FORWARD_FAILED, error=error.breakdown.reason)
                         return
                     except StopIteration as end:
                         death: Death | None = end.value
                         if death is not None:
-                            self.ended = f"the run that went forward ended: {death.detail}"
+                            self.ended = Reason(Strategy.FORWARD_ENDED, detail=death.detail)
                         return
                     if isinstance(message, Ended):
                         self.ended = message.reason

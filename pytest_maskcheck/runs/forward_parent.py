@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.resources.heap import rehearse
 from pytest_maskcheck.runs.fork_hazards import ForkHazards
 from pytest_maskcheck.runs.forward_child import RETRY, Slot, Snapshot
@@ -94,7 +95,7 @@ class ForwardParent:
         if self.child.slot is not None:
             self.child.tell(ran)
             os.kill(os.getpid(), signal.SIGKILL)
-        self._end("not all of them were reached again")
+        self._end(Reason(Strategy.NOT_ALL_AGAIN))
 
     def _end(self, reason: str) -> None:
         """Wait for all children and send why there will be no more."""

@@ -186,7 +186,7 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
     # A helper takes chunks of points: snapshots need the whole plan.
     asked = "rerun" if order.only or isinstance(order.share, Helper) else order.settings.strategy
     why_rerun = strategy.why_rerun(asked, order.isolation, item.fixturenames, order.seconds, order.descriptors) or next(
-        (strategy.Reason(strategy.WhyRerun.SHARED, channel.what) for channel in order.channels), None
+        (channel.what for channel in order.channels), None
     )
     return Assignment(
         settings=order.settings,

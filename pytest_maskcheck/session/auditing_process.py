@@ -14,6 +14,7 @@ from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.interrupts.foreign import ForeignSignals
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory
@@ -111,14 +112,15 @@ def take_over(assembly: Assembly) -> None:
         own_directory(assembly.item.config, assembly.directory)
 
 
-def _ending(death: Death, *, in_run: bool) -> str:
-    """Return a sentence about how the auditing process ended; ``in_run``: within a run that was not interrupted."""
+def _ending(death: Death, *, in_run: bool) -> Reason:
+    """Return how the auditing process ended; ``in_run``: within a run that was not interrupted."""
     if death.how == "terminal":
-        return death.detail
+        return Reason(NotAudited.TERMINAL, detail=death.detail)
     where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
     if not in_run or death.how == "look":
-        return f"the auditing process ended: {death.detail}{where}"
-    return f"run again, the test {'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
+        return Reason(NotAudited.AUDITOR_ENDED, detail=death.detail, where=where)
+    trouble = f"{'hung' if death.how == 'hang' else 'died'} ({death.detail}{where})"
+    return Reason(NotAudited.FAILS_AGAIN, trouble=trouble)
 
 
 # The process of the session

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.reasons import NotAudited, Note, Reason
 from pytest_maskcheck.resources import RESERVED, UserKind, kind_names
 from pytest_maskcheck.system.plain import described, is_text, plain, quoted, type_name
 from pytest_maskcheck.system.unpatched import os
@@ -37,7 +38,7 @@ class Extensions:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._resources: list[tuple[Resource, str]] | None = None
-        self._complaints: list[str] = []
+        self._complaints: list[Reason] = []
 
     def kinds(self) -> tuple[UserKind, ...]:
         """Return new kinds for the resources of other plugins, the cheap ones first."""
@@ -69,27 +70,27 @@ class Extensions:
                     yield resource, plugin
 
     def _complain(self, plugin: str, what: str, remedy: str) -> None:
-        self._complaints.append(_sentence(plugin, RESOURCES, what, remedy))
+        self._complaints.append(_failed(plugin, RESOURCES, what, remedy))
 
-    def remove(self, item: pytest.Item, points: list[Point]) -> tuple[list[Point], dict[str, int], list[str]]:
+    def remove(self, item: pytest.Item, points: list[Point]) -> tuple[list[Point], dict[Reason, int], list[Reason]]:
         """Return the points that no plugin removes; how many were removed, by reason; and what is wrong."""
-        removed: dict[str, int] = {}
-        complaints: list[str] = []
+        removed: dict[Reason, int] = {}
+        complaints: list[Reason] = []
         for plugin, caller in self._callers(POINTS, item.ihook):
             offered = list(points)
             answer, failure = _called(caller, item=item, points=offered)
             if failure:
-                complaints.append(_sentence(plugin, POINTS, failure, "repair it"))
+                complaints.append(_failed(plugin, POINTS, failure, "repair it"))
                 continue
             if answer is not None:
                 what = f"returned {_kind_of(answer)}"
-                complaints.append(_sentence(plugin, POINTS, what, "remove points from the list in place"))
+                complaints.append(_failed(plugin, POINTS, what, "remove points from the list in place"))
             kept = {id(point) for point in offered}
             added = kept - {id(point) for point in points}
             if added or len(offered) > len(kept):
-                complaints.append(_sentence(plugin, POINTS, "added to the list", "points can only be removed"))
+                complaints.append(_failed(plugin, POINTS, "added to the list", "points can only be removed"))
             if count := sum(id(point) not in kept for point in points):
-                removed[f"removed by the plugin {plugin}"] = count
+                removed[Reason(NotAudited.REMOVED, plugin=plugin)] = count
             points = [point for point in points if id(point) in kept]
         return points, removed, complaints
 
@@ -99,7 +100,7 @@ class Extensions:
         for plugin, caller in self._callers(AUDITED, item.ihook):
             _, failure = _called(caller, item=item, audit=audit)
             if failure:
-                complaints.append(_sentence(plugin, AUDITED, failure, "repair it"))
+                complaints.append(_failed(plugin, AUDITED, failure, "repair it"))
         return tuple(complaints)
 
     def _callers(self, name: str, hooks: Any) -> Iterator[tuple[str, pluggy.HookCaller]]:
@@ -173,5 +174,5 @@ def _kind_of(thing: object) -> str:
     return f"an object of type {type_name(thing)}"
 
 
-def _sentence(plugin: str, hook: str, what: str, remedy: str) -> str:
-    return f"{hook} of the plugin {plugin} {what}; the audit goes on without it: {remedy}"
+def _failed(plugin: str, hook: str, what: str, remedy: str) -> Reason:
+    return Reason(Note.HOOK_FAILED, hook=hook, plugin=plugin, what=what, remedy=remedy)

@@ -16,6 +16,7 @@ import pytest
 from pytest_maskcheck.audit.messages import FirstUseReached
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import measures_forks
+from pytest_maskcheck.reasons import NotAudited, Reason, Strategy
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.assembly import assemble
@@ -120,7 +121,7 @@ class FirstUse:
     def comes_late(self, fixture: str) -> None:
         """Give the process up if it was forked before this longer-lived fixture: it would set up one of its own, beside this."""
         if self._said is not None:
-            self.reason = self.reason or f"fixture {fixture} is asked for while others of the test are set up"
+            self.reason = self.reason or Reason(NotAudited.LATE_FIXTURE, fixture=fixture)
 
     def audit(self, order: Order, directory: str, warm: frozenset[int], take: Send) -> None:
         """Wake the process, and pass each of its messages to ``take``.
@@ -132,7 +133,7 @@ class FirstUse:
             take: receives messages.
         """
         if self.reason or self._said is None or self._page is None:
-            take(FirstUseReached({}, self.reason or "no process was kept for it"))
+            take(FirstUseReached({}, self.reason or Reason(NotAudited.NO_COLD_PROCESS)))
             if self._breakdown is not None and self._breakdown.traceback:
                 take(self._breakdown)
             return
@@ -145,7 +146,7 @@ class FirstUse:
         os.close(self._writer)
         self._writer = -1
         if (death := take_all(self._said, take)) is not None:
-            take(FirstUseReached({}, f"the process for it ended: {death.detail}"))
+            take(FirstUseReached({}, Reason(NotAudited.COLD_PROCESS_ENDED, detail=death.detail)))
 
     def _wait(self, say: Send) -> None:
         """Wait in the process, and audit when the message comes; end if it does not."""
@@ -190,10 +191,10 @@ class FirstUse:
 def _against_fork(order: Order) -> str:
     """Return why no process can be kept cold beside an ordinary run, or ``""``."""
     if order.isolation != "fork":
-        return f"runs share the process of the session: {order.why}"
+        return Reason(NotAudited.SESSIONS_PROCESS, why=order.why)
     if threading.active_count() > 1:
-        return "a fork would lose running threads"
+        return Reason(Strategy.THREADS)
     if measures_forks():
-        return "coverage's patch measures each process that is forked"
+        return Reason(NotAudited.PATCHED_FORK)
     # The other end of what is shared would wait for this process, too, to close it.
     return next(iter(shared_descriptors(order.descriptors)), "")

@@ -91,7 +91,7 @@ class AuditingSession:
         """Return how audits are made, why so, and of which code."""
         isolation = self._orders.isolation(self._common["isolation"])
         shard = f"; shard {self._shard}" if self._shard else ""
-        isolated = f"isolation {isolation.how} ({isolation.why.sentence()})"
+        isolated = f"isolation {isolation.how} ({isolation.why})"
         how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}{shard}"
         return [how, *scope_line(self._config, self._common)]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.session.private import is_unittest, replaced_method
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ Body = Callable[[], object]
 def refusal(item: pytest.Item) -> str:
     """Return why an item cannot be run again, or ``""``."""
     if isinstance(item, pytest.DoctestItem):
-        return "doctests cannot be run twice"
+        return Reason(NotAudited.DOCTEST)
     if not isinstance(item, pytest.Function):
-        return f"items of type {type(item).__qualname__} are not Python functions"
+        return Reason(NotAudited.NOT_A_FUNCTION, type=type(item).__qualname__)
     if not is_replaceable(item):
-        return f"runtest of {type(item).__qualname__} is a property, so that nothing can be called around it"
+        return Reason(NotAudited.RUNTEST_IS_PROPERTY, type=type(item).__qualname__)
     return ""
 
 

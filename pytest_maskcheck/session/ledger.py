@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.results import Finding, Verdict
 from pytest_maskcheck.session.comparison import copied, equal, short
 from pytest_maskcheck.session.guarantee import GUARANTEES
@@ -139,7 +140,7 @@ class Ledger:
         """Drop what was registered for the run."""
         self._guarantees().clear()
 
-    def settle(self) -> Iterator[str]:
+    def settle(self) -> Iterator[Reason]:
         """Fix the final values of the last two uninterrupted runs; yield a note for each value that cannot be judged."""
         self._settled = True
         first, last = (self._ends[0], self._ends[-1]) if self._ends else ({}, {})
@@ -147,7 +148,7 @@ class Ledger:
             if identity in first and identity in last and self._same(first[identity], value):
                 self._completed[identity] = value
             elif identity[0] == "atomic":
-                yield f"atomic {identity[1]} is not judged: at the end of the uninterrupted test it differs from run to run"
+                yield Reason(Note.NOT_JUDGED, name=identity[1])
         self._ends.clear()
 
     @staticmethod

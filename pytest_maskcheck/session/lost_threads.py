@@ -10,9 +10,9 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.audit.strategy import Reason, WhyIsolation
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
+from pytest_maskcheck.reasons import Isolation, Reason
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.auditing_process import take_all, take_over
 from pytest_maskcheck.system.stopwatch import Page
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from pytest_maskcheck.session.assembly import Assembly
 
 
-def lost_by_fork(assembly: Assembly) -> str:
-    """Return why a test is not to be forked though nobody asked for that, or ``""``."""
+def lost_by_fork(assembly: Assembly) -> Reason | None:
+    """Return why a test is not to be forked though nobody asked for that, or ``None``."""
     order = assembly.order
     others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
     if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
-        return ""
+        return None
     measurement = running()
     limit = order.settings.timeout + 10 * order.seconds
 
@@ -45,8 +45,8 @@ def lost_by_fork(assembly: Assembly) -> str:
                 say("hang")
 
     if not _hangs(attempt, 2 * limit, leader=True):
-        return ""
-    return Reason(WhyIsolation.NEEDS_THREADS, ", ".join(others)).sentence()
+        return None
+    return Reason(Isolation.NEEDS_THREADS, threads=", ".join(others))
 
 
 def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.reasons import Isolation, Reason
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.progress import Progress
     from pytest_maskcheck.settings import Settings, Shard
@@ -29,7 +30,7 @@ class Order:
         settings: those of the test.
         mechanism: how interrupts come.
         reach: the scope.
-        isolation: ``fork`` or ``none``, and ``why``.
+        isolation: ``Isolation.FORK`` or ``Isolation.NONE``, and ``why``.
         only: the id of the one point wanted, or ``""``.
         seeing: kind whose canary was tried -> why it did not see it, or ``""``.
         extensions: what other plugins add.
@@ -49,8 +50,8 @@ class Order:
     settings: Settings
     mechanism: Mechanism[Any]
     reach: Reach
-    isolation: str
-    why: str
+    isolation: Isolation
+    why: Reason
     only: str = ""
     seeing: dict[str, str] = field(default_factory=dict)
     extensions: Extensions | None = None

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_maskcheck.audit.strategy import Isolation, IsolationChoice, Reason, WhyIsolation
+from pytest_maskcheck.audit.strategy import IsolationChoice
 from pytest_maskcheck.points.ids import FIRST
+from pytest_maskcheck.reasons import Isolation, Reason
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.session.order import Order
@@ -86,7 +87,7 @@ class OrderMaker:
             self._mechanism,
             self._items.reach(chosen),
             isolation.how,
-            isolation.why.sentence(),
+            isolation.why,
             self._only,
             self.seeing,
             self._extensions,
@@ -109,14 +110,14 @@ class OrderMaker:
             message = "maskcheck isolation is 'fork', but this platform cannot fork; use isolation=none"
             raise pytest.UsageError(message)
         if asked != "auto":
-            return IsolationChoice(Isolation(asked), Reason(WhyIsolation.ASKED))
+            return IsolationChoice(Isolation.FORK if asked == "fork" else Isolation.NONE, Reason(Isolation.AS_ASKED))
         if self._only and FIRST not in self._only:
-            return IsolationChoice.none(WhyIsolation.ONE_POINT)
+            return IsolationChoice.none(Isolation.ONE_POINT)
         if self._config.getoption("usepdb", False):
-            return IsolationChoice.none(WhyIsolation.DEBUGGER)
+            return IsolationChoice.none(Isolation.DEBUGGER)
         if not CAN_FORK:
-            return IsolationChoice.none(WhyIsolation.NO_FORK)
+            return IsolationChoice.none(Isolation.CANNOT_FORK)
         others = self._shared.threads_of(item)
         if others:
-            return IsolationChoice.none(WhyIsolation.THREADS, ", ".join(others))
-        return IsolationChoice.fork(WhyIsolation.CLEAN)
+            return IsolationChoice.none(Isolation.LOSES_THREADS, threads=", ".join(others))
+        return IsolationChoice.fork(Isolation.CLEAN)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.points.ids import Names
+from pytest_maskcheck.reasons import Reason
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.item_code import imported, own_files
 
@@ -28,9 +29,9 @@ def outline(order: Order, **rest: Any) -> Audit:
         ),
         test=order.item.nodeid,
         engine=order.mechanism.engine.name,
-        isolation=f"{order.isolation}: {order.why}",
+        isolation=Reason(order.isolation, why=order.why),
         mode=order.settings.points,
-        unmeasured=order.reach.scope.unmeasured,
+        unmeasured={**order.reach.scope.unmeasured},
         shard=str(order.shard or ""),
         **rest,
     )

@@ -12,8 +12,8 @@ import pytest
 from pytest_maskcheck.audit.messages import Collected
 from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
-from pytest_maskcheck.audit.strategy import Isolation
 from pytest_maskcheck.points.ids import FIRST
+from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
 from pytest_maskcheck.session.assembly import assemble
 from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
 from pytest_maskcheck.session.item_body import refusal
@@ -142,7 +142,7 @@ def assist(order: Order) -> dict[str, str]:
 
     def limit() -> float:
         if not helper.is_wanted():
-            raise AuditBrokeError(Breakdown("nobody waits for it any more", ""))
+            raise AuditBrokeError(Breakdown(Reason(NotAudited.UNWANTED), ""))
         return silence(assembly, order.over)
 
     with closing(helper), scratch_directory() as directory:

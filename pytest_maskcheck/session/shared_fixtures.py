@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.audit.assignment import Channel
+from pytest_maskcheck.reasons import Reason, Strategy
 from pytest_maskcheck.runs.fixture_channels import FixtureChannels
 from pytest_maskcheck.session.private import fixtures, temporary_directory
 from pytest_maskcheck.session.shared_descriptors import shared_descriptors
@@ -80,6 +81,6 @@ class SharedFixtures:
         others = shared_descriptors(known | owned)
         return (
             *channels,
-            *(Channel("", f"a thread is running: {name}") for name in self.threads_of(item)),
+            *(Channel("", Reason(Strategy.THREAD, name=name)) for name in self.threads_of(item)),
             *(Channel("", what) for what in others),
         )

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from traceback import format_exception, walk_tb
 
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system import untrusted
 from pytest_maskcheck.system.own_code import ROOT, is_in_package
 from pytest_maskcheck.system.unpatched import os
@@ -48,17 +49,15 @@ class Breakdown:
     def of(cls, error: BaseException) -> Breakdown:
         """Return what to report of an error. Never raises."""
         if untrusted.is_a(error, untrusted.HinderedError):
-            return cls(str(error), "")
+            return cls(Reason(NotAudited.HINDERED, what=str(error)), "")
         said = untrusted.last_line(error)
         if _is_want(error):
-            return cls(f"the process has no room for an audit: {said}", "")
+            return cls(Reason(NotAudited.NO_ROOM, error=said), "")
         if _is_blind(error):
-            return cls(f"the process cannot look at itself, as there is no /proc: {said}", "")
+            return cls(Reason(NotAudited.NO_PROC, error=said), "")
         if _is_theirs(error):
-            return cls(
-                f"code of the test raised in the midst of the audit: {said}{_where(error)}", _traceback(error, said)
-            )
-        return cls(f"maskcheck itself failed: {said}{_where(error)}; please report this", _traceback(error, said))
+            return cls(Reason(NotAudited.TEST_RAISED, error=said, where=_where(error)), _traceback(error, said))
+        return cls(Reason(NotAudited.BROKE, error=said, where=_where(error)), _traceback(error, said))
 
 
 class AuditBrokeError(RuntimeError):

@@ -12,6 +12,7 @@ from pytest_maskcheck.audit.judge import Judge
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points.plan import Plan
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.resources import Leftover
 from pytest_maskcheck.results import Frame, Point, PointResult, Verdict
 from pytest_maskcheck.runs.raised import Raised
@@ -282,14 +283,15 @@ def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() 
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = judge.findings.result(point(1), RunResult(Strike(fired=True, held="signal mask")))
     ignored = judge.findings.result(
-        point(1), RunResult(Strike(fired=True, raised=False, undelivered="SIGINT is ignored there"))
+        point(1),
+        RunResult(Strike(fired=True, raised=False, undelivered=Reason(NotAudited.SIGNAL_IGNORED, signal="SIGINT"))),
     )
     late = judge.findings.result(point(1), RunResult(Strike(fired=True, raised=False, handler="note"), late=True))
     assert late.reason == "held back to the end of the test: the interrupt came out of a fixture"
     elsewhere = interrupted()
     elsewhere.strike.strayed = True
     assert held.reason == "held back by the signal mask to the end of the run"
-    assert ignored.reason == "SIGINT is ignored there"
+    assert ignored.reason == "SIGINT is ignored there (SIG_IGN)"
     assert "another calling context" in judge.findings.result(point(1), elsewhere).reason
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
-from pytest_maskcheck.audit.strategy import (
-    Isolation,
-    IsolationChoice,
-    Reason,
-    Strategy,
-    WhyIsolation,
-    WhyRerun,
-    choose,
-    why_rerun,
-)
+from pytest_maskcheck.audit.strategy import IsolationChoice, Strategy, choose, why_rerun
+from pytest_maskcheck.reasons import Isolation, Reason
+from pytest_maskcheck.reasons import Strategy as Code
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.runs import effects
+from pytest_maskcheck.runs import fork_sharing
 
 POINTS = [Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") for line in range(1, 5)]
 
@@ -47,24 +40,24 @@ def chosen(rehearsal: Rehearsal) -> Strategy:
 )
 def test_a_strategy_says_what_is_rerun_and_why(rehearsal: Rehearsal, sentence: str) -> None:
     """The points before the first effect outside the process are audited by snapshots, and the sentence has the reason for the others."""
-    assert chosen(rehearsal).sentence() == sentence
+    assert chosen(rehearsal).text() == sentence
 
 
 def test_snapshots_that_ended_early_say_so() -> None:
     """The sentence counts the points left; if none is left, it stays as it was."""
     strategy = chosen(Rehearsal(reached={0, 1, 2, 3}))
-    assert strategy.ended_early("no room", 2).sentence() == "snapshot for 4 points; rerun for 2 of them: no room"
-    assert strategy.ended_early("no room", 0).sentence() == "snapshot for 4 points"
+    assert strategy.ended_early("no room", 2).text() == "snapshot for 4 points; rerun for 2 of them: no room"
+    assert strategy.ended_early("no room", 0).text() == "snapshot for 4 points"
 
 
-@pytest.mark.skipif(not effects.HAS_PROC, reason="needs /proc")
+@pytest.mark.skipif(not fork_sharing.HAS_PROC, reason="needs /proc")
 @pytest.mark.parametrize(
     ("asked", "isolation", "fixtures", "reason"),
     [
-        ("rerun", Isolation.FORK, (), Reason(WhyRerun.ASKED)),
-        ("snapshot", Isolation.NONE, (), Reason(WhyRerun.ONE_PROCESS)),
-        ("auto", Isolation.FORK, (), Reason(WhyRerun.SHORT)),
-        ("snapshot", Isolation.FORK, ("tmp_path", "capfd"), Reason(WhyRerun.FIXTURE_READS, "capfd")),
+        ("rerun", Isolation.FORK, (), Reason(Isolation.AS_ASKED)),
+        ("snapshot", Isolation.NONE, (), Reason(Code.IN_SESSION)),
+        ("auto", Isolation.FORK, (), Reason(Code.SHORT)),
+        ("snapshot", Isolation.FORK, ("tmp_path", "capfd"), Reason(Code.READS_OUTPUT, fixture="capfd")),
     ],
 )
 def test_the_first_reason_against_snapshots_counts(
@@ -76,9 +69,9 @@ def test_the_first_reason_against_snapshots_counts(
 
 def test_a_reason_shows_its_detail() -> None:
     """A detail in words is inserted as it is, whatever characters it has."""
-    choice = IsolationChoice.none(WhyIsolation.THREADS, "pool-{0}, other")
-    assert (choice.how, choice.why.sentence()) == (
+    choice = IsolationChoice.none(Isolation.LOSES_THREADS, threads="pool-{0}, other")
+    assert (choice.how, choice.why) == (
         "none",
         "a fork would lose running threads: pool-{0}, other; hangs and crashes are not caught",
     )
-    assert IsolationChoice.fork(WhyIsolation.CLEAN).how == "fork"
+    assert IsolationChoice.fork(Isolation.CLEAN).how == "fork"

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from pytest_maskcheck import __main__ as command
 from pytest_maskcheck import settings as of_audits
-from pytest_maskcheck.points import plan as points
+from pytest_maskcheck.points import ids
 from pytest_maskcheck.points.reach import Reach
 from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reasons import NotAudited, Note, Reason, Strategy, joined
@@ -303,7 +303,7 @@ def read_all(config: pytest.Config) -> None:
     of_audits.reports(config, formats.parse)
     of_audits.budget(config)
     of_audits.allow_none(config)
-    of_audits.point(config, points.is_id)
+    of_audits.point(config, ids.is_id)
     of_audits.shard(config)
 
 

@@ -16,6 +16,7 @@ from pytest_maskcheck.interrupts.mechanism import Victim
 from pytest_maskcheck.interrupts.signals.mechanism import SignalMechanism
 from pytest_maskcheck.points.choice import choose_points
 from pytest_maskcheck.points.ids import Names, is_id
+from pytest_maskcheck.reasons import reason_of
 
 PACKAGE = Path(pytest_maskcheck.__file__).parent
 
@@ -24,7 +25,7 @@ class Cancelling(SignalMechanism):
     """A mechanism beside ``signal``, as far as names go."""
 
     name = "cancel"
-    victim = Victim(elsewhere="reached by another task", absent="its body runs in no task")
+    victim = Victim(elsewhere=reason_of("reached by another task"), absent=reason_of("its body runs in no task"))
 
     @classmethod
     def has(cls, number: int) -> bool:

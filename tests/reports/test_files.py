@@ -1,4 +1,4 @@
-"""Files of reports are written as a whole or not at all, and the user's Ctrl-C meanwhile ends the session in order."""
+"""Report files are written as a whole or not at all, and Ctrl-C meanwhile ends the session in order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_while_a_report_is_written(pytester: pytest.Pytester, run: Run, moment: str) -> None:
-    """The summary comes out, the exit status says what happened, and the former report is as it was."""
+    """The summary is shown, the exit status is that of an interrupt, and the former report is unchanged."""
     replaced, value = MOMENTS[moment]
     pytester.makeconftest(INTERRUPTED.format(replaced=replaced, value=value))
     pytester.makepyfile(TEST)
@@ -67,7 +67,7 @@ def test_ctrl_c_while_a_report_is_written(pytester: pytest.Pytester, run: Run, m
 
 
 def test_a_report_that_nobody_interrupts_is_written(pytester: pytest.Pytester, run: Run) -> None:
-    """It takes the place of the former one, and nothing lies beside it."""
+    """It replaces the former report, and no temporary file is left beside it."""
     pytester.makepyfile(TEST)
     Path("report.json").write_text("former")
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
@@ -77,7 +77,7 @@ def test_a_report_that_nobody_interrupts_is_written(pytester: pytest.Pytester, r
 
 
 def test_a_file_keeps_its_mode_and_its_symbolic_links(tmp_path: Path) -> None:
-    """What is replaced is the file that a link leads to."""
+    """Writing to a symbolic link replaces the file that it leads to, with the same mode."""
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_bytes(b"former")
     file.chmod(0o640)
@@ -88,7 +88,7 @@ def test_a_file_keeps_its_mode_and_its_symbolic_links(tmp_path: Path) -> None:
 
 
 def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
-    """That which the umask leaves."""
+    """A new report has the mode that the umask leaves."""
     file, usual = tmp_path / "file", tmp_path / "usual"
     files.write(str(file), b"new")
     usual.touch()
@@ -96,7 +96,7 @@ def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
 
 
 def test_other_names_of_a_file_stay_names_of_it(tmp_path: Path) -> None:
-    """It is written in place."""
+    """A file with several names is written in place, so that all names have the new content."""
     file, other = tmp_path / "file", tmp_path / "other"
     file.write_bytes(b"former")
     os.link(file, other)
@@ -107,7 +107,7 @@ def test_other_names_of_a_file_stay_names_of_it(tmp_path: Path) -> None:
 def test_where_nothing_can_be_made_beside_it_a_file_is_written_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So is one in a directory that others own."""
+    """A file is written in place if the temporary file cannot be made, as in a directory without write permission."""
     file = tmp_path / "file"
     file.write_bytes(b"former")
     number = file.stat().st_ino
@@ -118,7 +118,7 @@ def test_where_nothing_can_be_made_beside_it_a_file_is_written_in_place(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_device_is_written_in_place() -> None:
-    """What it says comes out, and it is there afterwards."""
+    """A device is not replaced by a file, and its errors are raised."""
     with pytest.raises(OSError, match="No space left"):
         files.write("/dev/full", b"new")
     assert Path("/dev/full").is_char_device()

@@ -1,4 +1,4 @@
-"""Parts of an audit: ``--maskcheck-shard`` deals its points out, ``merge`` puts the results together."""
+"""Shards: ``--maskcheck-shard`` deals the points of an audit out, and ``merge`` merges the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.reasons import Note, Reason, elsewhere
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, as_second, elsewhere
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
 
@@ -65,7 +65,7 @@ OPTION = "--maskcheck-shard"
 
 
 def merge(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
+    """Run ``python -m pytest_maskcheck merge``."""
     command = [sys.executable, "-m", "pytest_maskcheck", "merge", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
 
@@ -76,12 +76,12 @@ def read(path: Path) -> list[Audit]:
 
 
 def alike(audit: Audit) -> Audit:
-    """Return an audit without what no two audits have in common."""
+    """Return an audit without the fields that differ in every run."""
     return replace(audit, seconds=0.0, strategy="")
 
 
 def test_merged_shards_are_the_audit_without_shards(pytester, audit):
-    """Points, results, defects and all else of three shards together are those of one audit, but for the seconds."""
+    """The merged reports of three shards equal the report of one session in everything but seconds and strategy."""
     whole = audit(SOURCE)
     parts = []
     for shard in ("1/3", "2/3", "3/3"):
@@ -102,7 +102,7 @@ def test_merged_shards_are_the_audit_without_shards(pytester, audit):
 
 
 def test_no_shard_audits_all(audit):
-    """Without the option nothing is left out for it."""
+    """Without the option the audit has all points, and leaves none out."""
     audited = audit("""
         import pytest
 
@@ -115,7 +115,7 @@ def test_no_shard_audits_all(audit):
 
 
 def test_more_shards_than_points(audit):
-    """A shard to which no point falls audits none, and says so."""
+    """A shard without points audits none, says so, and ends with exit status 0."""
     audited = audit(
         """
         import pytest
@@ -135,7 +135,7 @@ def test_more_shards_than_points(audit):
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5", "½/2"])
 def test_a_shard_that_does_not_exist_is_told_in_one_sentence(run, text):
-    """What is no K/N is a usage error that says what it must be."""
+    """A value that is not K/N is a usage error that says what it must be."""
     result = run("--maskcheck", f"{OPTION}={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {OPTION} is '{text}'; it must be K/N with K from 1 to N, *"])
@@ -146,7 +146,7 @@ def test_a_shard_that_does_not_exist_is_told_in_one_sentence(run, text):
     [((), "add --maskcheck"), (("--maskcheck-point=a.py:1:call#1",), "leave one of them out")],
 )
 def test_a_shard_of_nothing_is_told_in_one_sentence(run, options, words):
-    """A shard needs an audit of more than one point."""
+    """--maskcheck-shard without an audit, or with a single point, is a usage error."""
     result = run(f"{OPTION}=1/3", *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {OPTION} divides *{words}"])
@@ -188,7 +188,7 @@ def write(tmp_path):
 
 
 def test_nothing_is_counted_twice(write, tmp_path):
-    """What every shard counted for the whole plan counts once; what each allowed is added up."""
+    """Hits that every shard left out count once, and the numbers of allowed points add up."""
     paths = [write(f"{k}.json", part(k, 2)) for k in (1, 2)]
     assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
     (audit,) = read(tmp_path / "out.json")
@@ -198,8 +198,30 @@ def test_nothing_is_counted_twice(write, tmp_path):
     assert (audit.shard, audit.plan) == ("", "")
 
 
+def test_second_interrupts_that_were_left_out_add_up(write, tmp_path):
+    """Only the shard of the first interrupt counts them; codes decide, not the words of the reasons."""
+    why = Reason(NotAudited.FIRST_NOT_AUDITED)
+    paths = []
+    for k in (1, 2):
+        left = {
+            **part(k, 2).left_out,
+            as_second(why): k,
+            Reason(NotAudited.NO_SECOND, why=why): 1,
+            Reason(NotAudited.PAUSED): 7,
+        }
+        paths.append(write(f"{k}.json", part(k, 2, left_out=left)))
+    assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
+    (audit,) = read(tmp_path / "out.json")
+    assert audit.left_out == {
+        "elsewhere": 2,
+        "second interrupt: the first one was not audited": 3,
+        "no second interrupt after it: the first one was not audited": 2,
+        "within maskcheck.paused()": 7,
+    }
+
+
 def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
-    """Points of a shard that refused the test, or has no audit of it, are counted with the reason."""
+    """Points of a shard that did not audit the test are counted as not audited, with the reason."""
     refused = part(2, 3, points=(), results=(), left_out={}, plan="", refused="run again, the test hung")
     paths = [write("1.json", part(1, 3)), write("2.json", refused), write("3.json", shard="3/3")]
     assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
@@ -213,7 +235,7 @@ def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
 
 
 def test_reports_of_different_tests_are_joined(write, tmp_path):
-    """Several sessions without shards make one report, and a defect in any makes the exit code 1."""
+    """Reports of sessions without shards are merged, and a defect in any of them makes the exit status 1."""
     unsafe = Audit("b.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),))
     one, other = write("a.json", Audit("a.py::test")), write("b.json", unsafe)
     done = merge(one, other, "-o", "out.json", cwd=tmp_path)
@@ -226,7 +248,7 @@ def test_reports_of_different_tests_are_joined(write, tmp_path):
 
 
 def test_a_report_of_nothing_does_not_end_well(write, tmp_path):
-    """Where no report has a point that was audited, the exit code is 5, unless that is allowed."""
+    """If no report has an audited point, the exit status is 5, or 0 with --allow-none."""
     path = write("a.json", Audit("a.py::test", refused="run again, the test hung"))
     done = merge(path, "-o", "out.json", cwd=tmp_path)
     assert done.returncode == 5
@@ -254,7 +276,7 @@ NOT_ALIKE = {
 
 @pytest.mark.parametrize("case", NOT_ALIKE)
 def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case):
-    """They end the command with exit code 2 and the remedy, and nothing is written."""
+    """Reports that do not fit together end the command with exit status 2 and a remedy, and nothing is written."""
     audits, words = NOT_ALIKE[case]
     names = [write(f"{number}.json", audit).name for number, audit in enumerate(audits)]
     refused(merge(*names, "-o", "out.json", cwd=tmp_path), words, tmp_path)
@@ -295,14 +317,14 @@ TEXTS = {
 
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_file_that_is_no_report_is_told_in_one_sentence(tmp_path, case):
-    """So are files of other programs, of other versions, and damaged ones."""
+    """A file of another program or version, or a damaged one, is refused in one sentence."""
     text, words = TEXTS[case]
     (tmp_path / "0.json").write_text(text)
     refused(merge("0.json", "-o", "out.json", cwd=tmp_path), words, tmp_path)
 
 
 def test_a_file_that_cannot_be_read_or_written_is_told_in_one_sentence(write, tmp_path):
-    """The sentence names it, and what helps."""
+    """A file that cannot be read or written is named in the message, with a remedy."""
     refused(merge("gone.json", "-o", "out.json", cwd=tmp_path), "the report cannot be read: ", tmp_path)
     path = write("a.json", Audit("a.py::test"))
     words = "the merged report cannot be written: "
@@ -334,14 +356,29 @@ DAMAGES = {
         "audits[0].reached['a.py'] is '1-99999999', and must be ",
     ),
     "shard": (lambda audit: audit.update(shard="1/2"), "audits[0].shard is '1/2', and that of the report is ''"),
+    "code": (
+        lambda audit: audit["results"][0].update(code="bad"),
+        "audits[0].results[0].code is 'bad', and must be a code of a reason, such as ",
+    ),
+    "no code": (lambda audit: audit["notes"].append("more"), "audits[0].codes has no entry for 'more'"),
+    "value": (
+        lambda audit: audit["codes"]["allowed at 1 point: fd:x"]["values"].update(number="one"),
+        "audits[0].codes['allowed at 1 point: fd:x'].values.number is 'one', and must be a whole number",
+    ),
+    "no value": (
+        lambda audit: audit["codes"]["allowed at 1 point: fd:x"]["values"].pop("what"),
+        "audits[0].codes['allowed at 1 point: fd:x'].values has no what",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGES)
 def test_what_is_wrong_with_a_damaged_report_is_told(write, tmp_path, case):
-    """The sentence names the place and what must be there; the report as it was is merged."""
+    """A damaged report is refused with the place of the damage; undamaged, it is merged."""
     damage, words = DAMAGES[case]
-    path = write("0.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),)))
+    notes = (Reason(Note.ALLOWED, number=1, what="fd:x"),)
+    results = (PointResult(point(1).id, (LEAK,)),)
+    path = write("0.json", Audit("a.py::test", points=(point(1),), results=results, notes=notes))
     assert merge("0.json", "-o", "whole.json", cwd=tmp_path).returncode == 1
     data = json.loads(path.read_text())
     damage(data["audits"][0])
@@ -349,15 +386,28 @@ def test_what_is_wrong_with_a_damaged_report_is_told(write, tmp_path, case):
     refused(merge("0.json", "-o", "out.json", cwd=tmp_path), f"0.json is a damaged report: {words}", tmp_path)
 
 
+def test_any_setting_in_a_reason_is_read(write, tmp_path):
+    """A negative seed, and numbers as large as settings may be, are no damage."""
+    reasons = [
+        Reason(NotAudited.MAX_POINTS, max_points=2**63 - 1, seed=-(2**63) + 1),
+        Reason(NotAudited.BUDGET, seconds=1e300),
+        Reason(NotAudited.BUDGET, seconds=0.5),
+    ]
+    path = write("a.json", Audit("a.py::test", left_out=dict.fromkeys(reasons, 1)))
+    assert merge(path, "-o", "out.json", "--allow-none", cwd=tmp_path).returncode == 0
+    (audit,) = read(tmp_path / "out.json")
+    assert list(audit.left_out) == reasons
+
+
 def test_a_file_with_a_mark_of_byte_order_is_read(write, tmp_path):
-    """Some editors put one there."""
+    """A report with a byte order mark, which some editors add, is merged."""
     path = write("a.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id),)))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert merge(path, "-o", "out.json", cwd=tmp_path).returncode == 0
 
 
 def test_names_that_are_no_utf_8_are_written_and_read(write, tmp_path):
-    """Python decodes such bytes in names of files to halves of surrogate pairs; reports and summaries have them escaped."""
+    """File names that are not UTF-8, which Python decodes to surrogates, are escaped in reports and summaries."""
     name = "a\udcff.py::test"
     path = write("a.json", Audit(name, refused="why not"))
     done = merge(path, "-o", "out.json", "--allow-none", cwd=tmp_path)
@@ -368,7 +418,7 @@ def test_names_that_are_no_utf_8_are_written_and_read(write, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_is_refused(write, tmp_path):
-    """A pipe that nobody writes, a folder and a device are not waited for, nor read without an end."""
+    """A pipe without a writer, a folder and a device are refused: merge neither waits for them nor reads them endlessly."""
     os.mkfifo(tmp_path / "pipe")
     refused(merge("pipe", "-o", "out.json", cwd=tmp_path), "pipe is no report of ", tmp_path)
     refused(merge(".", "-o", "out.json", cwd=tmp_path), "the report cannot be read: . is no file; ", tmp_path)
@@ -382,7 +432,7 @@ def test_what_is_no_file_is_refused(write, tmp_path):
 
 
 def test_a_summary_that_cannot_be_printed_is_no_defect(write, tmp_path):
-    """Exit status 1 says that a test is not interrupt-safe; the merged report is there."""
+    """If the summary cannot be printed, the exit status is 2, not 1, and the merged report is written."""
     path = write("a.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id),)))
     command = [sys.executable, "-m", "pytest_maskcheck", "merge", str(path), "-o", "out.json"]
     with open("/dev/full", "w") as full:
@@ -394,7 +444,7 @@ def test_a_summary_that_cannot_be_printed_is_no_defect(write, tmp_path):
 
 
 def refused(done: subprocess.CompletedProcess[str], words: str, place: Path) -> None:
-    """Assert that the command ended without having done anything, and that it said why."""
+    """Assert that the command wrote nothing and gave the reason."""
     assert done.returncode == 2
     assert f"error: {words}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -563,7 +563,7 @@ def test_off_nothing_is_checked(pytester, run):
             assert "pytest_maskcheck.runs.runner" not in sys.modules
         """
     )
-    run().assert_outcomes(passed=1)
+    run(fresh=True).assert_outcomes(passed=1)
 
 
 IN_PROCESS = PREAMBLE.replace("MOVE", "invariant@call") + dedent(BROKEN["invariant"][1])

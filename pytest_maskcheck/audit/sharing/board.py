@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.audit.sharing.attendance import Attendance
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.system.unpatched import HAS_FCNTL, io, os, pickle, shutil, tempfile
 
@@ -19,7 +20,7 @@ CAN_SPREAD = HAS_FCNTL
 POLL = 0.05
 """Seconds between two readings of the board."""
 
-DIED = "the worker died"
+DIED = Reason(NotAudited.WORKER_DIED)
 """Why points are not audited whose owner died."""
 
 _OFFER = "offer-"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.sharing.board import POLL, Done, Offer, claim, read, write
-from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reasons import Note, Reason, count
 from pytest_maskcheck.system.unpatched import os, shutil, time
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Lead:
         if not shares.keys() - {self._board.name}:
             return ""
         words = ", ".join(f"{name} audited {count(number, 'point')}" for name, number in shares.items())
-        return f"divided over workers: {words}"
+        return Reason(Note.DIVIDED, shares=words)
 
     def found(self) -> dict[str, PointResult]:
         """Return all results on the board: id of a point -> its result."""

@@ -33,6 +33,7 @@ from pytest_maskcheck.interrupts.places import site_of
 from pytest_maskcheck.interrupts.signals.expiry import expire, expires
 from pytest_maskcheck.interrupts.signals.handlers import called_by, change_mask, handler_of
 from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import os, signal
 from pytest_maskcheck.system.untrusted import dict_of, has, is_a, name_of, read
@@ -185,7 +186,7 @@ class Delivery:
         handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
-        self.strike.undelivered = _why_undelivered(self.strike)
+        self.strike.undelivered = _why_undelivered(handler, self.strike.signum)
         return handler
 
     def _blocked(self) -> bool:
@@ -272,14 +273,13 @@ def _name(handler: object) -> str:
     return name if type(name) is str else name_of(type(handler))
 
 
-def _why_undelivered(strike: Strike) -> str:
-    """Return why nothing comes of a signal under the handler in force, or ``""``."""
-    if strike.handler == "SIG_IGN":
-        return f"{signals.name(strike.signum)} is ignored there (SIG_IGN)"
-    if strike.handler == "SIG_DFL":
-        default = signals.default_action(strike.signum)
-        return f"{signals.name(strike.signum)} has its default action there, which {default}"
-    return ""
+def _why_undelivered(handler: object, signum: int) -> Reason | None:
+    """Return why nothing comes of a signal under the handler in force, or ``None``."""
+    if _is(handler, signal.SIG_IGN):
+        return Reason(NotAudited.SIGNAL_IGNORED, signal=signals.name(signum))
+    if _is(handler, signal.SIG_DFL):
+        return Reason(NotAudited.SIGNAL_DEFAULT, signal=signals.name(signum), action=signals.default_action(signum))
+    return None
 
 
 def _code(handler: object) -> CodeType | None:

@@ -12,6 +12,7 @@ from pytest_maskcheck.interrupts.mechanism import Victim
 from pytest_maskcheck.interrupts.signals import delivery, expiry
 from pytest_maskcheck.interrupts.signals.delivery import Delivery
 from pytest_maskcheck.interrupts.signals.states import SignalRecording
+from pytest_maskcheck.reasons import NotAudited, Note, Reason
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import signal
 from pytest_maskcheck.system.untrusted import is_a, parts_of, traceback_of
@@ -34,13 +35,7 @@ class SignalMechanism:
     """
 
     name: ClassVar[str] = "signal"
-    victim: ClassVar[Victim] = Victim(
-        elsewhere="line reached on another thread: only the main thread is interrupted",
-        absent=(
-            "its body does not run in the main thread, the only one in which Python handles signals: "
-            "run it there, without the plugin or decorator that starts a thread for it"
-        ),
-    )
+    victim: ClassVar[Victim] = Victim(elsewhere=Reason(NotAudited.OTHER_THREAD), absent=Reason(NotAudited.IN_A_THREAD))
     raises_in: ClassVar[str] = delivery.__name__
 
     def __init__(self, engine: Engine[Delivery]) -> None:
@@ -118,23 +113,23 @@ class SignalMechanism:
         called = (one.handler_code for one in strike.in_turn() if one.fired and not one.landed)
         return any(code is each for each in called) or _is_delivery(frame)
 
-    def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> str:
+    def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> Reason | None:
         if _DEFAULT in numbers and _is_ignored():
-            return "SIGINT is ignored in this process, as under nohup; start pytest so that Ctrl-C works"
+            return Reason(NotAudited.SIGINT_IGNORED)
         if blocked := sorted(set(inherited).intersection(numbers)):
             names = ", ".join(map(signals.name, blocked))
-            return f"pytest was started with {names} blocked; start it so that signals arrive"
-        return ""
+            return Reason(NotAudited.SIGNALS_BLOCKED, signals=names)
+        return None
 
-    def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[str]:
-        notes: list[str] = []
+    def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[Reason]:
+        notes: list[Reason] = []
         if _DEFAULT in numbers and _is_ignored():  # under nohup, or in the background of a script
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            notes.append("SIGINT is ignored in this process; audited as if it were not")
+            notes.append(Reason(Note.SIGINT_RESTORED))
         if inherited:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, inherited)
             if names := [signals.name(number) for number in sorted(inherited) if number in numbers]:
-                notes.append(f"pytest was started with {', '.join(names)} blocked; audited as if it were not")
+                notes.append(Reason(Note.UNBLOCKED, signals=", ".join(names)))
         return notes
 
 

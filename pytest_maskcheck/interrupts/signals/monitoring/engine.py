@@ -113,6 +113,5 @@ class MonitoringEngine:
         """Give the tool back."""
         tools.disarm()
 
-    def reason_against_second(self, _: Mode) -> str:
-        """Return ``""``: nothing stops the watching."""
-        return ""
+    def reason_against_second(self, _: Mode) -> None:
+        """Return ``None``: nothing stops the watching."""

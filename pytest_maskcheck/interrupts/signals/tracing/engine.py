@@ -16,6 +16,7 @@ from pytest_maskcheck.interrupts.signals.tracing.recorder import Recorder
 from pytest_maskcheck.interrupts.signals.tracing.striker import Striker
 from pytest_maskcheck.interrupts.signals.tracing.tracer import tracing, untrace
 from pytest_maskcheck.interrupts.signals.two_phases import arranged
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import threading
 from pytest_maskcheck.system.wakeup_descriptor import NONE, wakeup_descriptor
 
@@ -101,10 +102,6 @@ class TracingEngine:
         """Trace no more."""
         untrace()
 
-    def reason_against_second(self, mode: Mode) -> str:
+    def reason_against_second(self, mode: Mode) -> Reason | None:
         """Raising in a trace function ends tracing for good."""
-        return (
-            "an interrupt raised by force ends sys.settrace, with which this CPython is watched"
-            if mode == "raise"
-            else ""
-        )
+        return Reason(NotAudited.TRACING_ENDS) if mode == "raise" else None
