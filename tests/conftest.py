@@ -143,7 +143,7 @@ class Folder:
 @pytest.fixture(scope="session")
 def start() -> Iterator[Start]:
     """Start inner pytests, by a process that is kept warm for them if nothing speaks against it."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    ours = _inherited(os.environ)
     here, there = socket.socketpair()
     warm: list[subprocess.Popen[bytes]] = []
 
@@ -157,7 +157,7 @@ def start() -> Iterator[Start]:
         stdin: int | None = None,
         fresh: bool = _FRESH,
     ) -> int:
-        if fresh or {name: value for name, value in environment.items() if name.startswith("PYTHON")} != ours:
+        if fresh or _inherited(environment) != ours:
             command = [sys.executable, "-m", "pytest", *arguments]
             streams = {"stdin": subprocess.DEVNULL if stdin is None else stdin, "stdout": stdout, "stderr": stderr}
             return subprocess.run(command, cwd=directory, env=environment, check=False, **streams).returncode
@@ -174,6 +174,13 @@ def start() -> Iterator[Start]:
     there.close()
     for process in warm:
         process.wait()
+
+
+def _inherited(environment: Mapping[str, str]) -> object:
+    """Return what a new interpreter makes of its surroundings as it starts, and a forked one would not."""
+    ignored = {each for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN}
+    variables = {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    return variables, ignored, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.fixture
