@@ -56,6 +56,12 @@ _LONG = (
 _FRESH = bool(os.environ.get("MASKCHECK_FRESH"))
 """Whether each inner pytest is a new interpreter, as where the coverage of this suite is measured; else they are forked, see ``warm.py``."""
 
+_STARTS = {"start", "pytester", "experiment"}
+"""Fixtures that start processes, and so make a test slow."""
+
+_SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
+_SLOW_FILES = {"test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"}
+
 _SIGNALS_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
@@ -65,7 +71,13 @@ def pytest_configure() -> None:
     ``nohup`` ignores SIGHUP, a shell ignores SIGINT in background jobs, a supervisor may block signals, and a login may
     set any umask. The suite is the only user of this process, so nothing is put back.
     """
-    for signum in signal.valid_signals() - _SIGNALS_IGNORED_BY_PYTHON:
+    for signum in signal.valid_signals() - _STARTS = {"start", "pytester", "experiment"}
+"""Fixtures that start processes, and so make a test slow."""
+
+_SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
+_SLOW_FILES = {"test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"}
+
+_SIGNALS_IGNORED_BY_PYTHON:
         if signal.getsignal(signum) == signal.SIG_IGN:
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -88,7 +100,11 @@ def pytest_sessionstart() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let workers of xdist, which take a file at a time, begin with the files that take long."""
+    """Mark slow tests; let workers of xdist, which take a file at a time, begin with the files that take long."""
+    for item in items:
+        folder, _, file = item.nodeid.partition("::")[0].removeprefix("tests/").rpartition("/")
+        if folder in _SLOW_FOLDERS or file in _SLOW_FILES or not _STARTS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     if hasattr(config, "workerinput"):
         rank = {f"tests/{name}": number for number, name in enumerate(_LONG)}
         items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_maskcheck.results import Audit
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -15,7 +15,7 @@ import pytest
 from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 from pytest_maskcheck.results import Audit, Verdict
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_maskcheck.audit.budget import Budget
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 TREE = """
     import pytest

@@ -14,7 +14,7 @@ from textwrap import dedent
 import pytest
 
 pytestmark = [
-    pytest.mark.oldest_and_newest,
+    pytest.mark.newest,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc"),
 ]
 

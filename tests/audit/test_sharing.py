@@ -19,7 +19,7 @@ from pytest_maskcheck.results import Audit, Point, PointResult, Verdict
 from tests.conftest import read_audits
 
 pytest.importorskip("xdist")
-pytestmark = [pytest.mark.oldest_and_newest, pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")]
+pytestmark = [pytest.mark.newest, pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")]
 
 PRELUDE = """
     import glob, os, pytest, signal, threading, time

@@ -35,7 +35,7 @@ from pytest_maskcheck.session import fixture as guarantees
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.plain import plain, quoted
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 bounded = settings(
     max_examples=int(os.environ.get("MASKCHECK_FUZZ", "120")),

@@ -15,7 +15,7 @@ from pytest_maskcheck.reports import files
 if TYPE_CHECKING:
     from tests.conftest import Run
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 INTERRUPTED = """
     import os, signal, time

@@ -17,7 +17,7 @@ from pytest_maskcheck.results import Audit, Point, PointResult
 if TYPE_CHECKING:
     from tests.conftest import Run
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 TOY = """
     import pytest

@@ -15,7 +15,7 @@ from pytest_maskcheck.reasons import NotAudited, Note, Reason, as_second, elsewh
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 SOURCE = """
     import threading

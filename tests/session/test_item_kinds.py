@@ -16,7 +16,7 @@ import pytest
 
 from pytest_maskcheck.results import Audit
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 PREAMBLE = """
 import asyncio, os, pytest, threading, unittest

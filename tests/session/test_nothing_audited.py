@@ -12,7 +12,7 @@ from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
 from pytest_maskcheck.results.lines import lines_of, spans
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 UNMARKED = "def test_it(): pass"
 SKIPPED = """

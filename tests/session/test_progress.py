@@ -20,7 +20,7 @@ from pytest_maskcheck.results import Finding, Point, PointResult, Verdict
 from pytest_maskcheck.session import progress
 from pytest_maskcheck.session.progress import Progress
 
-pytestmark = pytest.mark.oldest_and_newest
+pytestmark = pytest.mark.newest
 
 TESTS = """
     import time
