@@ -71,13 +71,7 @@ def pytest_configure() -> None:
     ``nohup`` ignores SIGHUP, a shell ignores SIGINT in background jobs, a supervisor may block signals, and a login may
     set any umask. The suite is the only user of this process, so nothing is put back.
     """
-    for signum in signal.valid_signals() - _STARTS = {"start", "pytester", "experiment"}
-"""Fixtures that start processes, and so make a test slow."""
-
-_SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
-_SLOW_FILES = {"test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"}
-
-_SIGNALS_IGNORED_BY_PYTHON:
+    for signum in signal.valid_signals() - _SIGNALS_IGNORED_BY_PYTHON:
         if signal.getsignal(signum) == signal.SIG_IGN:
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
