@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 Watch = Callable[[Kind], Callable[[], list[Leftover]]]
 
@@ -38,6 +39,6 @@ def watch() -> Iterator[Watch]:
 def frozen_heap() -> Iterator[None]:
     """A heap frozen as the audit freezes it; thawed at the end."""
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     yield
-    gc.unfreeze()
+    FrozenHeap.thaw()

@@ -18,6 +18,7 @@ import pytest
 from pytest_maskcheck.resources import Kind, Surroundings, all_kinds, kind_names, self_test
 from pytest_maskcheck.resources.kind import Leftover
 from pytest_maskcheck.resources.kinds.locks import Locks
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
 
@@ -50,7 +51,7 @@ def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
     """A thousand runs that do nothing leave nothing, and the process does not grow."""
     kind.prepare()
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     try:
         for _ in range(1000):
             before = kind.snapshot()
@@ -61,7 +62,7 @@ def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
         gc.collect()
         assert len(gc.get_objects()) < 100
     finally:
-        gc.unfreeze()
+        FrozenHeap.thaw()
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)

@@ -32,6 +32,7 @@ import pytest
 
 from pytest_maskcheck.resources import Kind, Surroundings, all_kinds
 from pytest_maskcheck.resources.heap import at_once
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 _FORK = multiprocessing.get_context("fork")
 
@@ -145,12 +146,12 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[ob
         for kind in asked:
             kind.prepare()
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     befores = [kind.snapshot() for kind in asked]
     yield asked, befores
     for kind, before in zip(asked, befores, strict=True):
         kind.finish(before)
-    gc.unfreeze()
+    FrozenHeap.thaw()
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     with warnings.catch_warnings(action="ignore"):
         gc.collect()  # a half-made object warns when it is collected

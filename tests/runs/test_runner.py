@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
@@ -21,6 +20,7 @@ from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
 from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 LOCK = threading.Lock()
 
@@ -29,7 +29,7 @@ LOCK = threading.Lock()
 def thawed() -> Iterator[None]:
     """Kinds freeze the heap again after they thawed it to name something."""
     yield
-    gc.unfreeze()
+    FrozenHeap.thaw()
 
 
 def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.kinds.databases import Connections, Transactions
 from pytest_maskcheck.resources.kinds.descriptors import Descriptors
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -135,7 +135,7 @@ def test_a_transaction_on_an_older_connection_is_a_leftover(
     """An open transaction on an older connection is a leftover; repair rolls it back."""
     kind = Transactions(surroundings)
     kind.prepare()
-    gc.freeze()
+    FrozenHeap.freeze()
     try:
         before = kind.snapshot()
         older.execute("insert into t values (1)")
@@ -147,7 +147,7 @@ def test_a_transaction_on_an_older_connection_is_a_leftover(
         assert not older.in_transaction
         assert kind.compare(before) == []
     finally:
-        gc.unfreeze()
+        FrozenHeap.thaw()
 
 
 def test_transactions_that_ended_are_no_leftovers(

@@ -23,6 +23,7 @@ from pytest_maskcheck.resources.kinds.async_locks import AsyncLocks
 from pytest_maskcheck.resources.kinds.locks import Locks
 from pytest_maskcheck.resources.kinds.semaphores import Semaphores
 from pytest_maskcheck.system import other_threads
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 if TYPE_CHECKING:
     from tests.conftest import AuditSource
@@ -207,7 +208,7 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
         holder, lock = made()
         kind.prepare()
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     try:
         if not frozen:
             holder, lock = made()
@@ -221,7 +222,7 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
         lock.release()
         assert kind.compare(before) == []
     finally:
-        gc.unfreeze()
+        FrozenHeap.thaw()
     assert holder is not None
 
 
@@ -235,7 +236,7 @@ def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyP
     for kind in kinds:
         kind.prepare()
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     try:
         befores = together.snapshot()
         with store.lock:
@@ -248,7 +249,7 @@ def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyP
         assert len(walks) == 2, "one look at the whole heap, and one at what is new"
         assert walks[0] == 0 < walks[1]
     finally:
-        gc.unfreeze()
+        FrozenHeap.thaw()
 
 
 @pytest.mark.usefixtures("frozen_heap")
@@ -521,13 +522,13 @@ def test_looking_is_cheap_beside_a_frozen_heap() -> None:
     kind = Locks()
     kind.prepare()
     gc.collect()
-    gc.freeze()
+    FrozenHeap.freeze()
     try:
         began = time.process_time()  # independent of what else the machine has to do
         for _ in range(100):
             kind.compare(kind.snapshot())
         assert time.process_time() - began < 0.3
     finally:
-        gc.unfreeze()
+        FrozenHeap.thaw()
     assert len(heap) == 300_000
     assert sys.getrefcount(heap) >= 1
