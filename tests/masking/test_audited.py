@@ -157,7 +157,7 @@ CHOICE = {
 }
 """The programs of a way, where it is not all of them and not every point is asked for."""
 
-FEW, MANY = (100_000, 100_000) if EVERY else (50, 280)
+FEW, MANY = (100_000, 100_000) if EVERY else (40, 160)
 """Single points come first, and pairs take what is left."""
 
 
