@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.results import Packed
-from pytest_maskcheck.runs.tracebacks import OURS, entries_of
+from pytest_maskcheck.runs.tracebacks import entries_of
+from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.untrusted import cause_of, context_of, is_a, let_go, parts_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def is_audits(error: BaseException, raises_in: str) -> bool:
     module = ""
     for entry in entries_of(error)[-1:]:
         module = str(entry.frame.f_globals.get("__name__"))
-    return module.startswith(OURS + "interrupts.") and module != raises_in
+    return module.startswith(f"{PACKAGE}.interrupts.") and module != raises_in
 
 
 def drop(error: BaseException) -> None:

@@ -6,16 +6,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.interrupts.cpython.positions import line_of
-from pytest_maskcheck.system.own_code import PACKAGE
+from pytest_maskcheck.system.own_code import is_our_module
 from pytest_maskcheck.system.untrusted import traceback_of as kept_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, FrameType
-
-
-OURS = f"{PACKAGE}."
-"""What the names of this package's modules begin with."""
 
 
 class Entry(NamedTuple):
@@ -52,7 +48,6 @@ def traceback_of(entries: list[Entry]) -> TracebackType | None:
 
 
 def is_harness(frame: FrameType) -> bool:
-    """Tell whether the frame is this package's or pytest's way to the test."""
+    """Return whether the frame is this package's or pytest's way to the test."""
     module = frame.f_globals.get("__name__", "")
-    harness = isinstance(module, str) and module.startswith((OURS, "_pytest.", "pluggy."))
-    return harness and module != OURS + "masking"
+    return is_our_module(module) or (isinstance(module, str) and module.startswith(("_pytest.", "pluggy.")))

@@ -24,6 +24,7 @@ from pytest_maskcheck.session.progress import Progress
 from pytest_maskcheck.session.shared_fixtures import SharedFixtures
 from pytest_maskcheck.session.summary import Summary, scope_line
 from pytest_maskcheck.session.workers import Workers
+from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 # Below all imports: what is kept are the modules that have been imported by now.
 keep("json", "json.decoder", "json.encoder", "traceback")
-keep_there("copyreg", *(name for name in sys.modules if name.partition(".")[0] == "pytest_maskcheck"))
+keep_there("copyreg", *(name for name in sys.modules if is_in_package(name)))
 
 
 class AuditingSession:
