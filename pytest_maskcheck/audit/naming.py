@@ -1,7 +1,7 @@
 """One name for what has another name in each run: temporary files, addresses, threads with numbers.
 
 Two runs that lose the same kind at the same origin have the same finding, whatever its name. Names that differ are replaced by a
-pattern (:mod:`pytest_maskcheck.resources.patterns`); this module makes the runs that show which names belong to one thing.
+pattern (:mod:`pytest_maskcheck.resources.random_names`); this module makes the runs that show which names belong to one thing.
 
 Rules:
 
@@ -142,6 +142,9 @@ class PatternSearch:
         for kind in kinds:
             keys = [run[kind] for run in watched if kind in run]
             origins = set().union(*keys) - {None}
+            if len(origins) == 1 and all(run.keys() == origins and _is_as_many(run, samples, kind) for run in keys):
+                # Whatever these two runs had of the kind is from there, too; the watched runs may have happened to look alike.
+                keys += [{origin: each[kind]} for origin in origins for each in samples]
             for origin in origins:
                 rows = [run[origin] for run in keys if origin in run]
                 # Several things may come from one line. Only if a run has other names there do the names differ by run.
@@ -170,6 +173,11 @@ class PatternSearch:
                 origin = place_and_stack(sighting.origin) if sighting and sighting.exact else None
                 found[leftover.kind].setdefault(origin, []).append(leftover.key)
         return found
+
+
+def _is_as_many(run: _KeysByOrigin, samples: Sequence[Mapping[str, list[str]]], kind: str) -> bool:
+    """Return whether each sample has as many keys of a kind as a watched run."""
+    return {len(each[kind]) for each in samples} == {sum(map(len, run.values()))}
 
 
 def _by_kind(names: Iterable[Name]) -> defaultdict[str, list[str]]:
