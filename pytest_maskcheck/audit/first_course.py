@@ -53,6 +53,7 @@ class FirstCourse:
         if budget and budget.over(self._assignment.seconds):
             send(FirstUseReached({}, budget.reason))
             return
+        maker.freeze_first()
         planned = self._find(warm)
         if isinstance(planned, Reason):
             send(FirstUseReached({}, planned))

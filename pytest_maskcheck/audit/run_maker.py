@@ -99,11 +99,13 @@ class RunMaker:
             FrozenHeap.freeze()
 
     def freeze_first(self) -> None:
-        """Freeze what there is before the first run, so that garbage is collected quickly after each."""
-        with own_time:
-            collect_garbage()
-            FrozenHeap.freeze()
-            self._is_unread = True
+        """Freeze what there is before the first run, so that garbage is collected quickly after each.
+
+        Garbage of earlier tests is frozen, too. Collecting it here would take longer than most runs, as the process would copy all
+        memory that it shares with its parent; and a file that is garbage would write its buffer in each of the two processes.
+        """
+        FrozenHeap.freeze()
+        self._is_unread = True
 
     def freeze_again(self) -> None:
         """Freeze the heap if a watched run has thawed it."""

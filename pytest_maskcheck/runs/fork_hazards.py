@@ -11,7 +11,7 @@ import termios
 from contextlib import suppress
 
 from pytest_maskcheck.reasons import Reason, Strategy
-from pytest_maskcheck.runs.fork_sharing import FDS, descriptors, shared, shared_memory
+from pytest_maskcheck.runs.fork_sharing import FDS, descriptors, flags_of, shared, shared_memory
 from pytest_maskcheck.system.unpatched import os, signal
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -52,7 +52,8 @@ class ForkHazards:
         for fd in self.new():
             with suppress(OSError):
                 # A descriptor that a fork copied shares its position; one that is opened anew has its own.
-                own = os.open(f"{FDS}/{fd}", os.O_RDONLY)
+                # /dev/null is shared while it is open for writing, too, and stays so.
+                own = os.open(f"{FDS}/{fd}", flags_of(fd) & os.O_ACCMODE)
                 os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
                 os.dup2(own, fd, inheritable=os.get_inheritable(fd))
                 os.close(own)

@@ -31,7 +31,7 @@ def _is_open(fd: int) -> bool:
 def shared(fd: int) -> Reason | None:
     """Return what is shared by way of a descriptor; ``None`` if it is a file that is only read, or closed."""
     try:
-        if stat.S_ISREG(os.fstat(fd).st_mode) and _flags(fd) & os.O_ACCMODE == os.O_RDONLY:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and flags_of(fd) & os.O_ACCMODE == os.O_RDONLY:
             return None
     except OSError:
         return None
@@ -39,7 +39,7 @@ def shared(fd: int) -> Reason | None:
     return None if target == os.devnull else Reason(Strategy.DESCRIPTOR, descriptor=fd, target=target)
 
 
-def _flags(fd: int) -> int:
+def flags_of(fd: int) -> int:
     """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
     with io.open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as lines:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))

@@ -83,6 +83,7 @@ class FirstUse:
         self._said: Generator[object, None, Death | None] | None = None
         self._reader = self._writer = -1
         self.descriptors: frozenset[int] = frozenset()
+        self._before: frozenset[int] = frozenset()  # the open descriptors before the process was forked
 
     def fork(self) -> None:
         """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
@@ -100,7 +101,7 @@ class FirstUse:
         self.reason = _against_fork(self._order(0.0))
         if self.reason:
             return
-        began, before = time.perf_counter(), fork_sharing.descriptors()
+        began, self._before = time.perf_counter(), fork_sharing.descriptors()
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
@@ -109,8 +110,11 @@ class FirstUse:
         next(self._said)
         os.close(self._reader)
         self._reader = -1
-        self.descriptors = fork_sharing.descriptors() - before
+        self._note_descriptors()
         self.seconds = time.perf_counter() - began
+
+    def _note_descriptors(self) -> None:
+        self.descriptors = fork_sharing.descriptors() - self._before
 
     def _limit(self) -> float:
         """Return the seconds without a message after which the process counts as hung; errors as for :func:`.silence`."""
@@ -157,6 +161,7 @@ class FirstUse:
             received += part
         if not received:
             return
+        self._note_descriptors()  # which the order below is not to take for those of the test
         go: _Go = pickle.loads(bytes(received))
         page = self._page
         assert page is not None

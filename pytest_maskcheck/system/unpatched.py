@@ -160,6 +160,10 @@ keep(
 )
 
 
+_PACKAGE = __name__.partition(".")[0]
+"""As in ``own_code``, which imports this module."""
+
+
 def keep_there(*names: str) -> None:
     """Record only the modules themselves, for :func:`unpatched`: a test may remove them from ``sys.modules``."""
     _modules.update({name: sys.modules[name] for name in names})
@@ -167,7 +171,7 @@ def keep_there(*names: str) -> None:
 
 def put_own_back() -> None:
     """Put modules of this package back where a test has removed them: imported anew, their classes would be others."""
-    own = {name: module for name, module in _modules.items() if name.startswith(f"{__package__}.")}
+    own = {name: module for name, module in _modules.items() if name.partition(".")[0] == _PACKAGE}
     sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
 
 

@@ -121,16 +121,23 @@ def test_a_sabotaged_detector_is_found_out() -> None:
         def snapshot(self) -> object:
             raise RuntimeError("out of order")
 
+    class Leaving(Locks):
+        name = "leaving"
+
+        def snapshot(self) -> object:
+            raise SystemExit("not here")
+
     class Mute(Locks):
         name = "mute"
 
         def canary(self) -> nullcontext[None]:  # type: ignore[override]
             return nullcontext()
 
-    reasons = self_test([Blind(), Failing(), Mute(), Locks()])
+    reasons = self_test([Blind(), Failing(), Leaving(), Mute(), Locks()])
     assert reasons == {
         "blind": "it did not see its canary, but nothing at all",
         "failing": "RuntimeError: out of order",
+        "leaving": "SystemExit: not here",
         "mute": "it did not see its canary, but nothing at all",
     }
 

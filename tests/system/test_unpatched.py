@@ -256,6 +256,19 @@ def test_what_was_replaced_is_put_back_for_a_while(monkeypatch: pytest.MonkeyPat
     assert unpatched.os.path.exists(__file__)
 
 
+def test_modules_of_the_audit_that_a_test_removed_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules of every room return to ``sys.modules`` as the same objects, and nothing else does."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "pytest_maskcheck"]
+    assert {"pytest_maskcheck", "pytest_maskcheck.results", "pytest_maskcheck.system.unpatched"} <= {*names}
+    modules = {name: sys.modules[name] for name in names}
+    unpatched.keep_there(*names)
+    for name in (*names, "colorsys"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    unpatched.put_own_back()
+    assert {name: sys.modules.get(name) for name in names} == modules
+    assert "colorsys" not in sys.modules
+
+
 def test_what_gevent_replaced_before_is_seen_through() -> None:
     """``python -m gevent.monkey pytest`` patches before all others; what gevent keeps of the originals is used."""
     program = """
