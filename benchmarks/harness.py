@@ -1,7 +1,7 @@
-"""What one writes to interrupt a test at each line: ``sys.settrace``, and a run of the function for each line reached.
+"""The harness that a user would write to interrupt a test at each line: ``sys.settrace``, and a run of the function for each line.
 
-Run ``python benchmarks/harness.py FILE FUNCTION [EVERY]``. It judges nothing: that is left out to its advantage. Of the lines it takes
-every EVERYth, and it prints how many it reached, how many runs it made, and the seconds that these took.
+Run ``python benchmarks/harness.py FILE FUNCTION [EVERY]``. It judges nothing, which is to its advantage in the comparison. It takes every
+EVERYth line, and prints how many lines were reached, how many runs it made, and the seconds that these runs took.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def run(function: Callable[[], object], file: str, at: Callable[[int], None]) -> None:
-    """Call the function, and ``at`` with each line of the file as it begins."""
+    """Call the function, and call ``at`` with the number of each line of the file as it begins."""
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename != file:
@@ -39,7 +39,7 @@ def raise_at(line: int, reached: int) -> None:
 
 
 def main() -> None:
-    """Interrupt at each line."""
+    """Interrupt the function at every EVERYth line, and print the counts and the time."""
     file, name, every = sys.argv[1], sys.argv[2], int((*sys.argv, "1")[3])
     function = runpy.run_path(file)[name]
     lines: dict[int, None] = {}

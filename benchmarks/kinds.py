@@ -1,10 +1,10 @@
-"""What the default kinds of leftovers cost in a run that leaves nothing behind.
+"""Measure what the default kinds of leftovers cost in a run that leaves nothing behind.
 
-Run ``python benchmarks/kinds.py``. The kinds are driven as the runner drives them: one snapshot of each, a second one or a
-compare, a finish where there is one, on a frozen heap with a hundred new objects. Each line is a kind with the sum of its calls; *walk* is what looking
-through the new objects costs for all of them; *all* is a run with all kinds less a run without any, which also counts the loops
-over the kinds. The median of the rounds counts; ``+`` is how far its quartile above lies. The baseline is a call
-of ``os.stat("/")``, measured in turns with the others: ratios to it hold on other machines, too.
+Run ``python benchmarks/kinds.py``. The kinds are called as the runner calls them: one snapshot of each, then a second one or a
+``compare``, then ``finish`` if the kind has one, on a frozen heap with a hundred new objects. Each line of the output is a kind, with the
+sum of its calls; *walk* is the cost of walking the new objects, once for all kinds; *all* is a run with all kinds minus a run without
+any, which includes the loops over the kinds. Figures are medians of the rounds; ``+`` is the distance to the upper quartile. The
+baseline is a call of ``os.stat("/")``, measured in turns with the others, so that ratios to it hold on other machines too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LOGGERS = ("asyncio", "concurrent.futures", "one", "one.two", "one.two.three", "
 
 
 class Thing:
-    """A new object."""
+    """The type of half of the new objects."""
 
 
 class Target:
@@ -56,7 +56,7 @@ class Target:
         self.directory = directory
 
     def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
-        """Run."""
+        """Run the body."""
         around(body)
         return ""
 
@@ -65,7 +65,7 @@ class Target:
         return {"tmp": self.directory}
 
     def forget(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: there is nothing to drop."""
 
 
 def body() -> None:
@@ -83,12 +83,12 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def snapshot(kind: Any) -> Callable[[], object]:
-    """Return what takes a snapshot."""
+    """Return the function that the runner would call for a snapshot of this kind."""
     return dict if kind.absent is not None and kind.absent(heap.look()) else kind.snapshot
 
 
 def drive(kinds: tuple[Any, ...], times: dict[str, list[float]]) -> None:
-    """Do what the runner does, and note how long each kind takes."""
+    """Do what the runner does, and record how long each kind takes."""
     clock = time.perf_counter
     took: dict[str, float] = defaultdict(float)
 
@@ -120,7 +120,7 @@ def drive(kinds: tuple[Any, ...], times: dict[str, list[float]]) -> None:
 
 
 def overhead(times: dict[str, list[float]]) -> None:
-    """Note how long the clock takes."""
+    """Record how long reading the clock takes."""
     clock = time.perf_counter
     begin = clock()
     clock()
@@ -129,7 +129,7 @@ def overhead(times: dict[str, list[float]]) -> None:
 
 
 def measure(directory: str) -> dict[str, list[float]]:
-    """Return the times of each kind, of runs with all and without any, and of the baseline."""
+    """Return the times of each kind, of all kinds together, of the baseline and of the clock."""
     target = Target(directory)
     surroundings = Surroundings(target.places(), lambda file: file == __file__)
     kinds = tuple(kind for kind in all_kinds(surroundings) if kind.default)
@@ -160,7 +160,7 @@ def measure(directory: str) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     for name in LOGGERS:
         logging.getLogger(name)
     for name in USED:

@@ -1,9 +1,9 @@
-"""What masks cost, as ratios measured in one run.
+"""Measure what masks cost, as ratios within one run.
 
-Run ``python benchmarks/masks.py``. Each way is timed in turns with the others, and its best time counts. The baselines:
+Run ``python benchmarks/masks.py``. Each function is timed in turns with the others, and its best time counts. The baselines:
 
-- *swap*: the handler-swap recipe, as short as it can be: a context manager that calls ``signal.signal`` twice;
-- *two calls*: these two calls alone, without any context manager;
+- *swap*: the usual handler-swap recipe in its shortest form: a context manager that calls ``signal.signal`` twice;
+- *two calls*: the two calls alone, without a context manager;
 - *kernel*: two ``signal.pthread_sigmask`` calls in a context manager;
 - *bare*: ``with open(os.devnull)``.
 """
@@ -32,7 +32,7 @@ class Swap:
         self.before = signal.signal(signal.SIGINT, self.defer)
 
     def defer(self, signum: int, frame: object) -> None:
-        """Queue."""
+        """Queue the signal."""
         self.queue.append((signum, frame))
 
     def __exit__(self, *_: object) -> None:
@@ -135,7 +135,7 @@ RATIOS = (
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print times and ratios."""
     best = dict.fromkeys(WAYS, float("inf"))
     for _ in range(ROUNDS):
         for way in WAYS:

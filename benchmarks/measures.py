@@ -1,6 +1,6 @@
-"""What ``run.py`` measures: one function for each figure, and one row for each in :data:`MEASURES`.
+"""The measures of ``run.py``: one function for each figure, and one row for each in :data:`MEASURES`.
 
-A function writes the tests, and returns its two sides: what takes the seconds of ours once, and of the baseline once.
+A function writes the tests, and returns two callables, each of which makes one measurement in seconds: one of ours, one of the baseline.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Measure:
     """One figure.
 
     Parameters:
-        name: for ``--only``.
-        what: ours.
+        name: the name, for ``--only``.
+        what: what is measured.
         baseline: what it is compared with.
-        goal: of the figure.
+        goal: the limit that the figure must meet.
         sides: writes the tests and returns both sides.
         unit: ``x`` (ours as a multiple of the baseline), ``x faster`` (the other way round), or ``ms more`` (the difference).
-        turns: pairs measured in one round; the median of them is the figure of the round.
+        turns: the number of pairs measured in one round; their median is the figure of the round.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Measure:
     turns: int = 1
 
     def figure(self, ours: float, baseline: float) -> float:
-        """Return the figure that two times make."""
+        """Return the figure for a pair of times."""
         if self.unit == "ms more":
             return (ours - baseline) * 1000
         return baseline / ours if self.unit == "x faster" else ours / baseline
 
     def met(self, figure: float) -> bool:
-        """Tell whether a figure meets the goal."""
+        """Return whether a figure meets the goal."""
         return figure >= self.goal if self.unit == "x faster" else figure <= self.goal
 
 
@@ -76,18 +76,18 @@ class Measure:
 STAGES = 20
 STEPS = 10
 EACH = STEPS + 2
-"""Points of one call of a stage: its entry, its steps, the call itself."""
+"""The number of points of one call of a stage: its entry, its steps, and the call itself."""
 
 
 def source(calls: int, first: str = "pass", *, parameters: str = "", before: str = "", stage: str = "pass") -> str:
-    """Return a test that calls short functions, as code does, each of which has :data:`EACH` points in every context.
+    """Return a test that calls short functions, each with :data:`EACH` points in every calling context.
 
     Parameters:
-        calls: how many calls.
-        first: first line of the test.
-        parameters: of the test.
-        before: first line of the module.
-        stage: first line of each function.
+        calls: the number of calls.
+        first: the first line of the test.
+        parameters: the parameters of the test.
+        before: the first line of the module.
+        stage: the first line of each function.
     """
     steps = "    len('')\n" * STEPS
     stages = "".join(f"\n\ndef stage_{at}():\n    {stage}\n{steps}" for at in range(STAGES))
@@ -97,12 +97,12 @@ def source(calls: int, first: str = "pass", *, parameters: str = "", before: str
 
 
 def calls_for(points: int) -> int:
-    """Return how many calls of stages make about so many points."""
+    """Return the number of calls of stages that have about ``points`` points."""
     return max(1, points // EACH)
 
 
 def timed(statement: str, seconds: float) -> str:
-    """Return a statement with the ``n`` in it such that it takes so long here."""
+    """Return a statement with its ``n`` replaced such that it takes ``seconds`` on this machine."""
     names: dict[str, Callable[[int], float]] = {}
     exec(
         f"import time\ndef took(n):\n    begin = time.perf_counter()\n    {statement}\n    return time.perf_counter() - begin",
@@ -172,7 +172,7 @@ def heap(place: Place) -> Sides:
     few = points // 10
 
     def a_run(test: str) -> float:
-        """Return the seconds of one run: what all points take more than few."""
+        """Return the seconds of one run, from the difference between audits of all points and of few."""
         return max(place.audit(test) - place.audit(test, f"--maskcheck-max-points={few}"), 1e-9) / (points - few)
 
     return Sides(

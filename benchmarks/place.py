@@ -1,4 +1,4 @@
-"""Where the figures of ``run.py`` are measured: environments, a folder for tests, and pytest as a user runs it."""
+"""The environment of the measurements of ``run.py``: interpreters, a folder for tests, and pytest as a user runs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLUGIN = "pytest_maskcheck.plugin"
 
 
 class NotAvailableError(Exception):
-    """What would be measured does not exist here."""
+    """A figure cannot be measured here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Place:
     """Interpreters and a folder.
 
     Parameters:
-        folder: tests are written here.
-        python: an interpreter that has the package, pytest-repeat and pytest-xdist.
-        bare: one that has the same but for the package, or ``""``.
-        load: what makes pytest load the plugin; nothing where the package is installed.
-        quick: sizes are a twentieth: to see that all works, not to measure.
-        words: what it is, for the report.
+        folder: the folder where tests are written.
+        python: an interpreter with the package, pytest-repeat and pytest-xdist.
+        bare: an interpreter with the same packages but this one, or ``""``.
+        load: arguments that make pytest load the plugin; empty if the package is installed.
+        quick: whether sizes are a twentieth, to check that everything works, not to measure.
+        words: a description for the report.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Place:
     words: str
 
     def size(self, number: int) -> int:
-        """Return how many of something there are to be."""
+        """Return a size, reduced if ``quick``."""
         return max(2, number // 20) if self.quick else number
 
     def write(self, name: str, source: str) -> str:
@@ -60,8 +60,9 @@ class Place:
         """Run a command that must succeed.
 
         Raises:
-            RuntimeError: it did not; with what it printed.
+            RuntimeError: it failed; the message has its output.
         """
+        # Settings of an outer Python, pytest or coverage would change what is measured.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
         if self.load:
             kept |= {"PYTHONPATH": str(REPOSITORY), "PYTHONPYCACHEPREFIX": str(self.folder / "pycache")}
@@ -75,33 +76,33 @@ class Place:
             text=True,
             check=False,
         )
-        if done.returncode not in {0, 5}:  # 5: pytest collected nothing, as of an empty file
+        if done.returncode not in {0, 5}:  # 5: pytest collected nothing, as from an empty file
             message = f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout}"
             raise RuntimeError(message)
         return done
 
     def pytest(self, *arguments: str) -> float:
-        """Run pytest as a command, and return how many seconds it took from start to end."""
+        """Run pytest as a command, and return the wall-clock seconds from start to end."""
         begin = time.perf_counter()
         self.run(self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.load, *arguments)
         return time.perf_counter() - begin
 
     def processor(self, *arguments: str, python: str = "") -> float:
-        """Run pytest as a command, and return how many seconds it kept a processor busy: other processes disturb that less."""
+        """Run pytest as a command, and return its processor seconds, which other processes disturb less."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.run(python or self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def audit(self, *arguments: str) -> float:
-        """Audit as many points as there are, and return how many seconds pytest took from start to end."""
+        """Audit all points, and return the wall-clock seconds from start to end."""
         return self.pytest("--maskcheck", "--maskcheck-max-points=1000000", *arguments)
 
     def points(self, *arguments: str) -> int:
-        """Return how many points an audit with these arguments audits.
+        """Return the number of points that an audit with these arguments audits.
 
         Raises:
-            RuntimeError: it says that any was not audited, or finds a defect.
+            RuntimeError: a point was not audited, or the test was refused.
         """
         report = self.folder / "report.json"
         self.audit(*arguments, f"--maskcheck-report=json:{report}")
@@ -113,10 +114,10 @@ class Place:
         return len(audit["results"])
 
     def require(self, option: str) -> None:
-        """Require that pytest knows an option.
+        """Require that pytest has an option.
 
         Raises:
-            NotAvailableError: it does not.
+            NotAvailableError: it has not.
         """
         if option not in self.run(self.python, "-m", "pytest", *self.load, "--help").stdout:
             message = f"there is no {option} yet"
@@ -125,10 +126,10 @@ class Place:
 
 @contextmanager
 def place(*, here: bool, quick: bool) -> Iterator[Place]:
-    """Make a place, and remove it in the end.
+    """Make a place, and remove it at the end.
 
     Parameters:
-        here: measure in the environment of this interpreter instead of new ones.
+        here: whether to measure in the environment of this interpreter instead of new ones.
         quick: see :class:`Place`.
     """
     with TemporaryDirectory(prefix="maskcheck-benchmarks-") as name:

@@ -1,7 +1,7 @@
-"""Whether the goals for speed are met: each figure as a ratio with its baseline, measured in the same run.
+"""Check whether the goals for speed are met: each figure is a ratio to its baseline, measured in the same run.
 
-Run ``python benchmarks/run.py``; ``README.md`` beside this file says what each figure means. Further scripts: ``masks.py`` (what masks
-cost) and ``kinds.py`` (what the kinds of leftovers cost in a run).
+Run ``python benchmarks/run.py``; ``README.md`` beside this file explains each figure. Further scripts: ``masks.py`` (what masks cost)
+and ``kinds.py`` (what the kinds of leftovers cost in a run).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from place import NotAvailableError, Place, place
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Seconds of ours and of the baseline, measured one after the other."""
+    """Seconds of ours and of the baseline, measured directly after each other."""
 
     ours: float
     baseline: float
@@ -30,13 +30,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A measure with what was found.
+    """A measure with its results.
 
     Parameters:
-        measure: which.
-        note: sizes; or why there is no figure.
-        figures: one a round; none if there is no figure.
-        pairs: all that was measured.
+        measure: the measure.
+        note: sizes, or the reason why there is no figure.
+        figures: one figure for each round; empty if there is none.
+        pairs: all measured pairs.
     """
 
     measure: Measure
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def figure(self) -> float:
-        """The median."""
+        """The median of the figures."""
         return statistics.median(self.figures)
 
     @property
@@ -83,7 +83,7 @@ def shown(seconds: float) -> str:
 
 
 def one_round(measure: Measure, sides: Sides, number: int) -> list[Pair]:
-    """Measure both sides in turns; which comes first alternates."""
+    """Measure both sides in turns; the side that comes first alternates."""
     pairs = []
     for turn in range(measure.turns):
         if (number + turn) % 2:
@@ -117,13 +117,13 @@ def measured(where: Place, chosen: list[Measure], rounds: int) -> list[Row]:
 
 
 def progress(text: str) -> None:
-    """Say what is under way, where somebody waits for it."""
+    """Show on a terminal what is being measured."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def table(rows: list[Row]) -> list[str]:
-    """Return the table in Markdown, which reads well as it is, too."""
+    """Return the table in Markdown, padded so that it is also readable as plain text."""
     lines = [HEAD, *(row.cells() for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(HEAD))]
     padded = [
@@ -133,7 +133,7 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -149,7 +149,7 @@ def results(where: Place, rows: list[Row], rounds: int, load: tuple[float, ...],
 
 
 def main() -> None:
-    """Measure, print, and write if asked to."""
+    """Measure, print the results, and write them if ``--write`` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="interleaved rounds (default 5)")
     parser.add_argument("--only", action="append", metavar="NAME", choices=[measure.name for measure in MEASURES])

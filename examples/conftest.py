@@ -1,15 +1,15 @@
-"""Resources of our own: connections that a pool has handed out. The fixture ``watch`` tells which pools to look at."""
+"""A kind of our own: connections that a pool has handed out. The fixture ``watch`` registers the pools to compare."""
 
 import weakref
 
 import pytest
 
 POOLS = weakref.WeakKeyDictionary()
-"""Pool -> how many connections it has handed out, by a function."""
+"""Pool -> a function that returns how many connections it has handed out."""
 
 
 class Connections:
-    """Connections that are not back in their pool, by the pool's type and as often as they are out."""
+    """Connections that are not back in their pool: the name of the pool's type, once for each connection."""
 
     name = "connection"
     cost = 2.0
@@ -21,7 +21,7 @@ class Connections:
         return f"of {thing}"
 
     def repair(self, thing):
-        """Do nothing: no pool takes back what nobody has, and each run has a pool of its own."""
+        """Do nothing: a pool cannot take back a lost connection, and each run has a pool of its own."""
 
 
 def pytest_maskcheck_resources():
@@ -30,6 +30,6 @@ def pytest_maskcheck_resources():
 
 @pytest.fixture
 def watch():
-    """Look at a pool: ``watch(pool, out)``, where ``out(pool)`` is the number of connections that are not back."""
+    """Register a pool: ``watch(pool, out)``, where ``out(pool)`` returns the number of connections that are not back."""
     yield POOLS.__setitem__
     POOLS.clear()

@@ -1,4 +1,4 @@
-"""atomicwrites: the temporary file stays when an interrupt comes before it is owned by ``with`` or after it was closed.
+"""atomicwrites: the temporary file stays if an interrupt arrives before ``with`` owns it or after it was closed.
 
 Expected: a path left behind (the temporary file), and the descriptor of the directory that is synchronised, lost
 between ``os.open`` and its ``try``.

@@ -1,7 +1,7 @@
-"""filelock: the lock file's descriptor is lost when an interrupt comes after it was opened and before it is stored.
+"""filelock: the lock file's descriptor is lost if an interrupt arrives after it was opened and before it is stored.
 
 Expected: a leaked descriptor of the lock file, first at the end of ``os.open`` in ``filelock/_unix.py``, then until the ``FileLock``
-knows of it. Where it does know, its ``__del__`` closes the file once nobody holds the ``FileLock``: listed as ``implicit``, as are
+has stored it. After that, its ``__del__`` closes the file once nothing refers to the ``FileLock``: listed as ``implicit``, as are
 interrupts that land in ``__del__`` itself.
 """
 

@@ -1,7 +1,7 @@
 """portalocker: the file is opened and locked, and an interrupt at the entry of ``__exit__`` leaves it so.
 
-Expected: a pass, with ``implicit`` listed: the locked file is closed only because CPython counts references, once nobody
-holds the ``Lock`` any more. ``--maskcheck-strict`` makes that a failure.
+Expected: a pass, with ``implicit`` listed: the locked file is closed only because CPython counts references, once nothing
+refers to the ``Lock`` any more. ``--maskcheck-strict`` makes that a failure.
 """
 
 import portalocker

@@ -1,4 +1,4 @@
-"""readerwriterlock: its locks are taken one after the other, each before the code that would give it back.
+"""readerwriterlock: its locks are acquired one after the other, each before the code that would release it begins.
 
 Expected: locks ``c_lock_read``, ``c_lock_write`` and ``c_lock_read_count`` of the ``RWLockFair`` still held.
 """

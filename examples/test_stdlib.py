@@ -1,12 +1,12 @@
-"""The standard library, under ``include``: what lies outside that scope hides its defects.
+"""The standard library, in scope by ``include``: defects of modules out of scope are not found.
 
 Expected on every version unless said otherwise:
 
 - ``Condition``: its lock still held at the entry of ``__exit__`` (Python code), a waiter that stays queued, and a
-  ``RuntimeError`` in place of the interrupt where ``wait`` has released the lock half-way;
+  ``RuntimeError`` in place of the interrupt where ``wait`` has released the lock only in part;
 - ``queue.Queue``: nothing as long as only ``queue`` is in scope, leaks of its mutex once ``threading`` is too;
-- ``TemporaryDirectory``: the directory left behind between ``mkdir`` and the block;
-- ``ExitStack``: what it holds is not released when the interrupt comes at the entry of its ``__exit__``;
+- ``TemporaryDirectory``: the directory left behind by an interrupt between ``mkdir`` and the block;
+- ``ExitStack``: what it holds is not released if the interrupt arrives at the entry of its ``__exit__``;
 - ``subprocess.run``: pipes lost at the end of the calls that make them, and the child at the end of ``fork_exec``;
 - ``sqlite3``: nothing, as the connection is a C-level context manager.
 """

@@ -1,8 +1,8 @@
-"""tqdm: its lock, shared by all bars, is taken and released by plain calls.
+"""tqdm: its lock, shared by all bars, is acquired and released by plain calls.
 
-Expected: the ``RLock`` of ``TqdmDefaultWriteLock`` still held by the main thread, and so its lock between processes, at about 100 points.
-Other threads and processes would wait for them for ever.
-Interrupts that land in ``tqdm.__del__`` are printed and lost by CPython: listed, not failed.
+Expected: the ``RLock`` of ``TqdmDefaultWriteLock`` still held by the main thread, and so is its lock between processes, at about 100 points.
+Other threads and processes would wait for them forever.
+Interrupts that land in ``tqdm.__del__`` are printed and dropped by CPython: they are listed and do not fail.
 """
 
 import io

@@ -1,8 +1,8 @@
-"""urllib3: an interrupt while a connection is given back takes a place in the pool for ever.
+"""urllib3: an interrupt while a connection is returned occupies a place in the pool forever.
 
-Expected: a connection (a kind of our own, see ``conftest.py``) that is lost as ``_put_conn`` is entered: with ``block=True`` the next
-request waits for ever. An interrupt at the end of the same function makes it give the connection back twice, and ``FullPoolError`` comes
-out instead; one in ``HTTPResponse`` as it ends is lost in a finalizer, which is listed. Within the test alone nothing is lost.
+Expected: a connection (a kind of our own, see ``conftest.py``) is lost at the entry of ``_put_conn``: with ``block=True`` the next
+request waits forever. An interrupt at the end of the same function makes it return the connection twice, and ``FullPoolError`` replaces
+the interrupt; one in ``HTTPResponse`` as it ends is lost in a finalizer, which is listed. With only the test in scope nothing is lost.
 """
 
 import subprocess

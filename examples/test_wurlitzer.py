@@ -1,4 +1,4 @@
-"""wurlitzer: standard output is redirected at the level of descriptors, step by step.
+"""wurlitzer: standard output is redirected at the level of descriptors, in several steps.
 
 Expected: pipes and copies of descriptors lost, descriptors 1 and 2 still redirected, threads still running.
 """

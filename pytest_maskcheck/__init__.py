@@ -3,5 +3,5 @@
 __all__ = ["InterruptUnsafe"]
 
 
-class InterruptUnsafe(AssertionError):  # noqa: N818  (what was found, as AssertionError is; pytest shows the name)
-    """What a failing audit raises in place of the test: an interrupt left something behind or did not come out."""
+class InterruptUnsafe(AssertionError):  # noqa: N818  (it names the finding, as AssertionError does; pytest shows the name)
+    """Raised in place of the test when its audit fails: an interrupt left something behind or did not come out."""

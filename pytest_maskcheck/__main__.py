@@ -1,4 +1,4 @@
-"""``python -m pytest_maskcheck merge``: merges the reports of several shards or sessions."""
+"""``python -m pytest_maskcheck merge``: merge the reports of several shards or sessions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
     Parameters:
-        arguments: the words behind the name of the program; ``None``: those of this process.
+        arguments: the command-line arguments after the program name; ``None``: those of this process.
 
     Returns:
         0; 1 if a test is not interrupt-safe, or maskcheck itself failed; 5 if nothing was audited, unless that is allowed.
 
     Raises:
-        SystemExit: with 2: something cannot be merged or written; standard error has the reason.
+        SystemExit: with status 2, if something cannot be merged or written; the reason is on standard error.
     """
     command, options = _parsed(arguments)
     outputs = _outputs(command, options)
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Return the parser of the command, which shows errors, and its options."""
+    """Return the command's parser, which prints errors, and the parsed options."""
     parser = argparse.ArgumentParser(prog="python -m pytest_maskcheck", description="Works with reports of audits.")
     command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "merge",
@@ -76,7 +76,7 @@ def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpa
 
 def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> list[tuple[str, str]]:
     """Return the format and the path of each report to write."""
-    first, *_ = formats.FORMATS
+    first, *_ = formats.FORMATS  # JSON, the format of --output
     chosen = [] if options.output is None else [(first, options.output)]
     for text in options.report:
         try:
@@ -103,13 +103,13 @@ def _print(lines: list[str]) -> None:
             print(line)  # noqa: T201  (a command)
         sys.stdout.flush()
     except OSError:
-        # What is buffered would fail again when the interpreter ends, with a traceback and another exit status.
+        # The interpreter flushes the buffer again as it ends: that would fail, too, with a traceback and another exit status.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise
 
 
 def run() -> int:
-    """Run the command of this process; return 3 for a defect of maskcheck, which must not look like a defect of the tests."""
+    """Run this process's command; return 3 if maskcheck itself fails, which must not look like a defect of the tests."""
     try:
         return main()
     except Exception:  # noqa: BLE001  (whatever it is)

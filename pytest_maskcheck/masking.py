@@ -2,54 +2,57 @@
 
 Standard library only, one file: copy it into a project that wants no dependency.
 
-Can an asynchronous exception be masked in Python? CPython runs signal handlers, and so raises ``KeyboardInterrupt``, at
-*checkpoints* only: as a function is entered, after a call that is not inlined, at a backward jump, and in C functions that
-ask (``signal.signal`` does, before it swaps). Between two checkpoints nothing comes in. That is all there is to build on.
+Can an asynchronous exception be masked in Python? CPython runs signal handlers, and so raises ``KeyboardInterrupt``, only at
+*checkpoints*: when a function is entered, after a call that is not inlined, at a backward jump, and in C functions that check
+for signals (``signal.signal`` does before it swaps handlers). No handler runs between two checkpoints. There is nothing else
+to build on.
 
-The invariant: **a signal that is masked waits in the queue, from the last checkpoint before the body to the first one after
-it; and what a guard undoes is undone, whatever arrives meanwhile.** The rules that make it hold:
+The invariant: **a masked signal waits in the queue from the last checkpoint before the body to the first one after it; and a
+guard undoes what it has to undo, whatever arrives meanwhile.** These rules make it hold:
 
-1. A masked signal runs no Python code. Its handler, a gate, is a C callable: ``dict.setdefault`` of the queue notes the first
-   arrival of each signal, in order. A handler in Python could be interrupted itself, before its first line.
-2. Nothing is undone by a Python ``__exit__``: CPython checks for signals as it is entered, before its first line. Ours is C,
-   that of ``io.IOBase``, which calls ``close()``; and ``close`` is C that resumes a generator suspended in ``yield from``, where there is
-   no check either. Masking again comes first and unmasking last, each one loop in C: all between runs masked.
-3. What can be broken off, by a handler that raises of a signal that is not masked just then, can be repeated, and is: by a ladder of
-   ``try`` statements, not by a loop, as a backward jump is a checkpoint.
-4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where a C one is checked (gh-148874). What it hands on it
-   marks as arrived, as its last act; CPython delivers that at the first checkpoint of the body, where ``__exit__`` is due.
-5. Several signals are masked, and unmasked, at one instant. While handlers are swapped one by one, all gates pass
-   signals on; one loop in C, in which no handler can run, turns them all. If a handler breaks that off, all gates in force defer
-   until it is done: then calm comes first.
-6. Nothing is lost and nothing comes twice. A signal leaves the queue in the step in which its handler is called or CPython is told
-   of it, after all handlers are back. One that raises does not keep the others from being called.
-7. Only what is still ours is restored: a handler that the body installed stays.
+1. A masked signal runs no Python code. Its handler, a gate, is a C callable: ``dict.setdefault`` of the queue records the first
+   arrival of each signal, in order. A handler in Python could itself be interrupted before its first line.
+2. No Python ``__exit__`` undoes anything: CPython checks for signals as it enters one, before its first line. Our ``__exit__`` is C,
+   that of ``io.IOBase``, which calls ``close()``. ``close`` is C, too, and resumes a generator suspended in ``yield from``, where there
+   is no check either. The exit first masks again and last unmasks, each in one loop in C: everything between the two runs masked.
+3. A handler of a signal that is not masked at that moment may raise, and so break a step off. Every such step can be repeated,
+   and is: by a ladder of ``try`` statements rather than a loop, because a backward jump is a checkpoint.
+4. ``__enter__`` is Python: it returns without a check, on 3.14 too, where there is a check after a C one (gh-148874). Its last act
+   is to mark the signals that it hands on as arrived. CPython delivers them at the first checkpoint of the body, and from there
+   ``__exit__`` is sure to be called.
+5. Several signals are masked, or unmasked, at one instant. While handlers are swapped one by one, all gates pass signals on; then
+   one loop in C, in which no handler can run, turns all gates. If a handler breaks the swapping off, all gates in force are first
+   made to defer (``_calming``), and defer until the repetition is done.
+6. Nothing is lost and nothing comes twice. A signal leaves the queue in the same step that calls its handler or marks it as arrived
+   in CPython, after all handlers are back. A handler that raises does not keep the others from being called.
+7. A guard restores a handler only where its own gate is still installed: a handler that the body installed stays.
 
 What does not work, and why:
 
-* Nine handlers of signals that are not masked just then, each raising within the few microseconds of one exit, defeat the ladder.
-* ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: these are put back one by one. A signal that arrives within
-  that microsecond, and whose handler is back, is raised from ``__enter__`` instead of in the body, once what had been acquired is
-  released again. With a handler on SIGINT alone there is no such instant.
-* ``async with shield(…)``: between the end of the body and the first step of ``__aexit__`` CPython checks for signals, and no
-  Python code can be there. Handlers that cancel a task, as that of ``asyncio.run`` does at the first Ctrl-C, do no harm there; one
-  that raises, as at the second Ctrl-C, does. ``asyncio.run`` is what it takes: raised from within a bare ``loop.run_forever()``,
-  ``KeyboardInterrupt`` leaves the loop, and no task goes on, shielded or not.
-* Callbacks of ``loop.add_signal_handler`` come through a descriptor. They run between the steps of tasks and cannot be masked.
+* Nine handlers of signals that are not masked at that moment, each raising within the few microseconds of one exit, defeat the ladder.
+* ``restore``, ``shield`` and ``bracket`` with handlers on *several* signals: the handlers are put back one by one. If a signal arrives
+  within that microsecond and its handler is already back, the handler raises from ``__enter__`` instead of in the body, after
+  what had been acquired is released again. With a handler on SIGINT alone there is no such instant.
+* ``async with shield(…)``: CPython checks for signals between the end of the body and the first step of ``__aexit__``, and no
+  Python code can protect that place. A handler that cancels a task does no harm there, as that of ``asyncio.run`` at the first
+  Ctrl-C; a handler that raises does, as at the second Ctrl-C. ``asyncio.run`` is required: if ``KeyboardInterrupt`` is raised within
+  a bare ``loop.run_forever()``, it leaves the loop, and no task goes on, shielded or not.
+* Callbacks of ``loop.add_signal_handler`` are triggered through a descriptor. They run between the steps of tasks and cannot be masked.
 * A guard entered through Python code that has checkpoints of its own, such as ``contextlib.ExitStack`` or a
-  ``@contextmanager`` around ours: that code is what an interrupt skips.
-* ``except … as error`` on the way out: 3.12 compiles its end to a backward jump, outside the ``try``. None stands there (rule 2).
-* A gate that the body kept (as ``signal.getsignal``) passes signals on when its mask is gone, unless it stood for the default
-  action, which nobody can call: installed again, it defers for ever.
-* A child forked from another thread than the main one: from 3.13 on nothing there wakes CPython for a signal until a C
-  function asks, masks or not.
-* Trace functions in Python (a debugger) are checkpoints between any two lines, ours too.
-* ``force_after`` needs a gate in Python (rule 1): an arrival does not count if the raising handler of another signal comes at its entry.
+  ``@contextmanager`` around ours: an interrupt can skip that code.
+* ``except … as error`` on the way out: 3.12 compiles its end to a backward jump outside the ``try``. So the exit has none (rule 2).
+* A gate that the body kept (from ``signal.getsignal``) passes signals on when its mask is gone, unless it stood for the default
+  action, which cannot be called: if such a gate is installed again, it defers for ever.
+* A child forked from a thread other than the main one: from 3.13 on, CPython does not notice a signal there until a C function
+  checks for signals, masks or not.
+* A trace function in Python (a debugger) makes a checkpoint of every place between two lines, in this file, too.
+* ``force_after`` needs a gate in Python (rule 1): an arrival is not counted if the handler of another signal raises as the gate is
+  entered.
 * Only the main thread runs signal handlers: in other threads masks do nothing, and need not.
 * ``SIGKILL``, ``SIGSTOP``, ``os._exit``, and code that replaces handlers without looking.
 
-Sources: https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers; the exact places are those that
-pytest-maskcheck finds, by which this file is audited.
+Sources: https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers. pytest-maskcheck finds the exact
+checkpoints, and audits this file at them.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _queue: dict[int, FrameType | None] = {}
-"""Deferred signals, in order of arrival, and where they arrived."""
+"""Deferred signals, in order of arrival, each with the frame that it interrupted."""
 
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGFPE", "SIGILL", "SIGBUS"}
 _CATCHABLE = tuple(
@@ -92,7 +95,7 @@ _CATCHABLE = tuple(
 )
 _IGNORED, _DEFAULT = int(signal.SIG_IGN), int(signal.SIG_DFL)
 
-# The C functions: those of ``signal`` are Python around them, slow and with checkpoints of their own.
+# The C functions: ``signal`` wraps them in Python functions, which are slow and have checkpoints of their own.
 _swap: Callable[[int, Any], Handler] = _signal.signal
 _getsignal: Callable[[int], Any] = _signal.getsignal
 _raise: Callable[[int], None] = _signal.raise_signal
@@ -103,7 +106,7 @@ _main = threading.main_thread().ident
 
 
 def _in_child() -> None:
-    """Begin anew in a forked child: its only thread is the main one, and what arrived before is its parent's."""
+    """Start afresh in a forked child: its only thread is the main one, and the signals in the queue are its parent's."""
     global _main  # noqa: PLW0603  (a fact about the process)
     _main = _get_ident()
     _queue.clear()
@@ -117,13 +120,13 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Gate(partial[object]):
-    """The handler of one masked signal: it defers; or, while handlers are swapped, passes on to ``outer``."""
+    """The handler of one masked signal: it defers the signal or, while handlers are swapped, passes it on to ``outer``."""
 
     __slots__ = ("defer", "family", "outer")
     defer: Callable[[int, FrameType | None], object]
     outer: Any
     family: list[_Gate] | None
-    """All gates of this signal and guard, one for each handler that it found, if that were several."""
+    """All gates of this signal and guard, one for each handler that the guard found; ``None`` if it found only one."""
 
 
 _turn: Callable[[Any, object], None] = _Gate.__setstate__  # type: ignore[attr-defined]  # in C, as is all of partial
@@ -134,10 +137,11 @@ _run: Callable[[Iterable[object]], object] = deque[object](maxlen=0).extend
 
 
 _no_step: Iterator[Iterable[object]] = repeat(())
+"""An endless iterator of steps that do nothing; see :func:`_steps`."""
 
 
 def _calling(function: object) -> object:
-    """Return the state of a gate that calls ``function``."""
+    """Return the state, for :data:`_turn`, of a gate that calls ``function``."""
     return (function, (), {}, None)
 
 
@@ -152,8 +156,8 @@ def _checked(signals: tuple[int, ...]) -> tuple[int, ...]:
     """Return ``signals`` as plain numbers, each once.
 
     Raises:
-        TypeError: one is no number.
-        ValueError: one cannot be caught.
+        TypeError: a signal is not a number.
+        ValueError: a signal cannot be caught.
     """
     for item in cast("tuple[object, ...]", signals):
         if not isinstance(item, int):
@@ -166,15 +170,15 @@ def _checked(signals: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _defers(handler: object) -> bool:
-    """Tell whether ``handler`` is a gate that is shut."""
+    """Return whether ``handler`` is a gate that defers."""
     return type(handler) is _Gate and handler.func is not handler.outer
 
 
 def _is_left_alone(handler: object) -> bool:
-    """Tell whether a signal with this handler is not held back.
+    """Return whether a signal with this handler is not held back.
 
-    Those are: what is ignored; what a descriptor tells of, beside which ``asyncio`` installs ``_sighandler_noop``; and handlers
-    that have an attribute ``__unmasked__`` to say that they interrupt nobody.
+    Not held back are signals that are ignored; signals that are reported through a descriptor, for which ``asyncio`` installs
+    ``_sighandler_noop``; and signals whose handler has an attribute ``__unmasked__``, which declares that it interrupts nobody.
     """
     if isinstance(handler, int):
         return handler == _IGNORED
@@ -182,10 +186,10 @@ def _is_left_alone(handler: object) -> bool:
 
 
 def _fitting(gate: _Gate, handler: Handler) -> _Gate:
-    """Return the gate for a signal that has this handler by now, which a body or a manager may have installed.
+    """Return the gate for a signal whose handler is ``handler`` by now; a body or a manager may have installed it.
 
-    That is another one then: who found ``gate`` in force, installed a handler, and puts back what was found, means the handler
-    that ``gate`` stands for.
+    A new handler gets a gate of its own. Code that found ``gate`` in force, installed a handler, and puts back what it found
+    means the handler that ``gate`` stands for, so ``gate`` must go on standing for that one.
     """
     family = gate.family or [gate]
     for known in family:
@@ -199,13 +203,13 @@ def _fitting(gate: _Gate, handler: Handler) -> _Gate:
 
 
 def _families(gates: dict[int, _Gate]) -> tuple[list[int], list[_Gate]]:
-    """Return all gates that belong to ``gates``, and their signals."""
+    """Return the signals and the gates of all families of ``gates``, in two lists of equal length."""
     found = [(signum, known) for signum, gate in gates.items() for known in gate.family or (gate,)]
     return [signum for signum, _ in found], [gate for _, gate in found]
 
 
 def _shut(gates: dict[int, _Gate]) -> None:
-    """Mask the signals of ``gates``, all at one instant. May be broken off, and repeated."""
+    """Mask the signals of ``gates``, all at one instant. A handler may break this off; it can be repeated."""
     if len(gates) == 1:
         for signum, gate in gates.items():
             handler: Any = _getsignal(signum)
@@ -223,6 +227,7 @@ def _shut(gates: dict[int, _Gate]) -> None:
         if handler is not gate:
             fitting = gate if handler is gate.outer else _fitting(gate, handler)
             if handler is not fitting:
+                # It passes signals on until all handlers are swapped (rule 5).
                 _turn(fitting, _calling(handler if callable(handler) else gate.defer))
                 _swap(signum, fitting)
     _, family = _families(gates)
@@ -232,14 +237,14 @@ def _shut(gates: dict[int, _Gate]) -> None:
 def _steps(
     signals: list[int], expected: Iterable[object], new: Iterable[object], turning: Any
 ) -> Iterator[Iterable[object]]:
-    """Return, without end, what swaps the handlers of ``signals`` from ``expected`` to ``new`` as it is exhausted.
+    """Return an endless iterator of steps; exhausting one swaps the handlers of ``signals`` from ``expected`` to ``new``.
 
-    All in C, and so is the making of the next one: ``for step in ...: [*step]; break`` has no checkpoint but that before each swap.
+    A step runs in C, and the next one is made in C: ``for step in ...: [*step]; break`` has no checkpoint but the one before each swap.
 
     Parameters:
-        signals: may come several times; one that has another handler than expected by then is left out.
+        signals: one may come several times; a signal whose handler is not the expected one by then is left out.
         expected, new: handlers.
-        turning: turns gates, after the swaps.
+        turning: steps that turn gates, after the swaps.
     """
     same: Any = map(map, repeat(is_), map(map, repeat(_getsignal), repeat(signals)), repeat([*expected]))
     swapping: Any = map(starmap, repeat(_swap), map(compress, repeat([*zip(signals, new, strict=True)]), same))
@@ -247,12 +252,12 @@ def _steps(
 
 
 def _turning(gates: list[_Gate], functions: Iterable[object]) -> Any:
-    """Return, without end, what has ``gates`` call ``functions`` from then on, as it is exhausted."""
+    """Return an endless iterator of steps; exhausting one makes ``gates`` call ``functions`` from then on."""
     return map(map, repeat(_turn), repeat(gates), repeat([*map(_calling, functions)]))
 
 
 def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Return what masks the signals of ``gates`` again, see :func:`_steps`; nothing where one swap by :func:`_shut` does it."""
+    """Return steps that mask the signals of ``gates`` again, see :func:`_steps`; for one gate they do nothing, as :func:`_shut` does it."""
     if len(gates) == 1:
         return _no_step
     signums, family = _families(gates)
@@ -260,27 +265,27 @@ def _shutting(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
 
 
 def _calming(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Return what has all gates in force defer, at once, see :func:`_steps`: for when a handler broke off a swap (rule 3)."""
+    """Return steps that make all gates in force defer at once, see :func:`_steps`: for use after a handler broke off a swap (rule 5)."""
     if len(gates) == 1:
         return _no_step
     return cast("Iterator[Iterable[object]]", _turning([*gates.values()], [gate.defer for gate in gates.values()]))
 
 
 def _put_back(gates: dict[int, _Gate]) -> None:
-    """Put the handler of the only signal back, where it is still ours. May be broken off, and repeated."""
+    """Put the handler of the only signal back if a gate of ours is still in force. A handler may break this off; it can be repeated."""
     for signum, gate in gates.items():
         handler = _getsignal(signum)
         for known in gate.family or (gate,):
             if handler is known:
                 _swap(signum, known.outer)
-            if callable(known.outer):  # the body may have kept it, and put it back when this mask is gone
+            if callable(known.outer):  # the body may have kept the gate, and install it when this mask is gone
                 _turn(known, _calling(known.outer))
 
 
 def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
-    """Unmask the signals of ``gates``; return what puts the handlers back, where they are still ours, see :func:`_steps`."""
+    """Unmask several signals; return steps that put the handlers back where a gate of ours is still in force, see :func:`_steps`."""
     signals, family = _families(gates)
-    passing = [gate for gate in family if callable(gate.outer)]  # the body may have kept one, and put it back later
+    passing = [gate for gate in family if callable(gate.outer)]  # the body may have kept one, and install it later
     functions = [gate.outer for gate in passing]
     if len(gates) > 1:
         _run(map(_turn, passing, map(_calling, functions)))  # rule 5
@@ -289,7 +294,7 @@ def _opening(gates: dict[int, _Gate]) -> Iterator[Iterable[object]]:
 
 def _hand_on(gates: dict[int, _Gate]) -> None:
     """Put the handlers back and mark what was deferred as arrived: the last act before a body begins (rule 4)."""
-    if _queue:  # CPython does not know the default action
+    if _queue:  # _trip does nothing where there is no handler in Python, so the default action is taken here
         _deliver_outside([signum for signum, gate in gates.items() if not callable(gate.outer)])
     opening = _opening(gates)
     due: list[int] = []
@@ -299,27 +304,27 @@ def _hand_on(gates: dict[int, _Gate]) -> None:
     for step in opening:
         [*step]
         break
-    due += found  # behind the last swap there is no call, and so no checkpoint
+    due += found  # after the last swap there is no call, and so no checkpoint
     [*taking]
     [*tripping]
 
 
 _tripping = {signum: map(_trip, repeat(signum)) for signum in _CATCHABLE}
-"""For each signal, without end: each turn marks it as arrived."""
+"""For each signal, an endless iterator: each turn marks the signal as arrived."""
 
 
 def _deliver(signals: Iterable[int]) -> None:
-    """Have deferred signals delivered, in order of arrival. May be broken off by a handler, and repeated for the others.
+    """Let CPython deliver deferred signals, in order of arrival. A handler may break this off; it can be repeated for the others.
 
-    What an enclosing mask defers is left in the queue.
+    Signals that an enclosing mask defers stay in the queue.
     """
-    for signum in [signum for signum in [*_queue] if signum in signals]:  # a copy made in C: gates add to it
+    for signum in [signum for signum in [*_queue] if signum in signals]:  # copied in C: gates add to the queue
         handler = _getsignal(signum)
         if _defers(handler):
             continue
         if callable(handler):
-            if signum in _queue:  # a handler called meanwhile that masks delivers too
-                del _queue[signum]  # this and the next are no calls: no checkpoint between them (rule 6)
+            if signum in _queue:  # a handler called meanwhile may use a mask, which delivers, too
+                del _queue[signum]  # neither this nor the next line is a call: no checkpoint between them (rule 6)
                 for _ in _tripping[signum]:
                     break
         elif signum in _queue:
@@ -328,8 +333,8 @@ def _deliver(signals: Iterable[int]) -> None:
 
 
 def _deliver_outside(signals: Iterable[int]) -> None:
-    """Call the handlers that are in force outside the masks, in order of arrival; all of them, even if one raises."""
-    for signum in [signum for signum in [*_queue] if signum in signals]:  # a copy made in C: gates add to it
+    """Call the handlers of deferred signals that are in force outside the masks, in order of arrival; all of them, even if one raises."""
+    for signum in [signum for signum in [*_queue] if signum in signals]:  # copied in C: gates add to the queue
         handler = _getsignal(signum)
         handler = handler.outer if isinstance(handler, _Gate) else handler
         try:
@@ -342,12 +347,12 @@ def _deliver_outside(signals: Iterable[int]) -> None:
                 del _queue[signum]
                 handler(signum, frame)
         except BaseException:
-            _deliver_outside(signals)  # what the others raise has this as its context
+            _deliver_outside(signals)  # if another handler raises, this error becomes its __context__
             raise
 
 
 def _act(signum: int, handler: Handler) -> None:
-    """Do what a deferred signal does whose handler is not in Python."""
+    """Deliver a deferred signal that has no handler in Python: drop it if it is ignored, else take the default action."""
     in_force = _getsignal(signum)
     _queue.pop(signum, None)
     if handler == _IGNORED:
@@ -383,20 +388,20 @@ def _gate(handler: Handler, force_after: int | None) -> _Gate:
     return gate
 
 
-# --- Guards: what can be left, whatever arrives ---
+# --- Guards: their exit runs to its end, whatever arrives ---
 
 
 _handled: list[BaseException | None] = [None]
-"""What was being handled when a guard was left last: the error of its body, if there was one."""
+"""The exception that was being handled when a guard was last left: the error of its body, if there was one."""
 
 _noting = map(_handled.__setitem__, repeat(0), map(call, repeat(sys.exception)))
-"""Without end; notes it and gives ``None``, all in C."""
+"""An endless iterator: each turn stores that exception and yields ``None``, all in C."""
 
 _PAUSE = (None,)
 
 _WITH_EXCEPT_START = opcode.opmap["WITH_EXCEPT_START"]
 _BEFORE_CALL = {0, opcode.opmap.get("PRECALL", 0)}
-"""Inline caches, and what prepares a call on 3.11."""
+"""Opcodes between the arguments and a call: inline caches, and on 3.11 the one that prepares the call."""
 
 
 def _unbalanced() -> object:
@@ -410,7 +415,7 @@ def _nothing() -> object:
 
 
 _DEPTH = 8
-"""Calls within each other that leaving takes. They are made on entering too, so that it is there that the stack is full."""
+"""Depth of the nested calls that leaving makes. Entering makes as many, so that a full stack fails there and not on the way out."""
 
 
 def _rehearse(depth: int) -> None:
@@ -421,8 +426,8 @@ def _rehearse(depth: int) -> None:
 class _Guard(io.IOBase):
     """A context manager whose exit cannot be skipped (rules 2 and 3). Its ``__exit__`` is that of ``io.IOBase``.
 
-    Leaving has three parts: :attr:`_first`, C alone, so that little time passes until all is masked; :meth:`_remaining`;
-    and :attr:`_last`, C alone, so that little is left to be done once nothing is masked any more. Then, delivery.
+    Leaving has three parts: :attr:`_first`, in C alone, so that little time passes until everything is masked; :meth:`_remaining`;
+    and :attr:`_last`, in C alone, so that little is left to do once nothing is masked any more. Then signals are delivered.
     """
 
     __slots__ = ("_busy", "_calm", "_course", "_due", "_first", "_last", "close")
@@ -440,7 +445,7 @@ class _Guard(io.IOBase):
         self._course = None
 
     def _begin(self) -> None:
-        """Make ready to leave; nothing has been changed yet.
+        """Prepare the exit, before anything is changed.
 
         Raises:
             RuntimeError: the guard is in force already.
@@ -452,14 +457,14 @@ class _Guard(io.IOBase):
         self._first = self._last = self._calm = _no_step
         course = self._leaving()
         next(course)
-        close = map(is_not, _noting, course).__next__  # true where the generator yields something else than None
+        close = map(is_not, _noting, course).__next__  # returns True if the generator yields anything but None
         self._course, self.close = course, close
 
     def _remaining(self, error: BaseException | None) -> object:
-        """Do what is to be done in Python, until :attr:`_busy` is unset. May be broken off, and is then called again.
+        """Do the part of leaving that is in Python, and unset :attr:`_busy`. If a handler breaks this off, it is called again.
 
         Parameters:
-            error: what was being handled just then; see :func:`_of_body`.
+            error: the exception that was being handled as the guard was left; see :func:`_of_body`.
 
         Returns:
             Whether the error of the body is to be suppressed.
@@ -472,7 +477,7 @@ class _Guard(io.IOBase):
             for step in self._first:
                 [*step]
                 break
-        except ValueError:  # of signal.signal: this is another thread, where no handler runs
+        except ValueError:  # raised by signal.signal in another thread, where no handler runs
             if _get_ident() == _main:
                 raise
         if self._busy:
@@ -487,7 +492,7 @@ class _Guard(io.IOBase):
 
     def _leaving(self) -> Generator[object, None, None]:  # noqa: PLR0912, PLR0915  (a ladder, and why: rule 3)
         _rehearse(_DEPTH)
-        yield from _PAUSE  # goes on without a check, unlike `yield`
+        yield from _PAUSE  # resumes without a check for signals, unlike `yield`
         error = _handled[0]
         _handled[0] = self._course = None
         self.close = _unbalanced
@@ -556,9 +561,9 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
     """Return what the body of a guard raised; called by its ``_remaining``.
 
     Parameters:
-        handled: what was being handled as the guard was left: the error of the body or, if that raised nothing, ``around``. If the
-            body raised just that again, the instruction tells.
-        around: what was being handled as the guard was entered.
+        handled: the exception that was being handled as the guard was left: the error of the body or, if that raised nothing,
+            ``around``. If the body raised ``around`` again, the caller's instruction decides.
+        around: the exception that was being handled as the guard was entered.
     """
     if handled is None:
         return None
@@ -567,9 +572,9 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
         caller = caller.f_back
     caller = caller.f_back  # C functions have no frame
     code, at = caller.f_code.co_code, caller.f_lasti
-    if code[at] == _WITH_EXCEPT_START or caller.f_globals is globals():  # our own: in __enter__, after an error
+    if code[at] == _WITH_EXCEPT_START or caller.f_globals is globals():  # this file calls in __enter__, after an error
         return handled
-    if caller.f_globals.get("__name__") == "contextlib":  # ExitStack; what it calls us with does not get through C
+    if caller.f_globals.get("__name__") == "contextlib":  # ExitStack; the arguments of its call do not get through C
         return cast("BaseException | None", caller.f_locals.get("exc_details", (None, handled))[1])
     while code[at - 2] in _BEFORE_CALL:
         at -= 2
@@ -596,11 +601,11 @@ _stack: list[_Hold] = []
 """Masks in force that changed something when they were entered, outermost first."""
 
 _nested: list[tuple[int, ...]] = []
-"""The signals of masks in force that were masked already when these were entered."""
+"""The signals of each mask in force that changed nothing, as they were masked already when it was entered."""
 
 
 class _Hold(_Guard):
-    """Defers signals: what all primitives but :class:`sigmask` stand on."""
+    """Defers signals; the base of all primitives but :class:`sigmask`."""
 
     __slots__ = ("_depth", "_gates", "_level")
     _gates: dict[int, _Gate] | None
@@ -612,7 +617,7 @@ class _Hold(_Guard):
         self._gates = None
 
     def _take(self, gates: dict[int, _Gate]) -> None:
-        """Mask the signals of ``gates``: all of them or, where that raises, none."""
+        """Mask all signals of ``gates``; if that raises, mask none."""
         self._begin()
         try:
             self._shut(gates)
@@ -625,14 +630,14 @@ class _Hold(_Guard):
         return None
 
     def _shut(self, gates: dict[int, _Gate]) -> None:
-        """Mask the signals of ``gates``. May be broken off; then the guard is to be left."""
+        """Mask the signals of ``gates``. A handler may break this off; the caller must then leave the guard."""
         self._level, self._depth = len(_stack), len(_nested)
         self._gates, self._calm = gates, _calming(gates)
         _stack.append(self)
         _shut(gates)
 
     def _let_go(self) -> None:
-        """Unmask as the last act before a body begins; leaving will mask first."""
+        """Unmask as the last act before a body begins; leaving masks again first."""
         gates = cast("dict[int, _Gate]", self._gates)
         trouble = self._unstack()
         if trouble:
@@ -642,7 +647,7 @@ class _Hold(_Guard):
         self._gates = None
 
     def _finish(self) -> None:
-        """Make ready to unmask."""
+        """Unmask a single signal; leave the unmasking of several to :attr:`_last`."""
         trouble, gates = "", self._gates
         if gates is not None:
             trouble = self._unstack()
@@ -656,7 +661,7 @@ class _Hold(_Guard):
             raise RuntimeError(trouble)
 
     def _unstack(self) -> str:
-        """Take this out of the stack; return what is wrong with that, or ``""``."""
+        """Remove this guard from the stack; return what is wrong with that, or ``""``."""
         if _stack and _stack[-1] is self and len(_nested) <= self._depth:
             del _stack[-1]
             return ""
@@ -667,7 +672,7 @@ class _Hold(_Guard):
 
 
 _known: dict[tuple[int, ...], tuple[tuple[int, ...], Callable[[], object]]] = {}
-"""Arguments of ``mask``: the signals that they stand for, and how a nested mask of these is left, in C."""
+"""Arguments of ``mask`` -> the signals that they stand for, and the C callable that leaves a nested mask of these."""
 
 _SUSPENDABLE = 0x20 | 0x80 | 0x200
 """Flags of the code of generators, coroutines and asynchronous generators (``inspect.CO_GENERATOR`` and so on)."""
@@ -676,24 +681,24 @@ _SUSPENDABLE = 0x20 | 0x80 | 0x200
 class mask(_Hold):  # noqa: N801  (used like a function)
     """Defer signals: ``with mask(SIGINT, SIGTERM) as restore:``.
 
-    They wait, each once, however often it arrives, and are delivered in order of arrival when the outermost mask is left, by the
-    handlers then in force. One that is ignored outside (``SIG_IGN``) stays ignored; the default action (``SIG_DFL``) waits too.
-    An exception of the body is the ``__context__`` of what a handler raises then.
+    Signals wait until the outermost mask is left. They are then delivered in order of arrival, by the handlers in force at that
+    time. A signal that arrives several times is delivered once. One that is ignored outside (``SIG_IGN``) stays ignored; the default
+    action (``SIG_DFL``) waits, too. If a handler raises, the exception of the body, if any, becomes the ``__context__``.
 
-    ``with restore():`` returns, within the body, to the state outside the mask. As a decorator, ``mask(SIGINT)`` masks each call of
-    a function. Where no ``with`` fits, there are :meth:`start` and :attr:`stop`. Outside the main thread it does nothing.
+    Within the body, ``with restore():`` returns to the state outside the mask. As a decorator, ``mask(SIGINT)`` masks each call of
+    a function. Where ``with`` does not fit, use :meth:`start` and :attr:`stop`. Outside the main thread, a mask does nothing.
 
     Parameters:
         signals: signal numbers; ``SIGINT`` if none is given.
-        force_after: let a signal through, at once, from its n-th arrival on: for people who mean it. It is the outermost mask of a
-            signal whose number counts.
+        force_after: let a signal through at once from its n-th arrival on, for users who insist. For each signal, the number
+            given to its outermost mask counts.
 
     Raises:
         TypeError: a signal is not a number.
-        ValueError: a signal cannot be caught; ``force_after`` is below 1; or, on entering, a handler was installed from C,
-            so that it could not be restored.
-        RuntimeError: on entering, the same object is in force already and masks something; on leaving, an inner mask still is, or this is not the
-            task or thread that entered it. The mask is left all the same, but for the wrong thread.
+        ValueError: a signal cannot be caught; ``force_after`` is below 1; or, on entering, a handler was installed from C
+            and could not be restored.
+        RuntimeError: on entering, the same object is in force already and masks something; on leaving, an inner mask is still in
+            force, or the mask was entered in another task or thread. It is left all the same, except in the wrong thread.
     """
 
     __slots__ = ("_force_after", "_release_nested", "_signals", "_task")
@@ -771,7 +776,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
     """``stop()`` ends what :meth:`start` began; see the class for what this may raise."""
 
     def restore(self) -> AbstractContextManager[None]:
-        """Return a context manager: the state outside this mask, and handlers of what was deferred called in its body."""
+        """Return a context manager whose body runs in the state outside this mask; deferred signals are delivered there."""
         return _Restored(self)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -797,7 +802,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
 
 
 class _Restored(_Guard):
-    """The state outside a mask, within it."""
+    """Restores the state outside a mask within the body of the mask."""
 
     __slots__ = ("_gates", "_mask")
 
@@ -837,10 +842,10 @@ class _Restored(_Guard):
 
 
 def _all_gates() -> dict[int, _Gate]:
-    """Return a gate for each signal that has a handler in Python, but for those that are masked already."""
+    """Return a gate for each signal that has a handler in Python, is not masked already and is not to be left alone."""
     signums = [*compress(_CATCHABLE, map(callable, map(_getsignal, _CATCHABLE)))]
     handlers = [*map(_getsignal, signums)]
-    apart = map(hasattr, handlers, repeat("__unmasked__"))  # in C: an audit's own handler makes no turn of the loop
+    apart = map(hasattr, handlers, repeat("__unmasked__"))  # in C: an audit's handler must add no turn to the loop
     gates = {}
     for signum, handler in compress(zip(signums, handlers, strict=True), map(not_, apart)):
         if handler is _default_int_handler or not (_defers(handler) or _is_left_alone(handler)):
@@ -849,7 +854,7 @@ def _all_gates() -> dict[int, _Gate]:
 
 
 class _Owner(_Hold, Generic[T]):
-    """Acquires and releases masked; what is between is not."""
+    """Acquires and releases with signals masked, and unmasks between the two."""
 
     __slots__ = ("_around", "_owned", "_reserve", "_tries")
     _around: BaseException | None
@@ -886,9 +891,9 @@ class _Owner(_Hold, Generic[T]):
         if self._owned:
             error = _of_body(error, self._around)
             if self._tries and _get_ident() == _main:
-                self._tries -= 1  # release in any case, masked or not
+                self._tries -= 1  # when they are used up, release all the same, masked or not
                 if self._gates is None:
-                    self._shut(self._reserve)  # which _first has done, if nothing interfered
+                    self._shut(self._reserve)  # _first has masked these already, if nothing interfered
                 else:
                     _shut(self._gates)
                 more = _all_gates()  # handlers that the body installed
@@ -905,19 +910,20 @@ class _Owner(_Hold, Generic[T]):
 class shield(_Owner[T]):  # noqa: N801  (used like a function)
     """Build, enter and leave a context manager masked: ``with shield(open, path) as file:``.
 
-    Whatever instant a signal arrives at, either nothing was acquired, or the body was entered and ``__exit__`` runs to its end. What
-    arrives meanwhile is delivered at the first checkpoint inside the body, or after ``__exit__``. Every signal that has a handler in
-    Python is held back; the body runs in the state outside. In other threads, where no handler runs, this is a plain ``with``.
+    Whenever a signal arrives, either nothing was acquired, or the body was entered and ``__exit__`` runs to its end. A signal that
+    arrives while the manager is entered or left is delivered at the first checkpoint inside the body, or after ``__exit__``. Every
+    signal that has a handler in Python is held back, but not in the body. In other threads, where no handler runs, this is a
+    plain ``with``.
 
-    ``async with shield(factory, …)`` does the same for an asynchronous context manager. Signals wait while it is
-    awaited to enter or leave; a cancellation that was asked for before it leaves, as by the Ctrl-C that ``asyncio.run`` turns
-    into one, is raised after it has left.
+    ``async with shield(factory, …)`` does the same for an asynchronous context manager. Signals wait while ``__aenter__`` and
+    ``__aexit__`` are awaited. A cancellation that was requested before the manager is left, for example by the Ctrl-C that
+    ``asyncio.run`` turns into one, is raised after the manager has been left.
 
     Parameters:
-        factory: what makes the context manager; called with ``args`` and ``kwargs``, masked.
+        factory: makes the context manager; called with ``args`` and ``kwargs``, masked.
 
     Raises:
-        TypeError: what ``factory`` returned is no context manager.
+        TypeError: ``factory`` returned something that is not a context manager.
         RuntimeError: the same object is in force already, or the acquisition left a mask of its own in force.
     """
 
@@ -936,7 +942,7 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
         self._exit: Any = None
 
     def _make(self, enter: str, leave: str) -> Any:
-        """Build the manager; return what enters it."""
+        """Build the manager; return the method that enters it."""
         manager = self._factory(*self._args, **self._kwargs)
         kind = type(manager)
         try:
@@ -988,7 +994,7 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
         share = None
         try:
             share = _Share()
-        except BaseException as raised:  # noqa: BLE001  (by a handler: it waits until the release is over)
+        except BaseException as raised:  # noqa: BLE001  (a handler raised it: it waits until the release is over)
             trouble = raised
         try:
             return cast("bool | None", await self._exit(self._manager, kind, error, traceback))
@@ -996,7 +1002,7 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
             if asked > self._cancelled >= _cancelling():
                 asyncio = sys.modules["asyncio"]
                 if isinstance(trouble, asyncio.CancelledError):
-                    trouble = None  # the manager had asked for it, and took it back (timeouts, task groups)
+                    trouble = None  # the manager requested it itself, and took it back (timeouts, task groups)
             self._over()
             if share is not None:
                 share.end()
@@ -1004,7 +1010,7 @@ class shield(_Owner[T]):  # noqa: N801  (used like a function)
                 raise trouble
 
     def _over(self) -> None:
-        """Make ready to be entered again."""
+        """Reset, so that this object can be entered again."""
         self._course = self._manager = None
         self._owned, self.close = False, _unbalanced
 
@@ -1055,14 +1061,14 @@ def _details(
 
 
 def _cancelling() -> int:
-    """Return how many cancellations of the running task were asked for and not taken back (asyncio)."""
+    """Return how many cancellations of the running task were requested and not taken back (asyncio)."""
     asyncio = sys.modules.get("asyncio")
     task = _task() if asyncio is not None else None
     return task.cancelling() if asyncio is not None and isinstance(task, asyncio.Task) else 0
 
 
 async def _cancellation() -> BaseException | None:
-    """Return the cancellation of the running task that was asked for and not raised yet (asyncio), else ``None``."""
+    """Return the cancellation of the running task that was requested but not yet raised (asyncio), or ``None``."""
     if _cancelling():
         asyncio = sys.modules["asyncio"]
         try:
@@ -1073,7 +1079,7 @@ async def _cancellation() -> BaseException | None:
 
 
 class _Share:
-    """A part of the mask that all tasks share which enter or leave something at the same time."""
+    """One task's share of a mask: all tasks that enter or leave something at the same time have one mask in common."""
 
     _hold: _Hold | None = None
     _count = 0
@@ -1089,7 +1095,7 @@ class _Share:
         _Share._count += 1
 
     def end(self, *, hand_on: bool = False) -> None:
-        """Leave; the last one unmasks."""
+        """Give this share up; the last one unmasks."""
         hold = _Share._hold
         if not self._in or hold is None:
             return
@@ -1115,20 +1121,21 @@ class _Share:
 class sigmask(_Guard):  # noqa: N801  (used like a function)
     """Block signals in the kernel, for this thread: ``with sigmask(SIGINT):``.
 
-    For what must not even be interrupted in a system call. The mask is restored exactly as it was, whatever a handler raises
+    Use it where not even a system call may be interrupted. The kernel's mask is restored exactly as it was, whatever a handler raises
     meanwhile. The kernel hands a signal to any thread that does not block it, and CPython then runs the handler in the main
-    thread, blocked or not: where such a thread runs, this mask is void. Use :class:`mask` there.
+    thread, even if that thread blocks the signal: while such a thread runs, this mask is void. Use :class:`mask` there.
 
     Parameters:
         signals: signal numbers; ``SIGINT`` if none is given.
-        other_threads: what to do where a thread that does not block the signals runs: ``refuse``, ``warn`` or ``allow``. Seen are
-            all threads on Linux, elsewhere those of :mod:`threading`, of which it is not known what they block.
+        other_threads: what to do if another thread does not block the signals: ``refuse``, ``warn`` or ``allow``. On Linux, all
+            threads are checked. Elsewhere only those of :mod:`threading` are, and each counts as one that does not block them.
 
     Raises:
         NotImplementedError: the platform has no ``pthread_sigmask`` (Windows).
         TypeError: a signal is not a number.
-        ValueError: the kernel cannot block a signal, or ``other_threads`` is none of the three words.
-        RuntimeError: on entering, another thread makes the mask void, or the same object is in force already.
+        ValueError: a signal cannot be held back, or ``other_threads`` is none of the three words.
+        RuntimeError: on entering, another thread makes the mask void, or the same object is in force already; on leaving, the
+            mask was entered in another thread.
     """
 
     __slots__ = ("_before", "_other_threads", "_signals", "_thread")
@@ -1152,13 +1159,13 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
         self._begin()
         self._before, self._thread = before, thread
         try:
-            _signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # blocks, and may raise then
+            _signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # after it has blocked, a handler may raise
         except BaseException:
             self.close()
             raise
 
     def _ask_threads(self) -> None:
-        with bracket(_threads_that_take, len, self._signals) as others:  # masked: it takes a lock of threading's
+        with bracket(_threads_that_take, len, self._signals) as others:  # masked: it takes a lock of threading
             pass
         if not others:
             return
@@ -1176,7 +1183,8 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
             self._begin()
             message = f"{self!r} is left in another thread than it was entered in"
             raise RuntimeError(message)
-        _signal.pthread_sigmask(signal.SIG_SETMASK, self._before)  # sets, and may raise then; again it does no harm
+        # After it has set the mask, a handler may raise; to set it a second time does no harm.
+        _signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
         self._busy = False
         return None
 
@@ -1185,7 +1193,7 @@ class sigmask(_Guard):  # noqa: N801  (used like a function)
 
 
 def _threads_that_take(signals: tuple[int, ...]) -> list[str]:
-    """Return the names of other threads that do not block all of ``signals``, as far as can be told."""
+    """Return the names of other threads that do not block all of ``signals``, as far as the platform shows."""
     wanted = sum(1 << (signum - 1) for signum in signals)
     for pause in (0.0002, 0.002, 0.01):
         own = threading.get_native_id()
@@ -1202,7 +1210,7 @@ def _threads_that_take(signals: tuple[int, ...]) -> list[str]:
 
 
 def _blocked_by(thread: int) -> int:
-    """Return the signals that a thread of this process blocks, bit by bit; all of them once it has ended."""
+    """Return a bit mask of the signals that a thread of this process blocks; all bits are set once it has ended."""
     try:
         with open(f"/proc/self/task/{thread}/status", encoding="utf-8") as status:
             fields = dict(line.split(":", 1) for line in status if ":" in line)
@@ -1211,11 +1219,11 @@ def _blocked_by(thread: int) -> int:
     return -1 if fields["State"].strip()[0] in "ZX" else int(fields["SigBlk"], 16)
 
 
-# --- Asking ---
+# --- Queries ---
 
 
 def is_masked(signum: int = signal.SIGINT) -> bool:
-    """Tell whether a mask holds ``signum`` back, or would if it were not ignored."""
+    """Return whether a mask holds ``signum`` back, or would if the signal were not ignored."""
     handler = _getsignal(signum)
     if not _is_left_alone(handler):
         return _defers(handler)
@@ -1231,8 +1239,8 @@ def pending_signals() -> tuple[int, ...]:
 def deliver_pending() -> None:
     """Call the handlers of signals that wait, here and now; the masks stay.
 
-    A safe place within a long masked region. Whatever a handler raises comes out, after all have been called. Does nothing outside
-    the main thread.
+    Call it at a safe place within a long masked region. An exception of a handler propagates after all handlers have been called.
+    Outside the main thread, this does nothing.
     """
     if _queue and _get_ident() == _main:
         _deliver_outside(_CATCHABLE)

@@ -1,7 +1,7 @@
 """What exists without ``--maskcheck``: options, marker, fixture and hook specifications. The rest is registered on demand.
 
-Every pytest run pays for this module where the package is installed, and would pay half a millisecond for each module that it imports.
-So it imports none, and declares options and hooks itself. :mod:`pytest_maskcheck.settings` interprets them.
+Every pytest run imports this module where the package is installed, and each further module would cost that run half a millisecond.
+So this module imports none, and declares options and hooks itself. :mod:`pytest_maskcheck.settings` interprets them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class HookSpecifications:
 
     @pytest.hookspec
     def pytest_maskcheck_resources(self, config: pytest.Config) -> list[Resource]:  # type: ignore[empty-body]
-        """Return kinds of leftovers of your own. Called once a session, before the first audit.
+        """Return kinds of leftovers of your own. Called once per session, before the first audit.
 
         Parameters:
             config: pytest's configuration.
@@ -44,17 +44,17 @@ class HookSpecifications:
     def pytest_maskcheck_points(self, item: pytest.Item, points: list[Point]) -> None:
         """Remove points that should not be audited from the list, in place. Called in the auditing process.
 
-        The hook is called once for the points with one interrupt and, with ``interrupts=2``, once for those with two. The report counts
-        the points that were removed, with the name of the plugin. Points cannot be added.
+        The hook is called once for the points with one interrupt and, with ``interrupts=2``, once more for those with two. The report
+        counts the points that each plugin removed. Points cannot be added.
 
         Parameters:
             item: the test.
-            points: the points to audit, in the order in which the test reaches them.
+            points: the points to audit, in the order the test reaches them.
         """
 
     @pytest.hookspec
     def pytest_maskcheck_audited(self, item: pytest.Item, audit: Audit) -> None:
-        """Receive the result of an audit. Called after each audit, in the process of the session, or of the worker of xdist.
+        """Receive the result of an audit. Called after each audit, in the session's process or the xdist worker's.
 
         Parameters:
             item: the test.
@@ -177,7 +177,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("maskcheck", "interrupt-safety auditing")
 
     def add(name: str, text: str, **keywords: Any) -> None:
-        # Where dest is not given, pytest compares it with those of all options.
+        # Without dest, pytest derives one and compares it with those of all options: time that every run would pay.
         option = f"--{name}".replace("_", "-")
         group.addoption(option, dest=name, help=text, **keywords)
 
@@ -221,7 +221,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Keep functions of the standard library as they are now, before a ``conftest.py`` can replace them."""
+    """Record functions of the standard library before a ``conftest.py`` can replace them."""
     given = early_config.known_args_namespace
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
         import pytest_maskcheck.system.unpatched  # noqa: F401
@@ -249,7 +249,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def maskcheck(request: pytest.FixtureRequest) -> Iterator[Maskcheck]:
-    """Say what must hold after an interrupt (``invariant``, ``unchanged``, ``atomic``), where none may come (``paused``), and what to accept (``allow``)."""
+    """Declare what must hold after an interrupt (``invariant``, ``unchanged``, ``atomic``), where none may be delivered (``paused``), and what to accept (``allow``)."""
     from pytest_maskcheck.session.fixture import provide
 
     yield from provide(request.node)

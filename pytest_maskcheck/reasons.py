@@ -1,12 +1,12 @@
-"""Reasons and notes: for each a code that programs read, and the sentence that people read.
+"""Reasons and notes: each has a code that programs read and a sentence that people read.
 
 1. A new reason is one member of an enum below and one row in docs/reports.md; a test compares the two.
-2. Whoever has something to say creates ``Reason(code, **values)``. Programs read its code and its values, never its text.
+2. Code that gives a reason creates ``Reason(code, **values)``. Programs read its code and its values, never its text.
 3. Every room may create reasons, so this module imports nothing of the package.
 
-A :class:`Reason` is a text, so that it can be a key of a count, part of a longer sentence, and compared with another one:
-the same sentence is the same reason. Its code is lost where a text is made of it (``str()``, an f-string, ``+``). So a reason
-that contains another one takes that as a value, and its own code goes first: ``second-interrupt`` with the value ``why``.
+A :class:`Reason` is a string, so it can be the key of a count, become part of a longer sentence, and be compared with another
+one: equal sentences are equal reasons. Its code is lost when a new string is made of it (``str()``, an f-string, ``+``). So a
+reason that contains another one takes that as a value and has a code of its own: ``second-interrupt`` has the value ``why``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Never, Self
 
 
 class Code(StrEnum):
-    """What a reason is called in JSON; each member of the enums below has the sentence that is made of it."""
+    """The name of a reason in JSON; each member of the enums below also has the template of its sentence."""
 
     sentence: str
     """The template; ``{number:point}`` becomes the number with its noun in the right form, such as ``2 points``."""
 
     def __new__(cls, code: str, sentence: str) -> Self:
-        """Make a member of its code and its sentence."""
+        """Create a member from its code and its sentence."""
         self = str.__new__(cls, code)
         self._value_ = code
         self.sentence = sentence
@@ -115,7 +115,7 @@ class NotAudited(Code):
     SIGNALS_BLOCKED = "signals-blocked", "pytest was started with {signals} blocked; start it so that signals arrive"
     SUBTESTS_FAILED = "subtests-failed", "{number:subtest} of it failed: only what passes can be audited"
 
-    # Modules that include names to no effect
+    # Why a module that ``include`` names is not audited
     FROZEN = (
         "frozen",
         "CPython keeps it frozen and its lines without a file; `python -X frozen_modules=off -m pytest` audits it",
@@ -141,7 +141,7 @@ class NotAudited(Code):
 
 
 class Isolation(Code):
-    """In which process audited runs are made, and why there."""
+    """The process that audited runs are made in, and why."""
 
     FORK = "fork", "fork: {why}"
     NONE = "none", "none: {why}"
@@ -162,7 +162,7 @@ class Isolation(Code):
 
 
 class Strategy(Code):
-    """How points were reached, and why so."""
+    """How points were reached, and why."""
 
     RERUN = "rerun", "rerun: {why}"
     SNAPSHOT = "snapshot", "snapshot for {points:point}"
@@ -194,7 +194,7 @@ class Strategy(Code):
 
 
 class Note(Code):
-    """What else a reader should know, about a test or about a point."""
+    """What a report contains besides verdicts and reasons, about a test or about a point."""
 
     ALLOWED = "allowed", "allowed at {number:point}: {what}"
     BLIND = "blind-kind", "kind {kind} is blind here: {why}"
@@ -224,17 +224,17 @@ class Note(Code):
     HELD = "held-back-for-a-while", "held back by the {by}, {where}"
     ONCE = "failed-once", "once, the next run in the same process {trouble}; not so in a clean process"
 
-    # Of several texts
+    # Made of several texts
     BY_SHARD = "by-shard", "{texts}"
     SEVERAL = "several", "{texts}"
     OTHER = "other", "{text}"
-    """A text without a code: none is known that this package writes."""
+    """A text without a code; this package is not known to write any."""
 
 
 _ENUMS: tuple[type[Code], ...] = (NotAudited, Isolation, Strategy, Note)
 
 CODES: Mapping[str, Code] = MappingProxyType({code.value: code for enum in _ENUMS for code in enum})
-"""Every code by its name; no two enums share one."""
+"""Every code by its name; no two enums share a name."""
 
 
 class Reason(str):
@@ -242,7 +242,7 @@ class Reason(str):
 
     Attributes:
         code: which reason it is.
-        values: what is in the sentence, by name: texts, numbers and other reasons.
+        values: the values in the sentence, by name: texts, numbers and other reasons.
     """
 
     __slots__ = ("code", "values")
@@ -250,14 +250,14 @@ class Reason(str):
     values: Mapping[str, Any]
 
     def __new__(cls, code: Code, /, **values: Any) -> Self:
-        """Make the sentence of a code and its values."""
-        # Some reasons are made amid a run: no code of another package, such as string.Formatter's, may run for them.
+        """Create the reason with this code, and make its sentence from the values."""
+        # Some reasons are created in the middle of a run, where no code of another package may run, such as string.Formatter's.
         written = {name: _Number(value) if type(value) is int else value for name, value in values.items()}
         return cls.restored(code.sentence.format(**written), code, values)
 
     @classmethod
     def restored(cls, text: str, code: Code, values: Mapping[str, Any]) -> Self:
-        """Return a reason that was written down: its text as it was, whatever the sentence is by now."""
+        """Return a reason with the text that it once had, even if the sentence of its code has changed since."""
         self = str.__new__(cls, text)
         object.__setattr__(self, "code", code)
         object.__setattr__(self, "values", MappingProxyType(dict(values)))
@@ -267,12 +267,12 @@ class Reason(str):
         raise AttributeError(f"a reason cannot be changed: {name}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what ``pickle`` makes an equal reason of, with its code: reasons go from process to process."""
+        """Support ``pickle``, which must keep the code: reasons are sent from process to process."""
         return Reason.restored, (str(self), self.code, dict(self.values))
 
 
 class _Number(int):
-    """A number in a sentence: with a noun for its format it is written with that noun."""
+    """A number in a sentence; if its format is a noun, the number is written with that noun."""
 
     def __format__(self, form: str) -> str:
         return count(int(self), form) if _is_noun(form) else int.__format__(self, form)
@@ -283,7 +283,7 @@ def _is_noun(form: str) -> bool:
 
 
 def _type_of(form: str | None) -> type:
-    """Return the type of a value with that format: a noun counts things, other formats are those of numbers."""
+    """Return the type of a value with that format: a noun counts things, and any other format is that of a number."""
     return str if not form else int if _is_noun(form) else float
 
 
@@ -293,7 +293,7 @@ SENTENCES: Mapping[Code, Mapping[str, type]] = MappingProxyType(
         for code in CODES.values()
     }
 )
-"""For each code, the values of its sentence: ``int`` or ``float`` for numbers; ``str`` for what may also be a number or a reason."""
+"""For each code, the types of the values in its sentence: ``int`` or ``float``; ``str`` may also be a number or a reason."""
 
 
 def count(items: Sized | int, word: str) -> str:
@@ -303,12 +303,12 @@ def count(items: Sized | int, word: str) -> str:
 
 
 def reason_of(text: str) -> Reason:
-    """Return a text as a reason; one that has no code is :attr:`Note.OTHER`."""
+    """Return a text as a reason; a text without a code becomes :attr:`Note.OTHER`."""
     return text if isinstance(text, Reason) else Reason(Note.OTHER, text=text)
 
 
 def joined(reasons: Iterable[Reason]) -> str:
-    """Return one text of several reasons, which keeps their codes; ``""`` of none."""
+    """Join reasons into one text that keeps their codes; ``""`` if there are none."""
     several = tuple(reasons)
     if len(several) < 2:
         return several[0] if several else ""
@@ -316,7 +316,7 @@ def joined(reasons: Iterable[Reason]) -> str:
 
 
 def codes_of(text: str) -> tuple[Code, ...]:
-    """Return the codes of what :func:`joined` made; none of ``""``."""
+    """Return the codes of a text that :func:`joined` made; none for ``""``."""
     if not text:
         return ()
     reason = reason_of(text)
@@ -324,7 +324,7 @@ def codes_of(text: str) -> tuple[Code, ...]:
 
 
 def restored_from(text: str, codes: Iterable[Code]) -> str:
-    """Return the text with its codes, as :func:`codes_of` found them; ``""`` stays so."""
+    """Return the text with the codes that :func:`codes_of` returned for it; without codes, the text as it is."""
     several = tuple(codes)
     if not several:
         return text
@@ -344,5 +344,5 @@ def as_second(why: Reason) -> Reason:
 
 
 def as_first(why: Reason) -> Reason:
-    """Return the reason why a first interrupt is left out, which is ``why`` as it is; beside :func:`as_second`."""
+    """Return the reason why a first interrupt is left out: ``why`` itself. It is the counterpart of :func:`as_second`."""
     return why

@@ -15,11 +15,11 @@ class Resource(Protocol):
     after a run by ``==``, duplicates included. It keeps what it compares alive: return names rather than objects that reference
     counting is to release.
 
-    A class may also have a method ``canary()``: a context manager within which ``snapshot`` returns one thing more. The audit
-    proves with it that the resource detects what it is there to detect.
+    A class may also have a method ``canary()`` that returns a context manager, within which ``snapshot`` returns one thing more.
+    The audit uses it to prove that the resource detects what it is there to detect.
 
     Attributes:
-        name: the word for it in reports and in ``allow``, such as ``connection``: letters, digits, ``_``, ``-``.
+        name: its name in reports and in ``allow``, such as ``connection``: letters, digits, ``_``, ``-``.
         cost: microseconds that one snapshot takes, as measured; cheap resources are snapshotted first.
     """
 

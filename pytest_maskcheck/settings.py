@@ -93,8 +93,8 @@ class Allow:
 
     Parameters:
         glob: matches ``kind:key``.
-        reason: why, in the words of whoever allowed it, or ``""``.
-        source: where it was allowed, such as ``the configuration file``.
+        reason: why they are accepted, as written where they were allowed, or ``""``.
+        source: where they were allowed, such as ``the configuration file``.
     """
 
     glob: str
@@ -122,7 +122,7 @@ def _allowed(glob: object, reason: object) -> Allow:
 
 
 def is_allowable(glob: str) -> bool:
-    """Tell whether a glob can match some ``kind:key``."""
+    """Return whether a glob can match any ``kind:key``."""
     kind, colon, _ = glob.partition(":")
     return bool(colon and _KIND.fullmatch(kind))
 
@@ -156,7 +156,7 @@ class Row:
         name: its name in Python and in the marker; the option is ``--maskcheck-name``, the ini key ``maskcheck_name``.
         parse: turns a raw value into the setting, or raises :class:`ValueError`.
         must: what a value must be, for messages.
-        layers: the values of configuration file, command line and marks add up, in this order.
+        layers: whether the values of configuration file, command line and marks add up, in this order.
     """
 
     name: str
@@ -224,7 +224,7 @@ BUDGET = Row(
     "a number of seconds above 0",
 )
 ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
-"""With :data:`BUDGET`, the settings of the whole session, which a marker cannot set."""
+"""Like :data:`BUDGET`, a setting of the whole session, which a marker cannot set."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -255,19 +255,19 @@ class Shard:
     """One of several parts of each audit.
 
     Parameters:
-        number: which one, from 1.
-        of: how many there are.
+        number: which shard this is, counted from 1.
+        of: how many shards there are.
     """
 
     number: int
     of: int
 
     def __str__(self) -> str:
-        """Return it as the option has it."""
+        """Return the shard as the option is written: ``K/N``."""
         return f"{self.number}/{self.of}"
 
     def deal(self, items: Sequence[T]) -> list[T]:
-        """Return the items of this shard, when all are dealt out in turn."""
+        """Return the items of this shard if all items are dealt out to the shards in turn."""
         return list(items[self.number - 1 :: self.of])
 
 
@@ -332,14 +332,14 @@ def _from_file(config: pytest.Config, row: Row) -> Any:
     key = PREFIX + row.name
     try:
         raw = config.getini(key)
-    except (ValueError, TypeError, pytest.UsageError, Warning) as error:  # UsageError since 9.2; warnings with -W error
+    except (ValueError, TypeError, pytest.UsageError, Warning) as error:  # UsageError: pytest 9.2; Warning: -W error
         message = f"{key} cannot be read from the configuration file ({brief(str(error))}); it must be {row.must}"
         raise pytest.UsageError(message) from None
     return row.read(key, raw)
 
 
 def _from(layer: tuple[Any, ...], source: str) -> tuple[Any, ...]:
-    """Return the values of one layer, with its name in those that reports attribute."""
+    """Return the values of one layer; each :class:`Allow` among them records the layer as its source."""
     return tuple(replace(each, source=source) if isinstance(each, Allow) else each for each in layer)
 
 
@@ -355,7 +355,7 @@ def for_item(item: pytest.Item, common: Mapping[str, Any]) -> Settings:
             message = f"{item.nodeid}: @pytest.mark.{MARKER} takes keyword arguments only, not {quoted(mark.args[0])}"
             raise pytest.UsageError(message)
         for key, raw in mark.kwargs.items():
-            name = str.__str__(key)  # the name of a keyword may be of a subclass
+            name = str.__str__(key)  # a keyword's name may be an instance of a subclass, with methods of the user's
             if name not in _ROWS:
                 message = f"{item.nodeid}: @pytest.mark.{MARKER} has no argument {quoted(name)}; it takes {', '.join(sorted(_ROWS))}"
                 raise pytest.UsageError(message)
@@ -370,7 +370,7 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
 
     Parameters:
         config: pytest's configuration.
-        parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what it must be.
+        parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what the value must be.
 
     Raises:
         pytest.UsageError: there is no such format, or the path cannot be written.
@@ -395,7 +395,7 @@ def _can_be_written(path: str) -> bool:
             return not os.path.isdir(path) and os.access(path, os.W_OK)
         folder = os.path.dirname(os.path.abspath(path))
         return os.path.isdir(folder) and os.access(folder, os.W_OK)
-    except ValueError:  # no path has such a character
+    except ValueError:  # a character that no path can contain
         return False
 
 
@@ -403,10 +403,10 @@ _SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the part for ``K/N``.
+    """Return the shard for ``K/N``.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: there is no such shard.
     """
     form = _SHARD.fullmatch(text)
     if form is None or not 1 <= int(form[1]) <= int(form[2]):
@@ -415,10 +415,10 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard(config: pytest.Config) -> Shard | None:
-    """Return the part of each audit to make; ``None``: all of it.
+    """Return the shard of each audit to make; ``None``: the whole audit.
 
     Raises:
-        pytest.UsageError: there is no such part, or two are given, or a single point is.
+        pytest.UsageError: there is no such shard, several are given, or a single point is given, too.
     """
     text = _single(config, "--maskcheck-shard", "audit the parts one by one, and merge their reports")
     if text is None:
@@ -440,7 +440,7 @@ def point(config: pytest.Config, is_id: Callable[[str], bool]) -> str:
     """Return the id of the only point to audit; ``""``: all points.
 
     Raises:
-        pytest.UsageError: it is no id, or two are given.
+        pytest.UsageError: the value is not an id, or several ids are given.
     """
     text = _single(config, "--maskcheck-point", "audit one point at a time")
     if text is not None and not is_id(text):
@@ -450,7 +450,7 @@ def point(config: pytest.Config, is_id: Callable[[str], bool]) -> str:
 
 
 def _single(config: pytest.Config, option: str, remedy: str) -> str | None:
-    """Return the value of an option that may be repeated only with the same value."""
+    """Return the value of an option; it may be repeated, but only with the same value."""
     given: list[str] = list(dict.fromkeys(config.getoption(option)))
     if len(given) > 1:
         message = f"{option} is given as {quoted(given[0])} and as {quoted(given[1])}: {remedy}"

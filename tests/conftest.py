@@ -1,6 +1,6 @@
-"""What the whole suite shares: pytests in processes of their own, and the audits they make.
+"""Fixtures that the whole suite shares: inner pytests in processes of their own, and their audits.
 
-Such an inner pytest loads no plugin that a test does not name: ``-p xdist`` and the like.
+An inner pytest loads only the plugins that a test names, with ``-p xdist`` and the like.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _LONG = (
     "test_item_kinds.py",
     "masking/test_bombardment.py",
 )
-"""The files of more than ten seconds, about in that order."""
+"""The files that take more than ten seconds, roughly the longest first."""
 
 _FRESH = bool(os.environ.get("MASKCHECK_FRESH"))
-"""Whether each inner pytest is a new interpreter, as where the coverage of this suite is measured; else they are forked, see ``warm.py``."""
+"""Whether each inner pytest is a new interpreter, as for measuring this suite's coverage; else it is forked, see ``warm.py``."""
 
 _STARTS = {"start", "pytester", "experiment"}
-"""Fixtures that start processes, and so make a test slow."""
+"""Fixtures that start processes and so make a test slow."""
 
 _SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
 _SLOW_FILES = {"test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"}
@@ -66,7 +66,7 @@ _SIGNALS_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def pytest_configure() -> None:
-    """Begin in the same process state wherever the suite is started: tests and the processes they start inherit it.
+    """Set the same process state wherever the suite is started; tests and the processes that they start inherit it.
 
     ``nohup`` ignores SIGHUP, a shell ignores SIGINT in background jobs, a supervisor may block signals, and a login may
     set any umask. The suite is the only user of this process, so nothing is put back.
@@ -94,7 +94,7 @@ def pytest_sessionstart() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark slow tests; let workers of xdist, which take a file at a time, begin with the files that take long."""
+    """Mark slow tests; order the files so that xdist workers, which take one file at a time, begin with the longest."""
     for item in items:
         folder, _, file = item.nodeid.partition("::")[0].removeprefix("tests/").rpartition("/")
         if folder in _SLOW_FOLDERS or file in _SLOW_FILES or not _STARTS.isdisjoint(getattr(item, "fixturenames", ())):
@@ -105,25 +105,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 Run = Callable[..., pytest.RunResult]
-"""``run("--maskcheck", "-x")``: an inner pytest in the directory of ``pytester``."""
+"""``run("--maskcheck", "-x")``: run an inner pytest in the directory of ``pytester``."""
 
 AuditSource = Callable[..., "Audited"]
-"""``audit(source, "-x")``: write a test file, and audit it."""
+"""``audit(source, "-x")``: write a test file and audit it."""
 
 AuditFolder = Callable[..., "Folder"]
-"""``audit_folder({"path": text}, "-x")``: write files into a new folder, and audit the tests among them."""
+"""``audit_folder({"path": text}, "-x")``: write files into a new folder and audit the tests among them."""
 
 AuditTogether = Callable[..., dict[str, Audit]]
-"""``audit_together({"name": source}, {"path": text}, "-s")``: the audit of the one test of each source, by name."""
+"""``audit_together({"name": source}, {"path": text}, "-s")``: return the audit of the one test of each source, by name."""
 
 
 Start = Callable[..., int]
-"""``start(arguments, directory=..., environment=..., stdout=..., stderr=...)``: an inner pytest; returns its exit code."""
+"""``start(arguments, directory=..., environment=..., stdout=..., stderr=...)``: run an inner pytest and return its exit code."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """An inner pytest that audited, and what it found."""
+    """The result of an inner pytest that audited, and its audits."""
 
     result: pytest.RunResult
     audits: list[Audit]
@@ -143,7 +143,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder in which an inner pytest audited, what that printed, and what it found."""
+    """A folder with the tests of an inner pytest, its output, and its audits."""
 
     path: Path
     output: str
@@ -152,7 +152,7 @@ class Folder:
 
 @pytest.fixture(scope="session")
 def start() -> Iterator[Start]:
-    """Start inner pytests, by a process that is kept warm for them if nothing speaks against it."""
+    """Return a function that runs inner pytests: forked from a process that is kept warm, or in a new interpreter if need be."""
     ours = _inherited(os.environ)
     here, there = socket.socketpair()
     warm: list[subprocess.Popen[bytes]] = []
@@ -187,7 +187,7 @@ def start() -> Iterator[Start]:
 
 
 def _inherited(environment: Mapping[str, str]) -> object:
-    """Return what a new interpreter makes of its surroundings as it starts, and a forked one would not."""
+    """Return the part of its surroundings that a new interpreter reads at its start, and a forked one does not."""
     ignored = {each for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN}
     variables = {name: value for name, value in environment.items() if name.startswith("PYTHON")}
     return variables, ignored, signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -195,7 +195,7 @@ def _inherited(environment: Mapping[str, str]) -> object:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, start: Start) -> Run:
-    """Run an inner pytest, with this plugin and no cache; ``fresh``: in a new interpreter, in which nothing is imported."""
+    """Return a function that runs an inner pytest with this plugin, by default without the cache; ``fresh`` is for a new interpreter."""
     for name, value in _ALONE.items():
         monkeypatch.setenv(name, value)
 
@@ -229,7 +229,7 @@ def _lines(file: IO[bytes]) -> list[str]:
 
 @pytest.fixture
 def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
-    """Audit the tests of a source."""
+    """Return a function that audits the tests of a source."""
 
     def audit(source: str, *args: str) -> Audited:
         pytester.makepyfile(dedent(source))
@@ -243,7 +243,7 @@ def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
 
 @pytest.fixture(scope="session")
 def audit_folder(tmp_path_factory: pytest.TempPathFactory, start: Start) -> AuditFolder:
-    """Audit the tests of a folder of its own."""
+    """Return a function that writes files into a new folder and audits the tests among them."""
 
     def audit_folder(files: Mapping[str, str], *args: str) -> Folder:
         place = tmp_path_factory.mktemp("folder")
@@ -254,6 +254,7 @@ def audit_folder(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Audi
         arguments = [*_PLUGIN, "-p", "no:cacheprovider", "--maskcheck", "--maskcheck-report=json:report.json", *args]
         environment = {**os.environ, **_ALONE}
         with tempfile.TemporaryFile() as out:
+            # Not sys.stderr: while pytest captures, that has no descriptor that a process could inherit.
             streams = {"stdout": out.fileno(), "stderr": sys.__stderr__.fileno()}
             start(arguments, directory=place, environment=environment, **streams)
             output = "\n".join(_lines(out))
@@ -264,7 +265,7 @@ def audit_folder(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Audi
 
 @pytest.fixture(scope="session")
 def audit_together(audit_folder: AuditFolder) -> AuditTogether:
-    """Audit many sources with one test each in one inner pytest, which finds further files beside them."""
+    """Return a function that audits many sources with one test each in one inner pytest, with further files beside them."""
 
     def audit_together(
         sources: Mapping[str, str], files: Mapping[str, str] | None = None, *args: str
@@ -278,7 +279,7 @@ def audit_together(audit_folder: AuditFolder) -> AuditTogether:
 
 @pytest.fixture
 def module_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Import a source as the module ``kept``, of the file ``kept.py``."""
+    """Return a function that imports a source as the module ``kept``, from the file ``kept.py``."""
 
     def module_of(source: str) -> ModuleType:
         module = ModuleType("kept")
@@ -292,7 +293,7 @@ def module_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 @pytest.fixture(scope="session")
 def results_of() -> Callable[[Audit], dict[str, tuple[object, str]]]:
-    """What an audit found at each point, in a form that does not depend on the run."""
+    """Return a function that returns the findings and the reason at each point of an audit, in a form that does not depend on the run."""
 
     def results_of(audit: Audit) -> dict[str, tuple[object, str]]:
         return {
@@ -305,9 +306,9 @@ def results_of() -> Callable[[Audit], dict[str, tuple[object, str]]]:
 
 @pytest.fixture(scope="session")
 def announced() -> Callable[[Audit], set[tuple[int, str]]]:
-    """What the comments of an audited program announce.
+    """Return a function that returns the findings that the comments of an audited program announce.
 
-    ``leak@call`` says that an interrupt at a call on that line leads to a leak; ``(implicit@call)`` is listed only.
+    ``leak@call`` announces that an interrupt at a call on that line leads to a leak; ``(implicit@call)`` is only listed.
     """
     pattern = re.compile(r"(\()?\b(\w+@(?:entry|call|jump))\b")
 
@@ -324,9 +325,9 @@ def announced() -> Callable[[Audit], set[tuple[int, str]]]:
 
 @pytest.fixture(scope="session")
 def found() -> Callable[[Audit], set[tuple[int, str]]]:
-    """What an audit found in scope, in the same words, but for defects of the interpreter.
+    """Return a function that returns the findings of an audit in scope, in the form of ``announced``, without those of the interpreter.
 
-    What an interrupt in code out of scope leads to is shown in ``test_calls_out_of_scope.py`` and announced in the corpus.
+    Findings of interrupts in code out of scope are tested in ``test_calls_out_of_scope.py`` and announced in the corpus.
     """
 
     def found(audit: Audit) -> set[tuple[int, str]]:
@@ -342,7 +343,7 @@ def found() -> Callable[[Audit], set[tuple[int, str]]]:
 
 @pytest.fixture(scope="module")
 def experiment(request: pytest.FixtureRequest) -> ModuleType:
-    """The ``experiment.py`` beside a test file, a program of its own, as a module."""
+    """The ``experiment.py`` beside the test file, which is also a program of its own, as a module."""
     path = request.path.with_name("experiment.py")
     name = f"maskcheck_{path.parent.name}_experiment"
     if name not in sys.modules:
@@ -355,7 +356,7 @@ def experiment(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def read_audits(report: Path) -> list[Audit]:
-    """Return the audits of a JSON report; none if it was not written. Each reason in it must have a code."""
+    """Return the audits of a JSON report, or none if it was not written; assert that each reason in it has a code."""
     if not report.exists():
         return []
     data = json.loads(report.read_text(encoding="utf-8"))["audits"]

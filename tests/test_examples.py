@@ -1,4 +1,4 @@
-"""The examples: each finds the defects that its docstring tells of, and nothing else.
+"""The examples: each has exactly the defects that its docstring describes.
 
 Those in ``examples/recipes`` have a table of their own, in ``test_recipes.py``.
 """
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.newest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 SAMPLE = () if os.environ.get("MASKCHECK_ALL_POINTS") else ("--maskcheck-max-points=60",)
-"""Lines come first in a sample, so that a few dozen points show every defect; ``.ci/audit`` audits them all."""
+"""A sample covers all lines first, so a few dozen points show every defect; ``.ci/audit`` audits all points."""
 
 EXPECTED: dict[str, set[str]] = {
     "test_atomicwrites.py::test_atomic_write": {"leak path <tmp_path>/tmp[*]", "leak fd <tmp_path>"},
@@ -67,12 +67,12 @@ EXPECTED: dict[str, set[str]] = {
         "leak thread Thread-# (forwarder)",
     },
 }
-"""Test -> the defects that fail it, as globs on "verdict kind key"."""
+"""Test -> the defects that make it fail, as globs on "verdict kind key"."""
 
 
 @pytest.fixture(scope="module")
 def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
-    """The audits of all examples, made as the README says but for the sample, by name of the test."""
+    """The audits of all examples, by name of the test, made as the README describes except for the sample."""
     report = tmp_path_factory.mktemp("examples") / "report.json"
     command = [sys.executable, "-P", "-m", "pytest", "--maskcheck", *SAMPLE, f"--maskcheck-report=json:{report}"]
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--ignore-glob=*/recipes", str(EXAMPLES)]
@@ -84,7 +84,7 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("test", EXPECTED)
 def test_an_example_has_the_defects_it_tells_of(audits: dict[str, Audit], test: str) -> None:
-    """No more and no fewer, and every point was audited or says why not."""
+    """An example has exactly the failing defects in the table, and was audited."""
     found = {f"{defect.verdict} {defect.kind} {defect.key}" for defect in audits[test].failures}
     missing = {glob for glob in EXPECTED[test] if not any(fnmatchcase(defect, glob) for defect in found)}
     surplus = {defect for defect in found if not any(fnmatchcase(defect, glob) for glob in EXPECTED[test])}
@@ -93,5 +93,5 @@ def test_an_example_has_the_defects_it_tells_of(audits: dict[str, Audit], test: 
 
 
 def test_no_example_is_forgotten(audits: dict[str, Audit]) -> None:
-    """Each test of the folder is in the table."""
+    """Each test in the folder of examples is in the table, and no other is."""
     assert set(audits) == set(EXPECTED)

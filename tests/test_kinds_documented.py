@@ -11,21 +11,21 @@ _PAGE = Path(__file__).parents[1] / "docs" / "kinds.md"
 
 
 def _rows() -> dict[str, list[str]]:
-    """Return the rows of the table, by the name of the kind."""
+    """Return the cells of each row of the table, by name of the kind."""
     lines = _PAGE.read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     return {name.strip("`"): others for name, *others in cells}
 
 
 def test_every_kind_has_its_row_and_no_other_has_one() -> None:
-    """Every kind has a row and every row a kind, on Linux, which has all kinds; elsewhere some are missing."""
+    """Every kind has a row in the documentation, and on Linux, which has all kinds, every row has a kind."""
     names = [kind.name for kind in all_kinds(Surroundings())]
     documented = list(_rows())
     assert sorted(name for name in documented if name in names or sys.platform == "linux") == sorted(names)
 
 
 def test_the_table_tells_which_are_on() -> None:
-    """The column of defaults begins with on or off as the kind does, and each row has six cells."""
+    """Each row has six cells, and its default begins with on or off as the kind's does."""
     rows = _rows()
     for kind in all_kinds(Surroundings()):
         _, _, _, default, since = rows[kind.name]

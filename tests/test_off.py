@@ -33,7 +33,7 @@ def pytest_sessionfinish(session):
 """
 
 ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
-"""All that pytest may import of the package where nothing is audited; each module more costs half a millisecond."""
+"""The only modules of the package that may be imported if nothing is audited; each further module costs half a millisecond."""
 
 ON_DEMAND = (
     "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.reasons "
@@ -44,17 +44,17 @@ ON_DEMAND = (
     "pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
     "pytest_maskcheck.system.untrusted"
 )
-"""All that it may import where a test uses the fixture."""
+"""The only modules of the package that may be imported if a test uses the fixture and nothing is audited."""
 
 
 @pytest.fixture
 def run(run):
-    """Inner pytests that import all by themselves."""
+    """The fixture ``run`` with new interpreters, as forked ones have modules imported already."""
     return partial(run, fresh=True)
 
 
 def test_off_imports_and_registers_nothing(pytester, run):
-    """Of the package, the plugin alone is imported, coverage is not, and no session plugin is registered."""
+    """Without ``--maskcheck`` only the plugin module is imported, coverage is not, and no session plugin is registered."""
     pytester.makepyfile(TEST)
     pytester.makeconftest(LOOK)
     result = run("-s", "--strict-markers", "--strict-config")
@@ -73,7 +73,7 @@ def test_off_is_called_at_the_start_only(pytester, run):
 
 
 def test_the_fixture_imports_no_engine(pytester, run):
-    """Where a test uses the fixture without ``--maskcheck``, what it needs is imported then, and nothing of the engine."""
+    """If a test uses the fixture without ``--maskcheck``, only the modules that the fixture needs are imported, and no engine."""
     pytester.makepyfile("def test_it(maskcheck): maskcheck.unchanged([])")
     pytester.makeconftest(LOOK)
     result = run("-s")
@@ -82,7 +82,7 @@ def test_the_fixture_imports_no_engine(pytester, run):
 
 
 def test_the_plugin_brings_in_no_other_module():
-    """Once pytest is imported, the plugin imports nothing else, not even of the standard library."""
+    """Once pytest is imported, the plugin imports no other module, not even of the standard library."""
     look = "import sys, pytest; before = {*sys.modules}; import pytest_maskcheck.plugin; print(*sorted({*sys.modules} - before))"
     result = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert result.stdout == f"{ALWAYS}\n"
@@ -90,7 +90,7 @@ def test_the_plugin_brings_in_no_other_module():
 
 @pytest.mark.parametrize("option", ["--maskcheck-all", "--maskcheck-point=test_x.py:1:call#1"])
 def test_on_imports_and_registers_the_session(pytester, run, option):
-    """The look at ``sys.modules`` is no dummy: with any option that audits, all of it is there."""
+    """With any option that audits, coverage and the session are imported, so the tests above are able to fail."""
     pytester.makepyfile("")
     pytester.makeconftest(LOOK)
     run("-s", option).stdout.fnmatch_lines(
@@ -106,7 +106,7 @@ def test_the_marker_is_described(run):
 
 
 def test_ini_keys_are_known(pytester, run):
-    """With ``--strict-config`` the keys of the plugin are accepted, and no other."""
+    """``--strict-config`` accepts the ini keys of the plugin and no others."""
     pytester.makepyfile(TEST)
     pytester.makeini("[pytest]\nmaskcheck_hits = 2\nmaskcheck_strict = true\n")
     run("--strict-config").assert_outcomes(passed=1)
@@ -128,14 +128,14 @@ def test_unmarked_tests_are_not_audited(audit):
 
 
 def test_the_package_itself_imports_the_standard_library_only():
-    """``import pytest_maskcheck`` brings in neither pytest nor coverage."""
+    """``import pytest_maskcheck`` imports neither pytest nor coverage."""
     look = "import sys, pytest_maskcheck; print({'pytest', '_pytest', 'coverage', 'pluggy'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
 
 
 def test_the_plugin_is_found_by_its_entry_point():
-    """An installed copy announces itself to pytest."""
+    """An installed copy has the entry point by which pytest finds the plugin."""
     found = entry_points(group="pytest11", name="maskcheck")
     if not found:
         pytest.skip("runs from the source tree, not installed")
@@ -143,7 +143,7 @@ def test_the_plugin_is_found_by_its_entry_point():
 
 
 def test_a_report_without_an_audit_is_refused(run, pytester):
-    """It would be empty."""
+    """``--maskcheck-report`` without an audit is a usage error, as the report would be empty."""
     pytester.makepyfile("def test_it(): pass")
     result = run("--maskcheck-report=json:report.json")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

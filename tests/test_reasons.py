@@ -1,4 +1,4 @@
-"""Reasons: codes for programs, sentences for people, and a row of the documentation for each."""
+"""Reasons: codes for programs, sentences for people, and a row in the documentation for each."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ ROW = re.compile(r"^\| `([a-z-]+)` \| (.+) \|$", re.MULTILINE)
 
 
 def test_no_two_reasons_have_one_code() -> None:
-    """Codes are unique over all enums, and in kebab-case."""
+    """Codes are unique across all enums and are written in kebab-case."""
     members = [code for enum in (NotAudited, Isolation, Strategy, Note) for code in enum]
     assert len({code.value for code in members}) == len(members) == len(CODES)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in CODES)
 
 
 def test_every_code_has_a_row_in_the_documentation_and_no_other_has_one() -> None:
-    """The page lists each code with its sentence, in which values stand in angle brackets."""
+    """The page lists each code, and no other, with its sentence and the values in angle brackets."""
     rows = dict(ROW.findall(PAGE.read_text(encoding="utf-8").partition("\n## Codes\n")[2]))
     assert rows.keys() == CODES.keys()
     for name, code in CODES.items():
@@ -49,14 +49,14 @@ def test_every_code_has_a_row_in_the_documentation_and_no_other_has_one() -> Non
 
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
 def test_every_sentence_can_be_made(code: reasons.Code) -> None:
-    """All values of a template can be filled in, numbers where it has a format for numbers."""
+    """A sentence can be made for every code, with numbers for the values that its template formats as numbers."""
     values = {name: kind("2") for name, kind in SENTENCES[code].items()}
     assert Reason(code, **values)
     assert "{" not in Reason(code, **values)
 
 
 def test_a_reason_is_a_text_with_a_code() -> None:
-    """It equals its sentence, and numbers have their noun."""
+    """A reason equals its sentence, in which nouns agree with their numbers, and has a code and values."""
     reason = Reason(Note.ALLOWED, number=1, what="fd:x")
     assert reason == "allowed at 1 point: fd:x"
     assert {reason: 1}["allowed at 1 point: fd:x"] == 1
@@ -65,7 +65,7 @@ def test_a_reason_is_a_text_with_a_code() -> None:
 
 
 def test_a_reason_cannot_be_changed() -> None:
-    """Neither its code nor its values."""
+    """Neither the code nor the values of a reason can be changed."""
     reason = Reason(NotAudited.HITS, hits=3)
     with pytest.raises(AttributeError):
         reason.code = NotAudited.PAUSED
@@ -75,14 +75,14 @@ def test_a_reason_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("copied", [lambda reason: pickle.loads(pickle.dumps(reason)), copy.deepcopy])
 def test_a_copied_reason_keeps_its_codes(copied) -> None:
-    """Also that of the reason within it, as reasons go from process to process."""
+    """A copied or pickled reason keeps its code and that of the reason within it, as reasons are passed between processes."""
     found = copied(as_second(Reason(NotAudited.BUDGET, seconds=1.5)))
     assert found == "second interrupt: beyond the time budget of 1.5 s"
     assert (found.code, found.values["why"].code) == (NotAudited.SECOND, NotAudited.BUDGET)
 
 
 def test_several_reasons_in_one_text_keep_their_codes() -> None:
-    """A note may have several parts, or none."""
+    """A text joined from several reasons, from one or from none keeps all their codes."""
     parts = [Reason(Note.HANDLER, handler="f"), Reason(Note.ARRIVED_LATE)]
     text = joined(parts)
     assert text == "went to f, arrived after the test"
@@ -93,19 +93,19 @@ def test_several_reasons_in_one_text_keep_their_codes() -> None:
 
 
 def test_a_text_without_a_code_says_so() -> None:
-    """Its code is ``other``."""
+    """A text without a code becomes a reason with the code ``other``."""
     assert reason_of("so").code is Note.OTHER
     assert reason_of("so") == "so"
 
 
-# Whoever creates a reason creates one with a code
+# Every reason is created with a code
 
 TAKES = {"PointResult": "reason", "Breakdown": "reason", "Refused": "", "leave_out": "", "FirstUseReached": "reason"}
-"""What takes a reason, and under which name; ``""``: as the first argument."""
+"""Function or class -> the name of its parameter for a reason; ``""`` for the first argument."""
 
 
 def written_out(node: ast.expr) -> bool:
-    """Tell whether an expression writes a sentence out: a literal of several words, an f-string, or one of both."""
+    """Return whether an expression contains a written-out sentence: a literal of several words, or an f-string."""
     if isinstance(node, ast.BoolOp):
         return any(map(written_out, node.values))
     if isinstance(node, ast.IfExp):
@@ -117,7 +117,7 @@ def written_out(node: ast.expr) -> bool:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_reason_is_written_out_where_it_is_given(path: Path) -> None:
-    """What is given as a reason or a note, or is yielded by a function of reasons, is made of a code."""
+    """No argument for a reason or a note is a sentence written out in the code: each is made from a code."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
@@ -129,7 +129,7 @@ def test_no_reason_is_written_out_where_it_is_given(path: Path) -> None:
 
 
 def test_no_text_of_a_reason_is_read() -> None:
-    """Neither its beginning nor its parts: nothing looks into a variable that holds a reason, a note or a strategy."""
+    """No code looks for a text in a variable that holds a reason, a note or a strategy, be it at its beginning or inside."""
     reading = re.compile(
         r"\b(?:reason|note|why|strategy|isolation|refused)\.(?:startswith|endswith|partition|rpartition|split|find|removeprefix)\("
         r"|\bin (?:reason|note|strategy|refused)\b(?![s.])"

@@ -1,4 +1,4 @@
-"""The recipes for masking: each is audited, and each has the defects that its docstring tells of, and nothing else."""
+"""The recipes for masking: each is audited and has exactly the defects that its docstring describes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.newest
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 
 WITH_IS_OPEN = {"(interpreter implicit unclosed file <tmp_path>/file)"} if with_checks_on_entering() else set()
-"""On CPython 3.14 ``with`` itself loses what it entered (gh-148874)."""
+"""On CPython 3.14 the ``with`` statement itself can lose the thing that it entered (gh-148874)."""
 
 EXPECTED: dict[str, set[str]] = {
     "test_bare_with.py::test_bare": {"(implicit implicit unclosed file <tmp_path>/file)", *WITH_IS_OPEN},
@@ -50,11 +50,11 @@ EXPECTED: dict[str, set[str]] = {
     "test_release_and_raise_twice.py::test_c_release": set(),
     "test_release_and_raise_twice.py::test_bracket": set(),
 }
-"""Test -> its defects, as globs on "verdict kind key"; in parentheses those that are only listed."""
+"""Test -> its defects, as globs on "verdict kind key"; those that are only listed are in parentheses."""
 
 
 POSSIBLE = {"test_pthread_sigmask_threads.py::test_another_thread": {"unusable test hang"}}
-"""What may be found, too: which thread gets a signal that one of them blocks is up to the kernel."""
+"""Test -> defects that it may also have, as the kernel decides which thread gets a signal that one of them blocks."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("test", EXPECTED)
 def test_a_recipe_has_the_defects_it_tells_of(audits: dict[str, Audit], test: str) -> None:
-    """No more and no fewer, failing or listed."""
+    """A recipe has exactly the defects in the table, failing or listed."""
     found = {
         text if defect.fails else f"({text})"
         for defect in audits[test].defects
@@ -92,12 +92,12 @@ def test_a_recipe_has_the_defects_it_tells_of(audits: dict[str, Audit], test: st
 
 
 def test_no_recipe_is_forgotten(audits: dict[str, Audit]) -> None:
-    """Each test of the folder is in the table."""
+    """Each test in the folder of recipes is in the table, and no other is."""
     assert set(audits) == set(EXPECTED)
 
 
 def test_every_interpreter_defect_is_gh_148874(audits: dict[str, Audit]) -> None:
-    """What is put down to CPython is put down to its one defect in ``with``."""
+    """Every finding attributed to CPython is attributed to its one defect in ``with``."""
     defects = {
         point.defect.partition(":")[0]
         for audit in audits.values()
@@ -109,7 +109,7 @@ def test_every_interpreter_defect_is_gh_148874(audits: dict[str, Audit]) -> None
 
 
 def test_leaks_pile_up_and_with_bracket_they_do_not() -> None:
-    """With real signals, and fewer of them than the program would take by itself."""
+    """Under real signals, fewer than the program uses by default, descriptors leak without ``bracket`` and not with it."""
     done = subprocess.run(
         [sys.executable, str(RECIPES / "pile_up.py"), "500"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

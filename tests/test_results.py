@@ -40,7 +40,7 @@ AUDIT = Audit(
 
 
 def test_equal_findings_are_one_defect() -> None:
-    """Findings with equal verdict, kind and key are one defect, with the details of the first of them."""
+    """Findings with equal verdict, kind and key are one defect, which has the detail of the first of them."""
     leak, listed = AUDIT.defects
     assert [p.line for p in leak.points] == [1, 3]
     assert (leak.detail, leak.traceback) == (LEAK.detail, (FRAME,))
@@ -49,18 +49,18 @@ def test_equal_findings_are_one_defect() -> None:
 
 
 def test_nothing_is_left_out_of_the_counts() -> None:
-    """Points and left-out hits are counted as audited, or as not audited with their reason."""
+    """Every point and every hit left out is counted, either as audited or as not audited for a reason."""
     assert AUDIT.audited == 2
     assert AUDIT.not_audited == {"too many": 4, "not reached again": 1}
 
 
 def test_json_gives_back_the_same_audit() -> None:
-    """An audit that was written as JSON and read again is equal to the original."""
+    """An audit that is written as JSON and read again equals the original."""
     assert Audit.from_json(json.loads(json.dumps(AUDIT.to_json()))) == AUDIT
 
 
 def test_json_has_the_codes_of_reasons_and_gives_them_back() -> None:
-    """Each text that gives a reason has its code beside it, with the values of its sentence."""
+    """JSON has the code of each reason beside its text, with the values of its sentence, and they are restored when it is read."""
     why = Reason(NotAudited.BUDGET, seconds=1.5)
     audit = replace(
         AUDIT,
@@ -84,7 +84,7 @@ def test_json_has_the_codes_of_reasons_and_gives_them_back() -> None:
 
 
 def test_another_schema_is_refused_in_one_sentence() -> None:
-    """Data of another schema is refused."""
+    """Data with another schema version is refused in one sentence."""
     with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 7"):
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
@@ -97,7 +97,7 @@ def test_results_are_frozen() -> None:
 
 @pytest.mark.parametrize("different", [3, 40])
 def test_of_many_different_notes_a_few_are_told(different: int) -> None:
-    """Of many notes on a defect, the three with the most points are shown and the others are counted."""
+    """If a defect has many notes, the three with the most points are shown and the others are counted."""
     points = tuple(point(line) for line in range(1, different + 2))
     notes = [f"arrived at b.py:{min(line, different)}" for line in range(1, different + 2)]
     results = tuple(PointResult(each.id, (LEAK,), "", note) for each, note in zip(points, notes, strict=True))

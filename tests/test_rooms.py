@@ -1,4 +1,4 @@
-"""The house, read off the source: imports go down only, and few rooms know pytest, coverage or the interpreter."""
+"""The architecture, checked in the source: imports go down only, and few rooms import pytest or coverage."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ ROOMS = (
     "masking",
     "__init__",
 )
-"""Rooms and files, from the top down: each may import those behind it only."""
+"""Rooms and files, from the top down: each may import only those after it."""
 
 NOTHING_OF_THE_PACKAGE = {"masking", "resource", "reasons"}
-"""Files that import nothing else of the package: what is public or goes into reports, and the vendorable file."""
+"""Files that import nothing else of the package: public or used in reports, or meant to be vendored."""
 
 IMPORTERS = {
     "coverage": ("points/coverage_",),
@@ -43,10 +43,10 @@ IMPORTERS = {
     "pytest": ("plugin", "session/", "settings"),
     "pluggy": ("session/",),
 }
-"""What is not of the standard library, and the files or rooms that may import it."""
+"""Package outside the standard library -> the files or rooms that may import it, as prefixes."""
 
 NOT_WHEN_OFF = {"session", "audit", "runs", "points", "interrupts", "resources"}
-"""Rooms of which nothing is imported where nothing is audited, but for the fixture."""
+"""Rooms that are not imported if nothing is audited, except for the files of the fixture."""
 
 FIXTURE = {"session/__init__", "session/fixture", "session/ledger", "session/guarantee", "session/comparison"}
 
@@ -54,7 +54,7 @@ FILES = {path.relative_to(PACKAGE).as_posix().removesuffix(".py"): path for path
 
 
 def test_every_file_is_in_a_room():
-    """A new room or file at the top gets its place among the others, so that the rules below cover it."""
+    """Every room and top-level file has a place in ``ROOMS``, so that the rules below cover it."""
     assert {room(file) for file in FILES} <= {*ROOMS}
 
 
@@ -69,7 +69,7 @@ def test_imports_go_down(file):
 
 
 def test_there_is_no_circle():
-    """No file imports itself by way of others."""
+    """There is no circle of imports: no file imports itself by way of others."""
     open_, done = [], set()
 
     def visit(file: str) -> None:
@@ -87,7 +87,7 @@ def test_there_is_no_circle():
 
 @pytest.mark.parametrize("file", FILES)
 def test_few_files_know_others(file):
-    """pytest, its private modules and coverage are imported where they may be, and nothing else is."""
+    """Files import pytest, its private modules, pluggy and coverage only where allowed, and no other third-party package."""
     foreign = {name.partition(".")[0] for name in all_imports(file)} - sys.stdlib_module_names - {"pytest_maskcheck"}
     assert foreign <= IMPORTERS.keys()
     for name in foreign:
@@ -96,13 +96,13 @@ def test_few_files_know_others(file):
 
 @pytest.mark.parametrize("file", ["plugin", "__init__"])
 def test_what_is_always_imported_imports_nothing_more(file):
-    """At module level, what pytest imports without ``--maskcheck`` imports nothing of the package."""
+    """Files that pytest imports without ``--maskcheck`` import nothing of the package at module level."""
     assert not imported_files(immediate_imports(file)) - {"__init__"}
 
 
 @pytest.mark.parametrize("file", ["session/fixture", "settings", "results/__init__"])
 def test_what_the_fixture_imports_imports_no_engine(file):
-    """Where a test uses the fixture without ``--maskcheck``, nothing of the engine is imported."""
+    """The files that the fixture imports without ``--maskcheck`` import nothing of the engine."""
     seen: set[str] = set()
     todo = [file]
     while todo:
@@ -113,7 +113,7 @@ def test_what_the_fixture_imports_imports_no_engine(file):
 
 
 def room(file: str) -> str:
-    """Return the room of a file, or the name of one that stands at the top."""
+    """Return the room of a file, or the file itself if it is at the top."""
     return file.partition("/")[0]
 
 
@@ -123,13 +123,13 @@ def tree(file: str) -> ast.Module:
 
 @cache
 def all_imports(file: str) -> frozenset[str]:
-    """Return the full names of what a file imports, wherever in it."""
+    """Return the full names of everything that a file imports, at any level."""
     return frozenset(names_in(tree(file)))
 
 
 @cache
 def runtime_imports(file: str) -> frozenset[str]:
-    """Return what a file imports when it runs, not what only its annotations need."""
+    """Return the names that a file imports at run time, without those imported for annotations only."""
     module = tree(file)
     module.body = [node for node in module.body if not is_for_types(node)]
     return frozenset(names_in(module))
@@ -137,7 +137,7 @@ def runtime_imports(file: str) -> frozenset[str]:
 
 @cache
 def immediate_imports(file: str) -> frozenset[str]:
-    """Return what a file imports as it is imported itself."""
+    """Return the names that a file imports when it is itself imported."""
     body = [node for node in tree(file).body if not isinstance(node, ast.If | ast.FunctionDef | ast.ClassDef)]
     return frozenset(names_in(ast.Module(body, [])))
 
@@ -156,7 +156,7 @@ def names_in(module: ast.Module) -> Iterator[str]:
 
 
 def imported_files(names: Iterable[str]) -> set[str]:
-    """Return the files of the package among imported names: the module itself, or the one that offers the name."""
+    """Return the files of the package that imported names refer to: the module itself, or the module that has the name."""
     found = set()
     for name in names:
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""Options, ini keys and marker arguments: their values, which one wins, and the message for an unusable one."""
+"""Options, ini keys and marker arguments: their values, which one wins, and the message for an invalid one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RIGHT = {
     "isolation": [("fork", "fork"), ("none", "none"), ("auto", "auto")],
     "strategy": [("rerun", "rerun"), ("snapshot", "snapshot"), ("auto", "auto")],
 }
-"""What may be given as text or as a switch, and what it becomes."""
+"""Setting -> valid values, each as a text or a switch, and as it is read."""
 
 WRONG = {
     "points": ["lines", "", 1],
@@ -77,24 +77,24 @@ WRONG = {
     "isolation": ["yes", None],
     "strategy": ["fork", None],
 }
-"""What cannot be used."""
+"""Setting -> values that are refused."""
 
 
 def cases(table: dict[str, list]) -> list:
-    """Return (name, entry) of all entries of a table."""
+    """Return (name, entry) for each entry of a table."""
     return [(name, entry) for name, entries in table.items() for entry in entries]
 
 
 @pytest.fixture
 def config(pytester, monkeypatch):
-    """The configuration of an inner pytest with this plugin only."""
+    """Return a function that returns the configuration of an inner pytest with this plugin only, for some arguments."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     return lambda *args: pytester.parseconfig("-p", "pytest_maskcheck.plugin", *args)
 
 
 @pytest.fixture
 def marked(pytester, config):
-    """The settings of a test with a marker, under a command line."""
+    """Return a function that returns the settings of a test with the given marker and command line."""
 
     def marked(mark: str, *args: str) -> Settings:
         path = pytester.makepyfile(f"import pytest\n{mark}\ndef test_it(): pass")
@@ -106,12 +106,12 @@ def marked(pytester, config):
 
 
 def test_defaults(config):
-    """Without options, ini keys and marker arguments, the documented defaults hold."""
+    """Without options, ini keys and marker arguments, settings have the documented defaults."""
     assert Settings(**settings.from_config(config())) == DEFAULTS
 
 
 def test_options_and_settings_are_the_same(config):
-    """Every declared option is a setting, or one of those that switch audits and reports on."""
+    """Every declared option is a setting, or switches audits or reports on."""
     given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
     assert given - {"maskcheck", "all", "point", "report", "shard"} == {
         *ROWS,
@@ -179,13 +179,13 @@ def test_pyproject(pytester, config, table):
 
 
 def test_lists_on_the_command_line_are_given_one_by_one(config):
-    """An option for a list may be given several times."""
+    """An option for a list takes one entry and may be repeated."""
     chosen = settings.from_config(config("--maskcheck-allow=fd:*", "--maskcheck-allow=path:*"))
     assert chosen["allow"] == (Allow("fd:*"), Allow("path:*"))
 
 
 def test_marker_arguments_are_python_values(marked):
-    """Numbers, lists, tuples and single strings are understood in a marker."""
+    """A marker accepts numbers, lists, tuples and single strings."""
     mark = "@pytest.mark.interrupt_safe(hits=2, max_points=7, timeout=1, allow=('fd:*',), include='pkg', exclude=['a', 'b'])"
     chosen = marked(mark)
     assert (chosen.hits, chosen.max_points, chosen.timeout) == (2, 7, 1.0)
@@ -202,19 +202,19 @@ def test_marker_arguments_are_python_values(marked):
     ],
 )
 def test_signals_are_named_in_many_ways(marked, value, signums):
-    """Signals are given by name, number or member of ``signal.Signals``, one or several; duplicates are dropped."""
+    """Signals may be given by name, number or member of ``signal.Signals``, one or several; duplicates are dropped."""
     assert marked(f"import signal\n@pytest.mark.interrupt_safe(signals={value})").signals == signums
 
 
 def test_the_command_line_wins_over_the_ini_file(pytester, config):
-    """An option on the command line replaces the ini key, also a list."""
+    """An option on the command line replaces the ini key, even if it is a list."""
     pytester.makeini("[pytest]\nmaskcheck_hits = 1\nmaskcheck_include = a\nmaskcheck_timeout = 1\n")
     chosen = settings.from_config(config("--maskcheck-hits=2", "--maskcheck-include=b"))
     assert (chosen["hits"], chosen["include"], chosen["timeout"]) == (2, ("b",), 1.0)
 
 
 def test_layers_add_up(pytester, marked):
-    """What is allowed, and which kinds are switched on and off, adds up: ini file, command line, marks from the outside in."""
+    """``allow`` and ``kinds`` add up over all layers: the ini file, the command line, and markers from the outside in."""
     pytester.makeini("[pytest]\nmaskcheck_allow =\n  fd:a b -- ours\n  fd:c\nmaskcheck_kinds = -path\n")
     source = """
 pytestmark = pytest.mark.interrupt_safe(kinds=["all"])
@@ -241,18 +241,18 @@ pytestmark = pytest.mark.interrupt_safe(kinds=["all"])
     ],
 )
 def test_kinds_are_switched_on_and_off(words, on):
-    """Of two words about one kind, the later one wins."""
+    """If two words are about one kind, the later one wins."""
     assert settings.switched(words, {"fd": True, "path": True, "locale": False}) == on
 
 
 def test_an_unknown_kind_is_refused():
-    """The message names the kinds that there are."""
+    """An unknown kind is a usage error that lists the existing kinds."""
     with pytest.raises(pytest.UsageError, match=r"kinds is '-lock', but .*; there are fd, path"):
         settings.switched(("-lock",), {"path": True, "fd": True})
 
 
 def test_the_marker_wins_over_the_command_line(marked):
-    """A marker argument replaces the option, and what the marker does not name stays."""
+    """A marker argument replaces the option; settings that the marker does not name are unchanged."""
     chosen = marked("@pytest.mark.interrupt_safe(hits=1, strict=False)", "--maskcheck-hits=2", "--maskcheck-strict")
     assert (chosen.hits, chosen.strict, chosen.points) == (1, False, "checkpoint")
 
@@ -281,7 +281,7 @@ def test_the_closest_marker_wins(pytester, config):
 
 @pytest.mark.parametrize(("name", "value"), cases(WRONG))
 def test_a_wrong_marker_argument_is_told_with_the_remedy(marked, name, value):
-    """The message names the test, the argument, the value, and what it must be."""
+    """The message for an invalid marker argument has the test, the argument, the value, and what it must be."""
     with pytest.raises(pytest.UsageError) as error:
         marked(f"@pytest.mark.interrupt_safe({name}={value!r})")
     place = "test_a_wrong_marker_argument_is_told_with_the_remedy.py::test_it"
@@ -294,7 +294,7 @@ def test_a_wrong_marker_argument_is_told_with_the_remedy(marked, name, value):
     ("name", "value"), [(name, value) for name, value in cases(WRONG) if isinstance(value, str) and name in RIGHT]
 )
 def test_a_wrong_ini_value_is_told_with_the_remedy(pytester, config, name, value):
-    """The message names the key and says what it must be, whether pytest or this plugin refuses the value."""
+    """The message for an invalid ini value has the key and what the value must be, whether pytest or this plugin refuses it."""
     if isinstance(getattr(DEFAULTS, name), bool):
         value = "perhaps"
     pytester.makeini(f"[pytest]\nmaskcheck_{name} = {value}\n")
@@ -305,7 +305,7 @@ def test_a_wrong_ini_value_is_told_with_the_remedy(pytester, config, name, value
 
 
 def test_a_wrong_type_in_native_toml_is_told_with_the_remedy(pytester, config):
-    """Where pytest refuses the type of a value, the message still says what it must be."""
+    """If pytest refuses the type of a value in native TOML, the message still says what it must be."""
     if pytest.version_tuple < (9,):
         pytest.skip("native TOML came with pytest 9")
     pytester.makepyprojecttoml("[tool.pytest]\nmaskcheck_max_points = 'many'\n")
@@ -324,14 +324,14 @@ def test_a_wrong_type_in_native_toml_is_told_with_the_remedy(pytester, config):
     ],
 )
 def test_a_marker_argument_that_does_not_exist_is_told(marked, arguments, message):
-    """An unknown name and a positional argument are refused, and the message says what there is."""
+    """An unknown and a positional marker argument are refused, and the message says what the marker takes."""
     with pytest.raises(pytest.UsageError, match=f"::test_it: @pytest.mark.interrupt_safe {message}"):
         marked(f"@pytest.mark.interrupt_safe({arguments})")
 
 
 @pytest.mark.parametrize("report", ["xml:x.xml", "json:", "json", ":x.json", ""])
 def test_a_wrong_report_is_told_with_an_example(config, report):
-    """A report without a known format and a path is refused."""
+    """A ``--maskcheck-report`` without a known format and a path is refused, and the message has an example."""
     with pytest.raises(pytest.UsageError) as error:
         settings.reports(config(f"--maskcheck-report={report}"), formats.parse)
     assert str(error.value).startswith(f"--maskcheck-report is {report!r}; it must be FORMAT:PATH with FORMAT ")
@@ -340,7 +340,7 @@ def test_a_wrong_report_is_told_with_an_example(config, report):
 
 @pytest.mark.parametrize("path", [".", "gone/x.json", "test_it.py/x.json"])
 def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester, config, path):
-    """A path that is a folder, or lies in none, is refused before any test runs."""
+    """A report path that is a folder, or is not in a folder, is refused before any test runs."""
     pytester.makepyfile(test_it="")
     with pytest.raises(pytest.UsageError, match="it must name a file in a folder that exists and can be written to"):
         settings.reports(config(f"--maskcheck-report=json:{path}"), formats.parse)
@@ -358,7 +358,7 @@ class Hostile:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_code_of_a_value_is_not_run(pytester, config, name):
-    """A marker argument all of whose methods raise, and its ``__class__``, is refused as any other that cannot be used."""
+    """A marker argument whose methods and ``__class__`` all raise is refused like any other invalid value."""
     path = pytester.makepyfile(
         f"import pytest\n{HOSTILE}\n@pytest.mark.interrupt_safe({name}=Hostile())\ndef test_it(): pass"
     )
@@ -376,7 +376,7 @@ def test_code_of_a_value_is_not_run(pytester, config, name):
     ],
 )
 def test_values_of_subclasses_are_what_they_are_to_the_builtin_class(pytester, config, given, wanted):
-    """So members of enums can be given; what a subclass makes of ``==`` and ``str`` is of no account."""
+    """A value of a subclass, such as an enum member, is read as its builtin class would be, whatever methods the subclass overrides."""
     classes = "\n".join(
         f"class {name}({base}):\n    __str__ = __eq__ = __iter__ = no\n    __hash__ = {base}.__hash__"
         for name, base in (("Number", "int"), ("Text", "str"), ("Words", "list"))
@@ -395,7 +395,7 @@ def test_values_of_subclasses_are_what_they_are_to_the_builtin_class(pytester, c
 )
 @pytest.mark.parametrize("name", ["max_points", "seed", "interrupts", "hits", "signals"])
 def test_huge_numbers_are_refused(name, value):
-    """Python refuses to write numbers of more than 4,300 digits; the message describes them."""
+    """A huge number is refused with a short message, though Python cannot convert one of more than 4,300 digits to text."""
     with pytest.raises(pytest.UsageError, match=f"^it is .*; it must be {ROWS[name].must[:8]}") as error:
         ROWS[name].read("it", value)
     assert len(str(error.value)) < 500
@@ -403,7 +403,7 @@ def test_huge_numbers_are_refused(name, value):
 
 @pytest.mark.parametrize("option", ["--maskcheck-point", "--maskcheck-shard"])
 def test_an_option_for_one_thing_may_be_given_once(config, option):
-    """Neither of two values would be ignored without a word; the same one again is no contradiction."""
+    """Two different values of an option for one thing are refused rather than one ignored silently; a repeated value is accepted."""
     one, other = ("a.py:1:call#1", "a.py:1:call#2") if option.endswith("point") else ("1/2", "2/2")
     read = settings.shard if option.endswith("shard") else lambda config: settings.point(config, lambda _: True)
     with pytest.raises(pytest.UsageError, match=f"^{option} is given as '{one}' and as '{other}': audit "):
@@ -412,7 +412,7 @@ def test_an_option_for_one_thing_may_be_given_once(config, option):
 
 
 def test_a_table_in_toml_is_no_list_of_what_is_allowed(pytester, config):
-    """A table is refused: pytest passes it on as a text, which would look like a glob that matches nothing."""
+    """A TOML table for ``allow`` is refused: pytest passes it on as text, which would look like a glob that matches nothing."""
     pytester.makepyprojecttoml("[tool.pytest.ini_options]\nmaskcheck_allow = {'fd:*' = 'why'}\n")
     with pytest.raises(
         pytest.UsageError, match=r"^maskcheck_allow is .*; it must be a list of globs .* only the marker takes"
@@ -459,7 +459,7 @@ XDIST = ("-p", "xdist", "-n2")
     ],
 )
 def test_a_usage_error_ends_the_session_in_one_sentence(pytester, audit, arguments, options, message):
-    """The session ends with exit code 4 and the message, and shows no traceback; also on workers of xdist."""
+    """A usage error ends the session with exit code 4, one message and no traceback, also on workers of xdist."""
     pytester.mkpydir("broken").joinpath("__init__.py").write_text("raise OSError('no')")
     result = audit(TEST.format(arguments), *options).result
     lines = [line for line in result.outlines + result.errlines if line.startswith("ERROR")]
@@ -471,7 +471,7 @@ def test_a_usage_error_ends_the_session_in_one_sentence(pytester, audit, argumen
 
 
 def test_a_report_that_cannot_be_written_in_the_end_is_told(pytester, audit):
-    """Where the folder of the report is gone by then, the session says so, with exit code 4 and no traceback."""
+    """If the folder of the report was removed during the session, it ends with a message, exit code 4 and no traceback."""
     pytester.mkdir("out")
     result = audit(
         """
@@ -501,7 +501,7 @@ def test_a_report_that_cannot_be_written_in_the_end_is_told(pytester, audit):
     ],
 )
 def test_a_configuration_of_coverage_that_cannot_be_read_is_told(pytester, audit, text, why):
-    """It is a usage error that names the file or the pattern, where a test is to be audited."""
+    """A coverage configuration that cannot be read is a usage error of the test to be audited, which names the reason."""
     pytester.path.joinpath(".coveragerc").write_bytes(text.encode("latin-1"))
     result = audit(TEST.format("")).result
     assert result.ret == pytest.ExitCode.USAGE_ERROR

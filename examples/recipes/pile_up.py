@@ -1,14 +1,14 @@
 """Recipe: catch ``KeyboardInterrupt`` at the top level and go on.
 
-Run it: ``python examples/recipes/pile_up.py [INTERRUPTS]``. It opens and closes a file for as long as it takes to be interrupted 10,000 times,
-by real signals at random instants, first bare and then with ``bracket``, and prints how many descriptors are left.
+Run it: ``python examples/recipes/pile_up.py [INTERRUPTS]``. It opens and closes a file until it has been interrupted 10,000 times by real
+signals at random instants, first bare and then with ``bracket``, and prints how many descriptors are left.
 
-Expected: none with ``bracket``. Bare, one for each interrupt that arrived during ``os.open`` or before the ``try`` behind it: the share of time
-that the program spends there, several thousand in all. That is more than the usual limit of 1024 descriptors, so the soft
-limit is raised first, as far as it may be; where descriptors would run out all the same, those left are counted and closed.
+Expected: none with ``bracket``. Bare, one for each interrupt that arrived during ``os.open`` or before the ``try`` after it: several
+thousand in all, by the share of time that the program spends there. That is more than the usual limit of 1024 descriptors, so the soft
+limit is raised first as far as possible; if descriptors would run out nevertheless, the lost ones are counted and closed.
 
-The signal is that of a timer, SIGALRM, with the handler that SIGINT has: it raises ``KeyboardInterrupt``. One is set anew for each
-turn of the program, so that none arrives while the program itself deals with the one before.
+The signal is SIGALRM, from a timer, with the handler of SIGINT, which raises ``KeyboardInterrupt``. The timer is set anew for each
+turn of the program, so that no signal arrives while the program itself handles the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytest_maskcheck.masking import bracket
 INTERRUPTS = 10_000
 MARGIN = 100
 LATEST = 200e-6
-"""Seconds by which the interrupt has come: some twenty turns of the loop."""
+"""Seconds after which the interrupt arrives at the latest: some twenty turns of the loop."""
 
 
 def bare() -> None:
@@ -52,14 +52,14 @@ def descriptors() -> set[int]:
     for fd in map(int, os.listdir("/proc/self/fd")):
         try:
             os.fstat(fd)
-        except OSError:  # that of listdir
+        except OSError:  # the descriptor of listdir itself
             continue
         found.add(fd)
     return found
 
 
 def lost(work: Callable[[], None], interrupts: int) -> int:
-    """Interrupt ``work`` so often, go on each time, and return how many descriptors that cost."""
+    """Interrupt ``work`` this many times, go on each time, and return how many descriptors were lost."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = descriptors()
     count = caught = 0

@@ -1,11 +1,11 @@
 """Recipe: ``with open(path) as file``, bare.
 
-Expected: a pass, with ``implicit`` listed. An interrupt that comes when ``open`` has returned loses the file object before ``with`` has
-it; nobody holds it any more, and only reference counting closes it. ``strict=True`` makes that a failure, as it would be
-one on an interpreter without reference counts, or with the file object in a cycle. ``shield`` builds and enters it masked, and passes
+Expected: a pass, with ``implicit`` listed. An interrupt that arrives when ``open`` has returned loses the file object before ``with`` has
+it; nothing refers to it any more, and only reference counting closes it. ``strict=True`` makes that a failure, as it would be
+on an interpreter without reference counts, or with the file object in a cycle. ``shield`` makes and enters it masked, and passes
 with ``strict=True`` too.
 
-On CPython 3.14 the ``with`` statement has a second window, after ``__enter__`` (gh-148874), which is listed as the interpreter's.
+On CPython 3.14 the ``with`` statement has a second window, after ``__enter__`` (gh-148874), which is listed as a defect of the interpreter.
 """
 
 import pytest

@@ -1,13 +1,13 @@
-"""Recipe: hold several signals back by swapping their handlers one by one, with ``signal.signal``.
+"""Recipe: defer several signals by swapping their handlers one by one, with ``signal.signal``.
 
-Expected: an altered handler of SIGTERM, whatever the order.
+Expected: an altered handler of SIGTERM, in either order.
 
-- SIGINT last: SIGTERM has its new handler, SIGINT still raises, at the jump to the next turn of the loop in ``__enter__``. The ``with``
-  owes no ``__exit__`` yet.
-- SIGINT first: it raises again while SIGTERM still has the new handler, at the same place in ``__exit__``.
+- SIGINT last: at the jump to the next turn of the loop in ``__enter__``, SIGTERM has its new handler and SIGINT still raises. The
+  ``with`` statement does not call ``__exit__`` yet.
+- SIGINT first: at the same place in ``__exit__``, SIGINT raises again while SIGTERM still has the new handler.
 
-The other way round on the way out, SIGINT alone could do no harm; but each of the others would, once its handler raises.
-``mask`` holds all its signals back at one instant, and lets them go at one.
+If ``__exit__`` restored in reverse order, SIGINT could do no harm; but any other signal whose handler raises could.
+``mask`` defers all its signals at one instant, and delivers them at one.
 """
 
 import signal
@@ -18,7 +18,7 @@ from pytest_maskcheck.masking import mask
 
 
 class Deferred:
-    """Holds signals back, and delivers SIGINT at the end."""
+    """Defers signals, and raises ``KeyboardInterrupt`` at the end if any arrived."""
 
     def __init__(self, *signals):
         self.signals = signals

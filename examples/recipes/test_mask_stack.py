@@ -1,16 +1,16 @@
-"""Recipe: a stack of masks whose SIGINT handler queues, unmasked as the last act of ``__enter__``, masked again first of all in ``__exit__``.
+"""Recipe: a stack of masks with a SIGINT handler that queues; ``__enter__`` unmasks as its last step, ``__exit__`` masks as its first.
 
-What holds: nothing comes in while the lock is taken, or while it is released.
+This protects the acquisition and the release of the lock themselves.
 
 Expected of ``test_naive``: the lock still held after an interrupt
 
-- during the acquisition: what was queued is delivered by ``__enter__`` as it unmasks, and ``with`` owes an ``__exit__`` only after
+- during the acquisition: ``__enter__`` delivers the queued signal as it unmasks, and ``with`` calls ``__exit__`` only if
   ``__enter__`` has returned;
-- at the entry of ``__exit__``: CPython checks for signals before its first line, which would have masked them; again at the entry
-  of the ``push`` that it calls; and in ``signal.signal``, which runs handlers before it swaps.
+- at the entry of ``__exit__``: CPython checks for signals before its first line, which would have masked them, again at the entry
+  of the ``push`` that it calls, and in ``signal.signal``, which runs handlers before it swaps.
 
-No code in ``__exit__`` can mend that, as none of it has run. ``shield`` hands a queued signal on as *pending*, by a step in C behind which
-``__enter__`` has no checkpoint, so that it is raised inside the block; and its ``__exit__`` is C.
+No code in ``__exit__`` can prevent that, as none of it has run. ``shield`` makes a queued signal *pending* again, in C and with no
+checkpoint of ``__enter__`` after it, so that it is raised inside the block; and its ``__exit__`` is in C.
 """
 
 import signal
@@ -24,7 +24,7 @@ LOCK = threading.Lock()
 
 
 class Masks:
-    """While one is in force, SIGINT waits in a queue."""
+    """A stack of masks; while any is in force, SIGINT waits in a queue."""
 
     def __init__(self):
         self.outer = []
@@ -43,7 +43,7 @@ class Masks:
 
 
 class Held:
-    """Holds the lock; masks while it is taken and while it is released."""
+    """Holds the lock; masks while it is acquired and while it is released."""
 
     def __init__(self):
         self.masks = Masks()

@@ -1,10 +1,10 @@
 """Recipe: block SIGINT with ``pthread_sigmask`` while the resource is acquired.
 
-Expected of ``test_unblocked_before_try``: the lock still held. While SIGINT is blocked nothing comes in, but then it comes at once:
-``SIG_SETMASK`` unblocks, and runs the handler before it returns. The lock is held by then and ``try`` has not begun.
+Expected of ``test_unblocked_before_try``: the lock still held. While SIGINT is blocked it is not delivered, but ``SIG_SETMASK``
+unblocks it and runs the handler before it returns. The lock is held by then, and ``try`` has not begun.
 
 Expected of ``test_unblocked_inside_try``: a pass, as far as this file and one thread go (``test_pthread_sigmask_threads.py`` has two).
-But ``SIG_BLOCK``, too, changes the mask first and runs handlers then. A signal that arrives just before it leaves SIGINT blocked
+But ``SIG_BLOCK``, too, changes the mask first and then runs handlers. A signal that arrives just before it leaves SIGINT blocked
 and the old mask lost. With ``include=["signal"]``, as for ``test_block_itself``, that instant is in scope.
 
 ``sigmask`` reads the old mask first and restores it in any case.

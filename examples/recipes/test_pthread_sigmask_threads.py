@@ -1,10 +1,10 @@
-"""Recipe: block SIGINT with ``pthread_sigmask`` for all of the critical section, in a program that has another thread.
+"""Recipe: block SIGINT with ``pthread_sigmask`` throughout the critical section, in a program that has another thread.
 
-Expected of ``test_another_thread``: the lock still held, and SIGINT still blocked. The mask is that of one thread. The kernel hands
-SIGINT to one that does not block it, here an idle worker, and CPython then runs the handler in the main thread, amid the
-"masked" section. What that section left behind includes the mask. Alone, in ``test_alone``, the same section passes.
+Expected of ``test_another_thread``: the lock still held, and SIGINT still blocked. The mask belongs to one thread. The kernel delivers
+SIGINT to a thread that does not block it, here an idle worker, and CPython then runs the handler in the main thread, amid the
+"masked" section. The mask itself is left behind, too. Without the thread, in ``test_alone``, the same section passes.
 
-``bracket`` does not ask which thread the kernel chose, and passes. ``sigmask`` refuses to start where another thread makes it void.
+``bracket`` works whichever thread the kernel chooses, and passes. ``sigmask`` refuses to start if another thread makes it ineffective.
 """
 
 import signal

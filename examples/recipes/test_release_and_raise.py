@@ -1,11 +1,11 @@
 """Recipe: ``try: … except BaseException: release(); raise``.
 
-Expected of ``test_one_block``: a pass. One interrupt is caught wherever it comes, once the lock is held; with two it
+Expected of ``test_one_block``: a pass. One interrupt is caught wherever it arrives, once the lock is held; with two, it
 depends on the release (``test_release_and_raise_twice.py``).
 
-Expected of ``test_handed_over``: the lock still held. Where the ``try`` ends and the ``with`` that takes the lock over has not begun,
-nobody owes a release: an interrupt comes as ``Owned`` is called or has returned, and at the entry of its ``__enter__``;
-then, as ever, at the entry of its ``__exit__``.
+Expected of ``test_handed_over``: the lock still held. Between the end of ``try`` and the ``with`` that takes the lock over, no code
+would release it: an interrupt can arrive as ``Owned`` is called or has returned, and at the entry of its ``__enter__``;
+and, as with any manager in Python, at the entry of its ``__exit__``.
 """
 
 import threading

@@ -1,12 +1,12 @@
 """Recipe: ``try: … except BaseException: release(); raise``, under two interrupts: people press Ctrl-C twice.
 
-Expected of ``test_python_release``: the lock still held. The first interrupt leads to the ``except`` clause; the second one comes at the entry
-of ``release``, before its first line. With one interrupt, it passes.
+Expected of ``test_python_release``: the lock still held. The first interrupt leads to the ``except`` clause; the second one arrives at the
+entry of ``release``, before its first line. With one interrupt, it passes.
 
 Expected of ``test_c_release``: a pass. Between the interrupt that leads there and the end of ``LOCK.release``, which is C, CPython does not check
 for signals. That holds as long as this call comes first in the clause and does all of the work.
 
-``bracket`` releases masked, whatever the release is: what arrives meanwhile waits.
+``bracket`` releases with signals masked, whatever the release function is: a signal that arrives meanwhile waits.
 """
 
 import threading

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def send_reached(instruments: Instruments, send: Send) -> dict[str, str]:
-    """Send what runs reach that are not the first in their process; return the lines, by file."""
+    """Send the places and lines that later runs in a process reach; return the lines, by file."""
     send(WarmKeys(keys_of(instruments.selection.recording)))
     lines = instruments.scope.statements().items()
     reached = {instruments.names.short(path): spans(numbers) for path, numbers in lines}
@@ -28,7 +28,7 @@ def send_reached(instruments: Instruments, send: Send) -> dict[str, str]:
 
 
 def send_ignores(instruments: Instruments, send: Send) -> dict[str, bool]:
-    """Send where ignore comments stand, and return it: ``path:line`` -> whether it left out a point."""
+    """Send the places of ignore comments and return them: ``path:line`` -> whether the comment left out a point."""
     places = instruments.scope.ignores().items()
     ignores = {f"{instruments.names.short(path)}:{line}": used for (path, line), used in places}
     send(IgnoresUsed(ignores))
@@ -40,7 +40,7 @@ def send_blind_kinds(instruments: Instruments, seeing: Mapping[str, str], send: 
 
     Parameters:
         instruments: what the audit works with.
-        seeing: kinds that were tried before in this session; each is tried once.
+        seeing: results of the kinds already tried in this session; each kind is tried once.
         send: receives messages.
     """
     known = dict(seeing)
@@ -55,7 +55,7 @@ def send_blind_kinds(instruments: Instruments, seeing: Mapping[str, str], send: 
 
 
 def send_allowed(judge: Judge, send: Send) -> None:
-    """Send what was found and allowed, and whether each entry of the allow-list was of use."""
+    """Send the findings that were allowed, and whether each entry of the allow-list was used."""
     rules = judge.rules
     used = dict.fromkeys(map(str, rules.allow), False)
     for (kind, key), places in sorted(judge.allowances.merged().items()):

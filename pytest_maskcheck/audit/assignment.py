@@ -1,4 +1,4 @@
-"""What one audit is to do: values that are decided before it begins, and independent of pytest."""
+"""What one audit is to do: values that are fixed before it begins and do not depend on pytest."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Channel:
     """A connection to other processes or threads that outlives runs.
 
     Parameters:
-        fixture: name of the fixture that opened it; ``""``: none did, or none that the test names.
+        fixture: name of the fixture that opened it; ``""`` if none did, or none that the test names.
         what: what it is: an open descriptor, a running child or thread, shared memory.
         descriptors: the descriptors that it consists of.
         seconds: duration of the fixture's setup.
-        fixed: setting the fixture up again would open the very same thing, and take it from whoever has it.
+        fixed: setting the fixture up again would open the same thing, and take it away from its present user.
     """
 
     fixture: str
@@ -46,8 +46,8 @@ class Assignment:
     """What one audit is to do.
 
     Parameters:
-        settings: those of the test.
-        outline: returns the audit as far as the order alone determines it; it is passed the other fields.
+        settings: the settings of the test.
+        outline: returns the audit before its points; it is passed the fields that the order alone does not determine.
         signums: the signals to send.
         only: id of the one point wanted, or ``""``.
         shard: the part of the points that is wanted; ``None``: all of them.
@@ -55,10 +55,10 @@ class Assignment:
         budget: the test's part of the time budget, if there is one.
         seconds: duration of the ordinary run.
         began: when the preparations of the audit began, by the clock of the audit.
-        channels: what the test shares with others for longer than a run.
-        seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
+        channels: what runs of the test share for longer than one run.
+        seeing: kind whose canary was tried in this session -> why the kind did not see it, or ``""``.
         left: ``kind:key`` of process state that the ordinary run changed.
-        why_rerun: why snapshots are out of the question before the points are known, or ``None``.
+        why_rerun: why snapshots are ruled out even before the points are known, or ``None``.
     """
 
     settings: Settings

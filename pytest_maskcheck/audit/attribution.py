@@ -1,19 +1,19 @@
-"""Where leftovers came from: which runs are made to find it out, and what they show.
+"""Where leftovers came from: the watched runs that find out, and what they show.
 
-Theory of operation. What an interrupt leaves behind was there when it came, most of the time. So one watched run that is not
-interrupted passes all points at which something was left, and records what is there at each, and where that came from.
+Theory of operation. Most of what an interrupt leaves behind was already there when the interrupt came. So one watched run without an
+interrupt passes all points at which something was left. At each of them it records what is there and where that came from.
 
 Rules:
 
-1. The origin of a leftover depends on its point alone: neither on the order in which points were audited, nor on how many of them
-   were, nor by whom.
-2. If a passing run sees a thing at a point from one place only, and at least as many of them as were left, then the thing comes from that
-   place. Of each place, one point is run once more, watched and interrupted: that confirms the place, and shows who can still
-   reach the thing.
-3. A passing run does not decide where several things look alike, where a thing was made only on the way out, and after a first
-   interrupt. Then failing points are run once more, watched: each of them, or one for each first interrupt. Of findings that do not
-   fail, only the first point is run, and all of them are taken to come from the same place.
-4. A call that was not seen itself is never named: a wrong line is worse than none.
+1. The origin of a leftover depends on its point alone. It does not depend on the order in which points were audited, on how many
+   were audited, or on the process that audited them.
+2. If a passing run sees at least as many of a thing at a point as were left there, all from one place, then that place is the origin.
+   For each such place, one point is run once more, watched and interrupted. This confirms the place and shows how the thing can still
+   be reached.
+3. A passing run decides nothing if several things look alike, if a thing was made only on the way out, or after a first interrupt.
+   Then failing points are run once more, watched: each of them, or one for each first interrupt. For findings that do not fail,
+   only the first point is run, and all of them are taken to come from the same place.
+4. A call that was not itself observed is never named: a wrong line is worse than none.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.sightings import Sighting
 
 _FEW = 2
-"""Up to so many points are run again one by one, without a run that passes all of them."""
+"""Up to this many points are run again one by one, without a run that passes all of them."""
 
 _CLOSER = 2
-"""Runs that look closely at one stretch of calls; threads may make a run take another way."""
+"""Maximum number of runs that look closely at one stretch of calls; threads may make a run take another path."""
 
 _Identity: TypeAlias = tuple[str, str, str]
 """Verdict, kind and key."""
 
 _Sightings: TypeAlias = "dict[Name, tuple[Sighting, ...]]"
-"""What was there at a point, by name; the key of a name is empty where only the end of the run shows it."""
+"""What was there at a point, by name; the key of a name is empty if only the end of the run shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ class Attribution:
         executor: makes the runs.
         traced: names of the kinds whose origin a watched run shows -> whether a leftover of the kind blocks others.
         patterns: names that differ from run to run.
-        late: returns whether less is left than so many seconds.
+        late: returns whether no more than the given number of seconds is left.
 
     Attributes:
-        outlasting: id of a point -> kind and key of what is still there when the call returns that is under way at the point.
-        passed: ids of the points that a run passed, so that what outlasts the call there is known.
+        outlasting: id of a point -> kind and key of what is still there when the call under way at the point returns.
+        passed: ids of the points that a run passed; for these, ``outlasting`` is known.
     """
 
     executor: Executor
@@ -91,14 +91,14 @@ class Attribution:
     late: Callable[[float], bool] = lambda _seconds: False
     outlasting: dict[str, set[Name]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
-    _seconds: float = 0.0  # that the latest search took
+    _seconds: float = 0.0  # duration of the latest search
     _known: dict[tuple[str, _Identity], Origin | None] = field(default_factory=dict)  # by id of the point
-    # Where the uninterrupted test acquires each thing, and the kinds of which that is known.
+    # Where the uninterrupted test acquires each thing, and the kinds for which that is known.
     _acquired: dict[str | Name, tuple[Frame, ...]] = field(default_factory=dict)
     _acquired_kinds: set[str] = field(default_factory=set)
 
     def explain(self, rows: Sequence[tuple[Point, PointResult]]) -> Iterator[PointResult]:
-        """Yield those results that had something to trace, with the origins of what was left behind.
+        """Trace what was left behind; yield each result whose findings got an origin or another name.
 
         Parameters:
             rows: points in the order in which the test reaches them, each with its result.
@@ -116,11 +116,11 @@ class Attribution:
                 yield explained
 
     def is_open(self, point: Point, result: PointResult) -> bool:
-        """Return whether a result has a finding that was not traced."""
+        """Return whether a result has a finding that has not been traced."""
         return bool(self._open(point, result))
 
     def _open(self, point: Point, result: PointResult) -> list[Finding]:
-        """Return the findings that were not traced, one of each identity."""
+        """Return the findings that have not been traced, one of each identity."""
         found = {each.identity: each for each in result.findings if each.kind in self.traced and each.origin is None}
         return [each for identity, each in found.items() if (point.id, identity) not in self._known]
 
@@ -136,7 +136,7 @@ class Attribution:
             self._seconds = time.perf_counter() - began
 
     def _pass_by(self, rows: Sequence[tuple[Point, PointResult]]) -> dict[str, _Sightings]:
-        """Make the run that passes all points; return what was there at each, as far as the very call was seen."""
+        """Make the run that passes all points; return what was there at each, where it is certain which call made it."""
         points = [point for point, _ in rows if point.first is None and not point.first_use]
         if (len(points) <= _FEW and not any(point.cleanup for point in points)) or self._is_late():
             return {}
@@ -150,7 +150,7 @@ class Attribution:
             self.outlasting[point] = {(kind, key and self.patterns.name(kind, key)) for kind, key in names}
         seen = self._clear(ran)
         every = (each for there in seen.values() for several in there.values() for each in several)
-        # A sighting may be known to a stretch of calls only; another run looks at each call of that stretch.
+        # A sighting may be narrowed down only to a stretch of calls. Another run looks at each call of that stretch.
         rough = {sighting.stretch for sighting in every if not (sighting.exact or sighting.foreign)}
         for stretch in sorted(rough):
             if self._is_late():
@@ -161,7 +161,7 @@ class Attribution:
         return {point: _exact(there) for point, there in seen.items()}
 
     def _clear(self, ran: RunResult) -> dict[str, _Sightings]:
-        """Return what was there at each point that a run passed, without things of one name that came from several places."""
+        """Return what was there at each point that a run passed, without names whose things came from several places."""
         found: dict[str, _Sightings] = {}
         for point, sightings in ran.passed_by.items():
             there: dict[Name, list[Sighting]] = {}
@@ -185,7 +185,7 @@ class Attribution:
         return _Group(finding.identity, point.id if finding.fails else None)
 
     def _run_again(self, groups: Mapping[_Group, Sequence[Point]], seen: Mapping[str, _Sightings]) -> None:
-        """Run one point of each group again, watched; and all of its points, if that contradicts what the passing run saw."""
+        """Run one point of each group again, watched; if that contradicts the passing run, run all of its points."""
         firsts: dict[str, tuple[Point, list[_Group]]] = {}
         for group, points in groups.items():
             firsts.setdefault(points[0].id, (points[0], []))[1].append(group)
@@ -199,12 +199,13 @@ class Attribution:
     def _settle(
         self, group: _Group, points: Sequence[Point], first: Origin | None, seen: Mapping[str, _Sightings]
     ) -> None:
-        """Record where a thing came from at each point of a group; ``first`` is the origin that a run of its first point showed."""
+        """Record the origin of a thing at each point of a group; ``first`` is the one that the run of its first point showed."""
         name = group.name
         for point in points:
             if point is points[0] or not group.was_seen:
                 origin = first
             elif first is not None and first.place == group.of and (several := _seen_at(point, name, seen)):
+                # The place is confirmed; the calls that led there may differ from point to point.
                 origin = replace(first, stack=several[0].origin.stack)
             elif self._is_late():
                 return
@@ -221,9 +222,9 @@ class Attribution:
         return None if (*findings,) == result.findings else replace(result, findings=tuple(findings))
 
     def _trace(self, point: Point, wanted: set[Name]) -> dict[Name, Origin]:
-        """Run a point again, watched; return the origin of each thing as far as it was seen.
+        """Run a point again, watched; return the origin of each thing that was seen.
 
-        If a lock was left, the uninterrupted test is watched before, to see who else would take it.
+        If a lock was left, the uninterrupted test is watched first, to find the places that would wait for it.
         """
         kinds = frozenset(kind for kind, _ in wanted)
         blocking = frozenset(kind for kind in kinds if self.traced[kind]) - self._acquired_kinds
@@ -242,7 +243,7 @@ class Attribution:
         return origins
 
     def _closely(self, point: Point, name: Name, sighting: Sighting) -> Sighting | None:
-        """Return a sighting of the very call, after more runs if need be; ``None`` if they do not show it."""
+        """Return a sighting that is certain of the call, after more runs if needed; ``None`` if they do not show it."""
         for _ in range(_CLOSER):
             if sighting.exact or sighting.foreign or self._is_late():
                 break
@@ -251,24 +252,24 @@ class Attribution:
         return sighting if sighting.exact else None
 
     def _named_alike(self, wanted: set[Name], sightings: Mapping[Name, Sighting]) -> dict[Name, Sighting]:
-        """Return what was sighted, under the names of other runs; make patterns of names that are alike."""
+        """Return the sightings under the names of other runs; make patterns of names that are alike."""
         found: dict[Name, Sighting] = {}
         for (kind, key), sighting in sightings.items():
             found.setdefault((kind, self.patterns.name(kind, key)), sighting)
         for kind, key in wanted - found.keys():
             for other in [key for of, key in found if of == kind and (of, key) not in wanted]:
-                if are_alike(key, other):  # two runs of one point: nothing else can be meant
+                if are_alike(key, other):  # in two runs of one point they can only mean the same thing
                     self.patterns.learn(kind, (key, other))
                     found[kind, key] = found[kind, other]
         return found
 
 
 def _exact(there: _Sightings) -> _Sightings:
-    """Return what was seen in the very call."""
+    """Return the things for which it is certain which call made them."""
     return {name: several for name, several in there.items() if all(each.exact for each in several)}
 
 
 def _seen_at(point: Point, name: Name, seen: Mapping[str, _Sightings]) -> tuple[Sighting, ...]:
-    """Return the sightings of a thing at a point; it may have had no name yet when it was seen."""
+    """Return the sightings of a thing at a point; it may not have had a name yet when it was seen."""
     there = seen.get(point.id, {})
     return there.get(name) or there.get((name[0], ""), ())

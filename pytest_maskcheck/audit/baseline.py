@@ -1,4 +1,4 @@
-"""What the uninterrupted test leaves behind too: as many of those are no finding."""
+"""What the uninterrupted test leaves behind too: up to the same number of each is no finding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Baseline:
 
     Parameters:
         patterns: names that differ from run to run.
-        numbers: kind and key -> how many of them; see :func:`steady`.
+        numbers: kind and key -> how many of them the test leaves; see :func:`steady`.
     """
 
     patterns: Patterns
@@ -39,7 +39,7 @@ class Baseline:
                 else:
                     room[name] -= 1
 
-        # Both draw on one room: what the uninterrupted run leaks, this one may drop, and the other way round.
+        # Both draw on the same numbers: what the uninterrupted run leaks, this one may drop, and vice versa.
         return [*surplus(ran.leaked)], [*surplus(ran.dropped)]
 
     def is_exceeded(self, ran: RunResult) -> bool:
@@ -48,14 +48,14 @@ class Baseline:
 
 
 def leftovers(ran: RunResult) -> Counter[Name]:
-    """Return kind and key of what an uninterrupted run leaves behind -> how many of them."""
+    """Return how many things of each kind and key an uninterrupted run leaves behind."""
     return Counter((leftover.kind, leftover.key) for leftover in (*ran.leaked, *ran.dropped))
 
 
 def steady(runs: Sequence[Mapping[Name, int]]) -> dict[Name, float]:
-    """Return what any of several uninterrupted runs leaves behind -> how many of them; infinitely many if the runs disagree.
+    """Return how many things of each kind and key uninterrupted runs leave behind; infinitely many if the runs disagree.
 
-    The number of warnings is infinite, too: it depends on the garbage collector.
+    The number of warnings is always infinite, as it depends on the garbage collector.
     """
     names = set().union(*runs)
     numbers = {name: {run.get(name, 0) for run in runs} for name in names}

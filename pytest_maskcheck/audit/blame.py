@@ -1,14 +1,14 @@
-"""Which interrupt left the code unusable, when a later run fails that should not.
+"""Find the interrupt that left the code unusable, when a later run fails that should have passed.
 
-The next run of a process is the retry: a run that fails, hangs or strays before its own point raises the suspicion that the one
-before it left the code unusable, or one before that.
+The next run in a process is the retry. If it fails, hangs or strays before its own point, the run before it, or an earlier one, may
+have left the code unusable.
 
 Rules:
 
-1. In clean processes: the point is interrupted once more, and a full run follows. If that fails, the point is to blame.
-2. Which of many points it is, halving finds.
-3. Where all runs share a process or a channel, no clean process exists to find out in: the run that was followed by a full run that
-   fails is to blame, and what comes after it is not audited.
+1. In a clean process, the point is interrupted once more and a full run follows. If the full run fails, the point is to blame.
+2. If there are many points, halving finds the one to blame.
+3. Where all runs share a process or a channel, there is no clean process to try the point in. If a full run fails there, the run
+   before it is to blame, and the points after it are not audited.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Executor, RunResult
 
 _RETRIES = 3
-"""How often a process that did not begin well is tried again."""
+"""How often in one audit a process that did not begin well is replaced by another one."""
 
 _ORDINARY = 3
-"""Uninterrupted runs whose states an interrupted run's is compared with; state that differs among them says nothing."""
+"""Number of uninterrupted runs with which the state after an interrupt is compared; state that differs among them is ignored."""
 
 
 @dataclass(slots=True, repr=False)
@@ -47,13 +47,13 @@ class Blame:
     Parameters:
         executor: makes the runs.
         results: results of points; a point that is to blame gets one more finding.
-        late: returns whether the time is up.
+        late: returns whether no more than the given number of seconds is left.
         looking: runs made within it record the state of modules.
-        common: what all processes share and an interrupt may have spoiled for them, in words.
+        common: a description of what all processes share, which an interrupt may have spoiled for all of them.
 
     Attributes:
         spoiled: why no further point can be audited, or ``""``.
-        unfollowed: points that are clean themselves, but after which no full run was made in their process.
+        unfollowed: points with no finding of their own, after which no full run was made in their process.
         latest: the point that was interrupted last.
         was_followed: another run came after it in its process.
     """
@@ -71,15 +71,15 @@ class Blame:
     _ordinary: tuple[dict[str, str], ...] | None = None
 
     def suspect(self, points: Sequence[Point], result: PointResult, after: RunResult) -> None:
-        """Find which of several points leaves the code unusable: the run after the last one did not get to its own point.
+        """Find which of several points left the code unusable: the run after the last one did not reach its own point.
 
         Parameters:
             points: the points that were run in one process.
-            result: the result of the last one; the others have theirs already.
+            result: the result of the last one; the others already have a result.
             after: the run after it.
         """
         *earlier, point = points
-        # The last one first: most often it is to blame, and that takes one process.
+        # Try the last point first: it is to blame most often, and one process is enough to find out.
         finding, repeated = self._unusable(point, after)
         if finding is not None:
             self.unfollowed += earlier
@@ -89,13 +89,13 @@ class Blame:
         self.results.take(result)
 
     def follow_up(self) -> None:
-        """Make the full run that is missing after the points that were clean themselves, and find those that break it."""
+        """Make the missing full run after points with no finding of their own, and find the points that break it."""
         points, self.unfollowed = self.unfollowed, []
         if not self.spoiled:
             self._halve(points)
 
     def retry(self, ran: RunResult) -> None:
-        """Begin another process in place of one that did not begin well; if that fails too, no further point can be audited."""
+        """Start another process in place of one that did not begin well; if that fails too, audit no further point."""
         self._retries += 1
         again = alone(self.executor, None)[0] if self._retries <= _RETRIES else ran
         if not again.spoiled:
@@ -107,15 +107,15 @@ class Blame:
             self.results.take(replace(result, findings=(*result.findings, unusable(again))))
 
     def give_up(self, ran: RunResult, point: Point | None) -> None:
-        """Audit no further point: an uninterrupted run fails in whatever process it is made."""
+        """Audit no further point, because an uninterrupted run fails in any process."""
         since = f" since the interrupt at {point.id}" if point is not None else ""
         common = f"; {self.common}" if self.common else ""
         self.spoiled = Reason(NotAudited.SPOILED, trouble=trouble(ran), since=since, common=common)
 
     def spoiled_by(self, ran: RunResult) -> RunResult | None:
-        """Return the full run that fails in whatever process it is made, if that is why ``ran`` did not come to its point.
+        """Return a full run that fails as well, if that is why ``ran`` did not reach its point.
 
-        Where all runs share a process, no other one can show a finding again: the finding of the first run stands.
+        Where all runs share a process, no other run can show a finding again. So the finding of the first run stands.
         """
         if ran.spoiled:
             return ran
@@ -125,15 +125,15 @@ class Blame:
         return None if whole.passed else whole
 
     def _unusable(self, point: Point, after: RunResult | None = None) -> tuple[Finding | None, bool]:
-        """Return what is wrong with a full run after an interrupt at a point, and whether there could be such a run.
+        """Interrupt at a point and make a full run; return what is wrong with that run, and whether it could be made.
 
         Parameters:
             point: the point.
-            after: the run that came after it before, and failed.
+            after: the run that followed the point earlier, and failed.
         """
         if after is not None and after.whole and not self.executor.clean:
             again = alone(self.executor, None)[-1]
-            if not again.passed:  # nor will any other run: no use in trying the point again
+            if not again.passed:  # no other run will pass either: trying the point again is no use
                 self.give_up(again, point)
                 return unusable(after), True
         with self.looking():
@@ -146,19 +146,19 @@ class Blame:
             return None, len(runs) > 1
         finding = unusable(last, self._differs(runs[0]))
         if point.defect:
-            # Does the code break, too, when the interrupt goes past CPython's defect? If not, CPython broke it.
+            # Does the code also break when the interrupt goes past CPython's defect? If not, CPython broke it.
             ran, *then = alone(self.executor, PastDefect(point), None)
             if went_past(point, ran) and then and then[-1].passed:
                 finding = excused(point, finding)
         return finding, True
 
     def _halve(self, points: Sequence[Point]) -> bool:
-        """Find by halving those of several points after which a full run fails, while there is time; return whether there are any."""
+        """Find by halving the points after which a full run fails, while there is time; return whether there are any."""
         if self.late(0.0):
             return False
         if len(points) > 1:
             middle = len(points) // 2
-            # A list, not a generator: both halves are searched, as each may have a point that is to blame.
+            # A list, not a generator: both halves must be searched, as each may contain a point that is to blame.
             return self._break(points) and any([self._halve(points[:middle]), self._halve(points[middle:])])
         for point in points:
             finding, _ = self._unusable(point)
@@ -177,12 +177,12 @@ class Blame:
         return bool(last.died) or (last.whole and not last.passed)  # else the process ended before the full run
 
     def _differs(self, ran: RunResult) -> str:
-        """Return in words how the state that a run left differs from that after an uninterrupted run."""
+        """Describe how the state after a run differs from that after an uninterrupted run."""
         if not ran.state:
             return ""
         if self._ordinary is None:
             with self.looking():
-                # The first run of a process may leave another state than the second one.
+                # The first run in a process may leave a different state than the second one.
                 runs = [*alone(self.executor, None, None), *alone(self.executor, None)]
             self._ordinary = tuple(run.state for run in runs if run.passed)
         if len(self._ordinary) < _ORDINARY:

@@ -15,7 +15,7 @@ _OTHER_RUNS = 5
 """Runs of a test that an audit makes around the interrupts: to prepare, to warm a process up, and a full one at the end."""
 
 _RECORDED = 4
-"""How many times as long as another run a recorded one takes."""
+"""A recorded run takes this many times as long as another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Share:
     Parameters:
         deadline: when the audit has to end, in seconds of ``time.perf_counter``.
         budget: seconds for the session, for the report.
-        turn: number of tests before it. Tests are often alike, so each of them audits another part of its points if not all fit in.
+        turn: number of tests before this one. Tests are often alike, so each audits a different part of its points if not all fit in.
     """
 
     deadline: float
@@ -46,11 +46,11 @@ class Share:
         return self.left() <= seconds
 
     def has_room(self, seconds: float) -> bool:
-        """Return whether there is time to audit a test at all whose ordinary run takes so many seconds."""
+        """Return whether there is time for any audit of a test whose ordinary run takes so many seconds."""
         return self.left() > _OTHER_RUNS * seconds
 
     def room(self, seconds: float) -> int:
-        """Return how many runs of so many seconds there is time for."""
+        """Return the number of runs of so many seconds each that there is time for."""
         cost = seconds + _MARGIN
         return max(0, int((self.left() - 2 * cost) / cost))
 
@@ -63,19 +63,19 @@ class Share:
         return replace(self, deadline=self.deadline - max(self.left(), 0) / 2)
 
     def room_for_recordings(self, seconds: float) -> int:
-        """Return how many recorded runs there is time for, where other runs take so many seconds."""
+        """Return the number of recorded runs that there is time for, if other runs take so many seconds."""
         return self.room(_RECORDED * seconds)
 
 
 class Budget:
     """The time that is left for audits in this process.
 
-    Only audits count, not the ordinary runs of tests. An audit takes time before its first point, which is lost if none is left for
-    points. Where a fair share is less than the cheapest audit has taken, or than the runs around the points take, not every
-    test is audited: the audited ones get that much each, and are spread evenly over all tests.
+    Only audits count, not the ordinary runs of tests. An audit takes time before its first point, and that time is lost if none is
+    left for points. A fair share may be too small: less than the cheapest audit has taken, or less than the runs around the points
+    take. Then not every test is audited. The audited tests get that much time each, and are spread evenly over all tests.
 
     Parameters:
-        seconds: the time for all.
+        seconds: the time for all audits.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ class Budget:
         self._cheapest = 0.0
         self._turn = -1
         self._due = (
-            0.5  # audits that tests without one have left over for the next tests; half of one rounds to the nearest
+            0.5  # parts of audits, left over by tests that got none, for later tests; one half rounds to the nearest
         )
 
     def expect(self, tests: int, processes: int = 1) -> None:
@@ -101,7 +101,7 @@ class Budget:
         """Return the share of the test that has begun; it is empty if this test gets no audit.
 
         Parameters:
-            more: other tests follow, whatever was expected.
+            more: other tests follow, even if none was expected.
             seconds: how long the ordinary run of this one took.
         """
         others = max(self._tests, 1 if more else 0)
@@ -117,7 +117,7 @@ class Budget:
         return Share(time.perf_counter() + fair, self.seconds, self._turn)
 
     def spend(self, seconds: float, *, audited: bool = False) -> None:
-        """Subtract what an audit took.
+        """Subtract the time that an audit took.
 
         Parameters:
             seconds: the time it took.

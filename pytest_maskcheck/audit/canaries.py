@@ -1,6 +1,6 @@
-"""The self-test of the kinds, in processes of its own: a canary may call functions that somebody has replaced, and wait for ever.
+"""Self-test of the kinds, in child processes: a canary may call functions that somebody has replaced, and wait for ever.
 
-A kind whose canary hangs or ends its process is blind for that reason; the kinds after it are tested in another process.
+If a canary hangs or ends its process, its kind counts as blind for that reason. The kinds after it are tested in another process.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SECONDS = 10.0
 
 
 def blind(kinds: Sequence[Kind], name: Callable[[str], str] = str) -> dict[str, str]:
-    """Show all kinds their canaries; return name -> reason of those that do not see them.
+    """Show each kind its canary; return the kinds that do not see theirs: name -> reason.
 
     Parameters:
-        kinds: those to test.
-        name: shortens names of files.
+        kinds: the kinds to test.
+        name: shortens file names.
     """
     if not CAN_FORK:
         return self_test(kinds)
@@ -38,12 +38,13 @@ def blind(kinds: Sequence[Kind], name: Callable[[str], str] = str) -> dict[str, 
         found |= shown
         left = left[len(shown) :]
         if left:
+            # The first kind without an answer is the one whose canary hung or ended the process.
             found[left.pop(0).name] = _reason(death)
     return {kind: reason for kind, reason in found.items() if reason}
 
 
 def _show(kinds: Sequence[Kind], name: Callable[[str], str]) -> tuple[dict[str, str], Death | None]:
-    """Test kinds in another process, one after the other; return name -> reason as far as it got, and how the process died, if it did."""
+    """Test kinds one after another in a child process; return name -> reason as far as it got, and how the child died, if it did."""
     page = Page()
 
     def work(say: Callable[[object], None]) -> None:
@@ -64,7 +65,7 @@ def _show(kinds: Sequence[Kind], name: Callable[[str], str]) -> tuple[dict[str, 
 
 
 def _reason(death: Death | None) -> str:
-    """Return in words why a kind is blind whose canary did not return."""
+    """Return why a kind is blind if its canary did not return, in words."""
     if death is None:
         return "its canary ended the process"
     where = death.stack[-1] if death.stack else None

@@ -1,11 +1,11 @@
 """Channels: connections to other processes or threads that outlive a run.
 
-An interrupted run may leave a channel in a state that breaks, or heals, the runs after it. A verdict about one run needs a channel
-of its own. So each forked process sets up the fixtures that opened a channel once more, where that is possible and cheap; where it is
-not, the audit says which channel all runs share.
+An interrupted run may leave a channel in a state that breaks, or heals, the runs after it. So a verdict about one run requires a
+channel of its own. Each forked process sets up again the fixtures that opened a channel, if that is possible and cheap. If it is not,
+the audit reports which channel all runs share.
 
-What does not work: a channel that no fixture of the test opened cannot be opened again, and neither can one with a fixed name (Django's
-test database), which the second setup would take away from the first.
+What does not work: a channel that no fixture of the test opened cannot be opened again. Neither can one with a fixed name (Django's
+test database): the second setup would take it away from the first.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OwnChannels(Conditions):
     See :class:`pytest_maskcheck.runs.requests.Conditions`.
 
     Parameters:
-        usual: what modules keep after a whole run.
+        usual: the state of modules after a whole run.
         target: the test.
         fixtures: names of the fixtures that each process sets up again.
     """
@@ -63,17 +63,17 @@ class OwnChannels(Conditions):
         return bool(self.fixtures)
 
     def begin(self) -> None:
-        """Discard the parent's instances of these fixtures."""
+        """Discard the parent's instances of the fixtures."""
         if self.fixtures:
             self.target.renew(self.fixtures)
 
     def settle(self) -> None:
-        """Take what modules keep now as usual."""
+        """Record the present state of modules as the usual one."""
         if not self.usual.holds():
             self.usual.take()
 
     def is_usual(self) -> bool:
-        """Return whether modules keep what they keep after a whole run."""
+        """Return whether the state of modules is that after a whole run."""
         return self.usual.holds()
 
     def end(self) -> None:
@@ -85,9 +85,9 @@ class OwnChannels(Conditions):
 def separate(channels: Sequence[Channel], conditions: OwnChannels, executor: Executor, send: Send) -> str:
     """Give each process its own channels if possible; return a description of what all runs share nevertheless.
 
-    Whether the test passes with a second instance of its fixtures beside the first is tried once, in a run of its own.
+    One additional run checks whether the test passes with a second instance of its fixtures beside the first.
     """
-    # A whole run follows each interrupted one where a comparison of modules cannot show what the interrupt left.
+    # A whole run follows each interrupted one if a comparison of modules cannot show what the interrupt left.
     conditions.wary = bool(channels or conditions.usual.unseen)
     if not executor.clean:
         return _shared(channels) or "all runs share this process"
@@ -109,7 +109,7 @@ def separate(channels: Sequence[Channel], conditions: OwnChannels, executor: Exe
 
 
 def _shared(channels: Sequence[Channel]) -> str:
-    """Return a description of what all runs share, ``""`` if nothing."""
+    """Return a description of what all runs share, ``""`` if that is nothing."""
     if not channels:
         return ""
     first = channels[0]

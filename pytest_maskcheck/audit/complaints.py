@@ -1,4 +1,4 @@
-"""Complaints of user-defined kinds: one that fails in a run is reported once, and not used again in later processes."""
+"""Complaints of user-defined kinds: a kind that fails in a run is reported once, and is not used in later processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Complaints:
     """Collects the complaints of user-defined kinds.
 
     Parameters:
-        kinds: those kinds.
+        kinds: the user-defined kinds.
     """
 
     kinds: Sequence[UserKind]

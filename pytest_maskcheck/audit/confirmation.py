@@ -1,10 +1,10 @@
-"""What is certain of a finding: another run confirms it, a watched run shows who caught the interrupt, another one is free of CPython's part.
+"""Make findings certain: confirm them by another run, find out who caught the interrupt, and separate what is CPython's own doing.
 
 Rules:
 
-1. A finding that makes a test fail was seen twice, the second time in a clean process. Or the same finding was confirmed at another
-   point, and was seen here in a clean process.
-2. Where all runs share a process, and the interrupt breaks the test so that no second run gets to the point, once is enough.
+1. A finding that makes a test fail was seen twice, the second time in a clean process. Or it was seen once, in a clean process, and
+   the same finding was confirmed at another point.
+2. Where all runs share a process, and the interrupt breaks the test so that no second run reaches the point, once is enough.
 3. A hang or a crash that a clean process showed stands, even if no second run shows it again.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Executor
 
 _TRIES = 3
-"""How often a point that gives a different result each time is run before it counts as not audited."""
+"""How often a point with a different result each time is run before it counts as not audited."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,7 +41,7 @@ class Confirmation:
         executor: makes the runs.
         findings: judges them.
         search: compares names that differ from run to run.
-        blame: takes a run that no process can make any more.
+        blame: receives a full run that fails in any process.
     """
 
     executor: Executor
@@ -51,11 +51,11 @@ class Confirmation:
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def settle(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
-        """Return what is certain of a result.
+        """Return a result with only what is certain.
 
         Parameters:
             point: the point.
-            result: what a run showed about it.
+            result: what a run showed about the point.
             fresh: that run was the first one in its process.
         """
         result = self._with_catcher(point, result)
@@ -67,7 +67,7 @@ class Confirmation:
         return named(finding, self.search.patterns)
 
     def _with_catcher(self, point: Point, result: PointResult) -> PointResult:
-        """Return a result that says who caught an interrupt that did not come out."""
+        """Return a result that names who caught the interrupt, if it did not come out."""
         catchers = self.findings.catchers
         unseen = point.id in catchers.unseen  # read before the next run is judged, which may add the point
         ran = catchers.find(point, result.findings)
@@ -76,13 +76,13 @@ class Confirmation:
         again = self.findings.result(point, ran)
         if unseen:
             return again
-        # Only what depends on the catcher is taken from the watched run: the rest has still to be confirmed by a run like the first.
+        # Only what depends on the catcher is taken from the watched run. A run like the first must still confirm the rest.
         others = [finding for finding in result.findings if not may_be_caught(finding)]
         caught = [finding for finding in again.findings if finding.kind in {EXCEPTION, FINALIZER}]
         return replace(result, findings=(*others, *caught), traceback=point.traceback)
 
     def _confirm(self, point: Point, first: PointResult, *, fresh: bool) -> PointResult:
-        """Return ``first`` if its findings are found again in a clean process."""
+        """Return the findings that a clean process shows again; without any, the point counts as not audited."""
         if fresh and all(self._is_confirmed(finding) for finding in first.findings if finding.fails):
             return named_result(first, self.search.patterns)
         earlier = [finding for finding in first.findings if finding.fails]
@@ -94,7 +94,7 @@ class Confirmation:
                 return replace(first, findings=(*first.findings, unusable(whole)))
             again = self.findings.result(point, ran)
             if again.error:
-                return again  # the audit itself failed: this run says nothing, and neither will the next
+                return again  # the audit itself failed: this run shows nothing, and neither will the next
             failing = [finding for finding in again.findings if finding.fails]
             compared |= self.search.compare(point, earlier, failing, compared)
             if twice := self._seen_twice(earlier, failing):
@@ -108,23 +108,23 @@ class Confirmation:
         return PointResult(point.id, reason=reason, exception=first.exception, traceback=first.traceback, varies=True)
 
     def _seen_twice(self, earlier: list[Finding], now: list[Finding]) -> tuple[Finding, ...]:
-        """Return those failing findings of a run that earlier runs have, too; they are confirmed."""
+        """Return the failing findings of a run that an earlier run also had, and record them as confirmed."""
         seen = {_alike(self._named(finding)) for finding in earlier}
         twice = tuple(finding for finding in map(self._named, now) if _alike(finding) in seen)
         if not twice:
             return ()
-        # Each run fails for a lost interrupt if something stayed behind with it, but that may be another thing each time.
+        # A lost interrupt fails if something else stayed behind in the same run, but that may be a different thing each time.
         twice = without_lone_finalizer(twice, strict=self.findings.allowances.rules.strict)
         self._confirmed.update(finding.identity for finding in twice if finding.fails)
         return twice
 
     def _is_confirmed(self, finding: Finding) -> bool:
-        """Return whether a finding was confirmed at another point; what a vague pattern matches may be something else."""
+        """Return whether a finding was confirmed at another point; a vague pattern is no proof, as it may match another thing."""
         finding = self._named(finding)
         return finding.identity in self._confirmed and not self.search.patterns.is_vague(finding.kind, finding.key)
 
     def _excuse(self, point: Point, result: PointResult) -> PointResult:
-        """Blame CPython for what is not found when the interrupt goes past its defect at the point."""
+        """Blame CPython for findings that disappear when the interrupt goes past CPython's defect at the point."""
         if not (point.defect and result.findings):
             return result
         ran, *_ = alone(self.executor, PastDefect(point))
@@ -136,5 +136,5 @@ class Confirmation:
 
 
 def _alike(finding: Finding) -> object:
-    """Return a key that is equal for findings that confirm each other: a hang or crash need not be at the same place."""
+    """Return a key that is equal for findings that confirm each other; hangs and crashes need not be at the same place."""
     return finding.verdict if finding.verdict in {Verdict.HANG, Verdict.CRASH} else finding.identity

@@ -25,7 +25,7 @@ class Cooperation:
 
     Parameters:
         judge: audits points here.
-        outline: what is known of the audit before its points.
+        outline: the audit as it is known before its points.
         seconds: duration of a run.
         notes: the notes that this process has sent so far; grows while it audits.
         send: receives messages.
@@ -39,7 +39,7 @@ class Cooperation:
     _passed_on: int = 0
 
     def lead(self, lead: Lead) -> None:
-        """Offer the points of the judge's plan that have no result yet, and audit them with those that help."""
+        """Offer the points of the judge's plan that have no result yet, and audit them together with any helpers."""
         judge, send = self.judge, self.send
 
         def take(done: Done) -> None:
@@ -55,6 +55,7 @@ class Cooperation:
         firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
         done = [point for point in judge.plan.points if point.id in judge.results]
         audit = replace(self.outline, points=tuple(each for each in judge.plan.points if each.id not in judge.results))
+        # Does not run these points again for a verdict: finds the origins of what is in the results that snapshots gave.
         self._audit(done)
         wait = partial(send, None)
         lead.work(
@@ -67,12 +68,12 @@ class Cooperation:
         planned: Mapping[str, Point],
         pairs: Callable[[Mapping[str, Point], Sequence[Point]], Mapping[str, Point]],
     ) -> None:
-        """Audit what is on offer, as far as this process would have planned it, too.
+        """Audit offered points, as long as this process would have planned the same ones.
 
         Parameters:
             helper: claims chunks of the offer.
             planned: the points with one interrupt that this process found, by id.
-            pairs: returns the points with a second interrupt after some of them.
+            pairs: returns the points with a second interrupt after some of the planned ones.
         """
         offer = helper.offer
         self.judge.results |= offer.firsts

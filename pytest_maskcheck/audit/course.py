@@ -1,14 +1,16 @@
-"""The course of one audit: prepare the test, choose points, judge, explain, sort out, and send what came of it.
+"""The course of one audit: prepare the test, choose points, judge, explain, categorize, and send the results.
 
-It runs where runs are made: in the auditing process, or in that of the session. It imports neither pytest nor coverage; the session
-assembles what it works with (:class:`~pytest_maskcheck.audit.instruments.Instruments`).
+It runs where runs are made: in the auditing process, or in the process of the session. It imports neither pytest nor coverage; the
+session assembles what it works with (:class:`~pytest_maskcheck.audit.instruments.Instruments`).
 
 The order of the steps matters:
 
-1. Whatever makes objects for all later runs (plan, canaries) comes before the baseline, which freezes the heap: looks see new objects only.
-2. Complaints of kinds and values at the end of the uninterrupted test are settled between the last run in this process and the first worker.
-3. Second interrupts come after all first ones: a first one with a finding has no second.
-4. Findings are categorized when all of them are known: whether a defect is the test's own shows over all points.
+1. Whatever makes objects for all later runs (plan, canaries) comes before the baseline, which freezes the heap: later readings see
+   new objects only.
+2. Complaints of kinds, and the values at the end of the uninterrupted test, are settled between the last run in this process and the
+   first worker.
+3. Second interrupts come after all first ones: a first interrupt with a finding gets no second one.
+4. Findings are categorized when all of them are known: the category of a finding depends on the other points.
 """
 
 from __future__ import annotations
@@ -50,10 +52,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Executor
 
 _GRACE = 0.5
-"""The points of a test have at least this part of the time that it took to come to them: else that time was wasted."""
+"""The points get at least this fraction of the time that preparing them took; otherwise that time would be wasted."""
 
 NewExecutor = Callable[[float], "Executor"]
-"""Returns an executor whose runs may take so many seconds."""
+"""Returns an executor whose runs may take the given number of seconds."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,7 +64,7 @@ class _Prepared:
 
     Parameters:
         plan: the points with one interrupt.
-        shown: those of them that are audited: none where the one point wanted has a second interrupt.
+        shown: the points of the plan that are audited; none if the one point wanted has a second interrupt.
         baseline: what the uninterrupted test does.
         dealt: a digest of all points, if only those of one shard are in the plan.
         reached: file -> the lines that the test reached.
@@ -84,7 +86,7 @@ class Course:
 
     Parameters:
         assignment: what it is to do.
-        instruments: what it does it with.
+        instruments: what it works with.
 
     Attributes:
         failing: the first point that fails, for a debugger; ``None`` if none does, or other workers take part.
@@ -98,7 +100,7 @@ class Course:
         self.failing: Point | None = None
 
     def run(self, send: Send, new_executor: NewExecutor) -> None:
-        """Audit, and send what comes of it."""
+        """Audit the test, and send the results."""
 
         def noting(message: object) -> None:
             if isinstance(message, str):
@@ -129,14 +131,14 @@ class Course:
         pair = assignment.wants_pair
         selection.room = settings.max_points - (0 if pair else len(plan.points))
         dealt = selection.deal(plan, assignment.shard, send) if assignment.shard else ""
-        shown = [] if pair else plan.points  # what is wanted comes after the one in the plan
+        shown = [] if pair else plan.points  # the wanted pair is found later, after the first interrupt in the plan
         send(Plan(shown, {}, plan.left_out))
         complete = not (assignment.only or assignment.shard) and len(plan.points) < settings.max_points
         ignores = send_ignores(instruments, send)
         if not plan.points:
             return None
         send_blind_kinds(instruments, assignment.seeing, send)
-        # A rehearsal finds the points before the first effect outside the process: only snapshots need it.
+        # A rehearsal finds the points before the first effect outside the process; only snapshots need it.
         rehearsed = [] if assignment.why_rerun else shown
         baseline = preparation.run_twice(rehearsed, instruments.usual.take)
         instruments.usual.learn(preparation.run_through)
@@ -207,10 +209,10 @@ class Course:
         return strategy.choose(self._assignment.settings.strategy, shown, baseline)
 
     def _audit(self, cooperation: Cooperation, plan: Plan, snapshots: Callable[[], object] = nothing) -> None:
-        """Audit the points of a plan, alone or with others, or as many as there is time for.
+        """Audit the points of a plan, alone or with other workers, as far as there is time.
 
         Parameters:
-            cooperation: audits with others.
+            cooperation: audits together with other workers.
             plan: the points.
             snapshots: audits some of the points in another way, before the others.
         """
@@ -234,7 +236,8 @@ class Course:
 def _left_behind(baseline: Uninterrupted, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
     """Return what uninterrupted runs leave behind.
 
-    The auditing process, which made them, also adopts children of other processes, and cannot tell them from its own; workers can.
+    The auditing process, which made these runs, also adopts children of other processes and cannot tell them from its own. Workers
+    adopt none, so the children that are left behind are counted there.
     """
     if not descendants.adopts() or not any(kind == Children.name for left in baseline.left for kind, _ in left):
         return baseline.left

@@ -1,4 +1,4 @@
-"""How a run failed that should have passed, or that should have come to its point."""
+"""How a run failed that should have passed, or should have reached its point."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import RunResult
 
 NO_VERDICT = {"terminal": NotAudited.TERMINAL, "look": NotAudited.LOOK}
-"""Ways for a process to end that are not the fault of the test's code, or may not be -> why its point is not audited then."""
+"""How a process ended, where the test's code is not at fault or may not be -> why the point is not audited."""
 
 
 def strayed(ran: RunResult) -> bool:
-    """Return whether a run neither came to its own point nor passed."""
+    """Return whether a run neither reached its own point nor passed."""
     return not ran.strike.in_turn()[0].fired and not ran.passed and ran.error is None
 
 
 def trouble(ran: RunResult) -> str:
-    """Return in words how a run failed; the subject is the run."""
+    """Return how a run failed, in words; the subject of the phrase is the run."""
     if ran.died in {"hang", *NO_VERDICT}:
         return f"hung ({ran.detail})"
     if ran.died:
@@ -32,6 +32,6 @@ def trouble(ran: RunResult) -> str:
 
 
 def where(ran: RunResult) -> str:
-    """Return in words where a run failed, ``""`` if that is unknown."""
+    """Return where a run failed, in words; ``""`` if that is unknown."""
     frames = ran.stack if ran.died else ran.raised.frames if ran.raised else ()
     return f", at {frames[-1].path}:{frames[-1].line} in {frames[-1].function}" if frames else ""

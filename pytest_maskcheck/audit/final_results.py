@@ -28,12 +28,12 @@ class FinalResults:
     by_point: dict[str, PointResult] = field(default_factory=dict)
 
     def take(self, result: PointResult) -> None:
-        """Keep a result, in place of an earlier one of the same point, and report it."""
+        """Keep a result in place of an earlier one for the same point, and report it."""
         self.by_point[result.point] = result = named_result(result, self.patterns)
         self.report(result)
 
     def rename(self) -> None:
-        """Report again each result with a finding that a later pattern gives another name."""
+        """Report again each result with a finding that a later pattern has renamed."""
         for result in [*self.by_point.values()]:
             if named_result(result, self.patterns) != result:
                 self.take(result)

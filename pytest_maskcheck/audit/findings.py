@@ -1,6 +1,6 @@
 """What one run shows about its point: its findings, or why it proves nothing.
 
-Nothing is run here. What a single run shows is not certain yet: see :mod:`.confirmation` and :mod:`.blame`.
+No run is made here. What a single run shows is not certain yet: see :mod:`.confirmation` and :mod:`.blame`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Findings:
         """Return what one run shows about its point."""
         caught = self.catchers.of(point, ran)
         exception = ran.raised.text if ran.raised else ""
-        # At these two kinds of points the line that calls is the one that the reader can change, not one of the code it calls.
+        # At these two kinds of points, the reader can change the line that calls, but not the code that it calls.
         outside = point.kind in {"into", "back"}
         instead = ran.raised and (ran.raised.interrupt or ran.raised.over or not caught)
         traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
@@ -60,7 +60,7 @@ class Findings:
         if reason := Reason(code, detail=ran.detail) if code else unproven(ran, caught):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         patterns = self.baseline.patterns
-        # A first interrupt alone may lead to some of it: that is in its own result, and no finding of the pair.
+        # The first interrupt alone may cause some of the findings. They are in its own result, and are no findings of the pair.
         known = {named(finding, patterns).identity for finding in self._of_first(point)}
         findings = [
             each
@@ -72,7 +72,7 @@ class Findings:
         return PointResult(point.id, tuple(findings), "", note(point, ran), exception, traceback)
 
     def _of_first(self, point: Point) -> tuple[Finding, ...]:
-        """Return the findings of the first of two interrupts alone."""
+        """Return the findings that the first of two interrupts causes alone."""
         alone = self.results.get(point.first.id) if point.first else None
         return alone.findings if alone else ()
 
@@ -91,7 +91,7 @@ class Findings:
         leaked, released = self.baseline.beyond(ran)
         for leftover in leaked:
             if leftover.kind == "implicit" and leftover.key.endswith(dropped):
-                continue  # a ResourceWarning about what is listed anyway
+                continue  # a ResourceWarning about a thing that is listed anyway
             if leftover.kind == "implicit":
                 yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, strict)
             else:
@@ -101,7 +101,7 @@ class Findings:
                 yield finding
         for leftover in released:
             yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, strict)
-        # A finalizer of this package lost the interrupt: the guarantee broke because that code did not do its part.
+        # If a finalizer lost the interrupt, guarantees broke because its package did not do its part: the findings name it.
         package = package_of(ran.lost_in) if ran.lost_in is not None else ""
         yield from (replace(finding, package=package) for finding in ran.broken)
         yield from self._about_exception(point, ran, left=left)
@@ -112,13 +112,13 @@ class Findings:
         Parameters:
             point: where it was interrupted.
             ran: the run.
-            left: something stayed behind, too, that is not allowed.
+            left: something that is not allowed stayed behind, too.
         """
         raised = ran.raised
         if raised is not None and raised.interrupt:
             return
         rules = self.allowances.rules
-        # Where a handler in Python took the signal and raised nothing, no exception is due.
+        # If a handler in Python took the signal and raised nothing, no exception is due.
         due = any(one.raised or (one.raised is None and one.fired and not one.handler) for one in ran.strike.in_turn())
         caught = self.catchers.of(point, ran)
         finalizer = lost(ran.lost, caught, fails=rules.strict or left)
@@ -142,7 +142,7 @@ def is_failing(result: PointResult) -> bool:
 
 
 def _raised_inside(point: Point, raised: Raised) -> str:
-    """Return the package out of scope that replaced the interrupt by an exception of its own, ``""`` if none did."""
+    """Return the package out of scope that replaced the interrupt with its own exception, ``""`` if none did."""
     if point.kind not in {"into", "back"}:
         return ""
     site = next((at for at, each in enumerate(raised.frames) if (each.path, each.line) == (point.path, point.line)), -1)

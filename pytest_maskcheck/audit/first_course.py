@@ -1,4 +1,4 @@
-"""The audit of what only the first run in a process reaches, in a process in which the test has not run; see :mod:`.first_use`."""
+"""The audit of what only the first run in a process reaches, made in a process where the test has not run; see :mod:`.first_use`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FirstCourse:
 
     Parameters:
         assignment: what it is to do.
-        instruments: what it does it with.
+        instruments: what it works with.
     """
 
     def __init__(self, assignment: Assignment, instruments: Instruments) -> None:
@@ -43,7 +43,7 @@ class FirstCourse:
         self._instruments = instruments
 
     def run(self, send: Send, warm: frozenset[int]) -> None:
-        """Audit, and send what comes of it.
+        """Audit the first run, and send the results.
 
         Parameters:
             send: receives messages.
@@ -64,7 +64,7 @@ class FirstCourse:
         codes = planned.here()
         shown = [each.point for each in chosen]
         maker.aims |= {each.point.id: each.aim(codes) for each in chosen}
-        maker.freeze()  # children would look through the whole heap, each anew
+        maker.freeze()  # otherwise each child would look through the whole heap again
         limit = self._assignment.settings.timeout
         executor = FirstRuns(Forked(maker.make_run, limit, self._instruments.names.short, warm=False))
         ordinary = alone(executor, None)[0]
@@ -73,7 +73,7 @@ class FirstCourse:
             return
         send(Plan([*shown], {}, {}))
         judge = new_judge(self._assignment, self._instruments, executor, send)
-        # What an uninterrupted first run leaves behind is what first use is for, as often as it likes: both runs are this one.
+        # What an uninterrupted first run leaves behind is the purpose of first use. There is only this one run, so it counts as both.
         judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
         self._audit(judge, shown, send)
 
@@ -112,7 +112,7 @@ class FirstCourse:
         instruments.scope.open_up(*selection.files)
 
         def find(say: Send) -> None:
-            if budget:  # of this process: how long it takes to record the run is not known before
+            if budget:  # a limit for this child alone: how long recording will take is not known
                 maker.limit, maker.seconds = max(budget.left(), assignment.seconds), 0.0
             choose = partial(selection.first_plan, warm)
             try:

@@ -1,19 +1,19 @@
 """What only the first run in a process does: lazy values, caches, imports within functions, daemons that start when first needed.
 
 Theory of operation. The ordinary run has done all that before an audit begins. So a process is forked before the ordinary run, waits, and
-stays *cold*: each of its children makes the test's first run. One child records it. Places that the first run reaches and later runs do not are
-points of their own (their ids end with ``~first``); each is interrupted in a child of its own, which then runs the test once more.
+stays *cold*: each of its children makes the test's first run. One child records this run. Places that it reaches and later runs do not
+are points of their own (their ids end with ``~first``). Each is interrupted in a child of its own, which then runs the test once more.
 
 Rules:
 
 1. The process is forked after fixtures of longer life are set up, and before those of function scope: each child sets up its own.
-2. Points travel from child to child as names. A code object is named by file, name, first line and hash, which forked processes share.
-3. What an uninterrupted first run leaves behind is the purpose of first use, and no finding.
-4. Code that does not exist before it runs (modules that the first run imports, functions that it generates) travels as ``marshal``
-   data; the engine recognises its equal when that begins to run.
+2. Points are sent from child to child as names. A code object is named by file, name, first line and hash, which forked processes share.
+3. What an uninterrupted first run leaves behind is the purpose of first use, and is no finding.
+4. Code that does not exist before it runs (modules that the first run imports, functions that it generates) is sent as ``marshal``
+   data; the engine recognises an equal code object when that begins to run.
 
-What does not work: what an earlier test of the session has already done is not cold. Where no process can be kept cold, the lines that
-only the first run reaches are unknown; the report says so, with the reason.
+What does not work: what an earlier test of the session has already done is not cold. If no process can be kept cold, the lines that
+only the first run reaches are unknown; the report states that, with the reason.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def keys_of(recording: Recording) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A trigger, for another process."""
+    """A trigger in a form that can be sent to another process."""
 
     event: str
     code: CodeName
@@ -88,13 +88,13 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class FirstPoint:
-    """A point of the first run, for another process.
+    """A point of the first run in a form that can be sent to another process.
 
     Parameters:
-        point: what it is.
+        point: the point.
         code, offset, kind: its place.
         context: call sites in scope that led there, innermost first.
-        address: of the event at which to interrupt.
+        address: the address of the event at which to interrupt.
         signum: the signal.
     """
 
@@ -108,14 +108,14 @@ class FirstPoint:
 
     @classmethod
     def of(cls, point: Point, aim: Aim) -> FirstPoint:
-        """Return a point of a plan."""
+        """Return a point of a plan, with its aim, in this form."""
         hit = aim.first
         context = tuple((name_of(code), line) for code, line in hit.context)
         address = Address.of(hit.trigger)
         return cls(point, name_of(hit.code), hit.offset, hit.kind, context, address, aim.signum)
 
     def aim(self, codes: dict[CodeName, CodeType]) -> Aim:
-        """Return where the point is in this process."""
+        """Return the aim of the point in this process."""
         context = tuple((codes[name], line) for name, line in self.context)
         trigger = self.address.trigger(codes)
         hit = Hit(codes[self.code], self.offset, self.kind, self.point.hit, context, trigger)
@@ -124,7 +124,7 @@ class FirstPoint:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FirstPlan:
-    """The points of a first run, for another process.
+    """The points of a first run in a form that can be sent to another process.
 
     Parameters:
         points: the points, with ids of first runs.
@@ -136,7 +136,7 @@ class FirstPlan:
 
     @classmethod
     def of(cls, plan: Plan) -> FirstPlan:
-        """Return a plan of a first run."""
+        """Return a plan in this form; its points get ids of the first run."""
         codes = {
             name_of(code): code
             for aim in plan.aims.values()
@@ -155,7 +155,7 @@ class FirstPlan:
 
 
 def named_first(name: str) -> str:
-    """Return the id of a point of the first run, from the id that it would have in a later run."""
+    """Return the id of a point of the first run, given the id that it would have in a later run."""
     place, at, signal = name.partition("@")
     return place + FIRST + at + signal
 
@@ -184,7 +184,7 @@ def codes_of(wanted: Iterable[CodeName]) -> dict[CodeName, CodeType]:
 class FirstRuns:
     """An executor with cold processes.
 
-    A run that is watched and not interrupted does first use itself, so the runs after it are made in another process.
+    A watched run without an interrupt makes first use itself, so the runs after it are made in another process.
     """
 
     executor: Executor

@@ -1,4 +1,4 @@
-"""What one audit works with; assembled by the session, and independent of pytest."""
+"""What one audit works with; the session assembles it, and it does not depend on pytest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GuaranteeLedger(Protocol):
         ...
 
     def settle(self) -> Iterator[str]:
-        """Fix the values that uninterrupted runs end with; yield a note for each that cannot be judged."""
+        """Fix the values that uninterrupted runs end with; yield a note for each value that cannot be judged."""
         ...
 
 
@@ -43,16 +43,16 @@ class Instruments:
         runner: runs the test once.
         maker: makes runs, interrupted or not.
         preparation: makes the runs before the first interrupt.
-        mechanism: how interrupts come.
+        mechanism: how interrupts are delivered.
         scope: the code and the lines that are audited.
         names: short names of files.
-        kinds: what leftovers are looked for.
-        user_kinds: those of them that other plugins define.
+        kinds: the kinds of leftovers that are looked for.
+        user_kinds: the kinds that other plugins define.
         ledger: the guarantees of the test.
         selection: chooses the points.
-        usual: what modules keep after a whole run.
-        fingerprints: what modules keep, for the report.
-        conditions: what is done in each process between runs.
+        usual: the state of modules after a whole run.
+        fingerprints: describes the state of modules, for the report.
+        conditions: prepares each process for runs, and checks it between them.
     """
 
     runner: Runner

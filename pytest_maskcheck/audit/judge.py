@@ -1,17 +1,17 @@
 """The audit of one callable: walk the points, interrupt, judge. Imports neither pytest nor coverage.
 
-An executor makes the runs (:class:`~pytest_maskcheck.runs.requests.Executor`): in this process, in forked ones, or in another way that
-may come. The runs it returns are judged by these rules:
+An executor makes the runs (:class:`~pytest_maskcheck.runs.requests.Executor`): in this process, in forked ones, or in a way that may be
+added later. The runs it returns are judged by these rules:
 
 1. A point passes only if its interrupt was delivered there and nothing was wrong afterwards (:mod:`.proof`, :mod:`.findings`).
 2. A finding that makes a test fail is confirmed (:mod:`.confirmation`).
-3. The next run is the retry. One that fails, hangs or strays before its own point raises the suspicion that an earlier interrupt left
-   the code unusable (:mod:`.blame`). After all points that passed there is a full run; and one after each point that leaves modules
-   otherwise than an uninterrupted run does, or that may leave something where nobody can look
+3. The next run is the retry. If it fails, hangs or strays before its own point, an earlier interrupt may have left the code unusable
+   (:mod:`.blame`). A full run follows after all points that passed. One also follows after each point that leaves modules in a different
+   state than an uninterrupted run does, or that may leave something where no comparison can see it
    (:class:`~pytest_maskcheck.runs.requests.Conditions`).
-4. What an uninterrupted run leaves behind too is no finding, as many times as it leaves it (:mod:`.baseline`).
-5. At a point where CPython has a known defect, CPython is to blame only for what is not found when the interrupt goes past the defect
-   (:mod:`.excuses`).
+4. What an uninterrupted run leaves behind too is no finding, up to the same number (:mod:`.baseline`).
+5. At a point where CPython has a known defect, CPython is to blame only for findings that disappear when the interrupt goes past the
+   defect (:mod:`.excuses`).
 6. Two runs that lose the same kind at the same origin have the same finding, whatever its name (:mod:`.naming`).
 """
 
@@ -59,13 +59,13 @@ class Judge:
         report: called with each final result.
         traced: names of the kinds whose origin a watched run shows -> whether a leftover of the kind blocks others.
         looking: runs made within it record the state of modules.
-        late: returns whether the time is up, or less is left than so many seconds. Then no further point is audited, except the first.
-        common: what all processes share and an interrupt may have spoiled for them, in words.
+        late: returns whether no more than the given number of seconds is left. Once the time is up, only a first point is still audited.
+        common: a description of what all processes share, which an interrupt may have spoiled for all of them.
 
     Attributes:
         results: id of a point -> its final result.
         baseline: what the uninterrupted test leaves behind.
-        allowances: findings that were dropped.
+        allowances: drops allowed findings, and records them.
         findings: judges single runs.
         untraced: number of failing points that were not traced because the time was up.
     """
@@ -106,9 +106,9 @@ class Judge:
         self._attribution = Attribution(self.executor, self.traced, patterns, self.late)
 
     def learn_baseline(self, *runs: Counter[Name]) -> None:
-        """Take what each of several uninterrupted runs, made in the auditing process, left behind.
+        """Record what each of several uninterrupted runs left behind.
 
-        If their names differ, more runs are made to find out which of them belong to one thing.
+        If names differ between the runs, more runs are made to find out which names belong to one thing.
         """
         self.baseline.numbers = steady(self._search.compare_uninterrupted(runs))
 
@@ -130,11 +130,11 @@ class Judge:
         return tuple(self.results[point.id] for point in audited)
 
     def _is_over(self) -> bool:
-        """Return whether no further point is audited: an audit that has begun has one result at least."""
+        """Return whether no further point is audited, as the time is up; an audit that has begun gives at least one result."""
         return bool(self.results) and self.late(0.0)
 
     def sort_out(self, points: Sequence[Point], *, complete: bool) -> tuple[PointResult, ...]:
-        """Return the results of these points with the category of each finding; see :func:`.cleanup.sort_out`."""
+        """Return the results of these points with the category of each finding; see :func:`.finding_categories.sort_out`."""
         found = [self.results[point.id] for point in points]
         known = self._attribution
         return sort_out(
@@ -166,7 +166,7 @@ class Judge:
         self._final.take(result)
 
     def stops(self, request: Request, ran: RunResult) -> bool:
-        """Return whether the process that made the run is not to be used further."""
+        """Return whether the process that made the run must not make further ones."""
         match request:
             case None | Trace() | PastDefect():
                 return True
@@ -176,17 +176,17 @@ class Judge:
                 assert_never(request)
         result = self.findings.result(point, ran)
         if point.defect and result.findings:
-            return True  # a run past the defect comes next
+            return True  # a run past the defect comes next, in a clean process
         return bool(result.reason or ran.died or ran.folded or is_failing(result) or self.baseline.is_exceeded(ran))
 
     def _sequence(self, points: list[Point], start: int) -> int:
         """Interrupt at points from ``start`` on, in one process while nothing fails; return the position to go on from.
 
-        A point that is clean itself waits for the run after it, which shows whether the code still works.
+        A point with no finding of its own waits for the next run, which shows whether the code still works.
         """
         requests = [Catch(point) if self._catchers.watching else point for point in points[start:]]
         runs = self.executor.runs([*requests, None], lambda point, ran: self.stops(point, ran) or self.late(0.0))
-        waiting: PointResult | None = None  # clean itself; final once the run after it went well
+        waiting: PointResult | None = None  # no finding of its own; final once the next run has gone well
         try:
             for position, ran in enumerate(runs, start):
                 if ran.spoiled:
@@ -204,11 +204,11 @@ class Judge:
                 if self.stops(points[position], ran):
                     self._blame.was_followed = False
                     break
-            else:  # the time is up; no run came after the last one
+            else:  # the time is up: no run followed the last one
                 if position > start:
                     return position
         finally:
-            runs.close()  # no two processes at a time
+            runs.close()  # never two processes at a time
         fresh = position == start
         if is_stray and not fresh:
             assert waiting is not None
@@ -219,6 +219,6 @@ class Judge:
         self._blame.unfollowed += points[start:position]
         assert result is waiting
         if result.reason and not fresh:
-            return position  # another way than before: try it in a clean process
+            return position  # the run took another path than before: try the point in a clean process
         self._final.take(self._confirmation.settle(points[position], result, fresh=fresh))
         return position + 1

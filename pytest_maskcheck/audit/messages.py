@@ -1,4 +1,4 @@
-"""The messages of an audit, sent while it goes on, mostly from another process; and what they add up to."""
+"""The messages that an audit sends while it goes on, mostly from another process, and the object that collects them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class StrategyChosen:
-    """Message: how runs are made, and why; see :meth:`.Strategy.text`."""
+    """Message: how points are reached, and why; see :meth:`.Strategy.text`."""
 
     text: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class AllowsUsed:
-    """Message: an entry of the allow-list -> whether it was found."""
+    """Message: an entry of the allow-list -> whether it allowed anything."""
 
     used: dict[str, bool]
 
@@ -69,11 +69,11 @@ class WarmKeys:
 
 @dataclass(frozen=True, slots=True)
 class FirstUseReached:
-    """Message: the lines that only the first run in a process reaches and that were not audited.
+    """Message: the lines that only the first run in a process reaches, and that were not audited.
 
     Parameters:
         lines: file -> its lines (``3-7,9``).
-        reason: why they are unknown, or ``""``.
+        reason: why the lines are unknown, or ``""``.
     """
 
     lines: dict[str, str]
@@ -85,7 +85,7 @@ class PairsSought:
     """Message: the search for points with a second interrupt goes on.
 
     Parameters:
-        firsts: the number of points after which one is sought; 0: the search is over.
+        firsts: the number of points after which a second interrupt is sought; 0: the search is over.
     """
 
     firsts: int
@@ -149,7 +149,7 @@ class Collected:
                 self.notes.append(message)
 
     def complete(self) -> tuple[PointResult, ...]:
-        """Return a result for every point; those without one were not audited."""
+        """Return a result for every point; a point that no result was sent for counts as not audited."""
         early = Reason(NotAudited.ENDED_EARLY)
         self.plan.leave_out(Reason(NotAudited.NO_SECOND, why=early), self.following)
         return tuple(

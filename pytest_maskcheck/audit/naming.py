@@ -1,4 +1,4 @@
-"""One name for what has another name in each run: temporary files, addresses, threads with numbers.
+"""One name for things whose names differ from run to run: temporary files, addresses, numbered threads.
 
 Two runs that lose the same kind at the same origin have the same finding, whatever its name. Names that differ are replaced by a
 pattern (:mod:`pytest_maskcheck.resources.random_names`); this module makes the runs that show which names belong to one thing.
@@ -6,7 +6,7 @@ pattern (:mod:`pytest_maskcheck.resources.random_names`); this module makes the 
 Rules:
 
 1. Things of one kind from one origin are one thing. Watched runs show the origin.
-2. Without an origin, two names are alike only if they show it themselves, by parts that look random.
+2. Without an origin, two names are alike only if the names themselves show it, by parts that look random.
 3. A key that was seen in two runs is kept: no pattern may match it.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Executor
 
 _WATCHED_RUNS = 3
-"""Watched runs that show whether things with different names come from one place, and which names they can have."""
+"""Number of watched runs that show whether things with different names come from one place, and which names they can have."""
 
 Name: TypeAlias = tuple[str, str]
 """Kind and key."""
@@ -42,13 +42,13 @@ _KeysByOrigin: TypeAlias = dict[object, list[str]]
 
 
 def named(finding: Finding, patterns: Patterns) -> Finding:
-    """Return a finding under its name in all runs."""
+    """Return a finding under the name that it has in all runs."""
     key = patterns.name(finding.kind, finding.key)
     return finding if key == finding.key else replace(finding, key=key)
 
 
 def named_result(result: PointResult, patterns: Patterns) -> PointResult:
-    """Return a result with its findings under their names in all runs."""
+    """Return a result with its findings under the names that they have in all runs."""
     findings = tuple(named(each, patterns) for each in result.findings)
     return result if findings == result.findings else replace(result, findings=findings)
 
@@ -68,10 +68,10 @@ class PatternSearch:
     patterns: Patterns
 
     def compare_uninterrupted(self, runs: Sequence[Counter[Name]]) -> list[Counter[Name]]:
-        """Compare what uninterrupted runs left behind; return the same numbers, by name."""
+        """Compare what uninterrupted runs left behind; return the same counts, under names that are the same in all runs."""
         keys = [_by_kind(run) for run in runs]
         kinds = {kind for kind in set().union(*keys) if len({frozenset(each[kind]) for each in keys}) > 1}
-        # A key that only one of the runs leaves has none to be compared with.
+        # A key that only one run leaves, in addition to all keys of another run, has no counterpart to be compared with.
         kinds = {kind for kind in kinds if not any({*one[kind]} < {*two[kind]} for one in keys for two in keys)}
         self._find(kinds, [{kind: [*each[kind]] for kind in kinds} for each in keys], None)
         return [self._renamed(run) for run in runs]
@@ -101,7 +101,7 @@ class PatternSearch:
         after = {named(finding, self.patterns).identity for finding in now}
         new = {(verdict, kind) for verdict, kind, _ in after - before}
         differing = (new & {(verdict, kind) for verdict, kind, _ in before - after}) - {*compared}
-        # The key of a hang or crash is a place, and no name of a thing.
+        # The key of a hang or crash is a place, not the name of a thing.
         differing = {sort for sort in differing if sort[0] not in {Verdict.HANG, Verdict.CRASH}}
         if differing:
             kinds = {kind for _, kind in differing}
@@ -111,8 +111,8 @@ class PatternSearch:
     def compare_points(self, results: Iterable[PointResult]) -> None:
         """Find the patterns of names that differ from point to point.
 
-        Only names made of addresses are looked at, and names of findings that do not fail: any other two names at two points may
-        well be two things.
+        Only names with parts that look random are compared: those of things from one origin, and those of findings that do not fail,
+        of kinds without origins. Any other two names at two points may well belong to two things.
         """
         keys: defaultdict[tuple[str, object], set[str]] = defaultdict(set)
         listed: defaultdict[str, set[str]] = defaultdict(set)
@@ -124,6 +124,7 @@ class PatternSearch:
                     keys[finding.kind, place_and_stack(finding.origin)].add(finding.key)
         for (kind, origin), names in keys.items():
             random = [key for key in names if looks_random(key)]
+            # One name need not look random: that of the pattern which the origin may have already.
             if len(names) > 1 and random and len(names) - len(random) <= self.patterns.has(kind, origin):
                 self.patterns.learn(kind, random, origin)
         for kind, names in listed.items():
@@ -135,7 +136,7 @@ class PatternSearch:
         Parameters:
             kinds: the kinds whose names differ.
             samples: kind -> keys, for each of the two runs.
-            point: where both were interrupted; ``None``: nowhere.
+            point: where both runs were interrupted; ``None``: nowhere.
         """
         traced = frozenset(kind for kind in kinds if kind in self.traced)
         watched = [self._keys_by_origin(point, traced) for _ in range(_WATCHED_RUNS)] if traced else []
@@ -143,28 +144,28 @@ class PatternSearch:
             keys = [run[kind] for run in watched if kind in run]
             origins = set().union(*keys) - {None}
             if len(origins) == 1 and all(run.keys() == origins and _is_as_many(run, samples, kind) for run in keys):
-                # Whatever these two runs had of the kind is from there, too; the watched runs may have happened to look alike.
+                # What the two compared runs had of the kind comes from there, too. The watched runs may have had equal names by chance.
                 keys += [{origin: each[kind]} for origin in origins for each in samples]
             for origin in origins:
                 rows = [run[origin] for run in keys if origin in run]
-                # Several things may come from one line. Only if a run has other names there do the names differ by run.
+                # Several things may come from one line. Names differ from run to run only if some run has other names there.
                 if len(rows) > 1 and any(sorted(row) != sorted(rows[0]) for row in rows):
                     self.patterns.learn_from(kind, rows, origin)
             one, other = ([key for key in each[kind] if self.patterns.name(kind, key) == key] for each in samples)
-            # What no pattern matches may be one thing with an earlier name that happened to have other letters: widen its pattern.
+            # A key that no pattern matches may belong to a known thing, if only its random letters differ: widen the pattern.
             for key in (*one, *other):
                 self.patterns.fit(kind, key)
             if not origins or any(None in run for run in keys):
                 self._merge_alike(kind, one, other)
 
     def _merge_alike(self, kind: str, one: Sequence[str], other: Sequence[str]) -> None:
-        """Make patterns of the keys in two runs that show by themselves that they name one thing."""
+        """Make a pattern of each two keys, one from each run, that by themselves show that they name one thing."""
         for pair in product(one, other):
             if pair[0] != pair[1] and are_alike(*pair):
                 self.patterns.learn(kind, pair)
 
     def _keys_by_origin(self, point: Point | None, kinds: frozenset[str]) -> dict[str, _KeysByOrigin]:
-        """Make a watched run; return kind -> origin -> keys."""
+        """Make a watched run; return kind -> origin -> keys of what was left."""
         ran = alone(self.executor, Trace(point, kinds))[-1]
         found: dict[str, _KeysByOrigin] = {kind: {} for kind in kinds}
         for leftover in (*ran.leaked, *ran.dropped):
@@ -176,7 +177,7 @@ class PatternSearch:
 
 
 def _is_as_many(run: _KeysByOrigin, samples: Sequence[Mapping[str, list[str]]], kind: str) -> bool:
-    """Return whether each sample has as many keys of a kind as a watched run."""
+    """Return whether each sample has as many keys of a kind as the watched run."""
     return {len(each[kind]) for each in samples} == {sum(map(len, run.values()))}
 
 

@@ -1,4 +1,4 @@
-"""The runs before the first interrupt: warm up, measure the reach, record the places, run the test twice as it is.
+"""The runs before the first interrupt: warm up, measure the reach, record the places, run the test twice unchanged.
 
 All of them are made in the auditing process, and none is interrupted. A test that does not pass when it is run again is not audited.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class _InOwnTime:
-    """Enters and leaves a context in the audit's own time: coverage.py takes long to start and stop, and the body is the test's."""
+    """Enters and leaves a context in the audit's own time, as coverage.py takes long to start and stop; the body is the test's time."""
 
     def __init__(self, context: AbstractContextManager[object]) -> None:
         self._context = context
@@ -68,7 +68,7 @@ class Preparation:
     """Finds the points of a test and what it does without an interrupt.
 
     Parameters:
-        maker: makes runs; it gets the places of the points found.
+        maker: makes runs; it receives the aims of the points found.
         signums: the signals to send.
     """
 
@@ -79,17 +79,17 @@ class Preparation:
         """Warm the test up and return its points.
 
         Parameters:
-            choose: makes a plan of a recording.
-            files: the files of the test itself, which are in scope whatever the settings say.
-            thin: of many hits of one place few are wanted; see :attr:`.Recording.own`.
+            choose: makes a plan from a recording.
+            files: the files of the test itself, which are in scope whatever the settings are.
+            thin: only a few of many hits of one place are wanted; see :attr:`.Recording.own`.
 
         Raises:
             Refused: the test does not pass when it is run again.
         """
         runner = self.maker.runner
-        # Nothing is read in these runs: what a first run leaves is what first use is for.
+        # No leftovers are read in these runs: what a first run leaves behind is the purpose of first use.
         kinds, runner.kinds = runner.kinds, ()
-        # Measuring slows the run and leaves things of its own behind, so places are recorded in another run.
+        # Measuring slows the run down and leaves its own things behind, so places are recorded in another run.
         with ExitStack() as watching:
             for kind in kinds:
                 watching.enter_context(kind.learning())
@@ -121,10 +121,10 @@ class Preparation:
         found.settle()
 
     def run_twice(self, points: Sequence[Point] = (), between: Callable[[], object] = nothing) -> Uninterrupted:
-        """Run the test twice as it is.
+        """Run the test twice without an interrupt.
 
         Parameters:
-            points: those to sort into points before and after the first effect outside the process.
+            points: the points to divide into those before and those after the first effect outside the process.
             between: called after the first run.
 
         Raises:
@@ -132,7 +132,7 @@ class Preparation:
         """
         self.maker.freeze()
         rehearsal = Rehearsal(self.maker.mechanism.engine.ahead)
-        # Twice: what two runs do not leave equally often has no number.
+        # Twice: the number of a leftover counts only if two runs agree on it.
         with effects.watching(rehearsal.hear) if points else nullcontext():
             first = self._run(self._rehearsing(points, rehearsal) if points else nullcontext())
         between()

@@ -27,15 +27,15 @@ def unproven(ran: RunResult, caught: Catcher | None) -> Reason | None:
 
 
 def is_unseen(ran: RunResult) -> bool:
-    """Return whether the signal was held back and nothing shows that it arrived.
+    """Return whether the signal was held back, and nothing shows that it arrived.
 
-    It may have arrived all the same, where somebody caught the exception that it led to.
+    It may have arrived all the same, if something caught the exception that it led to.
     """
     return bool(ran.strike.fired and ran.strike.held) and ran.raised is None and not (ran.lost or ran.died)
 
 
 def _unreached(ran: RunResult) -> Reason:
-    """Return why a run did not come to its point."""
+    """Return why a run did not reach its point."""
     if ran.strike.in_turn()[0].fired:
         return Reason(NotAudited.NOT_REACHED_AFTER_FIRST)
     if ran.passed:
@@ -44,7 +44,7 @@ def _unreached(ran: RunResult) -> Reason:
 
 
 def note(point: Point, ran: RunResult) -> str:
-    """Return what is unusual in how the interrupt arrived: several notes as one, with their codes."""
+    """Return what is unusual about how the interrupt arrived; several notes are joined into one, with their codes."""
     strike = ran.strike
     notes = [Reason(NotAudited.OTHER_CONTEXT)] if strike.strayed else []
     if strike.handler:

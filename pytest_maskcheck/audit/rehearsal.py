@@ -17,11 +17,12 @@ class Rehearsal:
     """The points before the first effect outside the process.
 
     Attributes:
-        ahead: interrupts are sent before the call at whose end they arrive: the effect may be that of the last call before it.
+        ahead: interrupts are sent before the call at whose end they arrive. So an effect may come from the call of the latest
+            point, whose interrupt would then arrive after it.
         reached: positions of the points that came before the effect.
         effect: the effect in words, or ``""``.
-        fixture: it came outside the body of the test.
-        inside: while the body runs, tells effects that show only when they are looked for.
+        fixture: the effect came outside the body of the test.
+        inside: while the body runs, finds effects that show only when they are looked for.
     """
 
     ahead: bool = False
@@ -55,7 +56,7 @@ class Uninterrupted:
 
     Parameters:
         left: kind and key of what each of two runs leaves behind -> how many of them.
-        seconds: that a run takes.
+        seconds: duration of a run.
         rehearsal: what it does outside the process.
     """
 

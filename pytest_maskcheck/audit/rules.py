@@ -21,7 +21,7 @@ class Rules:
     """What counts as a failure.
 
     Parameters:
-        strict: what only reference counting releases fails, and so does an interrupt that a finalizer swallows.
+        strict: a thing that only reference counting releases fails, and so does an interrupt that a finalizer swallows.
         may_swallow: the interrupt need not come out of the test.
         allow: findings to drop.
     """
@@ -57,7 +57,7 @@ class Allowances:
         return self._allows(point.id, finding.kind, finding.key, name)
 
     def allows_cleanup(self, point: str, finding: Finding) -> bool:
-        """Return whether a finding that only a mask helps against is allowed as such: ``cleanup:kind:key``."""
+        """Return whether a finding that only a mask helps against is allowed by its category: ``cleanup:kind:key``."""
         wanted = finding.category is Category.CLEANUP
         return wanted and self._allows(point, Category.CLEANUP, f"{finding.kind}:{finding.key}")
 

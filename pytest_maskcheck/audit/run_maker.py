@@ -1,12 +1,14 @@
-"""Makes runs in this process: interrupted at a point, watched, forward past many points, or through.
+"""Makes runs in this process: interrupted at a point, watched, forward past many points, or uninterrupted.
 
-Executors (:mod:`pytest_maskcheck.runs`) call it, most often in a process that they have forked. What a run means is for the judge.
+Executors (:mod:`pytest_maskcheck.runs`) call it, most often in a process that they have forked. The judge decides what a run means.
 
 Rules:
 
-1. A run sees new objects only: the heap is frozen before, and again after a watched run, which thaws it to look for holders.
-2. What the first run of a process makes for all later ones is not new: the heap is frozen once more after it.
-3. Generators that arm (``@arming``) are of this package: ``contextlib`` may be in scope itself, and would be interrupted.
+1. Readings after a run see new objects only: the heap is frozen before it, and again after a watched run, which thaws the heap to look
+   for holders.
+2. Objects that the first run of a process makes for all later ones are not new: the heap is frozen once more after it.
+3. Generators that arm an engine are decorated with this package's ``@arming``: ``contextlib`` may be in scope itself, and would be
+   interrupted.
 """
 
 from __future__ import annotations
@@ -63,12 +65,12 @@ class RunMaker:
 
     Parameters:
         runner: runs the test and reads what it leaves behind.
-        mechanism: how interrupts come.
+        mechanism: how interrupts are delivered.
         scope: the code that is audited.
         mode: ``checkpoint``, ``line`` or ``raise``.
         watch: called with each recording as it begins.
         limit: seconds by which a run without an interrupt may outlast the ordinary one; 0: no limit.
-        seconds: that the ordinary run took.
+        seconds: duration of the ordinary run.
         aims: id of a point -> where it is.
     """
 
@@ -89,7 +91,7 @@ class RunMaker:
         self._thawed = False
         with own_time:
             collect_garbage()
-            if self._is_unread:  # kinds are to see what there was before the first run, too
+            if self._is_unread:  # kinds must also see what was there before the first run
                 FrozenHeap.thaw()
                 self._is_unread = False
             with at_once:
@@ -145,7 +147,7 @@ class RunMaker:
         ran = self.runner.run(unarmed(nullcontext()))
         ran.whole = True
         if self._frozen_in != os.getpid():
-            self.freeze()  # what the first run of a process makes for all later ones is not new
+            self.freeze()  # see rule 2
             self._frozen_in = os.getpid()
         return ran
 
@@ -176,11 +178,11 @@ class RunMaker:
         try:
             return self.runner.run(striking, aim.hits, watch=watch)
         finally:
-            self._thawed = True  # the search for holders does that; most processes end now
+            self._thawed = True  # by the search for holders; most processes end after this run anyway
 
     @arming
     def _passing(self, names: Sequence[str], watch: Watch) -> Iterator[Strike]:
-        """Pass points without an interrupt; record what is there at each."""
+        """Pass points without an interrupt, and record what is there at each."""
         triggers = [self.aims[name].first.trigger for name in names]
 
         def reached(position: int) -> None:
@@ -196,8 +198,8 @@ class RunMaker:
         struck: Callable[[], None],
         landed: Callable[[], object],
     ) -> RunResult:
-        """Make a run that is interrupted in children, where ``forks`` returns true; see :class:`pytest_maskcheck.runs.forward.GoesForward`."""
-        self.freeze()  # children would copy every object that they read
+        """Make a run that is interrupted only in children, where ``forks`` returns true; see :class:`.forward_parent.GoesForward`."""
+        self.freeze()  # otherwise children would copy every object that they read
         aims = [self.aims[point.id] for point in points]
         strike = Strike()
         hits: list[Hit] = []
@@ -214,14 +216,14 @@ class RunMaker:
 
         _ = self.mechanism.delivery(
             0, struck
-        )  # readings of the heap classify each new type: once here, not in every child
+        )  # readings of the heap classify each new type: done once here, not in every child
         triggers = [aim.first.trigger for aim in aims]
         return self.runner.run(
             self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached), hits
         )
 
     def follow(self, aim: Aim) -> tuple[RunResult, Recording]:
-        """Make a run that is interrupted once; return also a recording of what it reached from there on."""
+        """Make a run that is interrupted once; return it with a recording of what it reached from there on."""
         self.freeze_again()
         tail = self.mechanism.recording((aim.signum,), outside=True)
         self.watch(tail)

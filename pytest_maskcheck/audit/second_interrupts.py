@@ -1,7 +1,7 @@
-"""Find the points with a second interrupt, by making a run for each first one and recording what it reaches from there on.
+"""Find the points with a second interrupt: make a run for each first interrupt, and record what it reaches from there on.
 
-These runs are made in the auditing process itself: a first interrupt that alone leaves something behind has no second one, so none of
-the runs made here should leave anything. Where modules differ afterwards all the same, a whole run follows, and its state is the usual one.
+These runs are made in the auditing process itself. None of them should leave anything behind, as a first interrupt that does so alone
+gets no second one. If modules differ afterwards all the same, a whole run follows, and the state after it becomes the usual one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SecondInterrupts:
 
     Parameters:
         assignment: what the audit is to do.
-        instruments: what it does it with.
+        instruments: what it works with.
         seconds: duration of a run.
         send: receives messages.
     """
@@ -47,7 +47,7 @@ class SecondInterrupts:
 
         Parameters:
             plan: points with one interrupt.
-            results: what came of them.
+            results: the results of these points.
         """
         maker, selection, usual = self.instruments.maker, self.instruments.selection, self.instruments.usual
         mode = self.assignment.settings.points
@@ -69,7 +69,7 @@ class SecondInterrupts:
                 pairs.without(Reason(NotAudited.FIRST_UNSEEN))
                 continue
             pairs.take(point, plan.aims[point.id], tail)
-            if not usual.holds():  # else the next first interrupt would meet what this one left
+            if not usual.holds():  # otherwise the next first interrupt would meet what this one left
                 self.instruments.preparation.run_through()
                 usual.take()
         chosen = self._ready(pairs)
@@ -79,14 +79,14 @@ class SecondInterrupts:
         return chosen
 
     def of(self, planned: Mapping[str, Point], wanted: Sequence[Point]) -> dict[str, Point]:
-        """Return, by id, the points with a second interrupt after the first ones of those that are wanted.
+        """Return, by id, all points with a second interrupt whose first interrupt a wanted point has, too.
 
         Parameters:
             planned: the points with one interrupt that this process found, by id.
             wanted: points that another worker found.
         """
         maker = self.instruments.maker
-        pairs = self.instruments.selection.pairs(sys.maxsize)  # the owner took the sample; all are looked up here
+        pairs = self.instruments.selection.pairs(sys.maxsize)  # no limit here: the owner has taken the sample
         for name in dict.fromkeys(point.first.id for point in wanted if point.first):
             if name in planned:
                 ran, tail = maker.follow(maker.aims[name])
@@ -96,9 +96,9 @@ class SecondInterrupts:
         return {point.id: point for point in self._ready(pairs).points}
 
     def _ready(self, pairs: Pairs) -> Plan:
-        """Return the collected points, with their aims known to whoever makes the runs."""
+        """Return the collected points, and pass their aims to the run maker."""
         chosen = pairs.plan()
         self.instruments.maker.aims |= chosen.aims
         signals.collect_garbage()
-        FrozenHeap.freeze()  # what was recorded is not new to looks at the heap
+        FrozenHeap.freeze()  # readings of the heap must not take the recordings for new objects
         return chosen

@@ -36,7 +36,7 @@ Filter = Callable[["list[Point]"], "tuple[list[Point], dict[Reason, int], list[R
 """Returns the points that no plugin removes; how many were removed, by reason; and complaints about plugins."""
 
 _FIRST_BATCH = 10
-"""Points that are audited before their duration is known; each further batch is as large as all before it."""
+"""Points that are audited before their duration is known; each further batch is at most as large as all before it together."""
 
 
 @dataclass(slots=True, repr=False)
@@ -47,12 +47,12 @@ class Selection:
         assignment: what is wanted.
         scope: the code and the lines that are audited.
         names: short names of files.
-        files: those of the test's own code, which are in scope whatever the settings are.
+        files: the files of the test's own code, which are in scope whatever the settings are.
         body: code of the test function; ``None`` if it has none.
         filter: removes the points that other plugins do not want; ``None``: there are no other plugins.
 
     Attributes:
-        recording: the hits of the uninterrupted run that the plan was made of.
+        recording: the hits of the uninterrupted run that the plan was made from.
         room: how many points with a second interrupt ``max_points`` leaves room for.
     """
 
@@ -103,7 +103,7 @@ class Selection:
         )
 
     def pairs(self, room: int) -> Pairs:
-        """Return a collector of points with a second interrupt, which has room for so many."""
+        """Return a collector with room for so many points with a second interrupt."""
         settings = self.assignment.settings
         self.scope.open_up(*self.files)
         return Pairs(
@@ -121,18 +121,19 @@ class Selection:
     def deal(self, plan: Plan, shard: Shard, send: Send) -> str:
         """Keep the points of one shard; return a digest of all points.
 
-        The shard follows its own points with second interrupts, and no others.
+        The shard seeks second interrupts after its own points, and after no others.
         """
         whole = plan.points
         digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
         send(ShardDealt(digest))
         plan.points = shard.deal(whole)
         plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
+        # The shards divide the room for second interrupts as they divide the points.
         self.room = len(shard.deal(range(self.room)))
         return digest
 
     def remove(self, plan: Plan, send: Send, what: Counted = as_first) -> None:
-        """Remove the points that other plugins do not want; where one point is wanted, it stays."""
+        """Remove the points that other plugins do not want; a single point that is wanted stays."""
         if self.assignment.only or self.filter is None:
             return
         plan.points, removed, complaints = self.filter(plan.points)
@@ -144,7 +145,7 @@ class Selection:
     def batches(self, plan: Plan, share: Share | None, seconds: float, least: int) -> Iterator[Plan]:
         """Yield the points for which there is time, in batches.
 
-        An estimate of the time may be wrong, and even then each line is to come before further points of any line.
+        The estimate of the time may be wrong. Even then, every line should get a point before any line gets further ones.
 
         Parameters:
             plan: all points.
@@ -162,7 +163,7 @@ class Selection:
             batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken)
             taken.update(batch)
             began = time.perf_counter()
-            first = share.turn % len(batch)  # where the time is up early, alike tests do not all end at the same point
+            first = share.turn % len(batch)  # if the time is up early, similar tests do not all end at the same point
             yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
             seconds = (time.perf_counter() - began) / len(batch)
 

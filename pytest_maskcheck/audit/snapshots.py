@@ -1,6 +1,6 @@
 """Audit points by snapshots: one run goes forward and forks at each point; see :mod:`pytest_maskcheck.runs.forward`.
 
-A child that has an effect outside its process would disturb those forked after it. The first such effect ends snapshots for the test: the
+A child that has an effect outside its process would disturb other children. The first such effect ends snapshots for the test: the
 results of that pass are discarded, and its points are audited by running the test again.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """Message: the test was interrupted at a point; the result follows when all have been."""
+    """Message: the test was interrupted at a point; the result follows when all points have been."""
 
     point: str
 
@@ -37,7 +37,7 @@ class SnapshotAudit:
     Parameters:
         instruments: what the audit works with.
         judge: judges the runs.
-        strategy: the points for snapshots.
+        strategy: has the points for snapshots.
         passes_effect: whether the uninterrupted run has an effect outside the process.
         limit: seconds that a run may take.
         complaints: receives those of user-defined kinds.
@@ -54,7 +54,7 @@ class SnapshotAudit:
     _betrayed: Strategy | None = None
 
     def audit(self) -> None:
-        """Audit the points, and send how they are reached and why."""
+        """Audit the points; send how points are reached, and why."""
         judge = self.judge
         planned = {point.id for point in judge.plan.points}
         wanted = [point for point in self.strategy.snapshots if point.id in planned]

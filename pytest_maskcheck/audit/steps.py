@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def new_judge(
     assignment: Assignment, instruments: Instruments, executor: Executor, send: Send, common: str = ""
 ) -> Judge:
-    """Return a judge by the settings of the test, with nothing to audit yet.
+    """Return a judge with the settings of the test, and nothing to audit yet.
 
     Parameters:
         assignment: what the audit is to do.
-        instruments: what it does it with.
+        instruments: what it works with.
         executor: makes the runs.
         send: receives messages.
         common: a description of what all runs share, or ``""``.
@@ -41,7 +41,7 @@ def new_judge(
 
 
 def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:
-    """Give each finding its category, now that all of them are known; drop those that are allowed as such.
+    """Give each finding its category, now that all of them are known; drop those whose category is allowed.
 
     Parameters:
         judge: has the results.
@@ -59,7 +59,7 @@ def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bo
 
 
 def send_untraced(judge: Judge, budget: Share | None, send: Send) -> None:
-    """Send at how many points there was no time to find the origin of what was left behind."""
+    """Send the number of points at which there was no time to find the origin of leftovers."""
     if budget and judge.untraced:
         send(Reason(Note.UNTRACED, number=judge.untraced, why=budget.reason))
 

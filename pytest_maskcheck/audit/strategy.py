@@ -1,4 +1,4 @@
-"""How runs are made, and why: isolated in forked processes or not; all the way to each point again or by snapshots.
+"""How runs are made, and why: in forked processes or not, and by running the test again for each point or by snapshots.
 
 Choices are values, and so are their reasons: a :class:`~pytest_maskcheck.reasons.Reason` has a code and the sentence that reports show.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
 
 _WORTH = 0.005
-"""Seconds that an uninterrupted test takes from which on snapshots may be faster."""
+"""Snapshots may be faster if the uninterrupted test takes at least this many seconds."""
 
 _CHILD = 3
-"""Cost of a child, in bare forks: it also unwinds, is read, and its pages are copied as it touches them."""
+"""Cost of a child, in bare forks: the child also unwinds, is checked for leftovers, and copies the pages that it touches."""
 
 _SHARED = {"capfd", "capfdbinary"}
 """Fixtures that read what a child writes."""
@@ -49,7 +49,7 @@ class IsolationChoice:
 
     @classmethod
     def none(cls, why: Isolation, **values: str) -> IsolationChoice:
-        """Return the choice of one process; ``values`` are those of the sentence."""
+        """Return the choice of one process; ``values`` are filled into the sentence."""
         return cls(Isolation.NONE, Reason(why, **values))
 
 
@@ -61,8 +61,8 @@ class Strategy:
         snapshots: the points for snapshots, in the order in which the test reaches them.
         rerun: number of other points that are reached by running the test again.
         why: the reason for those, or, without snapshots, for all; ``None`` if there are none.
-        left: number of ``snapshots`` that are rerun nevertheless, as the snapshots ended early.
-        ended: why they did, in words.
+        left: number of ``snapshots`` that are reached by rerunning nevertheless, because snapshots ended early.
+        ended: why snapshots ended early, in words.
     """
 
     snapshots: tuple[Point, ...]
@@ -72,7 +72,7 @@ class Strategy:
     ended: str = ""
 
     def ended_early(self, reason: str, left: int) -> Strategy:
-        """Return the strategy when snapshots have ended with so many points left."""
+        """Return the strategy after snapshots have ended with so many points left."""
         return replace(self, left=left, ended=reason)
 
     def text(self) -> Reason:
@@ -92,12 +92,12 @@ class Strategy:
 def why_rerun(
     asked: str, isolation: str, fixtures: Collection[str], seconds: float, known: frozenset[int]
 ) -> Reason | None:
-    """Return why snapshots are out of the question before anything is known of the points, ``None`` if they are not.
+    """Return why snapshots are ruled out even before the points are known, ``None`` if they are not.
 
     Parameters:
-        asked: the setting.
+        asked: the setting ``strategy``.
         isolation: see :class:`IsolationChoice`.
-        fixtures: names of those that the test uses.
+        fixtures: names of the fixtures that the test uses.
         seconds: how long the test took.
         known: the descriptors that were open when the session began.
     """
@@ -118,7 +118,7 @@ def why_rerun(
 
 
 def choose(asked: str, points: Sequence[Point], uninterrupted: Uninterrupted) -> Strategy:
-    """Choose by what the uninterrupted test does."""
+    """Choose the strategy by what the uninterrupted test does."""
     rehearsal = uninterrupted.rehearsal
     if rehearsal.fixture:
         return Strategy((), why=Reason(Code.FIXTURE_EFFECT, effect=rehearsal.effect))
@@ -127,7 +127,7 @@ def choose(asked: str, points: Sequence[Point], uninterrupted: Uninterrupted) ->
         return Strategy((), why=Reason(Code.EFFECT_FIRST, effect=rehearsal.effect or Reason(Code.NOTHING_AGAIN)))
     if asked == "auto":
         cost = _CHILD * _fork_seconds()
-        # A rerun goes half the way through the test, on average.
+        # On average, a rerun reaches its point after half of the test.
         if uninterrupted.seconds / 2 < cost:
             return Strategy((), why=Reason(Code.FORK_COSTS, milliseconds=1000 * cost))
     if len(before) == len(points):
@@ -142,6 +142,6 @@ def _fork_seconds() -> float:
     started = time.perf_counter()
     pid = os.fork()
     if not pid:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)  # no exit handler and no flush: both are the parent's
     os.waitpid(pid, 0)
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Interrupts that did not come out of the test: who caught them (the test, the code under test, a finalizer, code in C), and the findings."""
+"""Interrupts that did not come out of the test, and who caught them: the test, the code under test, a finalizer or code in C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Executor, RunResult
 
 _TRIES = 3
-"""Watched runs of one point; some may take another way and not come to it."""
+"""Maximum number of watched runs of one point; some may take another path and not reach it."""
 
 EXCEPTION = "exception"
 """The kind of findings about what came out of a test."""
@@ -31,7 +31,7 @@ class Catchers:
 
     Attributes:
         unseen: ids of points at which nothing shows that the signal arrived.
-        watching: an interrupt was caught at some point of this test: further points are likely to meet the same, so each run is watched.
+        watching: an interrupt was caught at some point of this test. That is likely at further points, too, so each run is watched.
     """
 
     executor: Executor
@@ -49,7 +49,7 @@ class Catchers:
         self.watching = True
 
     def find(self, point: Point, findings: tuple[Finding, ...]) -> RunResult | None:
-        """Make watched runs, if the point needs one; return the one that shows who caught the interrupt."""
+        """Make watched runs if the point needs any; return the one that shows who caught the interrupt, or ``None``."""
         unseen = point.id in self.unseen
         if point.id in self._known or not (unseen or any(map(may_be_caught, findings))):
             return None
@@ -62,7 +62,7 @@ class Catchers:
 
 
 def _did_not_come_out(ran: RunResult) -> bool:
-    """Return whether a run shows that the interrupt was sent and somebody kept it."""
+    """Return whether a run shows that the interrupt was sent and did not come out."""
     return ran.strike.in_turn()[0].fired and not ran.died and not (ran.raised and ran.raised.interrupt)
 
 
@@ -96,7 +96,7 @@ def lost(finalizers: tuple[str, ...], caught: Catcher | None, *, fails: bool) ->
     """Return the finding that a finalizer lost the interrupt, ``None`` if none did.
 
     Parameters:
-        finalizers: those in which CPython printed and dropped it.
+        finalizers: the finalizers in which CPython printed and dropped it.
         caught: who caught it, if that is known.
         fails: the finding makes the test fail.
     """
@@ -112,7 +112,7 @@ def lost(finalizers: tuple[str, ...], caught: Catcher | None, *, fails: bool) ->
 
 
 def without_lone_finalizer(findings: tuple[Finding, ...], *, strict: bool) -> tuple[Finding, ...]:
-    """Return confirmed findings; an interrupt that a finalizer lost fails only with something that stays behind each time."""
+    """Return confirmed findings; an interrupt lost in a finalizer fails only if another confirmed finding fails."""
     alone = (Verdict.SWALLOWED, FINALIZER)
     if strict or any(each.fails and (each.verdict, each.kind) != alone for each in findings):
         return findings

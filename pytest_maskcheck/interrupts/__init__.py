@@ -1,4 +1,4 @@
-"""How an interrupt is delivered: mechanisms (:mod:`.mechanism`), each with an engine that finds places and hits them."""
+"""How an interrupt is delivered: mechanisms (:mod:`.mechanism`), each with an engine that finds places and strikes at them."""
 
 from __future__ import annotations
 

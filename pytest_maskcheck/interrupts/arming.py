@@ -1,4 +1,4 @@
-"""Context managers for what is entered last before the code under test."""
+"""Context managers that are entered last before the code under test runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Armed(Generic[T]):
-    """What :func:`arming` returns."""
+    """The context manager that a function decorated with :func:`arming` returns."""
 
     def __init__(self, generator: Generator[T, None, None]) -> None:
         self._generator = generator
@@ -31,15 +31,16 @@ class _Armed(Generic[T]):
         try:
             self._generator.throw(error)
         except BaseException as raised:
+            # Not raised again here: ``None`` is returned, so the ``with`` statement itself re-raises ``error``.
             if raised is not error:
                 raise
 
 
 def arming(function: Callable[P, Iterator[T]]) -> Callable[P, AbstractContextManager[T]]:
-    """Make a context manager of a generator function, as ``contextlib.contextmanager`` does, but of code of this package.
+    """Turn a generator function into a context manager, as ``contextlib.contextmanager`` does, but run only code of this package.
 
-    Between the moment of arming and the code under test no code may run that can be in scope itself, and ``contextlib`` can be: a user
-    may audit the standard library. The generator must not swallow exceptions.
+    Between arming and the code under test, no code may run that can itself be in scope. ``contextlib`` can be, since a user may audit
+    the standard library. The generator must not swallow exceptions.
     """
 
     @wraps(function)

@@ -1,9 +1,9 @@
-"""Who catches an interrupt: which handler it entered last and did not leave again.
+"""Finds what catches an interrupt: the last handler that it entered and did not leave.
 
-Theory of operation. From the moment at which an interrupt lands, the engine reports when a handler of the bytecode is entered with it,
-which instructions of that handler run, and which frames it leaves. ``except``, ``finally`` and ``with`` are all handlers; the interrupt
-ended in the one after which it left no frame. ``except`` clauses are tried one after the other: the instructions that
-run show which of them matched.
+Theory of operation. From the moment an interrupt lands, the engine reports each bytecode handler that it enters, the instructions of that
+handler that run, and each frame that the interrupt leaves. ``except``, ``finally`` and ``with`` are all handlers; the interrupt ended in
+the handler after which it left no further frame. ``except`` clauses are tried one after the other, and the instructions that run show
+which of them matched.
 
 ============  =======================================  =============================================================
               ``sys.monitoring``                       ``sys.settrace``
@@ -16,12 +16,12 @@ left          ``PY_UNWIND``                            ``return`` at an instruct
 
 Rules:
 
-1. Neither the interrupt nor a frame is held, so that such a run does what the others do: frames are known by ``id``, and forgotten as soon
-   as one is left or another takes its place in the stack.
-2. Of several handlers that are at work, one within the other (a ``with`` whose ``__exit__`` runs the ``except`` of a generator), the
-   innermost in scope counts, else the innermost.
+1. No reference to the interrupt or to a frame is kept, so that such a run behaves like the others. Frames are identified by ``id``, and
+   forgotten as soon as one is left or another takes its place on the stack.
+2. When several handlers are active, one inside the other (a ``with`` whose ``__exit__`` runs the ``except`` of a generator), the
+   innermost one in scope counts; if none is in scope, the innermost.
 
-Where no handler caught it, and the caller of the frame it left last went on, C code dropped it: see ``dropping.py``.
+If no handler caught the interrupt, and the caller of the frame it left last went on, C code dropped it: see ``dropping.py``.
 
 What does not work: an exception that is stored and raised again elsewhere counts as a new one.
 """
@@ -49,18 +49,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Handling:
-    """A handler that an interrupt entered and has not left, as far as is known.
+    """A handler that an interrupt entered and, as far as the engine has reported, has not left.
 
     Attributes:
         frame: its frame, by ``id``.
         code: its code.
-        line: of the ``except`` clause that matched or of the ``with``; in ``finally``, the first line that ran.
-        is_with: it is that of a ``with``, whose ``__exit__`` decides.
+        line: the line of the ``except`` clause that matched, or of the ``with``; in ``finally``, the first line that ran.
+        is_with: the handler belongs to a ``with`` statement, whose ``__exit__`` decides.
         settled: ``line`` and ``is_with`` are final.
-        decides: the ``__exit__`` that was called, if that is Python code.
+        decides: the ``__exit__`` that was called, if it is Python code.
         module: the module of ``decides``.
         home: the module of ``code``.
-        site: the innermost line in scope that called it, or its own.
+        site: its own line if it is in scope, else the innermost line in scope that led to it.
     """
 
     frame: int
@@ -75,12 +75,12 @@ class Handling:
     _begun: bool = False
     _checked: int = 0
     _target: int = -1
-    _group: bool = False  # ``except*`` pops what did not match
+    _group: bool = False  # ``except*`` pops what did not match: a POP_TOP does not mean a bare ``except``
 
     def runs(self, offset: int) -> None:
-        """Take the next instruction that runs in it."""
+        """Process the next instruction that runs in this handler."""
         operation = facts.bytecode(self.code)[offset]
-        # What a handler is shows in its first instructions, past those that every handler begins with.
+        # The first instructions after the common prologue identify the sort of handler.
         if self.settled or operation in opcodes.BEGINS_HANDLER_OR_NOTHING:
             return
         if self._target >= 0:
@@ -91,9 +91,9 @@ class Handling:
         line = line_of(self.code, offset)
         if operation in opcodes.MATCHES:
             self._checked, self._group = line, operation == opcodes.MATCHES_GROUP
-        elif operation in opcodes.CONDITIONAL_JUMPS and self._checked:  # taken if the clause does not match
+        elif operation in opcodes.CONDITIONAL_JUMPS and self._checked:  # the jump taken if the clause does not match
             self._target = target(self.code, offset)
-        elif operation in opcodes.CONDITIONAL_JUMPS and self.is_with:  # upon what ``__exit__`` returned
+        elif operation in opcodes.CONDITIONAL_JUMPS and self.is_with:  # tests the return value of ``__exit__``
             self.settled = True
         elif not self._begun:
             self.line, self.is_with, self.settled = (
@@ -125,7 +125,7 @@ class Catching:
         self._left: Dropped | None = None
 
     def begins(self, frame: FrameType | None) -> None:
-        """Take the frame in which the interrupt lands."""
+        """Find the outermost code in scope, starting from the frame in which the interrupt lands."""
         for running in stack(frame):
             if id(running.f_code) in OUTERMOST:
                 break
@@ -137,11 +137,11 @@ class Catching:
         return isinstance(error, BaseException) and self._counts(error, self.strike)
 
     def handled(self, frame: FrameType, offset: int) -> Handling | None:
-        """Note that the interrupt entered a handler; return the handling to which its instructions are to be reported."""
+        """Record that the interrupt entered a handler; return it if its instructions are to be reported, else ``None``."""
         code = frame.f_code
         if is_ours(code.co_filename) or facts.bytecode(code)[offset] != opcodes.PUSH_EXC_INFO:
             return None
-        self._forget(frame)  # an earlier handler in this frame has raised it again
+        self._forget(frame)  # an earlier handler in this frame has re-raised it
         home = str(frame.f_globals.get("__name__", ""))
         handling = Handling(id(frame), code, line_of(code, offset), home=home, site=self._site(frame))
         self._handling.append(handling)
@@ -156,7 +156,7 @@ class Catching:
         return None
 
     def runs(self, frame: FrameType, offset: int) -> bool:
-        """Take an instruction that is about to run; return whether further ones of this frame matter."""
+        """Process an instruction that is about to run; return whether further instructions of this frame matter."""
         handling = self._in(frame)
         if handling is None:
             return False
@@ -164,37 +164,40 @@ class Catching:
         return not handling.settled
 
     def _in(self, frame: FrameType) -> Handling | None:
-        """Return the latest handler in a frame."""
+        """Return the handler that was entered last in a frame."""
         within = (each for each in reversed(self._handling) if each.frame == id(frame) and each.code is frame.f_code)
         return next(within, None)
 
     def starts(self, frame: FrameType) -> None:
-        """Note that a function begins: it may be the ``__exit__`` of the ``with`` that is left."""
+        """Record that a function begins: it may be the ``__exit__`` of the ``with`` block that is being left."""
         handling = self._in(frame.f_back) if self._handling and frame.f_back is not None else None
         if handling is not None and handling.is_with and not handling.settled and handling.decides is None:
             handling.decides = frame.f_code
             handling.module = str(frame.f_globals.get("__name__", ""))
 
     def left(self, frame: FrameType) -> None:
-        """Note that the interrupt left a frame: no handler in it caught it, nor any that had ended before."""
+        """Record that the interrupt left a frame: no handler in that frame caught it, nor did any handler in a frame that ended earlier."""
         self._forget(frame)
         code = frame.f_code
         if not is_ours(code.co_filename):
             self._left = Dropped(code, line_of(code, frame.f_lasti), is_finalizing(frame))
 
     def _forget(self, frame: FrameType) -> None:
-        """Forget handlers in frames that do not run any more, and in ``frame``."""
+        """Forget the handlers in ``frame`` and in frames that are no longer running."""
         if self._handling:
-            # Frames that ended without ``left`` (a ``return`` in ``finally``) are on the stack no more either.
+            # The stack is compared because some frames end without a call of ``left``: those with a ``return`` in ``finally``.
             running = {id(each) for each in stack(frame.f_back)}
             self._handling = [each for each in self._handling if each.frame in running]
 
     def catcher(self) -> Handling | None:
-        """Return the handler in which the interrupt ended, once the run is over; ``None`` if none was seen."""
+        """Return the handler that caught the interrupt, or ``None`` if none was seen; call this when the run is over."""
         within = [each for each in self._handling if self._in_scope(each.code.co_filename)]
         handling = within or self._handling
         return handling[-1] if handling else None
 
     def dropped(self) -> Dropped | None:
-        """Return the function out of which the interrupt went into code in C, once a run is over out of which it did not come."""
+        """Return the function from which the interrupt passed into C code, or ``None`` if a handler caught it.
+
+        Call this when the run is over and the interrupt did not come out of it.
+        """
         return None if self._handling else self._left

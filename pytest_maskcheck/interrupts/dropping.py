@@ -1,17 +1,17 @@
-"""C code that drops an interrupt: it called a Python function, and cleared what came out of it.
+"""Detects C code that drops an interrupt: it called a Python function, and cleared the exception that came out.
 
-Nothing reports that: no handler of the bytecode is entered, and ``sys.unraisablehook`` is not called either. What can be seen is the
-last frame that the interrupt left, while the frame that called it went on. What stands between the two is code in C.
+CPython reports nothing in that case: no bytecode handler is entered, and ``sys.unraisablehook`` is not called either. All that can be seen
+is the last frame that the interrupt left, while the frame that called it went on. C code must lie between the two.
 
-Most of such code is the end of an object: ``io.IOBase`` reads ``closed`` and calls ``close`` when the last reference goes, sockets
-and files warn. Two signs distinguish it from other code:
+Most such code finalizes an object: ``io.IOBase`` reads ``closed`` and calls ``close`` when the last reference goes away; sockets
+and files warn. Two signs distinguish a finalizer from other C code:
 
-1. The calling frame stands at an instruction that calls nothing, and does no more than drop references (``del file``, ``return``).
-2. The first argument of the function is an object whose ``__del__`` is written in C. Where a temporary object ends within a call,
-   that is all that can be seen.
+1. The calling frame stands at an instruction that calls nothing and only drops references (``del file``, ``return``).
+2. The first argument of the function is an object whose ``__del__`` is written in C. When a temporary object is finalized during a call,
+   this is the only sign.
 
-What does not work: by the second sign, other code in C that calls a method of such an object and drops what comes out is taken for
-its end. Standard streams are left out, since ``input`` is such code.
+What does not work: the second sign also matches other C code that calls a method of such an object and drops the exception. That code is
+taken for the object's finalizer. Standard streams are excluded, since ``input`` is such code.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The function that an interrupt left last, to be dropped by the code in C that had called it.
+    """The last function that an interrupt left; the C code that had called it dropped the interrupt.
 
     Attributes:
         code: the function.
         line: its line when the interrupt left it.
-        finalizing: the code in C was at the end of an object.
+        finalizing: the C code was finalizing an object.
     """
 
     code: CodeType
@@ -45,7 +45,7 @@ class Dropped:
 
 
 def is_finalizing(frame: FrameType) -> bool:
-    """Return whether C code that ends an object called the function of a frame, if it was C code that did."""
+    """Return whether the C code that called the function of ``frame`` was finalizing an object; assumes that C code called it."""
     caller = frame.f_back
     if caller is None:
         return False
@@ -61,7 +61,7 @@ def _ends_in_c(frame: FrameType) -> bool:
     subject = frame.f_locals.get(code.co_varnames[0])
     if any(subject is sys.__dict__.get(name) for name in _STREAMS):
         return False
-    # Looked up as ``type`` does it, past any ``__getattr__`` of metaclasses: nobody's code may run here.
+    # Look ``__del__`` up as ``type`` does, without the ``__getattr__`` of a metaclass: no user code may run here.
     mro = type.__dict__["__mro__"].__get__(type(subject))
     finalizer = next((vars(base)["__del__"] for base in mro if "__del__" in vars(base)), None)
     return isinstance(finalizer, WrapperDescriptorType)

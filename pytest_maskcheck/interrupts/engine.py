@@ -1,8 +1,8 @@
-"""What an engine is: it records where interrupts can come, and strikes at one of those places.
+"""The protocol of an engine, which records where interrupts can arrive and strikes at one of those places.
 
-``record`` watches one uninterrupted run and lists every hit in order; ``strike`` arms exactly one hit and delivers the interrupt
-there. When an interrupt has *landed*, that is, just before its handler runs, something else can begin: a recording of what the run reaches
-from there on, or the wait for a second strike.
+``record`` watches one uninterrupted run and lists every hit in order. ``strike`` arms exactly one hit and delivers the interrupt
+there. An interrupt has *landed* just before its handler runs. At that moment something else can begin: a recording of what the run
+reaches from there on, or the wait for a second strike.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Sendable(Protocol):
-    """One interrupt to deliver; the rest of it is a matter of its engine."""
+    """One interrupt to deliver; everything else about it is private to its engine."""
 
     def lands_at_once(self) -> bool:
-        """Return whether an interrupt that is delivered now is seen to land, and neither waits nor is lost."""
+        """Return whether an interrupt delivered now would be seen to land, and would neither wait nor be lost."""
         ...
 
 
@@ -37,11 +37,11 @@ def nothing() -> None:
 
 
 class Engine(Protocol[D_contra]):
-    """A way to find and to hit places; ``D_contra`` is what it delivers: see :meth:`.mechanism.Mechanism.delivery`."""
+    """A way to find places and to strike at them; ``D_contra`` is what it delivers: see :meth:`.mechanism.Mechanism.delivery`."""
 
     name: str
     ahead: bool
-    """Whether an interrupt is sent before the call at whose end it is to arrive."""
+    """Whether an interrupt that is to arrive at the end of a call is sent before that call."""
 
     def record(
         self, in_scope: InScope, mode: Mode, numbers: Collection[int] = (), *, outside: bool = False
@@ -49,9 +49,9 @@ class Engine(Protocol[D_contra]):
         """Watch the run in the body of the ``with`` statement.
 
         Parameters:
-            in_scope: whether code of a file is watched.
+            in_scope: whether the code of a file is watched.
             mode: where interrupts go.
-            numbers: the interrupts meant; what the engine sends to find places is none of them.
+            numbers: the interrupts under audit; the engine uses none of them to probe for places.
             outside: stretches of code out of scope, called from code in scope, are places too.
         """
         ...
@@ -76,13 +76,13 @@ class Engine(Protocol[D_contra]):
             mode: where interrupts go.
             number: which interrupt.
             struck: called just before the (last) interrupt is sent.
-            then: what begins when the interrupt has landed: the wait for a second trigger, counted from there, at which it is sent
-                again; or a recording, to be filled in.
+            then: what begins when the interrupt has landed: either the wait for a second trigger, counted from there, where the
+                interrupt is sent again; or a recording, which is filled in.
             begins: called just before the first of two interrupts is sent.
-            catching: collects which handlers the interrupt (the last one) enters and leaves.
+            catching: collects the handlers that the (last) interrupt enters and leaves.
 
         Returns:
-            What became of the interrupt; of the second one, with the first as its ``earlier``, if there are to be two.
+            What became of the interrupt. If there are two, that is the second, with the first as its ``earlier``.
         """
         ...
 
@@ -94,34 +94,34 @@ class Engine(Protocol[D_contra]):
         strike: Strike,
         reached: Callable[[int], D_contra | None],
     ) -> AbstractContextManager[Strike]:
-        """Go by all triggers in the body of the ``with`` statement, which runs to its end.
+        """Run the body of the ``with`` statement to its end, and call ``reached`` at each trigger on the way.
 
         Parameters:
             triggers: each counted from the beginning of the run.
             in_scope: which calling frames make up a context.
             mode: where interrupts go.
-            strike: what is returned; in a process that is interrupted, what became of the interrupt.
-            reached: called with the position of each trigger that comes. It may fork, and returns what to deliver there in the
-                process that is to be interrupted, ``None`` in the one that goes on.
+            strike: the value that ``with`` binds; in a process that is interrupted, it records what became of the interrupt.
+            reached: called with the index of each trigger as the run reaches it. It may fork. In the process to be interrupted it
+                returns what to deliver there; in the process that goes on it returns ``None``.
         """
         ...
 
     def disarm(self) -> None:
-        """Watch nothing any more, whatever was interrupted before it could end: the user's own Ctrl-C comes anywhere."""
+        """Stop all watching, even if an interrupt prevented the usual cleanup: the user's own Ctrl-C can arrive anywhere."""
         ...
 
     def reason_against_second(self, mode: Mode, /) -> Reason | None:
-        """Return why nothing can begin when an interrupt has landed, or ``None``."""
+        """Return why no recording and no second strike can begin when an interrupt has landed, or ``None``."""
         ...
 
 
 class Phase(Protocol):
-    """What an engine does from one moment of a run on: wait for a trigger, or record."""
+    """What an engine does from some moment of a run on: wait for a trigger, or record."""
 
     def start(self, frame: FrameType | None) -> None:
-        """Begin; ``frame`` and those that called it are running already."""
+        """Begin; ``frame`` and its callers are already running."""
         ...
 
     def stop(self) -> None:
-        """End, whether it began or not."""
+        """End the phase, whether or not it has begun."""
         ...

@@ -1,10 +1,11 @@
-"""Distinguishes a signal that somebody else sent from the one that a strike leaves pending.
+"""Distinguishes a signal that another process or the user sent from the one that a strike leaves pending.
 
-Python keeps one flag for each signal: if the user presses Ctrl-C while a strike's signal is pending, one
-``KeyboardInterrupt`` comes of both, and looks like the strike's. But a signal left pending by ``_thread.interrupt_main``
-never came from the kernel. So ``faulthandler`` writes to a file, in C, when the kernel delivers a signal, and passes it on.
+Python keeps one flag per signal. If the user presses Ctrl-C while a strike's signal is pending, the two produce a single
+``KeyboardInterrupt``, which looks like the strike's. But a signal left pending by ``_thread.interrupt_main`` never came from the
+kernel. So ``faulthandler`` is registered: when the kernel delivers a signal, it writes to a file, in C, and passes the signal on.
 
-What does not work: once the code under test installs a handler itself, the kernel's signals leave no trace to the end of the run. Windows has no ``faulthandler.register``.
+What does not work: once the code under test installs a handler itself, signals from the kernel leave no trace until the run ends.
+Windows has no ``faulthandler.register``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _CAN_NOTE = hasattr(faulthandler, "register")
 
 
 class ForeignSignals:
-    """Keeps a note of each signal that the kernel delivers while the body of a ``with noting():`` runs."""
+    """Records each signal that the kernel delivers while the body of a ``with noting():`` statement runs."""
 
     def __init__(self, signum: int) -> None:
         self._signum = signum
@@ -30,7 +31,7 @@ class ForeignSignals:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Keep notes of signals; handlers run as ever."""
+        """Record signals from the kernel; handlers run as usual."""
         if not _CAN_NOTE:
             yield
             return
@@ -50,5 +51,5 @@ class ForeignSignals:
         return came
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file that signals are recorded in."""
         self._notes.close()

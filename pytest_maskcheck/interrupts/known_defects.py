@@ -1,22 +1,22 @@
-"""Defects of CPython itself that an audit meets, and checkpoints for which no Python code can prepare, read off the bytecode.
+"""Recognises, from the bytecode, defects of CPython itself and checkpoints that no Python code can prepare for.
 
-What is wrong after an interrupt at such a point may be the interpreter's doing: no Python code could have done better. Or it may be the
-code's own, a state that no handler restores. To find out which, the run is made once more with the interrupt on a *detour* (:func:`past`):
-where it would have come without the defect. What is found then, too, is the code's own.
+A finding at such a point may be the interpreter's doing: no Python code could have done better. Or it may be the code's own: a state that
+no handler restores. To decide, the run is repeated with the interrupt on a *detour* (:func:`past`), which delivers it where it would have
+arrived without the defect. A finding that remains on the detour is the code's own.
 
 ==========  ==========================================  ====================================================================
 defect      where the interrupt comes                   detour
 ==========  ==========================================  ====================================================================
 gh-130279   at a backward jump outside of the ``try``   at the head of the loop, within the ``try``; nothing ran in between
-gh-148874   when ``__enter__`` has returned and         left pending when the ``with`` has been entered: it arrives at the next
-            ``__exit__`` is not due yet                 checkpoint, as in a version that does not check at ``__enter__``; where
-                                                        that is the end of another ``__enter__`` in C, when that has been passed
-async with  when ``__aexit__`` has returned its         when ``__aexit__`` has run, or at the next checkpoint: what is wrong then,
-            coroutine, which has not begun              too, is nothing that it would have undone
+gh-148874   when ``__enter__`` has returned and         left pending once the ``with`` has been entered: it arrives at the next
+            ``__exit__`` is not due yet                 checkpoint, as in a version that does not check at ``__enter__``; if that
+                                                        is the end of another ``__enter__`` in C, left pending after that one
+async with  when ``__aexit__`` has returned its         when ``__aexit__`` has run, or at the next checkpoint: a finding that
+            coroutine, which has not begun              remains then is nothing that ``__aexit__`` would have undone
 ==========  ==========================================  ====================================================================
 
-The last is up to 3.13, where ``async with`` calls a bound method. The entry of an ``__aexit__`` in Python is no such place, as that of
-an ``__exit__`` is none: it is code that a mask can protect.
+The last one occurs up to 3.13, where ``async with`` calls a bound method. The entry of an ``__aexit__`` written in Python is not such a
+place, and neither is that of an ``__exit__``: both are code that a mask can protect.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def past(hit: Hit) -> Trigger:
 
 
 def _called_at(hit: Hit) -> int | None:
-    """Return the call at which an interrupt arrives: that of the hit, or the first one of its line."""
+    """Return the offset of the call where an interrupt at ``hit`` arrives: its own, or in mode ``line`` the first call of its line."""
     if hit.kind == "call":
         return hit.offset
     # In the mode ``line`` the signal is left pending as the line begins.
@@ -70,7 +70,7 @@ def _called_at(hit: Hit) -> int | None:
 
 
 def _entered_at(hit: Hit) -> int | None:
-    """Return the call of ``__enter__`` by which ``with`` lets the interrupt in."""
+    """Return the offset of the ``__enter__`` call after which ``with`` lets the interrupt in, or ``None``."""
     call = _called_at(hit)
     if call is None or not facts.enters_with(hit.code, call):
         return None
@@ -78,11 +78,11 @@ def _entered_at(hit: Hit) -> int | None:
 
 
 def _exited_at(hit: Hit) -> int | None:
-    """Return the call of ``__aexit__`` after which ``async with`` lets the interrupt in, before the coroutine begins."""
+    """Return the offset of the ``__aexit__`` call after which ``async with`` lets the interrupt in, before the coroutine begins."""
     call = _called_at(hit)
     return call if call is not None and facts.exits_async_with(hit.code, call) else None
 
 
 def _escapes(hit: Hit) -> bool:
-    """Return whether the hit is a jump outside of a ``try`` around the loop that it continues."""
+    """Return whether the hit is a backward jump outside a ``try`` that covers its destination."""
     return hit.kind == "jump" and not is_within(hit.code, hit.offset, destination(hit.code, hit.offset))

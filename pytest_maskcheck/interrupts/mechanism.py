@@ -1,6 +1,6 @@
-"""What each way in which an asynchronous exception comes has to say of itself.
+"""The protocol of a mechanism: one way for an asynchronous exception to arrive.
 
-A mechanism answers five questions, and no other room does:
+A mechanism answers five questions, and no other part of the plugin does:
 
 ==========================  =====================================================================================
 who is the victim           ``victim``
@@ -11,8 +11,8 @@ what holds it back          before the audit ``reason_against`` and ``clear_way`
                             ``Strike.undelivered``; between two interrupts ``engine.reason_against_second``
 ==========================  =====================================================================================
 
-Its interrupts have numbers, which no other mechanism has: those of signals are the numbers of the signals. Everything that passes through
-the other rooms (aims, points of a first run, strikes) carries the number alone; :func:`.registry.mechanism_of` returns the mechanism.
+Its interrupts have numbers that no other mechanism uses: those of signals are the signal numbers. What other parts handle (aims, points
+of a first run, strikes) carries the number alone; :func:`.registry.mechanism_of` returns the mechanism.
 
 A new mechanism is a folder beside ``signals`` and a row in :mod:`.registry`.
 """
@@ -37,11 +37,11 @@ D = TypeVar("D", bound=Sendable)
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """Who is interrupted, as far as reports tell.
+    """The thread or task that is interrupted, as reports describe it.
 
     Parameters:
-        elsewhere: the reason why a line has no point that only others than the victim reached.
-        absent: why a test cannot be audited whose body the victim does not run.
+        elsewhere: why a line that the victim did not reach, but others did, has no point.
+        absent: why a test cannot be audited if the victim does not run its body.
     """
 
     elsewhere: Reason
@@ -49,10 +49,10 @@ class Victim:
 
 
 class Mechanism(Protocol[D]):
-    """One way in which an asynchronous exception comes; ``D`` is what its engine delivers."""
+    """One way for an asynchronous exception to arrive; ``D`` is the type that its engine delivers."""
 
     name: ClassVar[str]
-    """As settings name it."""
+    """Its name in settings."""
     victim: ClassVar[Victim]
     engine: Engine[D]
     raises_in: ClassVar[str]
@@ -60,10 +60,10 @@ class Mechanism(Protocol[D]):
 
     @classmethod
     def choose(cls) -> tuple[Self, str]:
-        """Return the mechanism with the engine for this interpreter, and why it is that one.
+        """Return the mechanism with the engine for this interpreter, and why that engine was chosen.
 
         Raises:
-            EngineUnavailableError: there is none.
+            EngineUnavailableError: there is no engine for this interpreter.
         """
         ...
 
@@ -71,15 +71,15 @@ class Mechanism(Protocol[D]):
 
     @classmethod
     def has(cls, number: int) -> bool:
-        """Return whether an interrupt with this number is one of its own."""
+        """Return whether this number is that of one of its interrupts."""
         ...
 
     @classmethod
     def parse(cls, text: str) -> int:
-        """Return the number of the interrupt with this name, as it stands in ids; for ``""`` that of the default one.
+        """Return the number of the interrupt with this name, as spelled in ids; for ``""``, that of the default interrupt.
 
         Raises:
-            ValueError: there is none.
+            ValueError: it has no interrupt with this name.
         """
         ...
 
@@ -90,13 +90,13 @@ class Mechanism(Protocol[D]):
 
     @classmethod
     def suffix(cls, number: int) -> str:
-        """Return what ids of points end with: ``@`` and the name, or ``""`` for the default interrupt."""
+        """Return the suffix of point ids: ``@`` and the name, or ``""`` for the default interrupt."""
         ...
 
     # Places and delivery, besides those of the engine
 
     def recording(self, numbers: Collection[int], *, outside: bool) -> Recording:
-        """Return an empty recording, for these interrupts; see :meth:`.engine.Engine.record`."""
+        """Return an empty recording for these interrupts; see :meth:`.engine.Engine.record`."""
         ...
 
     def delivery(
@@ -112,43 +112,43 @@ class Mechanism(Protocol[D]):
             number: which interrupt.
             struck: called just before it is sent.
             landed: called with the interrupted frame when it has landed, if that can be seen; see :class:`.engine.Sendable`.
-            strike: what becomes of it.
+            strike: filled in with what becomes of it.
         """
         ...
 
     def begin(self) -> None:
-        """Take note of what the interrupts depend on as the body of the test begins, before anything is armed."""
+        """Record the state that the interrupts depend on, as the body of the test begins and before anything is armed."""
         ...
 
     # Which exception counts
 
     def is_interrupt(self, error: BaseException, strike: Strike | None = None) -> bool:
-        """Return whether ``error`` is an interrupt, or a group of nothing else; ``strike`` is what became of the one that was sent."""
+        """Return whether ``error`` is an interrupt, or a group of interrupts only; ``strike`` is what became of the one that was sent."""
         ...
 
     def is_delivered(self, error: BaseException, strike: Strike) -> bool:
-        """Return whether ``error`` is the very interrupt that was sent, not one that the test raises itself, or a group of it."""
+        """Return whether ``error`` is the interrupt that was sent, or a group with it, and not one that the test raised itself."""
         ...
 
     def may_be_users(self, strike: Strike) -> bool:
-        """Return whether what came of a strike may look like a Ctrl-C of the user's."""
+        """Return whether the result of a strike may look like the user's own Ctrl-C."""
         ...
 
     def begins_delivery(self, code: CodeType, frame: FrameType, strike: Strike) -> bool:
-        """Return whether all behind an entry of a traceback, given by its code and frame, is how the interrupt was raised."""
+        """Return whether the traceback entries from this one on, given by its code and frame, only show how the interrupt was raised."""
         ...
 
     # What holds it back
 
     def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> Reason | None:
-        """Return why these interrupts cannot be delivered in this process, which must stay as it is, or ``None``.
+        """Return why these interrupts cannot be delivered in this process, whose state must not be changed, or ``None``.
 
         Parameters:
             numbers: the interrupts.
-            inherited: signals that are blocked since before pytest began.
+            inherited: signals that were blocked before pytest began, and still are.
         """
         ...
 
     def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[Reason]:
-        """Remove what keeps these interrupts from this process, which is the audit's own; return a note on each change."""
+        """Remove what keeps these interrupts from reaching this process, which belongs to the audit; return a note on each change."""
         ...

@@ -1,7 +1,7 @@
-"""What a place is, and a hit: where an interrupt can come, and each time that a run reaches it.
+"""Places, where an interrupt can arrive, and hits, the times that a run reaches a place.
 
 A *place* is an instruction (code object and offset) together with a kind. A *hit* is the n-th time in one run that the victim reaches a
-place, in a calling context. A *trigger* is the event at which an engine acts to strike there.
+place, in a calling context. A *trigger* is the event at which an engine acts in order to strike there.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 Mode = Literal["checkpoint", "line", "raise"]
-"""Where interrupts go: every checkpoint; pending as a line begins; raised by force as a line begins."""
+"""Where interrupts go: to every checkpoint; left pending when a line begins; raised by force when a line begins."""
 
 PlaceKind = Literal["entry", "resume", "call", "jump", "line", "into", "back"]
-"""Function entry, after a ``yield``, at a call (after it, in it, or in the ``str`` of an f-string), backward jump.
+"""In order: function entry; after a ``yield``; at a call (after it, in it, or in the ``str`` of an f-string); backward jump.
 
 ``line`` is the kind of all places in the two line modes. ``into`` and ``back`` are the first and the last checkpoint of a stretch of
 code out of scope, and belong to the instruction in scope that called it; see ``signals/excursions.py``.
@@ -33,23 +33,23 @@ InScope = Callable[[str], bool]
 """Whether the file with this ``co_filename`` is in scope."""
 
 Context = tuple[tuple["CodeType", int], ...]
-"""The lines in scope that called a place, innermost first, direct repetitions folded.
+"""The lines in scope that led to a place, innermost first, with direct repetitions folded.
 
-Lines, not instructions: ``f_lasti`` of a calling frame depends on how the call was specialised.
+These are lines and not instructions because ``f_lasti`` of a calling frame depends on how the call was specialised.
 """
 
 _LEAVING = {"PY_RETURN", "PY_YIELD", "PY_UNWIND", "leave"}
-"""Events, as the engines name them, at which a frame ends or is suspended."""
+"""Events, by the engines' names for them, that fire when a frame ends or is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """Where to strike instead of at a trigger: next, in the same frame.
+    """Where to strike instead of at the trigger: the next time that the same frame reaches an instruction.
 
     Parameters:
         offset: the instruction.
-        raises: it begins a line, and the handler is called there, within the ``try`` of that instruction. Otherwise the signal is
-            left pending there, and arrives at the next checkpoint.
+        raises: the instruction begins a line, and the handler is called there, within the ``try`` of that instruction. If false,
+            the signal is left pending there and arrives at the next checkpoint.
     """
 
     offset: int
@@ -58,15 +58,15 @@ class Detour:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Trigger:
-    """The event at which an engine acts, and which of the events like it in a run.
+    """The event at which an engine acts: the n-th of its sort in a run.
 
     Parameters:
         event: the engine's name for the event.
         code: the code object whose event is awaited.
         offset: the instruction, in bytes.
         count: 1 for the first such event on the main thread.
-        callee: the code object that ``code`` calls, or that returns into it, at ``offset``, for events of that sort.
-        since: the event from which on ``count`` is counted; ``None``: the beginning of the run.
+        callee: for events of a callee, the code object that ``code`` calls, or that returns to ``code``, at ``offset``.
+        since: the event that ``count`` is counted from; ``None``: the beginning of the run.
         detour: where to strike instead; see ``known_defects.py``.
     """
 
@@ -79,12 +79,12 @@ class Trigger:
     detour: Detour | None = None
 
     def codes(self) -> tuple[CodeType, ...]:
-        """Return the code that has to run for the trigger to come."""
+        """Return the code objects that have to run before the trigger can come."""
         since = self.since.codes() if self.since is not None else ()
         return (self.code, *((self.callee,) if self.callee is not None else ()), *since)
 
     def with_code(self, absent: CodeType, code: CodeType) -> Trigger:
-        """Return the trigger with ``code`` in place of what stands in for it."""
+        """Return the trigger with ``code`` in place of its stand-in, ``absent``."""
         return replace(
             self,
             code=code if self.code is absent else self.code,
@@ -94,7 +94,7 @@ class Trigger:
 
     @property
     def leaves(self) -> bool:
-        """Whether the event is that a frame in scope ends or is suspended; what is sent there arrives at the next checkpoint."""
+        """Whether the event is the end or suspension of a frame in scope; an interrupt sent there arrives at the next checkpoint."""
         return self.callee is None and self.event in _LEAVING
 
 
@@ -109,13 +109,13 @@ class Hit:
     context: Context
     trigger: Trigger
     state: tuple[object, ...] = ()
-    """What would become of interrupts there, such as handlers in force and signals that are masked. Empty: all as usual."""
+    """What decides the fate of interrupts there, such as handlers in force and masked signals. Empty if nothing is unusual."""
     aside: bool = False
-    """The test wanted no interrupt there."""
+    """The test had paused interrupts there."""
     stands_for: int = 1
-    """How many hits it is: itself, and those before it that were not kept; see :attr:`.recording.Recording.own`."""
+    """How many hits it represents: itself, and those before it that were not kept; see :attr:`.recording.Recording.own`."""
     after: tuple[int, ...] = ()
-    """Of a stretch of code out of scope: what begins it. Stretches that differ in it are as distinct as calling contexts are."""
+    """For a stretch of code out of scope: what begins it. Stretches that differ in this are as distinct as calling contexts are."""
 
     @property
     def line(self) -> int:
@@ -124,17 +124,17 @@ class Hit:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether the code is a coroutine that is suspended there: it is on no stack, so the stack is not its context."""
+        """Whether the code is a coroutine that is suspended there; it is then on no stack, so the stack is not its context."""
         since = self.trigger.since or self.trigger
         return since.leaves and facts.suspends(self.code, self.offset)
 
 
 INNERMOST = 4
-"""So many callers, innermost first, make up the calling context of a hit as far as the setting ``hits`` is concerned.
+"""Number of callers, innermost first, that distinguish the calling contexts of hits for the setting ``hits``.
 
-What code does about an interrupt is decided near the place: by the ``with`` and ``try`` blocks around it and around the calls that
+How code reacts to an interrupt is decided near the place: by the ``with`` and ``try`` blocks around it and around the calls that
 led there. A caller further out is interrupted at its own places, and in the functions it calls, which have it among their innermost
-callers. Of whole contexts there can be as many as there are hits: in a recursion each level is another one.
+callers. There can be as many whole contexts as there are hits: in a recursion, each level is a new one.
 """
 
 
@@ -153,17 +153,17 @@ class Site:
 
 
 def near(context: Context) -> tuple[tuple[int, int], ...]:
-    """Return the key that calling contexts share which count as the same."""
+    """Return the key of a calling context; contexts that count as the same have equal keys."""
     return tuple((number_of(code), line) for code, line in context[:INNERMOST])
 
 
 def is_own(code: CodeType, context: Context, files: Collection[str]) -> bool:
-    """Return whether code is in one of these files, or was called from there."""
+    """Return whether ``code`` is in one of these files, or was called from one of them."""
     return code.co_filename in files or any(caller.co_filename in files for caller, _ in context)
 
 
 OUTERMOST: set[int] = set()
-"""Code of the harness that calls the test, by ``id``. Its callers are no context."""
+"""Code of the harness that calls the test, by ``id``. Its callers are not part of a context."""
 
 
 def context_of(frame: FrameType, in_scope: InScope) -> Context:
@@ -176,7 +176,7 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
             break
         if in_scope(code.co_filename):
             site = (code, line_of(code, caller.f_lasti))
-            # Folded, or each level of a recursion would be a context of its own.
+            # Repetitions are folded; otherwise each level of a recursion would be a context of its own.
             if not sites or sites[-1] != site:
                 sites.append(site)
         caller = caller.f_back
@@ -184,7 +184,7 @@ def context_of(frame: FrameType, in_scope: InScope) -> Context:
 
 
 def site_of(frame: FrameType | None, in_scope: InScope) -> FrameType | None:
-    """Return the innermost frame in scope among ``frame`` and those that called it; ``None`` if the harness comes first."""
+    """Return the innermost frame in scope among ``frame`` and its callers; ``None`` if the harness comes first."""
     for running in stack(frame):
         code = running.f_code
         if in_scope(code.co_filename):

@@ -1,4 +1,4 @@
-"""What an engine records of one run: its hits, in order."""
+"""A recording: the hits of one run, in order."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.places import InScope, PlaceKind, Site, Trigger
 
 _KEPT = 2
-"""So many hits of a group are kept, besides the last one."""
+"""Number of hits of a group that are kept, besides the last one."""
 
 _NO_HIT = cast("Hit", None)
-"""In place of one that is not kept."""
+"""Takes the place of a hit that is not kept."""
 
 
 _LONG = 100
-"""Characters of a text that is no name."""
+"""Length, in characters, from which a string constant is too long to be a name."""
 
 
 @dataclass(slots=True, repr=False)
 class Recording:
-    """All hits of one run in order, and the lines that only other threads reached.
+    """All hits of one run in order, and the lines that other threads reached.
 
-    An engine calls ``begins``, ``add`` and ``add_from`` as the run goes.
+    An engine calls ``begins``, ``add`` and ``add_from`` during the run.
     """
 
     hits: list[Hit] = field(default_factory=list)
     other_threads: set[tuple[str, int]] = field(default_factory=set)
     numbers: dict[tuple[int, int, PlaceKind], int] = field(default_factory=dict)
     paused: bool = False
-    """The test wants no interrupt at present; see :func:`~pytest_maskcheck.session.fixture.Maskcheck.paused`."""
+    """The test has paused interrupts; see :func:`~pytest_maskcheck.session.fixture.Maskcheck.paused`."""
     own: frozenset[str] | None = None
-    """Files of the test's own code, if few hits are wanted: the first two and the last of each place near which all is the same.
+    """Files of the test's own code, if hits are to be thinned out; ``None`` keeps all hits.
 
-    Those of code that the test did not call are kept apart from those after the next hit of code that it called.
+    Hits are grouped by place, nearby callers and state; of each group, the first two and the last are kept. For code that the test did not
+    call, the groups begin anew at each hit of code that it did call.
     """
     outside: bool = False
-    """Stretches of code out of scope are wanted, too."""
+    """Stretches of code out of scope are recorded, too."""
     files: set[str] = field(default_factory=set)
     """Files whose code has run, in scope or not."""
 
     running: int = 0
-    """The frame of the last hit, by ``id``; 0 if a function began or went on since, so that another may have its ``id`` now."""
+    """The frame of the last hit, by ``id``; 0 if a function has begun or resumed since, because another frame may have that ``id`` now."""
     _context: Context = ()
     _near: tuple[tuple[int, int], ...] = ()
     _called: bool = False
@@ -55,20 +56,20 @@ class Recording:
     _others: dict[object, list[int]] = field(default_factory=dict)
 
     def words(self) -> set[str]:
-        """Return the names and short texts in the code that has hits."""
+        """Return the names and short string constants in the code that has hits."""
         codes = {id(hit.code): hit.code for hit in self.hits}.values()
         constants = (each for code in codes for each in code.co_consts if type(each) is str and len(each) < _LONG)
         return {*constants, *(name for code in codes for name in code.co_names)}
 
     def begins(self, code: CodeType) -> None:
-        """Note that a function begins, in scope or not."""
+        """Record that a function begins, in scope or not."""
         self.running = 0
         self.files.add(code.co_filename)
 
     def add(self, kind: PlaceKind, offset: int, frame: FrameType, in_scope: InScope, trigger: Trigger) -> None:
-        """Note that the victim reached ``offset`` of ``frame``."""
+        """Record that the victim reached ``offset`` of ``frame``."""
         code = frame.f_code
-        # Most hits come in the frame of the one before: its context is computed once.
+        # Most hits are in the same frame as the hit before, so the context is computed once per frame.
         if self.running != id(frame):
             self.running, self._context = id(frame), context_of(frame, in_scope)
             if self.own is not None:
@@ -78,7 +79,7 @@ class Recording:
             self._thin(hit, self._near, called=self._called)
 
     def add_from(self, site: Site, kind: PlaceKind, trigger: Trigger, after: tuple[int, ...]) -> None:
-        """Note that the victim reached a checkpoint out of scope, in code that ``site`` called."""
+        """Record that the victim reached a checkpoint out of scope, in code that ``site`` called."""
         hit = self._append(kind, site.code, site.offset, site.context, trigger, after=after)
         if self.own is not None:
             self._thin(hit, site.near, called=is_own(site.code, site.context, self.own))
@@ -100,7 +101,7 @@ class Recording:
         return hit
 
     def _thin(self, hit: Hit, around: tuple[tuple[int, int], ...], *, called: bool) -> None:
-        """Forget the hit before this one in its group, unless that was the first or the second."""
+        """Forget the previous hit of this hit's group, unless that was the first or the second."""
         key = (number_of(hit.code), hit.offset, hit.kind, around, hit.state, hit.aside, hit.after)
         groups = self._latest if called else self._others
         if called:
@@ -109,16 +110,16 @@ class Recording:
         if group is None:
             group = groups[key] = [0, 0]
         count, position = group
-        # The one before is the last of its group no more. Its place is left empty: positions of others stay what they are.
+        # The previous hit is no longer the last of its group. It is overwritten, not removed: ``groups`` hold positions in the list.
         if count > _KEPT:
             hit.stands_for += self.hits[position].stands_for
             self.hits[position] = _NO_HIT
         group[:] = count + 1, len(self.hits) - 1
 
     def settle(self) -> None:
-        """Close the gaps that forgotten hits left, once nothing is recorded any more."""
+        """Remove the gaps that forgotten hits left; call this when the recording has ended."""
         self.hits = [hit for hit in self.hits if hit is not _NO_HIT]
 
     def state(self) -> tuple[object, ...]:
-        """Return what would become of interrupts now; nothing where all is as usual, and in a mechanism without such states."""
+        """Return what decides the fate of interrupts now; empty if nothing is unusual, or if the mechanism has no such states."""
         return ()

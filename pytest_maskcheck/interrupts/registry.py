@@ -1,4 +1,4 @@
-"""The mechanisms that there are."""
+"""The registry of mechanisms."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MECHANISMS: tuple[type[Mechanism[Any]], ...] = (SignalMechanism,)
 
 
 def mechanism_of(number: int) -> type[Mechanism[Any]]:
-    """Return the mechanism whose interrupt has this number."""
+    """Return the mechanism that the interrupt with this number belongs to."""
     return next(mechanism for mechanism in _MECHANISMS if mechanism.has(number))
 
 
 def parse(text: str) -> int:
-    """Return the number of the interrupt with this name, as it stands in ids of points; ids without one name the default.
+    """Return the number of the interrupt with this name, as spelled in point ids; ``""`` is the default interrupt.
 
     Raises:
-        ValueError: no mechanism has one.
+        ValueError: no mechanism has an interrupt with this name.
     """
     for mechanism in _MECHANISMS:
         try:
@@ -31,9 +31,9 @@ def parse(text: str) -> int:
 
 
 def choose(name: str = SignalMechanism.name) -> tuple[Mechanism[Any], str]:
-    """Return a mechanism by name, with the engine for this interpreter, and why it is that engine.
+    """Return a mechanism by name, with the engine for this interpreter, and why that engine was chosen.
 
     Raises:
-        EngineUnavailableError: there is no engine for it here.
+        EngineUnavailableError: this interpreter has no engine for it.
     """
     return next(mechanism for mechanism in _MECHANISMS if mechanism.name == name).choose()

@@ -1,4 +1,4 @@
-"""What became of one interrupt."""
+"""A strike, as its record: what became of one interrupt."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Strike:
 
     Attributes:
         signum: which interrupt; the number of the signal.
-        fired: the place was reached and the interrupt sent there.
+        fired: the place was reached and the interrupt was sent there.
         landed: its handler was seen to begin.
         raised: the handler in force raised; ``None`` if that cannot be seen (the kernel delivers it).
-        error: the type of what the handler raised, where that is known.
+        error: the type that the handler raised, if known.
         sent: it was sent by way of the kernel.
         held: what held the interrupt back for a while (``"signal mask"``), or ``""``.
-        undelivered: why no exception can have come of it there (nobody handles the signal), or ``None``.
-        withdrawn: it was held back to the end of the run, and taken back.
-        handler: the name in reports of the handler in force; ``""`` for Python's own.
+        undelivered: why it cannot have caused an exception there (the signal has no handler), or ``None``.
+        withdrawn: it was held back until the end of the run, and then taken back.
+        handler: the name of the handler in force, for reports; ``""`` for Python's own.
         handler_code: the code of that handler, if it is written in Python.
         code, offset, context: where it fired.
-        strayed: it fired in another calling context than the hit that was meant.
+        strayed: it fired in a different calling context from that of the intended hit.
         earlier: the first of two interrupts, if this is the second.
     """
 
@@ -54,7 +54,7 @@ class Strike:
 
     @property
     def waits(self) -> bool:
-        """Whether the interrupt did not come where it was sent: the handler raised nothing, or something held it back."""
+        """Whether the interrupt did not arrive where it was sent: the handler raised nothing, or something held it back."""
         return self.raised is False or bool(self.held)
 
     def in_turn(self) -> tuple[Strike, ...]:
@@ -62,7 +62,7 @@ class Strike:
         return (*(self.earlier.in_turn() if self.earlier else ()), self)
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
-        """Note that the place was reached: that of ``frame`` or, of a stretch of code out of scope, of the frame that called it."""
+        """Record that ``frame`` reached the place; for a stretch of code out of scope, ``frame`` is the frame that called it."""
         self.fired = True
         self.code, self.offset = frame.f_code, frame.f_lasti
         self.context = context_of(frame, in_scope)

@@ -38,17 +38,17 @@ def choose_points(
 
     Parameters:
         recording: the hits of an uninterrupted run.
-        names: names files.
+        names: the short names of files.
         reason_against: returns why a line is not audited.
         hits: how many hits of a place in one context are audited: 1 the first, 2 first and last, 3 first,
             second and last; ``None`` for all.
-        max_points: upper bound; beyond it the sample of :func:`layered` is taken.
+        max_points: upper bound; if there are more, the sample of :func:`layered` is taken.
         seed: seed of that sample.
-        body: files of the test's own code. What was reached before the first hit in them or called from them, or after the
-            last one, belongs to pytest and plugins.
+        body: files of the test's own code. Hits before the first one, or after the last one, that is in these files or was called
+            from them belong to pytest and plugins.
         signums: the signals; each hit is a point for each of them.
-        only: the id of the one point wanted; the other limits do not apply to it.
-        wanted: returns whether a hit is considered; the others are not counted as left out.
+        only: the id of the only point to choose; the other limits do not apply to it.
+        wanted: returns whether a hit is considered; hits that are not considered are not counted as left out.
     """
     chosen = Plan()
     of_test = within(recording.hits, body)
@@ -58,7 +58,7 @@ def choose_points(
     chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, elsewhere)
     if not only:
         kept = few(kept, hits, chosen)
-    # Over all hits, not only those kept: the id of a point must not depend on what was left out.
+    # Ordinals are computed over all hits, not only those kept: the id of a point must not depend on what was left out.
     ordinals = ordinals_of(recording.hits)
     aims = [(point_of(hit, signum, names, ordinals), Aim(hit, signum)) for signum in signums for hit in kept]
     if only:

@@ -1,4 +1,4 @@
-"""Which hits lie in a call that releases something: ``finally: path.unlink()``, a Python ``__exit__``."""
+"""Recognises hits in a call that releases something: ``finally: path.unlink()``, a Python ``__exit__``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _EXITS = {"__exit__", "__aexit__"}
 
 
 def is_cleanup(hit: Hit) -> bool:
-    """Return whether an interrupt at a hit arrives in a call that clean-up code makes: as it begins or, out of scope, as it ends."""
-    # As the call begins: the callee is the clean-up code itself, or the calling line is within a clause that cleans up.
+    """Return whether an interrupt at ``hit`` arrives in a clean-up call: as it begins or, if the callee is out of scope, as it ends."""
+    # At a function entry, either the callee is an ``__exit__``, or the calling line is within ``finally`` or ``except``.
     if hit.kind == "entry":
         if hit.code.co_name in _EXITS:
             return True

@@ -1,4 +1,4 @@
-"""What coverage.py's configuration says, as coverage would read it when started in the root directory."""
+"""Reads coverage.py's configuration, as coverage would when started in the root directory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.system.plain import described
 from pytest_maskcheck.system.unpatched import io, keep, os, unpatched
 
-# coverage.py, and what it reads sources with: a test may replace functions there, and coverage runs between tests.
+# Keep the functions of coverage.py and of the modules it reads sources with: a test may replace them, and coverage runs between tests.
 keep("importlib._bootstrap_external", "inspect", "linecache", "tokenize", "traceback")
 keep(*(name for name in sys.modules if name.partition(".")[0] == "coverage"))
 
 
 CoverageSettings = coverage.Coverage
-"""What options are read from."""
+"""The object that options are read from."""
 
 
 def running() -> CoverageSettings | None:
-    """Return the coverage measurement of this process that the user started, if any."""
+    """Return the coverage measurement that the user started in this process, or ``None``."""
     return coverage.Coverage.current()
 
 
 def configuration(root: str) -> CoverageSettings:
-    """Return coverage with the configuration that it would read when started in ``root``; it is not started.
+    """Return a measurement, not started, with the configuration that coverage would read if started in ``root``.
 
     Raises:
-        UnknownScopeError: there is a configuration that cannot be read.
+        UnknownScopeError: the configuration exists and cannot be read.
     """
     path: str | bool = False
     try:
@@ -44,7 +44,7 @@ def configuration(root: str) -> CoverageSettings:
 
 
 def _config_file(root: str) -> str | bool:
-    """Return the configuration file that ``coverage`` would read when started in ``root``."""
+    """Return the configuration file that ``coverage`` would read if started in ``root``; ``False`` if there is none."""
     for name in (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml"):
         path = os.path.join(root, name)
         if os.path.isfile(path):
@@ -55,13 +55,13 @@ def _config_file(root: str) -> str | bool:
 
 
 def option(settings: CoverageSettings, name: str) -> list[str]:
-    """Return an option that is a list; empty if it is none."""
+    """Return the value of an option that is a list; an empty list if the value is not a list."""
     value = settings.get_option(name)
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
 
 
 def paths(settings: CoverageSettings, name: str, base: str) -> list[str]:
-    """Return an option that is a list of file patterns, relative ones made absolute as coverage does."""
+    """Return the value of an option that is a list of file patterns; make relative patterns absolute, as coverage does."""
     return [
         pattern if pattern.startswith(("*", "?")) else os.path.join(escaped(base), pattern)
         for pattern in option(settings, name)
@@ -70,12 +70,12 @@ def paths(settings: CoverageSettings, name: str, base: str) -> list[str]:
 
 @contextmanager
 def usable_for_coverage(root: str) -> Iterator[None]:
-    """Let coverage find functions of the standard library as they were, and a working directory, whose name it reads."""
+    """Run the body with the original functions of the standard library and an existing working directory, as coverage needs both."""
     with unpatched():
         try:
             os.getcwd()
-        except OSError:  # the test has removed it
-            place = os.open(os.curdir, os.O_RDONLY)
+        except OSError:  # the test has removed the working directory
+            place = os.open(os.curdir, os.O_RDONLY)  # a removed directory has no path by which to return to it
         else:
             yield
             return

@@ -11,7 +11,7 @@ from coverage.files import GlobMatcher, prep_patterns
 from pytest_maskcheck.system.unpatched import os
 
 PATTERN_ERRORS = (coverage.CoverageException, re.error, ValueError, OSError)
-"""What :func:`matcher` may raise."""
+"""Exceptions that :func:`matcher` may raise."""
 
 
 @lru_cache(maxsize=64)
@@ -21,10 +21,10 @@ def matcher(*patterns: str) -> GlobMatcher:
 
 
 def escaped(path: str) -> str:
-    """Return a pattern that matches ``path``; coverage's patterns have no escapes."""
+    """Return a pattern that matches ``path``; special characters become ``?``, because coverage's patterns have no escapes."""
     return re.sub(r"[*?\[\]]", "?", path)
 
 
 def below(directory: str) -> str:
-    """Return a pattern for all that is below a directory."""
+    """Return a pattern that matches everything below a directory."""
     return os.path.join(escaped(os.path.abspath(directory)), "**")

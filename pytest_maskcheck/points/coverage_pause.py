@@ -1,9 +1,9 @@
-"""Pause the coverage measurement that the user runs, while audited runs are made.
+"""Pause the user's coverage measurement during audited runs.
 
-Collectors are a process-wide stack, and ours would run beside the user's. What audited runs reach must not count in the user's
-numbers either.
+Coverage keeps its collectors on a process-wide stack, and ours would run beside the user's. Nor may the lines that audited runs reach
+count in the user's numbers.
 
-What does not work: a measurement in another thread that starts meanwhile is not seen.
+What does not work: a measurement that starts in another thread meanwhile is not noticed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 _SWITCHES = ("start", "stop", "save", "switch_context")
-"""What plugins call on a measurement between one test phase and the next; without effect while it is paused."""
+"""Methods of a measurement that plugins call between test phases; they do nothing while it is paused."""
 
 _ENVIRON = ("COVERAGE_PROCESS_", "COV_CORE_")
-"""Prefixes of the variables that make a child process measure itself and save what it measured."""
+"""Prefixes of the environment variables that make a child process measure itself and save its data."""
 
 
 def measures_forks() -> bool:
-    """Return whether coverage's ``patch`` makes each forked process measure itself and save what it measured."""
+    """Return whether coverage's ``patch`` makes each forked process measure itself and save its data."""
     measurement = running()
     try:
         patches = option(measurement, "run:patch") if measurement is not None else []
@@ -41,19 +41,19 @@ def measures_forks() -> bool:
 
 @contextmanager
 def paused(*known: coverage.Coverage) -> Iterator[None]:
-    """Pause the user's own measurements, here and in processes started from here.
+    """Pause the user's own measurements in this process and in the processes that it starts.
 
     Parameters:
-        known: measurements that may not be running any more, because coverage's ``patch = fork`` put another
-            in their place in this process.
+        known: measurements that may no longer be running, because coverage's ``patch = fork`` replaced them by others
+            in this process.
     """
     stopped: list[tuple[coverage.Coverage, list[Any]]] = []
-    while (outer := running()) is not None:  # "coverage run -m pytest --cov" has two
+    while (outer := running()) is not None:  # "coverage run -m pytest --cov" runs two
         stopped.append((outer, _tracers(outer)))
         outer.stop()
     idle = {id(measurement): measurement for measurement in (*(outer for outer, _ in stopped), *known)}.values()
     for measurement in idle:
-        vars(measurement).update(dict.fromkeys(_SWITCHES, _nothing))
+        vars(measurement).update(dict.fromkeys(_SWITCHES, _nothing))  # attributes of the instance hide the methods
     environ = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(_ENVIRON)}
     try:
         yield
@@ -69,19 +69,19 @@ def paused(*known: coverage.Coverage) -> Iterator[None]:
 
 
 def _nothing(*_: object, **__: object) -> None:
-    """Stand in for a switch of a measurement that is paused."""
+    """Replace a switch of a measurement that is paused."""
 
 
 def _tracers(measurement: coverage.Coverage) -> list[Any]:
-    """Return the tracers that measure at present; a private name, see ``tests/compat/test_coverage.py``."""
+    """Return the tracers that measure at present; uses private names, see ``tests/compat/test_coverage.py``."""
     return list(getattr(getattr(measurement, "_collector", None), "tracers", ()))
 
 
 def _hand_over(before: list[Any], after: list[Any]) -> None:
-    """Make new tracers also measure the code that old ones saw begin.
+    """Make new tracers also measure the code objects that the old ones saw begin.
 
-    A tracer of the ``sysmon`` core arms code as it begins; a generator, such as a fixture, that was suspended
-    over the pause never begins again.
+    A tracer of the ``sysmon`` core arms a code object when it begins. A generator, such as a fixture, that is suspended
+    during the pause does not begin again.
     """
     for old, new in zip(before, after, strict=False):
         for code in getattr(old, "code_objects", ()):
@@ -94,7 +94,7 @@ def _hand_over(before: list[Any], after: list[Any]) -> None:
 
 @contextmanager
 def _unpatched(measurement: coverage.Coverage) -> Iterator[None]:
-    """Keep a measurement that starts once more from patching ``os._exit`` and the like once more."""
+    """Keep a measurement that is restarted from patching ``os._exit`` and the like a second time."""
     try:
         patches = measurement.get_option("run:patch")
     except coverage.CoverageException:  # coverage before 7.10

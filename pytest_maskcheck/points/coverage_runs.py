@@ -1,7 +1,7 @@
 """Measure one run with coverage.py, and read a source file as coverage does.
 
-Both use instances of our own. They take the scope and the exclusions of the user's configuration and nothing else of it: an
-instance started with ``patch``, ``concurrency``, plugins or contexts would act on the process.
+Both use ``Coverage`` instances of our own. These take only the scope and the exclusions from the user's configuration: an instance
+started with ``patch``, ``concurrency``, plugins or contexts would act on the process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NoSourceError(Exception):
-    """A file is gone, or is no Python."""
+    """A source file does not exist, or is not Python."""
 
 
 @contextmanager
@@ -29,12 +29,12 @@ def measured(lines: dict[str, set[int]], root: str, include: list[str], omit: li
     """Measure the run in the body of the ``with`` statement.
 
     Parameters:
-        lines: filled when the run has ended: file -> the lines that it reached.
+        lines: filled in when the run has ended: file -> the lines that the run reached.
         root: a directory that exists.
         include: patterns of the files to measure.
         omit: patterns of files to leave out; they win over ``include``.
     """
-    # No data file, no configuration file, no plugins: nothing of this measurement is left.
+    # Without data file, configuration file and plugins, the measurement leaves nothing behind.
     measurement = coverage.Coverage(
         data_file=None, config_file=False, cover_pylib=True, include=include, omit=omit, check_preimported=False
     )
@@ -52,9 +52,10 @@ def measured(lines: dict[str, set[int]], root: str, include: list[str], omit: li
 
 @contextmanager
 def _without_caller() -> Iterator[None]:
-    """Keep coverage from noting which calls started it.
+    """Keep coverage from recording the calls that started it.
 
-    It uses ``inspect``, which reads the file of every module in ``sys.modules``. Code under test may have put any object there.
+    It records them with ``inspect``, which reads the file of every module in ``sys.modules``. Code under test may have put any object
+    there.
     """
     names = vars(sys.modules.get("coverage.collector", sys))
     former = names.get("short_stack")
@@ -69,12 +70,12 @@ def _without_caller() -> Iterator[None]:
 
 
 def lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int]]:
-    """Return the first lines of the statements of a file, and the lines that some patterns exclude.
+    """Return the first lines of the statements of a file, and the lines that the patterns ``exclusions`` exclude.
 
     Raises:
-        NoSourceError: there is no such file, or it is no Python.
+        NoSourceError: there is no such file, or it is not Python.
     """
-    if not os.path.isfile(path):  # opening a FIFO would block until somebody writes to it
+    if not os.path.isfile(path):  # opening a FIFO would block until a writer opens it
         raise NoSourceError(path)
     reader = coverage.Coverage(data_file=None, config_file=False)
     reader.clear_exclude()
@@ -90,7 +91,7 @@ def lines_of(path: str, exclusions: Iterable[str]) -> tuple[list[int], list[int]
 
 @contextmanager
 def _closing_data(measurement: coverage.Coverage) -> Iterator[None]:
-    """Close the data of a measurement at the end; left open, it warns when it is collected."""
+    """Close the data of a measurement at the end; data left open warns when it is garbage-collected."""
     try:
         yield
     finally:

@@ -1,12 +1,12 @@
-"""The project's own distribution: its name, read from the project's files, and where its code is installed.
+"""Finds the project's own distribution: its name, from the project's files, and where its code is installed.
 
-An author who runs the tests against an installed package, in a virtual environment or from ``src/``, means that package.
+An author who runs the tests against an installed package, in a virtual environment or from ``src/``, wants that package audited.
 
-1. The name is looked up in the root directory, then in the directories above it: the root may be the directory of the tests.
+1. The name is looked up in the root directory, then in the directories above it, since the root may be the directory of the tests.
 2. The installation is the one that this interpreter imports, as ``importlib.metadata`` finds it.
-3. An editable installation records where the project is (``direct_url.json``, PEP 610); its code is there.
-4. A plain installation lists its files. Each package counts as a directory. A namespace does not: other distributions share it.
-   Packages inside it do, and its modules count one by one.
+3. An editable installation records where the project is (``direct_url.json``, PEP 610), and the code is there.
+4. A plain installation lists its files. Each package counts as a directory. A namespace does not, since other distributions share it:
+   packages inside a namespace count as directories, and its modules count one by one.
 
 What does not work: a computed name (``setup(name=find_name())``) is found only in a ``PKG-INFO``, as in an unpacked source
 distribution. Code that an editable installation takes from outside the project's directory is not found.
@@ -37,8 +37,8 @@ class Installed:
     Parameters:
         name: the name of the project.
         directories: all code below them is the project's.
-        files: further files of the project.
-        editable: the installation refers to the project's directory.
+        files: files of the project that are not below ``directories``.
+        editable: it is an editable installation, which refers to the project's directory.
     """
 
     name: str
@@ -62,7 +62,7 @@ def project_name(root: str) -> str:
 
 
 def _read(path: pathlib.Path, reader: Callable[[str], object]) -> str:
-    """Return the name in a file, ``""`` if there is no such file or no name in it. Malformed files are not reported here."""
+    """Return the name in a file, or ``""`` if there is no such file or no name in it. Malformed files are not reported here."""
     try:
         name = reader(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, configparser.Error, AttributeError):
@@ -97,11 +97,11 @@ _READERS: dict[str, Callable[[str], object]] = {
     "setup.py": _of_setup_py,
     "PKG-INFO": lambda text: HeaderParser().parsestr(text, headersonly=True)["Name"],
 }
-"""The files that may name a project, in order of precedence, and what reads each."""
+"""The files that may name a project, in order of precedence, with a reader for each."""
 
 
 def installed(name: str) -> Installed | None:
-    """Return the installed distribution of this name, if there is one with code."""
+    """Return the installed distribution with this name, or ``None`` if there is none, or it has no code."""
     try:
         found = metadata.distribution(name)
         project = _editable(found)
@@ -114,7 +114,7 @@ def installed(name: str) -> Installed | None:
 
 
 def _editable(found: metadata.Distribution) -> str:
-    """Return the directory of the project that an editable installation refers to, ``""`` if the installation is not editable."""
+    """Return the project directory that an editable installation refers to, or ``""`` if the installation is not editable."""
     url = json.loads(found.read_text("direct_url.json") or "{}")
     if not url.get("dir_info", {}).get("editable"):
         return ""
@@ -124,7 +124,7 @@ def _editable(found: metadata.Distribution) -> str:
 
 def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the directories and single files of the code of a plain installation."""
-    # Distributions may install files beside the packages, such as scripts in ``../../bin``.
+    # Paths with ``..`` are not importable code: distributions may install other files, such as scripts in ``../../bin``.
     code = [
         pathlib.PurePosixPath(file) for file in found.files or () if file.suffix == ".py" and ".." not in file.parts
     ]
@@ -142,5 +142,5 @@ def _code_of(found: metadata.Distribution) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _located(found: metadata.Distribution, paths: Iterable[pathlib.PurePosixPath]) -> tuple[str, ...]:
-    """Return absolute paths; symbolic links are resolved, as coverage names the files that they lead to."""
+    """Return absolute paths, with symbolic links resolved because coverage names the files that they lead to."""
     return tuple(sorted(os.path.realpath(str(found.locate_file(path))) for path in paths))

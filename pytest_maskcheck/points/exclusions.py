@@ -1,4 +1,4 @@
-"""The statements of a source file, and those of its lines that are excluded from the audit, with the reason."""
+"""The statements of a source file, and its lines that are excluded from the audit, with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import io, os
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
-"""The comment that takes a line, or the block that it heads, out of the audit."""
+"""The comment that excludes a line, or the block that the line heads, from the audit."""
 
 _EXCLUDED = Reason(NotAudited.EXCLUDED)
 _IGNORED = Reason(NotAudited.IGNORED)
@@ -24,7 +24,7 @@ class Statements:
     """The statements of a file.
 
     Parameters:
-        first_lines: the first line of each, in order, those of excluded ones included.
+        first_lines: the first line of each statement, in order; excluded statements are included.
         excluded: line -> why it is excluded.
     """
 
@@ -37,16 +37,16 @@ class Statements:
         return self.first_lines[position - 1] if position else line
 
     def reason_against(self, line: int) -> Reason | None:
-        """Return why ``line`` is excluded; that of its statement counts first."""
+        """Return why ``line`` is excluded, or ``None``; the reason against its statement takes precedence."""
         return self.excluded.get(self.at(line)) or self.excluded.get(line)
 
 
 class Exclusions:
-    """Reads each file once.
+    """The statements and exclusions of files; each file is read once.
 
     Parameters:
         root: a directory that exists.
-        patterns: regular expressions that exclude lines, those of coverage's configuration.
+        patterns: regular expressions that exclude lines, from coverage's configuration.
     """
 
     def __init__(self, root: str, patterns: list[str]) -> None:
@@ -56,19 +56,19 @@ class Exclusions:
         self._ignores_used: set[tuple[str, int]] = set()
 
     def forget_use(self) -> None:
-        """Forget which ``# maskcheck: ignore`` were used."""
+        """Forget which ``# maskcheck: ignore`` comments were used."""
         self._ignores_used.clear()
 
     def of(self, path: str) -> Statements:
         """Return the statements of a file.
 
         Raises:
-            NoSourceError: the file is gone, or is no Python.
+            NoSourceError: the file does not exist, or is not Python.
         """
         if path not in self._files:
             excluded: dict[int, Reason] = {}
             statements: set[int] = set()
-            # One reading for each reason: coverage returns all excluded lines of a file without their pattern.
+            # The file is read once per reason, because coverage does not report which pattern excluded a line.
             for reason, patterns in ((_EXCLUDED, self._patterns), (_IGNORED, [IGNORE])):
                 with usable_for_coverage(self._root):
                     lines, out = lines_of(path, patterns)
@@ -78,7 +78,7 @@ class Exclusions:
         return self._files[path]
 
     def note_ignored(self, path: str, line: int) -> None:
-        """Note that a comment has kept a point on ``line`` from being audited: the nearest one above, or on the line."""
+        """Record that a comment has kept a point on ``line`` from being audited: the nearest comment above the line, or on it."""
         comment = max((comment for comment in _comments(path) if comment <= line), default=line)
         self._ignores_used.add((path, comment))
 

@@ -1,15 +1,15 @@
-"""Sort findings into categories: the code's own, those that only a mask can avoid, those lost inside of code out of scope.
+"""Sort findings into categories: the code's own, those that only a mask can avoid, and losses inside code out of scope.
 
-Two categories are true findings that cannot be cured where they show:
+The last two categories are true findings that cannot be cured where they show:
 
-*cleanup*: the interrupt arrives in the very call that releases, before it has released: ``finally: path.unlink()``, a Python
-``__exit__``. No code of the caller closes that gap but a mask around the call. Such a finding fails; it is a category of its own,
-which can be allowed as ``cleanup:*``. Two things are not of this category: what an uninterrupted call leaves as it is, and what is
-found again at a point behind the line. Where several things share a name, each origin is looked at by itself.
+*cleanup*: the interrupt arrives in the call that releases the thing, before it has been released: ``finally: path.unlink()``, a Python
+``__exit__``. In the caller, only a mask around the call closes that gap. Such a finding fails, but has a category of its own, which can
+be allowed as ``cleanup:*``. A finding is not of this category if the uninterrupted call would not have undone it either, or if it is
+found again at a point behind the line. If several things share a name, each origin is examined separately.
 
-*inside*: code out of scope acquired the thing, and the interrupt arrived before that code returned. A Python function can keep
-what it acquires from being lost up to its last instruction, as there is no checkpoint between that and the caller's next one. So
-the defect is that of the function called. It is listed, and fails with ``strict``.
+*inside*: code out of scope acquired the thing, and the interrupt arrived before that code returned. A Python function can protect
+what it acquires up to its last instruction, since there is no checkpoint between that instruction and the caller's next one. So
+the defect belongs to the called function. It is listed, and fails with ``strict``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Frame
 
 _LASTING = {Verdict.LEAK, Verdict.ALTERED, Verdict.UNUSABLE, Verdict.INVARIANT, Verdict.IMPLICIT}
-"""Verdicts about what the interrupted call would have undone."""
+"""Verdicts about something that the interrupted call might have undone."""
 
 _WATCHED = {Verdict.LEAK, Verdict.ALTERED, Verdict.IMPLICIT}
-"""Those of them about things that a watched run sees."""
+"""The verdicts of ``_LASTING`` about things that a watched run sees."""
 
 
 def sort_out(
@@ -43,12 +43,12 @@ def sort_out(
     """Return the results with the category of each finding.
 
     Parameters:
-        points: in the order in which they are reached.
+        points: the points in the order in which they are reached.
         results: the results of these points.
-        outlasting: id of a point -> kind and key of what is still there when the call under way there returns.
-        strict: findings of what is lost inside of code out of scope fail, too.
-        passed: ids of the points that a watched run passed, so that ``outlasting`` is known there.
-        complete: these are all points of the test. Where some are missing, only an audited point behind the line shows that a
+        outlasting: id of a point -> kind and key of each thing that is still there when the call under way at that point returns.
+        strict: findings about losses inside code out of scope fail, too.
+        passed: ids of the points that a watched run passed, so that ``outlasting`` covers them.
+        complete: these are all points of the test. If some are missing, only an audited point behind the line shows that a
             finding does not recur there.
     """
     results = tuple(results)
@@ -60,7 +60,7 @@ def sort_out(
 
 
 class _Sorter:
-    """Knows the order of all points, and where each finding is met for the last time; see :func:`sort_out`."""
+    """Holds the order of all points, and where each finding occurs for the last time; see :func:`sort_out`."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class _Sorter:
         for result in results:
             point = self._named[result.point]
             for finding in result.findings:
-                # A point with two interrupts is no evidence of what one interrupt leaves.
+                # A point with two interrupts is no evidence of what one interrupt leaves behind.
                 if not point.first:
                     origins = self._last.setdefault((finding.identity, point.signal), {})
                     place = _place(finding)
@@ -101,11 +101,11 @@ class _Sorter:
         return finding
 
     def _releases(self, point: Point, finding: Finding) -> bool:
-        """Return whether the call would have undone it: it is gone when the call has returned, and is not found behind the line."""
+        """Return whether the call would have undone it: it is gone when the call has returned, and not found again behind the line."""
         if not {(finding.kind, finding.key), (finding.kind, "")}.isdisjoint(self._outlasting.get(point.id, ())):
             return False
         origins, place = self._last[finding.identity, point.signal], _place(finding)
-        # A finding without an origin may be of any, so it counts for all of them.
+        # A finding without an origin may belong to any origin, so it counts for all of them.
         latest = self._points[max(at for other, at in origins.items() if None in {place, other} or other == place)]
         if (latest.path, latest.line) != (point.path, point.line):
             return False
@@ -119,7 +119,7 @@ def _place(finding: Finding) -> Frame | None:
 
 
 def _lost_inside(point: Point, finding: Finding) -> str:
-    """Return the package in which something was acquired and lost, ``""`` if it was the code in scope that had it."""
+    """Return the package where something was acquired and lost, or ``""`` if the code in scope had already received it."""
     origin = finding.origin
     if point.kind not in {"into", "back"} or origin is None or origin.place not in origin.stack:
         return ""
@@ -130,6 +130,6 @@ def _lost_inside(point: Point, finding: Finding) -> str:
 
 
 def package_of(frame: Frame) -> str:
-    """Return the package or module that a frame is of, from the name of its file below the entry of ``sys.path`` that has it."""
+    """Return the top-level package or module of a frame, from the path of its file relative to the ``sys.path`` entry."""
     first, *rest = frame.path.strip("<>").replace("frozen ", "").split("/")
     return first if rest else first.removesuffix(".py")

@@ -1,6 +1,6 @@
-"""Which recorded hits become points. What is dropped is counted in a plan, by reason.
+"""Filters that choose which recorded hits become points. Dropped hits are counted in a plan, by reason.
 
-Each filter takes ``what``, which makes its reasons those that are counted: hits after a first interrupt have reasons of their own.
+Each filter takes ``what``, which converts its reason to the reason that is counted: hits after a first interrupt have other reasons.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.plan import Plan
 
 Counted = Callable[[Reason], Reason]
-"""Returns the reason that is counted for the reason against a hit; for a second interrupt it is another one."""
+"""Converts the reason against a hit to the reason that is counted; for a second interrupt these differ."""
 
 _PAUSED = Reason(NotAudited.PAUSED)
 
@@ -64,7 +64,7 @@ def few(hits: list[Hit], number: int | None, chosen: Plan, what: Counted = as_fi
 
 def within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:
     """Return the hits from the first to the last one that is in the test's own files or was called from them."""
-    # What comes before and after belongs to pytest and plugins.
+    # Hits before and after belong to pytest and plugins.
     own = own_hits(hits, body)
     return hits[own[0] : own[-1] + 1] if own else hits
 
@@ -75,7 +75,7 @@ def own_hits(hits: list[Hit], body: frozenset[str]) -> list[int]:
 
 
 def circumstances_of(hit: Hit) -> tuple[object, ...]:
-    """Return the key of a hit's circumstances: equal for hits of a place that count as the same."""
+    """Return the key of a hit's circumstances; hits of a place with equal keys count as the same."""
     return (near(hit.context), hit.state, hit.after)
 
 

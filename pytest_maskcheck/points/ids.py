@@ -1,9 +1,9 @@
 """The ids of points, and the short names of files in them.
 
 An id is ``path:line:kind#hit``: ``src/pkg/store.py:12:call#1`` is the first time that the main thread reaches the first call on
-line 12. Further calls of the line are ``call.2``, ``call.3`` and so on, in the order of the source. With a signal other than SIGINT
+line 12. Further calls on the line are ``call.2``, ``call.3`` and so on, in source order. For a signal other than SIGINT,
 the id ends with its name: ``src/pkg/store.py:12:call#1@SIGTERM``. A point that only the first run in a process reaches is
-``src/pkg/store.py:12:call#1~first``. Two interrupts in one run are ``first>second``, where the hits of the second are counted from
+``src/pkg/store.py:12:call#1~first``. Two interrupts in one run are ``first>second``, where hits of the second are counted from
 the first interrupt on; see ``pairs.py``.
 """
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
 
 FIRST = "~first"
-"""The suffix to the name of a place that only the first run in a process reaches; see ``first_use.py``."""
+"""The suffix of a place, in an id, that only the first run in a process reaches; see ``first_use.py``."""
 
 _PLACE = rf"[^>]+:\d+:(?:{'|'.join(get_args(PlaceKind))})(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
 
 _LONGEST = 10_000
-"""The most characters of an id: two paths, each at most as long as the system allows, and what follows them."""
+"""The maximum length of an id: two paths, each at most as long as the system allows, and their suffixes."""
 
 
 def is_id(text: str) -> bool:
@@ -47,7 +47,7 @@ def is_id(text: str) -> bool:
 
 
 class Names:
-    """Short names for files: relative to the root directory, else to the entry of ``sys.path`` they come from."""
+    """Short names for files: relative to the root directory, else to the entry of ``sys.path`` that they come from."""
 
     def __init__(self, root: str) -> None:
         """Take the root directory, which need not exist."""
@@ -57,7 +57,7 @@ class Names:
 
     def _short(self, filename: str) -> str:
         path = os.path.abspath(filename)
-        # The root first. Installed code is named as it is imported, even in an environment below the root.
+        # The root comes first, but installed code is named as it is imported, even in an environment below the root.
         for root in self._roots:
             if path.startswith(root.rstrip(os.sep) + os.sep) and "site-packages" not in path[len(root) :]:
                 return os.path.relpath(path, root)
@@ -69,7 +69,7 @@ class Names:
 
 
 Place = tuple[int, int, str]
-"""Number of a code object, offset and kind."""
+"""A place as a key: number of the code object, offset and kind."""
 
 
 def place_of(hit: Hit) -> Place:
@@ -82,7 +82,7 @@ Ordinals = dict[Place, int]
 
 
 def ordinals_of(hits: list[Hit]) -> Ordinals:
-    """Number the places of one kind on one line, in the order of the source."""
+    """Number the places of one kind on one line, in source order."""
     lines: dict[tuple[str, int, str], dict[Place, tuple[int, ...]]] = {}
     for hit in hits:
         place = place_of(hit)
@@ -97,8 +97,8 @@ def ordinals_of(hits: list[Hit]) -> Ordinals:
 
 
 def _position(hit: Hit) -> tuple[int, ...]:
-    """Return where a hit is in the source: the end of its expression, then the line of its code object and its offset."""
-    # By the end of the expression: nested calls are made from the inside out.
+    """Return the sort key of a hit in the source: the end of its expression, the first line of its code object, and its offset."""
+    # The end of the expression comes first because nested calls are made from the inside out.
     return (*end_of(hit.code, hit.offset), hit.code.co_firstlineno, hit.offset)
 
 

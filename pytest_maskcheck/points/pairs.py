@@ -1,11 +1,11 @@
-"""Points with two interrupts in one run, from what runs reached after a first interrupt.
+"""Points with two interrupts in one run, from the hits that runs reached after a first interrupt.
 
 The id of such a point is ``first>second``: ``src/a.py:12:call#1>src/a.py:15:call#2``. The hits of the second are counted from the
-moment at which the first interrupt has landed. Everything that the main thread reaches from there to the end of the test's body is
-a second point: handlers, ``except`` and ``finally`` blocks, ``__exit__``, and the rest of a test that goes on.
+moment the first interrupt has landed. Every hit that the main thread reaches from there to the end of the test's body is a second
+point: in handlers, ``except`` and ``finally`` blocks, ``__exit__``, and the rest of a test that goes on.
 
-How many there will be is known only when all runs have been recorded, and they are many: roughly half the square of the number
-of single points. So an even sample is kept on the way; where it begins depends on the seed.
+Their number is known only when all runs have been recorded, and it is large: roughly half the square of the number of single points. So
+an even sample is kept while runs are recorded; the seed determines where it begins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def reason_against_more(result: PointResult) -> Reason | None:
-    """Return why a second interrupt after the one with this result would show nothing, or ``None``."""
+    """Return why a second interrupt after a first one with this result would show nothing, or ``None``."""
     if result.reason:
         return Reason(NotAudited.FIRST_NOT_AUDITED)
     if any(finding.fails or finding.verdict is Verdict.INTERPRETER for finding in result.findings):
@@ -41,14 +41,14 @@ class Pairs:
 
     Parameters:
         recording: the hits of an uninterrupted run.
-        names: names files.
+        names: the short names of files.
         reason_against: returns why a line is not audited.
         hits: how many hits of a place in one context are audited; see :func:`pytest_maskcheck.points.choice.choose_points`.
-        room: the most points to choose.
-        max_points: the setting that this number comes from.
+        room: the maximum number of points to choose.
+        max_points: the setting that ``room`` is derived from.
         seed: seed of the sample.
-        body: files of the test's own code; what is reached after the last hit in them or called from them is not the test's.
-        only: the id of the one point wanted; the other limits do not apply to it.
+        body: files of the test's own code; hits after the last one that is in these files or was called from them are not the test's.
+        only: the id of the only point to choose; the other limits do not apply to it.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pairs:
         self._sample: GrowingSample[tuple[Point, Aim]] = GrowingSample(max(room, 0), seed)
 
     def without(self, reason: Reason) -> None:
-        """Count a first point after which there is no second one."""
+        """Count a first point that has no second point after it, by reason."""
         self._plan.leave_out(Reason(NotAudited.NO_SECOND, why=reason))
 
     def take(self, first: Point, aim: Aim, tail: Recording) -> None:
@@ -83,8 +83,8 @@ class Pairs:
 
         Parameters:
             first: the point of the first interrupt.
-            aim: what that point stands for.
-            tail: what the run reached after the interrupt.
+            aim: the aim of that point.
+            tail: the recording of what the run reached after the interrupt.
         """
         own = own_hits(tail.hits, self._body)
         within = tail.hits[: own[-1] + 1] if own else ([] if self._body else tail.hits)
@@ -93,7 +93,7 @@ class Pairs:
         kept = reasonable(kept, self._reason_against, self._plan, as_second)
         if not self._only:
             kept = few(kept, self._hits, self._plan, as_second)
-        # Over the places of the uninterrupted run, too, so that a place has one name in both.
+        # Include the places of the uninterrupted run, so that a place has the same name in both.
         ordinals = ordinals_of([*self._places.values(), *tail.hits])
         for hit in kept:
             point = self._point(first, aim, hit, ordinals)

@@ -1,4 +1,4 @@
-"""The points to audit, what each stands for, and what was left out."""
+"""The points to audit, the aim of each, and the hits that were left out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a point stands for: where to interrupt, and with which signal.
+    """The aim of a point: where to interrupt, and with which signal.
 
     Parameters:
         first: the hit, counted from the beginning of the run.
         signum: the signal.
-        second: the hit at which to send the signal once more, counted from the first interrupt on; ``None``: nowhere.
+        second: the hit where the signal is sent a second time, counted from the first interrupt on; ``None`` if it is sent only once.
     """
 
     first: Hit
@@ -27,7 +27,7 @@ class Aim:
 
     @property
     def hits(self) -> tuple[Hit, ...]:
-        """One or two hits."""
+        """The one or two hits to interrupt at, in order."""
         return (self.first,) if self.second is None else (self.first, self.second)
 
 

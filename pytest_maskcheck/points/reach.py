@@ -1,4 +1,4 @@
-"""Which lines in scope a run reached, and why a line is not audited."""
+"""The lines in scope that a run reached, and the reasons why other lines are not audited."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Reach:
         root, include, exclude: as for :class:`~pytest_maskcheck.points.scope.Scope`.
 
     Attributes:
-        scope: what is in scope, reached or not.
+        scope: the files in scope, reached or not.
 
     Raises:
-        UnknownScopeError: see there.
+        UnknownScopeError: as for :class:`~pytest_maskcheck.points.scope.Scope`.
     """
 
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
@@ -39,14 +39,14 @@ class Reach:
         self._exclusions = Exclusions(root, self.scope.exclusions)
         self._lines: dict[str, set[int]] = {}
         self._open: list[str] | None = None
-        """Patterns of the test's own files, once files that were not reached are in scope, too."""
+        """Patterns of the test's own files, after :meth:`open_up`; ``None`` before: only files that were reached are in scope."""
         self._files: dict[str, str | None] = {}
-        """``co_filename`` -> the file in ``_lines``, if it is there."""
+        """``co_filename`` -> the key of the file in ``_lines``, or ``None`` if it has none."""
         self._statements: dict[str, set[int]] = {}
 
     @contextmanager
     def measuring(self, *files: str) -> Iterator[None]:
-        """Measure the run in the body of the ``with`` statement; ``files`` are in scope whatever the settings say."""
+        """Measure the run in the body of the ``with`` statement; ``files`` are in scope regardless of the settings."""
         own = [*map(escaped, files)]
         lines: dict[str, set[int]] = {}
         try:
@@ -60,15 +60,15 @@ class Reach:
         self._exclusions.forget_use()
 
     def read_ahead(self, *files: str) -> None:
-        """Read the statements of a test's own files, for all processes that are forked later."""
+        """Read the statements of a test's own files now, so that processes forked later share them."""
         for path in files:
-            with suppress(Exception):  # the audit reads it again, and reports what is wrong with it
+            with suppress(Exception):  # the audit reads the file again, and reports the error
                 self._exclusions.of(path)
 
     def open_up(self, *files: str) -> None:
-        """Let files be in scope that the measured run did not reach, as interrupted runs may reach them.
+        """Also treat files as in scope that the measured run did not reach, since interrupted runs may reach them.
 
-        What is known to be out of scope stays so: it called the test.
+        Files already found to be out of scope stay out of scope: their code called the test.
 
         Parameters:
             files: as for :meth:`measuring`.
@@ -77,7 +77,7 @@ class Reach:
 
     @property
     def files(self) -> frozenset[str]:
-        """The files in scope of which the run reached lines."""
+        """The files in scope where the run reached lines."""
         return frozenset(self._lines)
 
     def in_scope(self, filename: str) -> bool:
@@ -85,7 +85,7 @@ class Reach:
         return self._measured(filename) is not None
 
     def reached(self, filename: str) -> bool:
-        """Return whether lines of a file were reached, whatever is opened up later."""
+        """Return whether the measured run reached lines of a file."""
         return os.path.abspath(filename) in self._lines
 
     def covers(self, filename: str) -> bool:
@@ -107,7 +107,7 @@ class Reach:
 
     def _wanted(self, path: str, own: Iterable[str] = ()) -> bool:
         """Return whether coverage would measure a file."""
-        # Most files are not in scope, and need not be looked for.
+        # The scope is checked first: most files are not in scope, and then no access to the disk is needed.
         return self.scope.matches(path, own) and os.path.isfile(path)
 
     def reason_against(self, filename: str, line: int, *, entry: bool = False, reached: bool = False) -> Reason | None:
@@ -117,7 +117,7 @@ class Reach:
             filename: a ``co_filename``.
             line: the line.
             entry: the point is a function's entry, on the line of its ``def``, which ran when the module was imported.
-            reached: the point is reached after an interrupt, about which the measured run shows nothing.
+            reached: the point is reached after an interrupt, so the measured run cannot show whether it is reached.
         """
         path = self._measured(filename)
         if path is None:
@@ -137,10 +137,10 @@ class Reach:
         return _UNMEASURED
 
     def statements(self) -> dict[str, list[int]]:
-        """Return the first lines of the statements that the run reached in each file, in order, without those that are excluded."""
+        """Return, for each file, the first lines of the statements that the run reached, in order and without excluded ones."""
         reached: dict[str, list[int]] = {}
         for path in self._lines:
-            with suppress(NoSourceError):  # there are no points in it
+            with suppress(NoSourceError):  # such a file has no points
                 excluded = self._exclusions.of(path).excluded
                 reached[path] = sorted(self._statements_reached(path) - excluded.keys())
         return reached
@@ -152,5 +152,5 @@ class Reach:
         return self._statements[path]
 
     def ignores(self) -> dict[tuple[str, int], bool]:
-        """Return (file, line) of every ``# maskcheck: ignore`` in the files reached, and whether it ignored a point."""
+        """Return (file, line) of every ``# maskcheck: ignore`` in the reached files, and whether it has ignored a point."""
         return {place: used for path in self._lines for place, used in self._exclusions.ignores(path).items()}

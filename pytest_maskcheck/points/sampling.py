@@ -1,4 +1,4 @@
-"""Even samples: by layers where all points are known, on the way where their number is not."""
+"""Even samples: by layers if all points are known; incrementally if their number is not yet known."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def beyond_sample(max_points: int, seed: int) -> Reason:
 
 
 def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collection[int] = frozenset()) -> list[int]:
-    """Return the positions of a sample of ``size`` points, in their order.
+    """Return the positions of a sample of ``size`` points, in ascending order.
 
-    First each line is taken once; then each line with each signal; then each place; then each place in each calling context, under
-    each handler and mask; then further hits. The first layer that does not fit as a whole is taken evenly spread.
+    The sample first takes each line once; then each line with each signal; then each place; then each place in each calling context,
+    under each handler and mask; then further hits. From the first layer that does not fit completely, an even spread is taken.
 
     Parameters:
-        aims: the points, each with what it stands for.
-        size: how many to take.
-        seed: chooses which of the points represents a line, a place or a context, and where an even grid begins.
-        before: positions that were taken before; the sample continues from there.
+        aims: the points, each with its aim.
+        size: how many points to take.
+        seed: chooses the point that represents a line, a place or a context, and where an even grid begins.
+        before: positions that were taken earlier; the sample continues from there and does not repeat them.
     """
     taken = set(before)
     size += len(taken)
@@ -40,7 +40,7 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
     for position, (point, aim) in enumerate(aims):
         key: tuple[object, ...] = ()
         for groups, part in zip(layers, _layers(point, aim), strict=True):
-            # Each key extends that of the layer above, so that a place counts once for each line and signal.
+            # Each key extends that of the coarser layer, so that a place counts once for each line and signal.
             key = (key, part)
             groups.setdefault(key, []).append(position)
     for groups in layers:
@@ -56,13 +56,13 @@ _LAYERS = 5
 
 
 def _layers(point: Point, aim: Aim) -> tuple[object, ...]:
-    """Return the groups that a point belongs to, from the coarse to the fine."""
+    """Return the keys of the groups that a point belongs to, from coarse to fine."""
     hit = aim.second or aim.first
     return ((point.path, point.line), aim.signum, place_of(hit), circumstances_of(hit), point.id)
 
 
 def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
-    """Take ``size`` items, evenly spread; each seed begins one item further than the one before."""
+    """Return ``size`` items, evenly spread; each seed begins one item after the seed before it."""
     number = len(items)
     if size >= number:
         return items
@@ -70,9 +70,9 @@ def evenly(items: list[T], size: int, seed: int = 0) -> list[T]:
 
 
 class GrowingSample(Generic[T]):
-    """An even sample of all items added, without knowing how many there will be.
+    """An even sample of a number of items that is not known in advance.
 
-    Every ``step``-th item is kept, from the ``start``-th on. When they are too many, every second one of them is dropped; the bits of
+    Every ``step``-th item is kept, from the ``start``-th on. When too many are kept, every second one of them is dropped; the bits of
     the seed choose which.
     """
 
@@ -87,7 +87,7 @@ class GrowingSample(Generic[T]):
         """Add an item, which the sample may skip."""
         if self._size and self.seen % self._step == self._start:
             self._kept.append(item)
-            # Twice the size, so that halving leaves a full sample.
+            # Up to twice the size is kept, so that halving leaves a full sample.
             if len(self._kept) > 2 * self._size:
                 odd = bool(self._seed & self._step)
                 self._kept = self._kept[odd::2]

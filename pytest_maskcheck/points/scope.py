@@ -1,13 +1,13 @@
 """The scope of a test: which files are audited.
 
-In this order:
+The first of these that applies:
 
-1. ``include`` and ``exclude`` of the settings, where ``include`` is given.
-2. Else coverage's ``source``, ``source_pkgs`` or ``include``, less its ``omit``.
-3. Else the root directory, without the virtual environment and packages installed below it, and the project's own distribution,
-   wherever it is installed.
+1. ``include`` and ``exclude`` of the settings, if ``include`` is given.
+2. Coverage's ``source``, ``source_pkgs`` or ``include``, less its ``omit``.
+3. The root directory, without the virtual environment and packages installed below it, and the project's own distribution, wherever it
+   is installed.
 
-The test's own files are in scope whatever the settings say; this package never is.
+The test's own files are in scope regardless of the settings; this package never is.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Scope:
         include, exclude: file globs relative to ``root``, names of modules or packages, or ``stdlib``.
 
     Attributes:
-        configured: the files that coverage's configuration includes, as patterns; empty if there are none, or ``include`` is given.
+        configured: patterns of the files that coverage's configuration includes; empty if there are none, or ``include`` is given.
         exclusions: coverage's ``exclude_lines``.
         project: the project's own installed distribution, if it is in scope by default.
-        unmeasured: modules that ``include`` names and that no line can be audited of -> why not.
+        unmeasured: modules in ``include`` without any line that can be audited -> why not.
 
     Raises:
-        UnknownScopeError: an entry is neither a glob nor an importable name, or coverage cannot read its configuration.
+        UnknownScopeError: an entry is neither a glob nor an importable name, or coverage's configuration cannot be read or used.
     """
 
     def __init__(self, root: str, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
@@ -61,7 +61,7 @@ class Scope:
             settings = started or configuration(root)
         self._root = root
         everything = below(root)
-        # Relative paths of coverage's configuration are relative to where coverage was started.
+        # Paths in coverage's configuration are relative to the directory where coverage was started.
         base = os.path.abspath(os.curdir) if started else root
         self.exclusions = option(settings, "report:exclude_lines")
         self.unmeasured: dict[str, Reason] = {}
@@ -70,13 +70,13 @@ class Scope:
         self.configured = [] if given else _configured(settings, base)
         self.project: Installed | None = None
         self._include = own or self.configured or ([] if given else [everything])
-        # What is excluded need not be measurable.
+        # Excluded modules need not be measurable, so the reasons against them are dropped.
         self._omit = [pattern for entry in exclude for pattern in self._patterns(entry, {})]
         self._known: dict[str, bool] = {}
         self._installed: list[str] = []
-        """In scope although they lie in what is not the project's."""
+        """Patterns of files in scope that lie among other people's code, such as in ``site-packages``."""
         self._foreign: list[str] = []
-        """Not in scope although they lie below the root: other people's code."""
+        """Patterns of files not in scope although they lie below the root: other people's code."""
         if not given:
             self._omit += paths(settings, "run:omit", base)
         if not given and self._include == [everything]:
@@ -85,12 +85,12 @@ class Scope:
             self._take_in(distribution.project_distribution(root))
         try:
             matcher(*self._include), matcher(*self._omit)
-        except PATTERN_ERRORS as error:  # entries of ours were tried one by one
+        except PATTERN_ERRORS as error:  # must be coverage's: entries of our settings were tried one by one
             message = f"coverage's configuration has a file pattern that cannot be used: {brief(str(error))}"
             raise UnknownScopeError(message) from None
 
     def _take_in(self, project: Installed | None) -> None:
-        """Let the project's own distribution be in scope, wherever it is installed."""
+        """Put the project's own distribution in scope, wherever it is installed."""
         if project is None:
             return
         self.project = project
@@ -106,13 +106,13 @@ class Scope:
         return patterns
 
     def measured_files(self, files: Collection[str]) -> tuple[list[str], list[str] | None]:
-        """Return the patterns that coverage is to include and to omit, so that it measures at least what is in scope.
+        """Return the patterns for coverage to include and to omit, so that it measures at least the files in scope.
 
         Parameters:
             files: the test's own files.
         """
         include = [*self._include, *self._installed, *map(escaped, files)]
-        # Omit wins over include in coverage: where that would hide what is in scope, more is measured, and dropped by matches().
+        # In coverage, omit wins over include. Where that would hide files in scope, more files are measured, and matches() drops them.
         hides = bool(self._installed) or any(map(matcher(*self._foreign).match, files))
         return include, [*self._omit, *([] if hides else self._foreign)] or None
 
@@ -143,7 +143,7 @@ def _configured(settings: CoverageSettings, base: str) -> list[str]:
     for entry in option(settings, "run:source") + option(settings, "run:source_pkgs"):
         place = os.path.join(base, entry)
         found = [below(place)] if os.path.isdir(place) else None
-        # Packages above the module are imported, and may raise; coverage itself reports what it did not measure.
+        # Parent packages of the module are imported, and may raise; coverage itself reports sources that it did not measure.
         with suppress(Exception):
             found = found or module_patterns(entry)
         patterns += found or []
@@ -151,6 +151,6 @@ def _configured(settings: CoverageSettings, base: str) -> list[str]:
 
 
 def _installation_below(root: str) -> list[str]:
-    """Return patterns for the parts of the Python installation that lie below ``root`` (a virtual environment)."""
+    """Return a pattern for the Python installation if it lies below ``root`` (a virtual environment), else no pattern."""
     prefix = os.path.abspath(sysconfig.get_path("data"))
     return [below(prefix)] if prefix.startswith(root.rstrip(os.sep) + os.sep) else []

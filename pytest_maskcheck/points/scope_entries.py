@@ -1,4 +1,4 @@
-"""Which files an entry of ``include`` or ``exclude`` stands for: a path, a glob, a module or package, or ``stdlib``."""
+"""Finds the files of an entry of ``include`` or ``exclude``: a path, a glob, a module or package, or ``stdlib``."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def _unusable(entry: str, why: str) -> UnknownScopeError:
 
 
 def patterns_of(entry: str, root: str) -> tuple[list[str], dict[str, Reason]]:
-    """Return the file patterns that an entry stands for, and modules among them that no line can be audited of, with the reason.
+    """Return the file patterns of an entry, and those of its modules without any line that can be audited, with the reason.
 
     Raises:
-        UnknownScopeError: it stands for nothing.
+        UnknownScopeError: the entry cannot be used.
     """
     if entry == "stdlib":
         frozen = dict.fromkeys(filter(_is_frozen, sorted(sys.stdlib_module_names)), _FROZEN)
         return _standard_library(), frozen
-    # A path comes first: a directory may have the name of a module.
+    # Paths take precedence: a directory may have the name of a module.
     path = os.path.join(root, entry)
     if os.path.isdir(path):
         return [below(path)], {}
@@ -66,9 +66,9 @@ def _glob(entry: str, root: str) -> str:
 
 
 def module_patterns(name: str) -> list[str] | None:
-    """Return the patterns of the files of a module or package, ``None`` if there is no such module.
+    """Return the patterns of the files of a module or package, or ``None`` if there is no such module.
 
-    Imports the packages above it, which may raise anything.
+    This imports the parent packages, which may raise anything.
     """
     spec = _spec_of(name)
     if spec is None:
@@ -79,9 +79,12 @@ def module_patterns(name: str) -> list[str] | None:
 
 
 def _spec_of(name: str) -> ModuleSpec | None:
-    """Return the spec of a module, ``None`` if there is none; a module may have put an object without one in its place."""
+    """Return the spec of a module, or ``None`` if there is none.
+
+    A module may have replaced itself in ``sys.modules`` by an object without a spec; its spec is then searched for.
+    """
     with suppress(ImportError, ValueError, AttributeError):
-        return find_spec(name)  # its package may raise anything else when it is imported
+        return find_spec(name)  # other exceptions come from the import of its package, and propagate
     with suppress(Exception):
         if name not in sys.modules:
             return None
@@ -109,7 +112,7 @@ def _why_unmeasurable(name: str) -> Reason:
 
 
 def _standard_library() -> list[str]:
-    """Return the patterns of the standard library, without what is installed below it."""
+    """Return the patterns of the standard library, without the packages installed below it."""
     place = sysconfig.get_path("stdlib")
     return [
         below(entry.path) if entry.is_dir() else escaped(entry.path)

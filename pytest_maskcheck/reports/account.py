@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, Defect, Frame, Origin, Point
 
 _SHOWN = 8
-"""Ids of points shown of one defect; the rest is counted."""
+"""Number of point ids shown for one defect; the others are counted."""
 
 _STACK = 6
-"""Callers and callees shown of one call."""
+"""Number of callers, and of callees, shown for one call."""
 
 _NOTES = 3
-"""Different notes shown of one defect."""
+"""Number of different notes shown for one defect."""
 
 _LABEL = 12
 
@@ -47,7 +47,7 @@ def message(audit: Audit) -> str:
 def hint(audit: Audit, command: Sequence[str]) -> str:
     """Return the command that reproduces the first failing defect, ``""`` if there is none.
 
-    It stands below the traceback, because JUnit XML and other formats show that alone, without the sections of a report.
+    It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
     """
     return f"reproduce: {_reproduce(audit, command, audit.failures[0])}" if audit.failures else ""
 
@@ -77,7 +77,7 @@ def _errors(audit: Audit) -> list[str]:
 
 
 def totals(audit: Audit) -> str:
-    """Return the numbers of an audit on one line."""
+    """Return the totals of an audit on one line."""
     listed = sum(1 for defect, *_ in together(audit.defects) if not defect.fails)
     text = (
         f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s, "
@@ -131,7 +131,7 @@ def _frame(frame: Frame) -> str:
 
 
 def _notes(audit: Audit, defect: Defect) -> Iterator[str]:
-    """Yield the notes about points of a defect; a note that only some points have names them."""
+    """Yield the notes about points of a defect; a note that only some points have is followed by their ids."""
     notes = {result.point: result.note for result in audit.results}
     with_note: dict[str, list[Point]] = {}
     for point in defect.points:
@@ -150,7 +150,7 @@ def _labelled(label: str, text: str) -> str:
 
 
 def _excerpt(point: Point) -> Iterator[str]:
-    """Yield the source around a point, with the interrupted line marked; of two interrupts, first that of the first one."""
+    """Yield the source around a point, with the interrupted line marked; for two interrupts, the source of the first comes first."""
     if point.first:
         yield from _excerpt(point.first)
     yield f"  {'then ' if point.first else ''}{point.path}, in {point.function}"

@@ -1,12 +1,12 @@
 """Checks the data of a report before results are made of it.
 
-People cut, edit and mix up files. What is wrong with one is found here, and named by its place in the file, so that
-the rest can rely on the data.
+Files get cut, edited and mixed up. What is wrong with one is found here, and reported with its place in the file, so that
+other modules can rely on the data.
 
 1. The types of fields are those of the dataclasses in ``results``. No field may be missing, and none may be added.
-2. Each point has one result, in the same order, and no other id is named.
-3. Lines and shards have their form, and numbers are small enough to be counted.
-4. Codes are those of ``reasons.py``, each with the values of its sentence, and each text that gives a reason has one.
+2. Each point has one result, in the same order, and there are no other results.
+3. Lines and shards are well-formed, and numbers are small enough to be counted.
+4. Codes are those of ``reasons.py``, each with the values of its sentence. Each text that gives a reason has a code.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from pytest_maskcheck.results.encoding import texts_in
 from pytest_maskcheck.system.plain import quoted
 
 Check = Callable[[Any, str], None]
-"""Raises :class:`DamagedError` where a value, at a place such as ``audits[0].points``, is not what it must be."""
+"""Called with a value and its place, such as ``audits[0].points``; raises :class:`DamagedError` if the value is wrong."""
 
 _DEEPEST = 100
-"""Levels of nesting: far more than a report has, and far fewer than the JSON parser takes."""
+"""Maximum levels of nesting: far more than a report has, and far fewer than the JSON parser accepts."""
 
 _LARGEST = 10**7
-"""The largest line number: ranges of lines are expanded, so a damaged one must not take all memory."""
+"""The largest line number: ranges of lines are expanded, and a damaged one must not use up all memory."""
 
 _MOST = 10**15
-"""No number of a report is as large."""
+"""Numbers in a report must be smaller than this."""
 
 _SPANS = re.compile(r"(?:[0-9]{1,8}(?:-[0-9]{1,8})?(?:,[0-9]{1,8}(?:-[0-9]{1,8})?)*)?")
 _SHARD = re.compile(r"(?:([1-9][0-9]{0,8})/([1-9][0-9]{0,8}))?")
@@ -44,14 +44,14 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 
 
 class DamagedError(ValueError):
-    """The data is no report of this version; the message says where and why."""
+    """The data is not a report of this version; the message states where and why."""
 
 
 def parse(text: str) -> Any:
-    """Return parsed JSON; strictly: an object must not have a name twice, and NaN and Infinity are refused.
+    """Parse JSON strictly: an object must not have a name twice, and NaN and Infinity are refused.
 
     Raises:
-        DamagedError: it is no such JSON.
+        DamagedError: the text is not such JSON.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
@@ -82,13 +82,14 @@ def check_audit(data: Any, shard: str, place: str) -> None:
     Parameters:
         data: the data of the audit.
         shard: the shard of the report that the audit is in.
-        place: where the audit is in the report, for messages.
+        place: the place of the audit in the report, for messages.
 
     Raises:
         DamagedError: something is wrong with it.
     """
     if not isinstance(data, dict):
         raise DamagedError(f"{place} is {quoted(data)}, and must be an object")
+    # type() and not isinstance(), here and below: JSON's true is a bool, and every bool is an int.
     if type(data.get("schema")) is not int or data["schema"] != SCHEMA:
         raise DamagedError(f"{place}.schema is {quoted(data.get('schema'))}, and must be {SCHEMA}")
     _check_of(Audit)({name: value for name, value in data.items() if name != "schema"}, place)
@@ -110,7 +111,7 @@ def check_shard(data: Any) -> str:
     """Return the shard of a report, such as ``1/3``, or ``""``.
 
     Raises:
-        DamagedError: ``data`` is no shard.
+        DamagedError: ``data`` is not a shard.
     """
     form = _SHARD.fullmatch(data) if isinstance(data, str) else None
     if form is None or (form[1] and int(form[1]) > int(form[2])):
@@ -145,7 +146,7 @@ def _check_described(value: Any, place: str) -> None:
 
 
 def _check_value(value: Any, place: str) -> None:
-    """Check what is in a sentence without a format: a text, a number, or another reason with its text."""
+    """Check a value that a sentence contains without a format: a text, a number, or another reason with its text."""
     if isinstance(value, dict):
         _check_of(str)(value.get("text"), f"{place}.text")
         _check_described({name: each for name, each in value.items() if name != "text"}, place)
@@ -154,14 +155,14 @@ def _check_value(value: Any, place: str) -> None:
 
 
 def _check_setting(value: Any, place: str) -> None:
-    """Check a number that somebody chose, such as a seed: it may be negative, or larger than anything that is counted."""
+    """Check a number that a user chose, such as a seed: it may be negative, or larger than any count."""
     if type(value) not in {int, float} or not -sys.float_info.max <= value <= sys.float_info.max:
         raise DamagedError(f"{place} is {quoted(value)}, and must be a number")
 
 
 @cache
 def _check_of(kind: Any) -> Check:
-    """Return the check for values of a type, as the annotations in ``results`` have it."""
+    """Return the check for values of a type, as it is annotated in ``results``."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         return _check_of_list(_check_of(arguments[0]))
@@ -182,7 +183,7 @@ def _check_of_plain(kind: type) -> Check:
 
     def check(value: Any, place: str) -> None:
         is_number = kind in {int, float}
-        if type(value) not in kinds or (is_number and not 0 <= value < _MOST):  # which NaN and Infinity are not, either
+        if type(value) not in kinds or (is_number and not 0 <= value < _MOST):  # excludes NaN and Infinity, too
             raise DamagedError(f"{place} is {quoted(value)}, and must be {_WORDS[kind]}")
 
     return check
@@ -223,7 +224,7 @@ def _check_of_fields(kind: Any) -> Check:
 
     def check(value: Any, place: str) -> None:
         _check_names(value, (*names, *beside), place)
-        # Looked up here, not before: a point may have a point, and the check of points is just being made.
+        # Looked up here, not above: a point may contain a point, and the check for points is still being made.
         for name in names:
             _check_of(hints[name])(value[name], f"{place}.{name}")
         for name, check_more in beside.items():
@@ -248,4 +249,4 @@ _BESIDE: dict[type, dict[str, Check]] = {
     PointResult: {"code": _check_code_or_none, "codes": _check_of_list(_check_code)},
     Audit: {"codes": _check_of_dict(_check_described)},
 }
-"""Fields that are not those of a dataclass: the codes beside the texts."""
+"""Fields of the data that the dataclasses do not have: the codes beside the texts."""

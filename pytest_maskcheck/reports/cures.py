@@ -117,9 +117,9 @@ def _of_swallowed(defect: Defect) -> str:
 
 
 def _entered(defect: Defect) -> int:
-    """Return the line of the user's ``with`` statement, without a mask, that enters what is lost; 0 if there is none.
+    """Return the line of the user's ``with`` statement that enters what is lost, without a mask; 0 if there is none.
 
-    Of a leftover without an origin it is the interrupted line, if the leftover is lost on no other.
+    For a leftover without an origin, this is the interrupted line, if the leftover is lost on no other line.
     """
     made = defect.origin.place if defect.origin is not None else defect.points[0]
     elsewhere = defect.origin is None and any(point.line != made.line for point in defect.points)
@@ -128,7 +128,7 @@ def _entered(defect: Defect) -> int:
 
 @lru_cache(maxsize=64)
 def _headers(filename: str) -> frozenset[int]:
-    """Return the lines of a file with expressions that a ``with`` statement enters, other than masks."""
+    """Return the lines of a file with calls whose result a ``with`` statement enters, other than masks."""
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except (SyntaxError, ValueError):  # not Python, or generated
@@ -144,6 +144,6 @@ def _headers(filename: str) -> frozenset[int]:
 
 
 def _called(call: ast.Call) -> str:
-    """Return the name of the function that is called, without what it is an attribute of."""
+    """Return the name of the called function, without the object that it is an attribute of."""
     function = call.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

@@ -1,4 +1,4 @@
-"""Defects in few words: what each is about, whose it is and where, on one line."""
+"""Defects on one line each: what a defect is about, its category, and where it is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Defect
 
 _LINES = 5
-"""In how many functions lines are shown, where one thing is lost in many."""
+"""Number of functions whose lines are shown if one thing is lost in many functions."""
 
 _TITLES = 3
-"""How many things are named that were released together."""
+"""Number of things named among those that were released together."""
 
 
 def together(defects: Iterable[Defect]) -> list[list[Defect]]:
-    """Return the defects in groups: one of its own for each, but things that only reference counting released at the same points, as it does the parts of one object, share one."""
+    """Return the defects in groups.
+
+    Things that only reference counting released, at the same points, share a group: they may be parts of one object. Every other
+    defect has a group of its own.
+    """
     groups: dict[object, list[Defect]] = {}
     for number, defect in enumerate(defects):
         alone = defect.fails or defect.verdict is not Verdict.IMPLICIT
@@ -44,7 +48,7 @@ def category(defect: Defect) -> str:
 
 
 def where(defect: Defect) -> str:
-    """Return the lines at which something is lost, such as ``store.py:12-18, 30``: the first few, and the number of the others."""
+    """Return the lines at which something is lost, such as ``store.py:12-18, 30``: the first few functions, and the number of others."""
     files: dict[str, list[str]] = {}
     for path, numbers in defect.lines[:_LINES]:
         files.setdefault(path, []).append(numbers)
@@ -84,4 +88,4 @@ _TITLES_BY_VERDICT: Mapping[Verdict, Callable[[Defect], str]] = {
     Verdict.HANG: _detail,
     Verdict.CRASH: _detail,
 }
-"""What a defect is called: the thing that was left or changed, or, where no thing was, what happened."""
+"""How a defect is named: by the thing that was left or changed, or, if there is none, by what happened."""

@@ -1,7 +1,8 @@
-"""Reads and writes report files, and neither waits for ever nor reads without an end.
+"""Reads and writes report files, without waiting for ever or reading without an end.
 
-A report is written aside and renamed: if that is interrupted, or the disk is full, the former file is there or none, never half a one. Pipes, devices,
-files of other users, files with several names and files in directories without write permission are written in place.
+A report is written to another file, which is then renamed. If that is interrupted, or the disk is full, the former file is still there, or
+none, but never half a file. Pipes, devices, files of other users, files with several names and files in directories without write
+permission are written in place.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from contextlib import suppress
 from pytest_maskcheck.system.unpatched import io, os
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-"""With it, opening a named pipe does not wait: where no other process has it open, there is nothing to read, or an error."""
+"""With this flag, opening a named pipe does not wait. If no other process has it open, there is nothing to read, or an error."""
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
-"""With it, the ends of lines are written as they are."""
+"""With this flag, line endings are not translated (on Windows)."""
 
 
 def read(path: str) -> bytes:
-    """Return the content of a file, or what another process writes into a named pipe.
+    """Return the content of a file, or what another process writes to a named pipe.
 
     Raises:
         OSError: the file cannot be read.
@@ -31,13 +32,13 @@ def read(path: str) -> bytes:
         os.close(descriptor)
         raise OSError(f"{path} is no file")
     if _NO_WAIT:
-        os.set_blocking(descriptor, True)
+        os.set_blocking(descriptor, True)  # only opening must not wait; reading waits for the process that writes
     with io.open(descriptor, "rb") as file:
         return file.read()
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a file, or into a named pipe that another process reads.
+    """Write to a file, or to a named pipe that another process reads.
 
     Raises:
         OSError: the file cannot be written.
@@ -53,19 +54,21 @@ def write(path: str, data: bytes) -> None:
 
 
 def _is_replaceable(path: str, target: str) -> bool:
-    """Tell whether another file may take its place. Not so in ``/dev``: standard output may be a file that others write to as well."""
+    """Return whether a new file may replace it. Not in ``/dev``: standard output may be a file that others write to as well."""
     if os.path.abspath(path).startswith(("/dev/", "/proc/")):
         return False
     try:
         found = os.lstat(target)
     except OSError:
-        return True  # there is none; what else is wrong shows when it is made
+        return True  # there is no such file; any other problem shows when it is made
+    # Windows has no geteuid(), and st_uid is 0 there, as int() is.
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == getattr(os, "geteuid", int)()
 
 
 def _replace(target: str, data: bytes) -> bool:
-    """Write the file aside and rename it; return False if no file can be made beside it."""
+    """Write another file and rename it; return False if no file can be made beside the target."""
     directory, name = os.path.split(target)
+    # Shortened, as most file systems limit the length of a name.
     aside = os.path.join(directory, f".{name[:200]}.{os.getpid()}")
     try:
         try:

@@ -1,7 +1,7 @@
 """The formats of report files. A new format is one module that encodes a session, and one row here.
 
-The option ``--maskcheck-report=FORMAT:PATH``, ``merge --report FORMAT:PATH`` and what they say of a format that does not exist
-are driven by :data:`FORMATS`. Formats only encode; how a file is written, so that it is whole or not there, is the same for all.
+The option ``--maskcheck-report=FORMAT:PATH``, ``merge --report FORMAT:PATH`` and their messages about an unknown format are driven by
+:data:`FORMATS`. Formats only encode. All files are written in the same way, so that a file is complete or absent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Format:
     """One format.
 
     Parameters:
-        encode: returns the content of the file for the audits of a session, and the shard that it was, such as ``1/3``, or ``""``.
-        example: a name for such a file, for messages.
+        encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
+        example: a name of such a file, for messages.
     """
 
     encode: Callable[[Sequence[Audit], str], bytes]
@@ -29,14 +29,14 @@ class Format:
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
 }
-"""Every format by the name that options give it. The first one is the one that ``merge`` reads, and writes by default."""
+"""Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 
 
 def parse(text: str) -> tuple[str, str]:
     """Return the format and the path that ``FORMAT:PATH`` names.
 
     Raises:
-        ValueError: it names none; the message says what it must be.
+        ValueError: the text does not name a known format and a path; the message states what it must be.
     """
     name, _, path = text.partition(":")
     if name not in FORMATS or not path:

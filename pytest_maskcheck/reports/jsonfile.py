@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 TOOL = "pytest-maskcheck"
-"""The name of this program in a report that it wrote."""
+"""The name of this program in its reports."""
 
 
 def encode(audits: Sequence[Audit], shard: str) -> bytes:
     """Return the content of the file; see :class:`~.formats.Format`."""
     data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    return text.encode()  # texts that cannot be encoded were made legible
+    return text.encode()  # cannot fail: to_json() escapes what cannot be encoded

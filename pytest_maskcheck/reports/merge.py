@@ -22,7 +22,7 @@ def merge(reports: Sequence[Report]) -> list[Audit]:
     """Return the audits of several reports; the audits of one test by different shards are merged.
 
     Raises:
-        ReportError: a shard is missing or there twice, shards planned different points, or a test is there twice.
+        ReportError: a shard is missing or present twice, shards planned different points, or a test is present twice.
     """
     shards, number = _shards([report for report in reports if report.shard])
     tests = dict.fromkeys(audit.test for report in shards.values() for audit in report.audits)
@@ -66,7 +66,7 @@ def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
 
 
 def _check_tests(reports: Iterable[Report]) -> None:
-    """Make sure that no test is in two reports, or twice in one, other than in reports of shards."""
+    """Raise an error if a test is twice in one report, or in two reports that are not both of shards."""
     seen: dict[str, Report] = {}
     for report in reports:
         for audit in report.audits:

@@ -12,10 +12,10 @@ class Nothing:
     """A session in which nothing was audited.
 
     Parameters:
-        wanted: how many tests were to be audited.
-        begun: how many of them passed, so that an audit has the reason.
+        wanted: number of tests that were to be audited.
+        begun: how many of them passed; the audits of these contain the reason.
         marked: only tests with the marker were to be audited.
-        meant: the session ends with exit status 0 all the same.
+        meant: this is allowed: the session ends with exit status 0.
         one: only a single point was to be audited.
     """
 

@@ -1,7 +1,7 @@
 """Merges the audits of one test by different shards into one.
 
-The points were dealt out to the shards in turn, so the number of a shard gives the places of its points in the whole plan. Every shard counted
-what was left out of the whole plan; pairs of interrupts were counted only by the shard that followed their first one.
+The points were dealt out to the shards in turn, so the number of a shard determines the positions of its points in the whole plan. Every
+shard counted what was left out of the whole plan. Only the shard with the first interrupt of a pair counted the pairs after it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _COUNTED_ONCE = {NotAudited.SECOND, NotAudited.NO_SECOND}
-"""Only one shard counts these, the one that followed the first interrupt: numbers add up. All shards count the others alike."""
+"""Only one shard counts these, the one with the first interrupt, so their numbers are added. All shards count the others alike."""
 
 
 class Parts:
@@ -82,14 +82,14 @@ class Parts:
         return sum(audit.seconds for audit in self._all.values())
 
     def _common(self, read: Callable[[Audit], str]) -> str:
-        """Return the text that all shards have in common, or the text of each of them."""
+        """Return the text that all shards have in common, or else the text of each of them."""
         texts = {f"{k}/{self._number}": read(audit) for k, audit in self._parts.items()}
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))
         return Reason(Note.BY_SHARD, texts="; ".join(f"shard {shard}: {text}" for shard, text in texts.items()))
 
     def _total(self) -> int:
-        """Return how many points there are with one interrupt.
+        """Return the number of points with one interrupt.
 
         Raises:
             ReportError: the shards disagree.
@@ -114,7 +114,7 @@ class Parts:
         return len(range(k - 1, total, self._number))
 
     def _points(self, total: int) -> tuple[Point, ...]:
-        """Return the points in the order of one plan: those with one interrupt, with two, of the first run."""
+        """Return the points in the order of one plan: those with one interrupt, those with two, those of the first run."""
         singles = {k: _singles(audit) for k, audit in self._parts.items()}
         order = [
             singles[position % self._number + 1][position // self._number]
@@ -151,7 +151,7 @@ class Parts:
         return left
 
     def _notes(self) -> tuple[str, ...]:
-        """Return the notes, equal ones once; of what was allowed at points of several shards, one with the number of all."""
+        """Return each different note once; notes on the same allowed finding become one, with the sum of their numbers."""
         notes: dict[tuple[str, str], int] = {}
         for audit in self._parts.values():
             for note in map(reason_of, audit.notes):

@@ -1,4 +1,4 @@
-"""Reads JSON reports. One that cannot be used is refused in one sentence."""
+"""Reads JSON reports. A report that cannot be used is refused with one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_maskcheck.system.plain import brief, quoted
 
 
 class ReportError(ValueError):
-    """A report cannot be used, or reports do not fit together; the message says why, and what helps."""
+    """A report cannot be used, or reports do not fit together; the message states why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def read(path: str) -> Report:
         ReportError: this version cannot read it.
     """
     try:
-        text = files.read(path).decode("utf-8-sig")  # an editor may have put a mark of byte order in front
+        text = files.read(path).decode("utf-8-sig")  # an editor may have added a byte order mark
         data = checked.parse(text)
     except OSError as error:
         message = f"the report cannot be read: {error}; name a file that --maskcheck-report=json:PATH wrote"

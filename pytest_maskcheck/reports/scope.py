@@ -1,4 +1,4 @@
-"""The line of pytest's header that names the code that is audited."""
+"""The line of pytest's header that names the audited code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def scope_line(
         include, exclude: the settings.
         configured: the patterns that coverage's configuration includes.
         project: the name of the project's own distribution, if it is in scope by default.
-        places: where it is installed, if not in the root directory.
+        places: where that project is installed, if not in the root directory.
     """
     if include:
         text = f"{', '.join(include)} (include)"

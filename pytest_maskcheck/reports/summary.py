@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 _NAMED = 3
-"""How many tests, points or packages a line names; the others are counted."""
+"""Number of tests, points or packages that a line names; the others are counted."""
 
 _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_ENDED}
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
 def summary(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the lines of the session's summary; the last one has the totals."""
+    """Yield the lines of the session's summary; the last one contains the totals."""
     audits = list(audits)
     done = [audit for audit in audits if not audit.refused]
     yield from _unaudited_tests(audits)
@@ -98,7 +98,7 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
 
 
 def _is_support(path: str) -> bool:
-    """Tell by its name whether a file belongs to tests."""
+    """Return whether a file belongs to tests, by its name."""
     *folders, name = pathlib.PurePath(path).parts
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
@@ -118,7 +118,7 @@ def closing(audits: Sequence[Audit]) -> str:
 
 
 def _unmeasured(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the modules that were included to no effect: one line for each reason."""
+    """Yield the modules that were included without effect: one line for each reason."""
     named: dict[str, dict[str, None]] = {}
     for audit in audits:
         for name, why in audit.unmeasured.items():

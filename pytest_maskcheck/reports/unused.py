@@ -1,4 +1,4 @@
-"""Entries that ignore or allow something: which of them any of several audits used."""
+"""Ignore comments and allow-list entries: which of them were used by any of several audits."""
 
 from __future__ import annotations
 

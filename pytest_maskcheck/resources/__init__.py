@@ -1,4 +1,4 @@
-"""What a run can leave behind: the kinds (``kinds/``), what they are built of, and how the audit drives them."""
+"""What a run can leave behind: the kinds (``kinds/``), the parts they are built from, and the code that drives them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The base of the kinds for locks and semaphores: objects, new and old, that are acquired and released.
+"""The base class of the kinds for locks and semaphores: objects, new and old, that are acquired and released.
 
-Another thread may release what this one acquired, such as a thread of a pool that is about to announce that it is idle. So what
-is missing is looked at again while other threads move, at a moment when nothing of ours keeps it alive.
+Another thread may release what this one acquired; an example is a thread of a pool that is about to announce that it is idle. So
+acquired objects are checked again as long as other threads move. Meanwhile the audit holds no reference to them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NONE: _Counts = {}
 
 
 class Acquisitions(Kind):
-    """A kind that counts how often objects were acquired. The token is the object's id, and how often more than before."""
+    """A kind that counts how often objects were acquired. The token is (object's id, how many times more than before)."""
 
     repeatable = True
     blocks = True
@@ -39,19 +39,19 @@ class Acquisitions(Kind):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._census = Census(self.family.made)
-        self._stay: set[object] = set()  # tokens of what no thread released while there was time
+        self._stay: set[object] = set()  # tokens of what no other thread released in the time it had
 
     @abstractmethod
     def count(self, thing: Any) -> Any:
-        """Return a value that shows how much is taken of ``thing`` now. May raise if that cannot be read."""
+        """Return the current count of ``thing``, in whatever form ``more`` needs. May raise if it cannot be read."""
 
     @abstractmethod
     def more(self, thing: Any, former: Any) -> int:
-        """Return how often ``thing`` was acquired since ``former`` was counted; ``former`` is ``None`` for a new object."""
+        """Return how many times more ``thing`` is acquired now than when ``count`` returned ``former`` (``None``: a new object)."""
 
     @abstractmethod
     def detail(self, thing: Any, times: int) -> str:
-        """Return a sentence about ``thing``, which was acquired so often."""
+        """Return a sentence about ``thing``, which was acquired ``times`` times and not released."""
 
     def release(self, thing: Any) -> None:
         """Release once. May raise."""
@@ -62,7 +62,7 @@ class Acquisitions(Kind):
         return self._census.alive()
 
     def _counted(self) -> list[tuple[Any, Any]]:
-        """Return the objects to look at, each with its count. Half-made objects are left out: nothing of them can be acquired."""
+        """Return the objects to look at, each with its count. Half-made objects are left out: they cannot have been acquired."""
         counts = ((thing, attempt(partial(self.count, thing), _NONE)) for thing in self.alive())
         return [(thing, count) for thing, count in counts if count is not _NONE]
 
@@ -84,23 +84,23 @@ class Acquisitions(Kind):
         found = []
         for thing, _ in self._counted():
             ref, former = before.get(id(thing), (None, None))
-            # Only an object that is still the recorded one has a former count: an address may be used again.
+            # An address may be reused: the former count applies only if the recorded object is still the one there.
             times = attempt(partial(self.more, thing, former if ref is not None and ref() is thing else None), 0)
             if times > 0:
                 found.append((thing, times))
         return found
 
     def _settled(self, found: list[tuple[Any, int]], before: _Counts) -> list[tuple[Any, int]]:
-        """Look again until other threads, if they move, have had time to release what they are about to release."""
+        """Return what is still acquired after other threads, as long as they move, have had time to release it."""
         waiting = while_others_move()
         while any((id(thing), times) not in self._stay for thing, times in found):
-            found.clear()  # our reference may be the one that kept it alive
+            found.clear()  # a reference of ours may be all that keeps the object alive
             at_once.forget()
-            # ``waiting`` ends when no other thread moves any more; ``self`` stands for its end.
+            # ``waiting`` is exhausted when no other thread moves any more; ``self`` is the default that marks its end.
             ended = next(waiting, self) is self
             found = self._taken(before)
             if ended:
-                # Threads had their time: later comparisons of this run do not wait for the same ones again.
+                # The threads have had their time: later comparisons of this run do not wait for these objects again.
                 self._stay |= {(id(thing), times) for thing, times in found}
         return found
 

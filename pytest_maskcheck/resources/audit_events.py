@@ -1,7 +1,7 @@
 """Listen to audit events while an uninterrupted run is watched.
 
-An audit hook cannot be removed, and one written in Python would add places where a signal can be handled. So one hook serves all
-kinds, and while nobody listens it is a function written in C that does nothing.
+An audit hook cannot be removed, and one written in Python would add places where a signal can be handled. So all kinds share one
+hook. While there are no listeners, it is a function written in C that does nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class _Hook:
             if heard is not None:
                 heard(event, args)
 
+    # In C, and without an effect: it compares the event's name with its arguments.
     __call__: ClassVar[Callable[..., object]] = operator.is_
 
 
@@ -37,7 +38,7 @@ _HOOK = _Hook()
 
 @contextmanager
 def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
-    """Call the functions of ``listener``, a mapping from event names, with each event and its arguments."""
+    """Call ``listener[event](event, args)`` for each audit event whose name is a key of ``listener``."""
     _HOOK.listeners.append(listener)
     # On the type, as the interpreter looks up ``__call__`` there.
     type(_HOOK).__call__ = type(_HOOK).audit
@@ -53,7 +54,7 @@ def listening(listener: Mapping[str, Heard]) -> Iterator[None]:
 
 
 class Use:
-    """Whether the uninterrupted test did one of a few things; what it does not do need not be looked for."""
+    """Records whether the uninterrupted test caused one of a few audit events. If it did not, the kind has nothing to look for."""
 
     def __init__(
         self, *events: str, counts: Callable[[str, tuple[Any, ...]], bool] = lambda _event, _args: True
@@ -72,7 +73,7 @@ class Use:
             yield
 
     def assumed(self, canary: AbstractContextManager[None]) -> AbstractContextManager[None]:
-        """Return ``canary``, until whose end the use counts as seen."""
+        """Count the use as seen from now on; return ``canary``, wrapped so that its end restores what was recorded before."""
         seen, self.seen = self.seen, True
         return self._until_its_end(canary, seen)
 

@@ -1,4 +1,4 @@
-"""Prove on the machine at hand that each kind detects a leftover of its own, its canary."""
+"""Prove, on the machine at hand, that each kind detects a leftover that is made on purpose: its canary."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pytest_maskcheck.system.plain import described
 from pytest_maskcheck.system.unpatched import replaced, unpatched
 
 _NAMED = 3
-"""How many things found instead of the canary, and how many replaced functions, a reason names."""
+"""A reason names at most so many things found instead of the canary, and at most so many replaced functions."""
 
 
 def self_test(kinds: Iterable[Kind]) -> dict[str, str]:
-    """Show every kind its canary; return the names of those that did not detect it, with the reason.
+    """Make the canary of each kind; return the name of each kind that did not detect it, with the reason.
 
     Only the user's Ctrl-C comes out of it.
     """
     others = _replaced(replaced())
     freezes = not FrozenHeap.is_frozen()
-    if freezes:  # canaries are new, so the rest of the heap need not be walked for them
+    if freezes:  # canaries are new objects: a frozen heap spares each kind a walk over the old ones
         FrozenHeap.freeze()
     try:
-        with unpatched():  # a pool's threads sleep, and would wait for ever on a frozen clock
+        with unpatched():  # a pool's threads sleep, and would sleep for ever if a test has frozen the clock
             return {kind.name: reason for kind in kinds if _has_canary(kind) and (reason := _blindness(kind, others))}
     finally:
         if freezes:
@@ -36,7 +36,10 @@ def _has_canary(kind: Kind) -> bool:
 
 
 def _blindness(kind: Kind, others: str) -> str:
-    """Return why a kind does not detect its canary, or ``""``; ``others`` names replaced functions that may be the cause."""
+    """Return why a kind does not detect its canary, or ``""`` if it does.
+
+    ``others`` is a clause, added to the reason, that names replaced functions.
+    """
     try:
         canary = kind.canary()
         before = kind.snapshot()
@@ -56,7 +59,7 @@ def _blindness(kind: Kind, others: str) -> str:
 
 
 def _replaced(names: list[str]) -> str:
-    """Return a clause that names functions of the standard library that were replaced, as a kind may depend on them."""
+    """Return a clause that names the replaced functions of the standard library; a kind may depend on them."""
     if not names:
         return ""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

@@ -1,8 +1,8 @@
-"""All live objects of some types, although the heap is frozen: the old ones by weak references, the new ones by looking.
+"""Find all live objects of some types although the heap is frozen: old ones by weak reference, new ones by walking the heap.
 
-A frozen object does not show up as a referrer. Naming the owner of something therefore needs a thawed heap. Freezing it
-again at once would be wrong: it would freeze what the run has just made as well, which would then be neither seen nor
-collected any more. So a heap that was thawed stays so until the next run begins; most processes end before that.
+The garbage collector does not return frozen objects as referrers, so the heap must be thawed to find the owner of an object. It
+must not be frozen again at once: that would also freeze what the run has just made, which would then be neither found nor
+collected. So a thawed heap stays thawed until the next run begins; most processes end before that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_maskcheck.system.frozen_heap import FrozenHeap
 
 
 class Census:
-    """All live objects of some types: the old ones by census, the new ones by calling ``made``."""
+    """Finds all live objects of some types: the census records the old ones, ``made`` returns the new ones."""
 
     _all: ClassVar[weakref.WeakSet[Census]] = weakref.WeakSet()
     _thawed: ClassVar[bool] = False
@@ -32,33 +32,33 @@ class Census:
         Census._all.add(self)
 
     def take(self) -> None:
-        """Remember what is alive, before the heap is frozen."""
+        """Record what is alive now. Call this just before the heap is frozen."""
         things = self.alive()
         self._old, self._ids = list(map(weakref.ref, things)), set(map(id, things))
 
     def references(self) -> list[weakref.ref[object]]:
-        """Return references to what was alive when the census was taken."""
+        """Return weak references to what was alive when the census was taken."""
         return self._old
 
     def any(self, test: Callable[[object], object]) -> bool:
-        """Return whether ``test`` holds for any, cheaply. Only for types whose objects are all true, such as locks."""
+        """Return whether ``test`` is true for any live object. Fast, but only for types whose objects are truthy, such as locks."""
         return any(map(test, filter(None, map(call, self._old)))) or any(map(test, self.made()))
 
     def alive(self) -> list[object]:
-        """Return what is alive, each once."""
+        """Return the live objects, each once."""
         new = self.made()
         if not self._old:
             return [*new]
         found = [thing for thing in map(call, self._old) if thing is not None]
         if new:
-            if not self._ids.isdisjoint(map(id, new)):  # the heap was thawed, or an address was used again
+            if not self._ids.isdisjoint(map(id, new)):  # the heap was thawed, or an address was reused
                 known = set(map(id, found))
                 new = [thing for thing in new if id(thing) not in known]
             found += new
         return found
 
     def renamed(self, leftover: Leftover) -> Leftover:
-        """Return ``leftover`` under the name that the whole heap, frozen objects included, gives its object."""
+        """Return ``leftover`` under a name from the whole heap: frozen objects may own it, too. May thaw the heap; see ``settle``."""
         thing = self.of(leftover)
         if thing is None or is_named(leftover):
             return leftover
@@ -66,7 +66,7 @@ class Census:
             FrozenHeap.thaw()
             Census._thawed = True
         name = owner(thing)
-        # The detail contains the key, so that is replaced there, too.
+        # The detail contains the key, which is replaced there, too.
         return (
             leftover
             if name is None
@@ -74,16 +74,16 @@ class Census:
         )
 
     def of(self, leftover: Leftover) -> object | None:
-        """Return the object of a leftover whose token is its id, or begins with it."""
+        """Return the object of a leftover whose token is, or begins with, the object's id; ``None`` if it is gone."""
         ident = leftover.token[0] if isinstance(leftover.token, tuple) else leftover.token
         return next((thing for thing in self.alive() if id(thing) == ident), None)
 
     @classmethod
     def settle(cls) -> None:
-        """Freeze the heap again if naming something has thawed it; one walk serves every census."""
+        """Freeze the heap again if ``renamed`` has thawed it. One walk serves every census."""
         if cls._thawed:
             cls._thawed = False
-            # What was new to a census is about to be frozen, and would be missed.
+            # Objects that are new to a census are about to be frozen; unless they are recorded first, they are not found again.
             with at_once:
                 for census in list(cls._all):
                     census.take()

@@ -1,17 +1,17 @@
 """Find new objects of a few types without walking the whole heap.
 
-The audit freezes the heap before its runs, so that :func:`gc.get_objects` returns only what was made since. What is older is
-remembered by a census; see ``census.py``.
+The audit freezes the heap before its runs, so that :func:`gc.get_objects` returns only what was made since. A census records
+older objects; see ``census.py``.
 
 Theory of operation:
 
 1. One walk serves all kinds: within ``with at_once:`` its result is kept, sorted by type.
-2. Types are classified once. ``_WANTED`` holds those that some kind looks for, ``_SEEN`` all that were classified, and
-   ``_IGNORED`` the others, so that most objects cost one set lookup.
-3. A class that can be garbage collected must not be kept alive by these sets, nor may a new class at its address be taken for
-   it. So classes that no module holds are classified anew at every walk (``_PASSING``).
-4. A metaclass may be the user's, and hashing a type calls it. Where that raises, the objects count as instances of the first
-   base whose metaclass hashes as usual.
+2. Types are classified once. ``_WANTED`` contains the types that some kind looks for, ``_SEEN`` all types that were classified,
+   and ``_IGNORED`` those of them that no kind looks for. So most objects cost one set lookup.
+3. These sets must not keep a class alive that could be garbage collected, and a new class at the same address must not be taken
+   for the old one. So classes that no module holds are classified again at each walk (``_PASSING``).
+4. Hashing a type calls its metaclass, which may be the user's. If that raises, objects count as instances of the first base
+   class whose metaclass hashes and compares as ``type`` does.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _WANTED: set[type] = set()
 """All types that were ever looked for, and the members of all families."""
 
 _SEEN: set[type] = set()
-"""Types that stay for as long as the process, and that were sorted into the families they belong to, if any."""
+"""Types that last as long as the process and were classified, that is, added to the families they belong to."""
 
 _IGNORED: set[type] = set()
-"""Those of them that nobody looks for."""
+"""The types in ``_SEEN`` that no kind looks for."""
 
 _PASSING: list[tuple[set[type], type]] = []
-"""Classes that may be garbage collected, and the families they belong to until the next walk."""
+"""(set, class) for classes that may be garbage collected: the class is removed from the set at the next walk."""
 
-# By the descriptor of ``type``: a metaclass may define ``__flags__``.
+# Read with the descriptor of ``type``, as a metaclass may define ``__flags__``.
 _FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
 
@@ -47,12 +47,12 @@ def _walk() -> _Found:
         return _sorted(objects, type)
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001  (the metaclass of a type may be the user's, and raise where it is hashed)
+    except BaseException:  # noqa: BLE001  (hashing a type calls its metaclass, which may be the user's)
         return _sorted(objects, _usable)
 
 
 def _usable(thing: object) -> type:
-    """Return the type of a thing, or the first of its bases that can be looked up without code of a user's metaclass."""
+    """Return the first type in the MRO of ``thing``'s type that can be hashed without running a user's metaclass."""
     return next(kind for kind in mro_of(type(thing)) if _compares_as_usual(type(kind)))
 
 
@@ -65,7 +65,7 @@ def _compares_as_usual(metaclass: type) -> bool:
 
 
 def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
-    """Return the wanted ones of some objects, by type."""
+    """Return those of ``objects`` whose type is wanted, by type."""
     things = [thing for thing in objects if kind_of(thing) not in _IGNORED]
     # These classes are not in _SEEN, so those that still have instances are classified again below.
     while _PASSING:
@@ -76,7 +76,7 @@ def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
     kinds = set(map(kind_of, things))
     if not kinds <= _SEEN:
         _classify(kinds - _SEEN)
-        # Of the types classified, those that stay and that nobody wants need not be looked at again.
+        # Objects of lasting types that no kind looks for are skipped from now on.
         _IGNORED.update(kinds & _SEEN - _WANTED)
     found: _Found = {kind: [] for kind in kinds & _WANTED}
     for thing in things:
@@ -86,10 +86,10 @@ def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
 
 
 def rehearse() -> None:
-    """Walk once as after an interrupt, so that processes forked from here need not classify the types that exist then."""
+    """Walk the heap once as after an interrupt, so that forked processes need not classify the types that exist only then."""
     try:
         _interrupted()
-    except KeyboardInterrupt:  # the exception and its traceback refer to the frame of a call that has ended
+    except KeyboardInterrupt:  # meanwhile the exception and its traceback keep the frame of a call that has ended
         look()
 
 
@@ -101,7 +101,7 @@ def _classify(kinds: set[type]) -> None:
     """Add types to the families they belong to."""
     bases: dict[object, list[Family]] = {}
     for module, word, family in _FAMILIES:
-        # Looked up anew each time: the module may have been imported since, and a test may have replaced the class.
+        # Looked up again each time: the module may have been imported since, and a test may have replaced the class.
         base = (namespace_of(sys.modules.get(module)) or {}).get(word)
         if issubclass(type(base), type):
             bases.setdefault(base, []).append(family)
@@ -117,7 +117,7 @@ def _classify(kinds: set[type]) -> None:
 
 
 def _lasts(kind: type) -> bool:
-    """Return whether a type stays for as long as the process: it is written in C, or a module holds it."""
+    """Return whether a type lasts as long as the process: it is written in C, or a module holds it."""
     flags = _FLAGS(kind)
     if not flags & _HEAP or flags & _IMMUTABLE:
         return True
@@ -132,19 +132,19 @@ def _place_of(kind: type) -> object:
 
 
 class Family:
-    """Types by name (``module:Class``) and their subclasses. Nothing is imported to find them."""
+    """Types given by name (``module:Class``), and their subclasses. No module is imported to find them."""
 
     def __init__(self, *names: str) -> None:
         self.members: set[type] = set()
         for name in names:
             module, _, word = name.partition(":")
             _FAMILIES.append((module, word, self))
-        # A new family may want types that were sorted before it existed.
+        # Types that were classified before this family existed may belong to it.
         _SEEN.clear()
         _IGNORED.clear()
 
     def __call__(self) -> frozenset[type]:
-        """Return those of its types that have instances."""
+        """Return those of its types of which the heap has, or had, instances."""
         look()
         return frozenset(self.members)
 
@@ -179,7 +179,7 @@ class _AtOnce:
         self.found = None
 
     def forget(self) -> None:
-        """Drop what was found, which it keeps alive; the next caller walks again."""
+        """Drop the result of the walk, which keeps the objects alive. The next caller walks again."""
         self.found = None
 
 
@@ -188,7 +188,7 @@ at_once = _AtOnce()
 
 
 def look(types: Collection[type] = ()) -> _Found:
-    """Return the wanted objects by type; within ``at_once``, those of the first walk, if these types were wanted then."""
+    """Return the wanted objects by type. Within ``at_once`` the first walk's are returned, if ``types`` were wanted then."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         _WANTED.update(types)
@@ -200,7 +200,7 @@ def look(types: Collection[type] = ()) -> _Found:
 
 
 def made(types: Collection[type]) -> Collection[object]:
-    """Return what was made since the heap was frozen, of exactly these types; all their objects if it is not frozen."""
+    """Return the instances of exactly these types made since the heap was frozen; all instances if it is not frozen."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
         found = look(types)

@@ -8,8 +8,8 @@ A *kind* looks at one sort of thing that a run can leave behind. The audit calls
 3. ``compare(before)`` one to three times after it.
 4. ``describe(leftover)`` for each leftover that is reported.
 5. ``finish(before)`` exactly once after the last comparison, whatever happened.
-6. ``repair(leftover)`` for each leftover that stayed. What a fixture may own, and end itself, is repaired only if it is
-   still there after the fixtures were torn down.
+6. ``repair(leftover)`` for each leftover that stayed. A leftover that a fixture may own, and clean up itself, is repaired only
+   if it is still there after the fixtures were torn down.
 
 Detection must be cheap and must not run code under test. Description may be slow.
 
@@ -36,11 +36,11 @@ class Leftover:
 
     Parameters:
         kind: the name of the kind that found it, such as ``fd``.
-        key: what it is, the same in every run (paths and numbers normalised), such as ``<tmp_path>/a.lock``.
+        key: what it is, as text that is the same in every run (paths and numbers normalised), such as ``<tmp_path>/a.lock``.
         detail: one line for people: what exactly was found this time.
         token: identifies the thing within this process, so that two comparisons can be matched.
         altered: true for process state that changed, false for a resource that is still held.
-        descriptors: the descriptors that it is known to own. They are reported as part of it, not by themselves.
+        descriptors: the descriptors that it is known to own. They are reported as part of it, not separately.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Leftover:
 
     @property
     def identity(self) -> Identity:
-        """Equal for the same leftover in two comparisons of one run."""
+        """The same for one leftover in two comparisons of one run."""
         return self.kind, self.token
 
 
@@ -67,10 +67,10 @@ class Kind(ABC):
     """The word used in reports and in ``allow`` globs (``name:key``)."""
 
     default: ClassVar[bool] = True
-    """False if the kind is looked for only where the setting ``kinds`` names it: it costs too much, or is no defect for most."""
+    """False if the kind is off unless the setting ``kinds`` names it: it costs too much, or most users see no defect in it."""
 
     available: ClassVar[bool] = True
-    """False if this platform lacks the things, or any means to find them."""
+    """False if this platform has no resources of this kind, or no means to find them."""
 
     settles: ClassVar[bool] = False
     """True if a leftover may vanish by itself within milliseconds (threads, children), so that a second look is worthwhile."""
@@ -79,57 +79,57 @@ class Kind(ABC):
     """True if only another thread could make such a leftover vanish (descriptors)."""
 
     ends: ClassVar[bool] = False
-    """True if a leftover may vanish by itself whatever refers to it (threads): reference counting does not end it then."""
+    """True if a leftover may vanish by itself although it is referred to (threads). Reference counting did not end it then."""
 
     dies_with_frames: ClassVar[bool] = False
-    """True if a leftover that dies together with the frames of the interrupted code harmed nobody (locks)."""
+    """True if a leftover that is freed together with the frames of the interrupted code does no harm (locks)."""
 
     outlives: ClassVar[bool] = False
-    """True if a leftover outlives the process (children, files), and so is repaired even where the process ends."""
+    """True if a leftover outlives the process (children, files), and so is repaired even if the process is about to end."""
 
     serves: ClassVar[bool] = False
-    """True if what one run leaves may serve all later runs (children, such as a resource tracker)."""
+    """True if all later runs may use what one run leaves (children, such as a resource tracker)."""
 
     owns: ClassVar[bool] = False
-    """True if leftovers of other kinds may be mere parts of one of this kind, as the descriptor of a socket is. Whatever
-    vanishes when ``repair`` undoes this one is reported with it and not by itself. ``repair`` must not block then."""
+    """True if leftovers of other kinds may be parts of one of this kind, as a descriptor is part of a socket. Whatever vanishes
+    when ``repair`` undoes the owner is reported with it, not separately. ``repair`` must not block then."""
 
     files: ClassVar[tuple[str, ...]] = ()
-    """Suffixes to the key of a leftover that is named after a file. Descriptors with such keys are parts of it, even where a
-    fixture, and not ``repair``, ends it."""
+    """Suffixes to the key of a leftover that is named after a file. Descriptors with such keys are parts of the leftover, even
+    if a fixture, not ``repair``, cleans it up."""
 
     warns: ClassVar[str] = ""
-    """Text found in the ResourceWarning about a leftover that reference counting releases; the warning adds nothing then."""
+    """Text of the ResourceWarning about a leftover that reference counting released. That warning is not reported separately."""
 
     blocks: ClassVar[bool] = False
-    """True if whoever acquires a leftover waits for ever (locks)."""
+    """True if acquiring a leftover blocks for ever (locks)."""
 
     traced: ClassVar[bool] = True
-    """False if comparing while the body runs finds nothing out."""
+    """False if comparing while the body runs does not help to find a leftover's origin."""
 
     repeatable: ClassVar[bool] = False
-    """True if nothing is left wherever a second snapshot, taken in place of ``compare``, is equal to the first."""
+    """True if a second snapshot that is equal to the first one proves that nothing is left; ``compare`` is then not called."""
 
     absent: Callable[[Collection[type]], bool] | None = None
-    """Return whether no new object of these types is of this kind: its snapshot is an empty dict then, and need not be taken."""
+    """Return whether none of these types of new objects is of this kind. Its snapshot is then an empty dict, and is not taken."""
 
     pulse: Callable[[], object] | None = None
-    """Return, at next to no cost, a value that changes when one of this kind comes or goes. Needed where comparing takes long."""
+    """Return, at next to no cost, a value that changes when a resource of this kind appears or vanishes. Needed if comparing is slow."""
 
     listens: ClassVar[bool] = False
-    """True if others meet what ``snapshot`` installs (a hook, a filter), so that ``finish`` must precede the teardown of fixtures."""
+    """True if ``snapshot`` installs what other code can see (a hook, a filter): ``finish`` must precede the teardown of fixtures."""
 
     complaint: str = ""
-    """Why this kind is not used any more, as a sentence. Only kinds of other plugins can fail so."""
+    """Why this kind is not used any more, as a sentence; ``""`` if it is used. Only kinds of other plugins can fail like this."""
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         self.surroundings = Surroundings() if surroundings is None else surroundings
 
     def prepare(self) -> None:  # noqa: B027  (most kinds need none)
-        """Get ready, once in the audited process, before the heap is frozen."""
+        """Prepare for the runs. Called once in the audited process, before the heap is frozen."""
 
     def learning(self) -> AbstractContextManager[None]:
-        """Watch an uninterrupted run closely, at any cost, to find out where to look later."""
+        """Return a context manager that watches an uninterrupted run closely, at any cost, to find out where to look later."""
         return nullcontext()
 
     @abstractmethod
@@ -140,12 +140,12 @@ class Kind(ABC):
     def compare(self, before: object) -> list[Leftover]:
         """Return what is there now and was not in ``before``. May be called several times."""
 
-    def stays(self, leftover: Leftover) -> bool:  # noqa: ARG002  (most kinds cannot say)
+    def stays(self, leftover: Leftover) -> bool:  # noqa: ARG002  (most kinds cannot find out)
         """Return whether ``leftover``, of a kind that settles, is certain not to vanish while this process only waits."""
         return False
 
     def unused(self, before: object) -> Collection[Identity]:  # noqa: ARG002  (most count as soon as they are made)
-        """Return the identities of things made since that may count later, on their first use, in whatever thread that is."""
+        """Return the identities of things made since ``before`` that become leftovers only on their first use, in any thread."""
         return ()
 
     def describe(self, leftover: Leftover) -> Leftover:
@@ -161,7 +161,7 @@ class Kind(ABC):
         return None
 
     def finish(self, before: object) -> None:  # noqa: B027  (most kinds need none)
-        """Give back what ``snapshot`` installed (hooks, filters)."""
+        """Remove what ``snapshot`` installed (hooks, filters)."""
 
     def repair(self, leftover: Leftover) -> bool:  # noqa: ARG002  (kinds without a cure)
         """Undo ``leftover``; return whether the process is as it was. Never raises."""
@@ -169,9 +169,9 @@ class Kind(ABC):
 
     @abstractmethod
     def canary(self) -> AbstractContextManager[None]:
-        """Return a context manager whose body contains one leftover of this kind; its end undoes it.
+        """Return a context manager that makes one leftover of this kind, and undoes it at its end.
 
         Call this method before ``snapshot``, and enter the context manager after it.
 
-        The audit proves with it, on the machine at hand, that the kind detects what it is there to detect.
+        The self-test uses it to prove, on the machine at hand, that the kind detects its leftovers.
         """

@@ -1,7 +1,7 @@
-"""Drive all kinds through a run at once. That nothing is left, as after most runs, is found out cheaply.
+"""Drive all kinds through a run together. A run that leaves nothing behind, as most do, is recognised cheaply.
 
-For most kinds, two equal snapshots mean that nothing is left. After a run their snapshots are taken once more and compared all
-at once; only if they differ is each kind compared by itself.
+For most kinds, two equal snapshots mean that nothing is left. After a run, their snapshots are taken again and compared all at
+once. Each kind is compared by itself only if they differ.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class KindSet:
         """Return the snapshots of all kinds.
 
         Parameters:
-            still: only the audit has run since the last comparison. If that found no difference, its snapshots are reused, except
-                in a process that was forked since.
+            still: only the audit has run since the last comparison. If that comparison found no difference, its snapshots are
+                reused, except in a process that was forked since.
         """
-        # Naming a leftover may have thawed the heap.
+        # Describing a leftover may have thawed the heap.
         Census.settle()
         with at_once:
             if not still or self._equal is None or self._pid != os.getpid():
@@ -58,7 +58,7 @@ class KindSet:
             ]
 
     def forget(self) -> None:
-        """Take all snapshots anew next time."""
+        """Forget the last comparison, so that the next call of ``snapshot`` takes all snapshots again."""
         self._equal = None
 
     def compare_some(self, befores: list[object], names: Collection[str]) -> list[Leftover]:
@@ -75,12 +75,12 @@ class KindSet:
             if equal:
                 asked = [(befores[at], compare) for at, compare in self._others]
             else:
-                # Unequal snapshots do not mean a leftover, only that each kind must be compared.
+                # Unequal snapshots do not prove a leftover: each kind must be compared.
                 asked = list(zip(befores, self._compares, strict=True))
             return [found for before, compare in asked for found in compare(before)]
 
     def lasting(self, befores: list[object], leftovers: Collection[Leftover]) -> set[Identity]:
-        """Return which leftovers are still there. Those of kinds that listen count as such, as those kinds have finished by then."""
+        """Return which leftovers are still there. Those of kinds that listen always count, as those kinds have finished by then."""
         names = {leftover.kind for leftover in leftovers}
         found = {leftover.identity for leftover in leftovers}
         with at_once:
@@ -91,7 +91,7 @@ class KindSet:
         return found
 
     def finish(self, befores: list[object], *, listening: bool) -> None:
-        """Give back what the snapshots installed: those of kinds that listen, or those of the others."""
+        """Remove what the snapshots installed, either of the kinds that listen or of the others."""
         for at, kind in self._finishing:
             if kind.listens is listening:
                 kind.finish(befores[at])

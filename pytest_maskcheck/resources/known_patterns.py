@@ -1,4 +1,4 @@
-"""The patterns that the runs of one test have shown, by kind, and the name of each leftover that is the same in every run."""
+"""The patterns found in the runs of one test, by kind. They give each leftover a name that is the same in every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def place_and_stack(origin: Origin) -> tuple[object, ...]:
-    """Return the key of an origin: equal for things that come from one place."""
+    """Return what identifies an origin: its place and its stack."""
     return origin.place, origin.stack
 
 
@@ -21,7 +21,7 @@ def place_and_stack(origin: Origin) -> tuple[object, ...]:
 class Patterns:
     """The patterns of one test, by kind.
 
-    A pattern that was widened is still found under its earlier text: results that carry it have to be renamed.
+    A widened pattern can still be found by its earlier text, as results that carry that text have to be renamed.
     """
 
     _known: dict[str, dict[str, Pattern]] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Patterns:
         return next((text for text, pattern in known.items() if pattern.matches(key)), key)
 
     def is_vague(self, kind: str, text: str) -> bool:
-        """Return whether a name is that of a pattern of which only a directory is left."""
+        """Return whether ``text`` is that of a vague pattern, which contains nothing of a name but its directory."""
         pattern = self._known.get(kind, {}).get(text)
         return pattern is not None and pattern.is_vague
 
     def keep(self, kind: str, key: str) -> None:
-        """Treat a key as one that is the same in every run; it was seen twice."""
+        """Record that a key was seen in two runs. It keeps its name from now on, unless a pattern with words matches it."""
         name = self.name(kind, key)
         if name == key or self.is_vague(kind, name):
             self._steady.add((kind, key))
@@ -55,14 +55,22 @@ class Patterns:
         return (kind, origin) in self._origins
 
     def fit(self, kind: str, key: str) -> None:
-        """Widen a pattern by a key that only its letters keep from matching."""
+        """Add a key to the samples of the first pattern whose text stays the same with it."""
         for text, pattern in self._known.get(kind, {}).items():
             if not pattern.is_vague and pattern.widened([key]).text == text:
                 self._known[kind][text] = pattern.widened([key])
                 return
 
     def learn_from(self, kind: str, rows: Sequence[Sequence[str]], origin: object) -> None:
-        """Take the keys of what came from one origin in several runs: of one thing, or of several whose names contain different words."""
+        """Make patterns of the keys that came from one origin in several runs.
+
+        They may be keys of one thing, or of several things whose names contain different words.
+
+        Parameters:
+            kind: the kind.
+            rows: the keys of each run.
+            origin: where they come from.
+        """
         groups: list[list[str]] = []
         for key in (key for row in rows for key in row):
             group = next((group for group in groups if not Pattern((group[0], key)).is_vague), None)
@@ -70,7 +78,7 @@ class Patterns:
                 groups.append([key])
             else:
                 group.append(key)
-        # Each run must have given as many keys as there are things; otherwise they cannot be told apart.
+        # Things can be told apart only if each run has as many keys of each as the others.
         if len(groups) == 1 or {len(group) % len(rows) for group in groups} != {0}:
             self.learn(kind, [key for group in groups for key in group], origin)
             return
@@ -79,12 +87,12 @@ class Patterns:
                 self.learn(kind, group)
 
     def learn(self, kind: str, keys: Iterable[str], origin: Any = None) -> str:
-        """Take keys as those of one thing in several runs; return its name.
+        """Make or widen the pattern of the keys that one thing had in several runs; return its text, the thing's name.
 
         Parameters:
             kind: the kind.
             keys: at least two that differ.
-            origin: where it comes from, if that is known: one origin has one pattern.
+            origin: where the thing comes from, if that is known. An origin has one pattern.
         """
         known = self._known.setdefault(kind, {})
         pattern = Pattern(tuple(dict.fromkeys(keys)))
@@ -99,7 +107,7 @@ class Patterns:
         elif pattern.text in known:
             pattern = known[pattern.text].widened(pattern.samples)
         known[pattern.text] = pattern
-        # A widened pattern may get back an earlier text, which must not lead in a circle.
+        # A widened pattern may get an earlier text back; the renames must not form a circle.
         self._renamed.pop((kind, pattern.text), None)
         self._steady -= {(kind, key) for key in pattern.samples}
         if origin is not None:

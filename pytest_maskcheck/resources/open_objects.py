@@ -1,4 +1,4 @@
-"""The base of the kinds for Python objects: those made by a run that are still alive and open."""
+"""The base class of the kinds for Python objects that a run made and that are still alive and open."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class OpenObjects(Kind):
     """A kind that looks at the objects of a few types. The token is the object's id.
 
     Only objects made since the heap was frozen are seen. The snapshot records those that fixtures made before the body began. A
-    subclass names its types without importing the module that defines them: a module that nobody has imported has no objects.
+    subclass must not import the module that defines its types: as long as it was not imported, there are no such objects.
 
-    What does not work: types without weak references. A new object at the address of a recorded one is taken for it.
+    What does not work: if a type has no weak references, a new object at the address of a recorded one is taken for that one.
     """
 
     repeatable = True
@@ -34,14 +34,14 @@ class OpenObjects(Kind):
     """True if an object has nothing to close until it is used for the first time (executors)."""
 
     def types(self) -> Collection[type]:
-        """Return the exact types. Called at every look, so it must be cheap."""
+        """Return the types, without their subclasses. Called for each snapshot and comparison, so it must be cheap."""
         return ()
 
     @abstractmethod
     def is_open(self, thing: Any) -> bool:
-        """Return whether ``thing`` still has to be closed, ended or awaited. Runs no code of the user's.
+        """Return whether ``thing`` still has to be closed, ended or awaited. Must not run the user's code.
 
-        May raise if ``thing`` is half made, or not what its type promises: it is not open then.
+        May raise if ``thing`` is half-made, or not what its type promises. It then counts as not open.
         """
 
     @abstractmethod
@@ -57,7 +57,7 @@ class OpenObjects(Kind):
             cls.is_open = _never_raising(vars(cls)["is_open"])  # type: ignore[method-assign, assignment]
         if cls.family is not None:
             cls._made = staticmethod(cls.family.made)  # type: ignore[method-assign, assignment]
-            # Lets KindSet skip the snapshot where no new object is of the family. A snapshot of the subclass's own may contain more.
+            # KindSet skips the snapshot if no new object is of the family. A subclass's own ``snapshot`` may return more than that.
             cls.absent = staticmethod(cls.family.members.isdisjoint) if cls.snapshot is OpenObjects.snapshot else None
 
     def _made(self) -> Collection[object]:
@@ -139,5 +139,5 @@ def _is_known(thing: object, known: _Known) -> bool:
     if id(thing) not in known:
         return False
     ref = known[id(thing)]
-    # An old object without weak references counts as recorded, as nothing can tell them apart.
+    # Without weak references, nothing tells a new object from a recorded one at the same address.
     return ref is None or ref() is thing

@@ -1,4 +1,4 @@
-"""Names for objects that have none of their own, from what refers to them: ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``.
+"""Name objects that have no name of their own after what refers to them: ``Queue.mutex``, ``pool.LOCK``, ``<local lock>``.
 
 No code of the classes involved runs, as any of them may be the user's.
 """
@@ -16,10 +16,10 @@ from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of
 from pytest_maskcheck.system.untrusted import name_of as type_name
 
-_DEPTH = 4  # containers between a thing and an object that names it
+_DEPTH = 4  # the most containers between a thing and an object that names it
 
-# Ranks of names, the best first: a module's variable, an attribute, an attribute of what the standard
-# library builds of locks, the same through a container, a local variable.
+# Ranks of names, the best first: a module's variable, an attribute, an attribute of what ``threading`` builds of locks, a local
+# variable. A name that leads through a container has _INDIRECT added to its rank.
 _MODULE, _ATTRIBUTE, _PART, _LOCAL = 0, 1, 2, 9
 _INDIRECT = 3
 
@@ -48,14 +48,17 @@ def name_of(thing: object, noun: str) -> str:
 
 
 def owner(thing: object) -> str | None:
-    """Return the best name that visible owners give ``thing``, ``None`` if there is none."""
-    # The lists of the current walk refer to all that was found, and are nobody's.
+    """Return the best name that owners give ``thing``; ``None`` if there is none. Frozen owners are not found."""
+    # The lists of the current walk refer to everything that it found; they are ours, and name nothing.
     ours = map(id, (at_once.found or {}).values())
     return min(_names(thing, "", _DEPTH, {id(thing), *ours}), default=(0, 0, None))[2]
 
 
 def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple[int, int, str]]:
-    """Return (rank, length, name) for each name of ``thing``, which is ``suffix`` deep in containers."""
+    """Return (rank, length, name) for each name of ``thing``, with ``suffix`` added.
+
+    ``suffix``, such as ``['a'][]``, leads from ``thing`` to the object to be named; it is ``""`` if that is ``thing`` itself.
+    """
     found = []
     for holder in gc.get_referrers(thing):
         if id(holder) in seen or is_our_look(holder):
@@ -64,14 +67,14 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
         for rank, name in _direct(holder, thing):
             full = f"{_LOCAL_NAME}{name}{suffix}>" if rank == _LOCAL else name + suffix
             found.append((rank + _INDIRECT * bool(suffix), len(full), full))
-        # Containers have no name for what they hold: their own holders may.
+        # A container does not name what it contains; its own holders may.
         if depth and issubclass(type(holder), _CONTAINERS):
             found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)
     return found
 
 
 def is_our_look(holder: object) -> bool:
-    """Return whether ``holder`` is a frame or function of this package, which looks at the thing, or what it found."""
+    """Return whether ``holder`` refers to a thing only because the audit looks at it: a frame or function of ours, or the walk's result."""
     if holder is at_once:
         return True
     if type(holder) is types.FrameType:
@@ -86,7 +89,7 @@ def is_our_look(holder: object) -> bool:
 def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
     """Return the names that ``holder`` itself gives ``thing``, with their rank. Runs no code of its class."""
     kind = type(holder)
-    # A dictionary may be that of a module or an instance, which names what is in it.
+    # A dictionary may be the ``__dict__`` of a module or an instance, which names what is in it.
     if kind is dict:
         return [name for instance in _instances(holder) for name in attributes(instance, thing)]
     if kind is types.CellType:
@@ -98,7 +101,7 @@ def _direct(holder: object, thing: object) -> list[tuple[int, str]]:
 
 
 def _step(container: object, thing: object) -> str:
-    """Return the index of ``thing`` as far as it is the same in every run: the key of a dict if that is a string."""
+    """Return the index of ``thing`` in a container: a dict's key if that is a string, else ``[]``, as others may differ by run."""
     if issubclass(type(container), dict):
         keys = [
             key
@@ -110,7 +113,7 @@ def _step(container: object, thing: object) -> str:
 
 
 def frame_of(holder: object) -> types.FrameType | None:
-    """Return the frame that ``holder`` is, or that it keeps suspended."""
+    """Return ``holder`` if it is a frame, or the frame of a generator or coroutine; ``None`` for everything else."""
     kind = type(holder)
     if kind is types.FrameType:
         return cast("types.FrameType", holder)
@@ -126,14 +129,14 @@ def variables(frame: types.FrameType, thing: object) -> list[str]:
 
 
 def _cell_names(cell: object, thing: object) -> list[str]:
-    """Return the names by which functions refer to a variable that they share."""
+    """Return the names that frames and functions have for the variable that is stored in ``cell``."""
     names = []
     for holder in gc.get_referrers(cell):
         if is_our_look(holder):
             continue
         frame = frame_of(holder)
         if frame is not None:
-            # On 3.11 a name that a comprehension binds by ``:=`` is a cell, in frames of ours as well.
+            # On 3.11 a name that a comprehension binds with ``:=`` is stored in a cell, in our own frames as well.
             names += [] if is_our_look(frame) else variables(frame, thing)
         # A closure is a tuple of cells, and a function refers to that tuple.
         elif type(holder) is tuple:

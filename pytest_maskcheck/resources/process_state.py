@@ -1,4 +1,4 @@
-"""The base of the kinds for process state: read it before, read it after, put the former value back."""
+"""The base class of the kinds for process state: read it before and after a run, and restore the former value."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ProcessState(Kind, Generic[T]):
 
     @abstractmethod
     def differences(self, before: T, now: T) -> Iterator[Leftover]:
-        """Yield the differences between two readings that are not equal."""
+        """Yield a leftover for each difference between two readings that are not equal."""
 
     @abstractmethod
     def put_back(self, of: Hashable, value: object) -> None:
-        """Set the part of the state called ``of`` to ``value`` again. May raise."""
+        """Restore ``value`` in the part of the state called ``of``. May raise."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -1,7 +1,8 @@
-"""Room for the audit to work in, whatever limits the test has set.
+"""Give the audit room to work in, whatever limits the test has set.
 
-A test may lower the recursion limit or the number of descriptors, and not put it back. Within ``with room():`` both are at least
-what they were when this module was imported. The kinds read and report the limits as the test left them.
+A test may lower the recursion limit or the limit of descriptors and not restore it. Within ``with room():`` both are at least what
+they were when this module was imported, as far as the hard limit permits. The kinds read and report the limits as the test left
+them.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _ENOUGH_CALLS = sys_functions.getrecursionlimit()
 _ENOUGH_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else 0
 
 _calls_left: list[int] = []
-"""The recursion limit as the test left it, while another one is in force; else empty."""
+"""The recursion limit as the test left it, while ``room`` has another one in force; else empty."""
 
 _left: dict[int, tuple[int, int]] = {}
-"""Resource limits as the test left them, while others are in force."""
+"""Resource limits as the test left them, while ``room`` has others in force."""
 
 
 def recursion_limit() -> int:
@@ -38,7 +39,7 @@ def recursion_limit() -> int:
 
 
 def set_recursion_limit(value: int) -> None:
-    """Set the recursion limit for good."""
+    """Set the recursion limit to a value that the end of ``room`` keeps."""
     _calls_left.clear()
     sys_functions.setrecursionlimit(value)
 
@@ -49,14 +50,14 @@ def resource_limit(number: int) -> tuple[int, int]:
 
 
 def set_resource_limit(number: int, value: Any) -> None:
-    """Set a resource limit for good."""
+    """Set a resource limit to a value that the end of ``room`` keeps."""
     _left.pop(number, None)
     resource.setrlimit(number, value)
 
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Have enough descriptors and calls in the body of the ``with`` statement."""
+    """Permit enough calls and descriptors in the body of the ``with`` statement."""
     with _calls(), _descriptors():
         yield
 
@@ -64,7 +65,7 @@ def room() -> Iterator[None]:
 @contextmanager
 def _calls() -> Iterator[None]:
     limit = sys_functions.getrecursionlimit()
-    # Nested use must not take the raised limit for the test's.
+    # A nested use must not record the raised limit as the test's.
     if limit >= _ENOUGH_CALLS or _calls_left:
         yield
         return
@@ -95,6 +96,6 @@ def _descriptors() -> Iterator[None]:
     try:
         yield
     finally:
-        # A kind that repairs the limit meanwhile has emptied the record: that value stays.
+        # If a kind has repaired the limit meanwhile, the record is empty and the repaired value stays.
         if number in _left:
             resource.setrlimit(number, _left.pop(number))

@@ -1,19 +1,20 @@
-"""What keys that differ from run to run have in common: ``<tmp_path>/part-*``.
+"""Find the pattern of keys that differ from run to run: ``<tmp_path>/part-*``.
 
-Numbers and the names that ``tempfile`` makes are masked in keys already. The rest of a random name is found by comparing samples:
-the keys of one thing in several runs. They are split at ``/``, then ``.``, then other separators, then ``_``; parts that differ
-become ``*``.
+Numbers, and names made by ``tempfile``, are already masked in keys. Other random parts are found by comparing samples, the keys of
+one thing in several runs. Samples are split at ``/``, then ``.``, then other separators, then ``_``. Parts that differ become
+``*``.
 
 Rules:
 
-1. The text of a pattern is the same in every session. A pattern is split at separators only, never within a word, where two
-   samples may begin with the same letter by chance. Only if nothing else would be left of the name, and there are three samples,
-   are the letters kept with which all of them begin or end.
-2. A pattern matches no more than it must: each ``*`` stands for text of the alphabet and roughly the length of its samples.
-   Otherwise a random name would excuse the ordinary one beside it.
-3. A key that was seen twice as it is, is not random, and keeps its name, unless a pattern that contains words matches it.
+1. The text of a pattern is the same in every session. So samples are split at separators only, never within a word: two samples
+   may begin with the same letter by chance. There is one exception. If no word would be left of the name, and there are at least
+   three samples, the letters that all of them begin or end with are kept.
+2. A pattern matches as little as possible: each ``*`` matches text with the alphabet and roughly the length of its samples.
+   Otherwise the pattern of a random name would also excuse an ordinary name beside it.
+3. A key that was seen twice is not random. It keeps its name, unless a pattern that contains words matches it.
 
-What does not work: the random part of a name without digits, separators or an origin looks like a word, and is taken for one.
+What does not work: if a thing has no known origin, a random part without digits or separators is taken for a word, as it looks
+like one.
 """
 
 from __future__ import annotations
@@ -24,24 +25,25 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 _LEVELS = (r"(/)", r"(\.)", r"([^\w#*])", r"(_)")
-"""Where keys are split, in this order. At the first two levels, samples of one pattern have equally many parts."""
+"""Where keys are split, in this order."""
 
 _FIXED = 2
-"""The number of these levels."""
+"""The number of levels, from the first one on, at which all samples of a pattern have equally many parts."""
 
 _ALPHABETS = ("a-f0-9#", "A-F0-9#", "a-z0-9#_", r"\w#", r"\w#\-", "^/.", "^/")
-"""Characters that a random part may have, the fewest first. Those for hexadecimal digits need this many letters:"""
+"""Character sets that a random part may be made of, the smallest first. The first two are hexadecimal digits."""
 
 _MANY = 5
+"""The samples of a part need so many letters in all to be taken for hexadecimal digits."""
 
 _SAMPLES = 8
-"""How many samples of a pattern are kept."""
+"""How many samples of a pattern are kept, the latest ones."""
 
 _ENOUGH = 3
-"""This many samples hardly begin with the same three letters by chance."""
+"""So many samples hardly begin with so many equal letters by chance."""
 
 _FILLING = re.compile(r"[_\-]*([a-f]*#[a-f#]*[_\-]*)*")
-"""What random parts may have in common by chance: separators, and few hexadecimal digits between them."""
+"""What random parts may have in common by chance: separators, and masked numbers with hexadecimal letters beside them."""
 
 _SIGNED = re.compile("-#")
 _WORD_RUN = re.compile(r"[^\W\d_]{2,}")
@@ -51,7 +53,7 @@ _PLACES = re.compile(r"<\w+>")
 
 @dataclass(frozen=True)
 class _Varying:
-    """A part that differs, with the samples of it."""
+    """A part of a pattern that differs, with its text in each sample."""
 
     texts: tuple[str, ...]
 
@@ -62,7 +64,7 @@ class _Varying:
         alphabets = _ALPHABETS if letters >= _MANY else _ALPHABETS[2:]
         alphabet = next((each for each in alphabets if all(re.fullmatch(f"[{each}]*", t) for t in self.texts)), "^\n")
         lengths = [len(text) for text in self.texts]
-        # Masked numbers make random text shorter: of the digits of UUIDs, one in 300 to less than half of the usual length.
+        # Masking numbers makes random text shorter: one UUID in 300 becomes less than half as long as usual.
         return f"[{alphabet}]{{{min(lengths) // 4},{2 * max(lengths) + 4}}}"
 
 
@@ -81,7 +83,7 @@ class Pattern:
 
     @cached_property
     def _parts(self) -> _Parts:
-        # Fewer samples may begin with equal letters by chance, which would make another pattern in the next session.
+        # Fewer samples may begin with equal letters by chance; the pattern would then be another one in the next session.
         parts = _merged(_common(self.samples, 0))
         return parts if _words(parts) or len(self.samples) < _ENOUGH else _merged(_common(self.samples, 0, inside=True))
 
@@ -92,12 +94,12 @@ class Pattern:
 
     @cached_property
     def is_vague(self) -> bool:
-        """Whether only a directory is left of the name."""
+        """Whether nothing is left of the name but its directory."""
         return not _words(self._parts)
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether the samples by themselves show that they name one thing: most of each is equal, and what differs looks random."""
+        """Whether the samples alone show that they name one thing: most of each is equal, and what differs looks random."""
         differing = [part for part in self._parts if isinstance(part, _Varying)]
         words = _WORD_RUN.findall("".join(part for part in self._parts if isinstance(part, str)))
         random = all(
@@ -111,25 +113,25 @@ class Pattern:
         return re.compile("".join(parts))
 
     def matches(self, key: str) -> bool:
-        """Return whether ``key`` is like the samples."""
+        """Return whether ``key`` is the pattern's text or is like the samples."""
         return key == self.text or bool(self._expression.fullmatch(key))
 
     def widened(self, keys: Iterable[str]) -> Pattern:
-        """Return the pattern of these samples and more."""
+        """Return the pattern of these samples and of ``keys``."""
         return Pattern(tuple(dict.fromkeys((*self.samples, *keys)))[-_SAMPLES:])
 
 
 def _words(parts: _Parts) -> bool:
-    """Return whether a word is left in the last component of a path, or in a text."""
+    """Return whether a word is left in the last component of a path, or in a text that is no path."""
     last = "".join(part if isinstance(part, str) else "*" for part in parts).rpartition("/")[2]
     return bool(_WORD.search(_PLACES.sub("", last)))
 
 
 def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts:
-    """Return what texts have in common, split from one level on; with ``inside``, within words too."""
+    """Return the parts of ``texts``, equal or differing, split from ``level`` on; with ``inside``, within words, too."""
     if len(set(texts)) == 1:
         return [texts[0]]
-    # A sign alone may differ: numbers made from hashes are negative or not.
+    # If only signs differ, the numbers are kept: numbers made from hashes may be negative.
     if level == _FIXED and len({_SIGNED.sub("#", text) for text in texts}) == 1:
         return _signed(texts)
     if level == len(_LEVELS):
@@ -140,7 +142,7 @@ def _common(texts: Sequence[str], level: int, *, inside: bool = False) -> _Parts
         return [part for column in zip(*rows, strict=True) for part in _common(column, level + 1, inside=inside)]
     if level < _FIXED:
         return [_Varying(tuple(texts))]
-    rows = [re.split(r"([^\w#*]|_)", text) for text in texts]  # random text may contain any of them
+    rows = [re.split(r"([^\w#*]|_)", text) for text in texts]  # random text may contain any separator
     before = _shared(rows)
     after = _shared([row[len(before) :][::-1] for row in rows])[::-1]
     middles = ["".join(row[len(before) : len(row) - len(after)]) for row in rows]
@@ -159,7 +161,7 @@ def _signed(texts: Sequence[str]) -> _Parts:
 
 
 def _shared(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the parts with which all rows begin, up to a separator."""
+    """Return the parts that all rows begin with, up to the last separator among them."""
     shared: list[str] = []
     for column in zip(*rows, strict=False):
         if len(set(column)) > 1:
@@ -170,7 +172,7 @@ def _shared(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _differing(texts: Sequence[str], *, inside: bool) -> _Parts:
-    """Return a part that differs; with ``inside``, also what it begins and ends with."""
+    """Return one part that differs; with ``inside``, also the letters that all texts begin and end with, if there are enough."""
     if not inside:
         return [_Varying(tuple(texts))]
     before = _beginning(texts)
@@ -180,7 +182,7 @@ def _differing(texts: Sequence[str], *, inside: bool) -> _Parts:
 
 
 def _beginning(texts: Sequence[str]) -> str:
-    """Return the letters with which all texts begin, if they are more than chance explains."""
+    """Return the letters that all texts begin with, if there are more than chance explains."""
     shortest = min(texts, key=len)
     length = next((at for at, letter in enumerate(shortest) if {text[at] for text in texts} != {letter}), len(shortest))
     letters = re.match(r"[^\W\d_]*", shortest[:length])
@@ -188,7 +190,7 @@ def _beginning(texts: Sequence[str]) -> str:
 
 
 def _merged(parts: _Parts) -> _Parts:
-    """Return parts with literal ones joined. Two that differ, without a word, ``/`` or ``.`` between them, become one."""
+    """Join adjacent literal parts. Two parts that differ become one if there is no word, ``/`` or ``.`` between them."""
     merged: _Parts = []
     for part in parts:
         if not part:
@@ -214,10 +216,10 @@ def _joined(before: _Varying, between: str, after: _Varying) -> _Varying:
 
 @lru_cache(maxsize=1024)
 def are_alike(one: str, other: str) -> bool:
-    """Return whether two keys are equal, or by themselves show that they name one thing in two runs."""
+    """Return whether two keys are equal, or alone show that they name one thing in two runs."""
     return one == other or Pattern((one, other)).is_plain
 
 
 def looks_random(key: str) -> bool:
-    """Return whether a key has a part that no two runs share by chance: letters and masked numbers in turn."""
+    """Return whether a key contains a part that no two runs share by chance: masked numbers that alternate with letters."""
     return bool(re.search(r"#[^\W\d_]+#[^\W\d_]*#|#[^\W\d_]+#[^\W\d_]+", key))

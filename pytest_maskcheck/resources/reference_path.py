@@ -1,4 +1,4 @@
-"""Why an object is still alive: the shortest path of references to it from a module, a class or a suspended frame.
+"""Find out why an object is still alive: the shortest path of references to it from a module, a class, a frame or a fixture.
 
 The search goes breadth-first from the object to what refers to it. No code of the objects it visits runs.
 """
@@ -22,7 +22,7 @@ _DEPTH = 8
 """The longest path, in references."""
 
 _WIDTH = 500
-"""How many objects are visited at each step."""
+"""The most objects that are visited at each step."""
 
 _SEQUENCES = (list, tuple, deque)
 _KEY = re.compile(r"^\['(\w+)'\]")
@@ -46,7 +46,7 @@ def held_by(thing: object | None) -> str:
     seen = {id(thing), id(level)}
     for _ in range(_DEPTH):
         holders = gc.get_referrers(*(each for each, _ in level))
-        # Also the objects of this search itself, which refer to what they found.
+        # The search's own lists refer to what they contain, but are not what keeps it alive.
         seen |= {id(holders), id(level)}
         roots, following = [], []
         for holder in holders:
@@ -54,14 +54,14 @@ def held_by(thing: object | None) -> str:
                 continue
             seen.add(id(holder))
             referents = set(map(id, gc.get_referents(holder)))
-            # Only the first of those that it refers to: one path is enough.
+            # A holder may refer to several objects of this level; one path is enough.
             for held, path in [each for each in level if id(each[0]) in referents][:1]:
                 if root := _root(holder, held):
                     roots.append(root + _rest(holder, held, path))
                 else:
                     following.append((holder, _step(holder, held) + _rest(holder, held, path)))
         if roots:
-            # Local variables are the least telling roots, so they come last.
+            # Local variables are the least informative roots, so they come last.
             return min(roots, key=lambda path: (path.startswith("local"), len(path), path))
         level = following[:_WIDTH]
         seen |= {id(roots), id(level)}
@@ -69,7 +69,7 @@ def held_by(thing: object | None) -> str:
 
 
 def _rest(holder: Any, held: object, path: str) -> str:
-    """Return ``path`` as it reads behind ``holder``, which may keep attributes or variables in a dictionary or a tuple."""
+    """Return ``path`` as it is written after ``holder``, which may keep its attributes or variables in a dictionary or a tuple."""
     kind = type(holder)
     if namespace_of(holder) is held or (issubclass(kind, type) and type(held) is dict):
         return _KEY.sub(r".\1", path)
@@ -81,7 +81,7 @@ def _rest(holder: Any, held: object, path: str) -> str:
 
 
 def _of_function(holder: types.FunctionType, held: object, path: str) -> str:
-    """Return ``path``, which begins in a part of a function, with the name of the variable, in the form of ``f.<locals>.g``."""
+    """Return ``path``, which begins in ``held``, a part of a function, with the variable's name in the style of ``f.<locals>.g``."""
     code = holder.__code__
     if held is holder.__kwdefaults__:
         return _KEY.sub(r".<defaults>.\1", path)
@@ -105,7 +105,7 @@ def _is_fixture(holder: Any) -> bool:
 
 
 def _root(holder: Any, held: object) -> str:
-    """Return the name of ``held`` if ``holder`` is where a path begins."""
+    """Return the name of ``held`` if ``holder`` is where a path begins, else ``""``."""
     kind = type(holder)
     if kind is dict:
         name = holder.get("__name__")
@@ -125,7 +125,7 @@ def _root(holder: Any, held: object) -> str:
 
 
 def _step(holder: Any, held: object) -> str:
-    """Return how ``holder`` refers to ``held``, as Python would write it; ``""`` if nothing is written."""
+    """Return how Python code would write the reference from ``holder`` to ``held``; ``""`` if nothing is written."""
     kind = type(holder)
     if namespace_of(holder) is held or kind in {types.CellType, types.FunctionType}:
         return ""  # see _rest
@@ -140,7 +140,7 @@ def _step(holder: Any, held: object) -> str:
 
 
 def _item(holder: Any, held: object) -> str:
-    """Return how ``held`` is written as an item of a container; ``""`` if it is none, or cannot be written."""
+    """Return how ``held`` is written as an item of a container; ``""`` if it is not an item, or cannot be written."""
     kind = type(holder)
     if issubclass(kind, dict):
         keys = [key for key, value in dict.items(holder) if value is held]
@@ -161,7 +161,7 @@ def _among_attributes(holder: Any, held: object) -> str:
 
 
 def _number(key: object, held: object) -> str:
-    """Return what a number stands for that differs from session to session: a thread, or an object; ``""`` for other numbers."""
+    """Return what a key stands for if it is an id or the identifier of a thread, which differ by session; else ``""``."""
     if type(key) is not int:
         return ""
     if key == id(held):
@@ -173,7 +173,7 @@ def _number(key: object, held: object) -> str:
 
 
 def _key(key: object) -> str:
-    """Return a key of a dictionary as it is written, without code of its class."""
+    """Return a key of a dictionary as Python code would write it. Runs no code of its class."""
     if type(key) in _WRITTEN:
         return quoted(key)
     if type(key) is tuple:

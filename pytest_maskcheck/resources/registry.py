@@ -1,11 +1,10 @@
 """The table of all kinds, in the order in which they are snapshotted, compared and repaired.
 
-A kind's name, whether it is on by default and whether this platform has it are attributes of its class. Its row here gives the
-order:
+The class of a kind contains its name, whether it is on by default and whether it is available. This table adds only the order:
 
-1. Kinds whose things own things of other kinds come first, the broadest before the narrower: what they own goes with them when
-   they are repaired.
-2. Of the rest, those come first that looking at others could disturb.
+1. Kinds whose leftovers own those of other kinds come first, the broadest before the narrower: repairing an owner removes what it
+   owns.
+2. Among the rest, a kind comes before those whose comparison could disturb it.
 """
 
 from __future__ import annotations
@@ -118,14 +117,14 @@ KINDS: tuple[type[Kind], ...] = (
     ExitFunctions,
     Finalizers,
     DoubleCloses,
-    # Last: it records warnings from its snapshot on, those of other kinds' snapshots excepted.
+    # Last: it records warnings from its snapshot on, and must not record those that the snapshots of other kinds cause.
     ImplicitCloses,
 )
 """Add new kinds here."""
 
 
 def all_kinds(surroundings: Surroundings) -> tuple[Kind, ...]:
-    """Return the kinds that this platform offers, those that are off by default included."""
+    """Return the kinds that this platform offers, including those that are off by default."""
     return tuple(kind(surroundings) for kind in KINDS if kind.available)
 
 

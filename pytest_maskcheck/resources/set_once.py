@@ -1,7 +1,8 @@
-"""Process state that a test changes only when it runs for the first time, such as the umask: later runs set what is set already.
+"""Find process state, such as the umask, that only the first run of a test changes: later runs set what is already set.
 
-The ordinary run comes before the audit, whose runs find that state as the ordinary run left it. So it is read around the body of
-the ordinary run, too, and differences are reported as left behind. They are no findings: the uninterrupted test leaves them.
+The ordinary run comes before the audit, so the audit's runs find such state as the ordinary run left it. That is why process state
+is also read before and after the body of the ordinary run. Differences are reported as left behind. They are no findings, as the
+uninterrupted test leaves them.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class SetOnce:
-    """Reads process state around the body of a ``with`` statement.
+    """Reads process state before and after the body of a ``with`` statement.
 
     Parameters:
-        kinds: those of them that read process state are used.
+        kinds: the kinds, of which those that read process state are used.
         surroundings: names of directories.
         places: returns the directories; called when the body has ended.
 
     Attributes:
-        left: ``kind:key`` of what the body changed, whenever it came to its end.
+        left: ``kind:key`` of what the body changed, added up over all times that it ended without an exception.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class SetOnce:
         for kind in self._kinds:
             kind.prepare()
             if isinstance(use := getattr(kind, "use", None), Use):
-                use.seen = True  # nobody has watched the test yet, so anything may be used
+                use.seen = True  # no run was watched yet, so whatever the kind looks for may be there
 
     def __enter__(self) -> Self:
         for kind in self._kinds:
@@ -54,7 +55,7 @@ class SetOnce:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if kind is None:
             with suppress(Exception):
-                # Keys name directories, and those of the body exist only now.
+                # Keys contain names of directories, and those of the test are not known earlier.
                 self._surroundings.places = self._places()
             self.left |= frozenset(found for state, before in self._befores for found in _changes(state, before))
         self._befores.clear()

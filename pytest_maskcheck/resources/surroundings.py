@@ -14,14 +14,14 @@ _TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(?![a-z0-9_])")  # as ``tempfile`` make
 
 @dataclass(slots=True, repr=False)
 class Surroundings:
-    """Where a run happens.
+    """The directories of a run by name, and which code is in scope.
 
     Parameters:
         places: word -> absolute directory, such as ``{"tmp_path": "/tmp/pytest-0/test_a0"}``. The audit updates it before
             every run, and looks for new files there.
         in_scope: returns whether a file contains code that is audited.
         named_only: word -> directory, like ``places``, but nothing is looked for there.
-        others: directory -> word, of further directories that share the name of another one.
+        others: directory -> word, of further directories that share their word with another one.
     """
 
     places: dict[str, str] = field(default_factory=dict)
@@ -38,18 +38,18 @@ class Surroundings:
         return sorted([*others, *self.ordered()], key=lambda place: -len(place[1]))
 
     def key(self, path: str) -> str:
-        """Return ``path`` as a key: volatile directories by name, random parts and numbers masked."""
+        """Return ``path`` as a key: volatile directories replaced by their names, random parts and numbers masked."""
         for word, directory in self._all():
             if path == directory or path.startswith(directory + os.sep):
                 return f"<{word}>" + self.text(path[len(directory) :])
         return self.text(path)
 
     def text(self, text: str) -> str:
-        """Return ``text`` with volatile directories by name, temporary names and numbers masked."""
+        """Return ``text`` with volatile directories replaced by their names, and temporary names and numbers masked."""
         return _DIGITS.sub("#", _TEMPORARY.sub("tmp*", self.named(text)))
 
     def named(self, text: str) -> str:
-        """Return ``text`` with volatile directories by name, for readers."""
+        """Return ``text`` with volatile directories replaced by their names, for display."""
         for word, directory in self._all():
             text = text.replace(directory, f"<{word}>")
         return text

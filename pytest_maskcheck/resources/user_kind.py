@@ -1,6 +1,6 @@
-"""Resources of other plugins (:class:`pytest_maskcheck.resource.Resource`) as kinds.
+"""Adapt resources of other plugins (:class:`pytest_maskcheck.resource.Resource`) to the protocol of a kind.
 
-Their methods are the user's code: whatever they raise or return, the audit goes on without them.
+Their methods are the user's code. If one raises, or returns something invalid, the audit goes on without the resource.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESERVED = ("test", "fixture", "process", "exception", "finalizer", "invariant", "unchanged", "atomic")
-"""Words that reports put in place of a kind's name."""
+"""Words that reports use in place of a kind's name. No resource may have one of them as its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """The n-th thing with one description, and the thing itself as long as others keep it alive."""
+    """Identifies the n-th thing with one description. ``thing`` returns the thing itself as long as others keep it alive."""
 
     key: str
     number: int
@@ -36,7 +36,7 @@ class _Token:
 
 
 class UserKind(Kind):
-    """A kind that calls a resource of another plugin. Once that fails it is not called any more.
+    """A kind that calls a resource of another plugin. Once a call has failed, the resource is not called any more.
 
     Parameters:
         resource: the resource.
@@ -55,11 +55,11 @@ class UserKind(Kind):
 
     @property
     def has_canary(self) -> bool:
-        """Whether it takes part in the self-test."""
+        """Whether the kind takes part in the self-test."""
         return callable(getattr(self._resource, "canary", None))
 
     def prepare(self) -> None:
-        self.snapshot()  # for what it does only the first time, such as imports
+        self.snapshot()  # so that what only the first call does, such as imports, is done before the runs
 
     def snapshot(self) -> object:
         return self._taken()
@@ -132,7 +132,7 @@ class UserKind(Kind):
 
 
 def _reference(thing: Any) -> Callable[[], Any]:
-    """Return a function that returns ``thing``, without keeping it alive if it has weak references."""
+    """Return a function that returns ``thing``. It does not keep ``thing`` alive if that supports weak references."""
     try:
         return weakref.ref(thing)
     except TypeError:

@@ -11,8 +11,8 @@ from pytest_maskcheck.system.untrusted import attempt, name_of, read
 def same(old: object, now: object) -> bool:
     """Return whether two sequences, or sequences of sequences, hold the same objects in the same order.
 
-    ``==`` on containers finds identical objects equal without calling them. Only where an object has replaced another one may
-    their ``__eq__`` be called, which may raise anything.
+    ``==`` on containers takes identical objects for equal and does not call their ``__eq__``. Only where one object has replaced
+    another may ``__eq__`` be called, which may raise anything.
     """
     try:
         return bool(old == now)
@@ -33,7 +33,7 @@ def label_of(thing: object) -> str:
     """Return a name for ``thing``: its own if it has one, else that of its type. Runs no code of its class."""
     if thing is None:
         return "None"
-    # Each access to a method makes a new object; its function has the name.
+    # A bound method is made anew at each access; the name is its function's.
     if type(thing) is types.MethodType:
         thing = thing.__func__
     name, module = read(thing, "__qualname__"), read(thing, "__module__")

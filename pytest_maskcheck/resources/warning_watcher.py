@@ -1,17 +1,16 @@
-"""A warning filter that matches nothing and records everything, ahead of all others.
+"""A warning filter that precedes all others, matches nothing and records every warning.
 
 Theory of operation:
 
 1. For each warning, ``warnings`` goes through the list of filters and tests text and category against each. The watcher's
-   pattern and category record what they are tested against, and match nothing. So the filters behind it decide as if it were
-   not there.
+   pattern and category record what they are tested against, and match nothing. So the filters after it decide as if it were not
+   there.
 2. Both recorders are methods written in C (``list.append``), so that watching adds no place where a signal could be handled.
-3. ``simplefilter`` and ``catch_warnings`` insert filters at the front, or copy the list. So the list of filters is one that keeps
-   its watcher first, and so do its copies.
+3. ``simplefilter`` inserts filters at the front, and ``catch_warnings`` copies the list. So the list is replaced by a
+   :class:`Filters`, which keeps the watcher first. Its copies are of the same class.
 
 A suite that turns warnings into errors would change what is observed: a ``__del__`` that warns and then closes, such as that of
-``Popen``, would stop half-way. So ResourceWarnings are shown to whoever listens, and are no errors unless the test itself makes
-them so.
+``Popen``, would stop half-way. So ResourceWarnings are always shown, and are no errors unless the test itself makes them so.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _get_context = getattr(warnings, "_get_context", None)
 _mutated: Callable[[], object] = warnings._filters_mutated  # type: ignore[attr-defined]  # noqa: SLF001  (a test may replace it)
 
 SHOWN = ("always", None, ResourceWarning, None, 0)
-"""The filter ahead of those of the suite, and behind those that the test installs."""
+"""This filter comes before those of the suite, and after those that the test installs."""
 
 
 class Filters(list[Any]):
@@ -38,7 +37,7 @@ class Filters(list[Any]):
         self.watcher = watcher
 
     def others(self) -> list[Any]:
-        """Return the items but the watcher."""
+        """Return all items but the watcher."""
         return [item for item in self if item is not self.watcher]
 
     def insert(self, index: SupportsIndex, item: object) -> None:
@@ -53,7 +52,7 @@ class Filters(list[Any]):
         self._keep()
 
     def __delitem__(self, index: Any) -> None:
-        # Positions are those that the list would have without its watcher; negative ones are the same.
+        # Positions count as if the watcher were not there; negative ones are the same with it.
         super().__delitem__(index + 1 if isinstance(index, int) and index >= 0 else index)
         self._keep()
 
@@ -76,7 +75,7 @@ class Watcher:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.categories: list[type] = []
-        # ``warnings`` calls no more of a filter than this: whether its pattern matches the text, and the category is a subclass.
+        # ``warnings`` calls nothing else of a filter: ``match`` of its pattern, and ``issubclass`` with its category.
         pattern = types.SimpleNamespace(match=self.texts.append)
         category = type("Meta", (type,), {"__subclasscheck__": self.categories.append})("Watched", (), {})
         self.filter = ("ignore", pattern, category, None, 0)
@@ -100,7 +99,7 @@ def location() -> tuple[Any, str]:
 
 
 def install(place: Any, attribute: str, filters: object) -> None:
-    """Put a list of filters in force at a :func:`location`."""
+    """Put ``filters`` in force at a :func:`location`."""
     setattr(place, attribute, filters)
     _mutated()
 
@@ -116,7 +115,7 @@ def filters_in_force() -> list[Any]:
 
 
 def put_filters(filters: list[Any]) -> None:
-    """Put other filters in force; the watcher keeps watching."""
+    """Put other filters in force. The watcher, if there is one, stays in front of them."""
     place, attribute = location()
     now = getattr(place, attribute)
     now[:] = [SHOWN, *filters] if isinstance(now, Filters) else filters

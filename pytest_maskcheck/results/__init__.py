@@ -1,4 +1,4 @@
-"""What an audit found: frozen data, which can become JSON. Import it from here; the modules below are its parts."""
+"""What an audit found, as frozen data that can be converted to JSON. Import from here; the modules below are its parts."""
 
 from pytest_maskcheck.results.audit import SCHEMA, Audit
 from pytest_maskcheck.results.values import (

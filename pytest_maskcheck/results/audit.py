@@ -32,23 +32,23 @@ class Audit:
         points: every point that was to be audited.
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
-        notes: what else a reader should know (what was allowed, detectors that are blind here).
-        ignores: place of each ``# maskcheck: ignore`` in a file reached (``path:line``) -> whether it ignored a point.
+        notes: what else a reader should know (what was allowed, kinds that are blind here).
+        ignores: place of each ``# maskcheck: ignore`` in a reached file (``path:line``) -> whether it ignored a point.
         allows: each entry of ``allow``, from all layers -> whether it was needed; empty if the audit ended early.
         baseline: what the uninterrupted test leaves behind too (``kind:key``): no finding.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
         shard: which part of the points this audit had, such as ``1/3``; ``""``: all of them.
         plan: for a shard, a digest of the ids of all points before they were dealt out.
-        reached_first: file -> lines (``3-7,9``) that only the first run in a process reaches, and that were not audited.
+        reached_first: file -> the lines (``3-7,9``) that only the first run in a process reaches, and that were not audited.
         no_first_use: why first use was not audited, or ``""``.
         own: the files of the test itself, as shown in reports.
         reached: file as shown in reports -> the statements in scope that the uninterrupted test reached, by their first lines
             (``3-7,9``).
         unaudited: installed packages out of scope that the test's module imports.
-        unmeasured: modules that ``include`` names and of which no line can be audited -> why not.
+        unmeasured: module named by ``include`` without a line that can be audited -> why not.
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
-        error: the traceback of that, for a bug report.
+        error: the traceback of that failure, for a bug report.
     """
 
     test: str
@@ -98,7 +98,7 @@ class Audit:
 
     @property
     def lines_reached(self) -> dict[str, list[int]]:
-        """File -> the first lines of the statements in scope that the uninterrupted test reached, in its first run, too."""
+        """File -> the first lines of the statements in scope that the uninterrupted test reached, its first run included."""
         firsts: dict[str, list[int]] = {}
         for point in self.points:
             if point.first_use:
@@ -115,8 +115,8 @@ class Audit:
         for point in self.points:
             lines = reached.get(point.path, [])
             position = bisect_right(lines, point.line)
-            # The entry of a function is on the line of its ``def``, which is another statement and ran at import. Where a
-            # run gets to only after a first interrupt, the statement before need not be that of the point.
+            # The entry of a function is on the line of its ``def``, which is another statement and ran at import. If a run
+            # reaches the point only after a first interrupt, the last reached line before it may belong to another statement.
             exact = point.kind == "entry" or point.first is not None
             if point.id in delivered and position and not (exact and lines[position - 1] != point.line):
                 interrupted.setdefault(point.path, set()).add(lines[position - 1])

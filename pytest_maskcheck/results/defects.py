@@ -23,7 +23,7 @@ def grouped(points: Sequence[Point], results: Sequence[PointResult]) -> tuple[De
 
 
 def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]:
-    """Return the key that findings of one defect share. A finding of unknown origin gets the origin of its equals, if they have only one."""
+    """Return the key that findings of one defect share. A finding without an origin gets that of equal findings, if they have only one."""
     if finding.origin is not None:
         return (*finding.identity, finding.category, finding.origin.place)
     places: set[Frame] = {

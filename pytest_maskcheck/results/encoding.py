@@ -1,6 +1,6 @@
-"""Results as plain data, which JSON can hold, and back.
+"""Encode results as plain data, which JSON can hold, and decode it again.
 
-The data of a dataclass is an object of its fields. Beside each text that gives a reason stands its code: a result has ``code``
+The data of a dataclass is an object with its fields. Each text that gives a reason is accompanied by its code: a result has ``code``
 (of its reason) and ``codes`` (of its note, which may have several parts); an audit has ``codes``, an object of all its other
 reasons and notes, each with its code and the values of its sentence.
 """
@@ -42,7 +42,7 @@ _TEXTS = ("isolation", "strategy", "refused", "no_first_use", "breakdown")
 
 
 def texts_in(data: Mapping[str, Any]) -> Iterator[str]:
-    """Return the texts of an audit, other than those of its results, that say why or how; of its data, too."""
+    """Return the reasons and notes of an audit, from its fields or its data, except those of its results."""
     singles = (data[name] for name in _TEXTS)
     return filter(None, (*singles, *data["left_out"], *data["notes"], *data["unmeasured"].values()))
 
@@ -52,7 +52,7 @@ def _described(reason: Reason) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    """Return what is in a sentence as plain data; another reason with its text."""
+    """Return a value of a sentence as plain data; a value that is itself a reason includes its text."""
     return {"text": legible(value), **_described(value)} if isinstance(value, Reason) else _plain(value)
 
 
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 def legible(text: str) -> str:
-    """Return a text that can be encoded; what cannot, such as names of files that are no UTF-8, with backslashes."""
+    """Return a text that can be encoded; what cannot, such as file names that are not UTF-8, is written with backslashes."""
     text = str(text)
     try:
         text.encode()
@@ -82,15 +82,15 @@ def legible(text: str) -> str:
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether the text may be what ``os.fsdecode`` made of bytes."""
+    """Return whether the text may be what ``os.fsdecode`` returned for some bytes."""
     return all(not 0xD800 <= ord(character) <= 0xDFFF or 0xDC80 <= ord(character) <= 0xDCFF for character in text)
 
 
-# And back
+# From plain data
 
 
 def decoded(kind: type[Audit], data: dict[str, Any]) -> Audit:
-    """Return the audit that :func:`encoded` made the data of; ``kind`` is its class, which is defined above this module."""
+    """Return the audit that :func:`encoded` made the data from; ``kind`` is its class, whose module imports this one."""
     made: Any = kind
     audit: Audit = _decoder(made)(data)
     rows = zip(audit.results, data["results"], strict=True)
@@ -127,7 +127,7 @@ def _restored(text: str, described: dict[str, Any]) -> Reason:
 
 @cache
 def _decoder(kind: Any) -> Decoder:
-    """Return what makes a value of a type of plain data, as the annotations of the dataclasses name the type."""
+    """Return a function that makes a value of an annotated type from plain data."""
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         decode = _decoder(arguments[0])
@@ -136,7 +136,7 @@ def _decoder(kind: Any) -> Decoder:
         return dict
     if isinstance(kind, UnionType):
         (other,) = (each for each in arguments if each is not NoneType)
-        return lambda data: None if data is None else _decoder(other)(data)  # a point has a point: not found out here
+        return lambda data: None if data is None else _decoder(other)(data)  # looked up late: a point may have a point
     if is_dataclass(kind):
         return _decoder_of_fields(kind)
     return kind if issubclass(kind, StrEnum) else _same

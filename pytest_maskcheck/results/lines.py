@@ -1,4 +1,4 @@
-"""Numbers of lines in short, and the lines of several audits together."""
+"""Line numbers in short form, and the union of the lines of several audits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 
 def spans(lines: Iterable[int]) -> str:
-    """Return numbers of lines in short, such as ``3-7,9``."""
+    """Return line numbers in short form, such as ``3-7,9``."""
     runs: list[list[int]] = []
     for line in sorted(set(lines)):
         if runs and runs[-1][-1] == line - 1:
@@ -23,7 +23,7 @@ def lines_of(text: str) -> list[int]:
 
 
 def united(reached: Iterable[Mapping[str, Iterable[int]]]) -> dict[str, set[int]]:
-    """Return, for each file, the lines that any of several audits has."""
+    """Return, for each file, the lines that at least one of several audits has."""
     union: dict[str, set[int]] = {}
     for each in reached:
         for path, lines in each.items():

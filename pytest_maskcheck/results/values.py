@@ -1,4 +1,4 @@
-"""The values of results: places, findings, what came of one point, and defects. Frozen, and nothing else."""
+"""The values of results: frames, points, findings, the results of points, and defects. All of them are frozen data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Packed:
-    """A dataclass that is pickled as a tuple of values, to be small: thousands of them go from process to process."""
+    """A dataclass that is pickled as a tuple of values, to be small: thousands of them are sent from process to process."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class Packed:
 
 @cache
 def _values_of(kind: Any) -> Callable[[object], tuple[object, ...]]:
-    return attrgetter(*(each.name for each in fields(kind)))  # each has two fields or more
+    return attrgetter(*(each.name for each in fields(kind)))  # a tuple, as each class has two fields or more
 
 
 class Verdict(StrEnum):
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 
 class Category(StrEnum):
-    """Whose a finding is."""
+    """Which code is responsible for a finding."""
 
     OWN = "own"
     """Code in scope causes it, and can be written so that it does not."""
@@ -103,12 +103,12 @@ class Point(Packed):
 
     @property
     def title(self) -> str:
-        """The id for people: two ids with an arrow between them."""
+        """The id as shown to people; for two interrupts, both ids with an arrow between them."""
         return self.id.replace(">", " \N{RIGHTWARDS ARROW} ")
 
     @property
     def traceback(self) -> tuple[Frame, ...]:
-        """The way from the test to the point, within scope."""
+        """The calls in scope that led from the test to the point, and the point itself."""
         return (*reversed(self.context), Frame(self.path, self.line, self.function, self.file))
 
 
@@ -140,7 +140,7 @@ class Finding(Packed):
         detail: what was found this time, in words.
         fails: it makes the test fail; else it is only listed.
         origin: where it came from; ``None`` if that is not known.
-        category: whose it is.
+        category: which code is responsible.
         package: the package or module out of scope that lost it, or ``""``.
     """
 
@@ -165,12 +165,12 @@ class PointResult(Packed):
 
     Parameters:
         point: id of the point.
-        findings: everything wrong afterwards, confirmed in a clean process.
+        findings: everything wrong afterwards; what fails is confirmed (:mod:`pytest_maskcheck.audit.confirmation`).
         reason: why the point counts as not audited; ``""`` if the interrupt was delivered there.
         note: what a reader should know, such as that a mask held the interrupt back.
         exception: what came out of the test, as one line; ``""`` if nothing did.
         traceback: from the test to where the interrupt surfaced, harness frames left out.
-        varies: the interrupt was delivered, and its consequences were different each time.
+        varies: the interrupt was delivered, but its consequences were different each time.
         error: if the audit itself failed at this point, the traceback for a bug report.
     """
 
@@ -186,7 +186,7 @@ class PointResult(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Equal findings at one or several points, of one origin."""
+    """Equal findings with one origin, at one or several points."""
 
     verdict: Verdict
     kind: str

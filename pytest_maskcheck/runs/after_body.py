@@ -1,8 +1,8 @@
 """After the body of a run: what came out, whether guarantees hold, and what is left, in three readings (see :mod:`.readings`).
 
-Guarantees are checked before the last reading, when the test's frame is gone, too, and what only it kept alive.
+Guarantees are checked before the last reading, once the test's frame is gone together with what only it kept alive.
 
-The order of the lines counts: between two readings exactly one thing may go that keeps objects alive.
+The order of the statements matters: between two readings, exactly one of the things that keep objects alive may go.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, repr=False)
 class AfterBody:
-    """Fills in the result of a run as its body has ended.
+    """Fills in the result of a run whose body has ended.
 
     Parameters:
         target: the test.
-        outcomes: reads exceptions that came out.
+        outcomes: reads the exceptions that came out.
         guarantees: what must hold after a run.
         here: runs share the process with the session.
 
     Attributes:
-        keeps: the exception of the next run that is interrupted is kept with its frames in ``exception``.
+        keeps: the exception of the next interrupted run is kept, with its frames, in ``exception``.
     """
 
     target: Target
@@ -55,29 +55,29 @@ class AfterBody:
     exception: BaseException | None = None
 
     def read(self, ran: RunResult, end: BodyEnd, caught: list[BaseException], watch: Watch | None = None) -> None:
-        """Fill in what came out of the run, what does not hold, and what is left at its end, dropping what was ``caught`` on the way."""
+        """Fill in what came out of the run, which guarantees do not hold, and what is left; empty ``caught`` on the way."""
         readings, kinds = end.readings, end.readings.kind_set.kinds
         if watch is not None:
             ran.places = {name: tuple(places) for name, places in watch.places.items()}
             ran.passed_by, ran.outlasting = watch.passing.passed_by, watch.passing.outlasting
-        first = readings.read()  # with the traceback, and so with all frames
+        first = readings.read()  # the traceback still keeps all frames alive
         if first:
-            # What ends by itself was not released by reference counting: it gets the time to end first.
-            others = threading.active_count() > 1  # which may be about to close what is theirs
+            # What ends by itself was not released by reference counting, so it gets time to end before the frames go.
+            others = threading.active_count() > 1  # they may be about to close what they own
             ending = {kind.name for kind in kinds if kind.ends or (others and kind.owns)}
             ending |= readings.settling() if others else set()
             first = readings.settled(ending)
         returned = not caught
-        with their_time:  # with the frames go their objects, whose finalizers are the test's
+        with their_time:  # dropping the frames calls finalizers, which are the test's
             test = self._let_go_of(caught, ran)
         checks = self.guarantees is not None and self.guarantees.asked
         settling = readings.settling()
         second: list[Leftover] = []
-        if first:  # a second reading, without the frames of the code under test but the test's own
+        if first:  # second reading: of the frames of code under test, only the test's own is left
             self._let_go()
             second = readings.settled(settling)
         with their_time:
-            del test  # with the frame go its locals
+            del test  # this drops the frame's locals
         if second or checks:
             self._let_go()
         made: set[Identity] = set()
@@ -85,12 +85,12 @@ class AfterBody:
             first, made = self._checked(ran, readings, first, returned=returned)
         if not first:
             return
-        # A third reading, without the test's frame. What the checks of guarantees made is not the run's.
+        # Third reading: the test's frame is gone, too. What the checks of the guarantees made is not the run's.
         last = [found for found in readings.settled(settling) if found.identity not in made] if second else []
         gone = {kind.name for kind in kinds if kind.dies_with_frames}
         end.kept = {leftover.identity for leftover in last}
-        if not returned:  # else there was no frame
-            # A lock that dies with the test's frame was never released: nobody would have, had the program gone on.
+        if not returned:  # if the body returned, no frame was kept
+            # A lock that dies with the test's frame was never released: in a program that went on, it would stay held.
             end.kept |= {leftover.identity for leftover in second if leftover.kind in gone}
         found = {leftover.identity: leftover for leftover in [*first, *second, *last]}
         end.described, end.last = _describe(ran, found, end, watch), last
@@ -98,13 +98,13 @@ class AfterBody:
         undo(before_fixtures, readings, ran.strike, here=self.here, after_fixtures=False)
 
     def _let_go_of(self, caught: list[BaseException], ran: RunResult) -> FrameType | None:
-        """Let go of what came out of the body, having noted what it is; return the test's own frame."""
+        """Record what came out of the body, then drop it; return the test's own frame."""
         if not caught:
             return None
-        error = caught.pop()  # nothing but this frame keeps it from here on
+        error = caught.pop()  # from here on, only this frame refers to it
         entries = self.outcomes.entries(error, ran.strike)
         ran.raised = self.outcomes.raised(error, entries, ran.strike)
-        if self.keeps and ran.strike.fired:  # else what earlier runs left did not let it come to the point
+        if self.keeps and ran.strike.fired:  # if not, what earlier runs left kept the run from its point
             self.exception = with_traceback(error, traceback_of(entries))
         else:
             drop(error)
@@ -113,10 +113,10 @@ class AfterBody:
     def _checked(
         self, ran: RunResult, readings: Readings, first: list[Leftover], *, returned: bool
     ) -> tuple[list[Leftover], set[Identity]]:
-        """Check the guarantees and let go of them.
+        """Check the guarantees, then drop them.
 
         Returns:
-            ``first`` without what nothing but the guarantees kept, if no traceback kept it; and what the checks left behind.
+            ``first`` without what only the guarantees kept alive, if no traceback kept it; and what the checks left behind.
         """
         assert self.guarantees is not None
         before = {found.identity for found in readings.read()} if first else set()
@@ -125,7 +125,7 @@ class AfterBody:
                 ran.broken = self.guarantees.check(returned=returned)
         made = {found.identity for found in readings.read()} - before if first else set()
         self.guarantees.forget()
-        # Callables registered as guarantees keep what they refer to: that is the audit's doing, not the run's.
+        # A callable registered as a guarantee keeps alive what it refers to. That is the audit's doing, not the run's.
         if first and returned:
             there = {found.identity for found in readings.read()}
             first = [found for found in first if found.identity in there or found.identity not in before]
@@ -134,9 +134,9 @@ class AfterBody:
         return first, made
 
     def _let_go(self) -> None:
-        """Collect what is garbage, and what only notes about it kept alive: a warning that it was not closed has it as its source."""
+        """Collect garbage, including what only records about it keep alive: a recorded ``ResourceWarning`` refers to its source."""
         with finalizers_time():
-            collect_garbage()  # whose finalizers may warn, and so add to what is forgotten next
+            collect_garbage()  # finalizers may warn, and so add to the records that are dropped next
             self.target.forget()
             collect_garbage()
 
@@ -144,7 +144,7 @@ class AfterBody:
 def _describe(
     ran: RunResult, found: dict[Identity, Leftover], end: BodyEnd, watch: Watch | None
 ) -> dict[Identity, Leftover]:
-    """Return leftovers under the best names that can be found; note in a watched run how they came to be."""
+    """Return leftovers under the best names that can be found; for a watched run, also record how they came to be."""
     kinds = end.readings.kinds()
     with at_once:
         described = {identity: kinds[leftover.kind].describe(leftover) for identity, leftover in found.items()}

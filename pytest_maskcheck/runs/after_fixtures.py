@@ -1,7 +1,7 @@
-"""After the fixtures of a run were torn down: which leftovers are parts of which, what was leaked, and undoing it.
+"""After the fixtures of a run are torn down: find which leftovers are parts of others and which were leaked, and undo what is left.
 
-One resource can show up under several kinds: an executor with its threads, a socket with its descriptor. After the last
-reading those that own others are undone first, and what vanishes with one of them is reported as a part of it.
+One resource can appear under several kinds: an executor and its threads, a socket and its descriptor. After the last
+reading, leftovers that own others are undone first, and what vanishes with an owner is reported as a part of it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
     """Fill in ``leaked`` and ``dropped``, and undo what is left; yield errors of ours.
 
     Parameters:
-        ran: of the run.
-        ends: one for each time that its body ran.
-        here: the process stays.
+        ran: the result of the run.
+        ends: one for each time the body ran.
+        here: the process goes on after the run.
     """
     for end in ends:
         with own_time, standing, room():
@@ -42,22 +42,22 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
                     _sort(ran, end)
                 later = [each for each in end.last if not comes_first(each, end.readings.kind_set.kinds)]
                 undo(later, end.readings, ran.strike, here=here, after_fixtures=True)
-            except Exception as error:  # noqa: BLE001  (pytest would make a failed test of it)
+            except Exception as error:  # noqa: BLE001  (pytest would report it as the test's failure)
                 yield error
             finally:
                 end.readings.finish(listening=False)
-                # A timer that the run left is known by now, and must not go off in the next one.
+                # A timer that the run left is recorded by now, and must not go off during the next run.
                 standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
 
 
 def _sort(ran: RunResult, end: BodyEnd) -> None:
-    """Sort what was there into ``leaked`` and ``dropped``, each resource once."""
+    """Sort leftovers into ``leaked`` and ``dropped``, each resource once."""
     described, kept, kinds = end.described, end.kept, end.readings.kind_set.kinds
     parts = _fold(ran, end) if ran.strike.in_turn()[0].fired else {}
     for owner, some in parts.items():
         described[owner] = _with(described[owner], [described[part] for part in described if part in some])
         kept -= some
-    # What may go with the frames is no release by reference counting: nobody was harmed.
+    # What may go with the frames, such as a lock, harmed nobody. It does not count as released by reference counting.
     gone = {kind.name for kind in kinds if kind.dies_with_frames}
     dropped = [
         leftover for identity, leftover in described.items() if identity not in kept and leftover.kind not in gone
@@ -69,7 +69,7 @@ def _sort(ran: RunResult, end: BodyEnd) -> None:
 
 
 def _implied(dropped: list[Leftover], others: Iterable[Leftover], kinds: Iterable[Kind]) -> set[Identity]:
-    """Return what only repeats what reference counting released: its descriptors, and the warnings about it."""
+    """Return the leftovers that only repeat dropped ones: their descriptors, and the warnings about them."""
     warns = {kind.name: kind.warns for kind in kinds if kind.warns}
     texts = [warns[leftover.kind] for leftover in dropped if leftover.kind in warns]
     descriptors = {descriptor for leftover in dropped for descriptor in leftover.descriptors}
@@ -82,9 +82,9 @@ def _implied(dropped: list[Leftover], others: Iterable[Leftover], kinds: Iterabl
 
 
 def _fold(ran: RunResult, end: BodyEnd) -> dict[Identity, set[Identity]]:
-    """Undo what may own other leftovers, one after the other; return what vanished with each.
+    """Undo leftovers that may own others, one after the other; return what vanished with each.
 
-    What vanished with an owner that a fixture ended may be another's: only known parts of it are taken for parts.
+    If a fixture ended the owner, what vanished may have belonged to something else, so only known parts count.
     """
     owners = {kind.name: kind for kind in end.readings.kind_set.kinds if kind.owns}
     if len(end.last) < 2 or not any(leftover.kind in owners for leftover in end.last):
@@ -99,7 +99,7 @@ def _fold(ran: RunResult, end: BodyEnd) -> dict[Identity, set[Identity]]:
             with their_time:
                 owners[leftover.kind].repair(leftover)
             with finalizers_time():
-                collect_garbage()  # parts may hang on the owner by a cycle
+                collect_garbage()  # a reference cycle may keep parts alive
             vanished = remaining - _still(end, remaining)
             remaining -= vanished
             parts[leftover.identity] = vanished - {leftover.identity}
@@ -108,17 +108,17 @@ def _fold(ran: RunResult, end: BodyEnd) -> dict[Identity, set[Identity]]:
 
 
 def _still(end: BodyEnd, remaining: Collection[Identity]) -> set[Identity]:
-    """Return which of these are there still."""
+    """Return which of these leftovers are still there."""
     return end.readings.remaining([leftover for leftover in end.last if leftover.identity in remaining])
 
 
 def _known_parts(owner: Leftover, end: BodyEnd, files: tuple[str, ...]) -> set[Identity]:
-    """Return the descriptors of ``owner``: those that it names, and those of its file or of a file beside that.
+    """Return the descriptors of ``owner``: those that it lists, and those of its file or of a file beside that.
 
     Parameters:
         owner: a leftover, whose key may be the name of a file.
-        end: of the body.
-        files: what the names of files beside that end with.
+        end: the end of the body.
+        files: suffixes to that name; ``""`` stands for the file itself.
     """
     names = {owner.key + ending for ending in files}
     return {
@@ -131,7 +131,7 @@ def _known_parts(owner: Leftover, end: BodyEnd, files: tuple[str, ...]) -> set[I
 
 
 def _with(owner: Leftover, parts: list[Leftover]) -> Leftover:
-    """Return a leftover whose detail lists its parts, each sort once."""
+    """Return a leftover whose detail lists its parts, equal ones as one with their number."""
     counts = Counter(f"{part.kind} {part.key}" for part in parts)
     listed = ", ".join(name + (f" ({number} times)" if number > 1 else "") for name, number in counts.items())
     return replace(owner, detail=f"{owner.detail}; with it {listed}") if listed else owner

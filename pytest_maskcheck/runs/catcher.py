@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import RunResult
 
 _EXPECTING = ("_pytest.", "unittest.case", "unittest.async_case")
-"""Modules of the tools by which tests catch what they expect: ``pytest.raises``, ``assertRaises``."""
+"""Modules of the tools with which tests catch exceptions that they expect: ``pytest.raises``, ``assertRaises``."""
 
 
 def catcher_of(
@@ -24,10 +24,10 @@ def catcher_of(
 
     Parameters:
         ran: the run.
-        catching: which handlers the interrupt entered and left in it.
+        catching: the handlers that the interrupt entered and left in it.
         names: names of files in reports.
-        in_scope: tells code under test.
-        own: code of the test itself, by ``id``.
+        in_scope: whether a file is in scope.
+        own: ids of the code of the test itself.
     """
     handling = catching.catcher()
     if handling is None:
@@ -38,11 +38,11 @@ def catcher_of(
         return Catcher(frame, by=CaughtBy.FINALIZER if dropped.finalizing else CaughtBy.C)
     code, line = handling.code, handling.line
     is_in_scope = in_scope(code.co_filename)
-    # Either its ``__exit__`` is a tool's, or a clause in the code of a tool caught it.
+    # Either the ``__exit__`` belongs to a tool, or a clause in a tool's code caught the interrupt.
     if _is_expecting(handling.module) or (not is_in_scope and _is_expecting(handling.home)):
         frame = names.frame(*(handling.site or (code, line)))
         return Catcher(names.frame(code, line) if is_in_scope else frame, by=CaughtBy.TEST)
-    # The ``with`` of a test is its own. An ``__exit__`` in scope that decides there is code under test, unless it is written in the test.
+    # A ``with`` in the test is the test's. But an ``__exit__`` in scope that decides is code under test, unless the test itself defines it.
     mine = id(code) in own or code is catching.outermost
     decides = handling.decides
     mine = mine and (decides is None or id(decides) in own or not in_scope(decides.co_filename))
@@ -51,5 +51,5 @@ def catcher_of(
 
 
 def _is_expecting(module: str) -> bool:
-    """Tell whether code of a module catches exceptions for tests that expect them."""
+    """Return whether a module is part of a tool that catches the exceptions that a test expects."""
     return module.startswith(_EXPECTING)

@@ -1,4 +1,4 @@
-"""Work in a forked child: it sends messages to its parent, and is gone when they are read, with all that it started.
+"""Work in a forked child, which sends messages to its parent. Once they are read, the child and all that it started are gone.
 
 The session forks the *auditor*, in which the test is warmed up and its points are found; the auditor forks a
 *worker* for every sequence of interrupted runs that needs a clean process. Nothing that a run does reaches the
@@ -6,15 +6,15 @@ session; what a worker leaves goes with it.
 
 Rules:
 
-1. A child ends by SIGKILL from its own hand: no exit handler, no flush, no ``os._exit`` that others have patched.
-2. A child sends its results through a pipe as they come (:mod:`.wire`). Where it is stands in shared memory, which survives any
-   death (:mod:`.watchdog`). What a dead child did not send is concluded from that.
-3. Each child leads a process group, so that what code under test sends to its own group goes to no auditing process. With a child
-   goes what it has started, wherever that went (:mod:`.descendants`).
-4. Between a fork and the moment at which the child is certain to be killed, signals are blocked.
+1. A child ends by sending itself SIGKILL: no exit handler runs, no file is flushed, and no patched ``os._exit`` is called.
+2. A child sends its results through a pipe as they come (:mod:`.wire`). It records its progress in shared memory, which survives any
+   death (:mod:`.watchdog`). From that record, the parent concludes what a dead child did not send.
+3. A child leads a process group (a worker only where :data:`OWN_GROUPS` is true), so that a signal that code under test sends to its own
+   group reaches no auditing process. Whatever a child has started ends with it, wherever that went (:mod:`.descendants`).
+4. Signals are blocked from the fork until it is certain that the child will be killed.
 5. A child that outlives its parent is killed by the kernel where the kernel offers that (Linux).
 
-What does not work: threads do not survive a fork, so a test that talks to a thread of a longer-lived fixture needs
+What does not work: threads do not survive a fork, so a test that depends on a thread of a longer-lived fixture needs
 ``isolation=none``; without ``os.fork`` there is no isolation at all.
 """
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 CAN_FORK = hasattr(os, "fork")
-"""Whether this platform has children at all."""
+"""Whether this platform can fork."""
 
 OWN_GROUPS = sys.platform == "linux"
-"""Whether workers lead process groups of their own: elsewhere nothing but their group would end them with the auditing process."""
+"""Whether workers lead process groups of their own. Elsewhere they stay in the auditing process's, as only that ends them with it."""
 
 
 def in_child(
@@ -60,18 +60,18 @@ def in_child(
 
     Parameters:
         work: what to do in the child.
-        page: where the child notes how far it is.
+        page: where the child records its progress.
         limit: returns the seconds that one turn of the page may take before the child counts as hung; called anew each time.
         leader: the child leads a process group of its own.
-        orphan: the child is the child of no living process, so that nobody else here can wait for it.
+        orphan: the child's own parent ends at once, so that nothing else in this process can wait for the child.
         name: shortens file names in the stack of a child that died.
     """
     child = None
     terminal = foreground.settings()
     try:
         with all_blocked() as mask, warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": it runs Python only
-            with unpatched():  # over before the fork: the child is the test's
+            warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": the child runs only Python
+            with unpatched():  # ends before the fork: the test in the child must find its own patches
                 child = (_Orphan if orphan else _Child)(page, leader=leader)
             child.fork(work, mask)
         ended = yield from child.listen(limit)
@@ -82,7 +82,7 @@ def in_child(
         if child is not None:
             try:
                 child.kill(terminal)
-            except KeyboardInterrupt:  # between here and the first line of kill
+            except KeyboardInterrupt:  # it arrived before kill() had blocked signals
                 child.kill(terminal)
                 raise
 
@@ -95,7 +95,7 @@ class _Child:
     def __init__(self, page: Page, *, leader: bool) -> None:
         self._page = page
         self._leader = leader
-        # What was there before tells afterwards what the child has started: this process gets its orphans.
+        # This process adopts what the child leaves. Whatever is not in this snapshot was started by the child.
         self._before = descendants.present() if descendants.adopts() else None
         self._report: IO[bytes] = tempfile.TemporaryFile()
         self._reader, self._writer = os.pipe()
@@ -112,7 +112,7 @@ class _Child:
         self._close_writer()
 
     def _close_writer(self) -> None:
-        """Close this process's copy of the pipe's other end, or the end of the child would not be seen."""
+        """Close this process's copy of the write end: while it is open, the child's death does not end the pipe."""
         os.close(self._writer)
         self._writer = -1
 
@@ -163,11 +163,11 @@ class _Child:
             elif watchdog.is_gone() or watchdog.stopped in foreground.STOPS:  # a grandchild may hold the pipe open
                 return False
             elif watchdog.stopped and self._page.waits:
-                # It runs nothing of the test's: what stopped it was a worker of its own.
+                # A waiting child runs no code of the test's, so it was stopped by one of its own workers.
                 os.kill(watchdog.pid, signal.SIGCONT)
 
     def kill(self, terminal: foreground.Settings | None = None) -> None:
-        """End the child and all that it made, whatever state it is in; give the terminal its settings again."""
+        """End the child and all that it started, whatever state it is in; restore the settings of the terminal."""
         with all_blocked():
             if self.watchdog.pid:
                 self._kill(self.watchdog.pid)
@@ -182,7 +182,7 @@ class _Child:
     def _kill(self, pid: int) -> None:
         family: list[Process] = []
         if self._before is None:
-            family = descendants.below(pid)  # while they have their parents
+            family = descendants.below(pid)  # listed while they still have their parents
             with suppress(OSError):
                 if self._leader:
                     os.killpg(pid, signal.SIGKILL)
@@ -191,16 +191,16 @@ class _Child:
                 os.kill(pid, signal.SIGKILL)
             with suppress(OSError):
                 os.waitpid(pid, 0)
-        for process in family:  # those that had left the group
+        for process in family:  # some may have left the group
             process.kill()
         if self._before is not None:
             descendants.end_new(self._before)
 
 
 class _Orphan(_Child):
-    """A child of a child that has ended: code under test that waits for any child of its own must not meet it.
+    """A child whose parent has ended, so that code under test that waits for any child does not find it.
 
-    Its pipe closes when the process that made it is gone.
+    It does not die with the process that made it; its pipe closes then.
     """
 
     watched_by = OrphanWatchdog

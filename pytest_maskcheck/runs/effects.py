@@ -1,8 +1,8 @@
-"""What a run does outside its own process: such runs cannot share their beginning, as snapshots do.
+"""Effects: what a run does outside its own process. Runs with effects cannot share their beginning, as snapshots do.
 
 CPython's audit events announce files that are written, created or removed, sockets, children, threads and mappings. What has no
-event is looked for in another way (:mod:`.fork_hazards`). Files that are only read do no harm: a child gets a position of its own in
-them.
+event is looked for in another way (:mod:`.fork_hazards`). Files that are only read do no harm, as a child gets file positions of
+its own.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _EVENTS = (
 
 
 def watching(effect: Callable[[str], object]) -> AbstractContextManager[None]:
-    """Return a context in which ``effect`` is called with each thing done outside this process, in words."""
+    """Return a context manager within which ``effect`` is called with a description of each effect outside this process."""
 
     def hear(event: str, args: tuple[Any, ...]) -> None:
         effect(event + (f"({reprlib.repr(args[0])})" if args else ""))
@@ -73,7 +73,7 @@ def watching(effect: Callable[[str], object]) -> AbstractContextManager[None]:
             effect(f"open({reprlib.repr(path)}) for writing")
 
     def hear_kill(event: str, args: tuple[Any, ...]) -> None:
-        if args[0] != os.getpid():
+        if args[0] != os.getpid():  # a signal to itself stays within the process
             hear(event, args)
 
     return listening({**dict.fromkeys(_EVENTS, hear), "open": hear_open, "os.kill": hear_kill})

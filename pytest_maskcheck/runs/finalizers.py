@@ -1,4 +1,4 @@
-"""Finalizers that end within a run: whose time they take, and interrupts that CPython drops in them."""
+"""Finalizers called during a run: whether their time counts as the test's, and which interrupts CPython drops in them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 def finalizers_time() -> AbstractContextManager[None]:
-    """Return the context in which garbage is collected: finalizers are the test's, and may hang.
+    """Return the context manager for collecting garbage: finalizers are the test's, and may hang.
 
-    But where the heap is not frozen, it is the size of that which takes the time.
+    Where the heap is not frozen, most of the time goes into walking it, and counts as the audit's.
     """
     return their_time if FrozenHeap.is_frozen() else nullcontext()
 
 
 @contextmanager
 def noting_lost_interrupts(ran: RunResult, codes: list[CodeType], mechanism: Mechanism[Any]) -> Iterator[None]:
-    """Note interrupts that CPython drops in finalizers, and keep exceptions of finalizers from the terminal.
+    """Record interrupts that CPython drops in finalizers, and keep exceptions of finalizers off the terminal.
 
     Parameters:
-        ran: of the run; its ``lost`` is filled in.
-        codes: gets the code of these finalizers.
-        mechanism: how interrupts come.
+        ran: the result of the run; its ``lost`` is filled in.
+        codes: receives the code of these finalizers.
+        mechanism: recognizes interrupts.
     """
     lost: list[str] = []
 
-    # The kind ``excepthook`` recognizes this function by its module, as the snapshot was taken with the hook before it.
+    # The snapshot was taken before this hook is installed, so the kind ``excepthook`` recognizes it by its module.
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_value is not None and mechanism.is_interrupt(unraisable.exc_value, ran.strike):
             lost.append(_finalizer_of(unraisable))
@@ -50,13 +50,13 @@ def noting_lost_interrupts(ran: RunResult, codes: list[CodeType], mechanism: Mec
     try:
         yield
     finally:
-        if sys.unraisablehook is hook:  # else the test has put in another one, which is a finding
+        if sys.unraisablehook is hook:  # if not, the test has installed another one, which is a finding
             sys.unraisablehook = before
         ran.lost = tuple(lost)
 
 
 def _finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:
-    """Return the name of the function that CPython called; some versions give it, some only a traceback that starts there."""
+    """Return the name of the function that CPython called; some versions pass that, some only a traceback that starts in it."""
     if unraisable.object is None and unraisable.exc_traceback is not None:
         return unraisable.exc_traceback.tb_frame.f_code.co_qualname
     kind = name_of(type(unraisable.object))

@@ -1,8 +1,8 @@
-"""What modules keep, as text by name: to find what an interrupt changed for good.
+"""What modules keep, as text by name, to find what an interrupt changed for good.
 
-A fingerprint goes from the names of modules, and of other roots, through classes, instances, functions (closures, defaults) and
-containers, to a small depth. It runs no code of the user's: values are read from namespaces, and only those of built-in types are
-printed. Taking one is slow; :mod:`.module_state` finds out whether it is worth while.
+A fingerprint starts at modules and other roots, and follows classes, instances, functions (closures, defaults) and containers to a
+small depth. It runs no code of the user's: values are read from namespaces, and only those of built-in types are printed.
+Taking one is slow; :mod:`.module_state` finds out whether it is worth while.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST = 20_000
 """Entries of a fingerprint; what lies deeper is left out."""
 
 _SHOWN = 5
-"""Differences named."""
+"""Differences that are described; of the others, only the number is given."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
@@ -38,9 +38,9 @@ class Fingerprints:
     """Takes fingerprints of the modules in scope.
 
     Parameters:
-        in_scope: tells whether the file of a module is.
-        named: puts names in place of directories that differ from run to run.
-        roots: returns what is kept elsewhere, by name.
+        in_scope: whether a file is in scope.
+        named: replaces directories that differ from run to run by names.
+        roots: returns the roots besides modules, by name.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Fingerprints:
         return self._modules
 
     def walk(self, roots: list[tuple[str, object]]) -> Iterator[Visit]:
-        """Yield what can be reached from some roots, each thing with its parts under the first of its names only."""
+        """Yield what can be reached from ``roots``; a thing with several names comes with its parts under the first one only."""
         seen: set[int] = set()
         queue = collections.deque((name, thing, 0) for name, thing in roots)
         while queue:
@@ -94,19 +94,19 @@ def _is_wanted(module: object, in_scope: Callable[[str], bool]) -> bool:
 
 
 def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -> str:
-    """Return in words what is not as after an uninterrupted run, ``""`` if nothing is.
+    """Return a description of what differs from the state after an uninterrupted run, ``""`` if nothing does.
 
     Parameters:
-        now: as it is.
-        ordinary: after an uninterrupted run.
-        others: after further ones, some of them in another process; what differs between them is ignored.
+        now: the present state.
+        ordinary: the state after an uninterrupted run.
+        others: those after further ones, some of them in another process; what differs between them is ignored.
     """
     names = [
         name
         for name in {**ordinary, **now}
         if all(other.get(name) == ordinary.get(name) for other in others) and now.get(name) != ordinary.get(name)
     ]
-    # A thing that is new, gone or another one stands for its parts; the parts of a container that grew stand for it.
+    # A thing that is new, gone or replaced is named instead of its parts; a container that changed only in size, by its parts.
     strong = {name for name in names if not _is_size(now.get(name, ""), ordinary.get(name, ""))}
     deepest = [
         name
@@ -123,7 +123,7 @@ def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -
 
 def _is_size(now: str, ordinary: str) -> bool:
     if " with digest " in now + ordinary:
-        return False  # which counts as a whole, perhaps only since it grew
+        return False  # a big container counts as a whole; perhaps only one of the two is big
     return now.rpartition(" of ")[0] == ordinary.rpartition(" of ")[0] != ""
 
 

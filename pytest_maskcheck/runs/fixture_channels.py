@@ -1,6 +1,6 @@
-"""What a fixture of longer life opened that outlives a run and is shared with other processes: a way to them.
+"""Channels: what a longer-lived fixture opened that outlives a run and is shared with other processes.
 
-What an interrupted run leaves in such a channel, the next runs meet, also in other processes.
+Whatever an interrupted run leaves in such a channel is met by later runs, in other processes as well.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class FixtureChannels:
-    """What this process shares with others since this was made, when the set-up of a fixture begins.
+    """What this process has begun to share with others since this object was made, as the setup of a fixture began.
 
     Parameters:
-        numbered: the directory in which pytest numbers directories of its own, ``""`` if there is none yet.
+        numbered: returns the directory in which pytest creates numbered directories, ``""`` if there is none yet.
     """
 
     _watching: ClassVar[list[FixtureChannels]] = []
-    """Those of fixtures that are being set up, the innermost last."""
+    """The instances for fixtures that are being set up, innermost last."""
 
     def __init__(self, numbered: Callable[[], str] = lambda: "") -> None:
         self._descriptors = descriptors()
@@ -39,7 +39,7 @@ class FixtureChannels:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note which names are made up while the fixture is set up; those of a fixture within it are not its own."""
+        """Record which names are made up while the fixture is set up, without those of a fixture set up within it."""
         self._watching.append(self)
         try:
             with listening(dict.fromkeys(("tempfile.mkdtemp", "tempfile.mkstemp", "os.mkdir"), self._hear)):
@@ -52,12 +52,12 @@ class FixtureChannels:
             self._made.append((event, args[0]))
 
     def descriptors(self) -> frozenset[int]:
-        """Return the descriptors that are open since, of what is shared."""
+        """Return the descriptors opened since then that refer to something shared."""
         new = descriptors() - self._descriptors if HAS_PROC else ()
         return frozenset(fd for fd in new if shared(fd))
 
     def shared(self) -> Reason | None:
-        """Return what outlives a run and is seen by others than this process; ``None`` if there is nothing."""
+        """Return what is new, outlives a run and is shared with other processes; ``None`` if there is nothing."""
         if found := self.descriptors():
             return shared(min(found))
         if children := processes() - self._processes:
@@ -66,10 +66,10 @@ class FixtureChannels:
         return memory if memory != self._memory else None
 
     def is_fixed(self) -> bool:
-        """Tell whether the fixture, set up again in another process, would open the same file.
+        """Return whether the fixture, set up again in another process, would open the same file.
 
-        Names that ``tempfile`` or ``tmp_path_factory`` made up during the set-up are others each time. A name that only begins
-        like such a name, or lies in a directory that was there before, is not.
+        A name that ``tempfile`` or ``tmp_path_factory`` made up during the setup is a new one each time. A name that only begins
+        like such a name, or lies in a directory that was there before, is the same.
         """
         own = tuple(map(self._made_up, self._made))
         places = filter(None, map(_place, self.descriptors()))
@@ -78,7 +78,7 @@ class FixtureChannels:
         )
 
     def _made_up(self, made: tuple[str, Any]) -> str:
-        """Return a path as the kernel shows it, if another process would have made another one; else ``""``."""
+        """Return the real path of what was made, if another process would have made another one; else ``""``."""
         event, given = made
         path = os.path.realpath(os.fsdecode(given))
         if event != "os.mkdir":
@@ -89,6 +89,6 @@ class FixtureChannels:
 
 
 def _place(fd: int) -> str:
-    """Return the path of a regular file that is open; ``""`` if it is another thing, or removed."""
+    """Return the path of an open regular file; ``""`` if the descriptor refers to anything else, or the file was removed."""
     path = os.readlink(f"{FDS}/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
     return "" if path.endswith(" (deleted)") else path

@@ -1,7 +1,7 @@
-"""What speaks against a fork amid a run: what the processes would share, or what the child would lose.
+"""Hazards of a fork amid a run: what the processes would share, or what the child would lose.
 
-Most of it no audit event announces (pipes, timers, shared semaphores, threads up to 3.11), so it is looked for at each point before
-the process forks there.
+No audit event announces most of them (pipes, timers, shared semaphores, threads up to 3.11), so they are looked for at each point
+before the process forks there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 class ForkHazards:
-    """What a fork would share or lose, compared with what it would have at the beginning, when this is made."""
+    """What a fork would share or lose. Descriptors, threads and the terminal are compared with what they were when this was made."""
 
     def __init__(self) -> None:
         self._before = descriptors()
@@ -27,7 +27,7 @@ class ForkHazards:
         self._terminal = _terminal()
 
     def reason(self) -> Reason | None:
-        """Return what a fork would share, or lose, that was not there at the beginning; ``None`` if there is nothing."""
+        """Return the first thing found that a fork would share or lose; ``None`` if there is nothing."""
         if _thread._count() != self._threads:  # noqa: SLF001
             return Reason(Strategy.OTHER_THREAD)
         if any(signal.getitimer(timer) != (0.0, 0.0) for timer in _TIMERS):
@@ -48,7 +48,7 @@ class ForkHazards:
         return list(descriptors() - self._before)
 
     def own_positions(self) -> None:
-        """Give this process, a child, a position of its own in each file that it shares with its parent."""
+        """Give this process, a child, a file position of its own in each file that it shares with its parent."""
         for fd in self.new():
             with suppress(OSError):
                 # A descriptor that a fork copied shares its position; one that is opened anew has its own.
@@ -60,7 +60,7 @@ class ForkHazards:
 
 
 def _terminal() -> list[tuple[bool, object]]:
-    """Return the state of standard input and output, which all processes share."""
+    """Return the modes of the standard streams, which all processes share."""
     found: list[tuple[bool, object]] = []
     for fd in (0, 1, 2):
         with suppress(OSError):

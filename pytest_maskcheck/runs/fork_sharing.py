@@ -16,7 +16,7 @@ HAS_PROC = sys.platform == "linux" and os.path.isdir(FDS) and os.path.exists("/p
 
 
 def descriptors() -> frozenset[int]:
-    """Return the open descriptors, without the one by which they are listed."""
+    """Return the open descriptors, without the one that is open only to list them."""
     return frozenset(filter(_is_open, map(int, os.listdir(FDS)))) if HAS_PROC else frozenset()
 
 
@@ -29,7 +29,7 @@ def _is_open(fd: int) -> bool:
 
 
 def shared(fd: int) -> Reason | None:
-    """Return what is shared by way of a descriptor; ``None`` if it is a file that is only read, or closed."""
+    """Return what is shared through a descriptor; ``None`` if it is closed, ``/dev/null``, or a file that is only read."""
     try:
         if stat.S_ISREG(os.fstat(fd).st_mode) and flags_of(fd) & os.O_ACCMODE == os.O_RDONLY:
             return None
@@ -40,13 +40,13 @@ def shared(fd: int) -> Reason | None:
 
 
 def flags_of(fd: int) -> int:
-    """Return the flags with which a file was opened; ``fcntl`` would raise an audit event."""
+    """Return the flags with which a file was opened; ``fcntl`` would raise an audit event that counts as an effect."""
     with io.open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as lines:
         return next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
 
 
 def shared_memory() -> Reason | None:
-    """Return what memory is shared by name, as semaphores of ``multiprocessing`` are; ``None`` if there is none."""
+    """Return memory that is shared by name, such as a semaphore of ``multiprocessing``; ``None`` if there is none."""
     if "_multiprocessing" not in sys.modules:
         return None
     with io.open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:

@@ -1,11 +1,11 @@
-"""Runs in forked workers: each sequence of runs has a clean process, and what it leaves goes with that.
+"""Runs in forked workers: each sequence of runs has a clean process, and what the runs leave ends with that process.
 
-Theory of operation. A worker makes a whole run first, which meets what a process does the first time only. Then it makes the
+Theory of operation. A worker first makes a whole run, which does what a process does only the first time. Then it makes the
 runs of its sequence one after the other and sends their results. If it dies, the page of shared memory holds the number of the run
-in which it died; results that it had not sent yet are made again in another worker.
+in which it died; runs whose results it had not sent yet are made again in another worker.
 
-A whole run follows where a run left modules changed (:mod:`.sequence`). If modules stay changed although the test passes, the worker
-ends, and what is left of the sequence begins anew. As that may happen after every point, it is done a few times only.
+Where a run left modules changed, a whole run follows (:mod:`.sequence`). If modules stay changed although the test passes, the worker
+ends, and another one takes over the rest of the sequence. As that may happen after every point, it is done only a few times.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.requests import Last, MakesRuns, Request
 
 _HOLD = 0.02
-"""Seconds for which a worker keeps results: each message wakes up the process that waits for it."""
+"""Seconds for which a worker holds results back, as each message wakes up the process that waits for it."""
 
 _ENDING = -2
-"""The number that stands for the time after the last run of a worker."""
+"""The run number that stands for the time after the last run of a worker."""
 
 _OFTEN = 3
-"""Workers that end as modules stay changed, though the test still passes; afterwards such a worker goes on."""
+"""How many workers end because modules stay changed although the test passes; after that, such a worker goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +135,24 @@ class Forked:
     def _work(
         self, requests: Sequence[Request], last: Last, page: Page, hold: float, say: Callable[[object], None]
     ) -> None:
-        """Make the runs, in the worker; their results are sent in lists, each after so many seconds."""
+        """Make the runs, in the worker, and send their results in lists, about one every ``hold`` seconds."""
         page.begin(-1)
         if not self.warm:
             self._make(requests, last, page, hold, say)
             return
         others = processes()
         self.conditions.begin()
-        first = self.run(None, lambda: None)  # what a process does the first time only
+        first = self.run(None, lambda: None)  # for what a process does only the first time
         page.pause()
         if self.conditions.renewing:
-            say(_Started(processes() - others))
+            say(_Started(processes() - others))  # the parent kills them if this worker dies before it can
         if first.passed:
             self.conditions.settle()
             self._make(requests, last, page, hold, say)
         else:
             first.spoiled = True
             say([first])
-        page.begin(_ENDING)  # all results are sent: a death in the teardown of fixtures is no run's
+        page.begin(_ENDING)  # all results are sent: a death while fixtures are torn down belongs to no run
         self.conditions.end()
 
     def _make(
@@ -165,7 +165,7 @@ class Forked:
             page.begin(turn)
             ran = make(self.run, request, page.strike)
             page.pause()
-            if os.getpid() != owner:  # a child that the code under test forked and lost
+            if os.getpid() != owner:  # this is a child that the code under test forked and lost track of
                 os.kill(os.getpid(), signal.SIGKILL)
             held.append(ran)
             ended = last(request, ran) or ran.error is not None
@@ -175,13 +175,13 @@ class Forked:
             if ended:
                 break
             if needs_whole_run(self.conditions, request, requests[turn + 1 :]):
-                page.begin(turn + 1)  # where it hangs or crashes, that stands for the next run
+                page.begin(turn + 1)  # if it hangs or crashes, that counts as the result of the next run
                 following = self.run(None, lambda: None)
                 page.pause()
                 if not following.passed:
                     held.append(following)
                     break
-                if not self.conditions.is_usual():  # and the test does not mind
+                if not self.conditions.is_usual():  # and yet the test passes
                     if self._harmless < _OFTEN:
                         say(_Harmless())
                         break

@@ -1,22 +1,22 @@
-"""A second way to make runs: one goes forward, and at each point the process forks; the child is interrupted there.
+"""A second way to make runs: one run goes forward, and the process forks at each point; the child is interrupted there.
 
-Whatever the way to the points costs, it is gone once. Three processes take part: the one that takes the results (here), the one that
-goes forward (:mod:`.forward_parent`), and its children, one for each point (:mod:`.forward_child`). Rules:
+The way to the points is paid for only once, however long it is. Three kinds of processes take part: the one that receives the
+results (here), the one that goes forward (:mod:`.forward_parent`), and its children, one for each point (:mod:`.forward_child`). Rules:
 
-1. A child is not to disturb the run that goes on, nor the other way round. Where that run has an effect outside its process
-   (:mod:`.effects`), snapshots end; what comes after it is run again from the beginning. The run ends at the last point, as effects
-   may follow. If a child has an effect, then nothing that was found counts, as others ran beside it.
-2. The next run is the retry, as in every way to make runs. But it takes the whole way once more, so a child first looks at what the
-   modules in scope keep. If that is as after an uninterrupted run, the next run would be one; if not, the child makes it: through,
-   or to the last point if effects may follow.
-3. As many children run side by side as there are cores. One that finds no room makes the run that goes forward wait.
-4. All descriptors that are needed are open before the run begins: what appears later would be a leftover of the test.
-5. A child ends by SIGKILL from its own hand, and so does the process that goes forward, when it is through or cannot go on.
-6. What is called while the test runs was looked up before: the test may have patched ``os`` or ``time``.
+1. A child must not disturb the run that goes forward, nor the other way round. Where that run has an effect outside its process
+   (:mod:`.effects`), snapshots end, and later points are reached by running the test from the beginning. The run ends at the last
+   point, as effects may follow. If a child has an effect, none of the results counts, as other children ran beside it.
+2. The next run is the retry, as in every way to make runs. But it goes the whole way once more, so a child first compares what
+   modules keep. If that is as after an uninterrupted run, the retry would be one, too, and is left out. If not, the child makes it:
+   to the end, or only to the last point if effects may follow.
+3. As many children run side by side as there are cores. While there is no room for another one, the run that goes forward waits.
+4. All descriptors that are needed are open before the run begins: one that appeared later would be a leftover of the test.
+5. A child ends by sending itself SIGKILL. So does the process that goes forward, when it is through or cannot go on.
+6. Functions that are called while the test runs are looked up before it: the test may patch ``os`` or ``time``.
 
-What does not work: a process-wide random generator is seeded anew in each child (CPython does so after a fork), locks that
-libraries reset after a fork are free, timers and pending signals are gone (looked for before the fork), and what modules out of
-scope keep is not compared.
+What does not work: in each child, the process-wide random generator has a new seed (CPython seeds it after a fork), and locks that
+libraries reset after a fork are free. Timers and pending signals do not survive a fork, so they are looked for before it. Of what
+modules out of scope keep, only a part is compared (:mod:`.library_state`).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Snapshots:
     Parameters:
         forward: makes the run that goes forward, and, in children, those that are interrupted.
         again: makes the run after one that was interrupted.
-        is_usual: tells whether modules keep what they keep after an uninterrupted run.
+        is_usual: returns whether modules keep what they keep after an uninterrupted run.
         limit: seconds that one run may take.
         name: shortens file names.
-        cores: children that run side by side.
+        cores: how many children run side by side.
 
     Attributes:
         ended: why not all points were taken, or ``""``.
@@ -67,11 +67,11 @@ class Snapshots:
     ended: str = ""
 
     def take(self, points: Sequence[Point], last: Last) -> Generator[Snapshot, None, None]:
-        """Interrupt at each point; what is not among the results has to be run in another way.
+        """Interrupt at each point; a point without a result has to be reached in another way.
 
         Parameters:
-            points: in the order in which they come.
-            last: returns whether a run is the last that counts: the process is not to be used further.
+            points: in the order in which the run reaches them.
+            last: returns whether a run must be the last in its process.
         """
         page = Page()
 
@@ -87,7 +87,7 @@ class Snapshots:
                     try:
                         message = next(messages)
                     except AuditBrokeError as error:
-                        # The points are run in another way, which shows whose fault it was.
+                        # The points will be reached in another way, which shows whose fault it was.
                         self.ended = Reason(Strategy.FORWARD_FAILED, error=error.breakdown.reason)
                         return
                     except StopIteration as end:

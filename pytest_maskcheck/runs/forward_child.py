@@ -1,4 +1,4 @@
-"""A child of the run that goes forward: the run from its point on, interrupted, and what comes of it (rules: :mod:`.forward`)."""
+"""A child of the run that goes forward: it is interrupted at its point and sends what came of that (rules: :mod:`.forward`)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Snapshot:
     """Message: what came of one point.
 
     Parameters:
-        position: of the point.
+        position: index of the point.
         ran: the interrupted run.
-        again: the run after it, if it left modules otherwise than an uninterrupted one does.
+        again: the run after it, if it left modules in another state than an uninterrupted one does.
         effect: what the child did outside its process, or ``""``.
     """
 
@@ -44,10 +44,10 @@ class Slot:
     """Room for one child.
 
     Parameters:
-        page: where the child notes how far it is.
+        page: where the child records its progress.
         report: where faulthandler writes its stack.
-        pid: of the child, 0 if there is room.
-        position: of its point.
+        pid: that of the child, 0 if there is room.
+        position: index of its point.
     """
 
     page: Page
@@ -58,10 +58,10 @@ class Slot:
 
 @dataclass(slots=True, repr=False)
 class Turns:
-    """Sends messages of the run that goes forward and of its children through their one pipe, each of them whole.
+    """Sends messages of the run that goes forward and of its children through their one pipe, each message whole.
 
     Parameters:
-        say: sends a message; nobody else may send one meanwhile.
+        say: sends a message; no other process may send one meanwhile.
     """
 
     say: Callable[[object], None]
@@ -69,25 +69,25 @@ class Turns:
 
     def tell(self, message: object) -> None:
         """Send a message while no other process does."""
-        # Locks by lockf belong to a process, also where the descriptor came of a fork.
+        # A lock taken by lockf belongs to the process; one by flock would be shared with all that inherited the descriptor.
         os.lockf(self._lock.fileno(), os.F_LOCK, 0)
         self.say(message)
         os.lockf(self._lock.fileno(), os.F_ULOCK, 0)
 
 
 class ForwardChild:
-    """What a process does once it was forked off for a point; made before the run begins, which must meet nothing new.
+    """What a process does once it is forked for a point. Made before the run begins, as the run must meet nothing new.
 
     Parameters:
-        points: all of them, in the order in which they come.
-        last: returns whether a run is the last that counts: the process is not to be used further.
-        is_usual: tells whether modules keep what they keep after an uninterrupted run.
+        points: all of them, in the order in which the run reaches them.
+        last: returns whether a run must be the last in its process.
+        is_usual: returns whether modules keep what they keep after an uninterrupted run.
         again: makes the run after the interrupted one.
         turns: sends what came of the point.
 
     Attributes:
         slot: the child's own; ``None`` in the process that goes forward.
-        ends: the pipe in which each child that ends leaves a byte, to wake up the process that goes forward.
+        ends: the pipe into which each child writes a byte as it ends, to wake up the process that goes forward.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ForwardChild:
         self._listens = False
 
     def begin(self, slot: Slot, hazards: ForkHazards, parent: int) -> None:
-        """Become the child of a process: die with it, and share nothing that it goes on with."""
+        """Make this process a child of ``parent``: it dies with it, and shares nothing with it that the parent goes on using."""
         die_with(parent)
         self.slot = slot
         watched_on(slot.page)
@@ -118,27 +118,27 @@ class ForwardChild:
         hazards.own_positions()
 
     def listen(self) -> None:
-        """Listen to what this process does outside; a hook in Python would catch an interrupt that is still to arrive."""
+        """Listen for effects outside this process, once the interrupt has landed: it might land in the hook, which is Python code."""
         if not self._listens:
             self._listens = True
             self._listening.__enter__()
 
     def strike(self) -> None:
-        """Note that the interrupt is sent."""
+        """Record that the interrupt is sent."""
         if self.slot is not None:
             self.slot.page.strike()
 
     def tell(self, ran: RunResult) -> None:
-        """Send what came of the interrupted run, after another one if need be; the last thing that a child does."""
+        """Make the retry if it is needed, and send what came of the point: the last thing that a child does."""
         slot = self.slot
         assert slot is not None
         again = None
-        # Where the process is not to be used further, or nothing has changed, another run would show nothing new.
+        # If the process must not be used further, or nothing has changed, a retry would show nothing new.
         with own_time:
             ends = self._last(self._points[slot.position], ran) or self.is_usual()
         if not ends:
             slot.page.begin(RETRY)
             again = self._again()
-        slot.page.finish()  # before the result is sent: from here on nobody counts the time
+        slot.page.finish()  # before the result is sent: from here on the time has no limit
         self._turns.tell(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
         os.write(self._writer, b".")

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.forward_child import ForwardChild, Turns
 
 _PAUSE = 0.05
-"""Seconds after which a process that waits for its children checks whether they live."""
+"""Seconds after which a process that waits for its children checks whether they are alive."""
 
 
 class GoesForward(Protocol):
-    """Makes a run that is not interrupted but in children."""
+    """Makes a run that is interrupted only in forked children."""
 
     def __call__(
         self,
@@ -38,33 +38,33 @@ class GoesForward(Protocol):
         landed: Callable[[], object],
         /,
     ) -> RunResult:
-        """Call ``forks`` with the position of each point as it comes, and interrupt the run there if it returns true.
+        """Call ``forks`` with the index of each point as the run reaches it, and interrupt the run there if it returns true.
 
-        ``struck`` is called as the interrupt is sent, ``landed`` when it arrives, or earlier if it may not.
+        ``struck`` is called when the interrupt is sent; ``landed`` when it lands or, if it may not land at once, before it is sent.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Message: the run that goes forward came to its end, or why not."""
+    """Message: there will be no more results. ``reason`` is why not all points have one, ``""`` if all have."""
 
     reason: str
 
 
 @dataclass(slots=True, repr=False)
 class ForwardParent:
-    """Goes forward, and looks after its children; the end of the process closes what it opens.
+    """Goes forward, and looks after its children. What it opens is closed by the end of the process.
 
     Parameters:
-        points: in the order in which they come.
+        points: in the order in which the run reaches them.
         forward: makes the run.
         child: what this process becomes in each fork.
         turns: sends messages.
-        page: where this process notes how far it is.
+        page: where this process records its progress.
         limit: seconds that the run of a child may take.
         name: shortens file names.
-        cores: children that run side by side.
+        cores: how many children run side by side.
     """
 
     points: Sequence[Point]
@@ -86,10 +86,10 @@ class ForwardParent:
         self._left = len(self.points)
 
     def go(self) -> None:
-        """Go forward; return only in the process that does, when all children have ended."""
+        """Go forward; return only in the process that goes forward, once all children have ended."""
         self.page.begin(0)
         with own_time:
-            self.child.is_usual()  # what it does the first time only
+            self.child.is_usual()  # so that what it does only the first time is done before the fork
             self._hazards = ForkHazards()
         ran = self.forward(self.points, self._forks, self.child.strike, self.child.listen)
         if self.child.slot is not None:
@@ -104,11 +104,11 @@ class ForwardParent:
         self.turns.say(Ended(reason))
 
     def _forks(self, position: int) -> bool:
-        """Fork; tell whether this is the child."""
+        """Fork; return whether this process is the child."""
         assert self._hazards is not None
         self.page.begin(position)
         if self._left == len(self.points):
-            rehearse()  # once, before the first fork: else each child would do it
+            rehearse()  # once, before the first fork; otherwise each child would have to
         if reason := self._hazards.reason():
             self._leave(reason)
         while not (free := [slot for slot in self._slots if not slot.pid]):
@@ -131,7 +131,7 @@ class ForwardParent:
         return True
 
     def _leave(self, reason: str) -> None:
-        """End here: children are not to see what comes next, nor to share it."""
+        """End this process: no child may see what comes next, or share it."""
         self._end(reason)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -139,7 +139,7 @@ class ForwardParent:
         """Wait until a child has ended, or for a moment; kill those that hang."""
         if wait_readable(self.child.ends, _PAUSE):
             os.read(self.child.ends, 64)
-        self.page.begin(self.page.turn)  # it waits no longer
+        self.page.begin(self.page.turn)  # the page no longer shows that this process waits
         for slot in self._slots:
             if not slot.pid or self._ended(slot) or slot.page.done:
                 continue
@@ -150,7 +150,7 @@ class ForwardParent:
 
     @staticmethod
     def _abort(pid: int) -> None:
-        """End a child that hangs; give it time to write down where."""
+        """End a child that hangs, and give it time to write its stack."""
         os.kill(pid, signal.SIGABRT)
         os.kill(pid, signal.SIGCONT)  # if it is stopped
         until = time.perf_counter() + GRACE
@@ -162,7 +162,7 @@ class ForwardParent:
         os.waitpid(pid, 0)
 
     def _ended(self, slot: Slot) -> bool:
-        # A child that has sent its result is about to kill itself: to wait for that takes no time.
+        # A child that has sent its result is about to kill itself: waiting for that takes no time.
         pid, status = os.waitpid(slot.pid, 0 if slot.page.done else os.WNOHANG)
         if not pid:
             return False
@@ -175,7 +175,7 @@ class ForwardParent:
     def _died(self, slot: Slot, how: str, detail: str) -> None:
         slot.pid = 0
         if slot.page.turn == RETRY:
-            return  # the point is run in another way, which tells an interrupted run from the one after it
+            return  # the point is reached in another way, which distinguishes the interrupted run from the retry
         frames = stack_of(slot.report, self.name)
         self.turns.tell(
             Snapshot(slot.position, RunResult(Strike(fired=slot.page.struck), died=how, detail=detail, stack=frames))

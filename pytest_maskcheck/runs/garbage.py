@@ -1,10 +1,10 @@
 """Garbage of earlier runs, and of fixtures: it is collected before the body begins.
 
-A cycle of references that a run drops is collected at some time later. If it holds a file, descriptors would close amid a later run,
-at another place each time. So garbage is collected as the last thing before the snapshot with which a run is compared.
+A reference cycle that a run drops is collected some time later. If it holds a file, the descriptor would be closed amid a later run,
+at another place each time. So garbage is collected as the last step before the snapshot with which a run is compared.
 
-Warnings and exceptions of finalizers are suppressed meanwhile: a warning about a file that was not closed would reach what the test
-has set up to record warnings (``recwarn``), and an exception would be reported for a test that is not to blame.
+Warnings and exceptions of finalizers are suppressed meanwhile. A warning about a file that was not closed would end up in whatever
+the test has set up to record warnings (``recwarn``), and an exception would be reported for a test that is not to blame.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def collect_unheard() -> bool:
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Suppress warnings and exceptions of finalizers. Filters stay as they are: a change would make each warning new again."""
+    """Suppress warnings and exceptions of finalizers. Filters stay as they are: a change would make Python show warnings again."""
     names = vars(warnings)
     shows, hook = names.get(_SHOWS), sys.unraisablehook
     if shows is not None:

@@ -43,4 +43,4 @@ class InProcess:
                 if not following.passed:
                     yield following
                     break
-                self.conditions.settle()  # no other process could take over where something stays changed
+                self.conditions.settle()  # what stays changed becomes usual, as no other process could take over

@@ -35,4 +35,4 @@ ISOLATIONS: dict[str, Isolates] = {
     "fork": lambda run, limit, name, conditions: Forked(run, limit, name, conditions=conditions),
     "none": lambda run, _limit, _name, conditions: InProcess(run, conditions),
 }
-"""By the value of the setting ``isolation``."""
+"""The functions that return executors, by the value of the setting ``isolation``."""

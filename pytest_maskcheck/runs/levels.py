@@ -1,7 +1,8 @@
 """Levels: what is found the same number of references away from some namespaces, compared at the speed of C.
 
-One call of :func:`gc.get_referents` returns all that the things of a level refer to. That is compared with what it returned before: by
-type and, of plain values, by value. From a level, the positions of what is looked into make the next one. Nothing but types, plain values and identities is kept from one look to the next.
+One call of :func:`gc.get_referents` returns everything that the things of a level refer to. That is compared with what the call
+returned before: by type and, for plain values, by value. The things at some positions of the result make up the next level.
+Only types, plain values and identities are kept from one look to the next.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class Level:
     """What is expected of things that are the same number of references away from a root.
 
     Parameters:
-        types: of all that they refer to.
+        types: the types of everything that they refer to.
         plain: picks plain values, which are to equal ``values``.
-        functions: picks functions, whose code is to be ``codes``, by ``id``.
-        stateful: positions of objects that keep something which references do not show, and their state as text.
+        functions: picks functions; ``codes`` identifies the code that they are to have.
+        stateful: positions of objects that keep something that references do not show, and their state as text.
         into: picks what is looked into next; ``instances`` and ``dicts`` pick from that.
         partly: picks things of which only some entries are compared, by the functions in ``looks``.
     """
@@ -51,7 +52,7 @@ class Level:
     looks: list[Look]
 
     def holds(self, found: Sequence[Any]) -> bool:
-        """Tell whether the things refer to what is expected."""
+        """Return whether the things refer to what is expected."""
         return (
             len(found) == len(self.types)
             and all(map(is_, map(type, found), self.types))  # == would call metaclasses
@@ -64,8 +65,8 @@ class Level:
 def found_in(
     into: Sequence[Any], instances: Sequence[Any], dicts: Sequence[Any], looks: Iterable[tuple[Any, Look]]
 ) -> list[Any]:
-    """Return what things refer to, with the keys of dictionaries: CPython does not report references to keys that are all texts."""
-    # Up to CPython 3.12, an instance refers to its dictionary once that was read, and before to its values. So it is read here.
+    """Return what things refer to, with the keys of dictionaries, which CPython does not report where all keys are texts."""
+    # Up to CPython 3.12, an instance refers to its values until its dictionary is read, and to that from then on. So it is read here.
     for _ in map(_namespace_of, instances, repeat("__dict__")):
         pass
     found = gc.get_referents(*into)
@@ -81,7 +82,7 @@ def level_of(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> Lev
     Parameters:
         found: what its things refer to.
         chosen: positions of what is looked into next.
-        looks: id -> the function by which only some entries of a thing are compared.
+        looks: id -> the function that returns the entries to compare, for a thing of which only some are compared.
     """
     plain = [position for position, each in enumerate(found) if identity(type(each)) in PLAIN]
     functions = [position for position, each in enumerate(found) if type(each) is types.FunctionType]
@@ -104,7 +105,7 @@ def level_of(found: list[Any], chosen: list[int], looks: dict[int, Look]) -> Lev
 
 
 def _is_instance(thing: object) -> bool:
-    """Tell whether a thing has a dictionary of its own that nobody may have read yet."""
+    """Return whether a thing has a dictionary of its own, which may never have been read."""
     if issubclass(type(thing), type):
         return False
     return namespace_of(thing) is not None

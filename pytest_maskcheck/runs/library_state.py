@@ -1,17 +1,18 @@
-"""What modules out of scope keep that the test has to do with.
+"""What modules out of scope keep, for those modules that concern the test.
 
-It has to do with those whose code it ran, those that code in scope names, and those that one of these refers to.
+These are the modules whose code the test ran, those that code in scope names, and those to which one of these, or a module in scope,
+refers.
 
 Rules:
 
-1. What is compared is which objects there are, not how they are: those that names of the module stand for, so that a monkeypatch of
-   ``os`` is seen; and, where the test ran code of the module or names it, those in its dictionaries, lists, sets and in attributes
+1. Objects are compared by identity, not by content. These are the objects bound to names of the module, so that a monkeypatch of
+   ``os`` is seen; and, where the test ran code of the module or names it, those in its dictionaries, lists and sets, and in attributes
    of its objects.
-2. Nothing of a module is kept from one look to the next but identities: see :mod:`.module_state`.
-3. What differs between uninterrupted runs is ignored: that module is left out, or only what lies deeper in it.
+2. Besides its namespace, only identities are kept of a module from one look to the next: see :mod:`.module_state`.
+3. What differs between uninterrupted runs is ignored: either the whole module is left out, or only what lies deeper in it.
 
-What does not work: what classes and functions of these modules keep, and what lies deeper still. To compare all modules, or all that
-they keep, takes several times as long as most runs.
+What does not work: what classes and functions of these modules keep is not compared, nor what lies deeper still. Comparing all
+modules, or all that they keep, would take several times as long as most runs.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.fingerprint import Fingerprints
 
 _SKIPPED = ("threading", "warnings", "pytest_maskcheck")
-"""Modules whose names change with each run: a fork renews a lock, pytest replaces the warning filters; and our own.
+"""Modules whose namespaces change with each run (a fork renews a lock, pytest replaces the warning filters), and our own.
 
-Detectors find what code under test replaces in ``threading`` and ``warnings``.
+Kinds detect what code under test replaces in ``threading`` and ``warnings``.
 """
 
 _LARGE = 1_000
@@ -59,10 +60,10 @@ class _Seen:
 
     @property
     def changed(self) -> bool:
-        """Whether it would find something else now."""
+        """Whether the look would find something else now."""
         try:
             return list(map(identity, self.look(self.names))) != self.found
-        except (KeyError, TypeError):  # where there was a container, there is something else
+        except (KeyError, TypeError):  # something else has taken the place of a container
             return True
 
     @property
@@ -77,7 +78,7 @@ class LibraryState:
 
     Parameters:
         fingerprints: finds the modules in scope.
-        has_run: tells by the file of a module whether the test ran code of it.
+        has_run: returns whether the test ran code of the module with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
     """
 
@@ -88,7 +89,7 @@ class LibraryState:
     _restless: set[object] = field(default_factory=set)
 
     def take(self, near: Sequence[ModuleType]) -> None:
-        """Take what is kept now as usual; ``near`` are the modules in scope that count."""
+        """Record what is kept now as usual; ``near`` are the modules in scope that count."""
         modules = list(sys.modules.items())
         away = {identity(module) for name, module in modules if name.partition(".")[0] not in _SKIPPED}
         away -= {identity(module) for _, module in self.fingerprints.modules()}
@@ -98,7 +99,7 @@ class LibraryState:
             for name, module in modules
             if identity(module) in away and (name in named or any(map(self.has_run, _files(name, module))))
         }
-        # One step further: what a module imports, the test may have patched there.
+        # One step further: the test may have patched something in a module that one of these imports.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
         others = {identity(module): module for module in referred if identity(module) in away}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
@@ -108,11 +109,11 @@ class LibraryState:
         self._seen = [each for each in seen if each.key not in self._restless]
 
     def holds(self) -> bool:
-        """Tell whether modules keep what they kept when :meth:`take` was called."""
+        """Return whether modules keep what they kept when :meth:`take` was called."""
         return not any(each.changed for each in self._seen)
 
     def learn(self) -> None:
-        """Leave out what has changed since :meth:`take`: uninterrupted runs change it."""
+        """Leave out from now on what has changed since :meth:`take`: uninterrupted runs change it."""
         self._restless.update(each.key for each in self._seen if each.changed)
 
 
@@ -153,6 +154,6 @@ def _inside(
 
 
 def _files(name: str, module: ModuleType) -> Iterator[str]:
-    """Yield the names that the file of a module can have in its code."""
+    """Yield the file names that code of a module can have."""
     yield str(namespace(module).get("__file__", ""))
     yield f"<frozen {name}>"

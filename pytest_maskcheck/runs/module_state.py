@@ -1,20 +1,20 @@
-"""Whether modules keep what they keep after an uninterrupted run: checked after each run, so it has to be quick.
+"""Check whether modules keep what they keep after an uninterrupted run. This is done after each run, so it has to be quick.
 
 A fingerprint shows that, too, but takes longer than most runs. Here the namespaces of modules are compared level by level
 (:mod:`.levels`).
 
 Rules:
 
-1. What a fingerprint sees is seen here, under the same names, but for modules that the test has nothing to do with.
+1. What a fingerprint covers is covered here, under the same names, except for modules that do not concern the test.
 2. Nothing but plain values, types and namespaces is kept from one look to the next: an object that only this module kept alive
    would be a leftover of the run that dropped it.
-3. What differs between uninterrupted runs (:meth:`ModuleState.learn`) is ignored. Of a dictionary or namespace that has such entries,
-   the others are still compared; of another container that grows with each run, nothing.
+3. What differs between uninterrupted runs (:meth:`ModuleState.learn`) is ignored. In a dictionary or namespace that has such entries,
+   the others are still compared; any other container that grows with each run is left out as a whole.
 4. No code of the user's is run: only plain values are compared.
-5. Of modules out of scope see :mod:`.library_state`.
-6. A wrong alarm costs one more run. It is no finding: a change is followed by a run that shows whether it matters.
+5. For modules out of scope, see :mod:`.library_state`.
+6. A false alarm costs one more run, but is no finding: a change is followed by a run that shows whether it matters.
 
-What does not work: objects that keep what nobody can see from outside (``unseen``); what lies behind too many values (``beyond``).
+What does not work: objects whose state cannot be read from outside (``unseen``), and what lies behind too many values (``beyond``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pytest_maskcheck.runs.parts import step
 from pytest_maskcheck.runs.value_texts import is_opaque
 
 _MOST = 8_000
-"""Values compared, in about a millisecond; what lies deeper is left out, and ``beyond`` names the first of it."""
+"""Values compared, in about a millisecond; what lies deeper is left out, and ``beyond`` is the name of the first such thing."""
 
 _LARGE = 10_000
 """Items above which a container is left out, too: each takes some 50 ns in every comparison."""
@@ -49,13 +49,13 @@ class ModuleState:
 
     Parameters:
         fingerprints: finds the modules and the roots, and gives names to what they keep.
-        is_near: tells by the file of a module in scope whether the test has to do with it.
-        has_run: tells by the file of a module out of scope whether the test ran code of it.
+        is_near: returns whether the module in scope with this file concerns the test.
+        has_run: returns whether the test ran code of the module out of scope with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
 
     Attributes:
-        unseen: the name of an object that keeps what cannot be compared, or ``""``.
-        beyond: the name of the first thing that is left out as there are too many, or ``""``.
+        unseen: the name of an object whose state cannot be compared, or ``""``.
+        beyond: the name of the first thing that is left out because there are too many, or ``""``.
     """
 
     fingerprints: Fingerprints
@@ -74,7 +74,7 @@ class ModuleState:
         self._libraries = LibraryState(self.fingerprints, self.has_run, self.words)
 
     def holds(self) -> bool:
-        """Tell whether modules keep what they kept when :meth:`take` was called."""
+        """Return whether modules keep what they kept when :meth:`take` was called."""
         into: Sequence[Any] = [*self._namespaces, self._roots()]
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
@@ -86,14 +86,14 @@ class ModuleState:
                     return False
                 into, looks = level.into(found), zip(level.partly(found), level.looks, strict=True)
                 instances, dicts = level.instances(into), level.dicts(into)
-        except (TypeError, AttributeError, IndexError):  # where there was a container, there is something else
+        except (TypeError, AttributeError, IndexError):  # something else has taken the place of a container
             return False
         return self._libraries.holds()
 
     def learn(self, run: Callable[[], object]) -> None:
-        """Find what varies between uninterrupted runs, to ignore it.
+        """Find what varies between uninterrupted runs, and ignore it from now on.
 
-        To be called after :meth:`take` and one more uninterrupted run.
+        Call this after :meth:`take` and one more uninterrupted run.
 
         Parameters:
             run: makes an uninterrupted run.
@@ -103,7 +103,7 @@ class ModuleState:
             self._libraries.take(self._near())
             if self.holds():
                 return
-            # A fingerprint gives names to what differs, which the levels cannot.
+            # A fingerprint can name what differs; the levels cannot.
             before = self.fingerprints.take()
             run()
             self._varying |= _varying(before, self.fingerprints.take())
@@ -111,7 +111,7 @@ class ModuleState:
             run()  # the next round compares with the state before this run
 
     def take(self) -> None:
-        """Take what is kept now as usual."""
+        """Record what is kept now as usual."""
         near = self._near()
         self._libraries.take(near)
         wanted, looks = self._wanted(near)
@@ -125,7 +125,7 @@ class ModuleState:
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
         partly: Iterable[tuple[Any, Look]] = self._looks
-        while into or partly:  # the same steps as in holds(), which finds the same things at the same positions
+        while into or partly:  # the steps must be those of holds(), which relies on the positions
             found = found_in(into, instances, dicts, partly)
             chosen = []
             for position, each in enumerate(found):
@@ -159,7 +159,7 @@ class ModuleState:
         return tuple(value for _, value in self.fingerprints.roots())
 
     def _wanted(self, near: list[types.ModuleType]) -> tuple[set[int], dict[int, Look]]:
-        """Return the ids of what is looked into, and looks at those things of which only some entries count."""
+        """Return the ids of the things to look into, and looks at those of which only some entries count."""
         self.unseen = self.beyond = ""
         values = 0
         wanted: set[int] = set()
@@ -220,13 +220,13 @@ def _has_code(module: types.ModuleType) -> bool:
 
 
 def _is_large(thing: Any) -> bool:
-    """Tell whether a thing is a container of very many items."""
+    """Return whether a thing is a container of very many items."""
     sized = (base for base in (dict, list, tuple, set, frozenset) if issubclass(type(thing), base))
     return any(base.__len__(thing) > _LARGE for base in sized)
 
 
 def _between(thing: Any) -> list[object]:
-    """Return the containers that lie between a thing and its parts: what the thing refers to is one of these."""
+    """Return the containers that lie between a thing and its parts: the thing refers to these instead of its parts."""
     kind = type(thing)
     if kind is types.FunctionType:
         closure = thing.__closure__

@@ -1,4 +1,4 @@
-"""Reading what things keep without running code of the user's: no metaclass, ``__getattribute__`` or ``__hash__`` is called."""
+"""Read what things keep without running code of the user's: no metaclass, ``__getattribute__`` or ``__hash__`` is called."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import namespace_of
 
 identity: Callable[[object], int] = object.__hash__
-"""What :func:`id` is for, in a twentieth of its time: each call of ``id`` raises an audit event, and detectors have a hook."""
+"""Does what :func:`id` does in a twentieth of the time: each call of ``id`` raises an audit event, and the kinds have a hook."""
 
 
 def ids(*kinds: type) -> frozenset[int]:
-    """Return ids of types: where a type itself is looked up, its metaclass may hash it."""
+    """Return the ids of types. In a set of the types themselves, a lookup would call the ``__hash__`` of a metaclass."""
     return frozenset(map(identity, kinds))
 
 

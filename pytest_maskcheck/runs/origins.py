@@ -1,22 +1,22 @@
-"""Where a leftover came from: a run that is watched call by call.
+"""Find where leftovers came from, in a run that is watched call by call.
 
-Theory of operation. A profile function is called by CPython at every call and return, of Python's and C's. There, the kinds in
-question compare with their snapshot. What is seen for the first time came to be since the look before: in the call that has
-just returned, whether it raised an audit event or not. So a pipe, an epoll object and a lock are traced like a file.
+Theory of operation. CPython calls a profile function at every call and every return, of functions in Python and in C. There, the
+kinds in question compare with their snapshot. What is seen for the first time has appeared since the previous look: in the call that
+has just returned, whether it raised an audit event or not. So a pipe, an epoll object and a lock are traced like a file.
 
 Rules:
 
 1. Only runs that are made to explain findings are watched.
-2. Watching ends before the interrupt is sent: nothing of this module may be where the interrupt arrives.
-3. Looks have a budget. When it is spent, every second call is looked at, then every fourth, and so on; a second run then
-   looks at each call of the one stretch in which the leftover appeared. A kind with a pulse is looked at whenever that changes.
-4. An uninterrupted run can go by points: what is there at each is noted (:mod:`.passing`).
-5. What counts only from its first use on comes from where it was made. What is new after a call that only waited was made by another
-   thread, and has no origin.
+2. Watching ends before the interrupt is sent: no code of this module may run where the interrupt arrives.
+3. Looks have a budget. When it is spent, only every second call is looked at, then every fourth, and so on. A second run then
+   looks at each call of the one stretch in which the leftover appeared. If a kind has a pulse, each change of it causes a look, too.
+4. An uninterrupted run can pass points; what is there at each of them is recorded (:mod:`.passing`).
+5. A leftover that counts only from its first use on has its origin where it was made. One that is new after a call that only waits
+   was made by another thread, and has no origin.
 
-What does not work: a leftover that comes to be only after the interrupt, on the way out, has no origin; what another thread
-creates while the main thread does not wait is seen when the main thread makes its next call. Of calls that raise no event the line is
-an estimate (:mod:`.last_calls`).
+What does not work: a leftover that appears only after the interrupt, on the way out, has no origin. What another thread makes while
+the main thread does not wait is seen at the main thread's next call. For calls that raise no event, the line is an estimate
+(:mod:`.last_calls`).
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.sightings import Stretch
 
 _WAITS = {"acquire", "join", "sleep", "select", "poll", "connect", "recv", "recv_into", "send", "sendall"}
-"""Functions in C that wait, and make nothing but a lock that is held: what is new after them was made by another thread."""
+"""Functions in C that wait, and make nothing (but acquire a lock): anything else that is new after them was made by another thread."""
 
 BUDGET = 0.25
-"""Seconds of looking after which only every second call is looked at."""
+"""Seconds that looks take before only every second call is looked at."""
 
 
 @dataclass(slots=True, repr=False)
@@ -62,15 +62,15 @@ class Watch:
 
     Parameters:
         names: names of files in reports.
-        in_scope: tells the code that is audited.
+        in_scope: whether a file is in scope.
         kinds: names of the kinds to compare.
-        ahead: the interrupt is sent before the call at whose end it arrives: what is not seen by then is taken to come of that call.
+        ahead: the interrupt is sent before the call at whose end it arrives, so what is not seen by then is attributed to that call.
         stretch: calls to look at, if they are known.
 
     Attributes:
-        seen: what is there at the last look.
-        places: name, and kind and key -> all places where it came to be in the run.
-        passing: what was there at points that the run went by.
+        seen: what was there at the last look, and how it came to be.
+        places: name of a leftover, or its kind and key -> all places where such a leftover came to be in the run.
+        passing: what was there at points that the run passed.
     """
 
     names: Names
@@ -102,7 +102,7 @@ class Watch:
         self.passing = Passing(self.in_scope)
 
     def compare_with(self, kinds: Sequence[Kind], befores: Sequence[object]) -> None:
-        """Take the snapshots to compare with."""
+        """Set the snapshots to compare with."""
         self._compared = [pair for pair in zip(kinds, befores, strict=True) if pair[0].name in self.kinds]
         self._blocking = {kind.name for kind, _ in self._compared if kind.blocks}
         self._pulses = {kind.name: kind.pulse for kind, _ in self._compared if kind.pulse is not None}
@@ -116,7 +116,7 @@ class Watch:
         sys_functions.setprofile(self._event)
 
     def __exit__(self, *_: object) -> None:
-        """End, if no interrupt has ended it."""
+        """End, unless an interrupt has ended it already."""
         if sys_functions.getprofile() == self._event:
             sys_functions.setprofile(None)
         self._lines.stop()
@@ -132,7 +132,7 @@ class Watch:
         self._lines.stop()
 
     def go_by(self, point: str) -> None:
-        """Look, and note what is there at a point that the run goes by."""
+        """Look, and record what is there at a point that the run passes."""
         if sys_functions.getprofile() != self._event:
             return
         self._count += 1
@@ -149,7 +149,7 @@ class Watch:
 
         Parameters:
             leftover: what is there.
-            at_once: the interrupt ended the call at which it arrived; else, what was not seen by then may have been made later.
+            at_once: the interrupt ended the call at which it arrived; if not, what was not seen by then may have been made later.
         """
         seen = self.seen.get(leftover.identity)
         if seen is None and self.ahead and at_once and self._last is not None:
@@ -159,7 +159,7 @@ class Watch:
         return seen
 
     def _event(self, frame: FrameType, event: str, called: object) -> None:
-        # Such as the list of warning filters, which a kind puts in place of Python's: no call of the test's.
+        # Not a call of the test's. A kind replaces, for example, Python's list of warning filters, whose methods are called here.
         if _is_ours(frame):
             return
         self._count += 1
@@ -167,24 +167,24 @@ class Watch:
         ends = event == "return" and id(frame) in self.passing.under_way
         due = ends or self._count >= self._due or (bool(self._pulses) and self._feel() != self._beats)
         if due:
-            # What is new when a function begins was made in the one that calls it.
+            # What is new when a function begins was made by its caller.
             self._look(frame.f_back if event == "call" and frame.f_back is not None else frame)
         if ends:
             self.passing.end(frame, self.seen)
         after = frame.f_back if event == "return" and frame.f_back is not None else frame
         self._before = after.f_code, after.f_lasti
-        self._lines.forget()  # lines that ran from here on are those between this event and the next
+        self._lines.forget()  # from here on, lines between this event and the next are collected
         if event == "call":
             self._lines.enters(frame.f_code)
 
     def _look(self, frame: FrameType) -> list[Leftover]:
-        """Compare, note what is new, which was made in this frame or by what it called; return what is there."""
+        """Compare, and record that what is new was made in this frame or by what it called; return what is there."""
         begun = time.perf_counter()
         with own_time, at_once:
             unused = self._find_unused()
             now = [leftover for kind, before in self._compared for leftover in kind.compare(before)]
         beats = self._feel()
-        # What is seen again keeps its sighting; what went and came again gets a new one.
+        # What is still there keeps its sighting; what vanished and came back gets a new one.
         new = [leftover for leftover in now if leftover.identity not in self.seen]
         self.seen = {leftover.identity: self.seen[leftover.identity] for leftover in now if leftover not in new}
         here: Origin | None = None
@@ -196,7 +196,7 @@ class Watch:
             }
         for leftover in new:
             assert here is not None
-            # A pulse has changed since the last call, at the earliest; else it came to be since the last look.
+            # Pulses are read at each call, so a change happened in the last one; without it, the thing appeared since the last look.
             felt = leftover.kind in self._pulses and beats != self._beats
             since = self._count - 1 if felt else self._looked
             foreign = self._waited and leftover.kind not in self._blocking
@@ -205,7 +205,7 @@ class Watch:
             for name in () if sighting.foreign else (sighting.name, (leftover.kind, leftover.key)):
                 self.places.setdefault(name, {})[sighting.origin.place] = None
         self._looked, self._beats = self._count, beats
-        # Looks become rarer as they cost too much; a second run looks at each call of a stretch.
+        # Looks become rarer when they have cost too much; a second run looks at each call of a stretch.
         self._spent += time.perf_counter() - begun
         if self._spent > BUDGET and not self.stretch:
             self._spent, self._stride = 0.0, self._stride * 2
@@ -227,9 +227,9 @@ class Watch:
         return Origin(tuple(reversed(named)), named[scoped[0]] if scoped else named[0])
 
     def _line(self, frame: FrameType, *, top: bool) -> int:
-        """Return the line that a frame is at; of the frame that was looked at, that of the last call without an event."""
+        """Return the line of a frame; for the frame that was looked at (``top``), the line of the last call without an event."""
         code, now = frame.f_code, frame.f_lasti
-        # Only if the last event was looked at, too, did it come to be after that.
+        # Only if there was a look at the previous event, too, is it certain that the thing appeared after that.
         if top and self._before[0] is code and self._count - self._looked == 1:
             now = last_call(code, self._before[1], now, self._lines)
         return line_of(code, now)

@@ -28,8 +28,8 @@ class Outcomes:
     Parameters:
         surroundings: names of volatile directories.
         names: names of files in reports.
-        in_scope: tells the test's frames from those that called it.
-        mechanism: how interrupts come.
+        in_scope: whether a file is in scope; distinguishes the test's frames from those that called it.
+        mechanism: recognizes interrupts and how they were raised.
     """
 
     surroundings: Surroundings
@@ -38,11 +38,11 @@ class Outcomes:
     mechanism: Mechanism[Any]
 
     def entries(self, error: BaseException, strike: Strike) -> list[Entry]:
-        """Return the traceback from the test's body to the interrupted line, frames of this package left out."""
+        """Return the traceback from the test's body to the interrupted line, frames of the harness left out."""
         entries = entries_of(error)
         scoped = (at for at, entry in enumerate(entries) if self.in_scope(entry.code.co_filename))
         entries = entries[next(scoped, 0) :]
-        # From the handler on it is the interrupt's own way, not that of the code under test.
+        # From the handler on, frames belong to the delivery, not to the code under test.
         begins = self.mechanism.begins_delivery
         deliveries = [at for at, entry in enumerate(entries) if begins(entry.code, entry.frame, strike)]
         entries = entries[: deliveries[-1]] if deliveries else entries
@@ -63,7 +63,7 @@ class Outcomes:
         )
 
     def place(self, error: BaseException) -> str:
-        """Return in words where an exception was raised."""
+        """Return where an exception was raised, as words to append to a message."""
         entries = entries_of(error)
         if not entries:
             return ""
@@ -71,7 +71,7 @@ class Outcomes:
         return f", at {frame.path}:{frame.line} in {frame.function}"
 
     def beginning_out_of_scope(self, codes: Sequence[CodeType]) -> Frame | None:
-        """Return the beginning of the first of these functions if none is in scope."""
+        """Return where the first of these functions begins, if none of them is in scope."""
         if not codes or any(self.in_scope(code.co_filename) for code in codes):
             return None
         return self.names.frame(codes[0], codes[0].co_firstlineno)

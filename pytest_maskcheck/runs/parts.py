@@ -1,4 +1,4 @@
-"""The parts of a thing: what it keeps in items, attributes, closures and defaults, each with the name by which it is reached."""
+"""The parts of a thing: what it keeps in items, attributes, closures and defaults, each with a name that shows the way to it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pytest_maskcheck.system.unpatched import gc
 
 _BOUND = ids(staticmethod, classmethod)
 _LAZY = ids(enumerate, filter, map, zip, *(each for each in vars(itertools).values() if isinstance(each, type)))
-"""Ids of types whose objects keep other things, and have no attributes for them."""
+"""Ids of types whose objects keep other things but have no attributes for them."""
 
 
 def parts_of(thing: Any) -> Iterator[tuple[str, object]]:
-    """Yield (how a name goes on, value) for what a thing keeps."""
+    """Yield each part of a thing as a pair: what to append to the thing's name, and the part."""
     kind = type(thing)
     if issubclass(kind, dict):
         if dict.__len__(thing) <= MANY:
@@ -69,7 +69,7 @@ def _defaults(function: types.FunctionType) -> Iterator[tuple[str, object]]:
 
 
 def step(key: object) -> str:
-    """Return how a name goes on for what a dictionary keeps under a key."""
+    """Return what to append to the name of a dictionary for the value of a key."""
     return f"[{reprlib.repr(key)}]"
 
 
@@ -88,7 +88,7 @@ def _attributes(owner: object, names: Mapping[str, object], module: str) -> Iter
             kind, value = type(value.__func__), value.__func__  # noqa: PLW2901
         if issubclass(kind, (types.ModuleType, property, staticmethod, classmethod, types.MemberDescriptorType)):
             continue
-        # Imported things belong to the module that defines them; but a closure may have been made there for this one.
+        # An imported thing belongs to the module that defines it. But a closure may have been made there for this module.
         if issubclass(kind, type) and module and module_of(value) != module:
             continue
         if kind is types.FunctionType and module and value.__module__ != module and not value.__closure__:

@@ -1,4 +1,4 @@
-"""What is there at points that an uninterrupted run goes by, and whether it outlasts the call under way."""
+"""What is there at points that an uninterrupted run passes, and whether it outlasts the call under way."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 
 @dataclass(slots=True, repr=False)
 class Passing:
-    """Notes what a watched run goes by.
+    """Records what is there at the points that a watched run passes.
 
     Parameters:
-        in_scope: tells the code that is audited.
+        in_scope: whether a file is in scope.
 
     Attributes:
         passed_by, outlasting: see :class:`pytest_maskcheck.runs.requests.RunResult`.
@@ -43,14 +43,14 @@ class Passing:
         seen: Mapping[Identity, Sighting],
         kinds: Mapping[str, Kind],
     ) -> None:
-        """Note what is there at a point.
+        """Record what is there at a point.
 
         Parameters:
             point: its id.
-            frame: that runs.
+            frame: the frame that runs.
             now: what is there.
-            seen: how each of that came to be.
-            kinds: by name.
+            seen: how each leftover came to be.
+            kinds: the kinds by name.
         """
         found: dict[tuple[str, str], tuple[Sighting, ...]] = {}
         there: dict[tuple[str, str], set[Identity]] = {}
@@ -60,12 +60,12 @@ class Passing:
             there.setdefault(name, set()).add(leftover.identity)
         self.passed_by[point] = found
         call = self._call_of(frame)
-        # A generator returns when it ends, and is left at each yield before.
+        # Generators do not count: their calls end, and begin again, at each yield.
         if there and not call.f_code.co_flags & _SUSPENDING:
             self.under_way.setdefault(id(call), []).append((point, there))
 
     def _call_of(self, frame: FrameType) -> FrameType:
-        """Return the call under way: the function in scope that begins or, out of scope, what was called from scope."""
+        """Return the frame of the call under way: of a function in scope or, out of scope, of what a function in scope called."""
         while frame.f_back is not None and not self.in_scope(frame.f_code.co_filename):
             if self.in_scope(frame.f_back.f_code.co_filename):
                 break
@@ -73,6 +73,6 @@ class Passing:
         return frame
 
     def end(self, frame: FrameType, seen: Mapping[Identity, Sighting]) -> None:
-        """Note what was there at points within a call, and still is as it returns."""
+        """Record what was there at points within a call and still is when the call returns."""
         for point, noted in self.under_way.pop(id(frame)):
             self.outlasting[point] = tuple(name for name, some in noted.items() if some <= seen.keys())

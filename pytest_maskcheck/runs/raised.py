@@ -21,7 +21,7 @@ class Raised(Packed):
     """An exception that came out of a run, as plain data.
 
     Parameters:
-        type: its qualified name.
+        type: the qualified name of its type.
         text: as the last line of a traceback would show it.
         interrupt: it is an interrupt: ``KeyboardInterrupt``, what the signal's handler raised, or a group of nothing else.
         over: it was raised while an interrupt was being handled.
@@ -38,7 +38,7 @@ class Raised(Packed):
 
 
 def count_interrupts(error: BaseException) -> int:
-    """Return how many interrupts the exception and what it was raised from are."""
+    """Return how many of an exception and those that it was raised from are a ``KeyboardInterrupt``."""
     return sum(type(item) is KeyboardInterrupt for item in chain(error))
 
 
@@ -56,13 +56,13 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_audits(error: BaseException, raises_in: str) -> bool:
-    """Tell whether what delivers interrupts raised an exception of its own, in the midst of the code under test.
+    """Return whether the code that delivers interrupts raised an error of its own amid the code under test.
 
-    Too deep a recursion, or memory that is at its end, is the test's.
+    A ``RecursionError`` or a ``MemoryError`` is the test's.
 
     Parameters:
         error: the exception.
-        raises_in: the module that calls handlers of the test's; see :class:`~pytest_maskcheck.interrupts.mechanism.Mechanism`.
+        raises_in: the module that calls the test's handlers; see :class:`~pytest_maskcheck.interrupts.mechanism.Mechanism`.
     """
     if not is_a(error, Exception) or is_a(error, RecursionError, MemoryError):
         return False
@@ -73,6 +73,6 @@ def is_audits(error: BaseException, raises_in: str) -> bool:
 
 
 def drop(error: BaseException) -> None:
-    """Let go of the frames that ``error`` and all that it was raised from keep alive."""
+    """Drop the frames that ``error`` and all that it was raised from keep alive."""
     for item in list(chain(error)):
         let_go(item)

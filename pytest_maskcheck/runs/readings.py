@@ -1,13 +1,16 @@
-"""Readings: what is there after a body that was not there before it, once what vanishes by itself had the time to.
+"""Readings: what is there after a body and was not before it, once what vanishes by itself has had time to do so.
 
-Two readings tell a leak from a release by reference counting. A live traceback keeps frames, and so locals,
-alive; the first reading is taken with it. If anything is left then, the frames of the code under test are
-dropped, except the test's own, which stands for the program that catches the interrupt and goes on, and a second
-reading is taken; after the test's frame went too, a third. What is there at the last is leaked. What
-was only there at the first was released because CPython counts references. A lock that is still held once the
-interrupted frames are gone is leaked even if it dies with the test, as nobody would release it.
+Up to three readings distinguish a leak from a release by reference counting:
 
-The order of the readings is that of :mod:`.after_body`; here is how each of them is taken.
+1. The first is taken while the traceback is alive, which keeps frames, and so locals, alive.
+2. If anything is left, the frames of the code under test are dropped, and the second is taken. The test's own frame is kept: it stands
+   for the program that catches the interrupt and goes on.
+3. If anything is still left, the test's frame is dropped, and the third is taken.
+
+What is there at the last reading is leaked. What is there only at earlier ones was released because CPython counts references. A lock
+that is still held once the interrupted frames are gone is leaked even if it dies with the test, as nobody would release it.
+
+:mod:`.after_body` takes the readings in their order; this module contains how each of them is taken.
 """
 
 from __future__ import annotations
@@ -54,18 +57,18 @@ class Readings:
         return self.kind_set.lasting(self.befores, leftovers)
 
     def finish(self, *, listening: bool) -> None:
-        """Give back what the snapshots took: those of kinds that listen, or those of the others."""
+        """Give back what the snapshots installed: those of kinds that listen, or those of the others."""
         self.kind_set.finish(self.befores, listening=listening)
 
     def settling(self) -> set[str]:
-        """Return the kinds of which something may vanish by itself now."""
+        """Return the names of the kinds whose leftovers may vanish by themselves now."""
         alone = not has_other_threads()
         return {kind.name for kind in self.kind_set.kinds if kind.settles and not (alone and kind.settled_by_threads)}
 
     def settled(self, settling: Collection[str]) -> list[Leftover]:
-        """Return what is left when what may vanish by itself, of these kinds, has had the time to.
+        """Return what is left after leftovers of these kinds have had time to vanish by themselves.
 
-        Meanwhile only those kinds are read of which something is left; then all, as other threads may have closed something else.
+        Meanwhile only the kinds that still have leftovers are read; then all, as other threads may have closed something else.
         """
         found = self.read()
         waited_for = self._waited_for(found, settling)
@@ -79,14 +82,14 @@ class Readings:
         return self.read()
 
     def _waited_for(self, found: Collection[Leftover], settling: Collection[str]) -> set[str]:
-        """Return those of some kinds of which something was found that may vanish by itself."""
+        """Return those of the kinds in ``settling`` that have a leftover that may vanish by itself."""
         kinds = {kind.name: kind for kind in self.kind_set.kinds if kind.name in settling}
         return {
             leftover.kind for leftover in found if leftover.kind in kinds and not kinds[leftover.kind].stays(leftover)
         }
 
     def remaining(self, leftovers: Collection[Leftover]) -> set[Identity]:
-        """Return which of these leftovers are there when those that vanish by themselves have had the time to."""
+        """Return which of these leftovers are there after those that vanish by themselves have had time to do so."""
         settling = self.settling()
         found = self.lasting(leftovers)
         for pause in _PATIENCE:
@@ -99,10 +102,10 @@ class Readings:
 
 @dataclass(slots=True, repr=False)
 class BodyEnd:
-    """The end of the body of a test, until its fixtures were torn down.
+    """What is known from the end of a test's body until its fixtures are torn down.
 
     Parameters:
-        readings: of the run.
+        readings: those of the run.
         described: what was there at any reading.
         last: what was there at the last one.
         kept: what counts as leaked.

@@ -1,7 +1,7 @@
-"""Requests for runs, the protocol of those who make them, and the results.
+"""Requests for runs, the protocols of what makes runs, and the results.
 
 A request is a small frozen value; :data:`Request` is the closed union of them. Where one is handled, ``match`` ends in
-``assert_never``, so that mypy names the places that a new request has to be added to.
+``assert_never``, so that mypy reports the places where a new request has to be added.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Trace:
         point: where to interrupt the run; ``None``: nowhere.
         kinds: names of the kinds to watch.
         stretch: calls to look at, if they are known.
-        passing: ids of points that an uninterrupted run goes by; what is there at each is noted.
+        passing: ids of points that an uninterrupted run passes; what is there at each is recorded.
     """
 
     point: Point | None
@@ -43,7 +43,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class PastDefect:
-    """A request for a run that is interrupted past the defect of CPython at a point: as it would be without that defect.
+    """A request for a run that is interrupted past a defect of CPython at a point, as if CPython did not have it.
 
     Parameters:
         point: one with a ``defect``.
@@ -54,7 +54,7 @@ class PastDefect:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """A request for a run like that of its point, which also finds out who catches the interrupt.
+    """A request for a run that is interrupted at a point and also finds out who catches the interrupt.
 
     Parameters:
         point: where to interrupt the run.
@@ -64,7 +64,7 @@ class Catch:
 
 
 Request: TypeAlias = "Point | Trace | PastDefect | Catch | None"
-"""What a run is made for: a point to interrupt at, one of the above, or, for ``None``, nothing but to run."""
+"""What a run is made for: a point to interrupt at, one of the above, or ``None`` for a run without an interrupt."""
 
 
 class CaughtBy(StrEnum):
@@ -82,9 +82,9 @@ class Catcher(Packed):
 
     Parameters:
         frame: the line of the ``except`` clause, the ``with`` or the ``finally``. Where a test tool caught it, the line that used
-            the tool; where code in C did, the function that this had called.
+            the tool; where code in C did, the Python function that this had called.
         by: who caught it.
-        package: of code out of scope, the package or module; else ``""``.
+        package: the package or module of that code if it is out of scope; else ``""``.
     """
 
     frame: Frame
@@ -99,14 +99,14 @@ class RunResult(Packed):
     Attributes:
         strike: what became of the interrupt; code objects are left out.
         raised: what came out, ``None`` if the body returned.
-        leaked: there at the last reading, or a lock held by nobody's frame.
-        dropped: there only at the first reading.
-        folded: a resource was undone to see which others are parts of it: the process is not to be used further.
-        sightings: kind and key -> how it came to be, of what is left, if the run was watched.
-        places: name, and kind and key -> where it came to be in the run, each time, if the run was watched.
-        passed_by: id of a point that the run went by -> kind and key (``""`` if only the end of the run names it) of what was there
+        leaked: what was there at the last reading, and locks that were still held once the interrupted frames were gone.
+        dropped: what was there only at an earlier reading.
+        folded: a resource was undone to see which others are parts of it, so the process must not be used further.
+        sightings: kind and key of what is left -> how it came to be, if the run was watched.
+        places: name, or kind and key -> all places where such a leftover came to be in the run, if the run was watched.
+        passed_by: id of a point that the run passed -> kind and key (``""`` if it has no final key yet) of what was there
             -> how each of them came to be.
-        outlasting: id of a point that the run went by -> kind and key of what was there, and still is when the call under way returns.
+        outlasting: id of a point that the run passed -> kind and key of what was there, and still was when the call under way returned.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers in which CPython printed and dropped the interrupt.
@@ -116,9 +116,9 @@ class RunResult(Packed):
         seconds: duration of the body.
         died: how the process ended within this run, with ``detail`` and ``stack`` (see :class:`.watchdog.Death`); ``""`` if it lives.
         complaints: kinds that can no longer be read -> the reason.
-        state: what modules kept afterwards, if the runner was to note that.
+        state: what modules kept afterwards, if the runner was set to record it.
         whole: the run was not to be interrupted.
-        spoiled: the run with which a process begins failed: the request was not run.
+        spoiled: the whole run with which a process begins failed, so the request was not run.
         error: the audit itself failed: the run proves nothing.
     """
 
@@ -149,12 +149,12 @@ class RunResult(Packed):
 
     @property
     def passed(self) -> bool:
-        """The test did what it does uninterrupted."""
+        """Whether the test did what it does uninterrupted."""
         return not (self.died or self.raised or self.late or self.trouble or self.broken or self.error)
 
 
 class Conditions:
-    """Prepares a process for runs, checks it between them, and cleans up after them; this one does nothing.
+    """Prepares a process for runs, checks it between them, and cleans up after them. This class itself does nothing.
 
     Attributes:
         wary: a whole run follows each interrupted one, whatever modules keep.
@@ -164,21 +164,21 @@ class Conditions:
 
     @property
     def renewing(self) -> bool:
-        """Whether each process makes anew what it would share with others."""
+        """Whether each process makes its own instance of what it would otherwise share with others."""
         return False
 
     def begin(self) -> None:
         """Prepare this process for runs of its own."""
 
     def settle(self) -> None:
-        """Take what modules keep now as usual."""
+        """Record what modules keep now as usual."""
 
     def is_usual(self) -> bool:
-        """Tell whether modules keep what they keep after a whole run."""
+        """Return whether modules keep what they keep after a whole run."""
         return True
 
     def end(self) -> None:
-        """Undo what was made anew."""
+        """Undo what this process made as its own instance."""
 
 
 Last = Callable[["Request", "RunResult"], bool]
@@ -196,8 +196,8 @@ class MakesRuns(Protocol):
 class Executor(Protocol):
     """A way to make sequences of runs; :mod:`.isolation` lists the implementations.
 
-    Where a run leaves modules otherwise than a whole one does (:class:`Conditions`), a whole run is made after it. If that
-    fails, it stands among the runs in the place of the next one, and is the last.
+    After a run that leaves modules in another state than a whole one does (:class:`Conditions`), a whole run is made. If that
+    fails, its result takes the place of the next one, and is the last.
     """
 
     @property
@@ -211,10 +211,10 @@ class Executor(Protocol):
         Parameters:
             requests: what the runs are made for.
             last: returns, in the process that made a run, whether it is to be the last one. The process then ends by
-                itself: one that is killed from outside could take a lock with it that other processes share.
+                itself: if it were killed from outside, it might hold a lock that other processes share.
 
         Returns:
-            The results. The process may die: the result of the run in which it does says so and is the last. Closing the
+            The results. If the process dies, the result of the run in which it died shows that, and is the last. Closing the
             generator ends the process.
         """
         ...

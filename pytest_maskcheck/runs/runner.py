@@ -1,14 +1,14 @@
-"""One run of a test: snapshot, strike, body, readings; then, as fixtures were torn down, sorting and undoing.
+"""One run of a test: snapshot, strike, body, readings; then, after fixtures are torn down, sorting and undoing.
 
 The steps have files of their own: :mod:`.readings` (what is left, and when to look), :mod:`.after_body`, :mod:`.after_fixtures`,
 :mod:`.outcomes` (what came out), :mod:`.catcher` (who caught the interrupt) and :mod:`.users_interrupt`.
 
 Rules:
 
-1. Between the entry of ``striking`` and the body there is nothing but frames of this package, and nothing of ``contextlib``, which
-   may be in scope: a place where an interrupt arrives must be one of the test's.
-2. Nothing but ``caught`` refers to what came out of the body, so that letting go of it is one step of the readings.
-3. An error of ours is raised when the run is over: within the test, pytest would make a failed test of it.
+1. Between the entry of ``striking`` and the body, only code of this package runs, and none of ``contextlib``, which may be in scope:
+   an interrupt must arrive at a place of the test's.
+2. Only ``caught`` refers to what came out of the body, so that dropping it is one step of the readings.
+3. An error of ours is raised when the run is over: within the test, pytest would report it as the test's failure.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ class Runner:
         kinds: what to look at.
         surroundings: names of volatile directories, refreshed before each body.
         names: names of files in reports.
-        in_scope: tells the test's frames from those that called it.
-        mechanism: how interrupts come.
+        in_scope: whether a file is in scope; distinguishes the test's frames from those that called it.
+        mechanism: the mechanism of the interrupts.
         here: runs share the process with the session: undo what they leave, and let the user's own Ctrl-C pass.
         guarantees: what must hold after a run.
         state: returns what modules keep; see :meth:`noting_state`.
-        own: code of the test itself, by ``id``: its function and what is written within it.
-        still: between two runs nothing happens but what the harness does: an unchanged snapshot is reused for the next run.
+        own: ids of the code of the test itself: its function and those defined within it.
+        still: only the harness runs between two runs, so an unchanged snapshot is reused for the next run.
 
     Attributes:
-        owner: the process that makes the run; one that is forked in its course on purpose takes over.
+        owner: the process that makes the run; a child that the audit forks during the run takes over.
     """
 
     target: Target
@@ -95,12 +95,12 @@ class Runner:
         self._after_body = AfterBody(self.target, self._outcomes, self.guarantees, self.here)
 
     def note_foreign(self, signals: ForeignSignals) -> None:
-        """Tell the user's own Ctrl-C from a strike that is pending at the same time, by the signals that come from outside."""
+        """Use a record of signals from outside to distinguish the user's own Ctrl-C from a strike pending at the same time."""
         self._users.foreign = signals
 
     @contextmanager
     def noting_state(self) -> Iterator[None]:
-        """Note in the result of each run what modules keep: too slow to be done always."""
+        """Record in the result of each run what modules keep, which is too slow to be done always."""
         self._notes_state = True
         try:
             yield
@@ -122,7 +122,7 @@ class Runner:
         return self._after_body.exception
 
     def kind_set(self) -> KindSet:
-        """Return what drives the kinds; best made before the heap is frozen, or every run would look at it."""
+        """Return what drives the kinds. Call this before the heap is frozen; otherwise every run looks at that object as well."""
         if self._kind_set is None or self._kind_set.kinds is not self.kinds:
             self._kind_set = KindSet(self.kinds)
         return self._kind_set
@@ -139,19 +139,19 @@ class Runner:
 
         Parameters:
             striking: sends the interrupts.
-            hits: those that are to be struck; read when the run is over.
+            hits: the hits to strike; read only when the run is over, so that they may be added during it.
             watch: watches the run to find where leftovers come from.
-            catching: has, when the run is over, the handlers that the interrupt entered and left.
+            catching: collects the handlers that the interrupt enters and leaves.
         """
         ran = RunResult(Strike())
-        ends: list[BodyEnd] = []  # one for each time that the body ran: once
+        ends: list[BodyEnd] = []  # one for each time the body ran: normally one
         broke: list[Exception] = []
 
         def around(body: Callable[[], object]) -> None:
             try:
                 self.surroundings.places = self.target.places()
                 self._body(ran, body, striking, watch, ends)
-            except Exception as error:  # noqa: BLE001  (ours: pytest would make a failed test of it)
+            except Exception as error:  # noqa: BLE001  (ours: pytest would report it as the test's failure)
                 broke.append(error)
 
         try:
@@ -159,7 +159,7 @@ class Runner:
                 ran.trouble = self.target(around)
             finally:
                 broke += after_fixtures.finish(ran, ends, here=self.here)
-        except KeyboardInterrupt:  # the body's never get here: a handler or mask of a fixture's kept it for later
+        except KeyboardInterrupt:  # the body's never gets here: a fixture's handler or mask delayed this one
             if self.here:
                 raise
             ran.late = True
@@ -181,9 +181,9 @@ class Runner:
         watch: Watch | None,
         ends: list[BodyEnd],
     ) -> None:
-        caught: list[BaseException] = []  # nothing else refers to it, so that it can be let go of
+        caught: list[BaseException] = []  # nothing else refers to the exception, so that it can be dropped
         self.owner = os.getpid()
-        put_own_back()  # in place of what an earlier run or a fixture patched
+        put_own_back()  # an earlier run or a fixture may have removed or replaced modules of ours
         if self.guarantees is not None:
             self.guarantees.begin(lambda: ran.strike.fired)
         readings = self._snapshot()
@@ -204,13 +204,13 @@ class Runner:
                         with watch:
                             body()
             except BaseException as error:
-                # Ours, or raised as the strike was being prepared: no outcome of the body.
+                # Ours, or raised while the strike was being prepared: not an outcome of the body.
                 if is_audits(error, self.mechanism.raises_in) or (not begun and is_a(error, Exception)):
                     readings.finish(listening=True)
                     raise
                 caught.append(error)
             if os.getpid() != self.owner:
-                # A child forked by the code under test and lost: it would go on with the session.
+                # This is a child that the code under test forked and lost track of; it would go on with the session.
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             with own_time, standing:
@@ -220,23 +220,23 @@ class Runner:
                     with room():
                         self._after_body.read(ran, end, caught, watch)
                 finally:
-                    readings.finish(listening=True)
+                    readings.finish(listening=True)  # fixtures must not meet the hooks and filters of the snapshots
                     ran.lost_in = self._outcomes.beginning_out_of_scope(finalizers)
 
     def _snapshot(self) -> Readings:
-        """Take the snapshots with which the run is compared; what earlier runs left as garbage is gone by then."""
+        """Take the snapshots with which the run is compared, after the garbage of earlier runs is collected."""
         kind_set = self.kind_set()
         with own_time, standing, room():
             with finalizers_time():
                 was_garbage = collect_unheard()
-            if was_garbage:  # what it closed is in the snapshot that would be reused
+            if was_garbage:  # the snapshot that would be reused contains what the collection has just closed
                 kind_set.forget()
             befores = kind_set.snapshot(still=self.still)
         return Readings(kind_set, befores)
 
     def _complete(self, ran: RunResult, hits: Sequence[Hit], catching: Catching | None) -> None:
-        """Fill in what is known when fixtures were torn down; leave nothing but plain data in the result."""
-        if catching is not None and not ran.strike.withdrawn:  # else it never came
+        """Fill in what is known only after fixtures are torn down; leave nothing but plain data in the result."""
+        if catching is not None and not ran.strike.withdrawn:  # a withdrawn interrupt never arrived
             ran.caught = catcher_of(ran, catching, self.names, self.in_scope, self.own)
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
@@ -255,7 +255,7 @@ class Runner:
             strike.context = ()
 
     def _plain(self, leftovers: tuple[Leftover, ...]) -> tuple[Leftover, ...]:
-        """Return ``leftovers`` as they can be sent elsewhere: without tokens, volatile directories by name."""
+        """Return ``leftovers`` in a form that can be sent elsewhere: without tokens, with names for volatile directories."""
         named = self.surroundings.named
         return tuple(replace(leftover, token=None, detail=named(leftover.detail)) for leftover in leftovers)
 

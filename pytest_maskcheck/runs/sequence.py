@@ -1,4 +1,4 @@
-"""What all executors share: the rules by which one run of a sequence follows another in the same process."""
+"""What all executors share: the rules for making one run of a sequence after another in the same process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make(run: MakesRuns, request: Request, struck: Callable[[], None]) -> RunResult:
-    """Make a run; an error of ours costs the point that it was made for, and no other. Without a point, it is raised."""
+    """Make a run. An error of ours becomes its result, and costs no other point; where there is no request, it is raised."""
     try:
         return run(request, struck)
     except Exception as error:
@@ -26,11 +26,11 @@ def make(run: MakesRuns, request: Request, struck: Callable[[], None]) -> RunRes
 
 
 def needs_whole_run(conditions: Conditions, request: Request, rest: Sequence[Request]) -> bool:
-    """Tell whether a whole run is to follow the one just made, and does not anyway.
+    """Return whether a whole run has to be inserted after the one just made; not if the next one is a whole run anyway.
 
     Parameters:
-        conditions: of the process that made it.
-        request: what it was made for.
+        conditions: those of the process that made the run.
+        request: what the run was made for.
         rest: the requests that come next.
     """
     if not rest or rest[0] is None:

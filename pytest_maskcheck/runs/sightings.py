@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Origin
 
 Stretch = tuple[int, int]
-"""A leftover appeared after the first of these calls and by the last; calls of a run are counted from 1."""
+"""Two calls of a run, counted from 1: a leftover appeared after the first and not later than the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,5 @@ class Sighting:
         return self.stretch[1] - self.stretch[0] <= 1 and not self.foreign
 
     def held(self, by: str) -> Sighting:
-        """Return the sighting of something that can still be reached, ``by`` a path in words."""
+        """Return this sighting for something that can still be reached; ``by`` describes the path to it."""
         return replace(self, origin=replace(self.origin, held_by=by))

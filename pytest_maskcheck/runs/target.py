@@ -26,12 +26,12 @@ class Target(Protocol):
         ...
 
     def forget(self) -> None:
-        """Let go of what the harness noted of the run and what keeps frames alive, such as tracebacks in captured logs."""
+        """Drop what the harness recorded of the run and what keeps frames alive, such as tracebacks in captured logs."""
         ...
 
 
 class Guarantees(Protocol):
-    """What must hold after a run; see :class:`pytest_maskcheck.session.fixture.Ledger`."""
+    """What must hold after a run; see :class:`pytest_maskcheck.session.ledger.Ledger`."""
 
     @property
     def asked(self) -> bool:
@@ -47,5 +47,5 @@ class Guarantees(Protocol):
         ...
 
     def forget(self) -> None:
-        """Let go of what was registered for the run."""
+        """Drop what was registered for the run."""
         ...

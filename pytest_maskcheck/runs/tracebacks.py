@@ -1,4 +1,4 @@
-"""Tracebacks, read without setting off audit hooks of the test more often than needed: entries, and which of them are the harness's."""
+"""Read tracebacks with as few audit events as possible, as the test may have a hook: entries, and which are the harness's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
     @property
     def line(self) -> int:
-        """Its line; ``tb_lineno`` is None at a jump for which the compiler noted none."""
+        """Its line; ``tb_lineno`` is None at a jump for which the compiler recorded none."""
         return line_of(self.code, self.traceback.tb_lasti)
 
 

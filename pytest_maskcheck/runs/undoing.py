@@ -1,8 +1,8 @@
-"""Undoing what a run left, so that the next run in the process, or the machine after it, does not meet it.
+"""Undo what a run left, so that it affects neither the next run in the process nor the machine afterwards.
 
-A leftover may be a fixture's: a connection that code under test opened and that the fixture closes. So nothing is undone before
-fixtures were torn down, as they would meet what was closed under them. Only locks are released before, where runs share the process,
-as a fixture may wait for them; and process state is put back, which fixtures restore on their own.
+A leftover may be a fixture's: a connection that code under test opened and that the fixture closes. So undoing waits until fixtures
+are torn down; otherwise things would be closed under them. Only locks are released earlier, where runs share the process, as a
+fixture may wait for them; and process state is put back earlier, as fixtures restore it on their own.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 def comes_first(leftover: Leftover, kinds: Iterable[Kind]) -> bool:
-    """Tell whether a leftover is to be undone before fixtures are torn down."""
+    """Return whether a leftover is to be undone before fixtures are torn down."""
     return leftover.altered or any(kind.blocks for kind in kinds if kind.name == leftover.kind)
 
 
 def undo(
     leftovers: Collection[Leftover], readings: Readings, strike: Strike, *, here: bool, after_fixtures: bool
 ) -> None:
-    """Undo what is left; of what the process takes with it only where the process stays.
+    """Undo what is left. What would end with the process is undone only if the process goes on.
 
     What serves later runs stays if nothing was interrupted: it was started for the first time in this process.
 
     Parameters:
         leftovers: what is left.
-        readings: of the run.
-        strike: of the run.
-        here: the process stays.
-        after_fixtures: fixtures were torn down: what they have ended stays as it is.
+        readings: those of the run.
+        strike: that of the run.
+        here: the process goes on after the run.
+        after_fixtures: fixtures are torn down, and what they have ended is left alone.
     """
     kinds = {kind.name: kind for kind in readings.kind_set.kinds if here or kind.outlives}
     if not strike.in_turn()[0].fired:  # with two interrupts, what the first one left counts

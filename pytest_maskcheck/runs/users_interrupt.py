@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, repr=False)
 class UsersInterrupt:
-    """Tells the user's own Ctrl-C from the interrupts of a run.
+    """Distinguishes the user's own Ctrl-C from the interrupts of a run.
 
     Parameters:
         outcomes: reads tracebacks.
-        mechanism: how interrupts come.
+        mechanism: returns which strikes may look like the user's Ctrl-C.
 
     Attributes:
-        foreign: notes signals that the kernel delivered: tells the user's Ctrl-C from a strike that is pending at the same time.
+        foreign: records signals that the kernel delivers, and so distinguishes the user's Ctrl-C from a strike pending at the same time.
     """
 
     outcomes: Outcomes
@@ -37,11 +37,11 @@ class UsersInterrupt:
     _sends_itself: bool = False
 
     def noting(self) -> AbstractContextManager[None]:
-        """Return the context of a body in which signals of the kernel are noted."""
+        """Return a context manager for the body, within which signals that the kernel delivers are recorded."""
         return self.foreign.noting() if self.foreign else nullcontext()
 
     def came(self, strike: Strike, caught: list[BaseException]) -> bool:
-        """Tell whether somebody else than the strike interrupted the run.
+        """Return whether something other than the strike interrupted the run.
 
         Parameters:
             strike: what was sent in the run.
@@ -50,21 +50,21 @@ class UsersInterrupt:
         error = caught[0] if caught else None
         came = self.foreign is not None and self.foreign.came()
         strikes = [one for one in strike.in_turn() if one.fired]
-        # More of them came out than strikes can have led to.
+        # More interrupts came out than the strikes can account for.
         if error is not None and count_interrupts(error) > sum(map(self.mechanism.may_be_users, strikes)):
             return True
         if came and error is None and not strikes:
-            self._sends_itself = True  # part of the test
-        # A strike that was sent through the kernel is noted like the user's Ctrl-C: then neither can be told apart.
+            self._sends_itself = True  # the signal is part of the test
+        # A strike that was sent through the kernel is recorded like the user's Ctrl-C, so the two cannot be told apart.
         sent = any(one.sent and one.signum == signal.SIGINT for one in strikes)
         return came and bool(strikes) and not sent and not self._sends_itself
 
     def presentable(self, caught: list[BaseException], strike: Strike) -> KeyboardInterrupt:
-        """Return the user's own interrupt with a traceback that pytest can show: one in which every entry has a line."""
+        """Return the user's own interrupt with a traceback that pytest can show, as each of its entries has a line."""
         error = caught[0] if caught else None
         if error is None or not is_a(error, KeyboardInterrupt):
             return KeyboardInterrupt()
-        # pytest reads lines of all of them, and some entries of interrupted code have none.
+        # pytest reads the lines of the whole chain, and some entries of interrupted code have none.
         for item in list(chain(error)):
             with_traceback(item, traceback_of(self.outcomes.entries(item, strike)))
         return cast("KeyboardInterrupt", error)

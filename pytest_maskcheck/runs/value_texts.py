@@ -35,7 +35,7 @@ _OPAQUE = {
     ("_io", "BytesIO"),
     ("_io", "StringIO"),
 }
-"""Module and name of types whose objects keep what nobody can see from outside."""
+"""Module and name of types whose objects have state that cannot be read from outside."""
 
 _SUSPENDED = {
     identity(types.GeneratorType): "gi_frame",
@@ -94,12 +94,12 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
 
 
 def is_opaque(kind: type) -> bool:
-    """Tell whether objects of a built-in type keep what nobody can see from outside."""
+    """Return whether objects of a built-in type have state that cannot be read from outside."""
     return (module_of(kind), qualname_of(kind)) in _OPAQUE
 
 
 def is_stateful(kind: type) -> bool:
-    """Tell whether objects of a built-in type keep what their parts do not show, and :func:`value_of` does."""
+    """Return whether objects of a built-in type have state that their parts do not show, but :func:`value_of` does."""
     return (
         any(identity(kind) in kinds for kinds in (_SUSPENDED, _ITERATORS, _BYTES, _OTHERS))
         or (module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"})

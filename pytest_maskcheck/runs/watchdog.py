@@ -1,4 +1,4 @@
-"""Watching one forked process: whether it lives, is stopped or hangs, and how it died.
+"""Watch one forked process: whether it is alive, stopped or hung, and how it died.
 
 Theory of operation. The child writes the number of its run and the time on a page of shared memory
 (:class:`~pytest_maskcheck.system.stopwatch.Page`), which survives any death. The parent compares that with a limit whenever it wakes up.
@@ -6,7 +6,8 @@ A child that hangs gets a SIGABRT first, so that faulthandler writes its stack i
 
 Rules:
 
-1. Only the test's own time counts. While the audit looks at what a run left, the clock of the page stands, up to a limit of its own.
+1. Only the test's own time counts. While the audit looks at what a run left, the clock of the page stands still; such a look has a
+   limit of its own.
 2. A child that the terminal stopped has used the terminal in a way that the audit cannot allow (:mod:`.foreground`).
    A child that is stopped otherwise is waited for like any other: somebody may continue it.
 3. Time in which this process itself did not run (Ctrl-Z) is not counted against the child.
@@ -33,7 +34,7 @@ GRACE = 1.0
 """Seconds that a hung child gets to write its stack."""
 
 LOOKS = 0.25
-"""Seconds after which a process that waits for a child checks whether that lives."""
+"""Seconds after which a process that waits for a child checks whether the child is alive."""
 
 _STOPS: int = getattr(os, "WUNTRACED", 0) | getattr(os, "WCONTINUED", 0)
 _USES = {
@@ -65,7 +66,7 @@ class Watchdog:
         report: the file to which faulthandler writes the stack of the child.
 
     Attributes:
-        pid: of the child, 0 before the fork.
+        pid: that of the child, 0 before the fork.
         stopped: the signal that stopped the child, 0 while it runs.
     """
 
@@ -84,7 +85,7 @@ class Watchdog:
         return self._status is not None
 
     def is_gone(self) -> bool:
-        """Tell whether the child has ended; note whether it is stopped."""
+        """Return whether the child has ended; record whether it is stopped."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG | _STOPS)
             if pid and os.WIFSTOPPED(status):
@@ -100,11 +101,11 @@ class Watchdog:
         return self._page.remaining(limit + self._lost)
 
     def note_hang(self) -> None:
-        """Note that the child's time is up."""
+        """Record that the child's time is up."""
         self._hung = self._page.seconds()
 
     def wait_for_data(self, descriptor: int, seconds: float) -> bool:
-        """Wait until the child has written to the pipe, or for so long; return whether it has."""
+        """Wait at most ``seconds`` until the child has written to the pipe; return whether it has."""
         began = time.perf_counter()
         readable = wait_readable(descriptor, seconds)
         late = time.perf_counter() - began - seconds
@@ -139,8 +140,8 @@ class Watchdog:
     def _stack(self, name: Callable[[str], str]) -> tuple[Frame, ...]:
         """End the child; return where it was."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGABRT)  # faulthandler writes where it is
-            os.kill(self.pid, signal.SIGCONT)  # if it is stopped
+            os.kill(self.pid, signal.SIGABRT)  # faulthandler writes the stack
+            os.kill(self.pid, signal.SIGCONT)  # a stopped child gets the signal only when it is continued
         self._wait(GRACE)
         return stack_of(self._report, name)
 
@@ -154,21 +155,21 @@ class OrphanWatchdog(Watchdog):
     """Watches a process that is no child of this one, and so cannot be waited for."""
 
     def is_gone(self) -> bool:
-        """Tell whether the process has ended; note whether it is stopped."""
+        """Return whether the process has ended; record whether it is stopped."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
         self.stopped = int(signal.SIGSTOP) if proc.is_stopped(self.pid) else 0
-        return self.pid == 0
+        return self.pid == 0  # 0: the second fork failed, and kill(0, 0) checked this process's own group
 
 
 def wait_readable(descriptor: int, seconds: float) -> bool:
-    """Wait until a child has written to the pipe, but not longer; return whether it has.
+    """Wait at most ``seconds`` until a child has written to the pipe; return whether it has.
 
-    ``select.select`` takes no descriptors from 1,024 on.
+    This calls ``poll``, as ``select.select`` takes no descriptors from 1,024 on.
     """
-    beat()  # here, where every wait begins: a process that is stopped is continued only if its page says that it waits
+    beat()  # here, where every wait begins: a process that is stopped is continued only if its page shows that it waits
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(seconds * 1000))

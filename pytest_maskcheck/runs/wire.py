@@ -35,7 +35,7 @@ def send(descriptor: int, message: object) -> None:
     """Write a message to the pipe, however large it is."""
     try:
         data = pickle.dumps(message)
-    except Exception:  # noqa: BLE001  (it imports what it names, and what code under test left may forbid that)
+    except Exception:  # noqa: BLE001  (pickle imports what it names, and what code under test left may prevent that)
         with unpatched():
             data = pickle.dumps(message)
     data = _LENGTH.pack(len(data)) + data
@@ -44,13 +44,13 @@ def send(descriptor: int, message: object) -> None:
 
 
 class Inbox:
-    """Puts the messages of one child together again from what was read of its pipe."""
+    """Reassembles the messages of one child from what was read from its pipe."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def add(self, data: bytes) -> None:
-        """Take what was read."""
+        """Add what was read."""
         self._buffer += data
 
     def messages(self) -> Iterator[Any]:

@@ -1,1 +1,1 @@
-"""All that depends on pytest: its hooks, an item as a callable, and the audits of a session."""
+"""Everything that depends on pytest: its hooks, an item as a callable, and the audits of a session."""

@@ -1,4 +1,4 @@
-"""Assemble what the audit of one pytest item takes: scope, engine, kinds, runner, run maker and executor."""
+"""Assemble what the audit of one pytest item needs: scope, engine, kinds, runner, run maker and executor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Assembly:
     Parameters:
         order: what is to be audited, and how.
         item: the test.
-        directory: room for the ``tmp_path`` directories of runs.
+        directory: holds the ``tmp_path`` directories of runs.
         target: the item as a callable.
         assignment: the order, without the parts that depend on pytest.
         instruments: what the audit works with.
@@ -65,7 +65,7 @@ class Assembly:
 
     @property
     def runner(self) -> Runner:
-        """Runs the test once."""
+        """The runner, which runs the test once."""
         return self.instruments.runner
 
     def course(self) -> Course:
@@ -77,7 +77,7 @@ class Assembly:
         return FirstCourse(self.assignment, self.instruments)
 
     def executor(self, limit: float) -> Executor:
-        """Return what makes runs, here or in forked workers, where a run may take so many seconds."""
+        """Return the executor, which makes runs here or in forked workers; a run may take ``limit`` seconds."""
         isolates = ISOLATIONS[self.order.isolation]
         instruments = self.instruments
         return isolates(instruments.maker.make_run, limit, instruments.names.short, instruments.conditions)
@@ -85,7 +85,7 @@ class Assembly:
     def inherited_mask(self) -> frozenset[int]:
         """Return the signals that this process blocks because it was started with them blocked.
 
-        Only those: a mask that a fixture of the session sets is part of what is audited.
+        A signal that a fixture of the session blocks is not among them: such a mask is part of what is audited.
         """
         return self.order.blocked & signals.blocked()
 
@@ -96,14 +96,14 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     Parameters:
         order: what is to be audited, and how.
         item: the test.
-        directory: room for files; see :func:`.scratch.scratch_directory`.
+        directory: holds the files of the audit; see :func:`.scratch.scratch_directory`.
     """
     began = time.perf_counter()
     order.reach.read_ahead(*own_files(item))
     inner = os.path.join(directory, "p")
     names = Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
-    # Longer-lived fixtures have directories in the place that the session numbers; they get the same name as those of runs.
+    # Longer-lived fixtures have directories in the session's numbered one; reports name it like the one of the runs.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()
     kinds = _chosen(order, surroundings, user_kinds)
@@ -175,7 +175,7 @@ def _maker(order: Order, runner: Runner, ledger: Ledger) -> RunMaker:
 
 
 def _chosen(order: Order, surroundings: Surroundings, user_kinds: tuple[UserKind, ...]) -> tuple[Kind, ...]:
-    """Return the kinds that the settings of the test ask for."""
+    """Return the kinds that the settings of the test select."""
     kinds = (*user_kinds, *all_kinds(surroundings))
     chosen = switched(order.settings.kinds, {kind.name: kind.default for kind in kinds})
     return tuple(kind for kind in kinds if kind.name in chosen)
@@ -211,11 +211,11 @@ def _selection(order: Order, item: pytest.Function, assignment: Assignment, name
 
 
 def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Selection) -> ModuleState:
-    """Return the comparison of modules; of those out of scope, with what the recorded run used."""
+    """Return the comparison of module state; modules out of scope are included if the recorded run used them."""
     files = selection.files
     return ModuleState(
         fingerprints,
         is_near=lambda file: file in files or order.reach.reached(file),
         has_run=lambda file: file in selection.recording.files,
-        words=lambda: selection.recording.words(),  # noqa: PLW0108  (another recording takes its place)
+        words=lambda: selection.recording.words(),  # noqa: PLW0108  (``recording`` is replaced by a later one)
     )

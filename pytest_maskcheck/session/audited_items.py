@@ -1,4 +1,4 @@
-"""Which items of a session are audited, each with its settings and scope."""
+"""The items of a session that are audited, each with its settings and scope."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AuditedItems:
     Parameters:
         config: pytest's configuration.
         common: settings of the command line and the configuration file.
-        only: the id of the one point wanted, or ``""``.
+        only: the id of the only point to audit, or ``""``.
         extensions: what other plugins add.
     """
 
@@ -34,7 +34,7 @@ class AuditedItems:
         self._only = only
         self._extensions = extensions
         self._settings: dict[str, Settings] = {}
-        # Tests with the same scope share what was read of coverage's configuration and of the installed packages.
+        # Tests with the same scope share one reading of coverage's configuration and of the installed packages.
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
 
     def __contains__(self, item: pytest.Item) -> bool:
@@ -44,7 +44,7 @@ class AuditedItems:
         return len(self._settings)
 
     def check(self, items: Sequence[pytest.Item]) -> None:
-        """Take up the items that are to be audited.
+        """Find the items to audit, and check their settings.
 
         Raises:
             pytest.UsageError: settings of one of them cannot be used.

@@ -1,7 +1,7 @@
-"""The process in which an audit runs: a forked one of its own, or that of the session.
+"""The process that an audit runs in: a forked one of its own, or that of the session.
 
-A forked one has an output, directories and handlers of its own, and its parent watches it: the process has a watchdog for each of its runs,
-so one that is silent for much longer than a run may take has hung by a defect of the audit.
+A forked process has its own output, directories and handlers, and its parent watches it. The process has a watchdog for each of its
+runs. So if it is silent for much longer than a run may take, it hangs because of a defect of the audit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.session.assembly import Assembly
 
 SILENCE = 60.0
-"""Seconds without a message after which an auditing process counts as hung; its own watchdog comes first."""
+"""Seconds without a message after which an auditing process counts as hung; its own watchdog acts sooner."""
 
 
 # A process of its own
@@ -44,10 +44,10 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
     Parameters:
         assembly: the parts of the audit.
         take: receives each message of the process.
-        limit: returns the seconds that it may be silent.
+        limit: returns how many seconds it may be silent.
     """
     page = Page()
-    measurement = running()  # here: coverage's patch = fork puts another one in its place in the child
+    measurement = running()  # before the fork: in the child, coverage's patch = fork replaces it
 
     def audit(say: Send) -> None:
         def send(message: object) -> None:
@@ -81,7 +81,7 @@ def silence(assembly: Assembly, over: Callable[[], bool]) -> float:
     """Return the seconds without a message after which the auditing process counts as hung.
 
     Raises:
-        KeyboardInterrupt: the session is over, as after Ctrl-C to the controller of xdist: this process ends as if it had got one.
+        KeyboardInterrupt: the session is over, for example after Ctrl-C at xdist's controller: this process ends as if it had received one.
     """
     if over():
         raise KeyboardInterrupt
@@ -90,12 +90,12 @@ def silence(assembly: Assembly, over: Callable[[], bool]) -> float:
 
 @contextmanager
 def own_process(assembly: Assembly, send: Send, measurement: Any) -> Iterator[None]:
-    """Make a forked process the test's own: output, directories, handlers.
+    """Give a forked process its own output, directories and signal handlers for the test.
 
     Parameters:
         assembly: the parts of the audit.
         send: receives messages.
-        measurement: the coverage measurement that ran before the fork, which is paused; ``None``: there was none.
+        measurement: the coverage measurement that ran before the fork, to pause; ``None``: there was none.
     """
     take_over(assembly)
     for note in assembly.order.mechanism.clear_way(assembly.assignment.signums, assembly.inherited_mask()):
@@ -105,7 +105,7 @@ def own_process(assembly: Assembly, send: Send, measurement: Any) -> Iterator[No
 
 
 def take_over(assembly: Assembly) -> None:
-    """Give a forked process its own output and directories, and its children to itself."""
+    """Give a forked process its own output and directories, and make it adopt the descendants that lose their parent."""
     descendants.adopt()
     with unpatched():
         own_output(assembly.item.config)
@@ -113,7 +113,7 @@ def take_over(assembly: Assembly) -> None:
 
 
 def _ending(death: Death, *, in_run: bool) -> Reason:
-    """Return how the auditing process ended; ``in_run``: within a run that was not interrupted."""
+    """Return how the auditing process ended; ``in_run``: it ended within a run that was not interrupted."""
     if death.how == "terminal":
         return Reason(NotAudited.TERMINAL, detail=death.detail)
     where = f", at {death.stack[-1].path}:{death.stack[-1].line} in {death.stack[-1].function}" if death.stack else ""
@@ -134,7 +134,7 @@ def audit_here(assembly: Assembly, take: Send) -> BaseException | None:
         take: receives each message.
 
     Returns:
-        What came out of the test at a point that fails, for a debugger.
+        The exception that came out of the test at a failing point, for a debugger.
     """
     with paused(), muted(assembly.item.config):
         _audit_here(assembly, _unless(assembly.order.over, take))
@@ -146,7 +146,7 @@ def _audit_here(assembly: Assembly, send: Send) -> None:
     if reason := assembly.order.mechanism.reason_against(signums, assembly.inherited_mask()):
         send(Refused(reason))
         return
-    # Where the runs share this process, the user's own Ctrl-C comes to it, too, and ends the session.
+    # The runs share this process, so the user's own Ctrl-C arrives here, too; it must end the session.
     with closing(ForeignSignals(signal.SIGINT)) as foreign:
         assembly.runner.note_foreign(foreign)
         try:
@@ -162,9 +162,9 @@ def _audit_here(assembly: Assembly, send: Send) -> None:
 
 
 def _keep_frames(assembly: Assembly, point: Point) -> None:
-    """Make one more run, for a debugger: interrupted at a point that fails, its frames kept.
+    """Make one more run for a debugger: interrupt it at a failing point, and keep its frames.
 
-    It is not judged: what the frames keep alive would look different from what the audit found.
+    This run is not judged: objects that the frames keep alive would make its findings differ from those of the audit.
     """
     with assembly.runner.keeping_frames():
         assembly.instruments.maker.make_run(point, nothing)

@@ -1,4 +1,4 @@
-"""From the outcome of an audit to the report of the test's call."""
+"""Turn the outcome of an audit into the report of the test's call."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Failed:
 
 
 def remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> Failed | None:
-    """Replace the call report by one of the audit's outcome; an error of ours on the way is an outcome, too.
+    """Replace the call report with one of the audit's outcome; an error of maskcheck on the way counts as an outcome, too.
 
     Returns:
-        The failure, if it is one.
+        The failed report, if the audit failed.
     """
     with unpatched():  # pytest draws tracebacks with functions that a test may leave replaced
         try:
@@ -55,7 +55,7 @@ def remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
 
 
 def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> pytest.CallInfo[None] | None:
-    data = outcome.audit.to_json()  # plain data travels with xdist
+    data = outcome.audit.to_json()  # plain data, which xdist can send
     audit = Audit.from_json(data)
     command = command_line(item.config)
     position = next(index for index, report in enumerate(reports) if report.when == "call")
@@ -82,7 +82,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
 
 
 def _failed_call(failure: InterruptUnsafe, exception: BaseException | None) -> pytest.CallInfo[None]:
-    """Return a call that raised ``failure``; with the frames of what came out of the test, if they were kept."""
+    """Return a call that raised ``failure``, with the frames of the exception that came out of the test if they were kept."""
     traceback = exception.__traceback__ if exception else None
 
     def fail() -> None:
@@ -92,7 +92,7 @@ def _failed_call(failure: InterruptUnsafe, exception: BaseException | None) -> p
 
 
 def _report_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[pytest.TestReport, str]:
-    """Have pytest make the report of a call; return it, and what a hook of another plugin raised instead, on one line."""
+    """Let pytest make the report of a call; return it, and a line on what a hook of another plugin raised instead, or ``""``."""
     try:
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return report, ""
@@ -106,7 +106,7 @@ def _report_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[pytest.T
 def in_call_phase(item: pytest.Item, hook: str) -> Iterator[None]:
     """Set an item up again, with its fixtures, for other plugins that implement a hook on it.
 
-    They find it as they do while its call is reported: with arguments, open pages, running drivers.
+    They find the item as they do when its call is reported: with arguments, open pages and running drivers.
 
     Parameters:
         item: the test.

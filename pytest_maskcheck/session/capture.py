@@ -1,4 +1,4 @@
-"""Captured output of audited runs: thrown away, and kept apart from that of the session."""
+"""Discard the captured output of audited runs, and keep it apart from that of the session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def drop_output(config: pytest.Config) -> None:
-    """Throw away what has been captured in this process."""
+    """Discard what has been captured in this process."""
     if capture := _capture(config):
         capture.read_global_capture()
 
@@ -32,7 +32,7 @@ def own_output(config: pytest.Config) -> None:
         capture.read_global_capture()
         capture.stop_global_capturing()
         capture.start_global_capturing()
-    # Without capture of descriptors, what is written past sys.stdout, or passed on to it, would be seen once a run.
+    # Unless descriptors are captured, output that bypasses the capture, or that tee-sys passes on, would appear once per run.
     if config.getoption("capture", "no") != "fd":
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
@@ -42,7 +42,7 @@ def own_output(config: pytest.Config) -> None:
 
 @contextmanager
 def muted(config: pytest.Config) -> Iterator[None]:
-    """Throw away what runs in this process print."""
+    """Discard what runs in this process print."""
     capture = _capture(config)
     if not capture:
         yield

@@ -19,6 +19,7 @@ def command_line(config: pytest.Config) -> list[str]:
             words.append(row.option)
         elif isinstance(value, list):
             words += [f"{row.option}={entry}" for entry in value]
+        # The command audits a single point; without this option, that happens in the process of pytest, for a debugger.
         elif value is not None and row.name != "isolation":
             words.append(f"{row.option}={value}")
     return words

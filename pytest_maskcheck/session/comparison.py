@@ -1,6 +1,6 @@
-"""Read, copy and compare the values of guarantees: objects of the user's, and files.
+"""Read, copy and compare the values of guarantees: the user's objects, and files.
 
-Their ``__eq__``, ``__deepcopy__`` and ``__repr__`` are the user's code, which may raise whatever it likes.
+The ``__eq__``, ``__deepcopy__`` and ``__repr__`` of these objects are the user's code, which may raise anything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def copied(sort: str, value: object, what: str) -> Any:
     """Return a deep copy that is equal to ``value``.
 
     Raises:
-        pytest.UsageError: there is none.
+        pytest.UsageError: there is no such copy.
     """
     remedy = f"pass a function that returns what is to be compared, such as maskcheck.{sort}(lambda: list(store))"
     try:
@@ -39,7 +39,7 @@ def copied(sort: str, value: object, what: str) -> Any:
 
 
 def itself(value: object) -> object:
-    """Return the value: reads an object that is changed in place."""
+    """Return the value itself; this reads an object that is changed in place."""
     return value
 
 
@@ -56,7 +56,7 @@ class _Nothing:
 
 
 def contents(path: str) -> object:
-    """Return the bytes of a file; of a directory, its names with their contents."""
+    """Return the bytes of a file; for a directory, its names with their contents."""
     if os.path.isdir(path) and not os.path.islink(path):
         return {name: contents(os.path.join(path, name)) for name in sorted(os.listdir(path))}
     try:

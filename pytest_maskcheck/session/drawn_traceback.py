@@ -1,4 +1,4 @@
-"""Draw a traceback as pytest would, from plain frames: those of the interrupted run are gone, or in another process."""
+"""Draw a traceback as pytest would, from recorded frames: those of the interrupted run are gone, or in another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Frame
 
 _BEFORE = 10
-"""Lines of source shown up to the interrupted one, at most; they begin with its function."""
+"""Lines of source shown up to the interrupted one, at most; none before the head of its function."""
 
 _HEADING = re.compile(r"\s*(async\s+)?def\s|\s*class\s")
 

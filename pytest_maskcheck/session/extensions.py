@@ -1,4 +1,4 @@
-"""Call our hooks in other plugins, one implementation at a time: one that fails is named, and the results of the others count."""
+"""Call maskcheck's hooks in other plugins one by one, so that a plugin that fails is named and the results of the others count."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Extensions:
         self._complaints: list[Reason] = []
 
     def kinds(self) -> tuple[UserKind, ...]:
-        """Return new kinds for the resources of other plugins, the cheap ones first."""
+        """Return a new kind for each resource of other plugins, the cheap ones first."""
         if self._resources is None:
             self._resources = sorted(self._collected(), key=lambda pair: pair[0].cost)
         return tuple(UserKind(resource, plugin) for resource, plugin in self._resources)
 
     def complaints(self) -> tuple[str, ...]:
-        """Return what is wrong with the resources of other plugins, a sentence each."""
+        """Return what is wrong with the resources of other plugins, one sentence each."""
         self.kinds()
         return tuple(self._complaints)
 
@@ -73,7 +73,7 @@ class Extensions:
         self._complaints.append(_failed(plugin, RESOURCES, what, remedy))
 
     def remove(self, item: pytest.Item, points: list[Point]) -> tuple[list[Point], dict[Reason, int], list[Reason]]:
-        """Return the points that no plugin removes; how many were removed, by reason; and what is wrong."""
+        """Return the points that no plugin removes, the number of removed points for each reason, and what went wrong."""
         removed: dict[Reason, int] = {}
         complaints: list[Reason] = []
         for plugin, caller in self._callers(POINTS, item.ihook):
@@ -104,7 +104,7 @@ class Extensions:
         return tuple(complaints)
 
     def _callers(self, name: str, hooks: Any) -> Iterator[tuple[str, pluggy.HookCaller]]:
-        """Yield each plugin that implements a hook, in the order in which pytest calls them, and a caller of it alone."""
+        """Yield each plugin that implements a hook, in pytest's calling order, with a caller of that plugin alone."""
         manager = self._config.pluginmanager
         everyone = [one.plugin for one in getattr(self._config.hook, name).get_hookimpls()]
         for implementation in reversed(getattr(hooks, name).get_hookimpls()):
@@ -121,7 +121,7 @@ class Extensions:
 
 
 def _called(caller: pluggy.HookCaller, **arguments: object) -> tuple[Any, str]:
-    """Return what the only implementation returned (``None``: nothing), and how it failed."""
+    """Return the result of the only implementation (``None`` if it has none), and how it failed, or ``""``."""
     try:
         answers = caller(**arguments)
     except (KeyboardInterrupt, pytest.exit.Exception):
@@ -139,7 +139,7 @@ def _items(answer: Any) -> list[Any]:
 
 
 def _checked(resource: Any, taken: set[str]) -> tuple[str, str]:
-    """Return what is wrong with a resource, and what to do; ``""`` if it can be used."""
+    """Return what is wrong with a resource, and what to do about it; both are ``""`` if it can be used."""
     try:
         return _wrong(resource, taken)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (its name, cost or a method may be a property that raises)

@@ -1,8 +1,8 @@
-"""A process in which the test has not run yet, kept for the audit of what only the first run in a process reaches.
+"""A process that has not run the test yet, kept for the audit of what only the first run in a process reaches.
 
-It is forked within the setup of the ordinary run, when fixtures of longer life are there and those of function scope are not; see
-:mod:`pytest_maskcheck.audit.first_use`. Then it waits on a pipe. The message that wakes it brings what was not known at the fork; if the pipe
-closes without one, the process ends.
+It is forked during the setup of the ordinary run, after longer-lived fixtures are set up and before function-scoped ones are; see
+:mod:`pytest_maskcheck.audit.first_use`. Then it waits on a pipe. The message that wakes it carries what was not known at the fork. If the
+pipe closes without a message, the process ends.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ keep("linecache", "pickle")
 class _Go:
     """The message that wakes the process.
 
-    It brings what was not known at the fork; item, scope and the rest of the order are there.
+    It carries what was not known at the fork; the process already has the item, the scope and the rest of the order.
 
     Parameters:
         seconds: duration of the ordinary run.
         seeing: kind whose canary was tried -> why it did not see it, or ``""``.
         budget: the test's part of the time budget, if there is one.
-        directory: room for files.
+        directory: holds the files of the audit.
         warm: what later runs reach.
     """
 
@@ -59,16 +59,16 @@ class _Go:
 
 
 class FirstUse:
-    """A process in which the test has not run yet.
+    """A process that has not run the test yet.
 
     Parameters:
-        order: returns the order for a test whose ordinary run took so many seconds.
-        leave: undoes what pytest has set up for the item so far; called in the process.
+        order: returns the order for the test, given the seconds that its ordinary run took.
+        leave: undoes what pytest has set up for the item so far; called in that process.
 
     Attributes:
         reason: why there is no such process, or ``""``.
-        seconds: how long it took to fork: part of what pytest measures of the test.
-        descriptors: those that lead to the process.
+        seconds: how long the fork took, which pytest counts as part of the test.
+        descriptors: the descriptors of this process that lead to that one.
     """
 
     def __init__(self, order: Callable[[float], Order], leave: Callable[[], object]) -> None:
@@ -86,12 +86,12 @@ class FirstUse:
         self._before: frozenset[int] = frozenset()  # the open descriptors before the process was forked
 
     def fork(self) -> None:
-        """Fork; call it before the ordinary run does anything that is done once only. Further calls do nothing."""
+        """Fork the process. Call this before the ordinary run does anything that is done only once; further calls do nothing."""
         if self._said is not None or self.reason:
             return
         try:
             self._fork()
-        except Exception as error:  # noqa: BLE001  (ours: the test that is being set up has nothing to do with it)
+        except Exception as error:  # noqa: BLE001  (an error of maskcheck must not fail the test being set up)
             self.close()
             self._said = None
             self._breakdown = breakdown_of(error)
@@ -107,7 +107,7 @@ class FirstUse:
         self._reader, self._writer = os.pipe()
         # Not a child of this process: code under test that waits for any child would wait for it.
         self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
-        next(self._said)
+        next(self._said)  # starts the generator, which forks; the child's first message ends this call
         os.close(self._reader)
         self._reader = -1
         self._note_descriptors()
@@ -123,7 +123,7 @@ class FirstUse:
         return SILENCE
 
     def comes_late(self, fixture: str) -> None:
-        """Give the process up if it was forked before this longer-lived fixture: it would set up one of its own, beside this."""
+        """Give the process up if it was forked before the setup of this longer-lived fixture: it would set up a second instance."""
         if self._said is not None:
             self.reason = self.reason or Reason(NotAudited.LATE_FIXTURE, fixture=fixture)
 
@@ -132,7 +132,7 @@ class FirstUse:
 
         Parameters:
             order: what is to be audited, now that the ordinary run is over.
-            directory: room for files.
+            directory: holds the files of the audit.
             warm: what later runs reach.
             take: receives messages.
         """
@@ -153,7 +153,7 @@ class FirstUse:
             take(FirstUseReached({}, Reason(NotAudited.COLD_PROCESS_ENDED, detail=death.detail)))
 
     def _wait(self, say: Send) -> None:
-        """Wait in the process, and audit when the message comes; end if it does not."""
+        """In the forked process: wait, then audit when the message comes, or end if the pipe closes without one."""
         os.close(self._writer)
         say(None)
         received = bytearray()
@@ -167,14 +167,14 @@ class FirstUse:
         assert page is not None
 
         def send(message: object) -> None:
-            page.begin(0)  # each message restarts the clock of whoever waits for it
+            page.begin(0)  # each message restarts the clock of the parent
             say(message)
 
         self._leave()
         order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
         item = order.item
         assert isinstance(item, pytest.Function)
-        # The parent made the directory after the fork.
+        # The parent made the directory after the fork, so this process must switch to it.
         state_of("tempfile")["tempdir"] = os.path.join(go.directory, "t")
         assembly = assemble(order, item, go.directory)
         with own_process(assembly, send, self._measurement):
@@ -194,12 +194,12 @@ class FirstUse:
 
 
 def _against_fork(order: Order) -> str:
-    """Return why no process can be kept cold beside an ordinary run, or ``""``."""
+    """Return why no cold process can be kept beside the ordinary run, or ``""``."""
     if order.isolation != "fork":
         return Reason(NotAudited.SESSIONS_PROCESS, why=order.why)
     if threading.active_count() > 1:
         return Reason(Strategy.THREADS)
     if measures_forks():
         return Reason(NotAudited.PATCHED_FORK)
-    # The other end of what is shared would wait for this process, too, to close it.
+    # The other end of a shared descriptor would wait until this process closes it, too.
     return next(iter(shared_descriptors(order.descriptors)), "")

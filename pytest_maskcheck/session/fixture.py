@@ -1,7 +1,7 @@
-"""The fixture ``maskcheck``, with which a test declares what must hold after an interrupt.
+"""The fixture ``maskcheck``: a test uses it to declare what must hold after an interrupt.
 
 A test, or one of its fixtures, registers guarantees; the audit checks them after each interrupted run (:mod:`.ledger`). Without
-``--maskcheck`` nothing is checked, and wrong arguments are the same errors.
+``--maskcheck`` nothing is checked, but wrong arguments raise the same errors.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Maskcheck:
         self.guarantees: list[Guarantee] = []
 
     def invariant(self, check: Callable[[], object], message: str = "") -> None:
-        """Call ``check()`` after every run that was interrupted: its result must not be falsy, and it must not raise.
+        """Call ``check()`` after every interrupted run: its result must be truthy, and it must not raise.
 
-        Of a function without a ``return`` statement, only its ``assert`` statements count.
+        In a function without a ``return`` statement, only the ``assert`` statements count.
 
         Parameters:
-            check: takes no argument.
-            message: names it in reports; else the name of ``check`` does.
+            check: a function without parameters.
+            message: the name of the invariant in reports; by default the name of ``check``.
 
         Raises:
             pytest.UsageError: ``check`` cannot be called, or must be awaited.
@@ -70,24 +70,24 @@ class Maskcheck:
         Parameters:
             value: a path (a file's bytes; a directory's names and bytes), a function that returns the value, or any object
                 that can be copied and compared.
-            name: names it in reports.
+            name: the name of the value in reports.
 
         Raises:
-            pytest.UsageError: the value can be neither copied nor compared, or cannot change.
+            pytest.UsageError: the value cannot be copied, cannot be compared, or cannot change.
         """
         self._watch("unchanged", value, name)
 
     def atomic(self, value: object, name: str = "") -> None:
         """Require that an interrupt from here on leaves ``value`` as it is now, or as at the end of the uninterrupted test.
 
-        A value that differs from one uninterrupted run to the next cannot be judged; the report says so.
+        A value that differs from one uninterrupted run to the next cannot be judged; the report has a note of it.
 
         Parameters:
             value: as for :meth:`unchanged`.
-            name: names it in reports.
+            name: the name of the value in reports.
 
         Raises:
-            pytest.UsageError: the value can be neither copied nor compared, or cannot change.
+            pytest.UsageError: the value cannot be copied, cannot be compared, or cannot change.
         """
         self._watch("atomic", value, name)
 
@@ -96,16 +96,16 @@ class Maskcheck:
         return _Paused(self._ledger)
 
     def allow(self, glob: str, reason: str = "") -> None:
-        """Accept leftovers, besides those that the mark, the command line and the configuration file allow.
+        """Accept leftovers, in addition to those that the mark, the command line and the configuration file allow.
 
-        It holds for the whole test, wherever the interrupt comes.
+        This applies to the whole test, wherever the interrupt arrives.
 
         Parameters:
             glob: matches ``kind:key``, such as ``thread:pool-*``.
-            reason: why that is right.
+            reason: why the leftovers are acceptable.
 
         Raises:
-            pytest.UsageError: ``glob`` is no such glob.
+            pytest.UsageError: ``glob`` is not such a glob.
         """
         reason, glob = _text("allow", "reason", reason), _text("allow", "glob", glob)
         if not is_allowable(glob):
@@ -148,10 +148,10 @@ class Maskcheck:
 
 
 def _text(sort: str, parameter: str, value: object) -> str:
-    """Return a text as an instance of ``str`` itself: methods of a subclass are the user's code.
+    """Return a text as an instance of ``str`` itself: the methods of a subclass are the user's code.
 
     Raises:
-        pytest.UsageError: it is none.
+        pytest.UsageError: the value is not a text.
     """
     if not is_text(value):
         message = f"maskcheck.{sort}() has the {parameter} {quoted(value)}; it must be a string"
@@ -180,7 +180,7 @@ def _path_of(sort: str, value: Any) -> str:
 def _require_plain(sort: str, function: Callable[..., object]) -> None:
     suspended = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     is_suspended = False
-    with suppress(Exception):  # a proxy of the user's: what its call returns must do
+    with suppress(Exception):  # a proxy of the user's that raises here: whatever its call returns is taken
         is_suspended = any(test(function) for test in suspended)
     if is_suspended:
         message = f"maskcheck.{sort}() cannot await or iterate over {_name(function)}: pass a plain function"
@@ -188,7 +188,7 @@ def _require_plain(sort: str, function: Callable[..., object]) -> None:
 
 
 def _name(function: Callable[..., object]) -> str:
-    """Return the name of a function in reports, the same in every run."""
+    """Return the name of a function for reports, the same in every run."""
     while type(function) is partial:  # isinstance would read __class__, which may raise
         function = function.func
     try:
@@ -213,6 +213,7 @@ class _Paused:
     """See :meth:`Maskcheck.paused`."""
 
     def __init__(self, ledger: Ledger | None) -> None:
+        # Only the main thread is interrupted, so only its pauses count.
         self._ledger = ledger if threading.current_thread() is threading.main_thread() else None
 
     def __enter__(self) -> None:

@@ -1,14 +1,14 @@
-"""Tests for which hypothesis generates examples: each run of an audit gets the same ones.
+"""Give each run of an audit the same examples, for tests whose examples hypothesis generates.
 
 An audit reaches a point by running the test again, so all runs need the same examples. A run must not read what another one left in
-hypothesis' database of failing examples, and must not fail by a deadline or a health check because it is watched or has an instance of its
-own: the ordinary run, which passed, had the settings of the user.
+hypothesis' database of failing examples. It must not fail a deadline or a health check because it is watched or has an instance of its
+own: the ordinary run, which passed, was made with the user's settings.
 
-Hypothesis gives the functions that it makes the file and the line of the test. They would count as the test's own code, and what hypothesis
-loses in them as a defect of the test; so during a run they have a file of their own.
+The functions that hypothesis makes carry the file and the line of the test. They would count as the test's own code, and what hypothesis
+loses in them would count as a defect of the test. So during a run they have a file name of their own.
 
 Private names used: ``global_force_seed`` and the attribute of a test that holds its settings, which the pytest plugin of hypothesis sets,
-too; and ``proxies``. ``tests/compat/test_hypothesis.py`` breaks when one of them changes.
+too; and ``proxies``. ``tests/compat/test_hypothesis.py`` fails when one of them changes.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SETTINGS = "_hypothesis_internal_use_settings"
 
 
 def is_generated(item: pytest.Function) -> bool:
-    """Return whether hypothesis makes the examples of a test."""
+    """Return whether hypothesis generates the examples of a test."""
     return bool(getattr(_function(item), "is_hypothesis_test", False))
 
 
 @contextmanager
 def same_examples(item: pytest.Function) -> Iterator[None]:
-    """Give a test whose examples hypothesis makes the same ones in every such block.
+    """Make hypothesis generate the same examples for a test in every such block.
 
-    A seed of the user's (``@seed``, ``--hypothesis-seed``) stays.
+    A seed that the user has set (``@seed``, ``--hypothesis-seed``) is kept.
     """
     core: Any = sys.modules.get("hypothesis.core")
     if core is None or not is_generated(item):
@@ -57,24 +57,24 @@ def same_examples(item: pytest.Function) -> Iterator[None]:
 
 
 def _function(item: pytest.Function) -> Any:
-    """Return the function of a test; that of a method is unbound, as binding it would make an instance."""
+    """Return the function of a test; a method is returned unbound, as binding it would make an instance."""
     return getattr(item.cls or item.module, item.originalname, None)
 
 
 def _repeatable(settings: Any) -> Any:
-    """Return settings with which each run is the same, however long it takes."""
+    """Return settings that make each run the same, however long it takes."""
     checks = sys.modules["hypothesis"].HealthCheck
     return type(settings)(parent=settings, database=None, deadline=None, suppress_health_check=[*checks])
 
 
 @cache
 def _outside(code: CodeType) -> CodeType:
-    """Return code of hypothesis with a file of its own; the same object each time, as interpreters count events by object."""
+    """Return code of hypothesis with a file name of its own; the same object each time, as interpreters count events per code object."""
     return code.replace(co_filename="<hypothesis>")
 
 
 def _unlike(proxies: Callable[[Any], Callable[[Any], Any]]) -> Callable[[Any], Callable[[Any], Any]]:
-    """Return a ``proxies`` whose functions do not have the file of the function that they wrap."""
+    """Return a ``proxies`` whose functions do not carry the file name of the function that they wrap."""
 
     def proxies_outside(target: Any) -> Callable[[Any], Any]:
         def accept(proxy: Any) -> Any:

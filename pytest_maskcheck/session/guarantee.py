@@ -14,10 +14,10 @@ class Guarantee:
 
     Parameters:
         sort: ``invariant``, ``unchanged`` or ``atomic``.
-        name: as in reports.
-        read: returns the value; of an invariant, whether it holds.
+        name: its name in reports.
+        read: returns the value; for an invariant, whether it holds.
         before: the value at registration.
-        late: the interrupt of the run had been sent before the registration.
+        late: the interrupt of the run had already been sent at registration.
     """
 
     sort: str
@@ -28,4 +28,4 @@ class Guarantee:
 
 
 GUARANTEES = pytest.StashKey[list[Guarantee]]()
-"""Where an item keeps what was registered in the run under way."""
+"""The key under which an item's stash holds the guarantees registered in the run under way."""

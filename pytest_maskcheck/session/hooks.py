@@ -1,4 +1,4 @@
-"""The hooks of pytest and xdist in an auditing session; each passes on to the module whose job it is."""
+"""The hooks of pytest and xdist in an auditing session; each delegates to the module that does the work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import pytest_maskcheck.session.fixture  # noqa: F401  (now: in a test, imports may be replaced, and files be fake)
+import pytest_maskcheck.session.fixture  # noqa: F401  (imported now: a test may replace imports and fake files)
 from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.sharing.helper import Helper
 
-# Below all imports: what is kept are the modules that have been imported by now.
+# Below all imports: only modules that have been imported by now are kept.
 keep("json", "json.decoder", "json.encoder", "traceback")
 keep_there("copyreg", *(name for name in sys.modules if is_in_package(name)))
 
 
 class AuditingSession:
-    """Registered only where something is to be audited."""
+    """The plugin of an auditing session, registered only if something is to be audited."""
 
     def __init__(self, config: pytest.Config) -> None:
         """Read the settings.
@@ -52,7 +52,7 @@ class AuditingSession:
         seconds = settings.budget(config)
         self._budget = None if seconds is None else Budget(seconds)
         only = settings.point(config, is_id)
-        # Whoever audits one point wants to see what happens there.
+        # --allow-none does not hold for a single point: if it was not audited, the user must notice.
         may_audit_none = settings.allow_none(config) and not only
         self._shard = settings.shard(config)
         try:
@@ -82,14 +82,14 @@ class AuditingSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Announce this worker before the first of them runs a test; note the state before there are fixtures."""
+        """Announce this worker before any worker runs a test; record the process state before fixtures are set up."""
         self._workers.attend()
         self._protocol.start()
 
     # What is audited
 
     def pytest_report_header(self) -> list[str]:
-        """Return how audits are made, why so, and of which code."""
+        """Return header lines on how audits are made, why, and which code is in scope."""
         isolation = self._orders.isolation(self._common["isolation"])
         shard = f"; shard {self._shard}" if self._shard else ""
         isolated = f"isolation {isolation.how} ({isolation.why})"
@@ -104,7 +104,7 @@ class AuditingSession:
         except pytest.UsageError as error:
             if not self._workers.is_worker:
                 raise
-            # xdist would make an internal error of the exception.
+            # xdist would turn the exception into an internal error.
             self._workers.send("usage", str(error))
             items.clear()
             return
@@ -133,7 +133,7 @@ class AuditingSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Watch the setup of a longer-lived fixture; fork the process for first use before the first of function scope."""
+        """Watch the setup of each longer-lived fixture; fork the process for first use before the first function-scoped one."""
         first = self._orders.first
         if fixturedef.scope == "function":
             if first is not None:
@@ -145,7 +145,7 @@ class AuditingSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
-        """Collect audits, also those of other workers; put a failed audit in place of the report that a plugin logs."""
+        """Collect audits, including those of workers; if a rerunning plugin logs this report, put the failed audit in its place."""
         self._protocol.count_failing(report)
         failed = self._protocol.failure_of(report)
         if failed:
@@ -168,14 +168,14 @@ class AuditingSession:
             if not (session.shouldfail or session.shouldstop):
                 self._workers.help((item for item in session.items if item in self._items), self._help)
             # Neither --collect-only nor --setup-only runs tests.
-            option = self._config.option  # plugins that are switched off register none
+            option = self._config.option  # a plugin that is switched off registers no option
             self._summary.ended = not (option.collectonly or getattr(option, "setuponly", False))
             return result
         finally:
             self._workers.leave()
 
     def _help(self, item: pytest.Item, helper: Helper) -> None:
-        """Help with the audit of an item, within the protocol that other plugins wrap."""
+        """Help with the audit of an item, inside the protocol hook that other plugins wrap."""
         self._helper = helper
         try:
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
@@ -184,12 +184,12 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the place of the board to a worker."""
+        """Pass the board's path to a worker."""
         self._workers.configure(node)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
-        """Attach to the report of a worker's death what is known of the audit that it made."""
+        """Attach what is known of a dead worker's audit to the report of its death."""
         audit = self._workers.left_behind(crashitem, report)
         if audit is not None:
             report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
@@ -197,7 +197,7 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Read a worker's output: whether a marker cannot be used, and how many tests were to be audited."""
+        """Read a worker's output: its usage error, if any, and the number of tests to audit."""
         output = getattr(node, "workeroutput", {})
         self._summary.usage = output.get("maskcheck_usage", self._summary.usage)
         self._summary.wanted = max(self._summary.wanted, output.get("maskcheck_wanted", 0))

@@ -1,4 +1,4 @@
-"""Whether and where the body of an item can be called: ``runtest``, or the test method of ``unittest``."""
+"""Check whether an item can be run again, and replace its body: ``runtest``, or the test method of ``unittest``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refusal(item: pytest.Item) -> str:
 
 
 def is_replaceable(item: pytest.Function) -> bool:
-    """Return whether an attribute of the item can replace its ``runtest``."""
+    """Return whether an attribute of the item can replace its ``runtest``; a property of its class would take precedence."""
     return not hasattr(inspect.getattr_static(type(item), "runtest", None), "__set__")
 
 

@@ -1,4 +1,4 @@
-"""The code that belongs to a test: its function, below decorators and what plugins make of it, and the files it is written in."""
+"""The code that belongs to a test: its function, without decorators and the wrappers of plugins, and the files it is written in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def own_code(item: pytest.Function) -> Iterator[CodeType]:
-    """Yield the code of the test itself: of its function, without decorators, and of what is written within it."""
+    """Yield the code objects of the test itself: that of its function, without decorators, and those nested in it."""
     code = body_code(item)
     queue = [code] if code is not None else []
     while queue:
@@ -29,7 +29,7 @@ def body_code(item: pytest.Function) -> CodeType | None:
 
 
 def _written(item: pytest.Function) -> Any:
-    """Return the function below its decorators; of a test with examples by hypothesis, the function that it calls with them."""
+    """Return the function below its decorators; if hypothesis generates examples, the function that it calls with them."""
     function: Any = item.function
     return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
 

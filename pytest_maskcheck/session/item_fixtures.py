@@ -24,7 +24,7 @@ def directories(item: pytest.Item) -> dict[str, str]:
 
 @contextmanager
 def same_finalizers(item: pytest.Function) -> Iterator[None]:
-    """Drop the finalizers that a run registers with fixtures that outlive it, of function-scoped fixtures already torn down."""
+    """Drop finalizers of function-scoped fixtures already torn down, which a run has registered with fixtures that outlive it."""
     lasting = [finalizers(definition) for definition in fixtures(item) if definition.scope != "function"]
     counts = [len(registered) for registered in lasting]
     try:
@@ -46,7 +46,7 @@ def uses(definition: pytest.FixtureDef[Any], others: Sequence[pytest.FixtureDef[
 
 
 def kept_values(item: pytest.Function) -> list[tuple[str, object]]:
-    """Return what outlives a run of an item, with names: values of its longer-lived fixtures, and its parameters."""
+    """Return the named values that outlive a run of an item: those of its longer-lived fixtures, and its parameters."""
     kept = [
         (f"fixture {definition.argname}", definition.cached_result[0])
         for definition in fixtures(item)

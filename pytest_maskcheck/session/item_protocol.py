@@ -1,4 +1,4 @@
-"""The protocol of an item that is audited: its ordinary run, the audit if it passed, and one report of both."""
+"""The protocol of an item that is audited: its ordinary run, the audit if that passes, and one report of both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ItemProtocol:
         workers: the workers of xdist.
         extensions: what other plugins add.
         budget: the time for all audits, if it is limited.
-        only: the id of the one point wanted, or ``""``.
+        only: the id of the only point to audit, or ``""``.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class ItemProtocol:
         self._start_error: Exception | None = None
 
     def start(self) -> None:
-        """Remember the state of the process; call it before there are fixtures."""
+        """Record the state of the process; call this before fixtures are set up."""
         try:
             self._orders.note_state()
-        except Exception as error:  # noqa: BLE001  (ours: it is reported with the first audit)
+        except Exception as error:  # noqa: BLE001  (an error of maskcheck: audits report it)
             self._start_error = error
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
@@ -100,7 +100,7 @@ class ItemProtocol:
         try:
             if completed and all(report.passed for report in reports):
                 stop_timer(item)
-                with suppress(Exception):  # the owner of the audit meets what is wrong, and reports it
+                with suppress(Exception):  # the owner of the audit meets the same error, and reports it
                     order = self._orders.order(item, seconds)
                     if order.isolation == "fork":
                         self._orders.seeing = assist(replace(order, share=helper))
@@ -109,11 +109,11 @@ class ItemProtocol:
                 leave(item, None, reports)
 
     def count_failing(self, report: pytest.TestReport) -> None:
-        """Count what is reported while a test runs: failing subtests of it."""
+        """Count the failing reports that are logged while a test runs, which are those of its subtests."""
         self._failing_parts += report.failed
 
     def failure_of(self, report: pytest.TestReport) -> Failed | None:
-        """Return the failed audit that a rerunning plugin logs the ordinary report of, if it is this one."""
+        """Return the failed audit if ``report`` is that of its ordinary run, which a rerunning plugin logs."""
         return self._failed if report is self._passed else None
 
     # One attempt
@@ -126,7 +126,7 @@ class ItemProtocol:
         Parameters:
             item: the test.
             nextitem: the test that follows.
-            held: what a plugin that makes the attempts logs; without a report of the call in it, another attempt follows.
+            held: the reports that a rerunning plugin logs; if none of them is of the call, another attempt follows.
 
         Returns:
             The reports of the ordinary run, and those to be logged.
@@ -138,7 +138,7 @@ class ItemProtocol:
             reports, completed = ordinary_run(item, first.fork if first else lambda: None, once, log=held is not None)
             seconds = _duration(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
             logged = [*reports] if held is None else held
-            if held is not None:  # what is held back was not counted
+            if held is not None:  # count_failing() did not see the reports held back
                 self._failing_parts += sum(report.failed for report in held)
             passed = completed and all(report.passed or report.when == "call" for report in reports)
             if passed and any(report.when == "call" for report in logged):
@@ -149,13 +149,13 @@ class ItemProtocol:
         return reports, logged
 
     def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        """Make an attempt for a plugin that makes another if this one fails; the audit's verdict is no reason for that."""
+        """Make an attempt for a plugin that makes another one if this fails; the audit's verdict must not cause that."""
         self._passed = None
         with held_back(item.config) as held:
             reports, logged = self._attempt(item, nextitem, held if log else None)
         for report in held:
             self._log(item, report)
-        # A plugin that logs by itself looks at the reports first: until it logs them, it gets those of the ordinary run.
+        # A plugin that logs reports itself looks at them first, so it gets that of the ordinary run until it logs it.
         if not log:
             position = next((index for index, report in enumerate(reports) if report.when == "call"), None)
             if position is not None and logged[position] is not reports[position]:
@@ -171,7 +171,7 @@ class ItemProtocol:
 
     @contextmanager
     def _first_use(self, item: pytest.Item) -> Iterator[FirstUse | None]:
-        """Yield the process for what only the first run reaches, if there can be one; it forks when fixtures are there."""
+        """Yield the process for first use, if there can be one; it is forked later, during the setup of fixtures."""
         self._orders.first = None
         if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only):
             self._orders.first = FirstUse(partial(self._orders.order, item), partial(let_go, item))
@@ -183,7 +183,7 @@ class ItemProtocol:
             self._orders.first = None
 
     def _set_once(self, item: pytest.Item) -> SetOnce:
-        """Return what looks at the process state that the ordinary run of a test leaves."""
+        """Return the reader of the process state that the ordinary run of a test leaves behind."""
         chosen = self._items.settings(item)
         surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
         names = settings.switched(chosen.kinds, self._items.kinds())
@@ -193,7 +193,7 @@ class ItemProtocol:
     def _audited(
         self, item: pytest.Item, seconds: float, first: FirstUse | None, *, left: frozenset[str], more: bool
     ) -> Outcome:
-        """Audit one test that passed; an error of ours is an outcome, too, and the session goes on.
+        """Audit one test that passed; an error of maskcheck counts as an outcome, too, and the session goes on.
 
         Parameters:
             item: the test.
@@ -216,7 +216,8 @@ class ItemProtocol:
             raise self._start_error
         order = replace(self._orders.order(item, seconds), left=left)
         if order.isolation != "fork":
-            signals.collect_garbage()  # of the test itself: collected within the audit, it would look like a release by a run
+            # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
+            signals.collect_garbage()
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
         alone = order.isolation != "fork" or order.budget is not None
@@ -237,6 +238,6 @@ class ItemProtocol:
 
 
 def _duration(reports: list[pytest.TestReport], at_most: float) -> float:
-    """Return how long a test took by its reports; or at most, where pytest's clock was stopped or moved (freezegun)."""
+    """Return how long a test took according to its reports; ``at_most`` if pytest's clock was stopped or moved (freezegun)."""
     seconds = sum(report.duration for report in reports)
     return seconds if 0.0 < seconds < at_most else at_most

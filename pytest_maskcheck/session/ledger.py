@@ -1,7 +1,8 @@
 """The ledger: the guarantees of one test over all runs of its audit, and their check.
 
-The runner checks them when the interrupt has come out of the body, its traceback and the test's frames are gone and garbage is collected,
-before the last reading of resources; then all that was registered is dropped, as what a check keeps alive would look like a leak.
+The runner checks them after the interrupt has come out of the body, its traceback and the test's frames are gone, and garbage is
+collected, but before the last reading of resources. Then everything that was registered is dropped: what a check keeps alive would look
+like a leak.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ _Identity = tuple[str, str, int]
 class Ledger:
     """The guarantees of one test, over all runs of its audit.
 
-    A value that is ``atomic`` may also end up as the uninterrupted test leaves it. That is read after the uninterrupted runs, and counts only
-    if the last two of them agree.
+    A value that is ``atomic`` may also end up as the uninterrupted test leaves it. This final value is read after the uninterrupted runs,
+    and counts only if the last two of them agree.
 
     Parameters:
         item: the test; its plugins explain differences.
-        key: replaces what differs from run to run in a name.
-        here: runs share the process with the session: the user's own Ctrl-C passes.
+        key: replaces the parts of a name that differ from run to run.
+        here: runs share the session's process, so a ``KeyboardInterrupt`` may be the user's own and is passed on.
 
     Attributes:
-        allowed: leftovers that the test accepts; a dictionary, as an order without duplicates.
+        allowed: leftovers that the test accepts; a dictionary, used as an ordered set.
         struck: returns whether the (last) interrupt of the run was sent.
     """
 
@@ -71,7 +72,7 @@ class Ledger:
     # Where interrupts are sent
 
     def watch(self, recording: Watched | None) -> None:
-        """Mark, in this recording from now on, the hits that come while interrupts are paused."""
+        """From now on, mark the hits in this recording that come while interrupts are paused."""
         self._watched = recording
         self._note()
 
@@ -98,7 +99,7 @@ class Ledger:
     # What has to hold
 
     def begin(self, struck: Callable[[], bool]) -> None:
-        """Take the function that returns whether the (last) interrupt of the run was sent."""
+        """Store the function that returns whether the (last) interrupt of the run was sent."""
         self.struck = struck
 
     @property
@@ -110,10 +111,10 @@ class Ledger:
         return self._item.stash.get(GUARANTEES, [])
 
     def check(self, *, returned: bool) -> tuple[Finding, ...]:
-        """Return what does not hold after a run; after an uninterrupted one, remember its final values.
+        """Return what does not hold after a run; after an uninterrupted one, record the final values.
 
         Parameters:
-            returned: nothing came out of the body.
+            returned: no exception came out of the body.
         """
         struck = self.struck()
         ends: dict[_Identity, object] = {}
@@ -141,7 +142,7 @@ class Ledger:
         self._guarantees().clear()
 
     def settle(self) -> Iterator[Reason]:
-        """Fix the final values of the last two uninterrupted runs; yield a note for each value that cannot be judged."""
+        """Fix the final values that the last two uninterrupted runs agree on; yield a note for each value that cannot be judged."""
         self._settled = True
         first, last = (self._ends[0], self._ends[-1]) if self._ends else ({}, {})
         for identity, value in {**first, **last}.items():
@@ -163,11 +164,11 @@ class Ledger:
             ends[identity] = copied(guarantee.sort, guarantee.read(), "it")
         except KeyboardInterrupt:
             raise
-        except Exception:  # noqa: BLE001  (the user's own code; what cannot be read at the end cannot be judged)
+        except Exception:  # noqa: BLE001  (the user's own code; a value that cannot be read at the end cannot be judged)
             ends[identity] = _Unknown()
 
     def _tried(self, check: Callable[[], list[str]]) -> list[str]:
-        """Return what ``check`` returns; what it raises becomes a line, too."""
+        """Return the lines that ``check`` returns; an exception becomes a line, too."""
         try:
             return check()
         except KeyboardInterrupt as error:
@@ -188,6 +189,7 @@ class Ledger:
         if equal(guarantee.before, now):
             return []
         both = guarantee.sort == "atomic" or returned
+        # Without a final value that is the same in all uninterrupted runs, there is nothing to judge by.
         if both and (identity not in self._completed or equal(self._completed[identity], now)):
             return []
         lines = ["it is not what it was: " + self._difference(guarantee.before, now)]
@@ -229,4 +231,4 @@ def _asserts(check: Callable[..., object]) -> bool:
 
 
 LEDGER = pytest.StashKey[Ledger]()
-"""Where an item keeps the ledger while it is audited."""
+"""The key under which an item's stash holds the ledger while the item is audited."""

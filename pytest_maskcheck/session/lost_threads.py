@@ -1,8 +1,8 @@
-"""Whether a test, run in a forked process, waits for ever for threads that a fork loses.
+"""Find out whether a test, run in a forked process, waits for ever for threads that a fork loses.
 
-Such are the threads of a pool that a module keeps. Where no other thread runs there is nothing to lose, and nothing is tried. It is tried in
-a process like that of the audit, and in one forked from it like its workers: a pool with room for two threads starts the second one
-after the first fork, and none after the next.
+Examples are the threads of a pool that a module keeps. Where no other thread runs, there is nothing to lose, and nothing is tried.
+Otherwise the test is run in a process like that of the audit, and in one forked from it like its workers: a pool with room for two
+threads starts the second one after the first fork, and none after the next.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def lost_by_fork(assembly: Assembly) -> Reason | None:
-    """Return why a test is not to be forked though nobody asked for that, or ``None``."""
+    """Return why the runs of a test must not be forked although ``isolation=auto`` chose that, or ``None``."""
     order = assembly.order
     others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
     if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
@@ -50,7 +50,7 @@ def lost_by_fork(assembly: Assembly) -> Reason | None:
 
 
 def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:
-    """Return whether a child that runs this hangs, or sends that a child of its own does."""
+    """Return whether a child that runs this hangs, or sends a message that a child of its own does."""
     page = Page()
     received: list[object] = []
     try:

@@ -28,10 +28,10 @@ class Order:
     Parameters:
         item: a test that passed.
         settings: those of the test.
-        mechanism: how interrupts come.
+        mechanism: how interrupts are delivered.
         reach: the scope.
         isolation: ``Isolation.FORK`` or ``Isolation.NONE``, and ``why``.
-        only: the id of the one point wanted, or ``""``.
+        only: the id of the only point to audit, or ``""``.
         seeing: kind whose canary was tried -> why it did not see it, or ``""``.
         extensions: what other plugins add.
         seconds: duration of the ordinary run.
@@ -40,10 +40,10 @@ class Order:
         blocked: the signals that were blocked when the session began.
         budget: the test's part of the time budget, if there is one.
         progress: shows how far the audit is.
-        shard: the part of the points that is wanted; ``None``: all of them.
+        shard: the part of the points to audit; ``None``: all of them.
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
         over: returns whether the session has ended, so that nobody waits for the audit.
-        left: ``kind:key`` of process state that the ordinary run left otherwise than it found it.
+        left: ``kind:key`` of process state that the ordinary run changed and did not restore.
     """
 
     item: pytest.Item

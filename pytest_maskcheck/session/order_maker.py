@@ -31,13 +31,13 @@ class OrderMaker:
     Parameters:
         config: pytest's configuration.
         items: the items to audit.
-        mechanism: how interrupts come.
+        mechanism: how interrupts are delivered.
         extensions: what other plugins add.
         shared: what fixtures share with others.
         workers: the workers of xdist.
         progress: shows how far an audit is.
-        only: the id of the one point wanted, or ``""``.
-        shard: the part of the points that is wanted; ``None``: all of them.
+        only: the id of the only point to audit, or ``""``.
+        shard: the part of the points to audit; ``None``: all of them.
 
     Attributes:
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
@@ -72,12 +72,12 @@ class OrderMaker:
         self.first: FirstUse | None = None
 
     def note_state(self) -> None:
-        """Remember the state of the process before there are fixtures."""
+        """Record the state of the process; call this before fixtures are set up."""
         self._descriptors = fork_sharing.descriptors()
         self._blocked = signals.blocked()
 
     def order(self, item: pytest.Item, seconds: float) -> Order:
-        """Return the order for a test whose ordinary run took so long."""
+        """Return the order for a test whose ordinary run took so many seconds."""
         chosen = self._items.settings(item)
         isolation = self.isolation(chosen.isolation, item)
         known = self._descriptors | (self.first.descriptors if self.first else frozenset())
@@ -104,7 +104,7 @@ class OrderMaker:
         """Return how audited runs are isolated, and why.
 
         Raises:
-            pytest.UsageError: isolation by fork is asked for where there is no fork.
+            pytest.UsageError: ``fork`` is requested on a platform that cannot fork.
         """
         if asked == "fork" and not CAN_FORK:
             message = "maskcheck isolation is 'fork', but this platform cannot fork; use isolation=none"

@@ -1,4 +1,4 @@
-"""The ordinary run of an item, the one that pytest reports, and the end of its setup."""
+"""The ordinary run of an item, the one that pytest reports, and the teardown of what it leaves set up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def protocol(item: pytest.Item, *, log: bool = False) -> list[pytest.TestReport]
 
 
 def let_go(item: pytest.Item) -> None:
-    """Undo what pytest has set up for an item so far, amid its setup, so that it can be run from the start."""
+    """In the middle of an item's setup, undo what pytest has set up so far, so that the item can be run from the start."""
     setup_state(item).teardown_exact(item.parent)  # type: ignore[arg-type]  # any node will do
     for definition in fixtures(item):
         if definition.scope == "function":  # one of them was about to be set up
@@ -49,7 +49,7 @@ def ordinary_run(
         log: log its reports.
 
     Returns:
-        Its reports, and whether its body ran to its end; where no body was seen, whether its call passed.
+        Its reports, and whether its body ran to its end; if no body was seen, whether its call passed.
     """
     begun = completed = False
 

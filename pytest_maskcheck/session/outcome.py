@@ -1,4 +1,4 @@
-"""What came of the audit of one item."""
+"""The outcome of the audit of one item."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pytest_maskcheck.system.breakdown import breakdown_of
 
 @dataclass(slots=True, repr=False)
 class Outcome:
-    """What came of an audit.
+    """The outcome of an audit.
 
     Attributes:
         audit: the results.
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
-        exception: where one point is wanted, the exception that came out of the test, for a debugger.
+        exception: the exception that came out of the test at a failing point, if it was kept for a debugger.
     """
 
     audit: Audit
@@ -24,7 +24,7 @@ class Outcome:
 
 
 def broken(test: str, error: Exception) -> Audit:
-    """Return the audit of a test that an error of ours ended before it had any result."""
+    """Return the audit of a test that an error of maskcheck ended before it had any result."""
     breakdown = breakdown_of(error)
     reason = breakdown.reason if breakdown.traceback else ""
     return Audit(test, refused=breakdown.reason, breakdown=reason, error=breakdown.traceback)

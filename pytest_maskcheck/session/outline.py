@@ -1,4 +1,4 @@
-"""The audit of an order before anything is known of it: test, scope, engine and isolation."""
+"""The part of an audit that follows from its order before anything is run: test, scope, engine and isolation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def outline(order: Order, **rest: Any) -> Audit:
-    """Return an audit with the fields that follow from the order alone, and the rest."""
+    """Return an audit with the fields that follow from the order alone, and with those in ``rest``."""
     names = Names(str(order.item.config.rootpath))
     own = own_files(order.item) if isinstance(order.item, pytest.Function) else frozenset[str]()
     used = imported(order.item) if isinstance(order.item, pytest.Function) else {}

@@ -1,4 +1,4 @@
-"""Where the audit of an item happens, and what comes of it: in a forked process, with one for first use beside it, or in this one."""
+"""Make the audit of an item where it belongs: in a forked process, with another one for first use, or in this process."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "
             order, exception = _audit(order, first_use, collected)
         except Exception as error:  # noqa: BLE001  (a defect of ours: it is reported as such, and the session goes on)
             collected.take(breakdown_of(error))
-    if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on what others did
+    if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on other workers' results
         collected.results = order.share.found() | collected.results
     audit = _audit_of(order, collected, started)
     return Outcome(audit, collected.seeing or order.seeing, exception)
 
 
 def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
-    """Return the audit that the messages add up to."""
+    """Return the audit that the collected messages add up to."""
     return outline(
         order,
         strategy=collected.strategy,
@@ -83,7 +83,7 @@ def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
 
 
 def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tuple[Order, BaseException | None]:
-    """Audit, and collect the messages; return what was done, and what came out of the test, for a debugger."""
+    """Audit, and collect the messages; return the order as carried out, and the exception of the test for a debugger."""
     item = order.item
     assert isinstance(item, pytest.Function)
     with scratch_directory() as directory:
@@ -127,9 +127,9 @@ def _followed(order: Order, take: Send) -> Iterator[Send]:
 
 
 def assist(order: Order) -> dict[str, str]:
-    """Help with the audit of one test that passed in this process, too: ``order.share`` is a helper.
+    """Help with another worker's audit of a test that passed in this process, too; ``order.share`` is a helper.
 
-    What cannot be done here is left to the owner of the audit, without a message.
+    Points that cannot be audited here are left to the owner of the audit, without a message.
 
     Returns:
         Which kinds saw their canary; see :class:`Order`.
@@ -149,7 +149,7 @@ def assist(order: Order) -> dict[str, str]:
         assembly = assemble(order, item, directory)
         try:
             if not lost_by_fork(assembly):
-                with suppress(AuditBrokeError):  # the owner will meet what broke it
+                with suppress(AuditBrokeError):  # the owner will meet the same error, and report it
                     audit_in_child(assembly, collected.take, limit)
         finally:
             del item.stash[LEDGER]

@@ -1,7 +1,7 @@
 """Private names of pytest, pluggy and unittest, each with the reason why it is needed. The only module that imports ``_pytest``.
 
 An audit runs one item again and again, with fresh fixtures of function scope, in silence. pytest offers no public way to do that
-(pytest#14779). Update ``tests/session/test_private.py`` with this file: it names what is gone when pytest changes something.
+(pytest#14779). Update ``tests/session/test_private.py`` with this file: that test names what is gone when pytest changes something.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest._code.code import (  # a failure is drawn from plain frames: those of the interrupted run are gone
+from _pytest._code.code import (  # a failure is drawn from recorded frames: those of the interrupted run are gone
     ExceptionChainRepr,
     ReprEntry,
     ReprFileLocation,
     ReprTraceback,
 )
-from _pytest.python import get_direct_param_fixture_func  # marks fixtures that stand for a parameter: nothing fresh
+from _pytest.python import get_direct_param_fixture_func  # marks fixtures that stand for a parameter: never set up anew
 from _pytest.runner import runtestprotocol  # one run with all hooks, for items that need them
 from _pytest.threadexception import thread_exceptions  # stash key of exceptions that keep frames of a run alive
 from _pytest.tmpdir import tmppath_result_key  # ``tmp_path`` reads it at teardown; the protocol's hook would set it
@@ -49,7 +49,7 @@ __all__ = [
 
 
 def setup_state(item: pytest.Item) -> SetupState:
-    """Return what sets up and tears down: runs without the protocol call its ``setup`` and ``teardown_exact``."""
+    """Return the object that sets up and tears down: runs without the protocol call its ``setup`` and ``teardown_exact``."""
     return item.session._setupstate  # noqa: SLF001
 
 
@@ -110,13 +110,13 @@ def finalizers(definition: pytest.FixtureDef[Any]) -> list[Callable[[], object]]
 
 
 def temporary_directory(config: pytest.Config) -> str:
-    """Return the directory in which ``tmp_path_factory`` numbers those that it makes; ``""`` if there is none yet."""
+    """Return the directory that ``tmp_path_factory`` makes its numbered ones in; ``""`` if there is none yet."""
     factory: Any = getattr(config, "_tmp_path_factory", None)
     return str(getattr(factory, "_basetemp", None) or "")
 
 
 def set_temporary_directory(config: pytest.Config, directory: object) -> None:
-    """Make ``tmp_path_factory`` use another directory: that of the session belongs to other processes, too."""
+    """Make ``tmp_path_factory`` use another directory: other processes use that of the session, too."""
     factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
     if factory is not None:
         factory._basetemp = directory  # noqa: SLF001
@@ -124,11 +124,11 @@ def set_temporary_directory(config: pytest.Config, directory: object) -> None:
 
 @contextmanager
 def without_tee(capture: Any, nowhere: Any) -> Iterator[None]:
-    """Keep what ``--capture=tee-sys`` captures from being passed on to the terminal, too.
+    """Keep ``--capture=tee-sys`` from passing captured output on to the terminal.
 
     Parameters:
         capture: pytest's capture manager.
-        nowhere: a stream to pass it on to instead.
+        nowhere: the stream to pass it on to instead.
     """
     streams = capture._global_capturing  # noqa: SLF001
     files = [getattr(each, "tmpfile", None) for each in (streams.out, streams.err)]

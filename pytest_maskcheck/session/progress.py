@@ -1,8 +1,8 @@
 """The progress of an audit: one line on a terminal, or now and then a line of a log.
 
-The line on a terminal is below the cursor, and the cursor keeps its place: whatever is written next appears where it would without the line.
-That needs the control sequences of the VT100, which all terminals have, and nobody else on the terminal: where the reporter is not
-pytest's own, or the output of a test may get there, nothing is shown.
+The line on a terminal is drawn below the cursor, and the cursor keeps its place, so whatever is written next appears where it would
+without the line. That needs the control sequences of the VT100, which all terminals have, and a terminal that nobody else writes to: if
+the reporter is not pytest's own, or the output of a test may get there, nothing is shown.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _BACK = "\x1b8"
 """Restore the cursor."""
 
 _LEAST = 20
-"""Columns of a terminal below which nothing is shown."""
+"""Width of a terminal, in columns, below which nothing is shown."""
 
 
 class Progress:
-    """Shows how far the audits of a session are, by their messages.
+    """Shows how far the audits of a session have come, according to their messages.
 
     Parameters:
         config: that of the session.
@@ -60,7 +60,7 @@ class Progress:
         self._drawn = False
 
     def begin(self, test: str, *, forked: bool, deadline: float = float("inf")) -> None:
-        """Begin with a test.
+        """Begin to show the audit of a test.
 
         Parameters:
             test: its node id.
@@ -77,7 +77,7 @@ class Progress:
         self._recent = deque([(self._began, 0)])
 
     def take(self, message: object) -> None:
-        """Take one message of the audit, and show how far it is, if that is due."""
+        """Take one message of the audit, and show how far it has come, if that is due."""
         match message:
             case Plan():
                 self._total += len(message.points)
@@ -106,7 +106,7 @@ class Progress:
         self._way = ""
 
     def _text(self, now: float) -> str:
-        """Return how far the audit is."""
+        """Return a text on how far the audit has come."""
         if not self._total:
             return "looking for points"
         done = len(self._done)
@@ -119,7 +119,7 @@ class Progress:
         return ", ".join(parts)
 
     def _rate(self, now: float, done: int) -> float:
-        """Return the points per second of the last seconds."""
+        """Return the points per second over the last :data:`_RECENT` seconds."""
         since, before = self._recent[0]
         self._recent.append((now, done))
         while self._recent[1][0] <= now - _RECENT:
@@ -127,7 +127,7 @@ class Progress:
         return (done - before) / (now - since) if now > since else 0.0
 
     def _draw(self, text: str) -> None:
-        """Show a line, unless there is no room for it, or the cursor is behind the last column, where terminals differ."""
+        """Show a line, unless there is no room for it, or the cursor is past the last column, where terminals differ."""
         with self._to_the_user():
             columns, rows = _size()
             if columns < _LEAST or rows < 2 or self._hangs(columns):
@@ -137,6 +137,7 @@ class Progress:
             self._write(_BELOW + shown[: columns - 1] + _BACK)
 
     def _hangs(self, columns: int) -> bool:
+        """Return whether the cursor is past the last column, about to wrap."""
         width = self._config.get_terminal_writer().width_of_current_line
         return width > 0 and width % columns == 0
 
@@ -151,9 +152,9 @@ class Progress:
 
 
 def _way(config: pytest.Config, *, forked: bool) -> str:
-    """Return how progress is shown: as a ``line``, in a ``log``, or not at all."""
+    """Return how progress is shown: as a ``line``, in a ``log``, or not at all (``""``)."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    kind: type = type(reporter)  # others have classes of their own, derived or not
+    kind: type = type(reporter)  # the reporters of other plugins have classes of their own, derived or not
     if hasattr(config, "workerinput") or not isinstance(reporter, pytest.TerminalReporter):
         return ""
     if not bool(reporter.isatty) or _on_ci() or os.environ.get("TERM", "dumb") == "dumb":

@@ -1,8 +1,8 @@
 """Plugins that run a failed test again (pytest-rerunfailures, flaky): they do so as usual, and the attempt that passes is audited.
 
-Such a plugin implements the whole protocol of an item, and calls pytest's ``runtestprotocol`` for each attempt. While it has the item, that
-name is bound to the session's function that runs a test once and audits it. The plugin must not take a failed audit for a failed attempt: it
-gets the reports of the ordinary run.
+Such a plugin implements the whole protocol of an item, and calls pytest's ``runtestprotocol`` for each attempt. While it runs the item,
+that name is bound to the session's function that runs a test once and audits it. The plugin must not take a failed audit for a failed
+attempt, so it gets the reports of the ordinary run.
 
 What does not work: other plugins that implement the whole protocol (pytest-forked) are not called for audited tests. An audit made in a
 process of theirs would be lost.
@@ -33,7 +33,7 @@ def made_by_others(item: pytest.Item, nextitem: pytest.Item | None, attempt: Att
     Parameters:
         item: the test.
         nextitem: the test that follows.
-        attempt: runs the item once; it is passed whether to log, and the item that follows this attempt.
+        attempt: runs the item once; called with whether to log, and with the item that follows this attempt.
     """
     for each in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
         owns = each.function.__module__.partition(".")[0] in _RERUNNERS and not (each.wrapper or each.hookwrapper)
@@ -46,7 +46,7 @@ def made_by_others(item: pytest.Item, nextitem: pytest.Item | None, attempt: Att
 
 @contextmanager
 def _in_place_of_pytest(config: pytest.Config, attempt: Attempt) -> Iterator[None]:
-    """Replace ``runtestprotocol`` where such plugins find it."""
+    """Replace ``runtestprotocol`` in the modules where such plugins look it up."""
 
     def runtestprotocol(
         item: pytest.Item,  # noqa: ARG001  (called like the one of pytest)
@@ -64,7 +64,7 @@ def _in_place_of_pytest(config: pytest.Config, attempt: Attempt) -> Iterator[Non
 
 @contextmanager
 def held_back(config: pytest.Config) -> Iterator[list[pytest.TestReport]]:
-    """Yield the reports that are logged meanwhile; no plugin receives them."""
+    """Yield a list that collects the reports logged meanwhile; no plugin receives them."""
     held: list[pytest.TestReport] = []
 
     def keep(report: pytest.TestReport) -> None:

@@ -1,7 +1,7 @@
 """How much of pytest a repeated run of an item needs: its whole protocol, its fixtures, or neither.
 
-Most of the cost of the protocol is pytest's: reports, captured output, log records, hooks. So it is used only where another plugin, or a
-fixture that works between its hooks, takes part in each run.
+Most of the cost of the protocol is pytest's own: reports, captured output, log records, hooks. So the protocol is used only where another
+plugin takes part in each run, or a fixture that works between the protocol's hooks does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _RUN_HOOKS = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_teardown")
 
 INDIFFERENT = ("_pytest", "pytest_timeout")
-"""Packages whose hooks a run can do without: those of pytest are made up for, and the audit has time limits of its own."""
+"""Packages whose hooks a run can do without: :mod:`.target` makes up for those of pytest, and the audit has its own time limits."""
 
 _NEED_PROTOCOL = {"caplog", "subtests"}
 """Fixtures that work only between the hooks of pytest itself."""

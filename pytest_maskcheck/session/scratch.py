@@ -1,4 +1,4 @@
-"""A directory for one audit: what others do in the shared temporary directory is no finding of it."""
+"""A temporary directory for one audit, so that what others do in the shared one is not taken for a finding."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ keep("shutil", "tempfile")
 
 @contextmanager
 def scratch_directory() -> Iterator[str]:
-    """Make ``tempfile`` use a directory of the audit's own.
+    """Make ``tempfile`` use a directory that belongs to the audit alone.
 
-    Yields a directory with two others in it: ``t``, which ``tempfile`` uses, and ``p`` for ``tmp_path``.
+    Yields a directory that contains two others: ``t``, which ``tempfile`` uses, and ``p`` for ``tmp_path``.
     """
     state = state_of("tempfile")
     before = state["tempdir"]
@@ -34,7 +34,7 @@ def scratch_directory() -> Iterator[str]:
         state["tempdir"] = before
         try:
             _remove(directory)
-        except KeyboardInterrupt:  # between here and the first line of _remove, or held back until its last one
+        except KeyboardInterrupt:  # raised before _remove blocks signals, or held back until it unblocks them
             _remove(directory)
             raise
 

@@ -1,4 +1,4 @@
-"""Open descriptors that lead to other processes, and that nobody accounts for."""
+"""Open descriptors that lead to other processes and are not accounted for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shared_descriptors(known: frozenset[int]) -> list[Reason]:
-    """Return what is shared by way of each shared descriptor that is not known; those that only garbage has open are closed first."""
+    """Return what each shared descriptor that is not known leads to; descriptors that only garbage keeps open are closed first."""
     found = _shared(known)
     if found:
         collect_garbage()

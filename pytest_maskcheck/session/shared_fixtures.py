@@ -1,7 +1,7 @@
 """What fixtures that outlive a run share with other processes and threads.
 
-Whether a test can be forked, and whether its runs can be kept apart, depends on it: a fork loses running threads, and a connection is one
-and the same in all processes. So each setup of such a fixture is watched for threads that it starts and channels that it opens.
+This decides whether a test can be forked, and whether its runs can be kept apart: a fork loses running threads, and all forked processes
+share one connection. So each setup of such a fixture is watched for threads that it starts and channels that it opens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SharedFixtures:
         self._config = config
         self._threads: dict[pytest.FixtureDef[Any], set[threading.Thread]] = {}
         self._channels: dict[pytest.FixtureDef[Any], Channel] = {}
-        # An error of ours is not the fixture's: it is raised when a test that uses the fixture is audited.
+        # An error of maskcheck must not fail the fixture: it is raised when a test that uses the fixture is audited.
         self._failed: dict[pytest.FixtureDef[Any], Exception] = {}
 
     def watched(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
@@ -51,7 +51,7 @@ class SharedFixtures:
             if started := set(threading.enumerate()) - before:
                 self._threads[fixturedef] = started
             if shared := opened.shared():
-                # Django's test database has a name: another setup drops the one that is there.
+                # Django's test database has a fixed name: another setup would drop the one that is there.
                 fixed = fixturedef.argname == "django_db_setup" or opened.is_fixed()
                 self._channels[fixturedef] = Channel(
                     fixturedef.argname, shared, opened.descriptors(), seconds, fixed=fixed

@@ -1,4 +1,4 @@
-"""What a session reports beside its tests: header, report files, exit status and summary."""
+"""What a session reports besides its tests: header, report files, exit status and summary."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Summary:
     Parameters:
         config: pytest's configuration.
         reports: format and path of each file to write.
-        only: the id of the one point wanted, or ``""``.
+        only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session in which nothing was audited may end with exit status 0.
 
@@ -75,7 +75,7 @@ class Summary:
         self.ended = False
 
     def take(self, audit: Audit) -> None:
-        """Take the audit of one test."""
+        """Add the audit of one test."""
         self._audits.append(audit)
 
     def finish(self, session: pytest.Session) -> None:
@@ -89,7 +89,7 @@ class Summary:
             )
         try:
             self._write_reports()
-        except KeyboardInterrupt:  # pytest does not expect it any more; so the session ends here, at once and in order
+        except KeyboardInterrupt:  # pytest no longer handles it here, so the session ends at once, but in order
             self._interrupted = True
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
@@ -108,7 +108,7 @@ class Summary:
                     formats.write(form, path, self._audits, str(self._shard or ""))
             except OSError as error:
                 self.usage = f"the report cannot be written: {error}"
-            except Exception as error:  # noqa: BLE001  (ours: the session ends in order)
+            except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session ends in order)
                 self.usage = f"the report cannot be written: {breakdown_of(error).reason}"
 
     def write(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -129,8 +129,8 @@ class Summary:
     def _lines(self) -> list[str]:
         try:
             return [*summary(self._audits)]
-        except Exception as error:  # noqa: BLE001  (ours: the summaries of other plugins still come out)
-            # A session that went well otherwise must not end as if it had been audited.
+        except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
+            # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
                 self._session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             return [breakdown_of(error).reason]

@@ -2,25 +2,25 @@
 
 Theory of operation. ``runtestprotocol(item, nextitem=item.parent)`` sets an item up, calls it and tears it down. Fixtures of function scope
 are fresh; those of class, module, package and session scope stay, as the item's parent counts as the next thing to run. The audit happens
-inside ``item.runtest``, replaced on the instance: within the wrappers of all other plugins, and around functions and asynchronous tests
-alike. Where no other plugin takes part in each run (:mod:`.run_needs`), only fixtures are set up and torn down, by the same
-``SetupState``, which is several times as fast; and of an item without function-scoped ones, the body alone is run again.
+inside ``item.runtest``, which is replaced on the instance: within the wrappers of all other plugins, and around functions and asynchronous
+tests alike. Where no other plugin takes part in each run (:mod:`.run_needs`), only fixtures are set up and torn down, by the same
+``SetupState``, which is several times as fast. For an item without function-scoped fixtures, the body alone is run again.
 
-``unittest`` runs ``setUp``, ``tearDown`` and clean-ups within the call. These are fixtures: new for each run, and not interrupted. So there
-the audit happens around the test method alone. An interrupt never leaves it: pytest's fixture machinery catches only ``Exception`` and would
-skip finalizers (pytest#15067), and ``unittest`` skips ``tearDown`` and clean-ups after a ``KeyboardInterrupt``.
+``unittest`` runs ``setUp``, ``tearDown`` and clean-ups within the call. They count as fixtures: new for each run, and not interrupted. So
+for such an item the audit happens around the test method alone. No interrupt leaves the audit: pytest's fixture machinery catches only
+``Exception`` and would skip finalizers (pytest#15067), and ``unittest`` skips ``tearDown`` and clean-ups after a ``KeyboardInterrupt``.
 
 Rules:
 
-1. What a run adds to the item is removed: report sections, user properties, the class instance; and so are the finalizers that it adds to
-   fixtures that outlive it.
+1. Everything that a run adds to the item is removed: report sections, user properties, the class instance; and so are the finalizers that
+   it adds to fixtures that outlive it.
 2. Nothing is logged, no subtest and no warning: a test has one outcome, however often it runs.
 3. The directory that ``tmp_path`` made for a repeated run is removed.
-4. A run without the protocol has what code under test can see of the protocol: warnings are recorded, the root logger has a handler that
-   formats, the name of the test is in the environment.
+4. A run without the protocol provides what code under test can see of the protocol: warnings are recorded, the root logger has a handler
+   that formats, the name of the test is in the environment.
 
-What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions nor methods, about
-which nothing is known.
+What does not work: doctests (pytest clears their globals after the first run), and items that are neither functions nor methods: nothing is
+known about them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.session.item_body import Body
 
 _OUTPUT = 256
-"""Runs after which captured output is thrown away."""
+"""Captured output is discarded once in so many runs."""
 
 
 class ItemTarget:
@@ -110,7 +110,7 @@ class ItemTarget:
             self._tear_down()
 
     def renew(self, names: Collection[str]) -> None:
-        """Make a forked process set up longer-lived fixtures again, and those that use them: the instances there belong to its parent."""
+        """Make a forked process set these longer-lived fixtures and those that use them up again: the present ones are its parent's."""
         if self._is_set_up:
             self._tear_down()
         lasting = [each for each in fixtures(self._item) if each.scope != "function" and each.cached_result is not None]
@@ -118,7 +118,7 @@ class ItemTarget:
         while more := [each for each in lasting if each not in self._renewed and uses(each, self._renewed)]:
             self._renewed += more
         for definition in self._renewed:
-            # Kept alive: a generator that is collected would run the rest of its fixture, on what belongs to the parent.
+            # Kept alive: a fixture's generator that is collected would run the rest of it, on what belongs to the parent.
             self._inherited.append((definition.cached_result, [*finalizers(definition)]))
             definition.cached_result = None
             finalizers(definition).clear()
@@ -137,7 +137,7 @@ class ItemTarget:
         item = self._item
         trouble = ""
         self._runs += 1
-        if self._runs % _OUTPUT == 0:  # without the protocol nobody reads what is captured, and it grows
+        if self._runs % _OUTPUT == 0:  # without the protocol, captured output is never read, and it grows
             drop_output(item.config)
         self._warnings.clear()
         try:
@@ -164,7 +164,7 @@ class ItemTarget:
         return _outcome("setup", lambda: setup_state(item).setup(item))
 
     def _tear_down(self) -> str:
-        """Tear down what is of function scope; return what went wrong."""
+        """Tear down what has function scope; return what went wrong."""
         item = self._item
         directory = self.places().get("tmp_path", "")
         state: Any = setup_state(item)
@@ -180,7 +180,7 @@ class ItemTarget:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def _with_protocol(self, around: Callable[[Body], None]) -> str:
-        """Run once by pytest's protocol."""
+        """Run once through pytest's protocol."""
         item = self._item
         sections, properties = len(report_sections(item)), len(item.user_properties)
         directories: list[str] = []  # one for each time that the body ran: once
@@ -198,7 +198,7 @@ class ItemTarget:
             forget_unittest_outcome(item)
             for directory in filter(None, directories):
                 shutil.rmtree(directory, ignore_errors=True)
-        # The body's outcome is for ``around``; what else may fail in a call are ``setUp`` and ``tearDown``.
+        # ``around`` judges the outcome of the body; besides it, only ``setUp`` and ``tearDown`` can fail in a call.
         outside = [report for report in reports if report.when != "call" or is_unittest(item)]
         trouble = next((_trouble(report) for report in outside if not report.passed), "")
         return trouble or ("" if directories else "did not come to the body of the test")
@@ -208,9 +208,9 @@ class ItemTarget:
         return self._places | directories(self._item)
 
     def forget(self) -> None:
-        """Turn log records and warnings that pytest keeps into texts: they keep exceptions and their frames alive, and sources.
+        """Turn log records and warnings that pytest keeps into texts: they keep alive exceptions with their frames, and sources.
 
-        Of exceptions in threads and finalizers, pytest has made the texts already.
+        Exceptions in threads and finalizers are dropped: pytest has already made their texts.
         """
         stash: Any = self._item.config.stash
         for key in (thread_exceptions, unraisable_exceptions):
@@ -222,7 +222,7 @@ class ItemTarget:
         plugin: Any = self._item.config.pluginmanager.get_plugin("logging-plugin")
         for handler in (plugin.caplog_handler, plugin.report_handler) if plugin is not None else ():
             for record in handler.records:
-                with suppress(Exception):  # arguments that do not fit their message
+                with suppress(Exception):  # the arguments may not fit the message
                     handler.format(record)  # the text of the traceback stays
                     record.msg = record.getMessage()
                 record.args = record.exc_info = None
@@ -232,7 +232,7 @@ class _Formatting(logging.Handler):
     """Formats records as the handlers of pytest do, and keeps nothing."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format."""
+        """Format the record, so that an error in formatting appears here, too."""
         self.format(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  (named by logging)

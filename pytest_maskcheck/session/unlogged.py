@@ -1,4 +1,4 @@
-"""Run items without reports, warnings and subtests of them reaching the user."""
+"""Run items without letting their reports, warnings and subtests reach the user."""
 
 from __future__ import annotations
 

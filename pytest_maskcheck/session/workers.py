@@ -30,7 +30,7 @@ class Workers:
 
     Parameters:
         config: pytest's configuration.
-        only: the id of the one point wanted, or ``""``: a single point is not shared.
+        only: the id of the only point to audit, or ``""``: a single point is not shared.
     """
 
     def __init__(self, config: pytest.Config, only: str) -> None:
@@ -53,7 +53,7 @@ class Workers:
     # In the controller
 
     def configure(self, node: Any) -> None:
-        """Pass the place of the board to a worker on this machine; there it also sees that the session goes on."""
+        """Pass the board's path to a worker on this machine; the worker also reads there whether the session goes on."""
         # A board is a directory, with locks of the local kernel: workers on other machines have none.
         if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
             return
@@ -62,7 +62,7 @@ class Workers:
             node.workerinput["maskcheck_board"] = self._board.path
 
     def left_behind(self, test: str, report: Any) -> Audit | None:
-        """Return what is known of the audit that a worker made when it died."""
+        """Return what is known of the audit that a worker was making when it died."""
         return self._board.left_behind(test, report.node.gateway.id) if self._board else None
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Workers:
     # In a worker
 
     def attend(self) -> None:
-        """Announce on the board that this worker is there and runs tests."""
+        """Announce on the board that this worker is running tests."""
         given = getattr(self._config, "workerinput", {})
         if "maskcheck_board" in given:
             board = Board(given["maskcheck_board"], given["workerid"], given["workercount"])
@@ -92,7 +92,7 @@ class Workers:
             self._board.attendance.leave()
 
     def lead(self) -> Lead | None:
-        """Return what offers the points of one test to other workers; ``None`` if there are none."""
+        """Return a lead, which offers the points of one test to other workers; ``None`` if there are no other workers."""
         return Lead(self._shared_board) if self._shared_board else None
 
     def is_over(self) -> bool:

@@ -1,1 +1,1 @@
-"""What all rooms read from the process and the system: the standard library as it was, processes, signals, clocks."""
+"""What the other rooms read from the process and the system: the standard library as it was, processes, signals, clocks."""

@@ -1,10 +1,10 @@
-"""Errors in the audit itself, as plain data: one line that says what happened and where, and the traceback for a bug report.
+"""Errors in the audit itself, as plain data: what happened and where, on one line, and the traceback for a bug report.
 
 Whatever code under test does, an audit ends with a verdict or with one line. So an error of maskcheck's own is caught at the
 narrowest place where the rest can go on (one point, one test, one report), is recorded here, and fails the test: what was not
 audited must not pass.
 
-Two sorts of errors are nobody's defect, and leave the test not audited, with a line that says what is missing:
+Two sorts of errors are nobody's defect. They leave the test not audited, and the line names what is missing:
 
 - a lack of descriptors, memory, processes, disk space, or of ``/proc`` (``chroot``),
 - code under test that takes away what the audit needs.
@@ -38,7 +38,7 @@ class Breakdown:
     """An error in the audit itself.
 
     Parameters:
-        reason: why what it ended is not audited, on one line.
+        reason: why whatever the error ended is not audited, on one line.
         traceback: for a bug report; ``""`` if there is nothing to report.
     """
 
@@ -47,7 +47,7 @@ class Breakdown:
 
     @classmethod
     def of(cls, error: BaseException) -> Breakdown:
-        """Return what to report of an error. Never raises."""
+        """Return what to report about an error. Never raises."""
         if untrusted.is_a(error, untrusted.HinderedError):
             return cls(Reason(NotAudited.HINDERED, what=str(error)), "")
         said = untrusted.last_line(error)
@@ -73,7 +73,7 @@ class AuditBrokeError(RuntimeError):
 
 
 def breakdown_of(error: BaseException) -> Breakdown:
-    """Return what to report of an error, which may have been raised in another process."""
+    """Return what to report about an error, which may have been raised in another process."""
     return error.breakdown if isinstance(error, AuditBrokeError) else Breakdown.of(error)
 
 
@@ -84,7 +84,7 @@ def _is_want(error: BaseException) -> bool:
 
 
 def _is_theirs(error: BaseException) -> bool:
-    """Return whether neither this package nor a library raised it, but a function that code under test has installed."""
+    """Return whether a function that code under test has installed raised the error, and not this package or a library."""
     with suppress(Exception):
         # The innermost frame shows whose function raised.
         *_, (innermost, _line) = walk_tb(untrusted.traceback_of(error))
@@ -94,7 +94,7 @@ def _is_theirs(error: BaseException) -> bool:
 
 
 def _is_blind(error: BaseException) -> bool:
-    """Return whether a file of the kernel's is missing: code under test has changed the root directory, or nobody mounted ``/proc``."""
+    """Return whether a file in ``/proc`` is missing: code under test has changed the root directory, or ``/proc`` is not mounted."""
     if not issubclass(type(error), FileNotFoundError):
         return False
     with suppress(Exception):

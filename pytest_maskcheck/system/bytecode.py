@@ -42,7 +42,7 @@ def _varints(table: bytes) -> Iterator[int]:
 
 
 def cleans_up_at(code: CodeType, position: int) -> bool:
-    """Whether an exception raised at ``position`` reaches a handler that cleans up, not only clauses for single exceptions."""
+    """Return whether an exception raised at ``position`` reaches a handler that cleans up, not only clauses for some exceptions."""
     steps = [step for step in dis.get_instructions(code) if step.opname not in _FILLERS]
     places = {step.offset: index for index, step in enumerate(steps)}
     table = exception_table(code)
@@ -56,7 +56,7 @@ def cleans_up_at(code: CodeType, position: int) -> bool:
 
 
 def _cleans_up(handler: Sequence[dis.Instruction]) -> bool:
-    """Whether a handler belongs to a ``with``, a ``finally``, or an ``except`` for all exceptions."""
+    """Return whether a handler belongs to a ``with``, a ``finally``, or an ``except`` for all exceptions."""
     if handler[0].opname != "PUSH_EXC_INFO":
         return False
     for step in handler[1:]:
@@ -68,7 +68,7 @@ def _cleans_up(handler: Sequence[dis.Instruction]) -> bool:
 
 
 def returns_nothing(code: CodeType) -> bool:
-    """Whether each ``return`` of a function returns the constant ``None``."""
+    """Return whether each ``return`` of a function returns the constant ``None``."""
     before = None
     for instruction in dis.get_instructions(code):
         if instruction.opname == "RETURN_VALUE":

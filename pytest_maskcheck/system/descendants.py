@@ -1,18 +1,18 @@
 """Processes that a run has started, wherever they went: children, their children, and those that left parent, group and session.
 
-A daemon is made by a child that ends. Its own child is nobody's then: it goes to the nearest ancestor that adopts such processes
+A daemon is started by a child that then ends. An orphan goes to the nearest ancestor that adopts such processes
 (``PR_SET_CHILD_SUBREAPER``, prctl(2)), else to process 1. The auditing process adopts them, so that it can report what its
 workers leave as leftovers of their runs, and can end it.
 
 Rules:
 
 1. Workers adopt nothing: code under test that waits for any child gets only its own.
-2. A process is identified by its number and the time when it began, as numbers are used again.
-3. Only the process that audits adopts, and not pytest. So it adopts nothing that was there before, nor what fixtures of longer
-   life start.
-4. The tracker of ``multiprocessing`` removes what others have left in shared memory. It ends by itself, and gets the time to,
-   which may be that of the start of an interpreter. Where nothing new is in shared memory it has nothing to remove, and is killed
-   like any other process.
+2. A process is identified by its number and the time when it began, as numbers are reused.
+3. Only the process that audits adopts, and not pytest. So it adopts nothing that was there before, nor what longer-lived fixtures
+   start.
+4. The tracker of ``multiprocessing`` removes what others have left in shared memory. It ends by itself, and gets time to do so, up to
+   what an interpreter takes to start. If nothing new is in shared memory, it has nothing to remove, and is killed like any other
+   process.
 
 What does not work: with ``isolation=none``, and without prctl (Linux only), a daemon is not seen, and outlives the audit. If
 pytest is killed by SIGKILL, the kernel ends the auditing processes, but not the daemons that left them.
@@ -49,7 +49,7 @@ _STANDARD_STREAMS = frozenset("012")
 _PATIENCE = 1.0
 """Seconds that a killed process gets to end."""
 _REMOVING = 5.0
-"""Seconds that a tracker gets to remove what it has to."""
+"""Seconds that a tracker gets to remove what others have left."""
 _ROUNDS = 50
 _NONE: frozenset[int] = frozenset()
 
@@ -90,7 +90,7 @@ class _Adopter:
     """Which process adopts those that lose their parent.
 
     Attributes:
-        pid: its id; 0: no known one.
+        pid: its id; 0 if none is known.
     """
 
     __slots__ = ("pid",)
@@ -131,7 +131,7 @@ def adopt() -> None:
 
 
 def adopts() -> bool:
-    """Return whether this process adopts those that lose their parent."""
+    """Return whether this process adopts processes that lose their parent."""
     return _adopter.pid == os.getpid()
 
 
@@ -169,8 +169,8 @@ def end_all() -> None:
 
 
 def end_new(before: Present) -> None:
-    """End the children that this process has got since, and wait for them."""
-    for _ in range(_ROUNDS):  # when one ends, its children may come
+    """End the children that this process has gained since, and wait for them."""
+    for _ in range(_ROUNDS):  # when one ends, this process may adopt its children
         new = children_of() - before.children
         if not new:
             return

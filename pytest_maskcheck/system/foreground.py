@@ -4,8 +4,7 @@ Auditing processes are in process groups of their own, in the background: Ctrl-C
 background process that uses the terminal as the audit needs it:
 
 - A process that reads is stopped (SIGTTIN). It would wait for the user in each of its runs, so the audit of that test ends there.
-- A process that changes settings is stopped, too (SIGTTOU), unless it ignores that signal; then it may. So auditing processes
-  ignore it.
+- A process that changes settings is stopped, too (SIGTTOU), unless it ignores that signal. So auditing processes ignore it.
 
 If pytest itself is in the background, the terminal is somebody else's: it is left alone, and its settings are no state of the test.
 

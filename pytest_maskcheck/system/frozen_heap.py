@@ -1,4 +1,4 @@
-"""The heap of this process, which the audit freezes: what is older is neither looked at nor collected again.
+"""The heap of this process, which the audit freezes: older objects are neither looked at nor collected again.
 
 Whether it is frozen is remembered here, as :func:`gc.get_freeze_count` counts all frozen objects, one after the other: a
 millisecond or more, several times a run. Code under test that freezes or thaws by itself is not noticed; then a collection of

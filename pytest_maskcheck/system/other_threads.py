@@ -5,7 +5,7 @@ Rules:
 1. A thread that waits for something neither moves nor runs, so waiting for it would be in vain. The position of its innermost
    frame shows whether it moves, the system whether it runs, as a busy machine may keep a thread from running for long.
 2. The first few looks happen whatever threads do: a thread that has just got the interpreter moves within a millisecond.
-3. The wait has a limit: a thread that turns in a loop moves for ever.
+3. The wait has a limit: a thread in a busy loop moves for ever.
 
 What does not work: where the system does not show which threads run (all but Linux), a thread that gets no processor within the
 first looks counts as one that waits.

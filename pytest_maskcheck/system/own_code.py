@@ -1,6 +1,6 @@
-"""Which code is this project's own. Nothing else decides it.
+"""Which code is this project's own. No other module decides that.
 
-The masks (:mod:`pytest_maskcheck.masking`) ship with the project, and yet are the user's: they run in code under test, and are
+The masks (:mod:`pytest_maskcheck.masking`) ship with the project, yet they count as the user's: they run in code under test, and are
 audited like it.
 """
 

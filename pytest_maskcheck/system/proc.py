@@ -30,7 +30,7 @@ def children_of_thread(pid: int | str, thread: str) -> list[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """Return the command line of a process; amid its exec it has none for a moment."""
+    """Return the command line of a process; wait if it is empty amid an exec."""
     # Amid an exec the command line is empty, as it is for a process that has ended.
     for _ in range(_LOOKS):
         if (found := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):

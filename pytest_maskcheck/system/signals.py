@@ -1,4 +1,4 @@
-"""Signals: their names, which can be audited, their default actions, and blocking them."""
+"""Signals: their names, which of them can be audited, their default actions, and blocking them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 _IGNORED = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
 _STOPS = ("SIGTSTP", "SIGTTIN", "SIGTTOU")
 _ALL = tuple(map(int, signal.valid_signals()))
-# That of ``signal`` makes members of an enum, and takes twenty times as long.
+# The function in ``signal`` makes members of an enum, and takes twenty times as long.
 _change_mask = getattr(_signal, "pthread_sigmask", None)
 _REALTIME = re.compile(r"SIGRTMIN\+(\d+)")
 

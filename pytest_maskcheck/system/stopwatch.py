@@ -1,4 +1,4 @@
-"""How long a process has been busy, read by the process that waits for it. The test's own time has a limit, the audit's another.
+"""How long a process has been busy, read by the process that waits for it. The test's own time and the audit's have limits of their own.
 
 A :class:`Page` of shared memory contains a stopwatch. It runs while code of the test runs: fixtures, body, checks that the test
 registered, finalizers that a collection calls. While the audit compares what a run left, it stands still: walking a heap of ten
@@ -8,7 +8,7 @@ Rules:
 
 1. Only the process that works writes; the one that waits only reads.
 2. When the stopwatch resumes, its start is moved before the pause is cleared, so that a reader in between never counts the pause.
-3. Code of the test's that runs within the audit's own time (:data:`their_time`) is timed like the rest of the run.
+3. Test code that runs within the audit's own time (:data:`their_time`) is timed like the rest of the run.
 4. The audit's own time has a limit, too, so that no defect of the audit makes a session wait for ever.
 """
 
@@ -75,7 +75,7 @@ class Page:
             self._cells[_PAUSED] = 0.0
 
     def limit(self, seconds: float, *, runs: bool = False) -> None:
-        """Start the clock anew, with a limit of the child's own; 0: the limit of the process that waits.
+        """Start the clock anew, with a limit set by this process; 0 restores the limit of the process that waits.
 
         Parameters:
             seconds: the limit.
@@ -134,7 +134,7 @@ class Page:
 
 
 class _Watched:
-    """The page that this process writes its time on, if another process waits for it, and how deep own time is nested."""
+    """The page on which this process records its time, if another process waits for it, and how deep own time is nested."""
 
     __slots__ = ("depth", "page")
 
@@ -147,7 +147,7 @@ _watched = _Watched()
 
 
 def watched_on(page: Page | None) -> None:
-    """Write the time of this process on ``page`` from now on."""
+    """Record the time of this process on ``page`` from now on."""
     _watched.page, _watched.depth = page, 0
 
 
@@ -198,12 +198,12 @@ class _TheirTime:
 
 
 their_time = _TheirTime()
-"""Within ``with their_time:``, inside own time, code of the test's or of other plugins runs."""
+"""Within ``with their_time:``, inside own time, code of the test or of other plugins runs."""
 
 
 @contextmanager
 def limited(seconds: float, *, runs: bool = True) -> Iterator[None]:
-    """Limit the time of the body of the ``with`` statement; 0: no limit of its own. ``runs``: it is a run of the test."""
+    """Limit the time of the body of the ``with`` statement; 0 sets no limit. ``runs`` means that the body is a run of the test."""
     page = _watched.page
     if page is None or not seconds:
         yield

@@ -20,8 +20,8 @@ Rules:
 
 What does not work: functions of the other modules that are written in Python look up others in the real module (``os.makedirs``
 calls ``mkdir``, ``threading.enumerate`` takes ``_active_limbo_lock``). So do methods of ``pathlib.Path``, the rest of the standard
-library, and pytest. Where the audit calls such code between runs, it puts the functions back for that long (:func:`unpatched`); the
-code of the test finds them as it left them. A process forked meanwhile would keep them: none is.
+library, and pytest. Where the audit calls such code between runs, it puts the original functions back for that long
+(:func:`unpatched`); the code of the test finds its own as it left them. No process is forked meanwhile, as it would keep the originals.
 
 Builtins are not bound (``io.open`` is ``open``): pytest itself does not survive a replaced ``len``. What was replaced before this
 module is imported stays replaced. Pytest loads plugins before ``conftest.py``, and this module with them if ``--maskcheck`` is
@@ -50,7 +50,7 @@ _BEFORE = sorted(
     ),
     key=lambda each: not each.startswith(("_thread.", "threading.")),
 )
-"""What gevent replaced before this module was imported; first what others build upon."""
+"""What gevent replaced before this module was imported; the modules that others build upon come first."""
 
 if TYPE_CHECKING:
     import fcntl as fcntl  # noqa: PLC0414  (offered to others)
@@ -189,7 +189,7 @@ def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
 def replaced() -> list[str]:
     """Return what was replaced in these modules, such as ``threading.Lock``, without hooks that exist to be replaced.
 
-    Of what was replaced before this module was imported, only gevent's replacements are known; it may be anything in any module.
+    Of what was replaced before this module was imported, only gevent's replacements are known; these may be in any module.
     """
     return [f"{name}.{key}" for name, _, former in _changed() for key in former if key != "excepthook"] + _BEFORE
 

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. The type says what something is: ``isinstance`` would read the object's ``__class__``.
+1. What something is depends on its type alone: ``isinstance`` would read the object's ``__class__``.
 2. Attributes of exceptions are read and set by the descriptors of ``BaseException``, whatever a subclass defines over them.
 3. Attributes of other objects are read as ``object`` reads them: without ``__getattribute__`` and ``__getattr__`` of their classes.
    A half-made object, whose ``__init__`` was interrupted, does not have all of them.
@@ -30,7 +30,7 @@ _PARTS = vars(BaseExceptionGroup)["exceptions"]
 
 
 class HinderedError(RuntimeError):
-    """Code under test, or what runs beside it, takes away what the audit needs; the message says what, as a reason not to audit."""
+    """Code under test, or what runs beside it, takes away what the audit needs. The message names that; it is the reason not to audit."""
 
 
 def is_a(thing: object, *kinds: type) -> bool:

@@ -4,8 +4,8 @@ CPython offers no way to read it but to remove it for an instant. Putting it bac
 
 - A closed descriptor is rejected. CPython itself kept it, so a placeholder takes its number for an instant.
 - A blocking descriptor is rejected, too. It is made non-blocking for an instant.
-- Whether its owner wants the warning on a full buffer cannot be read. It is put back without: a lost warning changes nothing for
-  the code under test; an extra one is text on stderr that may fail its test. trio switches it off.
+- Whether its owner enabled the warning on a full buffer cannot be read. It is put back with the warning off: a lost warning changes
+  nothing for the code under test, while an extra one is text on stderr that may fail its test. trio switches it off.
 
 What does not work: a closed descriptor whose number is out of reach by now (``RLIMIT_NOFILE`` was lowered) stays lost.
 Only the main thread may do any of this.

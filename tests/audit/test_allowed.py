@@ -103,10 +103,10 @@ def kinds(audit: Audit) -> set[str]:
     ("name", "left"),
     [
         ("nothing", {"fd", "lock"}),
-        ("by_mark", set()),  # the file allows the other
+        ("by_mark", set()),  # the configuration file allows the lock
         ("by_fixture", {"fd"}),
         ("everything", set()),
-        ("kind_off", {"fd", "test"}),  # nobody looks at the lock, and the next run waits for it
+        ("kind_off", {"fd", "test"}),  # no kind sees the lock, and the next run hangs while it waits for it
         ("only_one", {"fd", "test"}),
         ("kind_on", {"modules"}),
         ("kind_off_by_default", {"test"}),  # the next run misses the module
@@ -114,12 +114,12 @@ def kinds(audit: Audit) -> set[str]:
     ],
 )
 def test_what_is_left_to_fail(audits, name, left):
-    """Each layer removes what it allows; a kind that is off finds nothing, and one that is on does."""
+    """Each layer removes the findings that it allows, and only kinds that are on have findings."""
     assert kinds(audits[name]) == left
 
 
 def test_what_was_allowed_is_told(audits):
-    """The report says at how many points a finding was allowed, by which entry, and the entry's reason."""
+    """The report states at how many points a finding was allowed, by which entry, and the entry's reason."""
     assert set(audits["by_mark"].notes) == {
         "allowed at 2 points: fd:/dev/null (allow fd:/dev/null (opened once), the mark of test_by_mark.py::test_it)",
         "allowed at 1 point: lock:test_by_mark.LOCK (allow lock:*by_mark.LOCK (known, to be mended), the configuration file)",
@@ -129,7 +129,7 @@ def test_what_was_allowed_is_told(audits):
 
 
 def test_what_allowed_nothing_is_reported_once(folder, audits):
-    """An entry of a mark that its test does not need is reported, and one of the file or the command line that no test needs."""
+    """An unused entry is reported once: that of a marker if its test does not need it, any other if no test needs it."""
     unused = [line for line in folder.output.splitlines() if line.startswith("unused: ")]
     assert unused == [
         "unused: allow fd:/dev/zero (never there), the configuration file: nothing like it was left behind in this run",
@@ -139,7 +139,7 @@ def test_what_allowed_nothing_is_reported_once(folder, audits):
 
 
 def test_what_the_uninterrupted_test_leaves_is_listed_once(folder, audits):
-    """What the uninterrupted test leaves is no finding; an entry that allows it counts as used."""
+    """A leftover of the uninterrupted test is listed and is not a finding; an entry that allows it counts as used."""
     assert audits["baseline"].baseline == ("fd:/dev/null",)
     assert audits["nothing"].baseline == ()
     (line,) = (line for line in folder.output.splitlines() if "uninterrupted, and so" in line)

@@ -1,4 +1,4 @@
-"""Which runs are made to find where leftovers came from, and that the answer depends on the point alone."""
+"""Attribution: which runs are made to find the origins of leftovers, and that an origin depends on its point alone."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def point(line: int, **more: object) -> Point:
 
 
 def row(where: Point, *names: tuple[str, str], fails: bool = True) -> tuple[Point, PointResult]:
-    """Return a point with what was found there."""
+    """Return a point and its result, with one leak for each name."""
     findings = tuple(Finding(Verdict.LEAK, kind, key, key, fails) for kind, key in names)
     return where, PointResult(where.id, findings)
 
 
 @dataclass
 class Runs:
-    """An executor with a table of what is there at each line, and where it came from.
+    """An executor that answers from a table of the things that exist at each line, and their origins.
 
     Parameters:
-        there: line -> name -> lines where such things came from.
-        made: the same for what is left in the end, where it differs.
+        there: line -> name -> lines where things of that name came from.
+        made: the same for what is left at the end of the run, where that differs.
     """
 
     there: Mapping[int, Mapping[tuple[str, str], Sequence[int]]]
@@ -72,7 +72,7 @@ class Runs:
 
 
 def explained(runs: Runs, rows: Sequence[tuple[Point, PointResult]]) -> dict[int, int | None]:
-    """Return for each line where its only finding came from."""
+    """Return the line of origin of the only finding on each line."""
     attribution = Attribution(runs, {"lock": True, "fd": False})
     found = {result.point: result for result in attribution.explain(rows)}
     lines = {}
@@ -83,7 +83,7 @@ def explained(runs: Runs, rows: Sequence[tuple[Point, PointResult]]) -> dict[int
 
 
 def test_one_run_goes_by_all_points_and_one_confirms_each_place() -> None:
-    """Thirty points of two places take three runs."""
+    """Thirty points with two origins take three runs: one that passes all points, and one to confirm each origin."""
     there = {line: {LOCK: [1 if line < 20 else 16]} for line in range(2, 32)}
     runs = Runs(there)
     lines = explained(runs, [row(point(line), LOCK) for line in there])
@@ -96,7 +96,7 @@ def test_one_run_goes_by_all_points_and_one_confirms_each_place() -> None:
 
 
 def test_what_does_not_come_from_one_place_is_run_again() -> None:
-    """Two things that look alike, and what came to be later: only a run of the point itself shows their origin."""
+    """If two things look alike, or a thing was made later, only a run of the point itself shows the origin."""
     there = {2: {LOCK: [1]}, 3: {LOCK: [1]}, 4: {LOCK: [1, 3]}, 5: {}}
     runs = Runs(there, {5: {LOCK: [9]}})
     assert explained(runs, [row(point(line), LOCK) for line in there]) == {2: 1, 3: 1, 4: 3, 5: 9}
@@ -104,7 +104,10 @@ def test_what_does_not_come_from_one_place_is_run_again() -> None:
 
 
 def test_what_is_left_more_often_than_it_was_there_is_run_again() -> None:
-    """If two descriptors are left and one was there, the call at whose end the interrupt arrived may have made the second."""
+    """If two things are left but only one existed at the point, the point is run again.
+
+    The call at whose end the interrupt arrived may have made the second.
+    """
     there = {line: {LOCK: [1]} for line in range(2, 6)}
     runs = Runs(there, {5: {LOCK: [1, 5]}})
     where, result = row(point(5), LOCK)
@@ -116,14 +119,14 @@ def test_what_is_left_more_often_than_it_was_there_is_run_again() -> None:
 
 
 def test_where_the_run_of_a_point_disagrees_each_is_run_again() -> None:
-    """If the passing run saw another thing than what is left at one point, it shows nothing about other points either."""
+    """If the run of one point contradicts the passing run, the passing run proves nothing about other points, and each is run again."""
     there = {line: {LOCK: [1]} for line in range(2, 6)}
     runs = Runs(there, {line: {LOCK: [line + 10]} for line in there})
     assert explained(runs, [row(point(line), LOCK) for line in there]) == {2: 12, 3: 13, 4: 14, 5: 15}
 
 
 def test_something_that_has_its_name_only_in_the_end_is_known_by_its_kind() -> None:
-    """A lock that is older than the run gets its name when the run is over."""
+    """A lock that is older than the run gets its name only after the run, and is matched by its kind until then."""
     there = {line: {("lock", ""): [1]} for line in range(2, 12)}
     runs = Runs(there, {line: {LOCK: [1]} for line in there})
     assert set(explained(runs, [row(point(line), LOCK) for line in there]).values()) == {1}
@@ -131,7 +134,7 @@ def test_something_that_has_its_name_only_in_the_end_is_known_by_its_kind() -> N
 
 
 def test_what_is_listed_takes_one_run_more_at_most() -> None:
-    """Findings that do not fail are all taken to come from where the first of their points shows."""
+    """All findings that do not fail are given the origin of the first of their points, which takes one more run at most."""
     there: dict[int, dict[tuple[str, str], list[int]]] = {line: {} for line in range(2, 12)}
     runs = Runs(there, {line: {LOCK: [1]} for line in there})
     assert set(explained(runs, [row(point(line), LOCK, fails=False) for line in there]).values()) == {1}
@@ -139,7 +142,7 @@ def test_what_is_listed_takes_one_run_more_at_most() -> None:
 
 
 def test_second_interrupts_have_what_the_first_of_each_first_one_has() -> None:
-    """One pair is run for each first interrupt, as no uninterrupted run passes such points."""
+    """One pair is run for each first interrupt, because no uninterrupted run passes the points of second ones."""
     firsts = {line: point(1 if line < 7 else 2) for line in range(3, 11)}
     runs = Runs({}, {line: {LOCK: [firsts[line].line]} for line in firsts})
     rows = [row(point(line, first=first), LOCK) for line, first in firsts.items()]
@@ -148,7 +151,7 @@ def test_second_interrupts_have_what_the_first_of_each_first_one_has() -> None:
 
 
 def test_neither_order_nor_sample_changes_where_things_came_from() -> None:
-    """Each point has its own place, whichever points are audited and in whatever parts."""
+    """The origin found for a point does not depend on which other points are audited with it."""
     there = {line: {LOCK: [1 + line // 7]} for line in range(2, 40)}
     rows = [row(point(line), LOCK) for line in there]
     whole = explained(Runs(there), rows)
@@ -159,7 +162,7 @@ def test_neither_order_nor_sample_changes_where_things_came_from() -> None:
 
 
 def test_nothing_is_run_when_the_time_is_up() -> None:
-    """What was not traced stays open when the time is up."""
+    """When the time is up, nothing more is run, and untraced findings stay open."""
     runs = Runs({2: {LOCK: [1]}})
     attribution = Attribution(runs, {"lock": True}, late=lambda _: True)
     where, result = row(point(2), LOCK)
@@ -169,7 +172,7 @@ def test_nothing_is_run_when_the_time_is_up() -> None:
 
 
 def test_a_search_that_would_take_too_long_is_not_begun() -> None:
-    """The latest search shows how long the next one takes; what was not traced stays open."""
+    """A search is not begun if it would take too long, judging by the latest one; untraced findings stay open."""
     runs = Runs({2: {LOCK: [1]}, 3: {LOCK: [1]}})
     attribution = Attribution(runs, {"lock": True}, late=lambda seconds: seconds > 0)
     rows = [row(point(line, first=point(1)), LOCK) for line in (2, 3)]
@@ -218,7 +221,7 @@ def test_it():
 
 
 def defects(audits: Sequence[Audit]) -> dict[tuple[object, ...], set[str]]:
-    """Return the points of each failing defect, by all that distinguishes defects."""
+    """Return the ids of the points of each failing defect, by everything that distinguishes defects."""
     found: dict[tuple[object, ...], set[str]] = {}
     for audit in audits:
         for defect in audit.failures:
@@ -230,7 +233,7 @@ def defects(audits: Sequence[Audit]) -> dict[tuple[object, ...], set[str]]:
 
 @pytest.mark.oldest_and_newest
 def test_the_same_defects_are_found_whoever_audits_and_however(audit: AuditSource) -> None:
-    """Workers of xdist and shards find the same defects with the same points; a sample finds a part of them."""
+    """Workers of xdist and shards find the same defects at the same points; a sample finds some of them."""
     expected = defects(audit(PROGRAM).audits)
     assert {kind: sum(name[1] == kind for name in expected) for kind in ("lock", "thread")} == {"lock": 1, "thread": 1}
     assert None not in {name[-1] for name in expected}

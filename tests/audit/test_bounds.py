@@ -31,12 +31,12 @@ TREE = """
 
 @pytest.mark.parametrize(("paths", "contexts"), [(["aaaaaaab", "babababb", "bbbbbbbb"], 3), (["aaa", "bbb", "bab"], 3)])
 def test_contexts_that_end_otherwise_are_audited(audit, paths, contexts):
-    """Contexts whose innermost calls differ are audited each."""
+    """Contexts whose innermost calls differ are audited separately."""
     assert on_leaf(audit(TREE.format(paths=paths)).audit) == contexts
 
 
 def test_contexts_that_end_alike_are_not_repeated(audit):
-    """Contexts that end with the same calls are one, however they begin."""
+    """Contexts that end with the same calls count as one, however they begin."""
     paths = [f"{number:05b}".translate(str.maketrans("01", "ab")) + "abab" for number in range(32)]
     audited = audit(TREE.format(paths=paths)).audit
     assert on_leaf(audited) == 1
@@ -49,7 +49,7 @@ def on_leaf(audit):
 
 
 def test_a_hit_in_a_mask_is_not_taken_for_one_outside(audit):
-    """A leak that only an unmasked call has is found with ``hits=1``, though the masked call comes first."""
+    """With ``hits=1``, a leak at an unmasked call is found even though a masked call comes first."""
     audited = audit(
         """
         import contextlib
@@ -102,7 +102,7 @@ QUICK = """
 
 
 def test_a_budget_takes_lines_first_and_is_kept(audit):
-    """Of 300 runs of 20 ms there is time for some: they are on all lines, and spread over the whole test."""
+    """If there is time for only some of 300 runs of 20 ms, these cover all lines and are spread over the whole test."""
     audited = audit(SLOW, "--maskcheck-budget=3").audit
     assert 2 < audited.seconds < 6
     assert 20 < audited.audited < len(audited.points)
@@ -122,13 +122,13 @@ def test_what_is_beyond_the_budget_is_in_the_summary(audit):
 
 
 def test_a_budget_that_suffices_leaves_nothing_out(audit):
-    """With a budget that suffices, and with none, all points are audited."""
+    """All points are audited if the budget suffices, and if there is no budget."""
     assert audit(QUICK.replace("@", "import pytest\n    @", 1), "--maskcheck-budget=60").audit.not_audited == {}
     assert audit(QUICK.replace("@", "import pytest\n    @", 1)).audit.not_audited == {}
 
 
 def test_each_test_has_its_part(audit):
-    """A long test leaves their shares to the next tests; what a short test leaves over goes to the others."""
+    """A long test does not use up the shares of later tests; time that a short test does not need goes to the others."""
     slow, quick = audit(SLOW + QUICK, "--maskcheck-budget=4").audits
     assert slow.seconds < 4
     assert slow.not_audited
@@ -139,7 +139,7 @@ def test_each_test_has_its_part(audit):
 
 
 def test_a_test_for_which_there_is_no_time_is_not_audited(audit):
-    """A test without time says why and passes, but a session without any audit does not end well."""
+    """A test for which there is no time passes, with the reason reported; a session that audits nothing exits with "no tests"."""
     audited = audit(SLOW, "--maskcheck-budget=0.05")
     assert audited.audit.refused == "beyond the time budget of 0.05 s"
     audited.result.assert_outcomes(passed=1)
@@ -163,7 +163,7 @@ MANY = """
 
 
 def test_a_test_that_is_audited_has_a_point(audit):
-    """Where shares are too small for an audit, some tests all over the session are audited, and one line reports the others."""
+    """If shares are too small for an audit, some tests all over the session are audited, and one line reports the others."""
     audited = audit(MANY, "--maskcheck-budget=3")
     done = [not one.refused for one in audited.audits]
     assert all(one.audited for one in audited.audits if not one.refused)
@@ -179,7 +179,7 @@ def test_a_test_that_is_audited_has_a_point(audit):
 
 
 def test_the_deadline_holds_where_the_estimate_fails(audit):
-    """Interrupted runs that take ten times as long as others do not prolong the audit."""
+    """The audit ends at its deadline even if interrupted runs take many times as long as uninterrupted ones."""
     audited = audit(
         """
         import time
@@ -202,7 +202,7 @@ def test_the_deadline_holds_where_the_estimate_fails(audit):
 
 
 def test_snapshots_keep_the_budget(audit):
-    """As many points are audited by snapshots as fit in, first a few, and lines come first there, too."""
+    """Snapshots audit as many points as the budget allows, first only a few of them, and cover all lines before anything else."""
     source = SLOW.replace("sleep(0.02)", "sleep(0.3)").replace("range(40)", "range(150)").replace("rerun", "snapshot")
     audited = audit(source, "--maskcheck-budget=6").audit
     assert audited.strategy.startswith("snapshot")
@@ -214,7 +214,7 @@ def test_snapshots_keep_the_budget(audit):
 
 
 def test_pairs_have_what_single_points_leave(audit):
-    """With two interrupts, single points come first; then as many pairs as there is time for."""
+    """With two interrupts, single points are audited first, then as many pairs as there is time for."""
     audited = audit(SLOW.replace('hits="all"', "interrupts=2, hits=1"), "--maskcheck-budget=4").audit
     single = [result for point, result in zip(audited.points, audited.results, strict=True) if not point.first]
     assert not any(result.reason for result in single)
@@ -226,7 +226,7 @@ def test_pairs_have_what_single_points_leave(audit):
 
 
 def test_one_point_is_audited_whatever_the_budget(audit):
-    """The budget does not bound the reproduction of one point."""
+    """The budget does not apply to the reproduction of a single point."""
     audited = audit(
         SLOW, "--maskcheck-budget=0.05", "--maskcheck-point=test_one_point_is_audited_whatever_the_budget.py:9:call#1"
     )
@@ -236,7 +236,7 @@ def test_one_point_is_audited_whatever_the_budget(audit):
 
 
 def test_each_worker_keeps_the_budget(audit):
-    """Each worker of xdist has the whole time for its own tests."""
+    """Each xdist worker has the whole budget for its own tests."""
     pytest.importorskip("xdist")
     audits = audit(
         SLOW + SLOW.partition("@")[1] + SLOW.partition("@")[2].replace("test_slow", "test_other"),
@@ -250,7 +250,7 @@ def test_each_worker_keeps_the_budget(audit):
 
 @pytest.mark.parametrize("value", ["0", "-3", "inf", "nan", "soon", ""])
 def test_a_budget_that_cannot_be_used_is_an_error(pytester, run, value):
-    """A wrong budget is a usage error that says what it must be, from the command line and from the file."""
+    """An invalid budget, on the command line or in the configuration file, is a usage error that states what is valid."""
     pytester.makepyfile("def test_it(): pass")
     result = run("--maskcheck", f"--maskcheck-budget={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -264,7 +264,7 @@ def test_a_budget_that_cannot_be_used_is_an_error(pytester, run, value):
 
 
 def test_the_budget_is_of_the_session(pytester, run):
-    """A mark cannot set the budget; the file can."""
+    """The budget can be set in the configuration file, but not by a marker."""
     pytester.makepyfile("import pytest\n@pytest.mark.interrupt_safe(budget=3)\ndef test_it(): pass")
     result = run("--maskcheck")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -275,10 +275,10 @@ def test_the_budget_is_of_the_session(pytester, run):
 
 
 def test_shares_are_fair():
-    """A share is the time left, divided by the tests left; processes share the tests, but not the time."""
+    """A share is the time left divided by the number of tests left; processes share the tests, but each has the whole time."""
     budget = Budget(60)
     budget.expect(6, processes=2)
-    for seconds in (20, 30, 30):  # the last one: another test follows, against expectation
+    for seconds in (20, 30, 30):  # the third time, all expected tests have begun, but one more follows
         budget.begins()
         share = budget.share(more=True)
         assert share.left() == pytest.approx(seconds, abs=1)
@@ -294,7 +294,7 @@ def test_shares_are_fair():
 
 
 def test_shares_that_are_too_small_go_to_some_tests():
-    """No share is smaller than the cheapest audit was; where the time does not suffice for all tests, the audited ones are spread evenly."""
+    """No share is smaller than the cheapest audit so far; if time is too short for all tests, the audited ones are spread evenly."""
     budget = Budget(10)
     budget.expect(40)
     had = []
@@ -313,7 +313,10 @@ def test_shares_that_are_too_small_go_to_some_tests():
 
 
 def test_long_tests_are_audited_if_the_session_has_the_time():
-    """A fair share may be less than the runs around the points take; a test that takes more than all the time left is not begun."""
+    """A test may exceed its fair share if the session has the time, but is not begun if it needs more than all the time left.
+
+    A fair share may be less than the runs around the points take.
+    """
     budget = Budget(60)
     budget.expect(1000)
     room = []
@@ -328,7 +331,7 @@ def test_long_tests_are_audited_if_the_session_has_the_time():
 
 
 def test_the_last_test_has_what_is_left():
-    """The last test is audited although the cheapest audit took a little more, as the first one of a session does."""
+    """The last test gets all the time left, even if the cheapest audit so far took a little more, as the first of a session does."""
     budget = Budget(4)
     budget.expect(2)
     budget.begins()
@@ -338,7 +341,7 @@ def test_the_last_test_has_what_is_left():
 
 
 def test_a_share_lasts_as_long_as_its_points_need():
-    """A share is prolonged from now on, and never shortened."""
+    """``at_least`` extends a share, counting from now, and never shortens it."""
     share = Budget(10).share(more=False)
     assert share.at_least(1) == share
     assert share.at_least(20).left() == pytest.approx(20, abs=0.5)

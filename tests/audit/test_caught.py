@@ -1,7 +1,7 @@
 """Who caught an interrupt that did not come out: the test itself, the code that it tests, or code out of scope.
 
-``# caught`` marks a line that an audit must name as the one that caught the interrupt, and fail for; ``# (caught)`` marks a line that
-is only listed. What no comment names must not be found. All programs are audited in one session.
+``# caught`` marks a line that the audit must name as the one that caught the interrupt, and that must make the test fail;
+``# (caught)`` marks a line that is only listed. There must be no other findings. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -433,7 +433,7 @@ def test_who_caught_it_is_named(audits, name):
 
 
 def test_what_the_test_raised_afterwards_is_told(audits):
-    """An exception that the test raised after it caught the interrupt has not replaced it, and is no other defect."""
+    """An exception that the test raised after the interrupt was caught has not replaced it and is not a second defect."""
     for name in ("and_an_assertion", "clause"):
         (defect,) = [each for each in audits[name].defects if each.kind == "exception"]
         assert "then the test raised AssertionError" in defect.detail
@@ -497,7 +497,7 @@ def test_it():
 
 
 def test_what_is_raised_while_the_interrupt_passes_replaces_it(audit_together):
-    """An exception with the interrupt as its context has replaced it, whether clean-up fails or the test raises on purpose."""
+    """An exception whose context is the interrupt has replaced it, whether clean-up fails or the test raises on purpose."""
     audits = audit_together({name: HELPERS + indent(dedent(body), "    ") for name, (_, body) in REPLACED.items()})
     for name, (raised, _) in REPLACED.items():
         failing = {(defect.verdict, defect.key) for defect in audits[name].failures}

@@ -1,7 +1,7 @@
-"""What counts as CPython's own doing: only what an interrupt past its defect does not lead to.
+"""Which findings are attributed to CPython: only those that an interrupt past its defect does not cause.
 
-Each body breaks ``depth``, which nothing restores after an interrupt, and takes a lock that its handler releases: at the points of a
-defect, the depth is the body's own finding, and the lock CPython's.
+Each body breaks ``depth``, which nothing restores after an interrupt, and takes a lock that its handler releases. At the points of a
+defect, the depth is the body's own finding, and the lock is CPython's.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ ASYNC_WITH = """
 
 
 CHECKS_BEFORE_JUMPING = sys.version_info[:2] in {(3, 13), (3, 14)}
-"""On 3.12 a jump checks when it is done: what is raised is handled where it leads to, and nothing escapes."""
+"""Whether a jump checks before it is made. On 3.12 it checks afterwards: an interrupt is handled at the target and nothing escapes."""
 
 
 def program(body: str, settings: str = "(hits=1)") -> str:
@@ -225,13 +225,13 @@ def of(audit: Audit, point: str) -> set[tuple[Verdict, str, bool]]:
 
 
 def test_jumps_escape_where_they_are_known_to(audits: dict[str, Audit]) -> None:
-    """On versions that compile jumps outside of their ``try``, some of the bodies have such jumps."""
+    """Several bodies have jumps compiled outside of their ``try`` on exactly the versions that are known to do so."""
     names = {name for name in (*JUMPS, *SETTINGS) if any("gh-130279" in each.defect for each in audits[name].points)}
     assert (len(names) >= 2) == (sys.version_info[:2] in {(3, 12), (3, 13), (3, 14)})
 
 
 def test_code_that_an_escape_leaves_unusable_is_excused(audits: dict[str, Audit]) -> None:
-    """If the next run fails only because the handler did not run, CPython is to blame."""
+    """If the next run fails only because the escape kept the handler from running, the finding is CPython's."""
     audit = audits["unusable"]
     for point in audit.points:
         if "gh-130279" in point.defect:
@@ -240,7 +240,7 @@ def test_code_that_an_escape_leaves_unusable_is_excused(audits: dict[str, Audit]
 
 @pytest.mark.parametrize("name", [*JUMPS, *SETTINGS])
 def test_only_what_handlers_restore_is_excused_at_jumps(audits: dict[str, Audit], name: str) -> None:
-    """At each jump that escapes its ``try``, the depth is the body's own, and the lock CPython's."""
+    """At each jump that escapes its ``try``, the depth is the body's own finding, and the lock is CPython's."""
     audit = audits[name]
     assert not audit.refused
     assert not [result.reason for result in audit.results if "different" in result.reason]
@@ -258,7 +258,7 @@ def test_only_what_handlers_restore_is_excused_at_jumps(audits: dict[str, Audit]
 
 @pytest.mark.parametrize(("name", "number"), [("entered", 4), ("entered_again", 5)])
 def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit], name: str, number: int) -> None:
-    """Where ``with`` lets interrupts in too early, the depth is the body's own, and the lock CPython's.
+    """Where ``with`` lets interrupts in too early, the depth is the body's own finding, and the lock is CPython's.
 
     The detour around one ``__enter__`` does not end at another (``entered_again``), which would lose the same lock.
     """
@@ -273,7 +273,7 @@ def test_only_what_exit_restores_is_excused_at_with(audits: dict[str, Audit], na
 
 
 def test_only_what_the_exit_of_async_with_undoes_is_excused(audits: dict[str, Audit]) -> None:
-    """Code cannot prevent an interrupt between the call of ``__aexit__`` and its first step; at its entry it can, as in ``__exit__``."""
+    """An interrupt between the call of ``__aexit__`` and its first step cannot be prevented; one at its entry can, as in ``__exit__``."""
     audit = audits["async_with"]
     points = [point for point in audit.points if "async with" in point.defect]
     assert len(points) == (1 if sys.version_info < (3, 14) else 0)
@@ -287,7 +287,7 @@ def test_only_what_the_exit_of_async_with_undoes_is_excused(audits: dict[str, Au
 
 
 def test_nothing_else_is_excused(audits: dict[str, Audit]) -> None:
-    """Without a defect of CPython at the point, no finding is CPython's."""
+    """At a point without a CPython defect, no finding is attributed to CPython."""
     for audit in audits.values():
         for point in audit.points:
             if not point.defect:

@@ -1,4 +1,4 @@
-"""What only the first run in a process does is audited in processes that are kept cold."""
+"""Code that only the first run in a process reaches is audited in processes that are kept cold."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_lock_lost_in_the_first_use_is_found(audits, name):
 
 
 def test_code_that_the_first_run_imports_is_audited(audits):
-    """A module that the first run imports is audited; this one keeps a lock in another module."""
+    """A module that the first run imports is audited; this one can lose a lock of another module."""
     (defect,) = audits["imports"].failures
     assert defect.key.endswith("kept.LOCK")
     assert {point.path for point in defect.points} == {"slow.py"}
@@ -144,7 +144,7 @@ def test_points_of_the_first_run_beyond_the_budget_say_so(audit):
 
 
 def test_no_first_run_is_made_when_the_time_is_up(audit):
-    """The report says that there was no time for a first run."""
+    """If the time is up before a first run is made, the report says that there was no time for it."""
     audited = audit(
         """
         import functools, time
@@ -161,14 +161,14 @@ def test_no_first_run_is_made_when_the_time_is_up(audit):
             value()
         """,
         "--maskcheck-budget=3",
-        "--maskcheck-strategy=rerun",  # which takes several times as long
+        "--maskcheck-strategy=rerun",  # takes several times as long as snapshots do
     ).audit
     assert audited.no_first_use == "beyond the time budget of 3 s"
     assert not any(point.first_use for point in audited.points)
 
 
 def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
-    """A fork would lose a thread of the module, so the report says why it is unknown what only the first run reaches."""
+    """If a fork would lose a thread, no process is kept cold, and the report gives that as the reason why first use was not audited."""
     audited = audit(
         """
         import threading, pytest
@@ -187,7 +187,7 @@ def test_where_no_process_can_be_kept_cold_the_report_says_why(audit):
 
 
 def test_tests_that_wait_for_any_child_meet_none_of_ours(audit):
-    """The cold process is no child of the session: ``os.wait`` in the ordinary run does not see it."""
+    """The cold process is not a child of the session, so ``os.wait`` in the ordinary run does not see it."""
     audited = audit(
         """
         import os, pytest
@@ -207,7 +207,7 @@ def test_tests_that_wait_for_any_child_meet_none_of_ours(audit):
 
 
 def test_a_longer_lived_fixture_that_is_asked_for_late_is_not_set_up_twice(audit):
-    """A process that was forked before a longer-lived fixture existed is given up: it would set up another one beside the session's."""
+    """A cold process forked before a longer-lived fixture was set up is given up: it would set up a second one."""
     audited = audit("""
         import pathlib
         import pytest
@@ -252,7 +252,7 @@ SEMAPHORES = """
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="nothing lists semaphores")
 @pytest.mark.parametrize("unlinks", [False, True])
 def test_a_semaphore_that_only_the_first_run_makes_is_found(audit, unlinks):
-    """A semaphore that only the first run makes is found though no earlier run shows that one is made, and does not stay on the machine."""
+    """A semaphore that only the first run creates is found though no earlier run shows that, and is not left on the machine."""
     then = "" if unlinks else "_multiprocessing.sem_unlink(made.name)"
     found = audit(SEMAPHORES.format(unlinks=unlinks, then=then)).audit
     leaked = {defect.key for defect in found.failures}

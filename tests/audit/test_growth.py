@@ -1,4 +1,4 @@
-"""What an audit itself uses does not grow with the number of points: the audited test measures the processes of the audit."""
+"""The resources of an audit do not grow with the number of points; the audited test measures the audit's own processes."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ LEAKY = """
 """
 
 MEMORY = 3000
-"""Kilobytes by which memory may grow over 900 points; their results are about 1,000."""
+"""Kilobytes by which memory may grow over 900 points; the results of these take about 1,000."""
 
 PYTEST = ("-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one process used within one run of the test."""
+    """The resources that one process used in one run of the test."""
 
     role: str
     run: int
@@ -100,7 +100,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Growth:
-    """The samples of the session, the auditing process and the workers, and what is left."""
+    """The samples of the session, the auditing process and the workers, and the leftovers."""
 
     samples: list[Sample]
     points: int
@@ -108,12 +108,12 @@ class Growth:
     leftovers: list[str]
 
     def of(self, role: str) -> list[Sample]:
-        """Return the samples of one sort of process."""
+        """Return the samples of the processes in one role."""
         return [sample for sample in self.samples if sample.role == role]
 
     @property
     def roles(self) -> set[str]:
-        """The sorts of processes."""
+        """The roles of all processes."""
         return {sample.role for sample in self.samples}
 
 
@@ -156,16 +156,16 @@ def test_a_thousand_points(tmp_path: Path, isolation: str) -> None:
         assert growth < MEMORY, f"{role} grew by {growth} kB"
     assert not [path for path in seen.leftovers if not path.startswith("pytest-of-")]
     runs = [path for path in seen.leftovers if path.count(os.sep) > 1]
-    assert len(runs) <= 2, runs  # the ordinary run's, and a link to it
+    assert len(runs) <= 2, runs  # that of the ordinary run, and a symbolic link to it
 
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_points_that_leak(tmp_path: Path, isolation: str) -> None:
-    """What points leak does not accumulate in the session, and is gone at the end."""
+    """Leaks at points do not accumulate in the session or the auditing process, and are gone at the end."""
     seen = grow(tmp_path, LEAKY, isolation)
     assert "1 failed" in seen.output
     assert seen.points >= 40
-    for role in seen.roles - {"worker"}:
+    for role in seen.roles - {"worker"}:  # a worker ends with the first point that leaks
         samples = seen.of(role)
         half = len(samples) // 2
         assert max(sample.descriptors for sample in samples[half:]) <= max(

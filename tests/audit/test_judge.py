@@ -1,4 +1,4 @@
-"""The judge: what runs mean, whoever makes them."""
+"""The judge: how runs become verdicts, whichever executor makes the runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def point(number: int, **more: str) -> Point:
 
 
 def interrupted(*leaked: Leftover, text: str = "KeyboardInterrupt", fired: bool = True, **more: object) -> RunResult:
-    """Return an interrupted run out of which an exception came."""
+    """Return an interrupted run that ended with an exception."""
     name = text.partition(":")[0]
     raised = Raised(name, text, name == "KeyboardInterrupt", (FRAME,), late=False)
     return RunResult(Strike(fired=fired, raised=True), raised, leaked, **more)  # type: ignore[arg-type]
@@ -44,12 +44,11 @@ Runs = Callable[[list["Point | None"]], RunResult]
 
 
 class Script:
-    """An executor with scripted runs: ``run(history)`` gets all points run so far in the process."""
+    """An executor with scripted runs: ``run`` is passed all points run so far in the process, and returns the latest run."""
 
     clean = True
 
     def __init__(self, run: Runs) -> None:
-        """Take the script."""
         self.run = run
         self.processes: list[list[Point | None]] = []
 
@@ -69,7 +68,7 @@ class Script:
 
 
 def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResult], Script]:
-    """Audit ``number`` points by script."""
+    """Audit ``number`` points with scripted runs; return the results and the script."""
     script = Script(run)
     plan = Plan([point(line) for line in range(1, number + 1)])
     said: list[PointResult] = []
@@ -79,14 +78,14 @@ def judged(run: Runs, number: int = 3, **rules: object) -> tuple[list[PointResul
 
 
 def test_clean_points_share_one_process_and_the_run_after_them_is_their_retry() -> None:
-    """Where nothing is wrong, one process runs every point once, and an uninterrupted run at the end."""
+    """If nothing is wrong, one process runs every point once, followed by one uninterrupted run."""
     results, script = judged(lambda history: interrupted() if history[-1] else passed())
     assert [(result.reason, result.findings) for result in results] == [("", ())] * 3
     assert [[p and p.line for p in process] for process in script.processes] == [[1, 2, 3, None]]
 
 
 def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_one() -> None:
-    """A leak of one point does not reach the next one."""
+    """A leak is confirmed in a clean process, and the next point gets a new process that the leak cannot affect."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -98,7 +97,7 @@ def test_a_leak_is_confirmed_in_a_clean_process_and_the_next_point_gets_a_new_on
 
 
 def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
-    """A leak that was seen once proves nothing, and its point does not pass."""
+    """A leak that was seen only once proves nothing, but its point does not pass either."""
     sightings = iter([LOCK])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -113,7 +112,7 @@ def test_a_leak_that_is_never_seen_again_counts_as_not_audited() -> None:
 
 
 def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process() -> None:
-    """The same defect at the next point costs one process, not two."""
+    """A leak that was already seen in a clean process takes one process at further points, not two."""
 
     def run(history: list[Point | None]) -> RunResult:
         return interrupted(LOCK) if history[-1] else passed()
@@ -132,7 +131,7 @@ def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process
     ids=["fails", "hangs", "fixture"],
 )
 def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_code_unusable(wreck: RunResult) -> None:
-    """A run of the pair alone confirms the suspicion, and the innocent point is audited in a clean process."""
+    """A run of the suspected point and an uninterrupted run confirm the suspicion; the innocent point is audited in a clean process."""
 
     def run(history: list[Point | None]) -> RunResult:
         if any(p and p.line == 1 for p in history[:-1]):
@@ -145,7 +144,7 @@ def test_a_run_that_fails_before_its_point_shows_that_the_one_before_left_the_co
 
 
 def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
-    """The suspected point passes, and the one after it is run in a clean process."""
+    """If a suspicion is not confirmed, the suspected point passes with a note, and the next point is run in a clean process."""
     strays = iter([interrupted(text="OSError: once", fired=False)])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -160,7 +159,7 @@ def test_a_suspicion_that_is_not_confirmed_is_noted_only() -> None:
 
 
 def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not_audited() -> None:
-    """A point without proof does not pass."""
+    """A point that is not reached again is tried once more in a clean process, and then counts as not audited."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -173,7 +172,7 @@ def test_a_point_that_is_not_reached_again_is_tried_alone_and_then_counts_as_not
 
 @pytest.mark.parametrize("verdict", ["hang", "crash"])
 def test_a_death_after_the_strike_is_a_verdict_and_the_audit_goes_on(verdict: str) -> None:
-    """The point that kills the process has the verdict, and the others are audited."""
+    """The point that ends the process gets the verdict, and the other points are audited."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -196,7 +195,7 @@ def verdicts(ran: RunResult, **rules: object) -> list[tuple[str, bool]]:
 
 
 def test_verdicts_about_the_exception() -> None:
-    """An interrupt comes out, is swallowed, may be swallowed, is replaced, handled by the program, or lost in a finalizer."""
+    """An interrupt swallowed, replaced or lost in a finalizer is a finding; one that comes out, is handled or may be swallowed is not."""
     swallowed = RunResult(Strike(fired=True, raised=True))
     assert verdicts(interrupted()) == []
     assert verdicts(swallowed) == [("swallowed", True)]
@@ -213,7 +212,7 @@ def test_verdicts_about_the_exception() -> None:
 
 
 def test_verdicts_about_leftovers() -> None:
-    """Things are leaked, altered, dropped, warned about or allowed; ``test_excuses.py`` has those that CPython is to blame for."""
+    """Leftovers are leaked, altered, dropped, warned about or allowed; ``test_excuses.py`` has those attributed to CPython."""
     altered = Leftover("cwd", "cwd", "moved", None, altered=True)
     warned = Leftover("implicit", "unclosed file", "unclosed file", None)
     assert verdicts(interrupted(LOCK, altered)) == [("leak", True), ("altered", True)]
@@ -236,7 +235,7 @@ def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
 
 
 def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
-    """The baseline counts things, except warnings, and except those that two uninterrupted runs do not leave equally often."""
+    """The baseline counts things, except for warnings and for those that two uninterrupted runs do not leave equally often."""
     two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
     one_run = RunResult(Strike(), None, (two, warned))
     judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
@@ -253,7 +252,7 @@ def random_name(number: int) -> Leftover:
 
 
 def test_a_random_name_that_is_known_is_not_confirmed_again() -> None:
-    """Names without an origin are compared once; from then on the pattern costs one process a point, as any name does."""
+    """Names without an origin are compared once; after that a point with the pattern takes one process, as with any other name."""
     numbers = iter(range(20))
     results, script = judged(lambda history: interrupted(random_name(next(numbers))) if history[-1] else passed())
     assert {finding.key for result in results for finding in result.findings} == {"<t>/part-*"}
@@ -261,14 +260,14 @@ def test_a_random_name_that_is_known_is_not_confirmed_again() -> None:
 
 
 def test_of_what_is_found_with_a_random_name_nothing_is_lost() -> None:
-    """A run that loses something with a steady name and something with a random one has two findings."""
+    """A run that loses one thing with a constant name and one with a random name has two findings."""
     numbers = iter(range(20))
     results, _ = judged(lambda history: interrupted(LOCK, random_name(next(numbers))) if history[-1] else passed())
     assert [sorted(finding.key for finding in result.findings) for result in results] == [["<t>/part-*", "LOCK"]] * 3
 
 
 def test_names_that_are_words_are_not_alike() -> None:
-    """Two files are two files, unless an origin or random-looking digits show that they are one."""
+    """Two files with different names are not the same file unless an origin or random-looking digits show that they are."""
     names = iter(["alpha", "beta", "gamma"])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -296,7 +295,7 @@ def test_an_interrupt_that_was_held_back_or_ignored_to_the_end_proves_nothing() 
 
 
 def test_notes_say_how_the_interrupt_arrived() -> None:
-    """A note says that the interrupt was held back, went to the program's handler, or came out elsewhere."""
+    """A note states that the interrupt was held back, went to the program's handler, or came out elsewhere."""
     judge = Judge(Script(lambda _: passed()), Plan(), Rules())
     held = interrupted()
     held.strike.held, held.strike.handler = "signal mask", "queue_it"
@@ -309,7 +308,7 @@ def test_notes_say_how_the_interrupt_arrived() -> None:
 
 
 def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Runs:
-    """Return a script in which full runs fail where ``broken`` returns true, and interrupted ones leak on some lines only."""
+    """Return a script whose full runs fail if ``broken`` returns true, and whose interrupted runs leak on the lines in ``leaking``."""
 
     def run(history: list[Point | None]) -> RunResult:
         last = history[-1]
@@ -321,7 +320,7 @@ def breaking(broken: Callable[[list[Point | None]], bool], *leaking: int) -> Run
 
 
 def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
-    """All points that break a full run are found in clean processes, and no others: runs that stop at their points never fail."""
+    """Exactly the points that break a full run are found, in clean processes; runs that stop at their points never fail."""
     breaks = breaking(lambda history: any(point and point.line in {2, 7} for point in history))
     results, script = judged(breaks, number=9)
     assert [len(result.findings) for result in results] == [0, 1, 0, 0, 0, 0, 1, 0, 0]
@@ -331,14 +330,14 @@ def test_what_breaks_a_full_run_only_is_found_by_halving() -> None:
 
 
 def test_what_only_several_points_break_together_is_told() -> None:
-    """A failure that takes several points together is noted, and no point is to blame."""
+    """A failure that takes several points together is noted, and no point is blamed for it."""
     results, _ = judged(breaking(lambda history: len(history) > 3), number=9)
     assert not any(result.findings for result in results)
     assert "the next run in the same process raised ValueError: broken; not so in a clean process" in results[-1].note
 
 
 def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
-    """Points that passed before a defect are run once more, with a full run behind them."""
+    """Points that passed before a defect ended the process are run once more, followed by a full run."""
     results, _ = judged(breaking(lambda history: any(point and point.line == 1 for point in history), 3), number=4)
     assert [[finding.verdict for finding in result.findings] for result in results] == [
         [Verdict.UNUSABLE],
@@ -349,7 +348,7 @@ def test_a_full_run_follows_also_where_a_defect_ended_the_process() -> None:
 
 
 def test_nobody_is_blamed_when_the_time_is_up() -> None:
-    """When the time is up, no further run begins, neither of one point nor of many."""
+    """When the time is up, no further runs are made to find a point to blame, neither of one point nor of several."""
     script = Script(breaking(lambda history: point(1) in history, 2))
     judge = Judge(script, Plan([point(1), point(2)]), Rules(), late=lambda _: len(script.processes) > 1)
     judge.audit()
@@ -360,7 +359,7 @@ OTHER_LOCK = Leftover("lock", "OTHER", "a lock is still held", None)
 
 
 def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
-    """Leftovers that differ from run to run confirm nothing, and allowed ones do not make a lost interrupt fail either."""
+    """An interrupt lost in a finalizer fails only with leftovers that are equal in each run and not allowed."""
     left = iter([LOCK, OTHER_LOCK])
 
     def run(history: list[Point | None]) -> RunResult:
@@ -374,7 +373,7 @@ def test_what_a_finalizer_lost_fails_only_with_what_stays_each_time() -> None:
 
 
 def caught_when(comes: int) -> Runs:
-    """Return a script of a test that catches the interrupt itself; its n-th watched run is the first that comes to its point."""
+    """Return a script of a test that catches the interrupt; watched run number ``comes`` is the first to reach its point."""
     watched = count(1)
 
     def run(history: list[Point | None]) -> RunResult:
@@ -389,6 +388,6 @@ def caught_when(comes: int) -> Runs:
 
 @pytest.mark.parametrize(("comes", "fails"), [(2, False), (9, True)], ids=["at_last", "never"])
 def test_a_watched_run_that_does_not_come_to_its_point_is_made_again(comes: int, fails: bool) -> None:
-    """The first watched run that comes to its point shows who caught the interrupt; as long as none does, it counts as swallowed."""
+    """Watched runs are repeated until one reaches its point and shows what caught the interrupt; if none does, it counts as swallowed."""
     (result,), _ = judged(caught_when(comes), 1)
     assert [(finding.verdict, finding.fails) for finding in result.findings] == [(Verdict.SWALLOWED, fails)]

@@ -1,4 +1,4 @@
-"""One test has one outcome, whatever the audit did: what pytest and other plugins see of it."""
+"""Each test has one outcome for pytest and other plugins, whatever its audit did."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ def names(audits) -> set[str]:
 
 @pytest.fixture(scope="module")
 def mixed(audit_folder):
-    """The mixed tests, run once with all that shows outcomes."""
+    """The result of one session over the mixed tests, with all options that show outcomes."""
     return audit_folder({"test_mixed.py": MIXED}, "-v", "-rA", "--junitxml=report.xml")
 
 
 def test_verbose_shows_each_test_once(mixed):
-    """With ``-v`` every test has one line with the outcome that fits the audit, and those that passed were audited."""
+    """With ``-v`` every test has one line, with the outcome after the audit; the tests that passed by themselves were audited."""
     lines = re.findall(r"^test_mixed\.py::(\w+) ([A-Z]+).*%\]$", mixed.output, re.MULTILINE)
     assert lines == list(OUTCOMES.items())
     assert names(mixed.audits) == AUDITED
@@ -121,7 +121,7 @@ def test_verbose_shows_each_test_once(mixed):
 
 
 def test_all_sections_with_ra(mixed):
-    """With ``-rA`` the output of the ordinary run is shown once, and the account of the audit in a section of its own."""
+    """With ``-rA`` the output of the ordinary run is shown once, and the audit's report has a section of its own."""
     assert mixed.output.count("\nsaid by safe\n") == mixed.output.count("\nsaid by unsafe\n") == 1
     shown = pytest.LineMatcher(mixed.output.splitlines())
     shown.fnmatch_lines(
@@ -138,7 +138,7 @@ def test_all_sections_with_ra(mixed):
 
 
 def test_junit_has_one_case_for_each_test(mixed):
-    """The XML report has one case for each test; that of an unsafe one has one failure with the defect."""
+    """The JUnit XML report has one case for each test; that of an unsafe test has one failure with the defect."""
     cases = list(ET.parse(mixed.path / "report.xml").iter("testcase"))
     assert [case.get("name") for case in cases] == list(OUTCOMES)
     (failure,) = cases[1]
@@ -148,7 +148,7 @@ def test_junit_has_one_case_for_each_test(mixed):
 
 @pytest.mark.skipif(not find_spec("xdist"), reason="needs pytest-xdist")
 def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
-    """With ``-n2`` outcomes, audits and points are those of one process."""
+    """With ``-n2``, outcomes, audits and points are the same as in one process."""
     spread = audit_folder({"test_mixed.py": MIXED}, "-p", "xdist", "-n2")
     alone, beside = (
         {
@@ -170,7 +170,7 @@ def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
 
 
 def test_quiet_shows_one_letter_for_each_test(audit):
-    """With ``-q`` and without capture there are as many letters as tests, and each speaks once."""
+    """With ``-q`` and without capture, each test has one letter and prints its output once."""
     result = audit(TWO, "-q", "-s").result
     assert result.outlines[0] == "said by unsafe"
     assert result.outlines[1] == "Fsaid by safe"
@@ -185,7 +185,7 @@ def test_stop_at_the_first_failure(audit):
 
 
 def test_last_failed(pytester, run):
-    """``--lf`` runs a test again that failed only in its audit."""
+    """``--lf`` selects a test that failed only in its audit."""
     pytester.makepyfile(TWO)
     run("--maskcheck", cache=True).assert_outcomes(failed=1, passed=1)
     run("--maskcheck", "--lf", cache=True).assert_outcomes(failed=1)
@@ -199,7 +199,7 @@ def test_all_tests_can_be_audited(audit):
 
 
 def test_errors_outside_the_body_are_reported_as_ever(audit):
-    """Set-up and tear-down errors of all scopes stay errors, once each."""
+    """Errors in the set-up and tear-down of fixtures of any scope are reported as errors, once each."""
     source = (
         PREAMBLE
         + """
@@ -237,7 +237,7 @@ def test_module(module):
 
 
 def test_what_changes_from_run_to_run_is_told(audit):
-    """A test that does not pass twice keeps its outcome, and the summary says why it was not audited."""
+    """A test that does not pass a second time keeps its outcome, and the reason why it was not audited is reported."""
     audited = audit(
         PREAMBLE
         + """
@@ -257,7 +257,7 @@ def test_it(fresh):
 
 
 def test_user_properties_and_sections_do_not_grow(pytester, audit):
-    """What a test records for reports is recorded once, however often it ran."""
+    """A property that a test records is in the report once, however often the test ran."""
     audit(
         PREAMBLE
         + """
@@ -275,7 +275,7 @@ def test_it(record_property):
 @pytest.mark.skipif(not find_spec("_pytest.subtests"), reason="needs pytest 9")
 @pytest.mark.parametrize("options", [[], ["--maskcheck-isolation=none"], ["-p", "xdist", "-n1"]])
 def test_subtests_and_warnings_are_counted_once(audit, options):
-    """Subtests and warnings of repeated runs reach neither the terminal nor xdist, and fail nothing."""
+    """Subtests and warnings of repeated runs are not counted, neither on the terminal nor under xdist, and fail nothing."""
     source = (
         PREAMBLE
         + """
@@ -302,7 +302,7 @@ class TestIt(unittest.TestCase):
 
 @pytest.mark.skipif(not find_spec("pytest_timeout"), reason="needs pytest-timeout")
 def test_a_timeout_holds_for_one_run(audit):
-    """pytest-timeout does not fire although all runs together take longer than one may."""
+    """pytest-timeout does not fire, although all runs together take longer than the timeout of one run."""
     source = (
         PREAMBLE
         + """
@@ -322,14 +322,14 @@ def test_it():
 
 @pytest.mark.skipif(not find_spec("pytest_rerunfailures"), reason="needs pytest-rerunfailures")
 def test_reruns_of_failures(audit):
-    """With pytest-rerunfailures a test that is unsafe fails, and a safe one passes, once each."""
+    """With pytest-rerunfailures an unsafe test fails once, and a safe test passes once."""
     audited = audit(TWO, "-p", "rerunfailures", "--reruns=1")
     audited.result.assert_outcomes(passed=1, failed=1)
 
 
 @pytest.mark.skipif(not find_spec("pytest_randomly"), reason="needs pytest-randomly")
 def test_random_order_and_seeds(audit):
-    """With pytest-randomly every run of a test sees the same numbers, and so comes to the same points."""
+    """With pytest-randomly every run of a test draws the same random numbers, and so reaches the same points."""
     source = (
         PREAMBLE
         + """
@@ -349,7 +349,7 @@ def test_it():
 @pytest.mark.skipif(not find_spec("_pytest.subtests"), reason="needs pytest 9")
 @pytest.mark.parametrize("options", [[], ["-p", "xdist", "-n1"]])
 def test_a_test_with_failing_subtests_is_not_audited(audit, options):
-    """It counts as one that fails by itself, also where pytest calls the test itself passed; one line says so."""
+    """A test with failing subtests counts as failed, even if pytest reports the test itself as passed; one line gives the reason."""
     source = (
         PREAMBLE
         + """
@@ -380,7 +380,7 @@ def test_all_pass(subtests):
 
 
 def test_the_failure_text_has_the_command_that_reproduces_it(pytester, audit):
-    """JUnit XML holds that text alone; what the command runs again fails in the same way."""
+    """The failure text, which is all that JUnit XML contains, has a command that reproduces the same defect."""
     source = (
         PREAMBLE
         + """
@@ -406,7 +406,7 @@ def test_it():
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_output_that_is_passed_on_is_that_of_the_ordinary_run(audit, isolation):
-    """With ``--capture=tee-sys`` the repeated runs print nothing, and the run that follows is passed on again."""
+    """With ``--capture=tee-sys``, repeated runs print nothing, and the output of the next test is passed on again."""
     source = (
         PREAMBLE
         + """
@@ -430,7 +430,7 @@ def test_later():
 
 
 def test_what_is_written_past_captured_streams_is_that_of_the_ordinary_run(audit):
-    """With ``--capture=sys``, what forked runs write to the descriptor is thrown away."""
+    """With ``--capture=sys``, anything that forked runs write to the file descriptor is discarded."""
     source = (
         PREAMBLE
         + """

@@ -1,4 +1,4 @@
-"""Parts of something else that was left behind are reported with it, and nothing else is."""
+"""Parts of a leftover are reported together with it, and nothing else is."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 
 def in_the_middle(audit: Audit) -> dict[str, str]:
-    """Return kind and detail of the leaks at the line where all is there: the one that calls ``len``."""
+    """Return the kind and detail of each leak at the line that calls ``len``, where everything is open."""
     points = [point for point in audit.points if 'len("x")' in linecache.getline(point.file, point.line)]
     point = points[-1]
     (result,) = (result for result in audit.results if result.point == point.id)
@@ -106,7 +106,7 @@ def in_the_middle(audit: Audit) -> dict[str, str]:
     ],
 )
 def test_parts_are_told_with_what_owns_them(audits, name, parts):
-    """One leak is reported with the descriptors, threads, children and paths that go when it is closed."""
+    """One leak is reported, together with the descriptors, threads, children and paths that disappear when it is closed."""
     ((kind, detail),) = in_the_middle(audits[name]).items()
     assert kind == name
     for part in parts:

@@ -1,4 +1,4 @@
-"""Names that differ from run to run: what keys have in common, and what is found under such names."""
+"""Names that differ from run to run: the pattern that keys share, and the findings under such names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 def drawn(kind: str, source: random.Random) -> str:
-    """Return a key with a name of one sort: those of ``tempfile``, ``uuid``, ``secrets`` and of addresses."""
+    """Return a random name as made by ``tempfile``, ``uuid`` or ``secrets``, or an address."""
     number = uuid.UUID(int=source.getrandbits(128), version=4)
     made_up = {
         "tempfile": "".join(source.choices(LETTERS, k=8)),
@@ -45,7 +45,7 @@ def drawn(kind: str, source: random.Random) -> str:
     ],
 )
 def test_a_pattern_is_the_same_in_every_session(kind, before, after, text):
-    """Three samples suffice: the pattern does not depend on chance, and matches further names."""
+    """Any three samples give the same pattern, and the pattern matches most further names."""
     source = random.Random(kind + before + after)
     names = Surroundings().text
     missed = 0
@@ -55,7 +55,7 @@ def test_a_pattern_is_the_same_in_every_session(kind, before, after, text):
         assert pattern.text == f"<tmp_path>/{text}"
         assert pattern.is_vague == (text == "*")
         missed += not pattern.matches(one)
-    assert missed < 25 if kind == "url" else missed < 8  # those are learned then
+    assert missed < 25 if kind == "url" else missed < 8  # a missed name widens the pattern when it turns up
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_a_pattern_is_the_same_in_every_session(kind, before, after, text):
     ],
 )
 def test_only_what_shows_by_itself_that_it_is_one_thing_is_told_without_an_origin(one, other, text, plain):
-    """Without an origin, the part that differs has to look random, and a word has to be left; two files with words for names are two."""
+    """Without an origin, names are alike only if the differing part looks random and a common word is left."""
     assert are_alike(one, other) == plain
     if text:
         assert Pattern((one, other)).text == text
 
 
 def test_a_pattern_matches_no_more_than_names_like_its_samples():
-    """An ordinary name beside random ones, or one with another extension, is something else."""
+    """A pattern does not match an ordinary name beside random ones, nor a random name with another extension."""
     hexadecimal = Pattern(("<t>/a#b#c#d#e#f#", "<t>/f#e#d#c#b#a#", "<t>/b#a#f#d#e#c#"))
     assert hexadecimal.matches("<t>/c#d#a#f#d#e#")
     assert not any(map(hexadecimal.matches, ("<t>/final", "<t>/tmp*", "<t>/a#b#c#d#e#f#.lock", "<t>/a#/b#c#d#e")))
@@ -89,14 +89,14 @@ def test_a_pattern_matches_no_more_than_names_like_its_samples():
 
 
 def test_a_random_name_of_few_letters_is_matched():
-    """A short random name is matched, too: its numbers are masked."""
+    """A random name is matched even if few letters are left of it, as its numbers are masked."""
     pattern = Pattern(("<t>/log-f#d#a#f#ab#c#e#d#fa#", "<t>/log-#c#d#ff#a#b#e#cd#a#b"))
     assert pattern.matches("<t>/log-f#d#a#f#")
     assert not any(map(pattern.matches, ("<t>/log-", "<t>/log-a#", "<t>/log-main", "<t>/log")))
 
 
 def test_names_of_one_origin_have_one_pattern_even_if_it_is_widened():
-    """A result with the earlier text gets the later name; a key that was seen twice keeps its own."""
+    """Names of one origin get the text of the widened pattern, also in earlier results; a key that was seen twice keeps its own name."""
     patterns = Patterns()
     patterns.keep("path", "<t>/final")
     earlier = patterns.learn("path", ["<t>/part-new-a#", "<t>/part-new-b#"], "origin")
@@ -109,7 +109,7 @@ def test_names_of_one_origin_have_one_pattern_even_if_it_is_widened():
 
 
 def test_masked_numbers_alone_do_not_look_random():
-    """A counter, or a letter and a number, may be part of a name that is equal in every run."""
+    """A counter, or a letter with a number, does not look random, as it may be part of a name that is the same in every run."""
     assert all(map(looks_random, ("o-#f#a#b", "<t>/#ab#c#")))
     assert not any(map(looks_random, ("a#-b#.lock", "p-#-#.#", "worker #", "utf#le")))
 
@@ -124,7 +124,7 @@ def new(path):
     return path
 """
 
-# name: what stands before the place of the interrupt, and after it; the failures
+# name -> (code before the interrupt, code after it), expected failures
 FILE = "p = new(tmp_path / {}); len('x')", "p.unlink()"
 LOST = {
     "mkstemp": (
@@ -306,20 +306,20 @@ def failures(audit: Audit) -> list[str]:
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_has_another_name_in_each_run_is_one_defect(audits, name):
-    """The same kind at the same origin is one finding; as many as the uninterrupted test leaves are none."""
+    """Leftovers of one kind and origin are one finding, whatever their names; as many as the uninterrupted test leaves are none."""
     assert failures(audits[name]) == sorted(LOST[name][1])
     assert not any(reason.startswith("different") for reason in audits[name].not_audited)
 
 
 def test_a_pattern_names_the_origin(audits):
-    """The origin is found under the name that the watched run had."""
+    """A defect named by a pattern has an origin, found under the name that the thing had in the watched run."""
     origins = {defect.key: defect.origin.place.line for defect in audits["two"].failures}
     assert len(origins) == 2
     assert all(defect.origin for name in ("mkstemp", "letters", "thread") for defect in audits[name].failures)
 
 
 def test_what_differs_in_more_than_its_name_stays_undecided(audits):
-    """Files with names that do not look random, each from an origin of its own, are not one thing."""
+    """Files whose names do not look random and whose origins differ are not unified, and their points stay undecided."""
     reasons = [reason for reason in audits["undecided"].not_audited if reason.startswith("different each time")]
     assert reasons
     assert all("leak <tmp_path>/" in reason for reason in reasons)
@@ -327,21 +327,21 @@ def test_what_differs_in_more_than_its_name_stays_undecided(audits):
 
 
 def test_second_interrupts_are_compared_by_pattern_too(audits):
-    """What the ordinary run leaves is no finding of a pair, and what only a second interrupt loses is found once."""
+    """In pairs, leftovers of the ordinary run are no finding, and what only a second interrupt loses is found once."""
     assert failures(audits["pairs"]) == ["leak path <tmp_path>/part-*"]
     assert all(point.first for defect in audits["pairs"].failures for point in defect.points)
     assert audits["pairs"].baseline == ("path:<tmp_path>/log-*",)
 
 
 def test_an_entry_of_the_allow_list_matches_the_names_of_all_runs(audits):
-    """An entry of the allow-list matches the pattern, and is reported once, not once for each name."""
+    """An entry of the allow-list matches the pattern and is reported once, not once for each name."""
     audit = audits["allowed"]
     assert audit.failures == ()
     assert len([note for note in audit.notes if note.startswith("allowed at")]) == 1
 
 
 def test_another_session_and_the_other_strategy_find_the_same_names(audits, audit_together):
-    """Keys depend neither on chance nor on how runs are made."""
+    """Keys depend neither on chance nor on the strategy."""
     names = ["environ", "abstract", "glued", "left_bare", "pairs"]
     again = audit_together(
         {name: PROGRAMS[name] for name in names}, {"conftest.py": FIXTURE}, "--maskcheck-strategy=snapshot"

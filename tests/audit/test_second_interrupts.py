@@ -1,7 +1,7 @@
 """Audits with a second interrupt after the first.
 
-A comment in a program says what an interrupt on its line leads to (see the fixture ``announced``): of two, the second. What no
-comment names must not be found. All programs are audited in one session.
+A comment in a program announces what an interrupt on its line leads to (see the fixture ``announced``); of two interrupts, the
+second. There must be no other findings. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ OTHERS["bounded_otherwise"] = OTHERS["bounded"].replace("max_points=40,", "max_p
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs; some have two interrupts from the marker, the others from the command line."""
+    """The audits of all programs. Some get two interrupts from the marker, the others from the command line."""
     return audit_together(
         {name: PREAMBLE + dedent(source) for name, source in (PROGRAMS | OTHERS).items()},
         SHOP,
@@ -281,7 +281,7 @@ def pairs(audit: Audit) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in {"handler_that_returns", "gate"}])
 def test_every_pair_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment of the program names have a finding."""
+    """Exactly the points that the program's comments announce have a finding."""
     audit = audits[name]
     assert not audit.refused
     assert pairs(audit)
@@ -289,7 +289,7 @@ def test_every_pair_meets_its_known_fate(audits, announced, found, name):
 
 
 def test_single_points_come_first_and_pairs_name_both(audits):
-    """A pair is described by its second place; its id is the id of the first, ``>``, and that of the second."""
+    """Single points come first; a pair has the place of its second interrupt, and its id joins the ids of both with ``>``."""
     audit = audits["release_in_except"]
     assert [(point.first and text(point.first), text(point)) for point in audit.points] == [
         (None, "@pytest.mark.interrupt_safe(interrupts=2)"),
@@ -309,7 +309,7 @@ def test_single_points_come_first_and_pairs_name_both(audits):
 
 
 def test_what_the_first_alone_does_is_not_tried_with_a_second(audits):
-    """Points with a finding of their own get no second interrupt, with the reason; a pair does not repeat findings of its first one."""
+    """A point that already has a finding gets no second interrupt, and the reason is reported; a pair does not repeat that finding."""
     reason = "no second interrupt after it: the first one alone already has a finding"
     assert audits["release_in_except"].not_audited == {reason: 1}
     assert audits["swallowed_not"].not_audited == {reason: 1}
@@ -318,13 +318,13 @@ def test_what_the_first_alone_does_is_not_tried_with_a_second(audits):
 
 
 def test_a_mask_by_swapping_handlers_keeps_the_second_interrupt_out(audits):
-    """Points at which the signal is ignored count as not audited, with the reason."""
+    """Points where the signal is ignored count as not audited, and the reason is reported."""
     assert audits["masked_by_swapping"].not_audited["SIGINT is ignored there (SIG_IGN)"] >= 2
 
 
 @pytest.mark.parametrize(("name", "handled"), [("handler_that_returns", "note"), ("gate", "partial")])
 def test_a_handler_that_returns_is_called_twice(audits, name, handled):
-    """Second interrupts come wherever the test goes on, and what only both together lead to is found."""
+    """After a handler that returns, second interrupts are delivered as the test goes on; a defect that takes both of them is found."""
     audit = audits[name]
     assert audit.audited > 12
     defects = [defect for defect in audit.defects if defect.verdict is not Verdict.INTERPRETER]
@@ -335,7 +335,7 @@ def test_a_handler_that_returns_is_called_twice(audits, name, handled):
 
 
 def test_a_second_interrupt_lands_in_the_handler_of_the_first(audits):
-    """Pairs end in the function of the handler, where no single point is."""
+    """A second interrupt can land in the first one's handler, where there are no single points."""
     points = [point for point in audits["handler"].points if point.function == "stop"]
     assert {point.first.kind for point in points if point.kind == "call"} >= {"call", "jump"}
     assert {point.kind for point in points if point.first.kind == "jump"} >= {"entry", "call"}
@@ -343,17 +343,17 @@ def test_a_second_interrupt_lands_in_the_handler_of_the_first(audits):
 
 
 def test_pairs_by_line(audits):
-    """A signal that is pending as a line begins is followed by one that is pending as a later line begins."""
+    """With ``points=line``, the first signal is pending as a line begins, and the second as a later line begins."""
     audit = audits["by_line"]
     assert ("os.getpid()", "os.getppid()") in pairs(audit)
     assert {text(point) for defect in audit.defects for point in defect.points if point.first} == {
-        "except BaseException:",  # from where on there is no checkpoint before the next call
+        "except BaseException:",  # there is no checkpoint between here and the next call
         "os.getppid()",
     }
 
 
 def test_pairs_by_force(audits):
-    """Raised by force, a second interrupt reaches every line of the clean-up code; on 3.11 it cannot, and the report says so."""
+    """With ``points=raise``, second interrupts reach every line of the clean-up code; CPython 3.11 has none, and the report says why."""
     audit = audits["by_force"]
     lost = {text(point) for defect in audit.defects for point in defect.points if point.first}
     if facts.HAS_MONITORING:
@@ -375,7 +375,7 @@ def test_files_that_only_an_interrupted_run_reaches_are_in_scope(audits):
 
 
 def test_max_points_bounds_both_sorts_together(audits):
-    """Single points come first; the room left goes to an even sample of pairs, and the rest is counted."""
+    """``max_points`` covers single points first, then an even sample of pairs; the pairs left out are counted."""
     audit = audits["bounded"]
     assert len(audit.points) == 40
     single = [point.first is None for point in audit.points]
@@ -388,7 +388,7 @@ def test_max_points_bounds_both_sorts_together(audits):
 
 
 def test_another_seed_takes_other_pairs(audits):
-    """Another seed takes other pairs, and as many."""
+    """Another seed selects other pairs, but the same number of them."""
     samples = [[point for point in audits[name].points if point.first] for name in ("bounded", "bounded_otherwise")]
     ids, others = ({point.id.replace("bounded_otherwise", "bounded") for point in sample} for sample in samples)
     assert len(ids) == len(others)
@@ -396,7 +396,7 @@ def test_another_seed_takes_other_pairs(audits):
 
 
 def test_hits_hold_for_the_tail(audits):
-    """``hits`` chooses among the hits after the first interrupt, too; they are numbered from there on."""
+    """``hits`` also applies to the hits after the first interrupt, which are numbered from there on."""
     audit = audits["first_hits"]
     second = [(point.kind, point.hit) for point in audit.points if point.first and text(point) == 'len("y")']
     assert second[0] == ("call", 1)
@@ -416,7 +416,7 @@ def test_hits_hold_for_the_tail(audits):
     ],
 )
 def test_what_is_not_audited_is_told(audits, name, reason):
-    """The reason is among those of the audit."""
+    """The audit reports why a second interrupt was not tried or did not arrive."""
     assert audits[name].not_audited.get(reason, 0) >= 1
 
 
@@ -438,7 +438,7 @@ def test_it():
 
 
 def test_one_pair_is_audited_alone(audit):
-    """The id of a pair reproduces it in this process, whatever the settings are; the report shows both places."""
+    """The id of a pair reproduces it in the session's process, whatever the settings are; the report shows both places."""
     name = "test_one_pair_is_audited_alone.py"
     audited = audit(UNSAFE, f"--maskcheck-point={name}:8:call#1>{name}:10:call#1")
     audited.result.assert_outcomes(failed=1)
@@ -459,7 +459,7 @@ def test_one_pair_is_audited_alone(audit):
 
 
 def test_a_debugger_stops_at_the_second_interrupt(pytester, run):
-    """``--pdb`` with one pair opens in the frame of the second interrupt."""
+    """With a single pair, ``--pdb`` opens the debugger in the frame of the second interrupt."""
     pytester.makepyfile(UNSAFE)
     name = "test_a_debugger_stops_at_the_second_interrupt.py"
     result = run(
@@ -469,7 +469,7 @@ def test_a_debugger_stops_at_the_second_interrupt(pytester, run):
 
 
 def test_a_pair_that_is_not_reached_is_told_in_one_sentence(audit):
-    """A second place that no run reaches ends the session with exit code 4 and one sentence."""
+    """If no run reaches the second place of a pair, the session ends with exit code 4 and one sentence."""
     name = "test_a_pair_that_is_not_reached_is_told_in_one_sentence.py"
     result = audit(UNSAFE, f"--maskcheck-point={name}:8:call#1>{name}:13:call#1").result
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,7 +1,7 @@
 """The seed cases: acquisitions and releases whose outcome is known at every point.
 
-A comment in a program says what an interrupt on its line leads to (see the fixture ``announced``). What no comment
-names must not be found. All programs are audited in one session.
+A comment in a program announces what an interrupt on its line leads to (see the fixture ``announced``). There must be
+no other findings. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_point_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment of the program names have a finding, and every point was audited."""
+    """Exactly the points that the program's comments announce have a finding, and every point was audited."""
     audit = audits[name]
     assert not audit.refused
     assert found(audit) == announced(audit)
@@ -158,7 +158,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
     ],
 )
 def test_a_leak_before_try_is_one_defect_at_one_point(audits, name, about):
-    """The one defect names the resource, and the first call of the acquiring line as its only point."""
+    """Acquisition before ``try`` is one defect that names the resource; its only point is the first call of the acquiring line."""
     (defect,) = audits[name].defects
     assert (defect.verdict, defect.kind, defect.key) == about
     (point,) = defect.points
@@ -166,7 +166,7 @@ def test_a_leak_before_try_is_one_defect_at_one_point(audits, name, about):
 
 
 def test_one_resource_lost_at_several_points_is_one_defect(audits):
-    """The descriptor that is lost on the way into and out of a context manager in Python makes one defect of each category."""
+    """A descriptor lost on entry to and on exit from a context manager written in Python makes one defect of each category."""
     defects = {defect.category: defect for defect in audits["python_exit"].failures}
     assert {
         category: [(point.function, point.kind) for point in defect.points] for category, defect in defects.items()

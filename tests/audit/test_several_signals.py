@@ -1,7 +1,7 @@
 """Audits with signals other than SIGINT, and with handlers of the test's own.
 
-A comment in a program says what an interrupt on its line leads to (see the fixture ``announced``). What no comment
-names must not be found. All programs are audited in one session.
+A comment in a program announces what an interrupt on its line leads to (see the fixture ``announced``). There must be
+no other findings. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -289,7 +289,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if not name.startswith("by_")])
 def test_every_point_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment of the program names have a finding, and every point was audited."""
+    """Exactly the points that the program's comments announce have a finding, and every point was audited."""
     audit = audits[name]
     assert not audit.refused
     assert found(audit) == announced(audit)
@@ -298,7 +298,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
 
 
 def test_ids_name_the_signal(audits):
-    """Ids name the signal, except SIGINT; points of one signal come after those of the other."""
+    """Ids name every signal but SIGINT, and the points are grouped by signal."""
     names = ["SIGTERM", "SIGALRM", "SIGHUP", "SIGRTMAX", "SIGRTMIN+2", "SIGCHLD"]
     points = audits["leaks"].points
     assert [point.id.partition("#1")[2] for point in points if point.kind == "entry"] == [f"@{name}" for name in names]
@@ -307,7 +307,7 @@ def test_ids_name_the_signal(audits):
 
 
 def test_each_point_is_audited_once_for_each_signal(audits):
-    """Two signals at three places are six points, with one name for each signal."""
+    """Two signals at three places make six points, whose ids differ only in the signal."""
     audit = audits["several"]
     plain = [point.id for point in audit.points if point.signal == "SIGINT"]
     assert len(plain) == 3
@@ -317,7 +317,7 @@ def test_each_point_is_audited_once_for_each_signal(audits):
 
 @pytest.mark.parametrize(("name", "lines"), [("by_line", [0, 1]), ("by_force", [2])])
 def test_the_other_modes_send_the_signal_too(audits, name, lines):
-    """Pending as a line begins it is handled after the next call; by force it is handled before the line."""
+    """With ``points=line`` the signal is handled after the next call; with ``points=raise`` it is handled before the line."""
     audit = audits[name]
     (defect,) = audit.defects
     first = min(point.line for point in audit.points)
@@ -350,7 +350,7 @@ def test_the_other_modes_send_the_signal_too(audits, name, lines):
     ],
 )
 def test_a_signal_that_nobody_handles_is_not_sent(audits, name, reasons):
-    """Every point is reported as not audited, with what the signal would have done."""
+    """If a signal has no handler, every point is reported as not audited, with what the signal would have done."""
     audit = audits[name]
     assert audit.audited == 0
     assert audit.not_audited == reasons
@@ -366,20 +366,20 @@ def test_a_signal_that_nobody_handles_is_not_sent(audits, name, reasons):
     ],
 )
 def test_a_defect_names_what_it_is_about(audits, name, about):
-    """A defect names the exception that came out, or the finalizer."""
+    """A defect names the function that swallowed the interrupt, the exception that replaced it, or the finalizer."""
     (defect,) = audits[name].defects
     assert (defect.verdict, defect.kind, defect.key) == about
 
 
 def test_notes_name_the_handler(audits):
-    """The note of every point says which handler the interrupt went to."""
+    """The note of every point names the handler that the interrupt went to."""
     assert {result.note for result in audits["noted"].results} == {"went to note"}
     notes = [result.note for result in audits["masked"].results]
     assert any(note.startswith("went to stop, held back by the signal mask, arrived at ") for note in notes)
 
 
 def test_one_point_of_another_signal_is_audited_alone(audit):
-    """The id selects the signal, whatever the settings are."""
+    """The id of a point selects its signal, whatever the settings are."""
     source = PREAMBLE + LEAKS.format("")
     line = source.strip().splitlines().index("    LOCK.acquire()  # leak@call") + 1
     point = f"test_one_point_of_another_signal_is_audited_alone.py:{line}:call#1@SIGTERM"
@@ -392,7 +392,7 @@ def test_one_point_of_another_signal_is_audited_alone(audit):
 
 
 def test_signals_from_the_command_line(audit):
-    """The option can be given for each signal; a signal of which no point could be audited is in the summary."""
+    """The option can be repeated, once for each signal; a signal without any audited point is in the summary."""
     result = audit(
         """
         import pytest
@@ -425,7 +425,7 @@ class Finalized:
 
 
 def test_ctrl_c_while_garbage_is_collected_is_not_lost(monkeypatch):
-    """Ctrl-C comes when all garbage is collected; otherwise it would interrupt a finalizer, which cannot pass it on."""
+    """``collect_garbage`` delays Ctrl-C until all garbage is collected; otherwise it would be lost in a finalizer."""
     lost = []
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: lost.append(unraisable.exc_type))
     Finalized()
@@ -462,7 +462,7 @@ TWO_SIGNALS = """
 
 @pytest.mark.oldest_and_newest
 def test_a_note_names_the_points_that_have_it(audit):
-    """A note names its points where a defect has others, too; a note of all points stands alone."""
+    """A note lists its points if the defect has other points too; a note that all points have is shown without them."""
     audited = audit(TWO_SIGNALS)
     (line,) = [line for line in audited.result.outlines if line.startswith("  note ")]
     assert "went to late (" in line

@@ -1,4 +1,4 @@
-"""The points of one long test are divided over the workers of xdist, and reported as one test with one verdict."""
+"""The points of one long test are divided among the workers of xdist, and reported as one test with one verdict."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Session:
 
 @pytest.fixture
 def place(tmp_path_factory):
-    """A folder with a short name, as sockets need it, and a directory of its own for temporary files."""
+    """A folder with a short name, as sockets need one, and a directory of its own for temporary files."""
     place = tmp_path_factory.mktemp("s")
     (place / "tmp").mkdir()
     (place / "pytest.ini").write_text("[pytest]\n")
@@ -117,7 +117,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def session(place):
-    """Run pytest with so many workers in the folder."""
+    """Return a function that runs pytest in the folder with the given number of workers."""
 
     def session(source: str, workers: int, *options: str, killed: int = 0) -> Session:
         (place / "test_it.py").write_text(dedent(source))
@@ -138,7 +138,7 @@ def session(place):
             timeout=120,
         )
         left = [entry.name for entry in (place / "tmp").iterdir() if not entry.name.startswith("pytest-of-")]
-        assert len(left) == killed, left
+        assert len(left) == killed, left  # a killed worker cannot remove its temporary directory
         return Session(done.returncode, done.stdout, read_audits(place / "report.json"))
 
     return session
@@ -151,7 +151,10 @@ def shares(audit: Audit) -> dict[str, int]:
 
 
 def alike(audit: Audit) -> Audit:
-    """Return an audit without what depends on who made it and how fast; a long run searches for origins now and then only."""
+    """Return an audit without the parts that depend on who made it and how fast.
+
+    These include the origins: a long run searches for them only now and then.
+    """
     notes = tuple(note for note in audit.notes if not note.startswith("divided"))
     results = tuple(
         replace(result, findings=tuple(replace(finding, origin=None) for finding in result.findings))
@@ -161,7 +164,7 @@ def alike(audit: Audit) -> Audit:
 
 
 def test_one_long_test_is_audited_by_all_workers(session):
-    """Both workers audit points, and the result is that of one process: one test, one verdict, all points and defects."""
+    """Both workers audit points, and the result equals that of one process: one test, one verdict, all points and defects."""
     alone = session(LONG, 0).audit
     together = session(LONG, 2)
     assert shares(alone) == {}
@@ -194,7 +197,7 @@ RANDOM = (
 
 
 def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session):
-    """Owner and helper find the same patterns by themselves: one defect, and one baseline."""
+    """Owner and helper find the same patterns independently, so there is one defect and one baseline."""
     audit = session(RANDOM, 2).audit
     assert len(shares(audit)) == 2
     assert [defect.key for defect in audit.failures] == ["<tmp_path>/part-*"]
@@ -203,7 +206,7 @@ def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session)
 
 
 def test_fixtures_of_a_helper_are_torn_down(session, place):
-    """A fixture of the session is set up once more in the helping worker, and torn down in the same process."""
+    """A session-scoped fixture is set up once more in the helping worker, and is torn down in the same process."""
     session(LONG, 2)
     log = (place / "log").read_text().splitlines()
     up = [line.split()[1:] for line in log if line.startswith("up")]
@@ -264,7 +267,7 @@ TWICE = (
 
 
 def test_points_with_two_interrupts_are_divided(session):
-    """A helper finds the second interrupts on offer itself, and the result is that of one process."""
+    """A helper finds the offered second interrupts by itself, and the result equals that of one process."""
     alone = session(TWICE, 0).audit
     together = session(TWICE, 2).audit
     divided = shares(together)
@@ -294,7 +297,7 @@ HELPER_DIES = (
 
 
 def test_a_helper_that_dies_loses_no_result(session, place):
-    """Others audit what the dead helper had begun: no point is missing, and the test passes."""
+    """If a helper dies, other workers audit what it had begun: no point is missing, and the test passes."""
     done = session(HELPER_DIES, 2, killed=1)
     assert (place / "killed").exists()
     assert "node down" in done.output
@@ -326,7 +329,7 @@ OWNER_DIES = (
 
 
 def test_what_was_found_before_the_owner_died_is_reported(session):
-    """The report of the crash has the results of all chunks done by then, and counts the other points."""
+    """If the owner dies, the report has the results of all chunks done by then, and counts the other points as not audited."""
     done = session(OWNER_DIES, 2, killed=1)
     assert done.code == 1
     assert re.search(r"^worker 'gw\d' crashed while running 'test_it\.py::test_long'", done.output, re.MULTILINE)
@@ -357,7 +360,7 @@ AUDIT_DIES = (
 
 
 def test_what_others_found_survives_the_auditing_process(session):
-    """If the auditing process ends before it reports what a helper did, the report has the results, and the worker goes on."""
+    """If the auditing process ends before it reports a helper's results, the report still has them, and the worker goes on."""
     done = session(AUDIT_DIES, 2)
     assert done.code == 0, done.output
     audit = done.audit
@@ -378,7 +381,7 @@ OTHER_WAY = (
 
 
 def test_a_helper_that_finds_other_points_does_not_help(session):
-    """The helper gives back what it claimed, and the owner audits all of it."""
+    """A helper that finds other points gives back what it claimed, and the owner audits all of it."""
     done = session(OTHER_WAY, 2)
     assert done.code == 0
     assert shares(done.audit) == {}
@@ -387,7 +390,7 @@ def test_a_helper_that_finds_other_points_does_not_help(session):
 
 @pytest.mark.parametrize("option", ["--maskcheck-isolation=none", "--maskcheck-point=test_it.py:22:entry#1", "-n1"])
 def test_nothing_is_offered_where_nobody_could_help(session, option):
-    """Audits in the process of the worker, of one point, and of the only worker are not divided."""
+    """An audit is not divided if it runs in the worker's process, has a single point, or belongs to the only worker."""
     source = SEVERAL.replace('hits="all"', "hits=1")
     done = session(source, 2, option)
     assert done.audits
@@ -398,12 +401,12 @@ def test_nothing_is_offered_where_nobody_could_help(session, option):
 
 
 def points(number: int) -> tuple[Point, ...]:
-    """Return some points."""
+    """Return ``number`` points."""
     return tuple(Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") for line in range(1, number + 1))
 
 
 def done(chosen) -> Done:
-    """Return the outcome of some points."""
+    """Return the outcome of the chosen points."""
     return Done("", tuple(PointResult(point.id) for point in chosen))
 
 
@@ -414,7 +417,7 @@ def offers(board: Board) -> list[str]:
 
 @pytest.fixture
 def board(tmp_path):
-    """A board, as ``gw0`` of two workers sees it."""
+    """The board of the worker ``gw0``, one of two."""
     board = Board(str(tmp_path), "gw0", 2)
     board.attendance.attend()
     yield board
@@ -439,7 +442,7 @@ def test_only_long_audits_are_offered(board, seconds, offered):
 
 
 def test_chunks_grow_smaller_towards_the_end(board):
-    """All points are on offer once, in order; the first chunks are limited by time, the last ones are small."""
+    """Every point is offered once, in order; the first chunks are limited by time, the last ones are small."""
     offer = Offer("gw0", Audit("t", points=points(1000)), Lead(board)._cuts(1000, 0.1), 0.1)
     sizes = [len(chunk) for chunk in offer.chunks]
     assert [point for chunk in offer.chunks for point in chunk] == list(offer.audit.points)
@@ -448,7 +451,7 @@ def test_chunks_grow_smaller_towards_the_end(board):
 
 
 def test_a_session_that_has_ended_is_no_longer_open():
-    """The lock of the process that made the board ends with that process, and closes the board."""
+    """When the process that made the board ends, its lock is released, which closes the board."""
     source = "import sys; from pytest_maskcheck.audit.sharing.board import Board; print(Board.make().path, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     board = Board(process.stdout.readline().strip(), "gw0", 2)
@@ -465,7 +468,7 @@ def test_a_session_that_has_ended_is_no_longer_open():
 
 
 def test_an_audit_goes_on_when_the_board_is_gone(board, tmp_path):
-    """The owner audits all points itself when the board is removed."""
+    """If the board is removed, the owner audits all points itself."""
     audited = []
 
     def do(chosen):
@@ -494,7 +497,7 @@ helper.work((), lambda chosen: {point.id: point for point in chosen}, do)
 
 
 def test_what_was_done_survives_who_did_it(tmp_path):
-    """A helper takes all chunks but the first, whose owner ends: results and notes are on the board, and missing points are counted."""
+    """If the owner ends, the board still has a helper's results and notes, and counts the points of the owner's chunk as missing."""
     board = Board.make()
     audit = Audit("t", points=points(50), baseline=("fd:x",))
     source = """
@@ -523,6 +526,6 @@ def test_what_was_done_survives_who_did_it(tmp_path):
         assert {result.note for result in left.results if not result.reason} == {"helped"}
         assert (left.points, left.baseline) == (audit.points, audit.baseline)
         assert left.notes
-        assert Helper.find(board, ()) is None  # who is dead needs no help
+        assert Helper.find(board, ()) is None  # the offer of a dead owner is not found
     finally:
         board.remove()

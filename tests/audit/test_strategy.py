@@ -1,4 +1,4 @@
-"""How runs are made, and the sentences that say why."""
+"""The choice of strategy and isolation, and the sentences that give the reasons."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def chosen(rehearsal: Rehearsal) -> Strategy:
     ],
 )
 def test_a_strategy_says_what_is_rerun_and_why(rehearsal: Rehearsal, sentence: str) -> None:
-    """The points before the first effect outside the process are audited by snapshots, and the sentence has the reason for the others."""
+    """Points before the first effect outside the process use snapshots; the sentence gives the reason why the others are rerun."""
     assert chosen(rehearsal).text() == sentence
 
 
 def test_snapshots_that_ended_early_say_so() -> None:
-    """The sentence counts the points left; if none is left, it stays as it was."""
+    """If snapshots end early, the sentence counts the points that are rerun; if there are none, the sentence does not change."""
     strategy = chosen(Rehearsal(reached={0, 1, 2, 3}))
     assert strategy.ended_early("no room", 2).text() == "snapshot for 4 points; rerun for 2 of them: no room"
     assert strategy.ended_early("no room", 0).text() == "snapshot for 4 points"
@@ -63,12 +63,12 @@ def test_snapshots_that_ended_early_say_so() -> None:
 def test_the_first_reason_against_snapshots_counts(
     asked: str, isolation: Isolation, fixtures: tuple[str, ...], reason: Reason
 ) -> None:
-    """What the user asked for comes before what the platform and the test allow."""
+    """Of several reasons against snapshots the first is reported: the user's choice, then the platform, then the test."""
     assert why_rerun(asked, isolation, fixtures, 0.0, frozenset()) == reason
 
 
 def test_a_reason_shows_its_detail() -> None:
-    """A detail in words is inserted as it is, whatever characters it has."""
+    """The detail of a reason is inserted verbatim, even if it contains braces."""
     choice = IsolationChoice.none(Isolation.LOSES_THREADS, threads="pool-{0}, other")
     assert (choice.how, choice.why) == (
         "none",

@@ -1,4 +1,4 @@
-"""What ``unusable`` reports: where the next run failed, and how the state that the interrupt left differs from that of an uninterrupted run."""
+"""What ``unusable`` reports: where the next run failed, and how the state left by the interrupt differs from an uninterrupted run's."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def audits(audit_together):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_names_where_the_next_run_failed_and_what_differs(audits, name):
-    """State that differs between uninterrupted runs, such as ``SEEN``, is not named."""
+    """The report names the place where the next run failed and the state that differs, but not state that varies anyway (``SEEN``)."""
     _, how, where, differs = PROGRAMS[name]
     (defect,) = (defect for defect in audits[name].failures if defect.verdict == "unusable")
     assert how in defect.detail
@@ -132,12 +132,12 @@ DIGEST = f"{hash(tuple((object.__hash__(int), item) for item in [*range(1000), 1
 
 @pytest.fixture
 def kept(module_of):
-    """A module in scope, and its fingerprints."""
+    """The module ``kept``, which is in scope of ``look``."""
     return module_of(KEPT)
 
 
 def look() -> dict[str, str]:
-    """Return the fingerprint of the module."""
+    """Return the fingerprint of the module ``kept``."""
     return fingerprint.Fingerprints(lambda name: name == "kept.py").take()
 
 
@@ -188,7 +188,7 @@ def test_what_varies_is_not_named(kept):
 
 
 def test_five_differences_are_named(kept):
-    """Five differences are named, and the rest is counted."""
+    """Five differences are named, and the others are counted."""
     before = look()
     for number in range(7):
         setattr(kept, f"NEW{number}", number)
@@ -225,7 +225,7 @@ def test_it():
 @pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
 @pytest.mark.parametrize("last", ["third()", "third(); len('y')"])
 def test_what_fails_only_later_is_found_where_it_was_caused(audit, strategy, last):
-    """Runs in between end at their own points before they could fail; the first run that fails is not the one to blame."""
+    """The point that broke the state is blamed, though runs in between end at their own points before they can fail."""
     audited = audit(LATER.format(strategy=strategy, last=last)).audit
     assert audited.strategy.startswith(strategy)
     (defect,) = audited.failures
@@ -257,7 +257,7 @@ def test_it():
 
 
 def test_what_breaks_all_further_runs_need_not_be_seen_twice(audit):
-    """In one process, no second run comes to the point at which the first one left something and broke the test."""
+    """Without isolation, a point that broke the test has its findings, though no second run reaches it to confirm them."""
     alone = audit(HALF.format(settings="(isolation='none')")).audit
     broken = [result for result in alone.results if "unusable" in {finding.verdict for finding in result.findings}]
     assert [{finding.kind for finding in result.findings} for result in broken] == [{"environ", "test"}]
@@ -266,7 +266,7 @@ def test_what_breaks_all_further_runs_need_not_be_seen_twice(audit):
 
 
 def test_a_reproduction_that_breaks_the_test_reproduces(audit):
-    """A point leaves in the session's process what it leaves in a forked one."""
+    """A point that breaks the test has the same findings when it is reproduced in the session's process."""
     forked = audit(HALF.format(settings="")).audit
     point = next(point for defect in forked.failures for point in defect.points if point.line == 10).id
     alone = audit(HALF.format(settings=""), f"--maskcheck-point={point}").audit
@@ -275,7 +275,7 @@ def test_a_reproduction_that_breaks_the_test_reproduces(audit):
 
 
 def test_code_that_stays_usable_is_not_blamed(audit):
-    """No point is blamed, nor many, where state accumulates that breaks nothing."""
+    """Neither one point nor several are blamed for state that accumulates but breaks nothing."""
     source = LATER.format(strategy="rerun", last="third()").replace("assert not KEPT", "assert len(KEPT) >= 0")
     audited = audit(source).audit
     assert not audited.failures
@@ -328,7 +328,7 @@ CLOCK = """
 
 
 def test_where_pytest_failed_is_told(pytester, audit):
-    """Where what the interrupt left raises in code that pytest calls, the place is that code's."""
+    """If state left by the interrupt makes code that pytest calls raise, the report names the place in that code."""
     pytester.makeconftest("def pytest_runtest_setup(item): pass")  # so runs have pytest's whole protocol
     audited = audit(CLOCK)
     titles = [defect.key for defect in audited.audit.failures if defect.key.startswith("pytest failed: ")]

@@ -1,7 +1,7 @@
-"""Every verdict, by a program that earns it and a twin that does not.
+"""Every verdict, with a program that gets it and a twin that does not.
 
-A comment in a program says what an interrupt on its line leads to (see the fixture ``announced``). What no comment
-names must not be found. All programs are audited in one session.
+A comment in a program announces what an interrupt on its line leads to (see the fixture ``announced``). There must be
+no other findings. All programs are audited in one session.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_point_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment of the program names have a finding, and every point was audited."""
+    """Exactly the points that the program's comments announce have a finding, and every point was audited."""
     audit = audits[name]
     assert not audit.refused
     assert found(audit) == announced(audit)
@@ -316,7 +316,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
     ],
 )
 def test_a_defect_names_what_it_is_about(audits, name, about):
-    """The only defect names the resource, the exception or the place."""
+    """A program's only defect names the resource, the exception or the place that it is about."""
     (defect,) = (defect for defect in audits[name].defects if defect.verdict != "interpreter")
     assert (defect.verdict, defect.kind, defect.key) == about
 
@@ -334,6 +334,6 @@ def test_a_defect_names_what_it_is_about(audits, name, about):
     ],
 )
 def test_a_defect_says_what_happened(audits, name, detail):
-    """A defect says how a process ended, how the next run failed, or what replaced the interrupt."""
+    """The detail of a defect states how the process ended, how the next run failed, or what replaced the interrupt."""
     (defect,) = audits[name].defects
     assert detail in defect.detail

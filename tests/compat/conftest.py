@@ -1,4 +1,4 @@
-"""What the tests beside other plugins share: pytest in processes of its own."""
+"""Fixtures shared by the tests beside other plugins: they run pytest in processes of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 
 @pytest.fixture(scope="session")
 def run_module() -> RunModule:
-    """Run a module in a directory, with no variable of an outer measurement."""
+    """Return a function that runs a module in a directory, without environment variables of an outer coverage measurement."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 
     def run(place: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

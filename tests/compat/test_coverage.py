@@ -1,4 +1,4 @@
-"""The user's own coverage numbers do not change by a line, whatever runs are made beside them."""
+"""The user's own coverage numbers do not change by a line, whatever runs the audit makes."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ Numbers = dict[str, tuple[object, ...]]
 
 
 def numbers(place: Path, *, raw: bool) -> Numbers:
-    """Return what coverage makes of each file: lines, missing lines, branches; and, if ``raw``, all arcs and contexts."""
+    """Return coverage's lines, missing lines and branches of each file, and with ``raw`` also all arcs and contexts."""
     file = place / ".coverage"
     data = coverage.CoverageData(str(file))
     data.read()
@@ -186,13 +186,13 @@ def data_files(place: Path) -> list[str]:
 
 
 def auditing(isolation: str) -> tuple[str, str]:
-    """Return the options that audit."""
+    """Return the options that switch auditing on."""
     return "--maskcheck", f"--maskcheck-isolation={isolation}"
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A directory with a module and its tests."""
+    """Return a directory with a module and its tests."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "shop.py").write_text(dedent(SHOP))
     (tmp_path / "test_shop.py").write_text(dedent(TESTS))
@@ -202,7 +202,7 @@ def shop(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("mode", MODES)
 def test_numbers_stay_as_they_are(shop: Path, run_module: RunModule, mode: str, core: str) -> None:
-    """Lines, arcs and contexts are those of the same run without an audit, wherever audits are made."""
+    """Lines, arcs and contexts are the same as without an audit, with each coverage core and each isolation."""
     plain = run_module(shop, *MODES[mode], COVERAGE_CORE=core)
     assert plain.returncode == 0, plain.stdout
     expected = {raw: numbers(shop, raw=raw) for raw in (True, False)}
@@ -212,14 +212,14 @@ def test_numbers_stay_as_they_are(shop: Path, run_module: RunModule, mode: str, 
         audited = run_module(shop, *MODES[mode], *auditing(isolation), COVERAGE_CORE=core)
         assert "3 tests audited at" in audited.stdout, audited.stdout
         assert audited.returncode == 1, audited.stdout
-        # This core notes the context only the first time, and arcs that no code takes: both depend on when it is on.
+        # This core records the context only the first time, and arcs that no code takes: both depend on when it is switched on.
         raw = (mode, core, isolation) != ("branches", "sysmon", "none")
         assert numbers(shop, raw=raw) == expected[raw], isolation
         assert data_files(shop) == [".coverage"]
 
 
 def test_numbers_of_two_measurements(shop: Path, run_module: RunModule) -> None:
-    """Of two measurements, one within the other, both go on as they were."""
+    """Of two nested measurements, both have the same numbers as without an audit."""
     both = ("coverage", "run", "--source=.", "--data-file=.outer", "-m", *COV)
     found = []
     for options in ((), auditing("none")):
@@ -233,7 +233,7 @@ def test_numbers_of_two_measurements(shop: Path, run_module: RunModule) -> None:
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_numbers_of_two_workers(shop: Path, run_module: RunModule, isolation: str) -> None:
-    """The numbers that xdist's workers send home are those without an audit."""
+    """The numbers of xdist's workers are the same as without an audit."""
     (shop / "test_other.py").write_text(dedent(OTHER_TESTS))
     together = (*COV, "--cov-branch", "-p", "xdist.plugin", "-n2", "--dist=loadfile")
     plain = run_module(shop, *together)
@@ -247,7 +247,7 @@ def test_numbers_of_two_workers(shop: Path, run_module: RunModule, isolation: st
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_no_cover_beside_contexts(shop: Path, run_module: RunModule, isolation: str) -> None:
-    """A marked test that pytest-cov is not to measure leaves the measurement as it was."""
+    """A marked test with pytest-cov's ``no_cover`` does not change the numbers."""
     (shop / "test_shop.py").write_text(dedent(TESTS).replace("class TestShop", "@pytest.mark.no_cover\nclass TestShop"))
     plain = run_module(shop, *MODES["branches"])
     assert plain.returncode == 0, plain.stdout
@@ -259,7 +259,7 @@ def test_no_cover_beside_contexts(shop: Path, run_module: RunModule, isolation: 
 
 @pytest.mark.parametrize("isolation", ["fork", "none"])
 def test_patches_of_the_user(tmp_path: Path, run_module: RunModule, isolation: str) -> None:
-    """With ``os._exit``, forks and subprocesses patched by coverage, audits leave no data files and no numbers."""
+    """If coverage patches ``os._exit``, forks and subprocesses, audits add no data files and change no numbers."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "shop.py").write_text(dedent(SHOP))
     (tmp_path / "test_children.py").write_text(dedent(CHILDREN))

@@ -1,4 +1,4 @@
-"""Beside reporters that draw the terminal themselves: their output is left alone."""
+"""Reporters that draw the terminal themselves: the plugin does not interfere with their output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORTERS = {
 @pytest.mark.parametrize("name", REPORTERS)
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
 def test_other_reporters_have_the_terminal_to_themselves(tmp_path, monkeypatch, name, terminal):
-    """No line of ours gets between theirs, and the audit happens."""
+    """The plugin writes no progress between the lines of another reporter, and the audit takes place."""
     if find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
     for variable in ("CI", "BUILD_NUMBER"):
@@ -53,12 +53,13 @@ def test_other_reporters_have_the_terminal_to_themselves(tmp_path, monkeypatch, 
     try:
         while chunk := os.read(outer, 1 << 16):
             text += chunk
-    except OSError:  # Linux says so when the last process has closed its end of a terminal
+    except OSError:  # Linux raises EIO once the last process has closed its end of a terminal
         pass
     os.close(outer)
     assert child.wait(timeout=60) == 0
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode())
     assert re.search(passed, shown)
     assert "points/s" not in shown
+    # ESC 7 saves the cursor, as the plugin's own progress line does.
     assert b"\x1b7" not in text
     assert '"points": [{' in (tmp_path / "report.json").read_text(encoding="utf-8").replace("\n", "").replace("  ", "")

@@ -1,4 +1,4 @@
-"""The table of plugins in the documentation says what is tested."""
+"""The table of plugins in the documentation lists what is tested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def listed() -> dict[str, str]:
 
 
 def audited() -> set[str]:
-    """Return the names of the plugins beside which the tests audit."""
+    """Return the names of the plugins that the tests run beside."""
     names = set()
     for path in (ROOT / "tests" / "compat" / "plugins").glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -43,10 +43,10 @@ def _words(node: ast.AST) -> list[str]:
 
 
 def test_the_table_names_the_versions_that_are_tested():
-    """Each row is a plugin that is installed for the tests, in that version."""
+    """Each row of the table is a plugin that is installed for the tests, in that version."""
     assert listed() == pinned()
 
 
 def test_each_row_of_the_table_has_a_test():
-    """No plugin is listed without a test, and none tested without a row; libraries that plugins work on have no row."""
+    """Each listed plugin has a test and each tested one a row, except the libraries that plugins are for."""
     assert audited() - {"django", "trio", "pytest-metadata"} == set(listed())

@@ -1,9 +1,9 @@
-"""No false alarms: correct bodies over the standard library and popular packages, audited all together.
+"""No false alarms: correct bodies that use the standard library and popular packages are audited in one session.
 
-A body (``bodies/*.py``) says in comments what an interrupt on a line leads to, as programs in other tests do: ``leak@call``
-fails, ``(implicit@call)`` is listed; ``?`` behind it says that some interpreters do not check for signals there. ``on 3.11``
-behind it names the interpreters. All that no comment names must not be found. What is announced as failing is real: see
-``test_real_signals.py`` beside this file.
+A body (``bodies/*.py``) announces in comments what an interrupt on a line leads to, as programs in other tests do: ``leak@call``
+fails, ``(implicit@call)`` is listed. ``?`` after it means that some interpreters do not check for signals there, and ``on 3.11`` limits
+it to those interpreters. What no comment announces must not be found. What is announced as failing also happens with real signals:
+see ``test_real_signals.py`` beside this file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Told = set[tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def audits(audit_folder) -> dict[str, Audit]:
-    """The audits of all bodies, by file and name."""
+    """Return the audits of all bodies, by file and name."""
     files = {f"test_{name}.py": path.read_text(encoding="utf-8") for name, path in BODIES.items()}
     folder = audit_folder(files, "--maskcheck-all", "--maskcheck-hits=1", "--maskcheck-strategy=rerun")
     return {_place(audit): audit for audit in folder.audits}
@@ -42,9 +42,9 @@ def audits(audit_folder) -> dict[str, Audit]:
 
 @pytest.fixture(scope="module")
 def by_snapshots(audit_folder) -> dict[str, Audit]:
-    """The audits of those bodies that may have no effect outside their process, by snapshots.
+    """Return the audits, by snapshots, of bodies that may have no effect outside their process.
 
-    Each file has a session of its own: a thread that one body leaves running excludes snapshots of all that follow.
+    Each file has a session of its own, since a thread that one body leaves running excludes snapshots of all later ones.
     """
     audits = {}
     for name in ("files", "included", "language", "packages", "state", "tasks"):
@@ -59,7 +59,7 @@ def _place(audit: Audit) -> str:
 
 
 def _without_directories(source: str) -> str:
-    """Return a source without the tests that use ``tmp_path``, each line where it was."""
+    """Return a source without the tests that use ``tmp_path``, with line numbers unchanged."""
     lines = source.splitlines()
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and any(each.arg == "tmp_path" for each in node.args.args):
@@ -69,20 +69,20 @@ def _without_directories(source: str) -> str:
 
 
 def _races(place: str, points: Iterable[str]) -> set[str]:
-    """Return the points at which two audits of the same strategy differ: whether the child has ended is up to the kernel."""
+    """Return the points where two audits may differ, since the kernel decides whether a child has ended by then."""
     if place != "tasks::test_async_subprocess":
         return set()
     return {point for point in points if re.search(r":(into|back)[.#]", point)}
 
 
 def announced(name: str) -> tuple[Told, Told]:
-    """Return what the comments of a file announce, and which of it need not be found."""
+    """Return what the comments of a file announce, and the part of it that need not be found."""
     told, uncertain = set(), set()
     for number, text in enumerate(BODIES[name].read_text(encoding="utf-8").splitlines(), 1):
         for listed, word, perhaps, version, others in _COMMENT.findall(text.partition("#")[2]):
             if _applies(version, others):
                 told.add((number, f"({word})" if listed else word))
-            if perhaps or word.endswith(("@into", "@back")):  # libraries do not do the same each time
+            if perhaps or word.endswith(("@into", "@back")):  # libraries do not behave the same in each run
                 uncertain.add((number, f"({word})" if listed else word))
     return told, uncertain
 
@@ -96,12 +96,12 @@ def _applies(version: str, others: str) -> bool:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_found_is_what_the_comments_announce(audits, place):
-    """At the lines that the body reaches; every point of it was audited."""
+    """At the lines that a body reaches, exactly the announced defects are found, and every point is audited."""
     if place not in audits:
         pytest.skip("a package is not installed")
     audit = audits[place]
     assert not audit.refused
-    # Libraries do not do the same each time.
+    # Libraries do not behave the same in each run, so points at their calls may not be reached again.
     loose = {point.id for point in audit.points if point.kind in ("into", "back")}
     assert {result.point for result in audit.results if result.reason} <= loose
     file = f"test_{place.partition('::')[0]}.py"
@@ -117,9 +117,11 @@ def test_what_is_found_is_what_the_comments_announce(audits, place):
         for point in defect.points
         for word in [f"{defect.verdict}@{point.kind}"]
         if defect.verdict is not Verdict.INTERPRETER
-        and not (defect.category is Category.INSIDE and Path(point.file).name != file)  # of the standard library's own
+        and not (
+            defect.category is Category.INSIDE and Path(point.file).name != file
+        )  # the standard library's own defects
     }
-    of_chance = {  # a finalizer of the standard library, wherever the collector or the last reference ends
+    of_chance = {  # a finalizer of the standard library may run wherever the collector does or a last reference goes
         (place_of(point), f"({defect.verdict}@{point.kind})")
         for defect in audit.defects
         for point in defect.points
@@ -133,7 +135,7 @@ def test_what_is_found_is_what_the_comments_announce(audits, place):
 
 
 def test_most_is_found_and_nearly_all_decided_in_calls_out_of_scope(audits):
-    """What need not be found above: some of it is announced for the libraries of other interpreters."""
+    """At calls out of scope, most of what is announced is found and nearly all points are audited."""
     due, missing, points, undecided = 0, set(), 0, set()
     for place, audit in audits.items():
         name = place.partition("::")[0]
@@ -156,12 +158,12 @@ def test_most_is_found_and_nearly_all_decided_in_calls_out_of_scope(audits):
 
 @pytest.mark.oldest_and_newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
-    """What is wrong, at each point of each body that was audited in both ways."""
+    """Snapshots and rerun have the same findings at each point that both audited."""
     taken = {place for place, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}
     assert len(taken) >= 50
     for place in taken:
         found, expected = results_of(by_snapshots[place]), results_of(audits[place])
-        # Event loops turn as often as it takes: what is struck there may not come again at the same count, in either way.
+        # Event loops iterate as often as needed, so a place may not be reached again at the same hit, with either strategy.
         decided = {point for point in found.keys() & expected.keys() if not (found[point][1] or expected[point][1])}
         compared = expected.keys() - _races(place, expected)
         decided &= compared
@@ -174,7 +176,7 @@ def test_there_are_many_bodies():
 
 
 def test_every_comment_announces_for_a_line_that_is_reached(audits):
-    """A comment on a line that no body reaches would hide nothing, and say nothing."""
+    """Every line whose comment announces something is reached, since other comments would mean nothing."""
     for name in BODIES:
         reached = {
             point.line for place, audit in audits.items() if place.startswith(f"{name}::") for point in audit.points

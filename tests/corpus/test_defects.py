@@ -1,6 +1,6 @@
-"""Seeded defects: each program loses or alters one resource if it is interrupted at its marked line, and it is found there.
+"""Seeded defects: each program loses or alters one resource if it is interrupted at its marked line, which the audit finds there.
 
-All programs take something, do something else, and give it back without ``try``. They are audited in one session.
+All programs acquire something, do something else, and release it without ``try``. They are audited in one session.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ MARK = "between"
 
 @dataclass(frozen=True)
 class Seed:
-    """A program that takes a resource and gives it back.
+    """A program that acquires a resource and releases it.
 
     Parameters:
-        kind: the kind that must see it.
-        take: lines that take it.
-        give: lines that give it back.
+        kind: the kind that must find the defect.
+        take: lines that acquire the resource.
+        give: lines that release it.
         before: lines at the top of the file.
-        verdict: what must be found.
-        is_async: the body is that of a coroutine.
+        verdict: the verdict that must be found.
+        is_async: whether the body is that of a coroutine.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Seed:
 
 
 def state(kind: str, take: str, give: str, before: str = "") -> Seed:
-    """Return a program that changes process state and puts it back."""
+    """Return a program that changes process state and restores it."""
     return Seed(kind, take, give, before, "altered")
 
 
@@ -115,7 +115,7 @@ SEEDS = {
         "LOCK = asyncio.Lock()",
         is_async=True,
     ),
-    # What runs
+    # Threads, processes, event loops, and code that is still to run
     "thread": Seed(
         "thread",
         "end = threading.Event(); thread = threading.Thread(target=end.wait, daemon=True); thread.start()",
@@ -261,19 +261,19 @@ SHARED = {
     *("process_lock", "process_semaphore", "shared_memory", "socket", "sqlite", "task", "tempdir", "tempfile"),
     *("thread", "timer", "transaction"),
 }
-"""Kinds whose programs share something with other processes, or start some."""
+"""Kinds whose programs share something with other processes, or start processes or threads."""
 
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs, by name."""
     sources = {name: seed.source() for name, seed in SEEDS.items()}
     return audit_together(sources, None, "--maskcheck-hits=1", "--maskcheck-strategy=rerun")
 
 
 @pytest.fixture(scope="module")
 def by_snapshots(audit_together) -> dict[str, Audit]:
-    """The audits of those programs that keep nothing open and run no threads, by snapshots."""
+    """Return the audits, by snapshots, of the programs that keep nothing open and run no threads."""
     alone = {name: seed for name, seed in SEEDS.items() if seed.kind not in SHARED and not seed.is_async}
     sources = {name: seed.source() for name, seed in alone.items() if not re.search("LOOP|socket", seed.before)}
     return audit_together(sources, None, "--maskcheck-hits=1", "--maskcheck-strategy=snapshot")
@@ -281,7 +281,7 @@ def by_snapshots(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_what_is_lost_at_the_marked_line_is_found_there(audits, name):
-    """By the kind that is there for it."""
+    """An interrupt at the marked line gives the expected verdict, by the kind meant for it."""
     seed, audit = SEEDS[name], audits[name]
     assert not audit.refused
     lines = seed.source().splitlines()
@@ -297,7 +297,7 @@ def test_what_is_lost_at_the_marked_line_is_found_there(audits, name):
 
 @pytest.mark.oldest_and_newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
-    """At each point of each program: what is wrong, and whether it was audited at all."""
+    """Snapshots and rerun have the same findings at each point, and audit the same points."""
     taken = {name for name, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}
     assert len(taken) >= 25, {audit.strategy for audit in by_snapshots.values()}
     assert {name: results_of(by_snapshots[name]) for name in taken} == {
@@ -306,5 +306,5 @@ def test_snapshots_find_the_same(audits, by_snapshots, results_of):
 
 
 def test_every_kind_has_a_program():
-    """But for ``implicit``, which no interrupt leads to by itself."""
+    """Every kind has a program, except ``implicit``, which no interrupt leads to by itself."""
     assert {seed.kind for seed in SEEDS.values()} >= set(kind_names()) - {"implicit"}

@@ -1,7 +1,7 @@
-"""A bounded fuzzer of all that comes from outside: options, configuration, marker arguments, hooks, the fixture's arguments, report files.
+"""A bounded fuzzer of all input from outside: options, configuration, marker arguments, hooks, the fixture's arguments, report files.
 
-Whatever is given, it is used, or refused in one sentence; it never raises anything else, and ``merge`` ends with 1 only where a report
-has a defect. The same inputs are tried in every run; ``MASKCHECK_FUZZ=20000`` tries so many for each test.
+Any input is either used or refused in one sentence. It never raises anything else, and ``merge`` exits with 1 only if a report has
+a defect. The same inputs are tried in every run; ``MASKCHECK_FUZZ=20000`` tries that many for each test.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NAMES = [row.name for row in of_audits.TABLE]
 
 
 def refused(call: Callable[[], object], *others: type[Exception]) -> bool:
-    """Tell whether ``call`` refuses what it is given, in one sentence that any terminal can show."""
+    """Return whether ``call`` refuses its input; assert that it does so in one sentence that any terminal can show."""
     try:
         call()
     except (pytest.UsageError, *others) as error:
@@ -88,7 +88,7 @@ def hostile(base: type, exits: bool) -> type:
 HOSTILE = {
     (base, exits): hostile(base, exits) for base in (object, str, int, float, list, dict) for exits in (False, True)
 }
-"""Made once: a class is an object that many caches keep."""
+"""Made only once, because many caches keep classes alive."""
 
 WORDS = st.sampled_from(
     [
@@ -181,7 +181,7 @@ PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, st.floats(), TEXTS, st.bina
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stands for a value that cannot be shown, compared or hashed: Hypothesis does so with what it draws."""
+    """A placeholder for a value that cannot be shown, compared or hashed, as Hypothesis does all that with the values it draws."""
 
     name: str
 
@@ -193,7 +193,7 @@ def _itself_within() -> list[object]:
 
 
 WORTH = {object: (), str: ("line",), int: (1,), float: (1.5,), list: (["a"],), dict: ({"fd:*": "why"},)}
-"""What the hostile ones are worth to their builtin class."""
+"""Builtin class -> the arguments that its hostile subclasses are created with."""
 
 RECIPES: dict[str, Callable[[], object]] = {
     "an object": object,
@@ -212,7 +212,7 @@ RECIPES: dict[str, Callable[[], object]] = {
 
 
 def made(value: Any) -> Any:
-    """Return a value with all recipes in it followed."""
+    """Return a value with each recipe in it replaced by the object that it stands for."""
     if isinstance(value, Recipe):
         return RECIPES[value.name]()
     if isinstance(value, (list, tuple)):
@@ -234,7 +234,7 @@ VALUES = st.recursive(
 @bounded
 @given(VALUES)
 def test_any_value_is_quoted_on_one_short_line(value):
-    """A message can name whatever was given."""
+    """Any value can be quoted in a message, on one short line."""
     value = made(value)
     text = quoted(value)
     assert len(text.splitlines()) == 1
@@ -249,7 +249,7 @@ def test_any_value_is_quoted_on_one_short_line(value):
 
 @dataclass
 class Marked:
-    """As much of an item as settings read."""
+    """The part of an item that settings read."""
 
     kwargs: dict[str, Any]
     args: tuple[Any, ...] = ()
@@ -265,7 +265,7 @@ COMMON = dict.fromkeys(NAMES, None) | {"allow": (), "kinds": ()}
 @bounded
 @given(st.dictionaries(st.one_of(st.sampled_from(NAMES), st.sampled_from(NAMES), TEXTS), VALUES, max_size=3), st.data())
 def test_any_marker_argument_is_used_or_refused(kwargs, data):
-    """So are names that do not exist, and positional arguments."""
+    """Any marker argument is used or refused, also names that do not exist and positional arguments."""
     kwargs = made(kwargs)
     args = made(data.draw(st.lists(VALUES, max_size=1))) if data.draw(st.integers(0, 9)) == 0 else ()
     item: Any = Marked(kwargs, tuple(args))
@@ -282,7 +282,7 @@ def test_any_marker_argument_is_used_or_refused(kwargs, data):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """The configuration of an inner pytest, of which each example replaces what was given."""
+    """The configuration of an inner pytest, whose options and ini values each example replaces."""
     folder = tmp_path_factory.mktemp("config")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -314,7 +314,7 @@ OPTIONS += ["--maskcheck-point", "--maskcheck-shard", "--maskcheck-report", "--m
 @bounded
 @given(st.lists(st.tuples(st.sampled_from(OPTIONS), TEXTS), max_size=3))
 def test_any_option_is_used_or_refused(config, options):
-    """So is an option that is given several times."""
+    """Any option is used or refused, also if it is given several times."""
     words = [f"{name}={value}" for name, value in options]
     before = copy.copy(config.option)
     try:
@@ -353,7 +353,7 @@ TABLES = ["[tool.pytest.ini_options]", *(["[tool.pytest]"] if pytest.version_tup
 @bounded
 @given(st.sampled_from(TABLES), st.dictionaries(st.sampled_from(INI), TOML, min_size=1, max_size=2))
 def test_any_value_in_toml_is_used_or_refused(config, table, values):
-    """So are tables, lists, numbers and truth values where others are expected, in both kinds of table."""
+    """Any TOML value is used or refused, whatever type the setting expects, in both kinds of table."""
     from _pytest.config.findpaths import load_config_dict_from_file
 
     path = Path(config.rootpath, "pyproject.toml")
@@ -372,7 +372,7 @@ def test_any_value_in_toml_is_used_or_refused(config, table, values):
 @bounded
 @given(st.lists(TEXTS.filter(bool), max_size=2), st.lists(TEXTS.filter(bool), max_size=2))
 def test_any_scope_is_used_or_refused(config, include, exclude):
-    """So are globs that coverage.py cannot use, and names that cannot be imported."""
+    """Any scope is used or refused, also globs that coverage.py cannot use and names that cannot be imported."""
     refused(lambda: Reach(str(config.rootpath), include, exclude), UnknownScopeError)
 
 
@@ -381,7 +381,7 @@ def test_any_scope_is_used_or_refused(config, include, exclude):
 
 @dataclass
 class Returned:
-    """What a hook returned, with attributes of any kind."""
+    """An object that a hook returned, with attributes of any type."""
 
     name: object
     cost: object
@@ -393,7 +393,7 @@ class Returned:
 @bounded
 @given(st.one_of(VALUES, st.builds(Returned, VALUES, VALUES, VALUES)))
 def test_any_resource_is_taken_or_complained_of(resource):
-    """A hook may return whatever it likes."""
+    """Any object that a hook returns is used as a resource, or complained of in one line with a remedy."""
     resource = (
         Returned(*made([resource.name, resource.cost, resource.snapshot]))
         if isinstance(resource, Returned)
@@ -407,12 +407,12 @@ def test_any_resource_is_taken_or_complained_of(resource):
 @bounded
 @given(st.sampled_from(["invariant", "unchanged", "atomic", "allow"]), VALUES, st.one_of(st.just(""), VALUES))
 def test_any_argument_of_the_fixture_is_used_or_refused(method, value, name):
-    """So it is without ``--maskcheck``."""
+    """Any argument of the fixture's methods is used or refused, here without ``--maskcheck``."""
     value, name = made(value), made(name)
     fixture = guarantees.Maskcheck()
     with suppress(
         RuntimeError, SystemExit, TypeError
-    ):  # what the test's own function raised, which is called as the test said
+    ):  # the fixture calls the functions that it is given, and these may raise
         refused(lambda: getattr(fixture, method)(value, name))
         return
     assert callable(value) is True, "only what a test's own function raises may come out"
@@ -422,7 +422,7 @@ def test_any_argument_of_the_fixture_is_used_or_refused(method, value, name):
 
 
 def report(*, fails: bool) -> dict[str, Any]:
-    """Return the data of a report that has something of everything."""
+    """Return the data of a report with at least one value of every sort."""
     frame = Frame("a.py", 3, "f", "/a.py")
     one = Point("a.py:3:call#1", "a.py", "/a.py", 3, "call", 1, "f", (frame,))
     two = replace(one, id="a.py:3:call#1>a.py:4:call#1", line=4, first=one)
@@ -469,7 +469,7 @@ JSON = st.recursive(
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """Return each container in some data with each of its keys or positions."""
+    """Return each container in the data with each of its keys or positions, recursively."""
     keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
     own = [(value, key) for key in keys]
     return [*own, *(place for _, key in own for place in places(value[key]))]
@@ -477,7 +477,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A report in which some values are others, some are gone, or are there twice; or bytes are others."""
+    """A report in which values were replaced, removed, added or duplicated, or in which bytes were replaced."""
     data = report(fails=draw(st.booleans()))
     for _ in range(draw(st.integers(0, 3))):
         container, key = draw(st.sampled_from(places(data)) if places(data) else st.nothing())
@@ -504,14 +504,14 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @dataclass
 class Done:
-    """What ``merge`` did."""
+    """The exit status of ``merge`` and its output."""
 
     status: int
     said: str
 
 
 def merge(*words: str) -> Done:
-    """Run the command in this process."""
+    """Run ``merge`` in this process."""
     out, errors = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(errors):
         try:
@@ -525,7 +525,7 @@ def merge(*words: str) -> Done:
 @bounded
 @given(st.lists(damaged(), min_size=1, max_size=2))
 def test_any_report_is_merged_or_refused(tmp_path, reports):
-    """It ends with 1 only where a defect of a report makes a test fail, and what is wrong with a report is one sentence."""
+    """Any report is merged, with status 1 only if a defect makes a test fail, or is refused in one sentence."""
     paths = [tmp_path / f"{number}.json" for number, _ in enumerate(reports)]
     for path, data in zip(paths, reports, strict=True):
         path.write_bytes(data)
@@ -544,7 +544,7 @@ def test_any_report_is_merged_or_refused(tmp_path, reports):
 
 
 def test_the_report_that_is_damaged_is_one(tmp_path):
-    """Undamaged, it is merged: with 1 where its finding makes the test fail, else with 0."""
+    """The report that the fuzzer damages is merged when undamaged, with status 1 if its finding fails, else with 0."""
     for fails in (False, True):
         (tmp_path / "a.json").write_text(json.dumps(report(fails=fails)))
         assert merge(str(tmp_path / "a.json"), "-o", str(tmp_path / "out.json")).status == fails

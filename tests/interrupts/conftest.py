@@ -1,4 +1,4 @@
-"""What the tests of the engines share. Scope is the file of the function that is run."""
+"""Fixtures for the tests of the engines. The scope is the file of the function that is run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Interrupted:
 
     @property
     def place(self) -> tuple[CodeType, int] | None:
-        """The innermost instruction of the file under test that the exception came from."""
+        """The innermost instruction of the file under test that the exception passed through."""
         found = None
         trace = self.error.__traceback__ if self.error else None
         while trace is not None:
@@ -40,13 +40,13 @@ class Interrupted:
 
 @pytest.fixture
 def engine() -> Engine:
-    """The engine of this interpreter."""
+    """Return the engine of this interpreter."""
     return choose()[0].engine
 
 
 @pytest.fixture
 def record(engine: Engine) -> Record:
-    """Record a function."""
+    """Return a function that records a run of a task."""
 
     def record(task: Task, mode: Mode = "checkpoint") -> Recording:
         scope = task.__code__.co_filename  # type: ignore[attr-defined]
@@ -59,7 +59,7 @@ def record(engine: Engine) -> Record:
 
 @pytest.fixture
 def interrupt(engine: Engine) -> Interrupt:
-    """Run a function with an interrupt at a hit."""
+    """Return a function that runs a task with an interrupt at a hit."""
 
     def interrupt(hit: Hit, task: Task, mode: Mode = "checkpoint", signum: int = signal.SIGINT) -> Interrupted:
         scope = task.__code__.co_filename  # type: ignore[attr-defined]
@@ -68,7 +68,7 @@ def interrupt(engine: Engine) -> Interrupt:
         with engine.strike(hit.trigger, lambda file: file == scope, mode, signum, lambda: calls.append(1)) as strike:
             try:
                 task()
-                os.getpid()  # a checkpoint for what is still pending
+                os.getpid()  # a checkpoint for a signal that is still pending
             except BaseException as raised:
                 error = raised
         return Interrupted(strike, error, len(calls), scope)

@@ -1,4 +1,4 @@
-"""What holds for every engine."""
+"""Tests of properties that every engine must have."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ special = Special()
 
 
 def shown(hits: list[Hit], function: Callable[..., object]) -> list[tuple[str, int]]:
-    """Kind and line (0 is the ``def``) of the hits in ``function``."""
+    """Return the kind and the line (0 is the ``def``) of the hits in ``function``."""
     code = function.__code__  # type: ignore[attr-defined]
     return [(hit.kind, hit.line - code.co_firstlineno) for hit in hits if hit.code is code]
 
 
 def below_test(context: Context) -> list[tuple[str, int]]:
-    """The part of a context that does not belong to the test itself."""
+    """Return the part of a context that does not belong to the test itself."""
     names = [(code.co_name, offset) for code, offset in context]
     return list(itertools.takewhile(lambda site: not site[0].startswith("test_"), names))
 
@@ -164,7 +164,7 @@ ENTERED = [("call", 1)] if with_checks_on_entering() else []
     ],
 )
 def test_the_places_of_small_functions(record: Record, function: Any, expected: Any) -> None:
-    """Calls of what is not inlined, backward jumps and the making of text are places; other instructions are not."""
+    """Calls that are not inlined, backward jumps and conversions to text are places; other instructions are not."""
     assert shown(record(calls_super if function is Special.method else function).hits, function) == expected
 
 
@@ -183,7 +183,7 @@ def yields():
 
 
 def test_a_resumption_after_yield_is_a_place_and_one_after_await_is_not(record: Record) -> None:
-    """A generator resumed by its consumer checks for signals; a coroutine that goes on after ``await`` does not."""
+    """A generator that its consumer resumes checks for signals; a coroutine that resumes after ``await`` does not."""
     assert [hit.kind for hit in record(yields).hits if hit.code is twice.__code__] == ["entry", "resume", "resume"]
     assert "resume" not in {hit.kind for hit in record(awaits).hits}
 
@@ -197,7 +197,7 @@ def closes():
 
 
 def test_a_frame_that_an_exception_enters_has_no_place_there(record: Record) -> None:
-    """``close`` and ``throw`` resume a frame without a check."""
+    """A frame that ``close`` resumes has no place where it resumes, because it does not check for signals there."""
     assert [hit.kind for hit in record(closes).hits if hit.code is twice.__code__] == ["entry"]
 
 
@@ -207,7 +207,7 @@ def counts():
 
 
 def test_the_hits_of_a_place_are_numbered(record: Record) -> None:
-    """The n-th time that the main thread reaches a place is hit n."""
+    """The n-th time that the main thread reaches a place is recorded as hit n."""
     hits = record(counts).hits
     assert [hit.number for hit in hits if hit.code is helper.__code__] == [1, 2, 3]
 
@@ -222,7 +222,7 @@ def nested():
 
 
 def test_a_hit_knows_the_calls_that_led_to_it(record: Record) -> None:
-    """The context lists the call sites in scope, innermost first."""
+    """The context of a hit lists the call sites in scope, innermost first."""
     entries = [hit for hit in record(deep).hits if hit.code is helper.__code__]
     assert [[name for name, _ in below_test(hit.context)] for hit in entries] == [["deep"], ["nested", "deep"]]
 
@@ -242,7 +242,7 @@ def starts_thread():
 
 
 def test_other_threads_are_no_places(record: Record) -> None:
-    """Lines that another thread runs are recorded as such, and are no hits."""
+    """Lines that another thread runs are recorded as lines of other threads, not as hits."""
     recording = record(starts_thread)
     assert not [hit for hit in recording.hits if hit.code is threads_only.__code__]
     assert (__file__, threads_only.__code__.co_firstlineno) in recording.other_threads or (
@@ -267,7 +267,7 @@ MIXED = (
 
 @pytest.mark.parametrize("function", MIXED, ids=lambda function: function.__name__)
 def test_each_hit_is_struck_at_its_instruction(record: Record, interrupt: Interrupt, function: Any) -> None:
-    """The interrupt surfaces at the instruction of the hit, and the strike records it."""
+    """The interrupt surfaces at the instruction of the hit, and the strike records that it did."""
     function()
     for hit in record(function).hits:
         result = interrupt(hit, function)
@@ -289,7 +289,7 @@ def statements():
 
 
 def test_line_hits_are_the_lines_that_run(record: Record) -> None:
-    """In the line modes each time that a line begins is a hit."""
+    """In mode ``line`` there is a hit each time that a line begins."""
     hits = record(statements, "line").hits
     lines = [line for _, line in shown(hits, statements)]
     assert lines[:2] == [1, 2]
@@ -298,7 +298,7 @@ def test_line_hits_are_the_lines_that_run(record: Record) -> None:
 
 
 def test_raise_mode_raises_as_the_line_begins(record: Record, interrupt: Interrupt) -> None:
-    """In ``raise`` mode the interrupt surfaces at the line of the hit, before anything on it ran."""
+    """In mode ``raise`` the interrupt surfaces at the line of the hit, before anything on that line has run."""
     for hit in record(statements, "raise").hits:
         result = interrupt(hit, statements, "raise")
         assert isinstance(result.error, KeyboardInterrupt)
@@ -314,7 +314,7 @@ def test_raise_mode_raises_as_the_line_begins(record: Record, interrupt: Interru
 
 
 def test_a_function_on_one_line_has_a_line(record: Record, interrupt: Interrupt) -> None:
-    """``def f(): return 1`` is hit and struck in the line modes, though it may have no line event."""
+    """``def f(): return 1`` has a hit in mode ``raise`` and is interrupted there, though it may have no line event."""
     (hit,) = record(one_line, "raise").hits
     assert hit.code is one_line.__code__
     assert isinstance(interrupt(hit, one_line, "raise").error, KeyboardInterrupt)
@@ -328,7 +328,7 @@ def lines_and_calls():
 
 
 def test_line_mode_leaves_the_signal_to_the_interpreter(record: Record, interrupt: Interrupt) -> None:
-    """In ``line`` mode the interrupt is pending as the line begins and surfaces at the first checkpoint from there."""
+    """In mode ``line`` the interrupt is left pending when the line begins, and surfaces at the next checkpoint."""
     hits = record(lines_and_calls, "line").hits
     surfaced = []
     for hit in hits:
@@ -343,7 +343,7 @@ def test_line_mode_leaves_the_signal_to_the_interpreter(record: Record, interrup
 
 
 def alone(check: Callable[[], object]) -> int:
-    """Run a check in a forked child, which has one thread: 0 if it passed. Others would get the signals that it blocks."""
+    """Run a check in a forked child; return 0 if it passed. A child has one thread: other threads would receive blocked signals."""
     child = os.fork()
     if not child:
         try:
@@ -362,7 +362,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["entry", "call", "jump"])
 def test_a_blocked_signal_is_held(record: Record, interrupt: Interrupt, kind: str) -> None:
-    """A signal that the main thread blocks does not arrive, and is not left behind."""
+    """A signal that the main thread blocks does not arrive, and is not left pending after the strike."""
 
     def work():
         os.getpid()
@@ -385,7 +385,7 @@ def test_a_blocked_signal_is_held(record: Record, interrupt: Interrupt, kind: st
 def test_the_handler_in_force_is_called_with_the_interrupted_frame(
     record: Record, interrupt: Interrupt, kind: str
 ) -> None:
-    """A handler of the user's own gets the number of the signal and the frame that was interrupted."""
+    """A user's handler is called with the signal number and the interrupted frame."""
     seen: list[tuple[int, FrameType | None]] = []
 
     def work():
@@ -406,7 +406,7 @@ def test_the_handler_in_force_is_called_with_the_interrupted_frame(
 
 @pytest.mark.parametrize("kind", ["entry", "call", "jump"])
 def test_an_ignored_signal_does_nothing(record: Record, interrupt: Interrupt, kind: str) -> None:
-    """Under ``SIG_IGN`` the strike fires, nothing is raised, and the strike records it."""
+    """Under ``SIG_IGN`` the strike fires and nothing is raised, and the strike records both."""
 
     def work():
         os.getpid()
@@ -422,7 +422,7 @@ def test_an_ignored_signal_does_nothing(record: Record, interrupt: Interrupt, ki
 
 @pytest.mark.parametrize("kind", ["entry", "call", "jump"])
 def test_the_wakeup_descriptor_is_written(record: Record, interrupt: Interrupt, kind: str) -> None:
-    """Event loops that listen to ``signal.set_wakeup_fd`` are woken, as by a real signal."""
+    """A strike writes the signal number to the wakeup descriptor, so that event loops wake as for a real signal."""
 
     def work():
         os.getpid()
@@ -445,7 +445,7 @@ def test_the_wakeup_descriptor_is_written(record: Record, interrupt: Interrupt, 
 
 @pytest.mark.parametrize("where", ["before", "directly", "by_another", "in_the_end_closed"])
 def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record, where: str) -> None:
-    """Probes do not wake event loops, whoever sets the descriptor, and leave it where it is."""
+    """Probes write nothing to the wakeup descriptor, however it was set, and leave it set."""
     left, right = socket.socketpair()
     left.setblocking(False)
     right.setblocking(False)
@@ -466,7 +466,7 @@ def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record, wher
         for _ in (1, 2):
             os.getpid()
 
-    def asyncio_sets(number):  # named in code that runs, however it is called
+    def asyncio_sets(number):  # the code that runs contains the name, even if the call itself does not use it
         getattr(signal, "set_wakeup_fd")(number, warn_on_full_buffer=False)  # noqa: B009
         return signal.set_wakeup_fd
 
@@ -484,7 +484,7 @@ def test_a_wakeup_descriptor_is_not_written_while_recording(record: Record, wher
 
 
 def test_struck_is_called_just_before(engine: Engine, record: Record) -> None:
-    """The callback runs before the handler does."""
+    """The callback ``struck`` is called before the handler runs."""
     order: list[str] = []
 
     def work():
@@ -500,14 +500,14 @@ def test_struck_is_called_just_before(engine: Engine, record: Record) -> None:
 
 
 def test_a_place_that_is_not_reached_is_not_struck(record: Record, interrupt: Interrupt) -> None:
-    """A run that does not reach the place leaves the strike unfired."""
+    """A strike does not fire in a run that does not reach its place."""
     hit = record(counts).hits[0]
     result = interrupt(hit, deep)
     assert (result.error, result.strike.fired, result.struck) == (None, False, 0)
 
 
 def test_all_handlers_are_as_before(record: Record, interrupt: Interrupt) -> None:
-    """The signal that the engine uses as a probe has its default action again."""
+    """After a recording and a strike, all signals have their former handlers, including the one used as a probe."""
     numbers = sorted(signal.valid_signals())
     before = [signal.getsignal(number) for number in numbers]
     hit = record(deep).hits[-1]
@@ -531,7 +531,7 @@ def drops(log):
 
 
 def test_watching_keeps_nothing_alive(record: Record) -> None:
-    """What a function drops dies at the same moment as unwatched: no frame is held."""
+    """Objects that a function drops die at the same moment in a recorded run as in an unwatched run."""
     log: list[str] = []
 
     def work():
@@ -554,7 +554,7 @@ def exports():
 
 
 def test_what_an_interrupted_call_was_given_does_not_live_on(record: Record, interrupt: Interrupt) -> None:
-    """As the interrupt passes through ``finally``, the view that the call was given is gone: the buffer can grow."""
+    """When the interrupt reaches ``finally``, the argument of the interrupted call is gone, so the buffer it viewed can grow."""
     hits = [hit for hit in record(exports).hits if hit.kind == "call"]
     assert len(hits) >= 2
     for hit in hits:
@@ -564,7 +564,7 @@ def test_what_an_interrupted_call_was_given_does_not_live_on(record: Record, int
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
-    """A child that the code under test forks runs on without being struck, and without the engine."""
+    """A child that the code under test forks is not interrupted: the engine does not watch it."""
 
     def work():
         child = os.fork()
@@ -585,19 +585,19 @@ def test_a_forked_child_is_not_watched(engine: Engine, record: Record) -> None:
 
 
 def test_the_chosen_engine_says_why() -> None:
-    """The choice comes with its reason."""
+    """``choose`` returns a reason that names the chosen engine."""
     mechanism, reason = choose()
     assert mechanism.engine.name in reason
 
 
 def test_what_an_interrupt_keeps_armed_is_disarmed(engine: Engine) -> None:
-    """A Ctrl-C of the user's may come as a context manager of ours is to end: whoever audits disarms the engine at last."""
+    """``disarm`` stops a recording that was never ended, as when the user's Ctrl-C prevents a context manager from ending."""
     watching = engine.record(lambda file: file == __file__, "checkpoint")
     watching.__enter__()
     assert armed()
     engine.disarm()
     assert not armed()
-    engine.disarm()  # once more does no harm
+    engine.disarm()  # a second call must be harmless
 
 
 def armed() -> bool:

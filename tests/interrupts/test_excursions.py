@@ -1,4 +1,4 @@
-"""Stretches of code out of scope: the engines find their first and last checkpoint, and strike there."""
+"""Tests of stretches of code out of scope: engines find their first and last checkpoints, and strike there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from pytest_maskcheck.interrupts import Engine, Hit
 from pytest_maskcheck.system.own_code import is_ours
 
-pytestmark = [  # what interrupted loops leave: no defects of the suite
+pytestmark = [  # interrupted event loops leave these warnings; they are no defects of the suite
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -87,7 +87,7 @@ def recorded(engine: Engine, body: Callable[[], object], *, outside: bool = True
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 def test_an_interrupt_comes_out_of_code_that_the_line_called(engine: Engine, body: Callable[[], object]) -> None:
-    """Each stretch is struck in the code out of scope, below the instruction that the hit names."""
+    """An interrupt in a stretch surfaces in code out of scope that the line of the hit called."""
     hits = [hit for hit in recorded(engine, body) if hit.kind in {"into", "back"}]
     assert {hit.kind for hit in hits} == {"into", "back"}
     for hit in hits:
@@ -99,7 +99,7 @@ def test_an_interrupt_comes_out_of_code_that_the_line_called(engine: Engine, bod
                 assert lines[-1][0] != __file__, "it surfaced in scope"
                 assert strike.handler or (__file__, hit.line) in lines  # asyncio's own handler cancels the task
         assert strike.fired, (hit.kind, hit.line, hit.trigger.event)
-    gc.collect()  # coroutines that nobody awaits any more
+    gc.collect()  # collect coroutines that were never awaited while their warnings are still filtered
 
 
 def _lines(error: BaseException) -> list[tuple[str, int | None]]:
@@ -112,30 +112,30 @@ def _lines(error: BaseException) -> list[tuple[str, int | None]]:
 
 
 def test_c_code_is_no_stretch(engine: Engine) -> None:
-    """A builtin runs no Python code: the point after its call is enough."""
+    """A call of a builtin that runs no Python code is not a stretch: the point after its call is enough."""
     assert not [hit for hit in recorded(engine, calls_none) if hit.kind in {"into", "back"}]
 
 
 def test_stretches_are_recorded_where_they_are_wanted(engine: Engine) -> None:
-    """By default a recording has the places in scope and no others."""
+    """Without ``outside``, a recording contains no places of stretches."""
     assert not [hit for hit in recorded(engine, is_called_back, outside=False) if hit.kind in {"into", "back"}]
 
 
 def test_what_a_callback_comes_back_to_is_another_stretch(engine: Engine) -> None:
-    """After the last callback the effect of the call is had: the stretch has a point of its own, after the callback's."""
+    """The code out of scope that a callback returns to is a stretch of its own, with points after the callback's."""
     kinds = [hit.kind for hit in recorded(engine, is_called_back)]
     assert kinds.index("into") < kinds.index("back") < kinds.index("call")
     assert kinds[-1] in {"into", "back"}
 
 
 def test_an_await_has_points_while_it_waits(engine: Engine) -> None:
-    """Between the suspension of a coroutine and its going on, the event loop runs: that belongs to the ``await``."""
+    """Code of the event loop that runs while a coroutine is suspended is a stretch of the coroutine's ``await``."""
     (line,) = {hit.line for hit in recorded(engine, runs_a_loop) if hit.is_suspended}
     assert line == waits.__code__.co_firstlineno + 1
 
 
 def test_code_of_the_audit_is_no_stretch() -> None:
-    """What the fixture ``maskcheck`` runs is the audit's; the masks are code like any other."""
+    """The code of the fixture ``maskcheck`` counts as the audit's own; the masks and the standard library do not."""
     import pytest_maskcheck.masking
     import pytest_maskcheck.session.fixture
 
@@ -145,7 +145,7 @@ def test_code_of_the_audit_is_no_stretch() -> None:
 
 
 def test_the_strike_waits_for_the_stretch_that_is_meant(engine: Engine) -> None:
-    """The same function out of scope runs before and after, called from elsewhere: that does not count."""
+    """A strike in a stretch arrives below the line of its hit, even if another line calls the same function out of scope."""
 
     def body() -> Any:
         statistics.median(NUMBERS)

@@ -1,4 +1,4 @@
-"""What a signal of an interval timer leaves of the timer: what the kernel leaves when it expires."""
+"""Tests of interval timers: delivering the signal of a timer leaves the timer as the kernel does when it expires."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ASKING = "assert signal.getitimer(TIMER) == (0, 0), 'armed'"
 
 
 def timed(timer: str, signum: str, *, seconds: str, expired: str = TRUSTING, sent: str = "", more: str = "") -> str:
-    """Return a test of code that is interrupted by its own timer."""
+    """Return the source of a test whose code is interrupted by its own timer."""
     return TIMED.format(timer=timer, signal=signum, seconds=seconds, expired=expired, sent=sent or signum, more=more)
 
 
@@ -147,7 +147,7 @@ OWN = """before = signal.setitimer(signal.ITIMER_REAL, 30)
 
 
 def test_a_timer_that_fires_once_is_not_armed_after_its_signal(audit_together: AuditTogether) -> None:
-    """Code that leaves the timer alone after its signal is clean, with each timer."""
+    """Code that does not touch its timer after the timer's signal has no defect, for each of the three timers."""
     audits = audit_together(CLEAN)
     for name, audit in audits.items():
         assert not audit.defects, (name, audit.defects)
@@ -155,17 +155,17 @@ def test_a_timer_that_fires_once_is_not_armed_after_its_signal(audit_together: A
 
 
 def test_a_timer_that_is_armed_after_the_signal_is_a_defect(audit_together: AuditTogether) -> None:
-    """A timer with an interval goes on, one that another signal interrupts goes on, and one that is armed later stays armed."""
+    """A timer that stays armed is a defect: one with an interval, one when another signal arrived, or one armed after the signal."""
     for name, audit in audit_together(DEFECTIVE).items():
         assert {(defect.verdict, defect.kind) for defect in audit.defects} >= {("altered", "itimer")}, name
 
 
 def test_the_timer_of_a_fixture_stays_armed(audit_together: AuditTogether) -> None:
-    """A timer armed before the body began is no finding. A timer that the body arms in its place expires."""
+    """A timer that a fixture armed before the body is not expired and no finding; one that the body arms in its place is expired."""
     audits = audit_together({"work": KEPT.format(body='len("work")'), "own": KEPT.format(body=OWN)})
     assert not audits["work"].defects
     found = {(defect.verdict, defect.key) for defect in audits["own"].defects}
-    assert found == {("altered", "ITIMER_REAL")}  # 3.11 says of each point that the change came there
+    assert found == {("altered", "ITIMER_REAL")}  # on 3.11 each point reports its own line as the origin
 
 
 REALLY = """
@@ -193,7 +193,7 @@ except Late:
 @pytest.mark.parametrize(("timer", "number"), [REAL, VIRTUAL, PROF])
 @pytest.mark.parametrize("interval", [0.0, 500.0])
 def test_timers_are_left_as_the_kernel_leaves_them(timer: str, number: str, interval: float) -> None:
-    """A real signal of a real timer leaves what a delivery leaves."""
+    """``expire`` leaves a timer in the same state as a real expiry does."""
     command = [sys.executable, "-c", REALLY, timer, number, str(interval)]
     real = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     which = getattr(signal, timer)

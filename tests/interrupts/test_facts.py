@@ -1,4 +1,4 @@
-"""The facts about this interpreter, measured with real pending signals: they fail when a quirk stops being true."""
+"""Tests of the facts about this interpreter, measured with real pending signals: they fail when a fact stops being true."""
 
 # ruff: noqa: B018  (reading an attribute is what makes the signal pending)
 
@@ -32,9 +32,9 @@ def landing(function: Callable[..., object], *args: object, warm: bool) -> tuple
     """Return the place in ``function`` where CPython handles the signal that ``trip.now`` makes pending in it.
 
     Parameters:
-        function: its first parameter is ``trip``.
+        function: a function whose first parameter is ``trip``.
         args: its other arguments.
-        warm: it runs often before, without a signal.
+        warm: the function runs often beforehand, without a signal.
     """
     for _ in range(100 if warm else 0):
         function(SILENT, *args)
@@ -58,7 +58,7 @@ both = pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 
 
 def fresh(function: Any) -> Any:
-    """Return the function with code that never ran."""
+    """Return a copy of the function whose code object has never run."""
     return type(function)(function.__code__.replace(), function.__globals__)
 
 
@@ -71,7 +71,7 @@ def enter_lock(trip, lock):
 @both
 @pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["Lock", "RLock"])
 def test_with_checks_after_enter_on_one_version(lock: Any, warm: bool) -> None:
-    """``with_checks_on_entering``: on 3.14 the call of ``__enter__`` checks, on others only that of ``__exit__``."""
+    """``with`` checks after ``__enter__`` exactly if ``with_checks_on_entering`` returns true; otherwise only after ``__exit__``."""
     function = fresh(enter_lock)
     offset, _ = landing(function, lock, warm=warm)
     assert facts.is_call(function.__code__, offset)
@@ -86,7 +86,7 @@ def calls(trip, value):
 
 @both
 def test_a_call_of_a_builtin_checks(warm: bool) -> None:
-    """The landing of a warm call is that of a cold one, though 3.11 stops at the preparation of the call."""
+    """A signal lands on the call of a builtin, cold or warm, though 3.11 stops at the preparation of a warm call."""
     function = fresh(calls)
     offset, _ = landing(function, 1, warm=warm)
     assert facts.is_call(function.__code__, offset)
@@ -99,7 +99,7 @@ def keyword_call(trip, value):
 
 
 def test_a_warm_keyword_call_of_a_builtin_checks() -> None:
-    """Cold, 3.14 and 3.15 do not check there; the place is one nevertheless."""
+    """A warm call of a builtin with keywords checks, so it is a place, though a cold one does not check on 3.14 and 3.15."""
     function = fresh(keyword_call)
     offset, _ = landing(function, [2, 1], warm=True)
     assert facts.is_call(function.__code__, offset)
@@ -113,7 +113,7 @@ def loops(trip, value):
 
 @both
 def test_a_backward_jump_checks(warm: bool) -> None:
-    """3.11 fuses a warm comparison with the jump; the landing is the jump."""
+    """A signal lands on the backward jump of a loop, cold or warm, though 3.11 fuses a warm comparison with the jump."""
     function = fresh(loops)
     offset, _ = landing(function, 3, warm=warm)
     assert facts.is_backward_jump(function.__code__, offset)
@@ -127,7 +127,7 @@ def compares(trip, value):
 
 @both
 def test_a_comparison_that_decides_a_jump_lands_on_the_jump(warm: bool) -> None:
-    """The same with a comparison of integers."""
+    """A signal lands on the backward jump of a loop whose condition compares integers, cold or warm."""
     function = fresh(compares)
     offset, _ = landing(function, 3, warm=warm)
     assert facts.is_backward_jump(function.__code__, offset)
@@ -151,7 +151,7 @@ def remainders(trip, value):
 @both
 @pytest.mark.parametrize("template", [formats, converts, remainders], ids=lambda function: function.__name__)
 def test_making_text_of_an_object_checks(template: Any, warm: bool) -> None:
-    """``str`` and ``repr`` check for signals wherever they are called from."""
+    """Converting an object to text in an f-string or with ``%`` checks for signals."""
     function = fresh(template)
     offset, _ = landing(function, 1.5, warm=warm)
     assert facts.makes_text(function.__code__, offset)
@@ -160,7 +160,7 @@ def test_making_text_of_an_object_checks(template: Any, warm: bool) -> None:
 @both
 @pytest.mark.parametrize("template", [formats, remainders], ids=lambda function: function.__name__)
 def test_text_itself_is_not_made_anew(template: Any, warm: bool) -> None:
-    """A string put into a string is no checkpoint: the recorder must probe."""
+    """Formatting a string does not check for signals, so the recorder must probe each time."""
     function = fresh(template)
     assert landing(function, "text", warm=warm)[0] == -1
 
@@ -175,7 +175,7 @@ def fails(trip, function):
 
 @pytest.mark.parametrize("function", [int, float])
 def test_a_failing_int_loses_interrupts(function: type) -> None:
-    """``loses_interrupts``: the handler runs inside ``int("x")``, and what it raises is replaced."""
+    """An exception that a handler raises inside ``int("x")`` is replaced, as ``loses_interrupts`` reports; ``float`` keeps it."""
 
     def handler(*_: object) -> None:
         raise KeyboardInterrupt
@@ -202,7 +202,7 @@ def star_call(trip, function):
 
 @pytest.mark.skipif(not facts.HAS_MONITORING, reason="no sys.monitoring")
 def test_star_calls_of_methods_fire_call_events_or_not() -> None:
-    """``STAR_CALL_OF_METHOD_IS_SILENT``: true on 3.12 only."""
+    """A method called through ``*args`` fires no ``CALL`` event exactly if ``STAR_CALL_OF_METHOD_IS_SILENT`` is true."""
     monitoring = sys.monitoring
     seen: list[object] = []
     monitoring.use_tool_id(4, "test")
@@ -219,7 +219,7 @@ def test_star_calls_of_methods_fire_call_events_or_not() -> None:
 
 @pytest.mark.skipif(facts.HAS_MONITORING, reason="a fact about sys.settrace")
 def test_tracing_hides_what_an_extended_argument_belongs_to() -> None:
-    """``EXTENDED_ARG_HIDES_OPCODE``: no opcode event has the offset of an instruction with ``EXTENDED_ARG``."""
+    """``sys.settrace`` fires no opcode event at the offset of an instruction that has an ``EXTENDED_ARG``, only at the prefix."""
     source = "def function(a):\n if a:\n" + "  a = a.real\n" * 300 + " return a\n"
     space: dict[str, Any] = {}
     exec(source, space)

@@ -1,4 +1,4 @@
-"""Defects of CPython itself."""
+"""Tests that defects of CPython itself are recognised."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def defects(record: Record, function: Any) -> set[str]:
 
 
 def test_the_checked_call_of_enter_is_known(record: Record, interrupt: Interrupt) -> None:
-    """gh-148874: on 3.14 only, ``with lock:`` can be entered without being left."""
+    """An interrupt leaves ``with lock:`` locked only where gh-148874 is recognised, and only on versions that have it."""
     assert defects(record, enters_lock) == ({"gh-148874"} if with_checks_on_entering() else set())
     leaked = []
     for hit in record(enters_lock).hits:
@@ -101,11 +101,11 @@ EXPECTED = {
 
 @pytest.mark.parametrize("function", [waits_in_with, breaks_in_try], ids=lambda function: function.__name__)
 def test_jumps_outside_of_their_try_are_known(record: Record, interrupt: Interrupt, function: Any) -> None:
-    """gh-130279: some shapes of loops let an interrupt escape ``finally``, depending on the version."""
+    """gh-130279 is recognised in the loops that this version compiles with a jump outside of their ``try``, and in no others."""
     affected = function in EXPECTED.get(sys.version_info[:2], set())
     assert defects(record, function) == ({"gh-130279"} if affected else set())
 
 
 def test_ordinary_loops_have_no_defect(record: Record) -> None:
-    """Loops around and within ``with`` and ``try`` whose jumps are where they belong have no defect."""
+    """No gh-130279 is reported for loops around and within ``with`` and ``try`` whose jumps lie within their blocks."""
     assert defects(record, ordinary) <= ({"gh-148874"} if with_checks_on_entering() else set())

@@ -1,4 +1,4 @@
-"""Mechanisms: their names in ids, and that no other room does what is theirs."""
+"""Tests of mechanisms: their names in ids, and that no other room does their work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = Path(pytest_maskcheck.__file__).parent
 
 
 class Cancelling(SignalMechanism):
-    """A mechanism beside ``signal``, as far as names go."""
+    """A second mechanism beside ``signal``; only its names are implemented."""
 
     name = "cancel"
     victim = Victim(elsewhere=reason_of("reached by another task"), absent=reason_of("its body runs in no task"))
@@ -48,19 +48,19 @@ class Cancelling(SignalMechanism):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGRTMIN", 0)])])
 def test_the_suffix_of_an_id_names_the_interrupt(number: int) -> None:
-    """``parse`` is the inverse of ``suffix``; the default interrupt has none."""
+    """``parse`` is the inverse of ``suffix``, and only the default interrupt has no suffix."""
     mechanism = mechanism_of(number)
     assert parse(mechanism.suffix(number).removeprefix("@")) == number
     assert bool(mechanism.suffix(number)) == (number != signal.SIGINT)
 
 
 def test_a_mechanism_is_chosen_by_name() -> None:
-    """The one that settings do not name is ``signal``."""
+    """``choose`` returns the mechanism with the given name; without a name, it returns ``signal``."""
     assert choose()[0].name == choose("signal")[0].name == "signal"
 
 
 def test_a_row_in_the_registry_is_enough_for_ids_and_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points of another mechanism have its suffix and label, and lines that its victim did not reach have its reason."""
+    """Points of a newly registered mechanism have its suffix and label, and lines its victim did not reach have its reason."""
     name = f"{os.path.basename(__file__)}:1:call#1@CANCEL"
     assert not is_id(name)
     monkeypatch.setattr(registry, "_MECHANISMS", (SignalMechanism, Cancelling))
@@ -81,7 +81,7 @@ def test_a_row_in_the_registry_is_enough_for_ids_and_reasons(monkeypatch: pytest
 
 
 def imported(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file below a folder with each module of the package that it imports, for types only as well."""
+    """Yield each file below a folder with each name that it imports from the package, including imports for types only."""
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_maskcheck."):
@@ -90,7 +90,7 @@ def imported(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_no_other_room_imports_a_mechanism() -> None:
-    """What other rooms use of interrupts is the same for each mechanism."""
+    """Only ``interrupts`` imports from ``interrupts/signals``: other rooms use the protocol of all mechanisms."""
     signals = "pytest_maskcheck.interrupts.signals"
     assert {file for file, name in imported(PACKAGE) if name.startswith(signals)} <= {
         file for file, _ in imported(PACKAGE) if file.startswith("interrupts/")
@@ -98,7 +98,7 @@ def test_no_other_room_imports_a_mechanism() -> None:
 
 
 def test_facts_about_the_interpreter_depend_on_nothing_in_the_room() -> None:
-    """``interrupts/cpython`` imports nothing of ``interrupts`` outside itself."""
+    """``interrupts/cpython`` imports nothing from other parts of ``interrupts``."""
     room = "pytest_maskcheck.interrupts"
     names = {name for _, name in imported(PACKAGE / "interrupts" / "cpython") if name.startswith(room)}
     assert names
@@ -106,7 +106,7 @@ def test_facts_about_the_interpreter_depend_on_nothing_in_the_room() -> None:
 
 
 def test_only_two_folders_look_into_bytecode() -> None:
-    """``dis`` and the version are for ``interrupts/cpython``, and for what is below ``interrupts`` in ``system/bytecode``."""
+    """Only ``interrupts/cpython`` and ``system/bytecode.py`` import ``dis`` or read ``sys.version_info``."""
     looking = set()
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The engine built on ``sys.monitoring``."""
+"""Tests of the engine built on ``sys.monitoring``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def work():
 
 
 def test_the_tool_is_given_back(record: Record, interrupt: Interrupt) -> None:
-    """After a recording, and after a strike that raised, tools 3 and 4 are free."""
+    """After a recording, and after a strike that raised, tools 3 and 4 are free and no callbacks are left."""
     hit = record(work).hits[-1]
     assert [sys.monitoring.get_tool(tool) for tool in (3, 4)] == [None, None]
     assert isinstance(interrupt(hit, work).error, KeyboardInterrupt)
@@ -32,7 +32,7 @@ def test_the_tool_is_given_back(record: Record, interrupt: Interrupt) -> None:
 
 
 def test_the_other_tool_is_used(record: Record) -> None:
-    """With tool 4 taken by somebody, tool 3 serves, and tool 4 is left alone."""
+    """If tool 4 is taken, the engine uses tool 3 and leaves tool 4 alone."""
     expected = len(record(work).hits)
     sys.monitoring.use_tool_id(4, "somebody")
     try:
@@ -43,7 +43,7 @@ def test_the_other_tool_is_used(record: Record) -> None:
 
 
 def test_without_a_free_tool_the_engine_refuses(record: Record) -> None:
-    """With tools 3 and 4 taken, the message says so."""
+    """If tools 3 and 4 are taken, recording raises an error that names them."""
     for tool in (3, 4):
         sys.monitoring.use_tool_id(tool, "somebody")
     try:
@@ -82,7 +82,7 @@ def star_calls():
 
 
 def test_star_calls_are_told_apart(record: Record, interrupt: Interrupt) -> None:
-    """Bound methods are checked on return, functions are not; of calls that fail, those whose message calls ``str``."""
+    """Calls through ``*args`` are places for methods, not for functions; a failing call is one only if its message calls ``str``."""
     hits = [hit for hit in record(star_calls).hits if hit.kind == "call" and facts.is_star_call(hit.code, hit.offset)]
     lines = [hit.line - star_calls.__code__.co_firstlineno for hit in hits]
     assert lines == [8, *(4, 8), *(4, 8), *(4, 8)]

@@ -1,4 +1,4 @@
-"""What begins when an interrupt has landed: a recording, or the wait for a second one. The same for every engine."""
+"""Tests of what begins when an interrupt has landed: a recording, or the wait for a second interrupt. They hold for every engine."""
 
 from __future__ import annotations
 
@@ -106,14 +106,14 @@ WORK = (releases, finally_loops, uses_managers, calls_in_calls)
 
 
 class OwnError(Exception):
-    """What a handler raises."""
+    """Raised by the handlers of these tests."""
 
 
 Log = list[tuple[CodeType, int]]
 
 
 def noting(log: Log, *, raises: bool) -> Callable[[int, FrameType | None], object]:
-    """Return a handler that records where it was called, and calls something itself."""
+    """Return a handler that records where it was called, and itself calls a function in scope."""
 
     def handler(_: int, frame: FrameType | None) -> None:
         assert frame is not None
@@ -125,14 +125,14 @@ def noting(log: Log, *, raises: bool) -> Callable[[int, FrameType | None], objec
     return handler
 
 
-here = partial(operator.eq, __file__)  # no code in scope itself
+here = partial(operator.eq, __file__)  # C code, since a Python function here would itself be in scope
 
 
 def attempt(task: Callable[[], object]) -> BaseException | None:
-    """Run a task; return what it raised."""
+    """Run a task; return the exception that it raised, or ``None``."""
     try:
         task()
-        os.getpid()  # a checkpoint for what is still pending
+        os.getpid()  # a checkpoint for a signal that is still pending
     except BaseException as error:
         return error
     finally:
@@ -143,7 +143,7 @@ def attempt(task: Callable[[], object]) -> BaseException | None:
 
 @pytest.fixture
 def follow(engine: Engine):
-    """Record what a run reaches after an interrupt."""
+    """Return a function that records what a run reaches after an interrupt."""
 
     def follow(first: Hit, task: Any, mode: Mode = "checkpoint", signum: int = signal.SIGINT) -> Recording:
         tail = SignalRecording()
@@ -158,7 +158,7 @@ def follow(engine: Engine):
 
 @pytest.fixture
 def interrupt_twice(engine: Engine):
-    """Interrupt a run twice."""
+    """Return a function that interrupts a run twice."""
 
     def interrupt_twice(
         first: Hit, second: Hit, task: Any, mode: Mode = "checkpoint", signum: int = signal.SIGINT
@@ -172,7 +172,7 @@ def interrupt_twice(engine: Engine):
 
 
 def place(error: BaseException | None) -> tuple[CodeType, int] | None:
-    """Return the innermost instruction of this file that an exception came from."""
+    """Return the innermost instruction of this file that an exception passed through."""
     found = None
     trace = error.__traceback__ if error else None
     while trace is not None:
@@ -189,7 +189,7 @@ def where(hit: Hit) -> tuple[CodeType, int]:
 @pytest.mark.parametrize("raises", [True, False])
 @pytest.mark.parametrize("task", WORK, ids=lambda task: task.__name__)
 def test_both_handlers_run_at_the_places_that_were_predicted(record, follow, interrupt_twice, task, raises) -> None:
-    """At every pair of places the handler of the user's own is called twice, at the first and at the second of them."""
+    """At every pair of places the user's handler is called twice, at the first place and at the second."""
     task()
     pairs = 0
     log: Log = []
@@ -204,7 +204,7 @@ def test_both_handlers_run_at_the_places_that_were_predicted(record, follow, int
             strike, error, calls = interrupt_twice(first, second, task, signum=signal.SIGTERM)
             cut_short = (
                 raises and second.code.co_name == "handler" and second.kind == "entry"
-            )  # before it noted the first
+            )  # interrupted before it recorded the first call
             assert Counter(log) == Counter([where(second), *([] if cut_short else [where(first)])])
             assert (strike.fired, calls) == (True, 1)
             assert strike.error is (OwnError if raises else None)
@@ -216,7 +216,7 @@ def test_both_handlers_run_at_the_places_that_were_predicted(record, follow, int
 
 @pytest.mark.parametrize("task", WORK, ids=lambda task: task.__name__)
 def test_the_second_of_two_keyboard_interrupts_surfaces_at_its_place(record, follow, interrupt_twice, task) -> None:
-    """Under Python's own handler both come, too; the first is the context of the second where it was being handled."""
+    """Under Python's own handler, the second ``KeyboardInterrupt`` surfaces at its place, with the first one as its context."""
     task()
     for first in record(task).hits:
         for second in follow(first, task).hits:
@@ -232,12 +232,12 @@ def test_the_second_of_two_keyboard_interrupts_surfaces_at_its_place(record, fol
 
 @pytest.mark.parametrize("task", WORK, ids=lambda task: task.__name__)
 def test_after_a_handler_that_returns_the_rest_of_the_run_is_recorded(record, follow, task) -> None:
-    """Every place that the uninterrupted run reaches after the first is there, those under way included."""
+    """After a handler that returns, the recording has all places that the uninterrupted run reaches from there on, calls under way too."""
     task()
     hits = record(task).hits
     log: list[FrameType] = []
     for position, first in enumerate(hits):
-        signal.signal(signal.SIGTERM, log.insert)  # C code, of which nothing is recorded
+        signal.signal(signal.SIGTERM, log.insert)  # a handler in C, so that nothing of it is recorded
         tail = follow(first, task, signum=signal.SIGTERM).hits
         rest = [where(hit) for hit in hits[position + 1 :]]
         assert [where(hit) for hit in tail][: len(rest)] == rest
@@ -247,7 +247,7 @@ def test_after_a_handler_that_returns_the_rest_of_the_run_is_recorded(record, fo
 
 @pytest.mark.parametrize("task", [finally_loops, uses_managers], ids=lambda task: task.__name__)
 def test_real_signals_after_the_first_land_at_second_points(engine, record, follow, task) -> None:
-    """A timer that the handler of the first interrupt starts goes off anywhere after it: always at one of the second points."""
+    """A real signal from a timer that the first handler starts lands only at recorded second points."""
     task()
     landed: Log = []
 
@@ -278,7 +278,7 @@ def test_real_signals_after_the_first_land_at_second_points(engine, record, foll
     try:
         places = {(number, hit): predicted(hit) for number, hit in enumerate(record(task).hits)}
         found = 0
-        for _ in range(20):  # where a machine is slow to deliver, all may come too late
+        for _ in range(20):  # on a machine that is slow to deliver, all signals of one round may come too late
             for (_, first), expected in places.items():
                 shot = shoot(first)
                 assert shot <= expected

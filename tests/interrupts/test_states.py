@@ -1,4 +1,4 @@
-"""The state that a recording keeps of each hit: which handler is in force, and whether the signal is masked."""
+"""Tests of the state that a recording keeps for each hit: the handler in force, and whether the signal is masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mine(signum, frame):
 
 
 def test_nothing_is_noted_where_all_is_as_usual(engine):
-    """With Python's own handler for SIGINT, and no mask, the state is empty."""
+    """With Python's own handler for SIGINT, and no mask, the state of a hit is empty."""
 
     def task():
         len("a")
@@ -36,7 +36,7 @@ def test_nothing_is_noted_where_all_is_as_usual(engine):
 
 
 def test_another_handler_is_noted(engine):
-    """Another handler is part of the state while it is in force."""
+    """A handler other than Python's own is part of the state while it is in force."""
 
     def task():
         len("a")
@@ -63,7 +63,7 @@ def test_other_signals_are_none_of_its_business(engine):
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal mask here")
 @pytest.mark.parametrize("way", ["signal", "masking"])
 def test_a_mask_of_the_kernel_is_noted(engine, way):
-    """A mask is part of the state while it is set, by whatever function; afterwards the state is empty again."""
+    """A signal mask is part of the state while it is set, whichever function sets it; afterwards the state is empty again."""
 
     def set_by_hand():
         len("a")
@@ -84,7 +84,7 @@ def test_a_mask_of_the_kernel_is_noted(engine, way):
 
 
 def test_a_mask_is_the_same_state_each_time(engine):
-    """Masks that are entered one after the other have handlers of their own, which treat the signal alike."""
+    """Masks entered one after the other give the same state, because their handlers treat the signal alike."""
 
     def task():
         for _ in range(3):
@@ -93,11 +93,11 @@ def test_a_mask_is_the_same_state_each_time(engine):
 
     masked = [state for state in states(engine, task) if state]
     assert len(masked) >= 3
-    assert len(set(masked)) <= 2  # it may be handing on already when it returns
+    assert len(set(masked)) <= 2  # the mask may already be handing signals on when ``len`` returns
 
 
 def test_a_handler_is_not_kept_alive(engine):
-    """The recording outlives the run; what the handler holds does not."""
+    """A recording does not keep a handler, or the object that it is bound to, alive after the run."""
 
     class Held:
         def handle(self, signum, frame):

@@ -1,4 +1,4 @@
-"""While a run is recorded, few of many hits of one place are kept: those from which points are chosen."""
+"""Tests that a recording can keep only those hits of a place that points are chosen from."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def around(own, turns=30):
 
 @pytest.fixture
 def recorded(engine: Engine) -> Callable[..., Recording]:
-    """Record the sample; the plugin is in scope but not the test's own."""
+    """Return a function that records the sample; the plugin is in scope, but not the test's own code."""
     place = os.path.join(os.getcwd(), "sample.py")
     other = os.path.join(os.getcwd(), "plugin.py")
     own: dict[str, object] = {}
@@ -92,7 +92,7 @@ def recorded(engine: Engine) -> Callable[..., Recording]:
 @pytest.mark.parametrize("hits", [1, 2, 3])
 @pytest.mark.parametrize("body", ["own", "nothing"])
 def test_the_plan_is_the_same(recorded, hits: int, body: str) -> None:
-    """A thinned recording gives the same points as a full one, and leaves out the same numbers for the same reasons."""
+    """A thinned recording gives the same points as a full one, and leaves out the same numbers of hits for the same reasons."""
     files = recorded.body if body == "own" else frozenset()
 
     def reason_against(_: str, line: int, **__: object) -> str:
@@ -110,7 +110,7 @@ def test_the_plan_is_the_same(recorded, hits: int, body: str) -> None:
 
 
 def test_few_hits_are_kept(recorded) -> None:
-    """The number of hits kept does not depend on how often code runs; each hit counts those that it stands for."""
+    """The number of hits kept does not depend on how often code runs, and ``stands_for`` accounts for all hits."""
     few, many = (recorded(thin=True, turns=turns).hits for turns in (30, 3000))
     assert len(few) == len(many)
     whole = recorded(thin=False, turns=3000).hits

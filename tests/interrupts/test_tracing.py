@@ -1,4 +1,4 @@
-"""The engine built on ``sys.settrace``."""
+"""Tests of the engine built on ``sys.settrace``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def work():
 
 
 def test_the_trace_function_is_restored(record: Record, interrupt: Interrupt) -> None:
-    """After a recording, and after a strike that raised, the trace function is the one from before."""
+    """After a recording, and after a strike that raised, the former trace function is set again."""
     seen: list[str] = []
 
     def trace(frame: FrameType, event: str, _: object) -> None:
@@ -50,7 +50,7 @@ def makes_generator():
 
 
 def test_the_call_of_a_generator_function_is_no_place(record: Record) -> None:
-    """The call of a generator function is inlined, and returns the generator without a check."""
+    """The call of a generator function is not a place: it is inlined, and returns the generator without a check."""
     assert [hit.kind for hit in record(makes_generator).hits] == ["entry"]
 
 
@@ -63,7 +63,7 @@ def star_call():
 
 
 def test_a_function_called_with_star_is_checked_on_return(record: Record) -> None:
-    """3.11 does not inline such calls, so they are places."""
+    """A call of a function through ``*args`` is a place on 3.11, which does not inline it."""
     assert [hit.kind for hit in record(star_call).hits if hit.code is star_call.__code__] == ["entry", "call"]
 
 
@@ -82,7 +82,7 @@ def long_loop():
 
 
 def test_the_jump_of_a_long_loop_is_a_place(record: Record, interrupt: Interrupt) -> None:
-    """Tracing shows its ``EXTENDED_ARG`` only; the place is the jump."""
+    """The place of a long loop is its backward jump, though tracing reports only the ``EXTENDED_ARG`` before it."""
     (hit,) = [hit for hit in record(long_loop).hits if hit.kind == "jump"]
     assert hit.trigger.offset != hit.offset
     assert facts.is_backward_jump(hit.code, hit.offset)

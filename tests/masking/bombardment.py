@@ -1,11 +1,11 @@
-"""Real signals, from another process, every 20 to 400 µs, at code that masks should protect, and at code without protection.
+"""Send real signals from another process, every 20 to 400 µs, to code that masks should protect, and to code without protection.
 
-Run it alone: ``python tests/masking/bombardment.py --seconds 60``. It prints a line for each subject and exits with status 1 if a
-shielded one leaked or was torn, or if no unprotected one was.
+Run it alone: ``python tests/masking/bombardment.py --seconds 60``. It prints a line for each subject. The exit status is 1 if a
+shielded subject leaked or was torn, or if no unprotected one was.
 
-Each turn of a subject is interrupted at random. Its books tell whether what it acquired was released and whether a critical
-section ran from beginning to end. The handlers raise only during a turn, so that the book-keeping between turns is not hit: the
-first act after a turn is a plain assignment, before which CPython does not check for signals.
+Each turn of a subject is interrupted at random. Its books record whether what it acquired was released, and whether a critical
+section ran from beginning to end. The handlers raise only during a turn, so that the book-keeping between turns is not interrupted:
+the first statement after a turn is a plain assignment, and CPython does not check for signals before it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pytest_maskcheck.masking import bracket, is_masked, mask, shield
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
+# It spins, since ``time.sleep`` is too coarse for microseconds, and ends when its parent does.
 SENDER = """
 import os, random, sys, time
 target, end, signals = int(sys.argv[1]), time.monotonic() + float(sys.argv[2]), list(map(int, sys.argv[3:]))
@@ -41,7 +42,7 @@ while time.monotonic() < end and os.getppid() == parent:
 
 
 class Interrupted(BaseException):
-    """What the handlers raise."""
+    """The exception that the handlers raise."""
 
 
 @dataclass
@@ -49,9 +50,9 @@ class Books:
     """What one subject did.
 
     Attributes:
-        acquired, released: how often.
-        begun, done: critical sections.
-        wrong: what else was not as it should be.
+        acquired, released: how often, in this turn.
+        begun, done: critical sections begun and completed in this turn.
+        wrong: descriptions of anything else that went wrong.
     """
 
     acquired: int = 0
@@ -66,7 +67,7 @@ class Books:
     wrong: list[str] = field(default_factory=list)
 
     def close_turn(self) -> None:
-        """Compare, and begin anew."""
+        """Compare the counts of this turn, and reset them."""
         self.turns += 1
         self.lost += self.acquired != self.released or not all(file.closed for file in self.files)
         self.files.clear()
@@ -79,7 +80,7 @@ PATH = os.devnull
 
 
 class File:
-    """A context manager in Python around a descriptor, with books."""
+    """A context manager in Python around a descriptor, which records acquisition and release."""
 
     def __init__(self, books: Books) -> None:
         self.books = books
@@ -95,7 +96,7 @@ class File:
 
 
 def section(books: Books) -> None:
-    """A critical section with checkpoints inside."""
+    """Run a critical section that contains checkpoints."""
     books.begun += 1
     for _ in range(3):
         len(str(abs(-1)))
@@ -103,7 +104,7 @@ def section(books: Books) -> None:
 
 
 def idle() -> None:
-    """Something interruptible."""
+    """Run some interruptible code."""
     for number in range(5):
         str(number)
 
@@ -214,22 +215,22 @@ def open_descriptors() -> set[int]:
 
 
 def close_leftovers(known: set[int]) -> int:
-    """Close what is open beside ``known``, so that a control does not run out of descriptors; return how many were."""
+    """Close all descriptors but ``known``, so that a control does not run out of them; return how many were closed."""
     left = 0
     for descriptor in open_descriptors() - known:
-        with suppress(OSError):  # that of the listing itself
+        with suppress(OSError):  # the descriptor of the listing itself
             os.close(descriptor)
             left += 1
     return left
 
 
 def bombard(subject: Callable[[Books], None], seconds: float, threads: int = 0) -> Books:
-    """Run ``subject`` again and again while signals arrive.
+    """Run ``subject`` repeatedly while signals arrive.
 
     Parameters:
-        subject: one turn.
-        seconds: how long.
-        threads: so many idle threads are there.
+        subject: runs one turn.
+        seconds: how long to run.
+        threads: the number of idle threads beside it.
     """
     books = Books()
     armed = [False]
@@ -278,7 +279,7 @@ def bombard(subject: Callable[[Books], None], seconds: float, threads: int = 0) 
 
 
 def main() -> int:
-    """Bombard all subjects and say what became of them."""
+    """Bombard all subjects and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--seconds", type=float, default=60, help="for all subjects together, for each number of threads"

@@ -1,4 +1,4 @@
-"""What the tests of masks share: handlers that note what they are called for, programs of their own, and a check of what each test left."""
+"""Fixtures shared by the tests of masks: handlers that record their calls, programs in processes of their own, and a check for leftovers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pytest
 from pytest_maskcheck import masking
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
-"""``program(source)``: run it in a process of its own."""
+"""``program(source)`` runs a source in a process of its own."""
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN)
 
 
 def state() -> dict[str, object]:
-    """What masks change while they are in force."""
+    """Return the state that masks change while they are in force."""
     return {
         "handlers": {int(signum): signal.getsignal(signum) for signum in CATCHABLE},
         "mask of the kernel": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
@@ -37,7 +37,7 @@ def state() -> dict[str, object]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail a test that leaves a handler, a mask, a counter or a signal behind; the next one begins clean."""
+    """Fail a test that leaves a handler, a mask, a counter or a signal behind, and clean up for the next one."""
     before = state()
     yield
     after = state()
@@ -53,15 +53,15 @@ def nothing_left() -> Iterator[None]:
 
 
 class Handlers:
-    """Handlers in Python of several signals, which note each arrival."""
+    """A handler in Python for several signals, which records each call."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
-        """The signals whose handlers were called, in that order."""
+        """The signals it was called for, in order."""
         self.raising: dict[int, BaseException] = {}
-        """What they raise then."""
+        """The exceptions that it raises, by signal."""
         self.also: Callable[[], object] = lambda: None
-        """What they do beside."""
+        """A function that it also calls."""
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         self.calls.append(signum)
@@ -72,7 +72,7 @@ class Handlers:
 
 @pytest.fixture
 def handlers() -> Iterator[Handlers]:
-    """One handler of SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and a real-time signal."""
+    """Yield one handler that is installed for SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and a real-time signal."""
     handlers = Handlers()
     before = {signum: signal.signal(signum, handlers) for signum in NOTED}
     yield handlers
@@ -82,7 +82,7 @@ def handlers() -> Iterator[Handlers]:
 
 @pytest.fixture(params=["raise_signal", "kill", "other thread"])
 def send(request: pytest.FixtureRequest) -> Callable[[int], None]:
-    """Three ways in which a signal arrives at this process."""
+    """Return a function that sends this process a signal, in one of three ways."""
     if request.param == "raise_signal":
         return signal.raise_signal
     if request.param == "kill":
@@ -98,7 +98,7 @@ def send(request: pytest.FixtureRequest) -> Callable[[int], None]:
 
 @pytest.fixture
 def program() -> Program:
-    """Run a program with this package in a process of its own; its output is text."""
+    """Return a function that runs a program with this package in a process of its own, with text as output."""
 
     def program(source: str, *options: str) -> subprocess.CompletedProcess[str]:
         root = Path(masking.__file__).parents[1]

@@ -1,4 +1,4 @@
-"""``async with shield(...)``: entering and leaving may await; signals wait meanwhile, and cancellations too as it is left."""
+"""``async with shield(...)``: entering and leaving may await; signals wait meanwhile, and on leaving cancellations wait too."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WHOLE = ["entering", "entered", "leaving", "left"]
 
 
 class Stop(BaseException):
-    """What a handler raises that is told to."""
+    """The exception that a handler of these tests raises."""
 
 
 def checkpoint() -> None:
-    """CPython runs handlers as this is entered."""
+    """Do nothing: CPython checks for signals as a Python function is entered."""
 
 
 async def pause() -> None:
@@ -38,11 +38,11 @@ async def pause() -> None:
 
 
 async def no_pause() -> None:
-    """Await, and go on at once."""
+    """Return without suspending."""
 
 
 class Manager:
-    """An asynchronous context manager that notes what happens, and does what it is told."""
+    """An asynchronous context manager that records events and awaits the given functions."""
 
     def __init__(
         self, *, enter: Callable[[], Awaitable[object]] = pause, leave: Callable[[], Awaitable[object]] = pause
@@ -68,7 +68,7 @@ class Manager:
 
 
 def sending(*signals: int, answer: object = None) -> Callable[[], Awaitable[object]]:
-    """What sends ``signals`` to this process between two awaits."""
+    """Return a coroutine function that sends ``signals`` to this process between two awaits, and returns ``answer``."""
 
     async def send() -> object:
         await pause()
@@ -89,7 +89,7 @@ BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 @BACKENDS
 def test_plain_use(handlers: Handlers, backend: str):
-    """Under both backends the body runs unmasked, between an entry and an exit that are masked."""
+    """Under both backends the manager is entered and left masked, and the body runs unmasked."""
     seen = []
 
     async def look() -> None:
@@ -115,7 +115,7 @@ def test_plain_use(handlers: Handlers, backend: str):
 
 @BACKENDS
 def test_what_waited_comes_in_the_body_and_after_the_exit(handlers: Handlers, backend: str):
-    """As with the plain ``with``: once, in order, at the first checkpoint of the body or after the exit."""
+    """Deferred signals are delivered once and in order, at the first checkpoint of the body or after the exit."""
     manager = Manager(enter=sending(SIGUSR1), leave=sending(SIGUSR2, SIGUSR1))
 
     async def main() -> None:
@@ -130,7 +130,7 @@ def test_what_waited_comes_in_the_body_and_after_the_exit(handlers: Handlers, ba
 
 
 def test_errors(handlers: Handlers):
-    """The manager is told of the body's error, and may suppress it; those of entering and leaving come out."""
+    """The manager gets the body's error and may suppress it; errors of entering and leaving propagate."""
     body = ValueError("of the body")
 
     async def fail() -> None:
@@ -167,7 +167,7 @@ def test_errors(handlers: Handlers):
 
 
 def test_a_handler_that_raises_after_the_entry(handlers: Handlers):
-    """What a handler raises that waited is raised in the body, and the manager is left."""
+    """If the handler of a deferred signal raises, it raises in the body, and the manager is left."""
     handlers.raising = {SIGUSR1: Stop(1)}
     manager = Manager(enter=sending(SIGUSR1))
 
@@ -185,7 +185,7 @@ def test_a_handler_that_raises_after_the_entry(handlers: Handlers):
 
 
 def test_a_handler_that_raises_as_leaving_begins(handlers: Handlers, monkeypatch: pytest.MonkeyPatch):
-    """A handler that raises while signals are being masked waits until the manager is left; both errors come out."""
+    """A handler's exception raised while signals are being masked is raised after the manager was left, chained to its error."""
     handlers.raising = {SIGUSR1: Stop(1)}
     gates = masking._all_gates
     calls = []
@@ -217,7 +217,7 @@ def test_a_handler_that_raises_as_leaving_begins(handlers: Handlers, monkeypatch
 
 
 def test_one_object_again_and_twice_at_once():
-    """A shield can be used again after it was left or failed; while it is in force, it refuses."""
+    """A shield can be used again after it was left or failed to enter, but not while it is in force."""
     made: list[Manager] = []
     bad = [False]
 
@@ -254,13 +254,13 @@ def test_one_object_again_and_twice_at_once():
 
 
 def interrupted(main: Callable[[], Any]) -> None:
-    """Run ``main``, which a Ctrl-C cancels."""
+    """Run ``main`` and assert that it ends with KeyboardInterrupt."""
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
 
 
 def test_ctrl_c_while_it_is_entered():
-    """The manager is entered, the body cancelled at its first await, the manager left."""
+    """After Ctrl-C during entry, the manager is entered, the body is cancelled at its first await, and the manager is left."""
     manager = Manager(enter=sending(SIGINT))
 
     async def main() -> None:
@@ -275,7 +275,7 @@ def test_ctrl_c_while_it_is_entered():
 
 
 def test_ctrl_c_at_the_end_of_the_body():
-    """The cancellation that it asks for is raised after the manager was left, although leaving awaits."""
+    """A cancellation by Ctrl-C at the end of the body is raised after the manager was left, although leaving awaits."""
     manager = Manager()
 
     async def main() -> None:
@@ -288,7 +288,7 @@ def test_ctrl_c_at_the_end_of_the_body():
 
 
 def test_ctrl_c_while_it_is_left():
-    """It is delivered after the manager was left, and cancels at the next await."""
+    """Ctrl-C during exit is delivered after the manager was left, and cancels at the next await."""
     manager = Manager(leave=sending(SIGINT))
 
     async def main() -> None:
@@ -303,7 +303,7 @@ def test_ctrl_c_while_it_is_left():
 
 
 def test_two_ctrl_c_while_it_is_left():
-    """The second Ctrl-C, of which ``asyncio.run`` makes a KeyboardInterrupt, waits too."""
+    """A second Ctrl-C, for which ``asyncio.run`` raises KeyboardInterrupt at once, also waits until the manager was left."""
     manager = Manager(leave=sending(SIGINT, SIGINT))
 
     async def main() -> None:
@@ -316,7 +316,7 @@ def test_two_ctrl_c_while_it_is_left():
 
 
 def test_ctrl_c_before_it_is_entered():
-    """A cancellation that was asked for before is raised instead of entering."""
+    """A cancellation requested before the entry is raised instead of entering."""
     manager = Manager()
 
     async def main() -> None:
@@ -330,7 +330,7 @@ def test_ctrl_c_before_it_is_entered():
 
 @pytest.mark.parametrize("place", ["enter", "body", "leave"])
 def test_ctrl_c_from_a_timer(place: str):
-    """A signal that comes while the loop waits in ``select`` is no different."""
+    """A Ctrl-C that arrives while the loop waits in ``select`` lets the manager be entered and left completely."""
 
     async def wait() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.001)
@@ -357,7 +357,7 @@ def test_ctrl_c_from_a_timer(place: str):
 
 
 def test_ctrl_c_under_trio():
-    """Trio's own Ctrl-C waits while it is entered, and comes in the body."""
+    """Under trio, Ctrl-C waits while the manager is entered, and is raised in the body."""
     manager = Manager(enter=sending(SIGINT))
 
     async def main() -> None:
@@ -374,7 +374,7 @@ def test_ctrl_c_under_trio():
 
 
 def test_tasks_that_enter_and_leave_at_the_same_time(handlers: Handlers):
-    """While any task enters or leaves, signals wait; afterwards none is masked, whatever the order; and each came once."""
+    """If tasks enter and leave shields at the same time, each manager is entered and left completely, and nothing stays masked."""
     managers = [Manager() for _ in range(8)]
 
     async def task(number: int) -> None:
@@ -397,7 +397,7 @@ def test_tasks_that_enter_and_leave_at_the_same_time(handlers: Handlers):
 
 
 def test_tasks_of_which_some_fail(handlers: Handlers):
-    """Tasks that are cancelled or fail as they enter or leave do not leave the others masked."""
+    """Tasks that are cancelled or fail as they enter or leave a shield leave nothing masked."""
 
     async def fail() -> None:
         await asyncio.sleep(0)
@@ -422,7 +422,7 @@ def test_tasks_of_which_some_fail(handlers: Handlers):
 
 
 def test_masks_and_shields_between_awaits_of_others(handlers: Handlers):
-    """Plain masks and shields of a task are not disturbed by another task that is just entering."""
+    """Plain masks and shields of a task work while another task is entering or leaving a shield."""
     manager = Manager(enter=sending(SIGUSR1))
 
     async def task() -> None:
@@ -447,7 +447,7 @@ def test_masks_and_shields_between_awaits_of_others(handlers: Handlers):
 
 
 def test_callbacks_of_the_loop(handlers: Handlers):
-    """A callback of ``add_signal_handler`` runs between the steps of tasks, once for each signal, also while one is entered."""
+    """A callback of ``add_signal_handler`` is called once for each signal, also for one that arrives during entry or exit."""
     calls: list[str] = []
     manager = Manager(enter=sending(SIGUSR1), leave=sending(SIGUSR1))
 
@@ -471,7 +471,7 @@ def test_callbacks_of_the_loop(handlers: Handlers):
 
 
 def test_asyncio_run_inside_a_shield():
-    """In the body of a shield ``asyncio.run`` finds CPython's handler, and installs its own: a Ctrl-C cancels."""
+    """In the body of a shield ``asyncio.run`` finds CPython's handler and installs its own, so that Ctrl-C cancels."""
     seen = []
 
     async def main() -> None:
@@ -491,14 +491,14 @@ def test_asyncio_run_inside_a_shield():
 
 
 def test_a_runner_as_the_manager():
-    """``shield(asyncio.Runner)`` makes a runner masked, and leaves CPython's handler in force."""
+    """``shield(asyncio.Runner)`` yields a usable runner, and afterwards CPython's handler is in force."""
     with shield(asyncio.Runner) as runner:
         assert runner.run(asyncio.sleep(0, 5)) == 5
     assert signal.getsignal(SIGINT) is signal.default_int_handler
 
 
 def test_timeouts_around(handlers: Handlers):
-    """A timeout whose cancellation comes as the manager is entered, in the body or as it is left is a TimeoutError, not lost."""
+    """A timeout around a shield raises TimeoutError, whether it expires during entry, in the body or during exit."""
 
     async def main() -> None:
         for manager in (Manager(), Manager(enter=lambda: asyncio.sleep(10)), Manager(leave=lambda: asyncio.sleep(10))):
@@ -519,7 +519,7 @@ def test_timeouts_around(handlers: Handlers):
 
 
 def test_a_timeout_around_that_comes_at_the_end_of_the_body(handlers: Handlers):
-    """A cancellation asked for in the last step of the body is raised after the manager was left."""
+    """A cancellation requested in the last step of the body is raised after the manager was left."""
     manager = Manager()
 
     async def main() -> None:
@@ -534,7 +534,7 @@ def test_a_timeout_around_that_comes_at_the_end_of_the_body(handlers: Handlers):
 
 
 def test_a_timeout_as_the_manager(handlers: Handlers):
-    """``shield(asyncio.timeout, ...)`` works as without a shield."""
+    """``shield(asyncio.timeout, ...)`` times out as ``asyncio.timeout`` does without a shield."""
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
@@ -548,7 +548,7 @@ def test_a_timeout_as_the_manager(handlers: Handlers):
 
 
 def test_a_timeout_as_the_manager_that_comes_at_the_end_of_the_body(handlers: Handlers):
-    """A cancellation that the manager asked for, and takes back as it is left, is not raised beyond it."""
+    """A cancellation that the manager itself requested, and revokes on exit, is not raised beyond the shield."""
 
     async def main() -> None:
         try:
@@ -562,7 +562,7 @@ def test_a_timeout_as_the_manager_that_comes_at_the_end_of_the_body(handlers: Ha
 
 
 def test_a_task_group_as_the_manager(handlers: Handlers):
-    """Tasks of a shielded group are awaited as it is left, and their errors come out as a group."""
+    """A shielded task group awaits its tasks on exit, and raises their errors as a group."""
     done = []
 
     async def work(number: int) -> None:
@@ -591,7 +591,7 @@ def test_a_task_group_as_the_manager(handlers: Handlers):
 
 
 def test_a_cancelled_task_that_cleans_up(handlers: Handlers):
-    """In the ``finally`` clause of a task that is being cancelled, a shield works: that cancellation was raised already."""
+    """A shield works in the ``finally`` clause of a cancelled task, since that cancellation was raised already."""
     manager = Manager()
 
     async def task() -> None:
@@ -615,7 +615,7 @@ def test_a_cancelled_task_that_cleans_up(handlers: Handlers):
 
 @BACKENDS
 def test_cancel_scopes_of_anyio(handlers: Handlers, backend: str):
-    """A cancelled scope around a shield ends as without it, and the manager is left."""
+    """A cancelled scope of anyio around a shield catches its cancellation, and the manager is left."""
     managers = [Manager(enter=no_pause, leave=no_pause), Manager()]
 
     async def main() -> None:

@@ -1,9 +1,9 @@
-"""The masks audit themselves: interrupts at the checkpoints of their own code.
+"""Audit the masks themselves: interrupt them at the checkpoints of their own code.
 
-Each program is a use of a mask; ``pytest --maskcheck`` interrupts it with the masking module in scope. A fixture of the programs
-fails if a handler, a mask, a counter or a signal is left behind, or if a signal was lost or came twice.
+Each program uses a mask; ``pytest --maskcheck`` interrupts it with the masking module in scope. A fixture of the programs fails if a
+handler, a mask, a counter or a signal is left behind, or if a signal was lost or delivered twice.
 
-``MASKCHECK_ALL_POINTS=1`` audits every point; without it, two interrupts are a sample, as are the modes that have no checkpoints.
+``MASKCHECK_ALL_POINTS=1`` audits every point. Without it, pairs of interrupts and the modes without checkpoints are only sampled.
 """
 
 from __future__ import annotations
@@ -148,27 +148,29 @@ WAYS = {
     "two of another signal": 'signals=["SIGTERM"], interrupts=2, hits=1, max_points={many}',
     "by line": 'points="line"',
 }
-"""By force (``points=raise``) an exception comes where no signal can: between statements that rely on just that."""
+"""Settings of the audits. ``points=raise`` is missing: it raises where no signal can arrive, between statements that rely on that."""
 
 CHOICE = {
     "two interrupts": ("mask_of_three", "shield"),
     "two of another signal": ("nested",),
     "by line": ("restore", "shield"),
 }
-"""The programs of a way, where it is not all of them and not every point is asked for."""
+"""The programs audited with some settings, unless all points are; with other settings all programs are."""
 
 FEW, MANY = (100_000, 100_000) if EVERY else (40, 160)
-"""Single points come first, and pairs take what is left."""
+"""Limits of points, for single interrupts and for pairs. Single points come first, and pairs get the rest."""
 
 
 def chosen(way: str) -> tuple[str, ...]:
-    """Return the programs that are audited in this way."""
+    """Return the names of the programs that are audited with these settings."""
     names = tuple(PROGRAMS) if EVERY else CHOICE.get(way, tuple(PROGRAMS))
-    return tuple(name for name in names if not ("thread" in way and name == "sigmask"))  # void there, as it says itself
+    return tuple(
+        name for name in names if not ("thread" in way and name == "sigmask")
+    )  # sigmask refuses to be used beside another thread
 
 
 def program(body: str, way: str) -> str:
-    """Return the source of a test with this body."""
+    """Return the source of a test with this body and these settings."""
     options = WAYS[way].format(few=FEW, many=MANY) + ", timeout=20"
     count = 2 if "two" in way else 1
     preamble = PREAMBLE
@@ -179,7 +181,7 @@ def program(body: str, way: str) -> str:
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs in all ways, and of a control."""
+    """Return the audits of all programs with all settings, and of a control."""
     sources = {
         f"{name} {way}".replace(" ", "_").replace(",", ""): program(PROGRAMS[name], way)
         for way in WAYS
@@ -189,13 +191,13 @@ def audits(audit_together) -> dict[str, Audit]:
 
 
 def about(defects: object) -> list[str]:
-    """Return defects as text."""
+    """Return a line of text for each defect."""
     return [f"{defect.verdict} {defect.kind} {defect.key} at {defect.points[0].id}" for defect in defects]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_masks_hold(audits, way):
-    """No program has a defect, and points were audited in each."""
+    """No program that uses a mask has a failing defect, and points were audited in each."""
     end = way.replace(" ", "_").replace(",", "")
     mine = {name: audit for name, audit in audits.items() if name.endswith("_" + end)}
     assert len(mine) == len(chosen(way))
@@ -207,7 +209,7 @@ def test_the_masks_hold(audits, way):
 
 
 def test_an_unprotected_resource_does_not_hold(audits):
-    """The same audit finds the leak of a manager in Python without a shield."""
+    """The same audit finds the leak of a context manager in Python that is used without a shield."""
     assert "leak fd /dev/null" in {f"{d.verdict} {d.kind} {d.key}" for d in audits["control"].failures}
 
 
@@ -227,7 +229,7 @@ KNOWN = (
 
 
 def test_nothing_is_left_out_without_a_known_reason(audits):
-    """What was not audited is what a sample leaves, or what another run does not reach."""
+    """Points are left out only for known reasons: sampling, or places that other runs do not reach."""
     reasons = {reason for audit in audits.values() for reason in audit.not_audited}
     assert reasons
     assert {reason for reason in reasons if not reason.startswith(KNOWN)} == set()

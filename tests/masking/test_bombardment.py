@@ -1,4 +1,4 @@
-"""A short run of ``bombardment.py``, which says what is done; run it for a minute to learn more."""
+"""Short runs of ``bombardment.py``, whose docstring explains it; run that for a minute for a thorough test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 0.3
 
 
 def load() -> ModuleType:
-    """The program beside this file, as a module."""
+    """Return the program beside this file as a module."""
     name = "maskcheck_masking_bombardment"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("bombardment.py"))
@@ -30,9 +30,9 @@ bombardment = load()
 
 @pytest.mark.parametrize("name", bombardment.SHIELDED)
 def test_shielded(name: str):
-    """Nothing is lost, torn or otherwise wrong, although interrupts came."""
+    """Shielded code loses nothing and is never torn, although interrupts arrive."""
     books = bombardment.bombard(bombardment.SHIELDED[name], SECONDS)
-    if not books.interrupts:  # a slow machine, on which the sender started late
+    if not books.interrupts:  # a slow machine, where the sender started late
         books = bombardment.bombard(bombardment.SHIELDED[name], 20 * SECONDS)
     assert (books.lost, books.torn, books.wrong) == (0, 0, [])
     assert books.turns
@@ -40,14 +40,14 @@ def test_shielded(name: str):
 
 
 def test_idle_threads_make_no_difference():
-    """With threads to which the kernel hands the signals, a shield holds as well."""
+    """A shield also holds beside idle threads, which the kernel may deliver the signals to."""
     books = bombardment.bombard(bombardment.shield_python, SECONDS, threads=2)
     assert (books.lost, books.torn, books.wrong) == (0, 0, [])
     assert books.interrupts
 
 
 def test_the_bombardment_finds_what_is_not_protected():
-    """Code without protection is spoiled, so that the tests above mean something."""
+    """Unprotected code is spoiled by the same signals, so that the tests above mean something."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         for subject in bombardment.CONTROLS.values():

@@ -1,4 +1,4 @@
-"""``mask``: signals wait, and come once, in order, from the handler then in force."""
+"""``mask``: signals wait, and are delivered once and in order, through the handler then in force."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL = (SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGRTMIN)
 
 
 class Stop(BaseException):
-    """What a handler raises that is told to."""
+    """The exception that a handler of these tests raises."""
 
 
 def in_thread(function: Callable[[], object]) -> BaseException | None:
@@ -48,7 +48,7 @@ def in_thread(function: Callable[[], object]) -> BaseException | None:
 
 
 def chain(error: BaseException | None) -> list[BaseException]:
-    """The error and its contexts."""
+    """Return the error and its chain of contexts."""
     found = []
     while error is not None:
         found.append(error)
@@ -69,7 +69,7 @@ def test_a_signal_waits_for_the_end_of_the_body(handlers: Handlers, send: Callab
 
 
 def test_ctrl_c_is_the_default():
-    """``mask()`` defers SIGINT, and KeyboardInterrupt is raised where the mask is left."""
+    """``mask()`` defers SIGINT, and KeyboardInterrupt is raised as the mask is left."""
     done = []
     with pytest.raises(KeyboardInterrupt), mask():
         raise_signal(SIGINT)
@@ -86,7 +86,7 @@ def test_what_is_not_named_is_not_held_back(handlers: Handlers):
 
 @pytest.mark.parametrize("times", [2, 7])
 def test_it_comes_once_however_often_it_arrived(handlers: Handlers, times: int):
-    """Several arrivals of one signal are one delivery."""
+    """A signal that arrives several times is delivered once."""
     with mask(SIGUSR1):
         for _ in range(times):
             raise_signal(SIGUSR1)
@@ -94,7 +94,7 @@ def test_it_comes_once_however_often_it_arrived(handlers: Handlers, times: int):
 
 
 def test_it_comes_again_in_the_next_mask(handlers: Handlers):
-    """What was delivered is forgotten: a second block delivers only what arrived in it."""
+    """A delivered signal is forgotten: a second mask delivers only what arrived within it."""
     with mask(SIGUSR1):
         raise_signal(SIGUSR1)
     with mask(SIGUSR1):
@@ -107,7 +107,7 @@ def test_it_comes_again_in_the_next_mask(handlers: Handlers):
 
 @pytest.mark.parametrize("order", [ALL, ALL[::-1], (SIGUSR2, SIGINT, SIGRTMIN, SIGTERM, SIGUSR1)])
 def test_several_come_in_order_of_arrival(handlers: Handlers, order: tuple[int, ...]):
-    """The order is that of the first arrivals, not of the numbers nor of the mask's arguments."""
+    """Signals are delivered in the order of their first arrival, not by number or by the mask's arguments."""
     with mask(*ALL):
         for signum in (*order, *order[::-1]):
             raise_signal(signum)
@@ -116,7 +116,7 @@ def test_several_come_in_order_of_arrival(handlers: Handlers, order: tuple[int, 
 
 
 def test_a_system_call_goes_on():
-    """A timer that strikes while the body sleeps is delivered at the end; the handler is a real one of SIGALRM."""
+    """The signal of a timer that expires while the body waits is delivered at the end of the mask."""
     calls = []
     before = signal.signal(signal.SIGALRM, lambda signum, frame: calls.append(signum))
     try:
@@ -131,7 +131,7 @@ def test_a_system_call_goes_on():
 
 
 def test_a_stream_of_signals_from_another_process(handlers: Handlers):
-    """While another process sends without pause, each block sees no call within and at most one of each signal at its end."""
+    """While another process keeps sending signals, no handler is called within a mask, and each signal is delivered after it."""
     source = "import os, sys\nwhile True: os.kill(int(sys.argv[1]), int(sys.argv[2])); os.kill(int(sys.argv[1]), int(sys.argv[3]))"
     sender = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", source, *map(str, map(int, (os.getpid(), SIGUSR1, SIGUSR2)))]
@@ -157,7 +157,7 @@ def test_a_stream_of_signals_from_another_process(handlers: Handlers):
 
 
 def test_the_handler_then_in_force_is_called(handlers: Handlers):
-    """What the body installs is what is called at the end, and stays."""
+    """A handler that the body installs is called at the end of the mask, and stays in force."""
     calls = []
 
     def mine(signum: int, frame: FrameType | None) -> None:
@@ -171,7 +171,7 @@ def test_the_handler_then_in_force_is_called(handlers: Handlers):
 
 
 def test_all_handlers_are_back_before_the_first_is_called(handlers: Handlers):
-    """A handler that looks around sees the state after the mask: everything is unmasked."""
+    """All handlers are restored before the first of them is called."""
     seen = []
     handlers.also = lambda: seen.append([signal.getsignal(signum) is handlers for signum in ALL])
     with mask(*ALL):
@@ -181,7 +181,7 @@ def test_all_handlers_are_back_before_the_first_is_called(handlers: Handlers):
 
 
 def test_several_are_masked_and_unmasked_at_one_instant(handlers: Handlers, monkeypatch: pytest.MonkeyPatch):
-    """A handler called between two swaps, by a signal that arrives there, sees all of the signals masked, or none."""
+    """A handler called while handlers are being swapped sees either all signals masked or none."""
     seen: list[set[bool]] = []
     swap = masking._swap
 
@@ -206,7 +206,7 @@ def test_several_are_masked_and_unmasked_at_one_instant(handlers: Handlers, monk
 
 
 def test_ignored_outside_is_dropped(handlers: Handlers):
-    """A signal that is ignored outside stays ignored; nothing is pending and nothing comes."""
+    """A signal that is ignored outside the mask stays ignored within: it is neither pending nor delivered."""
     before = signal.signal(SIGUSR1, signal.SIG_IGN)
     with mask(SIGUSR1):
         raise_signal(SIGUSR1)
@@ -217,7 +217,7 @@ def test_ignored_outside_is_dropped(handlers: Handlers):
 
 
 def test_ignored_from_within_is_dropped(handlers: Handlers):
-    """A body that ignores a signal after it arrived has it dropped at the end."""
+    """If the body sets a signal that has arrived to be ignored, it is dropped at the end of the mask."""
     with mask(SIGUSR1):
         raise_signal(SIGUSR1)
         signal.signal(SIGUSR1, signal.SIG_IGN)
@@ -227,7 +227,7 @@ def test_ignored_from_within_is_dropped(handlers: Handlers):
 
 @pytest.mark.parametrize("masks", ["mask(SIGTERM)", "mask(SIGINT, SIGTERM), mask(SIGTERM, SIGUSR1)"])
 def test_the_default_action_waits_too(program: Program, masks: str):
-    """SIGTERM with its default action kills at the end of the mask, not before, and as an unmasked one does."""
+    """SIGTERM with its default action kills the process at the end of the mask, not before."""
     result = program(f"""
         from pytest_maskcheck.masking import *
         from signal import *
@@ -243,7 +243,7 @@ def test_the_default_action_waits_too(program: Program, masks: str):
     "within", ["deliver_pending()", "exec('with restore(): print(3)')", "exec('with shield(f): print(3)')"]
 )
 def test_the_default_action_at_a_safe_place(program: Program, within: str):
-    """Within a mask, SIGTERM with its default action kills where pending signals are delivered, if the mask lets it."""
+    """Within a mask, SIGTERM with its default action kills where pending signals are delivered, unless the mask still holds it."""
     result = program(f"""
         import io
         from pytest_maskcheck.masking import *
@@ -261,7 +261,7 @@ def test_the_default_action_at_a_safe_place(program: Program, within: str):
 
 
 def test_a_handler_installed_from_c_is_refused(program: Program):
-    """Where ``getsignal()`` is ``None``, as the handler was there before Python looked, masks refuse to enter and change nothing."""
+    """Masks refuse to be entered, and change nothing, if a handler was installed from C, so that ``getsignal()`` is ``None``."""
     result = program(
         """
         import faulthandler, os, sys
@@ -289,7 +289,7 @@ def test_a_handler_installed_from_c_is_refused(program: Program):
 
 
 def test_what_cannot_be_masked_is_refused():
-    """SIGKILL, SIGSEGV, what is no signal and what is no number are refused as the mask is made."""
+    """Signals that cannot be masked, numbers that are no signal, and other objects are refused as the mask is made."""
     for signum in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, 0, 1000, -1):
         with pytest.raises(ValueError, match="cannot be held back by a handler"):
             mask(signum)
@@ -301,7 +301,7 @@ def test_what_cannot_be_masked_is_refused():
 @pytest.mark.parametrize("signals", [(SIGUSR1,), (SIGUSR1, SIGUSR2)])
 @pytest.mark.parametrize("put_back", [False, True])
 def test_a_gate_that_the_body_kept_passes_on(handlers: Handlers, signals: tuple[int, ...], put_back: bool):
-    """Code that saved the handler within a mask, and puts it back after that, gets back what was in force outside."""
+    """A handler saved within a mask and installed after it passes signals on to the handler that was in force outside."""
     with mask(*signals):
         gate = signal.getsignal(SIGUSR1)
         if put_back:
@@ -317,7 +317,7 @@ def test_a_gate_that_the_body_kept_passes_on(handlers: Handlers, signals: tuple[
 
 
 def test_a_handler_that_the_body_takes_back_again(handlers: Handlers):
-    """A body that installs a handler and restores the one before it, within the mask, is still masked then."""
+    """A signal is still masked after the body installed another handler and restored the former one."""
     with mask(SIGUSR1):
         before = signal.signal(SIGUSR1, signal.SIG_IGN)
         signal.signal(SIGUSR1, before)
@@ -328,7 +328,7 @@ def test_a_handler_that_the_body_takes_back_again(handlers: Handlers):
 
 
 def test_handlers_that_declare_themselves_unmasked(handlers: Handlers):
-    """A handler with ``__unmasked__`` interrupts nobody: it is called at once."""
+    """A handler with a true ``__unmasked__`` attribute is called at once, within the mask."""
     calls = []
 
     def harmless(signum: int, frame: FrameType | None) -> None:
@@ -348,7 +348,7 @@ def test_handlers_that_declare_themselves_unmasked(handlers: Handlers):
 
 
 def test_one_that_raises_does_not_keep_the_others_from_running(handlers: Handlers):
-    """All handlers are called, in order, and what they raise is a chain of contexts with the body's error at its end."""
+    """All handlers are called in order although some raise; their exceptions are chained, with the body's error at the end."""
     handlers.raising = {signum: Stop(int(signum)) for signum in (SIGUSR1, SIGTERM, SIGRTMIN)}
     body = ValueError("of the body")
     with pytest.raises(Stop) as caught, mask(*ALL):
@@ -360,7 +360,7 @@ def test_one_that_raises_does_not_keep_the_others_from_running(handlers: Handler
 
 
 def test_the_error_of_the_body_comes_out(handlers: Handlers):
-    """Without a handler that raises, the body's own error leaves the mask, with nothing added."""
+    """If no handler raises, the body's own error propagates unchanged."""
     body = ValueError("of the body")
     with pytest.raises(ValueError, match="of the body") as caught, mask(*ALL):
         raise_signal(SIGUSR1)
@@ -381,7 +381,7 @@ def test_ctrl_c_keeps_the_error_of_the_body():
 
 @pytest.mark.parametrize("leave", ["return", "break", "continue"])
 def test_jumps_out_of_the_body(handlers: Handlers, leave: str):
-    """``return``, ``break`` and ``continue`` leave the mask as the end of the body does."""
+    """``return``, ``break`` and ``continue`` leave the mask, and pending signals are delivered."""
     namespace = {"mask": mask, "send": raise_signal}
     exec(f"def function():\n for _ in range(1):\n  with mask(10):\n   send(10)\n   {leave}\n return 5", namespace)
     assert namespace["function"]() in {None, 5}  # type: ignore[operator]
@@ -389,7 +389,7 @@ def test_jumps_out_of_the_body(handlers: Handlers, leave: str):
 
 
 def test_handlers_that_mask_themselves(handlers: Handlers):
-    """A handler that enters a mask, in which another signal arrives, has that delivered as its mask ends, exactly once."""
+    """A signal that arrives in a mask that a handler entered is delivered once, as that mask ends."""
     events: list[object] = []
 
     def also() -> None:
@@ -412,7 +412,7 @@ def test_handlers_that_mask_themselves(handlers: Handlers):
 def test_unmasked_handlers_that_raise_as_the_mask_is_left(
     handlers: Handlers, count: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Up to three handlers of other signals that raise while a mask is left do not keep it from being left."""
+    """A mask is left completely although handlers of other signals raise meanwhile, up to three times."""
     left = [count]
     finish = masking._Hold._finish
 
@@ -432,7 +432,7 @@ def test_unmasked_handlers_that_raise_as_the_mask_is_left(
 
 
 def test_an_unmasked_handler_that_raises_as_the_mask_is_entered(handlers: Handlers, monkeypatch: pytest.MonkeyPatch):
-    """If a handler raises while signals are being masked, none is masked afterwards, and the body did not begin."""
+    """If an unmasked handler raises while a mask is entered, no signal is masked afterwards, and the body does not begin."""
     swap = masking._swap
     swaps = []
 
@@ -455,7 +455,7 @@ def test_an_unmasked_handler_that_raises_as_the_mask_is_entered(handlers: Handle
 
 
 def test_nested_masks_deliver_at_the_outermost_exit(handlers: Handlers):
-    """A signal that two masks hold comes when the outer one is left; one that only the inner holds, when that is."""
+    """A signal is delivered when the outermost mask that holds it is left."""
     with mask(SIGUSR1):
         with mask(SIGUSR1, SIGUSR2):
             raise_signal(SIGUSR1)
@@ -471,7 +471,7 @@ def test_nested_masks_deliver_at_the_outermost_exit(handlers: Handlers):
 
 
 def test_nested_masks_whose_signals_were_never_named_so(program: Program):
-    """``mask()`` within ``mask()``, and a signal named twice, in a process that makes no other mask."""
+    """Nested masks of the same signal, and masks that name a signal twice, work in a process that makes no other mask."""
     result = program("""
         from pytest_maskcheck.masking import *
         from signal import *
@@ -483,7 +483,7 @@ def test_nested_masks_whose_signals_were_never_named_so(program: Program):
 
 
 def test_nested_errors(handlers: Handlers):
-    """An error that passes through several masks is the context of what each handler raises at its own exit."""
+    """An error that passes through several masks becomes the context of the exceptions that handlers raise at each exit."""
     handlers.raising = {SIGUSR1: Stop(1), SIGUSR2: Stop(2)}
     body = ValueError("of the body")
     with pytest.raises(Stop) as caught, mask(SIGUSR1), mask(SIGUSR2):
@@ -495,7 +495,7 @@ def test_nested_errors(handlers: Handlers):
 
 
 def test_recursion(handlers: Handlers):
-    """Two hundred masks in each other are one; what arrived in the innermost comes at the end, once."""
+    """A signal that arrives in the innermost of 200 nested masks is delivered once, at the end of the outermost."""
 
     @mask(SIGUSR1, SIGUSR2)
     def down(depth: int) -> None:
@@ -512,7 +512,7 @@ def test_recursion(handlers: Handlers):
 
 
 def test_the_same_object_entered_twice(handlers: Handlers):
-    """A mask that is in force refuses to be entered again, and is left in order all the same; then it can be used again."""
+    """A mask in force refuses to be entered again, and can be used again once it was left."""
     same = mask(SIGUSR1)
     for _ in range(2):
         with same:
@@ -527,7 +527,7 @@ def test_the_same_object_entered_twice(handlers: Handlers):
 
 
 def test_masks_left_in_the_wrong_order(handlers: Handlers):
-    """Leaving the outer mask first is an error that says so; both are left then, and all that waited has come."""
+    """Leaving the outer of two masks first is an error; both can be left nevertheless, and pending signals are delivered."""
     outer, inner = mask(SIGUSR1), mask(SIGUSR1, SIGUSR2)
     outer.start()
     inner.start()
@@ -543,7 +543,7 @@ def test_masks_left_in_the_wrong_order(handlers: Handlers):
 
 
 def test_a_generator_suspended_in_a_mask(handlers: Handlers):
-    """A mask in a generator holds until the generator is closed; one that is left meanwhile reports the overlap, and all are left."""
+    """A mask in a suspended generator holds until the generator is closed; leaving a mask around it before that is an error."""
 
     def masked() -> Generator[None, None, None]:
         with mask(SIGUSR1):
@@ -570,7 +570,7 @@ def test_a_generator_suspended_in_a_mask(handlers: Handlers):
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_force_after_lets_the_nth_arrival_through(handlers: Handlers, limit: int):
-    """The n-th arrival, and each later one, is delivered at once; it does not come again at the end."""
+    """With ``force_after=n``, the n-th arrival and each later one is delivered at once, and not again at the end."""
     with mask(SIGUSR1, SIGUSR2, force_after=limit):
         for _ in range(limit - 1):
             raise_signal(SIGUSR1)
@@ -584,7 +584,7 @@ def test_force_after_lets_the_nth_arrival_through(handlers: Handlers, limit: int
 
 
 def test_force_after_raises_within_the_body():
-    """The second Ctrl-C breaks off a body that does not end; its KeyboardInterrupt is the only one."""
+    """With ``force_after=2``, the second Ctrl-C ends a body that never returns, with a single KeyboardInterrupt."""
     rounds = 0
     with pytest.raises(KeyboardInterrupt) as caught, mask(SIGINT, force_after=2):
         while True:
@@ -605,7 +605,7 @@ def test_the_count_is_that_of_the_outermost_mask(handlers: Handlers):
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_force_after_below_one_is_refused(limit: int):
-    """There is no arrival with that number."""
+    """A ``force_after`` below 1 is refused."""
     with pytest.raises(ValueError, match="it must be 1 or more"):
         mask(SIGINT, force_after=limit)
 
@@ -614,7 +614,7 @@ def test_force_after_below_one_is_refused(limit: int):
 
 
 def test_other_threads_do_nothing(handlers: Handlers):
-    """A mask entered in another thread touches no handler and no counter, in any of its forms."""
+    """A mask entered in another thread changes no handler and no counter, in any of its forms."""
 
     def body() -> None:
         with mask(*ALL) as restore:
@@ -633,7 +633,7 @@ def test_other_threads_do_nothing(handlers: Handlers):
 
 
 def test_threads_do_not_disturb_the_main_thread(handlers: Handlers):
-    """While other threads enter and leave masks of their own, that of the main thread holds."""
+    """A mask of the main thread holds while other threads enter and leave masks of their own."""
     go_on = threading.Event()
 
     def others() -> None:
@@ -658,7 +658,7 @@ def test_threads_do_not_disturb_the_main_thread(handlers: Handlers):
 
 
 def test_one_object_in_two_threads(handlers: Handlers):
-    """An object that is in force in the main thread refuses to be entered in another one, and the main thread leaves it in order."""
+    """A mask that is in force in the main thread refuses to be entered in another thread, and can be left in the main thread."""
     same = mask(SIGUSR1)
 
     def enter() -> None:
@@ -673,7 +673,7 @@ def test_one_object_in_two_threads(handlers: Handlers):
 
 
 def test_left_in_another_thread(handlers: Handlers):
-    """Leaving in another thread is an error there and changes nothing; the main thread can still leave."""
+    """Leaving a mask in another thread is an error and changes nothing; the main thread can still leave it."""
     one = mask(SIGUSR1)
     one.start()
     error = in_thread(one.stop)
@@ -686,7 +686,7 @@ def test_left_in_another_thread(handlers: Handlers):
 
 
 def test_left_in_another_task(handlers: Handlers):
-    """A mask that is left in another task is left, and the error says what to do; what waited has come."""
+    """A mask left in another task raises an error, but is left, and pending signals are delivered."""
     one = mask(SIGUSR1)
 
     async def enter() -> None:
@@ -706,7 +706,7 @@ def test_left_in_another_task(handlers: Handlers):
 
 
 def test_tasks_that_overlap(handlers: Handlers):
-    """Masks around awaits of two tasks that overlap are reported, and nothing stays masked."""
+    """Overlapping masks of two tasks, around awaits, raise an error, and nothing stays masked."""
     errors: list[BaseException | None] = []
 
     async def task(pauses: int) -> None:
@@ -723,7 +723,7 @@ def test_tasks_that_overlap(handlers: Handlers):
 
 
 def test_a_forked_child_does_not_get_what_the_parent_deferred(handlers: Handlers):
-    """Forked within the body, the child leaves the mask with nothing pending; its own signals wait and come."""
+    """A child forked within a mask does not deliver what the parent deferred; its own signals are deferred and delivered."""
     with mask(SIGUSR1, SIGUSR2):
         raise_signal(SIGUSR1)
         child = os.fork()
@@ -738,7 +738,7 @@ def test_a_forked_child_does_not_get_what_the_parent_deferred(handlers: Handlers
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
-    """A child forked from another thread can mask: there that thread is the one that runs handlers."""
+    """A child forked from another thread can use masks, since that thread becomes its main thread."""
     status: list[int] = []
 
     def fork() -> None:
@@ -747,7 +747,7 @@ def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
             with mask(SIGUSR1):
                 raise_signal(SIGUSR1)
                 good = handlers.calls == []
-            # Since 3.13 CPython tells the thread of the parent that a signal came; C functions that ask look for themselves.
+            # Since 3.13 CPython notifies the parent's main thread; here only C functions that check for signals see the signal.
             signal.pthread_sigmask(signal.SIG_BLOCK, ())
             os._exit(0 if good and handlers.calls == [SIGUSR1] else 1)
         status.append(os.waitpid(child, 0)[1])
@@ -760,7 +760,7 @@ def test_the_only_thread_of_a_child_is_its_main_one(handlers: Handlers):
 
 
 def test_start_and_stop(handlers: Handlers):
-    """Between ``start()`` and ``stop()`` a signal waits, with another mask within or without."""
+    """A signal waits between ``start()`` and ``stop()``, also if another mask is inside or around."""
     one = mask(SIGUSR1)
     with mask(SIGUSR2):
         one.start()
@@ -773,7 +773,7 @@ def test_start_and_stop(handlers: Handlers):
 
 
 def test_unbalanced(handlers: Handlers):
-    """``stop()`` without ``start()``, or twice, or after a ``with``, is an error, within another mask or not."""
+    """``stop()`` without ``start()``, a second ``stop()`` and a second ``__exit__()`` are errors, within another mask or not."""
     one = mask(SIGUSR1)
     with pytest.raises(RuntimeError, match="not in force"):
         one.stop()
@@ -791,7 +791,7 @@ def test_unbalanced(handlers: Handlers):
 
 
 def test_stop_raises_what_a_handler_raises(handlers: Handlers):
-    """``stop()`` in a ``finally`` clause keeps the error that it ends as the context."""
+    """If a handler raises from ``stop()`` in a ``finally`` clause, the error of the body is its context."""
     handlers.raising = {SIGUSR1: Stop(1)}
     body = ValueError("of the body")
     one = mask(SIGUSR1)
@@ -806,7 +806,7 @@ def test_stop_raises_what_a_handler_raises(handlers: Handlers):
 
 
 def test_a_decorated_function_is_masked(handlers: Handlers):
-    """Each call is masked for itself, recursion included; name, arguments and result are the function's."""
+    """Each call of a decorated function is masked, also a recursive one; its name, arguments and result are kept."""
 
     @mask(SIGUSR1, SIGUSR2)
     def function(number: int, *, again: bool = True) -> int:
@@ -824,7 +824,7 @@ def test_a_decorated_function_is_masked(handlers: Handlers):
 
 
 def test_a_decorated_function_takes_force_after(handlers: Handlers):
-    """The count begins anew with each call."""
+    """``force_after`` of a decorator counts anew in each call."""
 
     @mask(SIGUSR1, force_after=2)
     def function() -> int:
@@ -855,7 +855,7 @@ def test_what_runs_piecemeal_cannot_be_decorated():
 
 
 def test_methods_can_be_decorated(handlers: Handlers):
-    """A decorated method is bound as any other."""
+    """A decorated method is bound to its instance and is masked."""
 
     class Thing:
         @mask(SIGUSR1)
@@ -867,7 +867,7 @@ def test_methods_can_be_decorated(handlers: Handlers):
 
 
 def test_a_mask_that_was_never_left(program: Program):
-    """One that is entered and forgotten keeps masking; the interpreter ends without noise."""
+    """A mask that is entered and forgotten stays in force, and the interpreter ends without an error message."""
     result = program("""
         import gc
         from pytest_maskcheck.masking import *
@@ -883,7 +883,7 @@ def test_a_mask_that_was_never_left(program: Program):
 
 
 def test_masks_are_collected():
-    """A mask that was left, and one that never was entered, leave no cycle that keeps them."""
+    """A mask that was left, or never entered, is freed by reference counting."""
     used, unused = mask(SIGUSR1), mask(SIGUSR1)
     with used:
         pass
@@ -892,11 +892,11 @@ def test_masks_are_collected():
     assert [reference() for reference in kept] == [None, None]
 
 
-# --- Asking ---
+# --- Queries ---
 
 
 def test_is_masked(handlers: Handlers):
-    """It follows masks, nesting and restoring; SIGINT is the default; other signals are not confused."""
+    """``is_masked()`` reflects masks, nesting and restoring, for each signal by itself; its default is SIGINT."""
     assert not is_masked()
     with mask(SIGUSR1) as restore:
         assert is_masked(SIGUSR1)
@@ -912,7 +912,7 @@ def test_is_masked(handlers: Handlers):
 
 
 def test_pending_signals(handlers: Handlers):
-    """In order of arrival, each once, of all masks together; nothing outside."""
+    """``pending_signals()`` returns the deferred signals of all masks, each once, in order of arrival."""
     with mask(SIGUSR1, SIGUSR2):
         assert pending_signals() == ()
         raise_signal(SIGUSR2)
@@ -925,7 +925,7 @@ def test_pending_signals(handlers: Handlers):
 
 
 def test_deliver_pending(handlers: Handlers):
-    """It calls the handlers in order of arrival, and the masks stay; nothing comes again at the end."""
+    """``deliver_pending()`` calls the handlers in order of arrival; masks stay in force, and nothing is delivered again."""
     deliver_pending()
     with mask(*ALL):
         deliver_pending()
@@ -941,7 +941,7 @@ def test_deliver_pending(handlers: Handlers):
 
 
 def test_deliver_pending_calls_all_even_if_they_raise(handlers: Handlers):
-    """What handlers raise comes out after all were called, as a chain; the masks stay."""
+    """``deliver_pending()`` calls all handlers, then raises their exceptions as a chain; masks stay in force."""
     handlers.raising = {signum: Stop(int(signum)) for signum in (SIGUSR1, SIGTERM)}
     with mask(*ALL):
         for signum in (SIGUSR1, SIGUSR2, SIGTERM, SIGINT):
@@ -955,7 +955,7 @@ def test_deliver_pending_calls_all_even_if_they_raise(handlers: Handlers):
 
 
 def test_deliver_pending_through_several_masks(handlers: Handlers):
-    """The outermost handler is called, once, however many masks are in between; it gets the frame of the arrival."""
+    """``deliver_pending()`` calls the handler outside all masks once, with the frame where the signal arrived."""
     frames = []
     before = signal.signal(SIGUSR1, lambda signum, frame: frames.append(frame))
     with mask(SIGUSR1), mask(SIGUSR1, SIGUSR2), mask(SIGUSR2):
@@ -967,7 +967,7 @@ def test_deliver_pending_through_several_masks(handlers: Handlers):
 
 
 def test_deliver_pending_in_another_thread_does_nothing(handlers: Handlers):
-    """Handlers belong to the main thread: what waits goes on waiting."""
+    """``deliver_pending()`` does nothing in another thread, since handlers run in the main thread."""
     with mask(SIGUSR1):
         raise_signal(SIGUSR1)
         assert in_thread(deliver_pending) is None
@@ -977,7 +977,7 @@ def test_deliver_pending_in_another_thread_does_nothing(handlers: Handlers):
 
 
 def test_handlers_that_arrive_while_pending_ones_are_delivered(handlers: Handlers):
-    """What a handler sends is deferred in its turn, and comes at the end of the mask."""
+    """A signal that arrives while pending ones are delivered is deferred until the end of the mask."""
     handlers.also = lambda: raise_signal(SIGUSR2) if handlers.calls == [SIGUSR1] else None
     with mask(*ALL):
         raise_signal(SIGUSR1)
@@ -989,10 +989,10 @@ def test_handlers_that_arrive_while_pending_ones_are_delivered(handlers: Handler
 
 @pytest.mark.parametrize("function", [masking._deliver, masking._deliver_outside])
 def test_arrivals_while_the_queue_is_looked_at(handlers: Handlers, function: Callable[[object], None]):
-    """A signal that is deferred just while those that wait are listed does not disturb that, and waits in its turn."""
+    """A signal that is deferred while the queue is being read does not disturb the reading, and stays pending."""
 
     class Signals:
-        """None of them; but as it is asked, another signal arrives."""
+        """An empty set of signals; as its membership is tested, another signal arrives."""
 
         def __contains__(self, signum: object) -> bool:
             raise_signal(SIGUSR2)

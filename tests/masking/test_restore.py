@@ -1,4 +1,4 @@
-"""``restore``: the state outside a mask, within it."""
+"""``restore``: re-establish the state outside a mask within its body."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BOTH = pytest.mark.parametrize("signals", [(SIGUSR1,), (SIGUSR1, SIGUSR2)], ids=
 
 
 class Stop(BaseException):
-    """What a handler raises that is told to."""
+    """The exception that a handler of these tests raises."""
 
 
 def checkpoint() -> None:
-    """CPython runs handlers as this is entered."""
+    """Do nothing: CPython checks for signals as a Python function is entered."""
 
 
 @BOTH
 def test_what_waited_comes_within(handlers: Handlers, signals: tuple[int, ...]):
-    """What was deferred before is delivered at the first checkpoint of the body, not before; what arrives in it, at once."""
+    """A deferred signal is delivered at the first checkpoint within ``restore()``, and one that arrives there at once."""
     events: list[str] = []
     handlers.also = lambda: events.append("handler")
     with mask(*signals) as restore:
@@ -47,7 +47,7 @@ def test_what_waited_comes_within(handlers: Handlers, signals: tuple[int, ...]):
 
 @BOTH
 def test_a_handler_that_raises_does_so_where_the_body_can_catch_it(handlers: Handlers, signals: tuple[int, ...]):
-    """What a pending signal raises comes from the body, so that a ``try`` statement in it sees it; afterwards all is masked."""
+    """The handler of a pending signal raises within the body of ``restore()``, where it can be caught; then signals are masked again."""
     handlers.raising = {SIGUSR1: Stop(1)}
     caught = []
     with mask(*signals) as restore:
@@ -67,7 +67,7 @@ def test_a_handler_that_raises_does_so_where_the_body_can_catch_it(handlers: Han
 
 @BOTH
 def test_masked_again_even_if_the_body_raised(handlers: Handlers, signals: tuple[int, ...]):
-    """A body that fails, of itself or by a handler, leaves the mask in force; its error is not lost."""
+    """Signals are masked again after a body of ``restore()`` that raised, and its error propagates."""
     handlers.raising = {SIGUSR1: Stop(1)}
     with mask(*signals) as restore:
         for error in (ValueError, Stop):
@@ -80,7 +80,7 @@ def test_masked_again_even_if_the_body_raised(handlers: Handlers, signals: tuple
 
 
 def test_all_at_one_instant(handlers: Handlers):
-    """Handlers called for what was pending see all signals unmasked: none is still masked, none is masked again."""
+    """Handlers of pending signals see all signals of the mask unmasked."""
     seen = []
     handlers.also = lambda: seen.append({is_masked(signum) for signum in ALL})
     with mask(*ALL) as restore:
@@ -93,7 +93,7 @@ def test_all_at_one_instant(handlers: Handlers):
 
 
 def test_it_returns_to_the_enclosing_state(handlers: Handlers):
-    """The inner ``restore`` keeps what the outer mask holds; the outer one, from within the inner mask, opens both."""
+    """The inner ``restore()`` keeps the outer mask in force; the outer ``restore()`` lifts both masks."""
     with mask(SIGUSR1) as outer, mask(SIGUSR1, SIGUSR2) as inner:
         raise_signal(SIGUSR1)
         raise_signal(SIGUSR2)
@@ -115,7 +115,7 @@ def test_it_returns_to_the_enclosing_state(handlers: Handlers):
 
 
 def test_a_nested_mask_that_holds_nothing_restores_nothing(handlers: Handlers):
-    """The state outside a mask of what is masked already is: masked."""
+    """``restore()`` of a nested mask that holds nothing more than the outer one leaves the signal masked."""
     with mask(SIGUSR1), mask(SIGUSR1) as inner:
         raise_signal(SIGUSR1)
         with inner():
@@ -126,7 +126,7 @@ def test_a_nested_mask_that_holds_nothing_restores_nothing(handlers: Handlers):
 
 
 def test_masks_within_restored_bodies(handlers: Handlers):
-    """Down and up again several times: each level finds the state that it left."""
+    """Masks and restored bodies can be nested in each other, and each level ends with the state it began with."""
     with mask(SIGUSR1) as first, first(), mask(SIGUSR1, SIGUSR2) as second:
         assert is_masked(SIGUSR1)
         raise_signal(SIGUSR1)
@@ -146,7 +146,7 @@ def test_masks_within_restored_bodies(handlers: Handlers):
 
 
 def test_within_itself(handlers: Handlers):
-    """``restore()`` within ``restore()`` changes nothing more; a guard in force refuses to be entered again."""
+    """``restore()`` within ``restore()`` has no further effect; a guard in force refuses to be entered again."""
     with mask(SIGUSR1, SIGUSR2) as restore:
         guard = restore()
         with guard:
@@ -159,7 +159,7 @@ def test_within_itself(handlers: Handlers):
 
 
 def test_it_can_be_used_again(handlers: Handlers):
-    """One mask, many restored bodies: each delivers what came since the last."""
+    """``restore()`` can be used several times in one mask; each use delivers what arrived since the last."""
     with mask(SIGUSR1, SIGUSR2) as restore:
         for count in range(1, 4):
             raise_signal(SIGUSR1)
@@ -179,7 +179,7 @@ def test_outside_its_mask():
 
 
 def test_a_mask_left_inside_its_own_restore(handlers: Handlers):
-    """That is an error of the program; it is told so, and nothing stays masked."""
+    """Leaving a mask inside its own ``restore()`` is an error, and nothing stays masked."""
     one = mask(SIGUSR1, SIGUSR2)
     one.start()
     with pytest.raises(RuntimeError, match=r"was left inside its own restore\(\)"), one.restore():
@@ -189,7 +189,7 @@ def test_a_mask_left_inside_its_own_restore(handlers: Handlers):
 
 @BOTH
 def test_a_handler_that_the_body_installs(handlers: Handlers, signals: tuple[int, ...]):
-    """A handler installed within ``restore()`` is masked after it, and is what the end of the mask puts back."""
+    """A handler installed within ``restore()`` is masked after it, and is in force after the mask."""
     calls = []
 
     def mine(signum: int, frame: object) -> None:
@@ -207,7 +207,7 @@ def test_a_handler_that_the_body_installs(handlers: Handlers, signals: tuple[int
 
 @BOTH
 def test_a_body_that_puts_back_what_was_saved_within_the_mask(handlers: Handlers, signals: tuple[int, ...]):
-    """Save within the mask, install, restore the state outside, put back: the handler that was there first is there last."""
+    """A handler saved within the mask and reinstalled within ``restore()`` is the one that was in force outside."""
     with mask(*signals) as restore:
         saved = signal.signal(SIGUSR1, lambda signum, frame: None)
         with restore():
@@ -220,7 +220,7 @@ def test_a_body_that_puts_back_what_was_saved_within_the_mask(handlers: Handlers
 
 @BOTH
 def test_a_handler_saved_within_the_mask_and_put_back_there_later(handlers: Handlers, signals: tuple[int, ...]):
-    """The same with ``restore()`` in between: a handler of the body never replaces the one outside."""
+    """A handler saved within the mask and reinstalled after ``restore()`` is the one that was in force outside."""
     with mask(*signals) as restore:
         saved = signal.signal(SIGUSR1, lambda signum, frame: None)
         with restore():
@@ -242,7 +242,7 @@ def test_ignored_outside(handlers: Handlers):
 
 
 def test_force_after_counts_on(handlers: Handlers):
-    """Arrivals within ``restore()`` do not count for ``force_after``, those before and after it do."""
+    """Arrivals within ``restore()`` do not count for ``force_after``, but those before and after it do."""
     with mask(SIGUSR1, force_after=3) as restore:
         raise_signal(SIGUSR1)
         with restore():

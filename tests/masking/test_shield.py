@@ -1,4 +1,4 @@
-"""``shield`` and ``bracket``: acquisition and release masked, the body as outside."""
+"""``shield`` and ``bracket``: acquisition and release are masked, the body is as outside."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ NONE = (None, None, None)
 
 
 class Stop(BaseException):
-    """What a handler raises that is told to."""
+    """The exception that a handler of these tests raises."""
 
 
 def checkpoint() -> None:
-    """CPython runs handlers as this is entered."""
+    """Do nothing: CPython checks for signals as a Python function is entered."""
 
 
 class Manager:
-    """A context manager that notes what happens, and does what it is told."""
+    """A context manager that records events and calls the given functions."""
 
     def __init__(self, *, enter: Callable[[], Any] = checkpoint, leave: Callable[[], object] = checkpoint) -> None:
         self.events: list[str] = []
@@ -73,7 +73,7 @@ def by_bracket(manager: Manager) -> AbstractContextManager[Manager]:
 
 @pytest.fixture(params=[by_shield, by_bracket])
 def guard(request: pytest.FixtureRequest) -> Callable[[Manager], AbstractContextManager[Manager]]:
-    """A shield or a bracket around a manager."""
+    """Return a function that makes a shield or a bracket around a manager."""
     return request.param
 
 
@@ -81,7 +81,7 @@ def guard(request: pytest.FixtureRequest) -> Callable[[Manager], AbstractContext
 
 
 def test_what_they_give(handlers: Handlers):
-    """The target of ``as`` is what the manager gives; factories and functions get their arguments."""
+    """``as`` binds what the manager returns, and factories and functions are passed their arguments."""
 
     class Pair:
         def __init__(self, *args: object, **kwargs: object) -> None:
@@ -103,7 +103,7 @@ def test_what_they_give(handlers: Handlers):
 
 
 def test_acquisition_and_release_are_masked(handlers: Handlers, guard: Any):
-    """All signals with Python handlers wait while the manager is entered and left, a real-time one too."""
+    """All signals with Python handlers, real-time ones included, wait while the manager is entered and left."""
     seen = []
 
     def look() -> None:
@@ -125,7 +125,7 @@ def test_acquisition_and_release_are_masked(handlers: Handlers, guard: Any):
 
 
 def test_the_body_is_as_outside():
-    """Within the body ``getsignal`` tells what it tells outside: here, the handler of CPython."""
+    """Within the body ``getsignal()`` returns the same handlers as outside."""
     with shield(Manager), bracket(Manager, id):
         assert signal.getsignal(SIGINT) is signal.default_int_handler
         assert signal.getsignal(SIGTERM) == signal.SIG_DFL
@@ -133,7 +133,7 @@ def test_the_body_is_as_outside():
 
 
 def test_a_body_within_a_mask_stays_masked(handlers: Handlers, guard: Any):
-    """What an outer mask holds is held in the body of a shield too."""
+    """A signal that an outer mask holds stays masked in the body of a shield."""
     with mask(SIGUSR1):
         with guard(Manager()):
             raise_signal(SIGUSR1)
@@ -146,7 +146,7 @@ def test_a_body_within_a_mask_stays_masked(handlers: Handlers, guard: Any):
 
 
 def test_what_waited_comes_at_the_first_checkpoint_of_the_body(handlers: Handlers, guard: Any):
-    """Not before the body began, and not after its first checkpoint."""
+    """A deferred signal is delivered after the body began, at its first checkpoint."""
     events: list[str] = []
     handlers.also = lambda: events.append("handler")
     with guard(Manager(enter=lambda: raise_signal(SIGUSR1))):
@@ -158,7 +158,7 @@ def test_what_waited_comes_at_the_first_checkpoint_of_the_body(handlers: Handler
 
 @pytest.mark.parametrize("signum", ALL)
 def test_what_a_handler_raises_then_is_an_error_of_the_body(handlers: Handlers, guard: Any, signum: int):
-    """It is raised within the body, and the manager is left."""
+    """If the handler of a deferred signal raises, it raises within the body, and the manager is left."""
     handlers.raising = {signum: Stop(1)}
     manager = Manager(enter=lambda: raise_signal(signum))
     with pytest.raises(Stop), guard(manager):
@@ -173,7 +173,7 @@ def test_what_a_handler_raises_then_is_an_error_of_the_body(handlers: Handlers, 
 
 @pytest.mark.parametrize("body", ["pass", "5", "x = 5"])
 def test_a_body_without_checkpoints(handlers: Handlers, guard: Any, body: str):
-    """What came before a body that has no checkpoint comes as it is left, after the manager."""
+    """If the body has no checkpoint, a deferred signal is delivered after the manager was left."""
     handlers.raising = {SIGUSR1: Stop(1)}
     manager = Manager(enter=lambda: raise_signal(SIGUSR1))
     with pytest.raises(Stop):
@@ -183,7 +183,7 @@ def test_a_body_without_checkpoints(handlers: Handlers, guard: Any, body: str):
 
 
 def test_what_comes_during_release(handlers: Handlers, guard: Any):
-    """It is delivered after the release ran to its end, in order of arrival; one that raises does not keep the others."""
+    """Signals that arrive during release are all delivered after it, in order, although one handler raises."""
     handlers.raising = {SIGUSR1: Stop(1)}
     events = []
     handlers.also = lambda: events.append(manager.events[-1])
@@ -200,7 +200,7 @@ def test_what_comes_during_release(handlers: Handlers, guard: Any):
 
 
 def test_the_error_of_the_body_and_a_ctrl_c_during_release(guard: Any):
-    """KeyboardInterrupt after the release has the body's error as its context."""
+    """A KeyboardInterrupt raised after the release has the body's error as its context."""
     error = ValueError("of the body")
     manager = Manager(leave=lambda: raise_signal(SIGINT))
     with pytest.raises(KeyboardInterrupt) as caught, guard(manager):
@@ -214,7 +214,7 @@ def test_the_error_of_the_body_and_a_ctrl_c_during_release(guard: Any):
 
 @pytest.mark.parametrize("error", [ValueError("no"), Stop(1), KeyboardInterrupt()])
 def test_an_acquisition_that_raises(handlers: Handlers, guard: Any, error: BaseException):
-    """The error comes out, nothing is released, nothing stays masked, and what waited is delivered."""
+    """If acquisition raises, nothing is released, nothing stays masked, and deferred signals are delivered."""
     handlers.raising = {SIGUSR1: Stop(2)}
 
     def fail() -> None:
@@ -235,7 +235,7 @@ def test_an_acquisition_that_raises(handlers: Handlers, guard: Any, error: BaseE
 
 
 def test_a_factory_that_raises(handlers: Handlers):
-    """As with a manager that raises as it is entered."""
+    """If the factory raises and then a handler does, the factory's error is the context of the handler's."""
     handlers.raising = {SIGUSR1: Stop(1)}
 
     def factory() -> Manager:
@@ -248,7 +248,7 @@ def test_a_factory_that_raises(handlers: Handlers):
 
 
 def test_a_release_that_raises(handlers: Handlers, guard: Any):
-    """Its error comes out with that of the body as context; nothing stays masked; it is called once."""
+    """If release raises, its error propagates with the body's as context; nothing stays masked, and it is not called again."""
     body, release = ValueError("of the body"), KeyError("of the release")
 
     def fail() -> None:
@@ -265,7 +265,7 @@ def test_a_release_that_raises(handlers: Handlers, guard: Any):
 
 
 def test_a_release_and_a_handler_that_raise(handlers: Handlers, guard: Any):
-    """The handler's error comes last; that of the release and that of the body are its contexts."""
+    """If a handler, the release and the body raise, the handler's error propagates, with the others as its contexts."""
     handlers.raising = {SIGUSR1: Stop(1)}
     body, release = ValueError("of the body"), KeyError("of the release")
 
@@ -283,14 +283,14 @@ def test_a_release_and_a_handler_that_raise(handlers: Handlers, guard: Any):
     "factory", [object, lambda: 5, lambda: None, lambda: threading.Lock, type("Half", (), {"__enter__": id})]
 )
 def test_what_is_no_context_manager(handlers: Handlers, factory: Any):
-    """What has no ``__enter__`` and ``__exit__`` is refused, by name, and nothing stays masked."""
+    """An object without ``__enter__`` and ``__exit__`` is refused with its name, and nothing stays masked."""
     message = r"shield takes what makes a context manager; .* made .*, which has no __enter__"
     with pytest.raises(TypeError, match=message), shield(factory):
         pytest.fail("the body began")
 
 
 def test_an_acquisition_that_leaves_a_mask(handlers: Handlers):
-    """A manager that leaves a mask of its own in force is refused: it is left, and so is the shield; the mask can be left."""
+    """A manager that leaves a mask in force as it is entered is left again, with an error; the mask can still be left."""
     inner = mask(SIGUSR1)
     inner_2 = mask(SIGTERM)
     for one in (inner, inner_2):
@@ -305,11 +305,11 @@ def test_an_acquisition_that_leaves_a_mask(handlers: Handlers):
         assert not any(map(is_masked, ALL))
 
 
-# --- What the manager learns about the body ---
+# --- What the manager is passed about the body ---
 
 
 def test_the_details_of_a_body_that_ends(handlers: Handlers):
-    """A body that ends gives ``(None, None, None)``, however it is left."""
+    """The manager is passed ``(None, None, None)`` after a body without an error, however it is left."""
     manager = Manager()
 
     def by_return() -> int:
@@ -329,7 +329,7 @@ def test_the_details_of_a_body_that_ends(handlers: Handlers):
 
 
 def test_the_details_of_a_body_that_raises():
-    """A body that raises gives type, error and traceback, that of its own frame included."""
+    """The manager is passed type, error and traceback of a body that raises, including the body's own frame."""
     manager = Manager()
     error = ValueError("of the body")
     with pytest.raises(ValueError, match="of the body"), shield(lambda: manager):
@@ -340,7 +340,7 @@ def test_the_details_of_a_body_that_raises():
 
 
 def test_the_details_inside_an_except_block():
-    """What is being handled around the shield is no error of the body."""
+    """An exception that is being handled around the shield is not passed to the manager as the body's error."""
     manager = Manager()
     try:
         raise ValueError
@@ -353,7 +353,7 @@ def test_the_details_inside_an_except_block():
 
 
 def test_the_handled_error_raised_again():
-    """A bare ``raise`` in the body is an error of the body, although the same was being handled around it."""
+    """A bare ``raise`` in the body is the body's error, although the same exception is being handled around it."""
     manager = Manager()
     error = ValueError("again")
     with pytest.raises(ValueError, match="again") as caught:
@@ -367,7 +367,7 @@ def test_the_handled_error_raised_again():
 
 
 def test_the_details_in_a_finally_clause_and_in_a_generator():
-    """In a ``finally`` clause that ends an error, and in a generator resumed inside an ``except`` block, a body that ends is one."""
+    """A body that ends without an error is passed as such in a ``finally`` clause during an error, and in a generator resumed there."""
     manager = Manager()
 
     def generator() -> Iterator[None]:
@@ -391,7 +391,7 @@ def test_the_details_in_a_finally_clause_and_in_a_generator():
 
 
 def test_a_manager_in_python_around_a_shield():
-    """A class that passes on to a shield what it is given tells it of the errors, and of none where the body ends."""
+    """A shield whose ``__exit__`` is called by another manager passes the error that it is given, or none."""
     manager = Manager()
 
     class Around:
@@ -418,7 +418,7 @@ def test_a_manager_in_python_around_a_shield():
 
 
 def test_a_generator_that_is_closed_in_the_body():
-    """``close()`` and ``throw()`` of a generator suspended in the body leave the manager, with what was raised."""
+    """Closing, dropping or throwing into a generator suspended in the body leaves the manager, with that exception."""
     manager = Manager()
 
     def generator() -> Iterator[None]:
@@ -440,7 +440,7 @@ def test_a_generator_that_is_closed_in_the_body():
 
 
 def test_suppression(handlers: Handlers):
-    """A true answer of ``__exit__`` suppresses the error of the body, not what a handler raises after it; a false one does not."""
+    """A true result of ``__exit__`` suppresses the body's error, but not a handler's exception after it."""
     for answer in (True, 1, "yes"):
         with shield(lambda: Manager(leave=lambda: answer)):  # noqa: B023
             raise ValueError
@@ -454,13 +454,13 @@ def test_suppression(handlers: Handlers):
 
 
 def test_a_bracket_does_not_suppress():
-    """What the release function returns is of no account."""
+    """A bracket never suppresses an error, whatever the release function returns."""
     with pytest.raises(ValueError, match="of the body"), bracket(list, lambda value: True):
         raise ValueError("of the body")
 
 
 def test_exit_stack():
-    """``ExitStack`` tells a shield in it what it tells any manager: ended, failed, or that an inner manager suppressed the error."""
+    """A shield in an ``ExitStack`` gets the body's error, or none if there was none or an inner manager suppressed it."""
     outer, middle = Manager(), Manager()
     with ExitStack() as stack:
         stack.enter_context(shield(lambda: outer))
@@ -485,7 +485,7 @@ def test_exit_stack():
 
 
 def test_a_callback_that_raises_in_an_exit_stack():
-    """What an inner callback raises instead is what the shield is told."""
+    """A shield in an ``ExitStack`` gets the error of an inner callback in place of the body's."""
     manager = Manager()
 
     def fail() -> None:
@@ -499,7 +499,7 @@ def test_a_callback_that_raises_in_an_exit_stack():
 
 
 def test_a_contextmanager_around_a_shield():
-    """A ``@contextmanager`` that holds a shield passes errors on to it, and suppressions back."""
+    """A shield in a ``@contextmanager`` generator gets the body's error and can suppress it."""
     manager = Manager(leave=lambda: True)
 
     @contextmanager
@@ -519,7 +519,7 @@ def test_a_contextmanager_around_a_shield():
 
 
 def test_one_object_again_and_again(handlers: Handlers):
-    """After it was left, and after it could not be entered, a shield can be used again; a new manager is made each time."""
+    """A shield can be used again after it was left or failed to enter, and makes a new manager each time."""
     made: list[Manager] = []
 
     def factory() -> Manager:
@@ -535,7 +535,7 @@ def test_one_object_again_and_again(handlers: Handlers):
 
 
 def test_one_object_twice_at_once(handlers: Handlers, guard: Any):
-    """A shield in force refuses to be entered again, and is left once, in order."""
+    """A shield in force refuses to be entered again, and a second exit is an error."""
     manager = Manager()
     one = guard(manager)
     with one:
@@ -548,7 +548,7 @@ def test_one_object_twice_at_once(handlers: Handlers, guard: Any):
 
 
 def test_recursion():
-    """Shields in each other, a hundred deep, are left inside out."""
+    """A hundred nested brackets are released in reverse order."""
     order = []
 
     def down(depth: int) -> None:
@@ -562,7 +562,7 @@ def test_recursion():
 
 
 def test_it_keeps_nothing():
-    """A shield that was left, or that failed, keeps no manager and no error; one that was never left is collected without noise."""
+    """A shield that was left keeps neither its manager nor an error; one that was never left is collected without releasing."""
     made = []
 
     def factory() -> Manager:
@@ -588,7 +588,7 @@ def test_it_keeps_nothing():
 
 
 def test_locks(handlers: Handlers):
-    """A lock, whose methods are C, is held in the body and free after it, also if a signal came as it was taken (gh-148874)."""
+    """A lock, whose methods are in C, is held in the body and free after it, even if a signal arrives as it is acquired (gh-148874)."""
     lock = threading.Lock()
     handlers.raising = {SIGUSR1: Stop(1)}
     with shield(lambda: lock) as value:
@@ -607,7 +607,7 @@ def test_locks(handlers: Handlers):
 
 
 def test_a_lock_that_another_thread_holds(handlers: Handlers):
-    """While it waits for a lock, signals wait with it, and come in the body."""
+    """Signals that arrive while a shield waits for a lock are delivered in the body."""
     lock = threading.Lock()
     lock.acquire()
 
@@ -623,14 +623,14 @@ def test_a_lock_that_another_thread_holds(handlers: Handlers):
 
 
 def test_a_shielded_mask(handlers: Handlers):
-    """``shield(mask, SIGTERM)`` cannot be: the mask would be in force inside the shield. It is refused, and nothing stays masked."""
+    """``shield(mask, SIGTERM)`` is refused, since the mask would be entered inside the shield; nothing stays masked."""
     with pytest.raises(RuntimeError, match="is left before a mask that was entered inside it"), shield(mask, SIGTERM):
         pytest.fail("the body began")
     assert not any(map(is_masked, ALL))
 
 
 def test_shields_that_make_shields(handlers: Handlers):
-    """A shield as the manager of another one changes nothing."""
+    """A shield works as the manager of another shield."""
     manager = Manager(leave=lambda: True)
     with shield(shield, lambda: manager):
         assert not any(map(is_masked, ALL))
@@ -641,7 +641,7 @@ def test_shields_that_make_shields(handlers: Handlers):
 
 @pytest.mark.parametrize("signum", [SIGINT, SIGTERM])
 def test_a_manager_that_masks_inside(handlers: Handlers, guard: Any, signum: int):
-    """Masks that a manager enters and leaves as it acquires and releases do not deliver what the shield holds."""
+    """Masks that a manager uses while it acquires or releases do not deliver the signals that the shield holds."""
 
     def use_masks() -> None:
         with mask(signum) as restore:
@@ -662,7 +662,7 @@ def test_a_manager_that_masks_inside(handlers: Handlers, guard: Any, signum: int
 
 
 def test_closing_a_file(tmp_path: Any):
-    """Files, and what ``closing`` makes, are as without a shield."""
+    """Files and ``closing`` objects work as managers of a shield."""
     path = tmp_path / "file"
     with shield(path.open, "w") as file:
         file.write("text")
@@ -676,7 +676,7 @@ def test_closing_a_file(tmp_path: Any):
 
 
 def test_a_handler_that_the_body_installs_is_held_during_release_and_stays(handlers: Handlers, guard: Any):
-    """It is masked while the manager is left, is what is called then, and stays in force; new signals too."""
+    """A handler that the body installs is masked during release, called after it, and stays in force."""
     calls: list[int] = []
 
     def mine(signum: int, frame: FrameType | None) -> None:
@@ -702,7 +702,7 @@ def test_a_handler_that_the_body_installs_is_held_during_release_and_stays(handl
 
 @pytest.mark.parametrize("signum", [SIGINT, SIGUSR1])
 def test_a_manager_of_handlers(handlers: Handlers, guard: Any, signum: int):
-    """A manager that installs a handler, and puts back the one that it found, does so within a shield too."""
+    """A manager that installs a handler and later restores the one that it found works within a shield."""
     calls: list[int] = []
     saved: list[Any] = []
 
@@ -728,7 +728,7 @@ def test_a_manager_of_handlers(handlers: Handlers, guard: Any, signum: int):
 
 @pytest.mark.parametrize("signum", [SIGINT, SIGUSR1])
 def test_a_manager_whose_handlers_change_in_the_body(handlers: Handlers, guard: Any, signum: int):
-    """Handlers found at the entry and in the body, and put back as the manager is left, mean each what was in force then."""
+    """A handler that a manager found on entry or exit stands for the one that was in force outside at that time."""
     saved: list[Any] = []
     calls: list[str] = []
 
@@ -754,7 +754,7 @@ def test_a_manager_whose_handlers_change_in_the_body(handlers: Handlers, guard: 
 
 
 def test_a_manager_that_chains_to_the_handler_it_found(handlers: Handlers, guard: Any):
-    """A handler that calls the one that was there before reaches that of the outside, once."""
+    """A handler that calls the one it replaced, within a shield, reaches the outside handler once."""
     saved: list[Any] = []
 
     def chained(signum: int, frame: FrameType | None) -> None:
@@ -773,7 +773,7 @@ def test_a_manager_that_chains_to_the_handler_it_found(handlers: Handlers, guard
 
 
 def test_other_threads(handlers: Handlers, guard: Any):
-    """In another thread it is a plain ``with``: nothing is masked, the manager is entered and left, errors pass."""
+    """In another thread a shield masks nothing: the manager is entered and left, and errors propagate."""
     seen: list[object] = []
     manager = Manager(enter=lambda: seen.append(is_masked(SIGUSR1)), leave=lambda: seen.append(is_masked(SIGUSR1)))
 
@@ -790,7 +790,7 @@ def test_other_threads(handlers: Handlers, guard: Any):
 
 
 def test_left_in_another_thread(handlers: Handlers, guard: Any):
-    """A generator that is suspended in the body and closed in another thread releases there, and tells what it was closed by."""
+    """A generator that is suspended in the body and closed in another thread leaves the manager there, without an error."""
     manager = Manager()
 
     def generator() -> Iterator[None]:
@@ -815,7 +815,7 @@ def test_left_in_another_thread(handlers: Handlers, guard: Any):
 
 
 def test_threads_beside_the_main_thread(handlers: Handlers):
-    """Shields in other threads, entered and left without pause, do not disturb those of the main thread."""
+    """Shields of the main thread work while other threads keep entering and leaving shields."""
     end = threading.Event()
 
     def others() -> None:
@@ -847,7 +847,7 @@ def test_threads_beside_the_main_thread(handlers: Handlers):
 def test_a_handler_that_raises_at_a_step(
     handlers: Handlers, guard: Any, place: str, when: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Whichever step of entering and leaving a signal precedes: what was acquired is released, and all is put back."""
+    """Whichever internal step a handler raises at, what was acquired is released, and nothing stays masked."""
     handlers.raising = {SIGUSR1: Stop(1)}
     step, calls = getattr(masking, place), []
 
@@ -874,7 +874,7 @@ def test_a_handler_that_raises_at_a_step(
 
 
 def test_a_full_stack(handlers: Handlers):
-    """Where the stack is too full to leave, it is too full to enter: a ``RecursionError`` leaves nothing masked."""
+    """A ``RecursionError`` leaves nothing masked: a shield that cannot be left for lack of stack cannot be entered either."""
     before = signal.getsignal(SIGINT)
 
     def deeper() -> None:

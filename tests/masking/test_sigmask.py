@@ -1,4 +1,4 @@
-"""``sigmask``: signals blocked in the kernel, for one thread."""
+"""``sigmask``: signals are blocked in the kernel, for one thread."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Stop(BaseException):
-    """What a handler raises that is told to."""
+    """The exception that a handler of these tests raises."""
 
 
 def blocked() -> set[int]:
-    """What this thread blocks."""
+    """Return the signals that this thread blocks."""
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
@@ -35,7 +35,7 @@ RESIDENT = {*os.listdir("/proc/self/task")} if os.path.isdir("/proc/self/task") 
 
 
 def settle() -> None:
-    """Wait for threads that were joined: up to CPython 3.12 the kernel may still have them for a moment."""
+    """Wait until joined threads are gone: up to CPython 3.12 the kernel may still have them for a moment."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         known = RESIDENT | {str(thread.native_id) for thread in threading.enumerate()}
@@ -45,13 +45,13 @@ def settle() -> None:
 
 @pytest.fixture(autouse=True)
 def settled() -> None:
-    """Begin without the threads of tests before."""
+    """Wait until threads of earlier tests are gone."""
     settle()
 
 
 @contextmanager
 def idle_thread(*signals: int) -> Iterator[threading.Thread]:
-    """A thread named *the idle one* that does nothing but block ``signals``."""
+    """Run a thread named *the idle one* that does nothing but block ``signals``."""
     ready, end = threading.Event(), threading.Event()
 
     def idle() -> None:
@@ -71,7 +71,7 @@ def idle_thread(*signals: int) -> Iterator[threading.Thread]:
 
 
 def test_what_it_blocks(handlers: Handlers):
-    """Within the body the kernel holds the signals; they come as it is left."""
+    """Within the body the kernel holds the signals; they are delivered as it is left."""
     before = blocked()
     with sigmask(SIGUSR1, SIGUSR2):
         assert blocked() == before | {SIGUSR1, SIGUSR2}
@@ -84,14 +84,14 @@ def test_what_it_blocks(handlers: Handlers):
 
 
 def test_ctrl_c_is_the_default():
-    """``sigmask()`` blocks SIGINT."""
+    """``sigmask()`` blocks SIGINT, and KeyboardInterrupt is raised as it is left."""
     with pytest.raises(KeyboardInterrupt), sigmask():
         assert SIGINT in blocked()
         raise_signal(SIGINT)
 
 
 def test_what_was_blocked_before_stays_blocked(handlers: Handlers):
-    """Leaving does not unblock, it restores."""
+    """Leaving restores the former mask: a signal that was blocked before stays blocked."""
     with sigmask(SIGUSR1):
         with sigmask(SIGUSR1, SIGUSR2):
             raise_signal(SIGUSR1)
@@ -103,7 +103,7 @@ def test_what_was_blocked_before_stays_blocked(handlers: Handlers):
 
 
 def test_restored_exactly_although_a_handler_raises_as_it_is_left(handlers: Handlers):
-    """``pthread_sigmask`` changes the mask and then raises what handlers raise: the mask is back, the error of the body a context."""
+    """The former mask is restored although handlers raise in ``pthread_sigmask``; the body's error is their context."""
     handlers.raising = {SIGUSR1: Stop(1), SIGUSR2: Stop(2)}
     before = blocked()
     body = ValueError("of the body")
@@ -121,7 +121,7 @@ def test_restored_exactly_although_a_handler_raises_as_it_is_left(handlers: Hand
 def test_restored_exactly_although_a_handler_raises_as_it_is_entered(
     handlers: Handlers, count: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """If a handler of another signal raises as the signals are blocked, they are unblocked again, and the body does not begin."""
+    """If another signal's handler raises on entry, the former mask is restored, and the body does not begin."""
     handlers.raising = {SIGTERM: Stop(1)}
     before = blocked()
     left = [count]
@@ -135,7 +135,7 @@ def test_restored_exactly_although_a_handler_raises_as_it_is_entered(
         return answer
 
     class Late:
-        """The C module, with a signal that arrives during each call that changes the mask."""
+        """Stands in for the C module; another signal arrives during calls that change the mask."""
 
         pthread_sigmask = staticmethod(late)
 
@@ -151,7 +151,7 @@ def test_restored_exactly_although_a_handler_raises_as_it_is_entered(
 
 
 def test_an_idle_thread_makes_it_void(handlers: Handlers):
-    """With a thread that does not block the signal, entering is refused, names it, says what to do, and changes nothing."""
+    """Entering is refused, and changes nothing, if another thread does not block the signal; the error names it and a remedy."""
     before = blocked()
     with idle_thread(SIGUSR2):
         with pytest.raises(
@@ -162,7 +162,7 @@ def test_an_idle_thread_makes_it_void(handlers: Handlers):
 
 
 def test_an_idle_thread_that_blocks_the_signals_too(handlers: Handlers):
-    """Where all other threads block the signals, the mask holds."""
+    """Signals are held if all other threads block them too."""
     with idle_thread(SIGUSR1, SIGUSR2):
         with sigmask(SIGUSR1):
             os.kill(os.getpid(), SIGUSR1)
@@ -171,7 +171,7 @@ def test_an_idle_thread_that_blocks_the_signals_too(handlers: Handlers):
 
 
 def test_a_thread_of_c_code(monkeypatch: pytest.MonkeyPatch):
-    """A thread that Python does not know is named by its number."""
+    """A thread that was not started from Python is named by its number."""
     with idle_thread() as thread, monkeypatch.context() as patched:
         patched.setattr(threading, "enumerate", list)
         with pytest.raises(RuntimeError, match=f"thread {thread.native_id} of C code"):
@@ -179,7 +179,7 @@ def test_a_thread_of_c_code(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_warn_and_allow(handlers: Handlers):
-    """On request it warns at the line that enters, or says nothing, and blocks."""
+    """``other_threads="warn"`` warns at the line that enters and ``"allow"`` does not; both block."""
     with idle_thread():
         with pytest.warns(RuntimeWarning, match="the idle one") as warned, sigmask(SIGUSR1, other_threads="warn"):
             assert SIGUSR1 in blocked()
@@ -192,14 +192,14 @@ def test_warn_and_allow(handlers: Handlers):
 
 
 def test_a_warning_that_is_an_error(handlers: Handlers):
-    """Where warnings are errors, nothing is blocked."""
+    """If the warning is an error, nothing is blocked."""
     with idle_thread(), pytest.raises(RuntimeWarning), sigmask(SIGUSR1, other_threads="warn"):
         pytest.fail("the body began")
     assert SIGUSR1 not in blocked()
 
 
 def test_in_another_thread(handlers: Handlers):
-    """It masks the thread that enters it, and that only."""
+    """In another thread, ``sigmask`` blocks the signals of that thread only."""
     seen = []
 
     def run() -> None:
@@ -214,7 +214,7 @@ def test_in_another_thread(handlers: Handlers):
 
 
 def test_left_in_another_thread():
-    """That is refused there, and changes neither thread; the right one can still leave."""
+    """Leaving in another thread is refused and changes neither thread; the entering thread can still leave."""
     one = sigmask(SIGUSR1)
     one.__enter__()
     errors = []
@@ -237,7 +237,7 @@ def test_left_in_another_thread():
 
 
 def test_one_object_twice(handlers: Handlers):
-    """In force it refuses to be entered again, and restores what was before the first time; then it can be used again."""
+    """A ``sigmask`` in force refuses to be entered again; once left, it can be used again."""
     one = sigmask(SIGUSR1)
     for _ in range(2):
         with one:
@@ -250,7 +250,7 @@ def test_one_object_twice(handlers: Handlers):
 
 
 def test_what_is_refused():
-    """What is no signal, what cannot be blocked, and a word that is not one of the three."""
+    """Signals that cannot be blocked, objects that are no signal, and unknown values of ``other_threads`` are refused."""
     with pytest.raises(ValueError, match="cannot be held back"):
         sigmask(signal.SIGKILL)
     with pytest.raises(TypeError, match="masks take signal numbers"):
@@ -260,7 +260,7 @@ def test_what_is_refused():
 
 
 def test_where_the_platform_has_none(monkeypatch: pytest.MonkeyPatch):
-    """Without ``pthread_sigmask`` (Windows) it is refused as it is made, with what to use instead."""
+    """Without ``pthread_sigmask`` (on Windows), ``sigmask`` raises NotImplementedError and names ``mask`` as the alternative."""
     with monkeypatch.context() as patched:
         patched.setattr(masking, "_signal", object())
         with pytest.raises(NotImplementedError, match="use mask"):
@@ -268,7 +268,7 @@ def test_where_the_platform_has_none(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_beside_the_other_masks(handlers: Handlers):
-    """Masks of both kinds in each other, in either order, restore each what is theirs."""
+    """``sigmask`` and the other masks can be nested in each other in any order, and each restores its own state."""
     with mask(SIGUSR1), sigmask(SIGUSR1), shield(lambda: sigmask(SIGUSR2)):
         raise_signal(SIGUSR1)
         raise_signal(SIGUSR2)

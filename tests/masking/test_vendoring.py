@@ -1,4 +1,4 @@
-"""The file by itself: copied into a project that has nothing else."""
+"""``masking.py`` works on its own, copied into another project."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PROGRAM = """
 
 
 def test_the_file_alone(tmp_path: Path):
-    """In an empty folder, isolated and without site-packages, it works, and imports the standard library only."""
+    """Copied to an empty folder, the file works without site-packages, and imports only the standard library."""
     shutil.copy(pytest_maskcheck.masking.__file__, tmp_path)
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", dedent(PROGRAM), str(tmp_path)],

@@ -1,4 +1,4 @@
-"""Where the test begins and ends for the audit: its own points, and the threads it needs."""
+"""Tests of the boundary between a test and its surroundings: whose points are audited, and the threads that the test needs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_without():
 
 
 def test_the_audits_own_use_of_code_in_scope_gives_no_points(audit):
-    """The audit itself uses ``contextlib``, but not between arming and the test, so it adds no points there."""
+    """The audit itself uses ``contextlib``, but not between arming and the test, so its own use adds no points."""
     audited = audit(SUPPRESS).audit
     functions = [(point.function, point.kind) for point in audited.points if point.path == "contextlib.py"]
     assert functions == [
@@ -70,7 +70,7 @@ def test_the_audits_own_use_of_code_in_scope_gives_no_points(audit):
 
 
 def test_a_test_that_uses_a_thread_of_a_fixture_is_not_forked(audit):
-    """A test that uses a thread of a fixture is not forked, as the thread would be gone; other tests are forked as ever."""
+    """A test that uses a thread of a fixture is not forked, since the fork would lose the thread; other tests are forked as usual."""
     with_server, without = audit(SERVER).audits
     assert with_server.isolation.startswith("none: a fork would lose running threads: server")
     assert with_server.audited > 0
@@ -94,14 +94,14 @@ def test_without():
 
 
 def test_a_test_that_waits_for_a_thread_of_a_module_is_not_forked(audit):
-    """A test that waits for a thread of a module is not forked, as a pool does not start its threads again; other tests are."""
+    """A test that waits for a thread of a module is not forked, since a pool does not restart its threads; other tests are forked."""
     with_pool, without = audit(POOL).audits
     assert with_pool.isolation.startswith("none: a fork loses running threads")
     assert "ThreadPoolExecutor-0_0" in with_pool.isolation
     assert with_pool.audited > 0
     assert {*with_pool.not_audited} <= {
         "different each time: leak ThreadPoolExecutor._idle_semaphore"
-    }  # the thread was late
+    }  # allowed if the thread was late
     assert without.isolation.startswith("fork: ")
 
 
@@ -121,7 +121,7 @@ def test_it(pool):
 
 
 def test_a_pool_with_room_for_another_thread_is_not_forked_either(audit):
-    """A pool with room for another thread starts one in the forked process, but none in processes forked from there."""
+    """A test with a pool that has room for a thread is not forked: the forked process gets a new thread, but forks of it get none."""
     audited = audit(ROOM).audit
     assert audited.isolation.startswith("none: a fork loses running threads")
     assert audited.audited > 0
@@ -145,7 +145,7 @@ def test_it():
 
 
 def test_a_process_that_serves_all_runs_is_left_alone(audit):
-    """From CPython 3.14 on, a forked process starts its own resource tracker when it first needs one; that is no leftover."""
+    """A resource tracker is no leftover: from CPython 3.14 on, a forked process starts its own when it first needs one."""
     audited = audit(TRACKER).audit
     assert {defect.kind for defect in audited.defects} <= {"shared_memory", "mmap", "fd", "path"}
     assert "altered" not in {defect.verdict for defect in audited.defects}
@@ -157,7 +157,7 @@ def _codes(code: CodeType) -> list[CodeType]:
 
 
 def test_an_instruction_without_a_line_belongs_to_another():
-    """The compiler gives some jumps of loops no line; real signals land there all the same, and count for the line of the loop."""
+    """A backward jump that the compiler gives no line has the line of its loop, since real signals land there, too."""
     with open(shutil.__file__, encoding="utf-8") as source:
         codes = _codes(compile(source.read(), shutil.__file__, "exec"))
     jumps = 0
@@ -222,7 +222,7 @@ def test_here_with_a_helper():
 
 
 def test_a_body_that_runs_in_another_thread_is_not_audited(pytester, audit):
-    """A test whose body a plugin runs in another thread is not audited, with one line that says so. Other tests are audited."""
+    """A test whose body a plugin runs in another thread is not audited, and one line reports that; other tests are audited."""
     pytester.makeconftest(IN_A_THREAD)
     audited = audit(BODIES)
     elsewhere, *here = audited.audits
@@ -233,6 +233,6 @@ def test_a_body_that_runs_in_another_thread_is_not_audited(pytester, audit):
 
 
 def test_a_session_of_bodies_in_another_thread_is_not_green(pytester, audit):
-    """A session in which nothing could be audited exits with status 5."""
+    """A session that could audit nothing exits with status 5."""
     pytester.makeconftest(IN_A_THREAD)
     assert audit(BODIES, "-k", "elsewhere").result.ret == pytest.ExitCode.NO_TESTS_COLLECTED

@@ -1,4 +1,4 @@
-"""What an interrupt in code that the audited line calls leads to, and whose defect it is."""
+"""Tests of interrupts in code out of scope that an audited line calls: what they lead to, and whose defect it is."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HEAD = """
 """
 
 PROGRAMS = {
-    # What the code in scope had begun is not ended, in a call that only takes time.
+    # The code in scope does not undo what it began if the interrupt arrives in a call that has no effect.
     "busy": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -62,7 +62,7 @@ PROGRAMS = {
         library.nothing()
         BUSY["job"] = False
     """,
-    # It is ended, wherever the interrupt arrives.
+    # The code in scope undoes what it began, wherever the interrupt arrives.
     "ended": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -92,7 +92,7 @@ PROGRAMS = {
         finally:
             library.LOCK.release()
     """,
-    # A call of clean-up code releases the lock; the interrupt arrives in it.
+    # A call in clean-up code releases the lock, and the interrupt arrives in that call.
     "cleanup": """
     @pytest.mark.interrupt_safe
     def test_it():
@@ -147,7 +147,7 @@ def defects(audit, verdict: Verdict):
 
 
 def test_state_that_a_call_leaves_half_done_is_found(audits):
-    """State that a called function leaves half-done is found at the calling line, once for each end of the call."""
+    """State that an interrupted call leaves half-done is one defect at the calling line, with points at both ends of the call."""
     (defect,) = audits["busy"].failures
     assert (defect.verdict, defect.category) == (Verdict.UNUSABLE, Category.OWN)
     assert {point.kind for point in defect.points} == {"into", "back"}
@@ -155,29 +155,31 @@ def test_state_that_a_call_leaves_half_done_is_found(audits):
 
 
 def test_state_that_is_put_back_is_no_finding(audits):
-    """State that is put back is no finding, at the same points."""
+    """State that is restored after an interrupt is no finding, at the same points."""
     assert not audits["ended"].defects
     assert {"into", "back"} <= {point.kind for point in audits["ended"].points}
 
 
 def test_what_is_lost_inside_of_the_library_is_listed_as_its_own(audits):
-    """What is lost inside the library is listed with the package's name: the caller has no checkpoint between the return and its ``try``."""
+    """A lock lost inside a library is listed under its package and does not fail: the caller has no checkpoint before its ``try``."""
     (defect,) = defects(audits["inside"], Verdict.LEAK)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
     assert not audits["inside"].failures
 
 
 def test_with_strict_what_is_lost_inside_fails(audits):
+    """With ``strict``, a lock lost inside a library is a failure."""
     assert any(defect.category is Category.INSIDE for defect in audits["strictly_inside"].failures)
 
 
 def test_a_replaced_interrupt_is_of_who_replaces_it(audits):
+    """An interrupt that a library replaces by another exception is listed under the library, and is no failure."""
     (defect,) = defects(audits["replaced"], Verdict.REPLACED)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
 
 
 def test_a_swallowed_interrupt_is_of_who_catches_it(audits):
-    """A swallowed interrupt is attributed to the line that catches it; code in scope fails, by ``except`` or a context manager."""
+    """A swallowed interrupt is attributed to the code that catches it; it fails only if that code is in scope."""
     (defect,) = defects(audits["swallowed"], Verdict.SWALLOWED)
     assert (defect.category, defect.package, defect.fails) == (Category.INSIDE, "library", False)
     assert "library.py:" in defect.detail
@@ -185,7 +187,7 @@ def test_a_swallowed_interrupt_is_of_who_catches_it(audits):
 
 
 def test_what_the_releasing_call_loses_is_a_class_of_its_own(audits):
-    """What the releasing call loses is a category of its own, and fails, apart from the same lock lost elsewhere."""
+    """A lock lost in the call that releases it has a category of its own, and fails, separately from the same lock lost elsewhere."""
     categories = {defect.category for defect in audits["cleanup"].failures}
     assert Category.CLEANUP in categories
     (defect,) = [each for each in audits["cleanup"].failures if each.category is Category.CLEANUP]
@@ -193,7 +195,7 @@ def test_what_the_releasing_call_loses_is_a_class_of_its_own(audits):
 
 
 def test_the_class_of_clean_up_can_be_allowed(audit, pytester):
-    """``cleanup:*`` allows that category and nothing else."""
+    """``allow=cleanup:*`` allows the category ``cleanup`` and nothing else."""
     pytester.makepyfile(library="\n".join(line[4:] for line in LIBRARY.splitlines()))
     allowed = ("--maskcheck-exclude=library.py", "--maskcheck-allow=cleanup:* -- masked by the caller")
     (first,) = audit(program("cleanup"), *allowed).audits
@@ -203,7 +205,7 @@ def test_the_class_of_clean_up_can_be_allowed(audit, pytester):
 
 
 def test_the_report_says_whose_it_is(audit, pytester):
-    """The report says in the headline whose defect it is, and what to do."""
+    """The report names the library or the clean-up code that a defect belongs to, and how to allow the category."""
     pytester.makepyfile(library="\n".join(line[4:] for line in LIBRARY.splitlines()))
     audited = audit(
         program("inside") + program("cleanup").replace("test_it", "test_more"), "--maskcheck-exclude=library.py"

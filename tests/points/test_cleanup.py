@@ -1,4 +1,4 @@
-"""Of what is lost in a call of clean-up code, only what that very call would have undone is in the category ``cleanup``."""
+"""Tests of the category ``cleanup``: a loss in a clean-up call belongs to it only if that very call would have undone it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs."""
     return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
 
 
@@ -67,7 +67,7 @@ def _lost(audit: Audit, category: Category) -> set[tuple[str, str]]:
 
 
 def test_what_is_restored_behind_the_call_is_the_codes_own(audits):
-    """What is restored behind the call is the code's own: ``__exit__`` restores the warning filters, and the rest comes later."""
+    """State restored behind a clean-up call is the code's own; only the warning filters, which ``__exit__`` restores, are ``cleanup``."""
     audit = audits["restored_behind_it"]
     own, cleanup = _lost(audit, Category.OWN), _lost(audit, Category.CLEANUP)
     assert any(key == "time.time" for _, key in own)
@@ -76,12 +76,12 @@ def test_what_is_restored_behind_the_call_is_the_codes_own(audits):
 
 
 def test_what_the_call_restores_is_of_the_class(audits):
-    """What the call restores is in the category: it is lost where ``__exit__`` begins, before its only statement."""
+    """State that ``__exit__`` restores is in the category ``cleanup``: an interrupt at its entry comes before its only statement."""
     assert any(key == "time.time" for _, key in _lost(audits["restored_by_it"], Category.CLEANUP))
 
 
 def test_what_is_changed_again_later_is_told_by_its_origin(audits):
-    """Each of two equal calls of ``__exit__`` restores what was changed on its own line, so origins are told apart."""
+    """Two equal ``with`` blocks give two ``cleanup`` defects: each ``__exit__`` restores what its own line changed."""
     defects = [
         each
         for each in audits["restored_by_one_and_again_by_another"].failures
@@ -109,7 +109,7 @@ UNUSABLE = """
             len("x")
         len("y")
 """
-"""The interrupt at the entry of ``__exit__`` leaves the test unusable, as one at the call in the block does."""
+"""An interrupt at the entry of ``__exit__`` leaves the test unusable, as does one at the call in the block."""
 
 
 def _of_exit(audit: Audit) -> set[Category]:
@@ -117,7 +117,7 @@ def _of_exit(audit: Audit) -> set[Category]:
 
 
 def test_the_class_is_not_given_where_nothing_shows_that_the_call_restores(audit):
-    """A point audited alone has none behind it at which the finding is gone, so it is not put into the category that is allowed."""
+    """A point audited alone is not in the category ``cleanup``: no point behind it shows that the finding is gone."""
     whole = audit(UNUSABLE).audit
     assert _of_exit(whole) == {Category.CLEANUP}
     (point,) = {point.id for each in whole.defects for point in each.points if point.function.endswith("__exit__")}
@@ -125,7 +125,7 @@ def test_the_class_is_not_given_where_nothing_shows_that_the_call_restores(audit
 
 
 def test_a_watched_run_shows_it_of_one_point_too(audit_folder):
-    """A watched run shows that the thing is gone as the call returns, so one point suffices for the category."""
+    """One point is enough for the category ``cleanup`` if a watched run shows that the thing is gone when the call returns."""
     program = dedent(PREAMBLE) + dedent(PROGRAMS["restored_by_it"])
     whole = audit_folder({"test_it.py": program}).audits[0]
     (defect,) = [each for each in whole.defects if each.key == "time.time" and each.category is Category.CLEANUP]

@@ -1,4 +1,4 @@
-"""The project's own distribution: its name, where it is installed, and that it is audited by default."""
+"""Tests of the project's own distribution: its name, where it is installed, and that it is audited by default."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_NAMES = {
 
 @pytest.mark.parametrize("case", NAMES)
 def test_the_name_is_read_from_the_project(tmp_path: Path, case: str) -> None:
-    """The name is read from each file that may contain it, also when the root is a directory below it."""
+    """The name is read from each file that may contain it, even if the root is a directory below that file's."""
     file, text = NAMES[case]
     (tmp_path / file).write_text(text)
     (tmp_path / "tests").mkdir()
@@ -46,7 +46,7 @@ def test_the_name_is_read_from_the_project(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("case", NO_NAMES)
 def test_a_project_without_a_name_has_none(tmp_path: Path, case: str) -> None:
-    """A file that names nothing, or that cannot be read, is skipped, and the next one is read."""
+    """A file without a name, or one that cannot be parsed, is skipped, and the next file is read."""
     file, text = NO_NAMES[case]
     (tmp_path / file).write_text(text)
     (tmp_path / "PKG-INFO").write_text("Name: next\n")
@@ -54,7 +54,7 @@ def test_a_project_without_a_name_has_none(tmp_path: Path, case: str) -> None:
 
 
 def install(site: Path, name: str, files: dict[str, str], project: Path | None = None, **extra: str) -> None:
-    """Install a distribution as installers do: files, metadata, record, and for an editable one the URL of the project."""
+    """Install a distribution as installers do: files, metadata, record, and the project's URL if it is editable."""
     info = f"{name.replace('-', '_')}-1.dist-info"
     url = {"url": project.as_uri(), "dir_info": {"editable": True}} if project else {"url": "file:///x", "dir_info": {}}
     written = {
@@ -72,13 +72,13 @@ def install(site: Path, name: str, files: dict[str, str], project: Path | None =
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory for installed packages."""
+    """Return a directory on ``sys.path`` for installed packages."""
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     return tmp_path / "site"
 
 
 def test_code_of_a_plain_installation(site: Path) -> None:
-    """Packages are directories, modules are files, and what a namespace shares with others is left out."""
+    """In a plain installation, packages are directories, modules are files, and directories of namespaces are left out."""
     files = dict.fromkeys(
         [
             "shop/__init__.py",
@@ -105,7 +105,7 @@ def test_code_of_a_plain_installation(site: Path) -> None:
 
 
 def test_code_of_an_editable_installation_is_the_project(site: Path, tmp_path: Path) -> None:
-    """An editable installation refers to the project's directory, also by a URL with quoted characters."""
+    """An editable installation is the project's directory, even if the URL of the directory has quoted characters."""
     project = tmp_path / "my shop"
     project.mkdir()
     install(site, "my-shop", {"my_shop.pth": str(project / "src")}, project)
@@ -120,7 +120,7 @@ def test_what_is_not_installed_has_no_code(site: Path, tmp_path: Path) -> None:
     assert distribution.project_distribution(str(tmp_path)) is None
 
 
-# In a virtual environment of its own
+# Audits in a virtual environment
 
 TILL = """
     import threading
@@ -151,7 +151,7 @@ OTHER = """
 
 @pytest.mark.parametrize("editable", [False, True], ids=["plain", "editable"])
 def test_an_installed_project_is_audited_by_default(tmp_path: Path, editable: bool) -> None:
-    """An installed project has points in an environment below the root or beside it in ``src/``; other packages have none."""
+    """An installed project has points, in an environment below the root or in ``src/`` beside the root; other packages have none."""
     venv.create(tmp_path / ".venv", symlinks=True)
     (site,) = (tmp_path / ".venv").glob("lib/python*/site-packages")
     paths = [sysconfig.get_path("purelib"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]

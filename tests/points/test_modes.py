@@ -1,4 +1,4 @@
-"""Which points are audited: modes, hits, samples, scope, exclusions, masks; and how to run one point again."""
+"""Tests of the points that are audited: modes, hits, samples, scope, exclusions, masks; and of auditing one point again."""
 
 from __future__ import annotations
 
@@ -160,16 +160,16 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs."""
     return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()}, SHOP)
 
 
 MARK = "@pytest.mark.interrupt_safe"
-"""The first line of a test, and so that of its entry."""
+"""The first line of a test, which is also the line of its entry."""
 
 
 def leaks(audit: Audit) -> list[str]:
-    """Return the source lines at which the lock leaks, without defects of the interpreter."""
+    """Return the source lines where the lock leaks, without defects of the interpreter."""
     return [
         source(point.file, point.line)
         for defect in audit.defects
@@ -191,7 +191,7 @@ def source(file: str, line: int) -> str:
     ],
 )
 def test_a_mode_finds_what_its_kind_of_interrupt_loses(audits, mode, lines):
-    """Only ``raise`` finds leaks where CPython cannot raise: at ``try:``, before a release, as a ``with`` block closes."""
+    """Only ``raise`` finds leaks where CPython cannot raise: at ``try:``, before a release, and when a ``with`` block closes."""
     audit = audits[f"mode_{mode}"]
     assert leaks(audit) == lines
     assert audit.mode == mode
@@ -200,7 +200,7 @@ def test_a_mode_finds_what_its_kind_of_interrupt_loses(audits, mode, lines):
 
 @pytest.mark.parametrize("mode", ["line", "raise"])
 def test_modes_by_line_have_one_point_for_each_visit_of_a_line(audits, mode):
-    """In modes by line, every line of the body is a point, and the closing visit of a ``with`` line is another one."""
+    """In the modes ``line`` and ``raise``, each line of the body is a point, and the second visit of a ``with`` line is another."""
     lines = [source(point.file, point.line) for point in audits[f"mode_{mode}"].points]
     assert lines == [
         "LOCK.acquire()",
@@ -215,7 +215,7 @@ def test_modes_by_line_have_one_point_for_each_visit_of_a_line(audits, mode):
 
 @pytest.mark.parametrize(("hits", "audited"), [("1", [1]), ("2", [1, 5]), ("3", [1, 2, 5]), ("all", [1, 2, 3, 4, 5])])
 def test_hits_choose_first_second_and_last(audits, hits, audited):
-    """Of five visits, those that ``hits`` selects are points, of the call and of the jump, and the others are counted."""
+    """Of five hits of a call and of a jump, those that ``hits`` selects are points, and the others are counted as left out."""
     audit = audits[f"hits_{hits}"]
     visits = [(point.kind, point.hit) for point in audit.points if source(point.file, point.line) == 'len("x")']
     assert [hit for kind, hit in visits if kind == "call"] == audited
@@ -226,7 +226,7 @@ def test_hits_choose_first_second_and_last(audits, hits, audited):
 
 
 def test_a_sample_covers_every_line_and_is_reported(audits):
-    """With ``max_points`` below the number of points, each line keeps one, and the rest is counted."""
+    """If there are more points than ``max_points``, the sample keeps one on each line, and the rest are counted."""
     audit = audits["sample"]
     assert [(point.line - audit.points[0].line, point.kind) for point in audit.points] == [
         (0, "entry"),
@@ -252,20 +252,20 @@ def test_a_sample_covers_every_line_and_is_reported(audits):
     ],
 )
 def test_scope_is_what_include_and_exclude_say(audits, scope, files):
-    """Globs, files, folders, modules and packages are accepted; the test itself is in scope unless excluded."""
+    """``include`` and ``exclude`` accept globs, files, folders, modules and packages; the test itself is in scope unless excluded."""
     found = {Path(point.path).stem.partition("_")[0] for point in audits[f"scope_{scope}"].points}
     assert found == files
 
 
 def test_scope_can_be_the_standard_library(audits):
-    """``stdlib`` puts all code of the standard library that the test reaches in scope, and no installed package."""
+    """``include=['stdlib']`` puts all standard library code that the test reaches in scope, and no installed package."""
     paths = {point.path for point in audits["scope_standard_library"].points}
     assert {"contextlib.py", "test_scope_standard_library.py"} <= paths
     assert not any("site-packages" in path or "shop" in path for path in paths)
 
 
 def test_an_ignored_line_is_no_point(audits):
-    """The leak on a line with the comment is not found, and the point is counted as ignored."""
+    """A line with ``# maskcheck: ignore`` has no finding, and its point is counted as ignored."""
     audit = audits["ignored_line"]
     assert not audit.defects
     assert audit.not_audited == {"# maskcheck: ignore": 1}
@@ -273,14 +273,14 @@ def test_an_ignored_line_is_no_point(audits):
 
 
 def test_an_ignored_block_has_no_points(audits):
-    """A comment on the line that heads a block excludes the whole block."""
+    """``# maskcheck: ignore`` on the line that heads a block excludes the whole block."""
     audit = audits["ignored_block"]
     assert not audit.defects
     assert [source(point.file, point.line) for point in audit.points] == [MARK]
 
 
 def test_lines_that_coverage_excludes_are_no_points(audits):
-    """Lines are excluded by coverage's own pragma and by the user's configuration."""
+    """Lines excluded by coverage's own pragma, or by the user's coverage configuration, have no points."""
     audit = audits["excluded"]
     assert audit.not_audited == {"excluded by coverage's configuration": 2}
     lines = [source(point.file, point.line) for point in audit.points if point.path == "shop/till.py"]
@@ -288,7 +288,7 @@ def test_lines_that_coverage_excludes_are_no_points(audits):
 
 
 def test_a_masked_interrupt_arrives_where_the_mask_ends(audits):
-    """Interrupts between ``SIG_BLOCK`` and ``SIG_SETMASK`` lose nothing, and a note says where they arrived."""
+    """An interrupt between ``SIG_BLOCK`` and ``SIG_SETMASK`` gives no finding, and a note names the line where it arrived."""
     audit = audits["masked"]
     assert not audit.defects
     notes = {
@@ -299,14 +299,14 @@ def test_a_masked_interrupt_arrives_where_the_mask_ends(audits):
 
 
 def test_an_interrupt_that_never_arrives_proves_nothing(audits):
-    """Where a fixture masks all of the test, its points count as not audited, and the fixture is torn down in peace."""
+    """If a fixture masks the whole test, the points count as not audited, because the interrupt never arrives."""
     audit = audits["masked_to_the_end"]
     assert audit.audited == 0
     assert audit.not_audited == {"held back by the signal mask to the end of the run": 2}
 
 
 def test_lines_of_other_threads_are_counted(audits):
-    """Both lines that only the thread reached are named as not audited."""
+    """Lines that only another thread reached are counted as not audited, with the reason."""
     reason = "line reached on another thread: only the main thread is interrupted"
     assert audits["other_thread"].not_audited[reason] >= 2
 
@@ -319,7 +319,7 @@ def test_lines_of_other_threads_are_counted(audits):
     ],
 )
 def test_a_point_that_is_not_reached_again_is_not_audited(audits, name, reason):
-    """A test that takes another way each time has points without an interrupt, which are reported with the reason."""
+    """A point that is not reached again, because the test runs differently each time, is reported as not audited, with the reason."""
     assert audits[name].not_audited[reason] >= 1
 
 
@@ -335,14 +335,14 @@ def test_it():
 
 
 def test_ids_are_the_same_in_the_next_session(audit):
-    """Two sessions give the same ids in the same order."""
+    """Two sessions give the same point ids in the same order."""
     first, second = audit(UNSAFE).audit, audit(UNSAFE).audit
     assert [point.id for point in first.points] == [point.id for point in second.points]
     assert first.points[1].id == "test_ids_are_the_same_in_the_next_session.py:6:call#1"
 
 
 def test_an_ignore_that_ignores_nothing_is_reported(audit):
-    """The summary names the file and line of a comment that no point needed."""
+    """The summary names the file and line of a ``# maskcheck: ignore`` that ignored no point."""
     result = audit("""
         import pytest
 
@@ -373,7 +373,7 @@ def test_one_point_that_is_clean_passes(audit):
 
 
 def test_a_debugger_stops_at_the_interrupted_line(pytester, run):
-    """``--pdb`` with one point opens in the interrupted frame; its variables are there, and what was lost is repaired."""
+    """``--pdb`` with one point opens in the interrupted frame, with its variables, after leaked state has been repaired."""
     pytester.makepyfile(UNSAFE)
     point = "test_a_debugger_stops_at_the_interrupted_line.py:6:call#1"
     result = run("--pdb", f"--maskcheck-point={point}", stdin=b"p LOCK.locked(), sorted(locals())\nq\n")
@@ -381,7 +381,7 @@ def test_a_debugger_stops_at_the_interrupted_line(pytester, run):
 
 
 def test_a_stale_id_is_told_in_one_sentence(audit):
-    """An id that no test reaches ends the session with exit code 4 and one sentence."""
+    """A point id that no test reaches ends the session with exit code 4 and a one-sentence message."""
     result = audit(UNSAFE, "--maskcheck-point=src/gone.py:6:call#1").result
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ERROR: no test that ran comes to the point src/gone.py:6:call#1;*"])
@@ -389,7 +389,7 @@ def test_a_stale_id_is_told_in_one_sentence(audit):
 
 
 def test_a_jump_for_which_the_compiler_noted_no_line_can_be_run_again(audit):
-    """A jump without a line (before 3.13) has the line of the loop, in ids, tracebacks and for a debugger."""
+    """A jump without a line (before 3.13) has the line of its loop in ids and tracebacks, and can be audited again by its id."""
     source = """
         import pytest, threading
         LOCK = threading.Lock()

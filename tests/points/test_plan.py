@@ -1,4 +1,4 @@
-"""From recorded hits to points."""
+"""Tests of how points are chosen from recorded hits."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def hits_on(
 
 
 def planned(recorded: list[Hit], **more: object) -> list[str]:
-    """Return the ids of the points chosen."""
+    """Return the ids of the chosen points."""
     keywords: dict[str, object] = {"hits": None, "max_points": 1000, **more}
     chosen = choose_points(Recording(recorded), Names(os.getcwd()), lambda *_, **__: "", **keywords)  # type: ignore[arg-type]
     assert set(chosen.aims) == {point.id for point in chosen.points}
@@ -61,7 +61,7 @@ def planned(recorded: list[Hit], **more: object) -> list[str]:
 
 
 def test_ids_name_file_line_kind_place_and_hit() -> None:
-    """Several places on one line are distinguished by number, and so are hits."""
+    """An id contains file, line and kind; places on one line are distinguished by number, and so are their hits."""
     names = planned(hits_on(4, number=2, places=2))
     base = os.path.join("pkg", "sample.py") + ":4:call"
     assert names == [f"{base}#1", f"{base}.2#1", f"{base}#2", f"{base}.2#2"]
@@ -72,7 +72,7 @@ def test_ids_name_file_line_kind_place_and_hit() -> None:
     "text", ["", "a.py", "a.py:1", "a.py:1:call", "a.py:x:call#1", "a.py:1:step#1", "a.py:1:call#"]
 )
 def test_what_is_no_id_is_not_taken_for_one(text: str) -> None:
-    """The form of an id is checked as a whole."""
+    """A text that does not have the complete form of a point id does not match ``ID``."""
     assert not ID.fullmatch(text)
 
 
@@ -83,7 +83,7 @@ def test_hits_keeps_the_first_the_last_and_the_second(hits: int | None, numbers:
 
 
 def test_hits_counts_each_calling_context_by_itself() -> None:
-    """A place that is reached by two ways is audited on both."""
+    """With ``hits=1``, a place that is reached in two calling contexts has a point in each of them."""
     code = codes()["f"]
     first, second = hits_on(4, number=1), hits_on(4, number=2, context=((code, 0),))[1:]
     assert len(planned([*first, *second], hits=1)) == 2
@@ -95,7 +95,7 @@ def in_contexts(*contexts: tuple[tuple[CodeType, int], ...]) -> list[Hit]:
 
 
 def test_hits_looks_at_the_innermost_callers_only() -> None:
-    """In a deep tree of calls each path is another context; those with the same innermost callers count as one."""
+    """Calling contexts with the same innermost callers count as one, however many paths through a deep tree of calls there are."""
     code = codes()["f"]
     inner = tuple((code, line) for line in range(INNERMOST))
     alike = in_contexts(*((*inner, (code, 100 + path)) for path in range(9)))
@@ -105,7 +105,7 @@ def test_hits_looks_at_the_innermost_callers_only() -> None:
 
 
 def test_hits_tells_handlers_and_masks_apart() -> None:
-    """A hit under another handler counts as different; one under the same handler does not."""
+    """Hits of a place under different handlers or masks are counted separately for ``hits``."""
     usual, other = hits_on(4, number=6), hits_on(4, number=6, state=((2, "deferred"),))
     mixed = [*usual[:2], *other[2:4], *usual[4:]]
     assert [int(name.partition("#")[2]) for name in planned(mixed, hits=1)] == [1, 3]
@@ -113,7 +113,7 @@ def test_hits_tells_handlers_and_masks_apart() -> None:
 
 
 def test_a_sample_takes_lines_then_places_then_contexts_then_further_hits() -> None:
-    """A sample fills each layer before the next: lines, places, contexts, further hits."""
+    """A sample fills each layer before the next one: lines, places, contexts, further hits."""
     code = codes()["f"]
     hits = [
         *hits_on(4, number=10, places=2),
@@ -136,14 +136,14 @@ def test_a_sample_takes_lines_then_places_then_contexts_then_further_hits() -> N
 
 
 def test_the_layer_that_does_not_fit_is_spread_evenly() -> None:
-    """Of a hundred further hits, the ten taken are spread over all of them."""
+    """If ten of a hundred further hits fit into a sample, they are spread evenly over the hundred."""
     numbers = [int(name.partition("#")[2]) for name in planned(hits_on(4, number=101), max_points=11)]
     assert numbers[0] == 1
     assert {later - earlier for earlier, later in pairwise(numbers[1:])} == {10}
 
 
 def test_each_line_comes_before_the_second_signal() -> None:
-    """With two signals, a small sample still covers every line."""
+    """With two signals, a sample covers every line with one signal before it takes a line with the second."""
     hits = [*hits_on(3, number=2), *hits_on(4, number=2), *hits_on(5, number=2)]
     chosen = choose_points(
         Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, signums=(2, 15)
@@ -153,7 +153,7 @@ def test_each_line_comes_before_the_second_signal() -> None:
 
 
 def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
-    """Equal seeds take equal samples; consecutive seeds go through all points, and each covers the lines."""
+    """Equal seeds give equal samples; consecutive seeds give different ones that together take all points, and each covers all lines."""
     hits = [*hits_on(3, number=30), *hits_on(4, number=30)]
     samples = [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
     assert samples == [planned(hits, max_points=12, seed=seed) for seed in (0, 1, 2, 3, 4, 5, 6, -1, 10**9)]
@@ -164,7 +164,7 @@ def test_a_seed_takes_the_same_sample_and_another_one_another() -> None:
 
 
 def test_the_reason_tells_size_and_seed() -> None:
-    """The reason names size and seed, so that the same sample can be taken again."""
+    """The reason for points left out of a sample states size and seed, so that the same sample can be taken again."""
     chosen = choose_points(
         Recording(hits_on(4, number=9)), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=4, seed=3
     )
@@ -174,7 +174,7 @@ def test_the_reason_tells_size_and_seed() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, -1])
 @pytest.mark.parametrize("number", [3, 10, 11, 50, 1000])
 def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
-    """A sample on the way has its size, keeps the order, has no repetitions, and is spread over all items."""
+    """A ``GrowingSample`` has the right size, keeps the order, repeats no item, and is spread over all items."""
     sample: GrowingSample[int] = GrowingSample(10, seed)
     for item in range(number):
         sample.add(item)
@@ -186,7 +186,7 @@ def test_a_sample_on_the_way_is_even(number: int, seed: int) -> None:
 
 
 def test_samples_on_the_way_differ_by_seed() -> None:
-    """Samples on the way are equal for equal seeds, and begin elsewhere for others."""
+    """A ``GrowingSample`` is the same for equal seeds, and differs between seeds."""
 
     def sampled(seed: int) -> list[int]:
         sample: GrowingSample[int] = GrowingSample(10, seed)
@@ -199,7 +199,7 @@ def test_samples_on_the_way_differ_by_seed() -> None:
 
 
 def test_a_sample_keeps_every_line_before_second_hits() -> None:
-    """With fewer points than hits, no line is lost as long as there is room for it."""
+    """A sample smaller than the number of hits still has a point on every line, if it has room for that many."""
     hits = [*hits_on(3, number=20), *hits_on(4, number=1), *hits_on(5, number=1)]
     lines = {name.split(":")[1] for name in planned(hits, max_points=3)}
     assert lines == {"3", "4", "5"}
@@ -208,7 +208,7 @@ def test_a_sample_keeps_every_line_before_second_hits() -> None:
 
 
 def test_only_one_point_is_wanted() -> None:
-    """The other limits do not apply to the one point wanted."""
+    """With ``only``, the plan contains that point alone, even if ``hits`` would leave it out."""
     name = os.path.join("pkg", "sample.py") + ":4:call#4"
     chosen = choose_points(
         Recording(hits_on(4, number=5)), Names(os.getcwd()), lambda *_, **__: "", hits=1, max_points=1, only=name
@@ -217,7 +217,7 @@ def test_only_one_point_is_wanted() -> None:
 
 
 def test_reasons_against_lines_are_counted() -> None:
-    """What is not audited is counted in the plan, by reason; lines of other threads too."""
+    """The plan counts hits that are not audited, by reason, and also the lines that other threads reached."""
     recording = Recording(hits_on(4, number=3), {(codes()["work"].co_filename, 3)})
     chosen = choose_points(
         recording,
@@ -234,7 +234,7 @@ def test_reasons_against_lines_are_counted() -> None:
 
 
 def test_files_outside_the_root_are_named_by_where_they_are_imported_from() -> None:
-    """Files outside the root are named as they are imported, such as ``threading.py``; others keep their path."""
+    """Files outside the root are named relative to their ``sys.path`` entry, such as ``os.py``; others keep their full path."""
     names = Names(os.getcwd())
     assert names.short(os.__file__) == "os.py"
     assert names.short(pytest.__file__) == os.path.join("pytest", "__init__.py")
@@ -242,7 +242,7 @@ def test_files_outside_the_root_are_named_by_where_they_are_imported_from() -> N
 
 
 def test_what_runs_around_the_test_is_left_out() -> None:
-    """Only hits from the first to the last one in the test's files, or called from them, count."""
+    """Hits before the first one, or after the last one, that is in the test's files or was called from them are left out."""
     code = codes()["f"]
     outside = hits_on(3, number=2)
     inside = hits_on(4, number=2, context=((code.replace(co_filename="/t.py"), 0),))

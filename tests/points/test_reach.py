@@ -1,4 +1,4 @@
-"""Scope, lines reached and exclusions."""
+"""Tests of the scope, the lines that a run reached, and exclusions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ EXCLUDED = """
 
 
 def write_configuration(place: Path, name: str, section: str, key: str, values: list[str]) -> None:
-    """Write one setting of coverage's to a file of this name."""
+    """Write one of coverage's settings to a configuration file with this name."""
     if name == "pyproject.toml":
         text = f"[tool.coverage.{section}]\n{key} = {json.dumps(values)}\n"
     else:
@@ -76,7 +76,7 @@ def write_configuration(place: Path, name: str, section: str, key: str, values: 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current directory, with the files of a small project, and without the suite's own measurement."""
+    """Return a new current directory with the files of a small project; the suite's own measurement is hidden."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -90,7 +90,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def load(place: Path) -> Load:
-    """Write a module and import it."""
+    """Return a function that writes a module and imports it."""
 
     def load(name: str, source: str) -> ModuleType:
         path = place / f"{name}.py"
@@ -107,14 +107,14 @@ def load(place: Path) -> Load:
 
 
 def reached(scope: Reach, work: Callable[[], object], *files: str) -> set[str]:
-    """Return the names of the files of which coverage measured lines while ``work`` ran."""
+    """Return the names of the files where coverage measured lines while ``work`` ran."""
     with paused_for_real(), scope.measuring(*files):
         work()
     return {Path(path).name for path in scope.files}
 
 
 def paused_for_real() -> object:
-    """Pause a measurement of the suite itself."""
+    """Return a context manager that pauses a coverage measurement of the suite itself."""
     return paused(*([measurement] if (measurement := coverage.Coverage.current()) else []))
 
 
@@ -138,19 +138,19 @@ def line_of(path: Path, text: str) -> int:
     ],
 )
 def test_entries_of_include(place: Path, load: Load, entry: str, inside: set[str]) -> None:
-    """An entry is a directory, a file, a glob, a module or a package."""
+    """An entry of ``include`` may be a directory, a file, a glob, a module or a package."""
     inner, outer, single = (load(name, FILES[f"{name}.py"]) for name in ("lib/inner", "lib/outer", "single"))
     assert reached(Reach(str(place), [entry]), lambda: (inner.f(), outer.f(), single.f())) == inside
 
 
 def test_exclude_wins_over_include(place: Path, load: Load) -> None:
-    """What is excluded is out of scope, even where it is included."""
+    """A module that is both included and excluded is out of scope."""
     inner, outer = (load(name, FILES[f"{name}.py"]) for name in ("lib/inner", "lib/outer"))
     assert reached(Reach(str(place), ["lib"], ["lib.outer"]), lambda: (inner.f(), outer.f())) == {"inner.py"}
 
 
 def test_stdlib_is_the_standard_library_alone(place: Path) -> None:
-    """``stdlib`` includes packages of the standard library, and not what is installed beside them."""
+    """``stdlib`` includes packages of the standard library, but not packages installed below it."""
     pluggy = pytest.importorskip("pluggy")
     scope = Reach(str(place), ["stdlib"])
     decoder = json.JSONDecoder()
@@ -161,7 +161,7 @@ def test_stdlib_is_the_standard_library_alone(place: Path) -> None:
 
 @pytest.mark.parametrize("entry", ["no_such_module", "no.such.module", "lib/no_such.py", "..wrong"])
 def test_unknown_entries_are_errors(place: Path, entry: str) -> None:
-    """An entry that names nothing is an error, in either list."""
+    """An entry of ``include`` or ``exclude`` that names nothing is an error."""
     with pytest.raises(UnknownScopeError, match="neither a file"):
         Reach(str(place), [entry])
     with pytest.raises(UnknownScopeError, match="neither a file"):
@@ -169,7 +169,7 @@ def test_unknown_entries_are_errors(place: Path, entry: str) -> None:
 
 
 def test_default_is_the_code_below_the_root(place: Path, load: Load) -> None:
-    """Without settings, code below the root directory is in scope, and nothing that is installed."""
+    """Without settings, code below the root directory is in scope, and installed packages are not."""
     inner = load("lib/inner", FILES["lib/inner.py"])
     installed = place / "env" / "site-packages"
     installed.mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_default_is_the_code_below_the_root(place: Path, load: Load) -> None:
 
 
 def test_given_files_are_in_scope_whatever_the_settings_say(place: Path, load: Load) -> None:
-    """The file of the test itself is measured whatever the scope is, even with odd characters in its name."""
+    """The test's own file is measured regardless of the scope, even with special characters in its name."""
     inner = load("lib/inner", FILES["lib/inner.py"])
     odd = load("odd[1]*", "def f():\n    return 1\n")
     names = reached(Reach(str(place), ["lib"]), lambda: (inner.f(), odd.f()), str(place / "odd[1]*.py"))
@@ -188,7 +188,7 @@ def test_given_files_are_in_scope_whatever_the_settings_say(place: Path, load: L
 @pytest.mark.parametrize("name", [".coveragerc", "pyproject.toml", "setup.cfg", "tox.ini"])
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_scope_of_the_configuration(place: Path, load: Load, name: str, setting: str) -> None:
-    """Coverage's ``source``, ``source_pkgs``, ``include`` and ``omit`` are the scope, whichever file contains them."""
+    """Coverage's ``source``, ``source_pkgs``, ``include`` and ``omit`` determine the scope, whichever file contains them."""
     section, key, values, inside = SETTINGS[setting]
     write_configuration(place, name, section, key, values)
     work = load("test_scope", SCOPE_TEST).test_scope
@@ -198,7 +198,7 @@ def test_scope_of_the_configuration(place: Path, load: Load, name: str, setting:
 def test_configuration_of_the_root_from_another_directory(
     place: Path, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Relative paths in the configuration are relative to its file."""
+    """Relative paths in coverage's configuration are relative to its file, not to the current directory."""
     work = load("test_scope", SCOPE_TEST).test_scope
     script = load("scripts/script", "def f():\n    return abs(-1)\n")
     (place / "elsewhere").mkdir()
@@ -211,7 +211,7 @@ def test_configuration_of_the_root_from_another_directory(
 
 
 def test_root_with_the_characters_of_globs(place: Path, load: Load) -> None:
-    """The characters of globs may occur in directory names."""
+    """A root directory whose name contains glob characters can be audited."""
     script = load("a[1] (copy)*/script", "def f():\n    return abs(-1)\n")
     root = place / "a[1] (copy)*"
     for scope in (Reach(str(root)), Reach(str(root), ["script.py"]), Reach(str(root), ["*.py"])):
@@ -223,7 +223,7 @@ def test_root_with_the_characters_of_globs(place: Path, load: Load) -> None:
     [("source", ".coveragerc"), ("source_pkgs", "setup.cfg"), ("include", "pyproject.toml"), ("omit", "setup.cfg")],
 )
 def test_points_of_the_configured_scope(pytester: pytest.Pytester, audit: AuditSource, setting: str, name: str) -> None:
-    """An audit interrupts in the configured scope, and in the test itself."""
+    """An audit has points in the configured scope and in the test itself, and nowhere else."""
     section, key, values, inside = SETTINGS[setting]
     for path, text in FILES.items():
         (pytester.path / path).parent.mkdir(exist_ok=True)
@@ -241,7 +241,7 @@ def test_points_of_the_configured_scope(pytester: pytest.Pytester, audit: AuditS
 @pytest.mark.parametrize("name", [".coveragerc", "pyproject.toml", "setup.cfg"])
 @pytest.mark.parametrize(("key", "left"), [("exclude_lines", {1, 3}), ("exclude_also", {1})])
 def test_excluded_lines_are_not_audited(place: Path, load: Load, name: str, key: str, left: set[int]) -> None:
-    """``exclude_lines`` replaces coverage's own pragma, ``exclude_also`` is added to it; both take whole blocks."""
+    """``exclude_lines`` replaces coverage's own pragma, and ``exclude_also`` adds to it; both exclude whole blocks."""
     write_configuration(place, name, "report", key, ["never mind"])
     work = load("test_excluded", EXCLUDED).test_excluded
     path = place / "test_excluded.py"
@@ -252,7 +252,7 @@ def test_excluded_lines_are_not_audited(place: Path, load: Load, name: str, key:
 
 
 def test_excluded_points_are_counted(pytester: pytest.Pytester, audit: AuditSource) -> None:
-    """What coverage's configuration excludes is left out of the audit, with the reason."""
+    """Points on lines that coverage's configuration excludes are left out of the audit, and counted with the reason."""
     write_configuration(pytester.path, "pyproject.toml", "report", "exclude_also", ["never mind"])
     done = audit(EXCLUDED).audit
     assert done.left_out == {"excluded by coverage's configuration": 2}
@@ -333,7 +333,7 @@ LINES = """
 
 
 def test_statements_over_several_lines(place: Path, load: Load) -> None:
-    """A line of a statement over several lines is reached, or not, with the whole statement."""
+    """A line of a multi-line statement counts as reached exactly if the statement was reached."""
     module = load("lines", LINES)
     path = place / "lines.py"
     scope = Reach(str(place))
@@ -346,7 +346,7 @@ def test_statements_over_several_lines(place: Path, load: Load) -> None:
 
 
 def test_entry_is_on_the_line_of_the_definition(place: Path, load: Load) -> None:
-    """The line of a ``def`` ran at import; the entry of the function counts as reached only if it was called."""
+    """The entry of a called function is audited, although its ``def`` line ran only at import; a ``def`` line alone is not audited."""
     module = load("lines", LINES)
     path = place / "lines.py"
     scope = Reach(str(place))
@@ -357,7 +357,7 @@ def test_entry_is_on_the_line_of_the_definition(place: Path, load: Load) -> None
 
 
 def test_code_out_of_scope(place: Path, load: Load) -> None:
-    """Files of which nothing was measured are not in scope, nor is code without a file."""
+    """Files where no line was measured are not in scope, and neither is code without a file."""
     module = load("lines", LINES)
     scope = Reach(str(place))
     reached(scope, lambda: module.long(1))
@@ -368,7 +368,7 @@ def test_code_out_of_scope(place: Path, load: Load) -> None:
 
 
 def test_relative_names_of_code(place: Path, load: Load) -> None:
-    """Code compiled under a relative name is found."""
+    """Code compiled under a relative file name is in scope."""
     load("lines", LINES)
     names: dict[str, Callable[..., object]] = {}
     exec(compile((place / "lines.py").read_text(), "lines.py", "exec"), names)
@@ -379,7 +379,7 @@ def test_relative_names_of_code(place: Path, load: Load) -> None:
 
 
 def test_lines_of_other_threads_are_reached(place: Path, load: Load) -> None:
-    """A line counts as reached whichever thread reached it."""
+    """A line counts as reached, whichever thread reached it."""
     module = load("lines", LINES)
     scope = Reach(str(place))
 
@@ -393,7 +393,7 @@ def test_lines_of_other_threads_are_reached(place: Path, load: Load) -> None:
 
 
 def test_measuring_again_forgets(place: Path, load: Load) -> None:
-    """A second measurement replaces the first, as tests share a scope."""
+    """A second measurement replaces the first, because several tests share a ``Reach``."""
     inner, outer = (load(name, FILES[f"{name}.py"]) for name in ("lib/inner", "lib/outer"))
     scope = Reach(str(place))
     assert reached(scope, inner.f) == {"inner.py"}

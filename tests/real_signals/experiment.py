@@ -1,16 +1,17 @@
-"""Interrupt code by real signals at random times, and compare what leaked with what the audit said.
+"""Interrupt code by real signals at random times, and compare what leaked with what the audit found.
 
 Run it: ``python tests/real_signals/experiment.py [SUBJECT …] [--tries 20000] [--seconds 30] [--source process]``
 
-Each subject (``subjects/*.py``) is a ``body`` that may leave something behind, ``left``, which looks for it by means
-of its own, and ``repair``; with ``FRESH``, each body gets a directory of its own. The body runs again and again, each time under one signal: a timer of the process (SIGALRM), or
-SIGINT from another process. The handler notes where it runs and raises ``KeyboardInterrupt``; the driver catches it, as a
-program would that goes on, and looks what is left. The same body is audited by ``pytest --maskcheck``.
+Each subject (``subjects/*.py``) has a ``body`` that may leave something behind, a function ``left`` that finds it independently of the
+audit, and ``repair``; with ``FRESH``, each run of the body gets a directory of its own. The body runs repeatedly, each time under one
+signal: a timer of the process (SIGALRM), or SIGINT from another process. The handler records where it runs and raises
+``KeyboardInterrupt``; the driver catches it, as a program that goes on would, and checks what is left. The same body is audited by
+``pytest --maskcheck``.
 
-A *place* is the calling context, line by line within scope, and the kind of the checkpoint. Two things must hold:
-where real signals leaked, the audit has a finding; where the audit found nothing, no real signal leaked. Signals that land in
-code that is not in scope, called from there, are compared with the points of that call (``into``, ``back``): they stand for all of it that
-the code in scope can meet. What is lost in the middle of such code is its own, and counted apart (``within``).
+A *place* is the calling context, line by line within scope, and the kind of the checkpoint. At a place where a real signal leaked, the
+audit must have a finding; at a place where it found nothing, no real signal may leak. Signals that land in code out of scope, called
+from code in scope, are compared with the points of that call (``into``, ``back``), which stand for all of the called code that the code
+in scope can meet. What is lost in the middle of such code is its own defect, and is counted separately (``within``).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def test_subject(tmp_path):
 """
 
 Lines = tuple[tuple[str, int], ...]
-"""File and line, outermost first, from the body on."""
+"""Files and lines, outermost first, beginning with the body."""
 
 Place = tuple[Lines, str]
 """A calling context and the kind of checkpoint."""
@@ -68,25 +69,25 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-# What the audit says
+# What the audit finds
 
 
 @dataclass
 class Verdicts:
-    """What the audit said about each place."""
+    """What the audit found at each place."""
 
     leaks: dict[Place, str] = field(default_factory=dict)
     clean: set[Place] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
 
     def of(self, place: Place) -> str:
-        """Return the verdict on a place in one word or two."""
+        """Return the verdict on a place in a word or two."""
         said = [self.leaks[place]] if place in self.leaks else []
         return "/".join([*said, *(["clean"] if place in self.clean else [])]) or "no point"
 
 
 def audit(path: Path) -> Verdicts:
-    """Audit a subject in a pytest of its own."""
+    """Audit a subject in a pytest session of its own."""
     with tempfile.TemporaryDirectory() as directory:
         test = TEST.format(name=path.stem, path=str(path), include=load(path).INCLUDE)
         Path(directory, "test_subject.py").write_text(test)
@@ -124,7 +125,7 @@ def audit(path: Path) -> Verdicts:
 
 
 def is_leak(finding: dict[str, str]) -> bool:
-    """Tell whether something is left for good; what reference counting released is not left."""
+    """Return whether a finding means that something stays behind; what reference counting released does not."""
     return finding["verdict"] in {"leak", "altered", "hang", "interpreter", "unusable"}
 
 
@@ -133,24 +134,24 @@ def is_leak(finding: dict[str, str]) -> bool:
 
 @dataclass
 class Seen:
-    """Where one signal landed: every frame from the innermost to the body's."""
+    """Where one signal landed: all frames from the innermost to the body's."""
 
     stack: list[tuple[str, int, str, int]] = field(default_factory=list)  # file, line, function, instruction
     kind: str = ""
 
     def place(self, files: set[str], unseen: Container[str]) -> Place | None:
-        """Return the place, ``None`` if the signal landed in a function in ``unseen``; of code out of scope, who called it."""
+        """Return the place, or ``None`` for a function in ``unseen``; code out of scope has the place of its caller."""
         if self.stack[0][2] in unseen:
             return None
         frames = [frame for frame in reversed(self.stack) if frame[0] in files]
         sites = [
             frame for frame, last in zip(frames, [None, *frames], strict=False) if frame != last
-        ]  # folded, as points are
+        ]  # repeated frames are folded, as in points
         return tuple((file, line) for file, line, _, _ in sites), self.kind if self.stack[0][0] in files else "beyond"
 
 
 def kind_of(frame: FrameType) -> str:
-    """Return the kind of checkpoint at which a frame stands."""
+    """Return the kind of the checkpoint that a frame has reached."""
     code, offset = frame.f_code, facts.landing(frame.f_code, frame.f_lasti)
     if facts.is_backward_jump(code, offset):
         return "jump"
@@ -160,7 +161,7 @@ def kind_of(frame: FrameType) -> str:
 
 
 class Driver:
-    """Runs the body under signals and notes where they land and what they leave."""
+    """Runs the body under signals, and records where they land and what they leave."""
 
     def __init__(self, path: Path, source: str) -> None:
         self.subject = load(path)
@@ -170,11 +171,11 @@ class Driver:
         self.fresh = getattr(self.subject, "FRESH", False)
         self.body = self.subject.body.__code__
         signal.signal(self.signum, self.handle)
-        sys.unraisablehook = lambda _: None  # interrupts that land in finalizers
+        sys.unraisablehook = lambda _: None  # interrupts that land in finalizers are expected
         self.killer = Killer() if source == "process" else None
 
     def handle(self, _: int, frame: FrameType | None) -> None:
-        """Note where the signal landed; raise if that is in the body."""
+        """Record where the signal landed; raise if that is in the body."""
         self.arrived = True
         seen = Seen()
         while frame is not None:
@@ -187,14 +188,14 @@ class Driver:
             frame = frame.f_back
 
     def arm(self, delay: float) -> None:
-        """Have a signal sent after so many seconds."""
+        """Arrange for a signal to be sent after ``delay`` seconds."""
         if self.killer is None:
             signal.setitimer(signal.ITIMER_REAL, delay)
         else:
             self.killer.after(delay)
 
     def attempt(self, delay: float, place: str) -> tuple[Seen | None, list[str]]:
-        """Run the body until the signal comes; return where it landed, and what is left."""
+        """Run the body until the signal arrives; return where it landed, and what is left."""
         self.seen, self.arrived = None, False
         inside = place
         self.arm(max(delay, 1e-6))
@@ -211,7 +212,7 @@ class Driver:
         return self.seen, self.subject.left(inside)
 
     def duration(self) -> float:
-        """Return about how long the body takes."""
+        """Return about how many seconds the body takes."""
         times = []
         for _ in range(20):
             with tempfile.TemporaryDirectory() as place:
@@ -229,6 +230,7 @@ def _drop(error: BaseException) -> None:
             item.__traceback__ = item.__cause__ = item.__context__ = None
 
 
+# It spins, since ``time.sleep`` is too coarse for microseconds.
 KILLER = """
 import os, signal, sys, time
 pid, signum = os.getppid(), int(sys.argv[1])
@@ -254,18 +256,18 @@ class Killer:
         )
 
     def after(self, delay: float) -> None:
-        """Send the signal after so many seconds."""
+        """Send the signal after ``delay`` seconds."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{delay}\n".encode())
 
     def wait(self) -> None:
-        """Wait until it was sent."""
+        """Wait until the signal was sent."""
         assert self._process.stdout is not None
         self._process.stdout.readline()
 
 
 def batch(path: Path, source: str, tries: int, until: float, tell: Callable[[object], None]) -> None:
-    """Try in this process until something is left, which the process takes with it."""
+    """Try in this process until something is left that cannot be repaired, and that ends with the process."""
     driver = Driver(path, source)
     window = max(driver.duration() * 1.3, 2e-4)
     gc.collect()
@@ -300,7 +302,7 @@ def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator
             except BaseException as error:
                 print(f"{path.stem}: {type(error).__name__}: {error}", file=sys.stderr)
             finally:
-                os.kill(0, signal.SIGKILL)  # its process group: whatever the body left running
+                os.kill(0, signal.SIGKILL)  # its whole process group, with whatever the body left running
         os.close(writer)
         with os.fdopen(reader) as lines:
             for line in lines:
@@ -317,7 +319,7 @@ def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator
 
 @dataclass
 class Comparison:
-    """What the audit and reality say about one subject."""
+    """The results of the audit and of real signals for one subject."""
 
     verdicts: Verdicts
     hits: Counter[Place] = field(default_factory=Counter)
@@ -327,18 +329,18 @@ class Comparison:
 
     @property
     def missed(self) -> list[Place]:
-        """Places where real signals leaked and the audit has no finding."""
+        """Places where a real signal leaked and the audit has no finding."""
         return [place for place in self.leaks if place not in self.verdicts.leaks and place[1] != "beyond"]
 
     @property
     def within(self) -> int:
-        """How many signals leaked in the middle of code out of scope, at both ends of which nothing is lost."""
+        """The number of signals that leaked amid calls out of scope whose own points, at both ends, lose nothing."""
         return sum(
             count for place, count in self.leaks.items() if place[1] == "beyond" and place not in self.verdicts.leaks
         )
 
     def table(self) -> Iterator[str]:
-        """Return the lines of a table: place, real hits, real leaks, verdict."""
+        """Yield the lines of a table: real hits, real leaks, verdict, place."""
         yield f"{'real hits':>9} {'leaks':>6}  {'audit':<12} place"
         for place in sorted({*self.hits, *self.verdicts.leaks}, key=lambda place: (-self.leaks[place], str(place))):
             (lines, kind) = place
@@ -359,7 +361,7 @@ class Comparison:
 
 
 def compare(name: str, *, source: str = "timer", tries: int = 20000, seconds: float = 30.0) -> Comparison:
-    """Audit a subject, and interrupt it by real signals."""
+    """Audit a subject, interrupt it by real signals, and return both results."""
     path = SUBJECTS[name]
     unseen = getattr(load(path), "UNSEEN", ())
     comparison = Comparison(audit(path))
@@ -376,7 +378,7 @@ def compare(name: str, *, source: str = "timer", tries: int = 20000, seconds: fl
 
 
 def main() -> int:
-    """Compare and print."""
+    """Compare the subjects, print the results, and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("subjects", nargs="*", choices=[[], *SUBJECTS], help="all, unless named")
     parser.add_argument("--tries", type=int, default=20000, help="signals for each subject")

@@ -1,4 +1,4 @@
-"""Every sentence that names a cure is tried on a seeded defect: what it says makes the audit pass, and holds under real signals."""
+"""Every cure is tried on a seeded defect: following it makes the audit pass, and holds under real signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import AuditTogether
 
 ENOUGH = 5
-"""Signals that are to land in a body."""
+"""The number of signals that must land in a body."""
 
 PREAMBLE = """
 import asyncio, contextlib, os, shutil, sqlite3, subprocess, tempfile, threading
@@ -112,10 +112,10 @@ class Tried:
     """A cure that is tried.
 
     Parameters:
-        says: what the sentence has in it.
-        bad: has the defect.
-        cured: does what the sentence says.
-        left: is true if real signals left something behind; ``""``: what is left cannot be looked at from outside of a run.
+        says: a part of the sentence that names the cure.
+        bad: a body with the defect.
+        cured: a body that follows the cure.
+        left: an expression that is true if something is left behind; ``""`` if that cannot be seen from outside a run.
     """
 
     says: str
@@ -414,7 +414,7 @@ if with_checks_on_entering():
 
 @pytest.fixture(scope="module")
 def audits(audit_together: AuditTogether) -> dict[str, Audit]:
-    """The audits of all bodies: with the defect, and cured."""
+    """Return the audits of all bodies, with the defect and cured."""
     bodies = {f"bad_{name}": tried.bad for name, tried in TRIED.items()}
     bodies |= {f"cured_{name}": tried.cured for name, tried in TRIED.items()}
     return audit_together({name: PREAMBLE + TEST + indent(dedent(body), "    ") for name, body in bodies.items()})
@@ -422,7 +422,7 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", TRIED)
 def test_what_the_sentence_says_cures(audits: dict[str, Audit], name: str) -> None:
-    """The defect is found and its cure named; with the cure every point passes."""
+    """The defect is found and its cure is named, and a body that follows the cure passes at every point."""
     bad, cured = audits[f"bad_{name}"], audits[f"cured_{name}"]
     found = [each for each in bad.defects if name in {each.kind, each.verdict, each.category}]
     defect = min(found, key=lambda each: (each.category is Category.INSIDE, each.verdict is Verdict.IMPLICIT))
@@ -438,7 +438,7 @@ def test_what_the_sentence_says_cures(audits: dict[str, Audit], name: str) -> No
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc")
 @pytest.mark.parametrize("name", [name for name, tried in TRIED.items() if tried.left])
 def test_the_cure_holds_under_real_signals(experiment: ModuleType, tmp_path: Path, name: str) -> None:
-    """SIGINT from another process at random times leaves nothing behind; the driver goes on after each."""
+    """A body that follows the cure leaves nothing behind under SIGINT from another process at random times."""
     tried, path = TRIED[name], tmp_path / "subject.py"
     body = indent(dedent(tried.cured), "    ")
     path.write_text(PREAMBLE + SUBJECT.format(body=body, left=tried.left), encoding="utf-8")
@@ -451,6 +451,6 @@ def test_the_cure_holds_under_real_signals(experiment: ModuleType, tmp_path: Pat
 
 
 def test_sentences_warn_of_masks_that_end_too_early(audits: dict[str, Audit]) -> None:
-    """Where a pair acquires and releases, the sentence says that a mask in one's own ``@contextmanager`` does not hold."""
+    """The cure of a leaked lock warns that masking within one's own ``@contextmanager`` does not help."""
     (defect,) = audits["bad_lock"].failures
     assert "`@contextmanager`" in cure(defect)

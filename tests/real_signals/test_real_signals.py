@@ -1,4 +1,4 @@
-"""What the audit says of a place is what real signals do there. The full experiment is ``experiment.py``."""
+"""The verdict at each place agrees with what real signals do there. The full experiment is ``experiment.py``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
     ],
 )
 def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str, source: str, *, leaks: bool) -> None:
-    """Where a real signal leaked the audit has a finding; where it has none, no real signal leaked."""
+    """Real signals leak only at places where the audit has a finding, and leak at all only where they should."""
     pytest.importorskip(needs)
     found = experiment.compare(name, source=source, seconds=1.0)
     if sum(found.hits.values()) < 10 or (leaks and not found.leaks):  # a slow machine
@@ -35,4 +35,5 @@ def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str
     table = "\n".join([found.summary(), *found.table()])
     assert sum(found.hits.values()) >= 10, table
     assert not found.missed, table
+    # On CPython 3.14 even ``clean_lock`` may leak: its ``with`` can be interrupted after ``__enter__`` (gh-148874).
     assert bool(found.leaks) == leaks or sys.version_info[:2] == (3, 14), table

@@ -1,4 +1,4 @@
-"""Cures do not recommend what the code already does."""
+"""A cure never recommends what the code already does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BARE = "enter it with `with shield(make, ...)`"
     ids=["with", "parentheses", "bare", "shield"],
 )
 def test_nobody_is_told_to_write_the_with_that_is_there(audit: AuditSource, body: str, advice: str) -> None:
-    """If a ``with`` statement already enters the thing, the cure says what that statement lacks, and does not recommend it."""
+    """If a ``with`` statement already enters the thing, the cure states what that statement lacks and does not recommend it."""
     audited = audit(PROGRAM.format(body=body))
     assert {defect.verdict for defect in audited.audit.defects} >= {"implicit"}
     cures = [line for line in audited.result.outlines if line.startswith("  cure")]

@@ -1,4 +1,4 @@
-"""Report files are written as a whole or not at all, and Ctrl-C meanwhile ends the session in order."""
+"""Report files are written completely or not at all, and Ctrl-C during the writing ends the session in order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_while_a_report_is_written(pytester: pytest.Pytester, run: Run, moment: str) -> None:
-    """The summary is shown, the exit status is that of an interrupt, and the former report is unchanged."""
+    """Ctrl-C while a report is written keeps the former report and the summary, and the exit status is that of an interrupt."""
     replaced, value = MOMENTS[moment]
     pytester.makeconftest(INTERRUPTED.format(replaced=replaced, value=value))
     pytester.makepyfile(TEST)
@@ -67,7 +67,7 @@ def test_ctrl_c_while_a_report_is_written(pytester: pytest.Pytester, run: Run, m
 
 
 def test_a_report_that_nobody_interrupts_is_written(pytester: pytest.Pytester, run: Run) -> None:
-    """It replaces the former report, and no temporary file is left beside it."""
+    """A new report replaces the former one, and no temporary file is left beside it."""
     pytester.makepyfile(TEST)
     Path("report.json").write_text("former")
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
@@ -77,7 +77,7 @@ def test_a_report_that_nobody_interrupts_is_written(pytester: pytest.Pytester, r
 
 
 def test_a_file_keeps_its_mode_and_its_symbolic_links(tmp_path: Path) -> None:
-    """Writing to a symbolic link replaces the file that it leads to, with the same mode."""
+    """Writing to a symbolic link replaces the file that it points to, which keeps its mode."""
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_bytes(b"former")
     file.chmod(0o640)
@@ -88,7 +88,7 @@ def test_a_file_keeps_its_mode_and_its_symbolic_links(tmp_path: Path) -> None:
 
 
 def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
-    """A new report has the mode that the umask leaves."""
+    """A new file has the mode that follows from the umask."""
     file, usual = tmp_path / "file", tmp_path / "usual"
     files.write(str(file), b"new")
     usual.touch()
@@ -96,7 +96,7 @@ def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
 
 
 def test_other_names_of_a_file_stay_names_of_it(tmp_path: Path) -> None:
-    """A file with several names is written in place, so that all names have the new content."""
+    """A file with several hard links is written in place, so that all of them have the new content."""
     file, other = tmp_path / "file", tmp_path / "other"
     file.write_bytes(b"former")
     os.link(file, other)
@@ -118,7 +118,7 @@ def test_where_nothing_can_be_made_beside_it_a_file_is_written_in_place(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_device_is_written_in_place() -> None:
-    """A device is not replaced by a file, and its errors are raised."""
+    """A device is not replaced by a file, and errors of writing to it are raised."""
     with pytest.raises(OSError, match="No space left"):
         files.write("/dev/full", b"new")
     assert Path("/dev/full").is_char_device()

@@ -1,4 +1,4 @@
-"""Formats of report files: one row of the registry each."""
+"""Formats of report files: each is one row of the registry."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_format_of_the_registry_is_written(pytester: pytest.Pytester, run: Run
 
 @pytest.mark.usefixtures("toy")
 def test_merge_writes_a_format_of_the_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--report`` names a format and a path; JSON goes to ``-o`` besides, or alone."""
+    """``merge --report`` writes a report in the format and to the path that it names, with or without JSON to ``-o``."""
     formats.write("json", str(tmp_path / "in.json"), [AUDIT])
     words = ["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json")]
     assert command.main([*words, "--report", f"toy:{tmp_path / 'out.toy'}"]) == 0
@@ -84,7 +84,7 @@ def test_merge_writes_a_format_of_the_registry(tmp_path: Path, capsys: pytest.Ca
 def test_merge_refuses_a_format_that_does_not_exist(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """The message names the formats that there are, and nothing is written."""
+    """``merge`` refuses a ``--report`` without a known format and a path, names the formats that exist, and writes nothing."""
     formats.write("json", str(tmp_path / "in.json"), [AUDIT])
     with pytest.raises(SystemExit) as end:
         command.main(["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json"), "--report", text])
@@ -95,7 +95,7 @@ def test_merge_refuses_a_format_that_does_not_exist(
 
 
 def test_merge_without_an_output_is_refused(tmp_path: Path) -> None:
-    """As any command without an argument that it needs."""
+    """``merge`` without ``-o`` and ``--report`` is a usage error."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest_maskcheck", "merge", "in.json"],
         cwd=tmp_path,
@@ -108,7 +108,7 @@ def test_merge_without_an_output_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_the_formats() -> None:
-    """One row of the table for each."""
+    """The table in the documentation has one row for each format, in the order of the registry."""
     page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
     table = page.partition("| format | content |")[2].partition("\n\n")[0]
     assert [line.split("`")[1] for line in table.splitlines() if "`" in line] == [*formats.FORMATS]

@@ -1,4 +1,4 @@
-"""Shards: ``--maskcheck-shard`` deals the points of an audit out, and ``merge`` merges the results."""
+"""Shards: ``--maskcheck-shard`` divides the points of an audit, and ``merge`` merges the results."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read(path: Path) -> list[Audit]:
 
 
 def alike(audit: Audit) -> Audit:
-    """Return an audit without the fields that differ in every run."""
+    """Return an audit without the fields that differ between sessions."""
     return replace(audit, seconds=0.0, strategy="")
 
 
@@ -102,7 +102,7 @@ def test_merged_shards_are_the_audit_without_shards(pytester, audit):
 
 
 def test_no_shard_audits_all(audit):
-    """Without the option the audit has all points, and leaves none out."""
+    """Without ``--maskcheck-shard`` the audit has all points and leaves none out."""
     audited = audit("""
         import pytest
 
@@ -115,7 +115,7 @@ def test_no_shard_audits_all(audit):
 
 
 def test_more_shards_than_points(audit):
-    """A shard without points audits none, says so, and ends with exit status 0."""
+    """A shard without points audits none, reports them as in another shard, and ends with exit status 0."""
     audited = audit(
         """
         import pytest
@@ -135,7 +135,7 @@ def test_more_shards_than_points(audit):
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5", "½/2"])
 def test_a_shard_that_does_not_exist_is_told_in_one_sentence(run, text):
-    """A value that is not K/N is a usage error that says what it must be."""
+    """A shard that is not K/N with K from 1 to N is a usage error that says so."""
     result = run("--maskcheck", f"{OPTION}={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {OPTION} is '{text}'; it must be K/N with K from 1 to N, *"])
@@ -188,7 +188,7 @@ def write(tmp_path):
 
 
 def test_nothing_is_counted_twice(write, tmp_path):
-    """Hits that every shard left out count once, and the numbers of allowed points add up."""
+    """Hits that every shard left out are counted once, and the numbers of allowed points are added up."""
     paths = [write(f"{k}.json", part(k, 2)) for k in (1, 2)]
     assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
     (audit,) = read(tmp_path / "out.json")
@@ -199,7 +199,7 @@ def test_nothing_is_counted_twice(write, tmp_path):
 
 
 def test_second_interrupts_that_were_left_out_add_up(write, tmp_path):
-    """Only the shard of the first interrupt counts them; codes decide, not the words of the reasons."""
+    """Second interrupts left out are added up, as each is counted by one shard only; the codes of reasons decide, not their words."""
     why = Reason(NotAudited.FIRST_NOT_AUDITED)
     paths = []
     for k in (1, 2):
@@ -221,7 +221,7 @@ def test_second_interrupts_that_were_left_out_add_up(write, tmp_path):
 
 
 def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
-    """Points of a shard that did not audit the test are counted as not audited, with the reason."""
+    """Points of a shard that did not audit the test are counted as not audited, and the reason is reported."""
     refused = part(2, 3, points=(), results=(), left_out={}, plan="", refused="run again, the test hung")
     paths = [write("1.json", part(1, 3)), write("2.json", refused), write("3.json", shard="3/3")]
     assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
@@ -235,7 +235,7 @@ def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
 
 
 def test_reports_of_different_tests_are_joined(write, tmp_path):
-    """Reports of sessions without shards are merged, and a defect in any of them makes the exit status 1."""
+    """Reports of sessions without shards are joined, and the exit status is 1 if any of them has a defect."""
     unsafe = Audit("b.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),))
     one, other = write("a.json", Audit("a.py::test")), write("b.json", unsafe)
     done = merge(one, other, "-o", "out.json", cwd=tmp_path)
@@ -276,7 +276,7 @@ NOT_ALIKE = {
 
 @pytest.mark.parametrize("case", NOT_ALIKE)
 def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case):
-    """Reports that do not fit together end the command with exit status 2 and a remedy, and nothing is written."""
+    """Reports that do not fit together make ``merge`` exit with status 2 and a remedy, without writing anything."""
     audits, words = NOT_ALIKE[case]
     names = [write(f"{number}.json", audit).name for number, audit in enumerate(audits)]
     refused(merge(*names, "-o", "out.json", cwd=tmp_path), words, tmp_path)
@@ -324,7 +324,7 @@ def test_a_file_that_is_no_report_is_told_in_one_sentence(tmp_path, case):
 
 
 def test_a_file_that_cannot_be_read_or_written_is_told_in_one_sentence(write, tmp_path):
-    """A file that cannot be read or written is named in the message, with a remedy."""
+    """A file that cannot be read or written is refused in one sentence."""
     refused(merge("gone.json", "-o", "out.json", cwd=tmp_path), "the report cannot be read: ", tmp_path)
     path = write("a.json", Audit("a.py::test"))
     words = "the merged report cannot be written: "
@@ -374,7 +374,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("case", DAMAGES)
 def test_what_is_wrong_with_a_damaged_report_is_told(write, tmp_path, case):
-    """A damaged report is refused with the place of the damage; undamaged, it is merged."""
+    """A damaged report is refused, and the message has the place of the damage; before it was damaged, the report is merged."""
     damage, words = DAMAGES[case]
     notes = (Reason(Note.ALLOWED, number=1, what="fd:x"),)
     results = (PointResult(point(1).id, (LEAK,)),)
@@ -387,7 +387,7 @@ def test_what_is_wrong_with_a_damaged_report_is_told(write, tmp_path, case):
 
 
 def test_any_setting_in_a_reason_is_read(write, tmp_path):
-    """A negative seed, and numbers as large as settings may be, are no damage."""
+    """A negative seed and numbers as large as settings allow are accepted in the reasons of a report."""
     reasons = [
         Reason(NotAudited.MAX_POINTS, max_points=2**63 - 1, seed=-(2**63) + 1),
         Reason(NotAudited.BUDGET, seconds=1e300),
@@ -400,7 +400,7 @@ def test_any_setting_in_a_reason_is_read(write, tmp_path):
 
 
 def test_a_file_with_a_mark_of_byte_order_is_read(write, tmp_path):
-    """A report with a byte order mark, which some editors add, is merged."""
+    """A report with a byte order mark, as some editors add it, is merged."""
     path = write("a.json", Audit("a.py::test", points=(point(1),), results=(PointResult(point(1).id),)))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert merge(path, "-o", "out.json", cwd=tmp_path).returncode == 0
@@ -418,7 +418,7 @@ def test_names_that_are_no_utf_8_are_written_and_read(write, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file_is_refused(write, tmp_path):
-    """A pipe without a writer, a folder and a device are refused: merge neither waits for them nor reads them endlessly."""
+    """A pipe without a writer, a folder and a device are refused: ``merge`` neither waits for them nor reads them endlessly."""
     os.mkfifo(tmp_path / "pipe")
     refused(merge("pipe", "-o", "out.json", cwd=tmp_path), "pipe is no report of ", tmp_path)
     refused(merge(".", "-o", "out.json", cwd=tmp_path), "the report cannot be read: . is no file; ", tmp_path)
@@ -444,7 +444,7 @@ def test_a_summary_that_cannot_be_printed_is_no_defect(write, tmp_path):
 
 
 def refused(done: subprocess.CompletedProcess[str], words: str, place: Path) -> None:
-    """Assert that the command wrote nothing and gave the reason."""
+    """Assert that ``merge`` wrote nothing and gave the reason."""
     assert done.returncode == 2
     assert f"error: {words}" in done.stderr
     assert "Traceback" not in done.stderr

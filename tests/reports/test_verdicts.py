@@ -1,4 +1,4 @@
-"""A new verdict has a title, a cure and a row of the documentation, or a test fails."""
+"""Every verdict has a title, a cure and a row in the documentation."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ POINT = Point("a.py:3:call#1", "a.py", "/a.py", 3, "call", 1, "f")
 
 
 def defect(verdict: Verdict, category: Category = Category.OWN) -> Defect:
-    """Return a defect with that verdict."""
+    """Return a defect with the verdict and the category."""
     return Defect(verdict, "kind", "key", "detail", True, (POINT,), (), category=category, package="pkg")
 
 
 @pytest.mark.parametrize("category", Category)
 @pytest.mark.parametrize("verdict", Verdict)
 def test_every_verdict_has_a_cure(verdict: Verdict, category: Category) -> None:
-    """Whosever the defect is."""
+    """Every verdict has a cure, in every category."""
     assert cure(defect(verdict, category))
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_every_verdict_has_a_title(verdict: Verdict) -> None:
-    """The thing that was lost, or what happened; the headline begins with the verdict."""
+    """Every verdict has a title, which is the thing or the detail of the defect, and a headline that begins with the verdict."""
     assert title(defect(verdict)) in {"kind key", "detail"}
     assert headline(defect(verdict)).startswith(f"{verdict}: ")
 
 
 def test_every_verdict_and_category_has_a_row_in_the_documentation() -> None:
-    """And there is no row of another one."""
+    """The documentation has a row for every verdict and every category, and no other rows."""
     sections = dict(re.findall(r"^### (.*?)\n(.*?)(?=^##)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
     verdicts = PAGE.read_text(encoding="utf-8").partition("\n## Verdicts\n")[2].partition("\n### ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", verdicts, re.MULTILINE)) == {verdict.value for verdict in Verdict}

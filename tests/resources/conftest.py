@@ -17,13 +17,13 @@ Watch = Callable[[Kind], Callable[[], list[Leftover]]]
 
 @pytest.fixture
 def surroundings(tmp_path: Path) -> Surroundings:
-    """Surroundings that name the temporary directory of the test."""
+    """Return surroundings that name the temporary directory of the test."""
     return Surroundings({"tmp_path": str(tmp_path)})
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Take a snapshot with a kind; return a function that compares with it. Everything is finished at the end."""
+    """Yield a function that takes a snapshot with a kind and returns a comparison with it; finish all snapshots at the end."""
     with ExitStack() as stack:
 
         def start(kind: Kind) -> Callable[[], list[Leftover]]:
@@ -37,7 +37,7 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture
 def frozen_heap() -> Iterator[None]:
-    """A heap frozen as the audit freezes it; thawed at the end."""
+    """Freeze the heap as the audit does, and thaw it at the end."""
     gc.collect()
     FrozenHeap.freeze()
     yield

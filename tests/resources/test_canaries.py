@@ -1,4 +1,4 @@
-"""Every kind detects its canary, and finds nothing where nothing is."""
+"""Every kind detects its canary, and finds nothing when nothing was left."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ ALL = [pytest.param(index, id=name) for index, name in enumerate(kind_names())]
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Kind:
-    """One of the kinds that this platform offers."""
+    """Return one of the kinds that this platform offers."""
     return all_kinds(surroundings)[request.param]
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_kind_sees_its_canary(kind: Kind) -> None:
-    """The self-test has no complaint about a kind."""
+    """The self-test passes for each kind: it detects its own canary."""
     assert self_test([kind]) == {}
 
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_canary_is_undone(kind: Kind, frozen_heap: None) -> None:
-    """The end of a canary undoes what the canary left, and ``finish`` removes what the snapshot installed."""
+    """Leaving the canary's context undoes what the canary left, and ``finish`` removes what the snapshot installed."""
     outer = kind.snapshot()
     try:
         self_test([kind])
@@ -48,7 +48,7 @@ def test_a_canary_is_undone(kind: Kind, frozen_heap: None) -> None:
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
-    """A thousand runs that do nothing leave nothing, and the process does not grow."""
+    """A kind finds nothing in a thousand runs that do nothing, and its own objects do not pile up."""
     kind.prepare()
     gc.collect()
     FrozenHeap.freeze()
@@ -60,6 +60,7 @@ def test_nothing_is_seen_where_nothing_is(kind: Kind) -> None:
             kind.finish(before)
         del before
         gc.collect()
+        # The heap is frozen, so only objects made by the thousand rounds are listed here.
         assert len(gc.get_objects()) < 100
     finally:
         FrozenHeap.thaw()
@@ -76,7 +77,7 @@ def test_a_kind_stays_quiet_if_runs_are_not_finished(kind: Kind, frozen_heap: No
 
 @pytest.mark.parametrize("kind", ALL, indirect=True)
 def test_a_canary_is_repaired_or_honestly_not(kind: Kind, frozen_heap: None) -> None:
-    """Where ``repair`` returns true for the canary, the canary is not found any more."""
+    """If ``repair`` returns true for the canary, the canary is no longer found."""
     if kind.name == "implicit":
         pytest.skip("a warning cannot be taken back")
     canary = kind.canary()
@@ -91,7 +92,7 @@ def test_a_canary_is_repaired_or_honestly_not(kind: Kind, frozen_heap: None) -> 
 
 
 class _whatever_its_end:  # noqa: N801
-    """Tolerates that the canary's own end finds nothing left to undo."""
+    """Enters a canary, and ignores the error that its exit raises when nothing is left to undo."""
 
     def __init__(self, canary: object) -> None:
         self.canary = canary
@@ -198,7 +199,7 @@ with kind.canary():
 
 
 def _runs(group: int) -> bool:
-    """Return whether a process of a group runs; an ended one may stay, if whoever adopted it does not wait for it."""
+    """Return whether any process of a group runs; a zombie does not count, since its new parent may never wait for it."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -215,7 +216,7 @@ def _runs(group: int) -> bool:
 
 @pytest.mark.parametrize("name", ["child", "popen", "manager"])
 def test_the_process_of_a_canary_ends_with_the_one_that_shows_it(name: str) -> None:
-    """The process of a canary ends with the process that shows it, even if that is killed; else its open output would block a reader."""
+    """The process of a canary ends with the process that made it, even if that is killed; its open output would block a reader."""
     shown = subprocess.Popen(
         [sys.executable, "-c", SHOWN, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""Kinds cope with objects whose ``__init__`` an interrupt cut short, and with objects all of whose methods raise."""
+"""Kinds cope with objects whose ``__init__`` was interrupted, and with objects whose methods all raise."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ MAKERS: dict[str, tuple[type, Callable[[type], object]]] = {
     "logger": (logging.Logger, lambda kind: kind("half made")),
     "map": (mmap.mmap, lambda kind: kind(-1, 1)),
 }
-"""Types that kinds look at, and how to make one."""
+"""Types that kinds inspect, each with a function that makes an instance of it or of a subclass."""
 
 LEAST = 1
 MOST = 40
-"""Lines of Python after which ``__init__`` is cut short."""
+"""The fewest and the most lines of Python after which ``__init__`` is cut short."""
 
 
 class _CutError(Exception):
@@ -74,7 +74,7 @@ class _CutError(Exception):
 
 @contextlib.contextmanager
 def cut(lines: int) -> Iterator[None]:
-    """Raise when so many lines of constructors have run. Code elsewhere is spared: a lock of a module would stay held for good."""
+    """Raise after this many lines of ``__init__`` methods. Other code is not cut: a module's lock would stay held for good."""
     left = lines
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -95,7 +95,7 @@ def cut(lines: int) -> Iterator[None]:
 
 
 def subclass(base: type) -> type:
-    """Return a class all of whose methods raise once it is armed."""
+    """Return a subclass whose methods all raise once it is armed."""
 
     class Raising(base):  # type: ignore[misc]
         armed = False
@@ -124,7 +124,10 @@ def subclass(base: type) -> type:
 
 
 def look(kinds: list[Kind], befores: list[object], *, closely: bool = False) -> None:
-    """Call on all kinds all that the audit calls, except to repair other people's things; ``closely`` takes long."""
+    """Call everything on all kinds that the audit calls, except ``repair``; ``closely`` takes long.
+
+    ``repair`` would close objects that belong to other tests.
+    """
     with at_once:
         found = [(kind, kind.compare(before)) for kind, before in zip(kinds, befores, strict=True)]
         for kind in kinds:
@@ -140,7 +143,7 @@ def look(kinds: list[Kind], befores: list[object], *, closely: bool = False) -> 
 
 @pytest.fixture
 def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[object]]]:
-    """All kinds, and their snapshots before the test."""
+    """Yield all kinds but two, and their snapshots from before the test."""
     asked = [kind for kind in all_kinds(Surroundings()) if kind.name not in {"implicit", "double_close"}]
     with at_once:
         for kind in asked:
@@ -160,7 +163,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[Kind], list[ob
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Kind], list[object]]) -> None:
-    """After each line of the constructor, of the type itself and of a subclass, no kind raises."""
+    """No kind raises, whichever line of the constructor raised, for the type itself and for a subclass."""
     base, make = MAKERS[name]
     for kind in (base, type("Derived", (base,), {})):
         for lines in range(LEAST, MOST):
@@ -188,7 +191,7 @@ def test_no_kind_stumbles_over_what_is_half_made(name: str, kinds: tuple[list[Ki
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_kind_stumbles_over_what_raises(name: str, kinds: tuple[list[Kind], list[object]]) -> None:
-    """An object whose class raises at every call is described without calling it."""
+    """Kinds describe an object whose class raises in every method."""
     base, make = MAKERS[name]
     kind = subclass(base)
     thing: Any = make(kind)
@@ -234,7 +237,7 @@ class _Raising(type):
 
 @pytest.mark.parametrize("meta", [_Unhashable, _Raising])
 def test_objects_whose_class_has_no_hash(meta: type, kinds: tuple[list[Kind], list[object]]) -> None:
-    """Classes whose metaclass has only an ``__eq__`` are not hashable; their objects disturb no kind, and those of a kind are found."""
+    """Objects of unhashable classes, whose metaclass defines ``__eq__`` alone or a raising ``__hash__``, are found like others."""
     thing = meta("Thing", (), {})()
     made: socket.socket = meta("Socket", (socket.socket,), {})()
     try:

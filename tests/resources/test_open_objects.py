@@ -68,7 +68,7 @@ def test_open_objects_made_since_are_leftovers(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_an_object_at_the_address_of_a_known_one_is_told_apart() -> None:
-    """A recorded object is recognised by itself and not by its id."""
+    """A recorded object is recognised by identity, not by its id alone."""
     kind = Doors()
     old = Door()
     before: Any = kind.snapshot()
@@ -92,7 +92,7 @@ def test_a_leftover_is_closed_by_repair(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_derived_types_are_found(watch: Watch) -> None:
-    """Subclasses in modules are found, and those made in functions for as long as they live."""
+    """A subclass made in a function is found, and the family does not keep it alive."""
     compare = watch(Doors())
 
     class Gate(Stuck):
@@ -122,7 +122,7 @@ def test_a_module_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_the_heap_is_looked_through_once() -> None:
-    """The heap is walked once: within ``at_once``, a door made meanwhile is not seen."""
+    """Within ``at_once`` the heap is walked only once, so a door made after that is not seen."""
     with at_once:
         assert list(Doors.family.made()) == []  # type: ignore[union-attr]
         door = Door()
@@ -141,7 +141,7 @@ class Slamming(Doors):
 @pytest.mark.usefixtures("frozen_heap")
 @pytest.mark.parametrize(("kind", "number"), [(Slamming, 0), (Doors, 1)])
 def test_what_is_closed_as_it_is_described_is_not_open(watch: Watch, kind: type[Doors], number: int) -> None:
-    """An object closed while it is described is not reported: it is checked once more."""
+    """An object that is closed while it is described is not reported, because it is checked once more."""
     compare = watch(kind())
     door = Door()
     assert len(compare()) == number

@@ -1,4 +1,4 @@
-"""The base of the kinds for process state. What each kind does with it is tested on that kind."""
+"""The base class of the kinds for process state; each kind has its own tests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def test_the_token_of_an_alteration_compares_by_what_was_altered() -> None:
 
 
 def test_repair_never_raises() -> None:
-    """``repair`` returns false for a token of another kind, and for a value that cannot be put back."""
+    """``repair`` returns false for a token of another kind, and for a value that cannot be restored."""
     assert Umask().repair(Leftover("umask", "", "", 7)) is False
     assert Umask().repair(Leftover("umask", "", "", Former("umask", "no number"))) is False

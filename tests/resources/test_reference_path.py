@@ -1,4 +1,4 @@
-"""The path of references to an object, as a reader would write it."""
+"""The path of references to an object is written as an expression in Python."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def plain(one: object, other: object = None) -> None:
 
 
 def lock_in(thing: object, depth: int = 8) -> object:
-    """Return the lock that a thing holds, wherever it is."""
+    """Return the lock that an object holds, directly or through other objects."""
     import gc
 
     level = [thing]
@@ -120,7 +120,7 @@ def lock_in(thing: object, depth: int = 8) -> object:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_path_is_what_a_reader_would_write(module_of, way):
-    """Paths show no dictionary of attributes, no tuple of a function and no cell; keys are shown as they are written."""
+    """A path leaves out attribute dictionaries, tuples of functions and cells, and shows keys as source code."""
     make, path = WAYS[way]
     module = module_of("")
     module.ROOT = make()
@@ -128,7 +128,7 @@ def test_a_path_is_what_a_reader_would_write(module_of, way):
 
 
 def test_a_thread_is_named_where_its_identifier_is_a_key(module_of):
-    """Identifiers of threads, and numbers in their names, differ from session to session and are replaced; other numbers are shown."""
+    """A key that is a thread's identifier is shown as the thread's name without its numbers, which vary; other numbers are shown."""
     module = module_of("")
     end = threading.Event()
     thread = threading.Thread(target=end.wait, name="worker-17")
@@ -144,7 +144,7 @@ def test_a_thread_is_named_where_its_identifier_is_a_key(module_of):
 
 
 def test_an_object_that_is_kept_by_its_own_id_is_told_so(module_of):
-    """A key that is the object's own id is shown as such, as the number means nothing."""
+    """A key that is the object's own id is shown as ``its id``, since the number differs in every session."""
     holder = Holder()
     module = module_of("")
     module.ROOT = {id(holder): holder}
@@ -173,5 +173,5 @@ def test_it(connection):
 
 
 def test_what_a_fixture_returns_has_its_name(audit):
-    """What a fixture returns is named after the fixture, not as an item of a tuple that pytest keeps."""
+    """The value of a fixture is named after the fixture, not after the tuple where pytest keeps it."""
     assert audit(VALUE).audit.failures[0].origin.held_by == "fixture connection.lock"

@@ -1,4 +1,4 @@
-"""The table of all kinds."""
+"""The table of kinds is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_maskcheck.resources.registry import KINDS
 
 
 def test_every_kind_is_in_the_table_once() -> None:
-    """Every concrete kind that a module of ``kinds`` defines has one row, so that none is written and never used."""
+    """Every concrete kind that a module of ``kinds`` defines has exactly one row; a kind without a row is never used."""
     written = {
         kind
         for info in pkgutil.iter_modules(kinds.__path__, f"{kinds.__name__}.")

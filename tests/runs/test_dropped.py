@@ -1,7 +1,8 @@
-"""Interrupts that code in C drops: lost where an object ends is listed, lost in a call fails.
+"""Interrupts that code in C drops: one lost in a finalizer is listed, one lost in a call fails.
 
-A comment ``# lost`` marks the function whose finalizer must be reported to have lost the interrupt, ``# dropped`` the one in which
-code in C must be reported to have dropped it. Nothing else may be found.
+The programs announce what must be reported. A comment ``# lost`` marks a function that a finalizer calls and that must be reported to
+have lost the interrupt; ``# dropped`` marks a function that code in C calls and that must be reported to have dropped it. Nothing else
+may be found.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs, by name."""
     return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
 
 
@@ -121,7 +122,7 @@ def _announced(audit: Audit, mark: str) -> set[str]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_who_dropped_it_is_told(audits, name):
-    """What a finalizer in C loses is listed under the function that it called; what other code in C drops fails."""
+    """An interrupt lost by a finalizer in C is listed under the function that it called; one dropped by other code in C fails."""
     audit = audits[name]
     assert not audit.refused
     assert not audit.undecided
@@ -137,7 +138,7 @@ def test_who_dropped_it_is_told(audits, name):
 
 
 def test_an_interrupt_at_a_call_does_not_arrive_in_a_finalizer(audits):
-    """Objects of the returning function end before the call checks for signals, so the interrupt comes out of the call."""
+    """Locals of the returning function die before the call checks for signals, so the interrupt comes out of the call."""
     audit = audits["at_a_return"]
     points = [point for point in audit.points if point.kind == "call"]
     lost = {point.id for each in audit.defects for point in each.points}
@@ -170,7 +171,7 @@ def test_a_socket():
 
 
 def test_what_stays_behind_makes_it_fail(audit):
-    """A lock that such a function holds fails it; a function of a library that is called in this way is named."""
+    """A lock left held by a function that a finalizer in C calls fails; a library's function called in this way is named."""
     with_lock, with_socket = audit(FAILING).audits
     failing = {(each.verdict, each.kind) for each in with_lock.failures}
     assert failing == {(Verdict.LEAK, "lock"), (Verdict.SWALLOWED, "finalizer")}

@@ -1,4 +1,4 @@
-"""Snapshots: one run goes forward and forks at each point; where that applies, what it reports, and what ends it."""
+"""Snapshots: one run goes forward and forks at each point. When that is used, what it reports, and what ends it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ WHOLE = {
         assert f"{Thing()}" == "%s" % Thing()
         """,
 }
-"""Bodies all points of which are audited by snapshots."""
+"""Bodies of tests whose points are all audited by snapshots."""
 
 PARTLY = {
     "writes": ("with open(os.devnull + 'x', 'w'): pass", "for writing"),
@@ -113,7 +113,7 @@ PARTLY = {
     ),
     "kill": ("os.kill(os.getppid(), 0)", "os.kill"),
 }
-"""What has an effect outside the process, and how that is told."""
+"""Code that has an effect outside the process, and what the reason for the rerun contains."""
 
 NEVER = {
     "tmp_path": ("tmp_path", "", "a fixture has an effect outside the process: os.mkdir"),
@@ -159,7 +159,7 @@ def source(body: str, arguments: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs, by name."""
     sources = {name: source(body) for name, body in WHOLE.items()}
     sources |= {f"partly_{name}": source(f"len('a')\n{effect}\nlen('z')") for name, (effect, _) in PARTLY.items()}
     sources |= {f"never_{name}": source(f"len('a')\n{body}", arguments) for name, (arguments, body, _) in NEVER.items()}
@@ -168,14 +168,14 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.fixture(scope="module")
 def by_rerun(audit_together) -> dict[str, Audit]:
-    """The audits by rerun of those programs of which snapshots take all points."""
+    """Return the audits by rerun of the programs whose points snapshots all take."""
     sources = {name: source(body).replace("'snapshot'", "'rerun'") for name, body in WHOLE.items()}
     return audit_together(sources)
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_point_is_taken(audits, name):
-    """Each point is audited in a process that was forked there."""
+    """Every point is audited by a snapshot if the test has no effect outside its process."""
     audit = audits[name]
     assert not audit.refused
     assert audit.strategy == f"snapshot for {len(audit.points)} points"
@@ -184,13 +184,13 @@ def test_every_point_is_taken(audits, name):
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_is_found_is_what_running_again_finds(audits, by_rerun, results_of, name):
-    """Snapshots and rerun come to the same verdicts at each point."""
+    """Snapshots and rerun give the same verdicts at each point."""
     assert by_rerun[name].strategy == "rerun: as asked"
     assert results_of(audits[name]) == results_of(by_rerun[name])
 
 
 def test_something_is_found(audits):
-    """Defects of each sort are found: those that end a process, and those that show in the next run only."""
+    """Snapshots find defects of each sort, including those that end a process or show only in the next run."""
     found = {name: {defect.verdict.value for defect in audits[name].failures} for name in WHOLE}
     assert found["lock_is_lost"] == {"leak"}
     assert found["next_run_fails"] == {"unusable"}
@@ -201,7 +201,7 @@ def test_something_is_found(audits):
 
 @pytest.mark.parametrize("name", PARTLY)
 def test_the_first_effect_ends_snapshots(audits, name):
-    """Points before the first effect are taken by snapshots, the others by rerun, and the reason is reported."""
+    """Points before the first effect outside the process are audited by snapshots, the others by rerun, and the reason is reported."""
     audit = audits[f"partly_{name}"]
     assert not audit.refused
     assert audit.strategy.startswith("snapshot for ")
@@ -212,7 +212,7 @@ def test_the_first_effect_ends_snapshots(audits, name):
 
 @pytest.mark.parametrize("name", NEVER)
 def test_what_is_shared_from_the_beginning_excludes_snapshots(audits, name):
-    """All points are taken by rerun, and the reason is reported."""
+    """If the process shares something from the beginning, all points are audited by rerun, and the reason is reported."""
     audit = audits[f"never_{name}"]
     assert not audit.refused
     assert audit.strategy.startswith("rerun: ")
@@ -221,7 +221,7 @@ def test_what_is_shared_from_the_beginning_excludes_snapshots(audits, name):
 
 
 def test_an_interrupted_run_with_an_effect_discards_all(audit):
-    """A child with an effect may have disturbed those beside it, so all points are run again."""
+    """All points are run again if an interrupted child has an effect, since that may have disturbed the other children."""
     audited = audit("""
         import os, pytest
 
@@ -261,7 +261,7 @@ def test_auto_takes_what_is_faster(audit, way, strategy):
 
 
 def test_second_interrupts_are_run_again(audit):
-    """Snapshots take points with one interrupt only."""
+    """Snapshots audit first interrupts only; second interrupts are run again."""
     audited = audit("""
         import pytest, threading
 

@@ -1,4 +1,4 @@
-"""Garbage of earlier runs and of fixtures does nothing amid a run; what a run itself does is found as ever."""
+"""Garbage of earlier runs and of fixtures is not finalized amid a run; what the run itself does is still found."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_work(file):
 
 
 def test_files_that_garbage_has_do_not_close_in_a_later_run(audit_together: AuditTogether) -> None:
-    """Every point has a result, and leftovers have the test's own names, whatever the isolation."""
+    """Files in garbage of earlier runs are not closed amid a later one, with any isolation: every point has a result, and nothing fails."""
     audits = audit_together(
         {
             "forked": CYCLE.format(mark="", more="", then=""),
@@ -105,13 +105,13 @@ def test_files_that_garbage_has_do_not_close_in_a_later_run(audit_together: Audi
 
 
 def test_a_file_that_the_run_closes_is_found(audit_together: AuditTogether) -> None:
-    """A descriptor of a fixture that is closed because of the interrupt is altered."""
+    """A descriptor of a fixture that the interrupted test closes is altered state."""
     audit = audit_together({"closing": CLOSING})["closing"]
     assert ("altered", "fd") in {(defect.verdict, defect.kind) for defect in audit.defects}
 
 
 def test_garbage_is_collected_unheard(recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings and exceptions of finalizers reach nobody during the collection, and somebody again afterwards."""
+    """Warnings and exceptions of finalizers are silenced during the audit's collection, and only then."""
     unraisable: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     warnings.simplefilter("always")

@@ -1,6 +1,6 @@
-"""Whatever does not end is ended in time, with the reason: uninterrupted runs, set-up, teardown, stopped processes.
+"""Uninterrupted runs, set-up, teardown and stopped processes that do not end are ended in time, with the reason.
 
-The audit's own time within a run does not count.
+The time that the audit itself takes within a run does not count.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ HANGS = """
 
 @pytest.fixture(scope="module")
 def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
-    """The audits of tests in which something does not end, by name."""
+    """Return the audits of tests that contain something that does not end, by name."""
+    # ``is_repeated`` makes a run other than the first one hang: the test itself must pass before it is audited.
     folder = audit_folder({"test_it.py": HANGS})
     return {audit.test.partition("::test_")[2]: audit for audit in folder.audits}
 
@@ -131,7 +132,7 @@ def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
     ],
 )
 def test_a_run_that_is_not_interrupted_does_not_wait_for_ever(audits: dict[str, Audit], name: str, where: str) -> None:
-    """An uninterrupted run has the time of an interrupted one; then the audit is refused, and the reason says where the test was."""
+    """An uninterrupted run that exceeds the time limit makes the audit refused, with a reason that names where the test was."""
     audit = audits[name]
     assert audit.refused.startswith("run again, the test hung (no end after ")
     assert where in audit.refused
@@ -139,7 +140,7 @@ def test_a_run_that_is_not_interrupted_does_not_wait_for_ever(audits: dict[str, 
 
 @pytest.mark.parametrize("name", ["stops", "stops_its_group"])
 def test_a_process_that_nobody_continues_hangs(audits: dict[str, Audit], name: str) -> None:
-    """The finding says that the process is stopped, and where it was; a signal to its group stops no other process of the audit."""
+    """A stopped process is a hang, reported with its position; a signal to its group stops no other process of the audit."""
     audit = audits[name]
     (defect,) = audit.failures
     assert (defect.verdict, audit.not_audited) == ("hang", {})
@@ -147,7 +148,7 @@ def test_a_process_that_nobody_continues_hangs(audits: dict[str, Audit], name: s
 
 
 def test_a_signal_to_the_process_group_ends_the_run_only(audits: dict[str, Audit]) -> None:
-    """A run that kills its own group is a crash at that point, and the other points are audited."""
+    """A run that kills its own process group is a crash at that point, and the other points are audited."""
     audit = audits["ends_its_group"]
     assert [(str(defect.verdict), defect.detail) for defect in audit.failures] == [("crash", "killed by SIGKILL")]
     assert audit.not_audited == {}
@@ -155,13 +156,13 @@ def test_a_signal_to_the_process_group_ends_the_run_only(audits: dict[str, Audit
 
 @pytest.mark.parametrize("name", ["stops_its_parent", "is_continued"])
 def test_a_process_that_is_continued_goes_on(audits: dict[str, Audit], name: str) -> None:
-    """A stopped process goes on when it is continued, and the auditing process is continued by the one that waits for it."""
+    """A stopped process that is continued goes on, and an auditor that its child stopped is continued by the process waiting for it."""
     audit = audits[name]
     assert (audit.refused, audit.failures, audit.not_audited) == ("", (), {})
 
 
 def test_a_next_run_that_hangs_makes_the_code_unusable(audits: dict[str, Audit]) -> None:
-    """The interrupt before the run that hangs is to blame."""
+    """If the run after an interrupt hangs, that interrupt made the code unusable."""
     assert {str(defect.verdict) for defect in audits["next_run"].failures} == {"unusable"}
 
 
@@ -202,14 +203,14 @@ FINALIZERS = """
 
 
 def test_a_finalizer_that_hangs_as_its_frame_goes(audit_folder: AuditFolder) -> None:
-    """A finalizer runs in the test's time, not in the five minutes of the audit's own looks."""
+    """A finalizer that hangs is ended after the test's time limit, not after the longer one of the audit's comparisons."""
     frame, cycle = audit_folder({"test_it.py": FINALIZERS}).audits
     assert [str(defect.verdict) for defect in frame.failures] == ["hang"]
     assert {str(defect.verdict) for defect in cycle.failures} & {"hang", "unusable"}
 
 
 class _Waiting(Locks):
-    """A kind whose canary waits for ever."""
+    """A kind whose canary waits forever."""
 
     name = "waiting"
 
@@ -229,7 +230,7 @@ class _Ending(Locks):
 
 @pytest.mark.skipif(not CAN_FORK, reason="needs a process")
 def test_a_canary_that_does_not_end_costs_its_kind_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason says where the canary was, as under patches of gevent's, and the kinds after it are tested."""
+    """A canary that hangs or ends its process excludes only its kind, with a reason that names where the canary was."""
     monkeypatch.setattr(canaries, "_SECONDS", 1.0)
     reasons = canaries.blind([Locks(), _Waiting(), _Ending(), Umask(), _Waiting()])
     assert [*reasons] == ["waiting", "ending"]
@@ -267,7 +268,7 @@ SLOW = """
 
 
 def test_the_audits_own_looks_are_no_hang(audit_folder: AuditFolder) -> None:
-    """A leak is found, with its origin, although each look takes longer than a run may."""
+    """A leak is found, with its origin, although each comparison of the audit takes longer than the time limit of a run."""
     (audit,) = audit_folder({"test_it.py": LEAKS, "conftest.py": SLOW}).audits
     (defect,) = audit.failures
     assert (defect.verdict, defect.kind, audit.not_audited) == ("leak", "lock", {})
@@ -276,7 +277,7 @@ def test_the_audits_own_looks_are_no_hang(audit_folder: AuditFolder) -> None:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page on which this process writes its time."""
+    """Yield a page where this process records its time."""
     page = Page()
     watched_on(page)
     yield page
@@ -285,7 +286,7 @@ def page() -> Iterator[Page]:
 
 
 def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
-    """The clock goes on where it stood; code of the test that runs within a look counts."""
+    """The clock of a run stops while the audit works, except while code of the test runs within that."""
     page.begin(0)
     with own_time, own_time:
         time.sleep(0.5)
@@ -301,7 +302,7 @@ def test_the_clock_stands_while_the_audit_works(page: Page) -> None:
 
 
 def test_a_look_has_a_limit_of_its_own(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look that does not end is ended: otherwise a defect of the audit would make the session wait for ever."""
+    """The audit's own work has a time limit too, so that a defect of the audit cannot make the session wait forever."""
     monkeypatch.setattr(stopwatch, "LOOK", 0.01)
     with own_time:
         time.sleep(0.02)
@@ -310,7 +311,7 @@ def test_a_look_has_a_limit_of_its_own(page: Page, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_child_can_set_a_limit_of_its_own(page: Page) -> None:
-    """A child's own limit holds for a run that it makes itself; afterwards the limit of the waiting process holds again."""
+    """A child can set its own limit for a run that it makes itself; afterwards the limit of the waiting process holds again."""
     page.begin(0)
     with limited(5):
         assert page.runs

@@ -1,4 +1,4 @@
-"""What one interrupt breaks and a later run would mend: each point is judged by itself, by what modules keep and by what a channel answers."""
+"""Each point is judged by itself: damage that a later run would undo is found by comparing modules and by a whole run that follows."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ RENEWED = [
 
 @pytest.fixture
 def kept(module_of):
-    """A module in scope."""
+    """Return a module in scope."""
     return module_of(KEPT)
 
 
 @pytest.fixture
 def usual(kept):
-    """What the module keeps after an uninterrupted run."""
+    """Return the state that the module has after an uninterrupted run."""
     usual = ModuleState(fingerprint.Fingerprints(lambda name: name == "kept.py"))
     usual.take()
     return usual
@@ -138,7 +138,7 @@ def usual(kept):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_seen_as_quickly_as_by_a_fingerprint(kept, usual, change):
-    """The quick comparison and the fingerprint both see each change, and run no code of the user's."""
+    """The quick comparison and the fingerprint both detect each change, without running code of the user's objects."""
     before = usual.fingerprints.take()
     assert usual.holds()
     exec(change, vars(kept))
@@ -148,13 +148,13 @@ def test_a_change_is_seen_as_quickly_as_by_a_fingerprint(kept, usual, change):
 
 @pytest.mark.parametrize("change", RENEWED)
 def test_what_is_equal_is_usual(kept, usual, change):
-    """Equal state counts as unchanged, even if it was made anew."""
+    """Equal state counts as unchanged, even if its objects are new ones."""
     exec(change, vars(kept))
     assert usual.holds()
 
 
 def test_what_is_dropped_is_not_kept_alive(kept, usual):
-    """The comparison keeps no object alive, or that would be a leftover of the run that dropped it."""
+    """The comparison keeps no object alive, since that would look like a leftover of the run that dropped it."""
     dropped = kept.weakref.ref(kept.DOOR)
     assert usual.holds()
     kept.DOOR = kept.Door()
@@ -162,7 +162,7 @@ def test_what_is_dropped_is_not_kept_alive(kept, usual):
 
 
 def run_of(kept):
-    """Return a function that makes an uninterrupted run, which changes some things each time."""
+    """Return a function that makes an uninterrupted run, where some state differs each time."""
     numbers = itertools.count()
 
     def run():
@@ -179,7 +179,7 @@ def run_of(kept):
 
 
 def test_what_varies_is_usual(kept, usual):
-    """What differs between uninterrupted runs is ignored after each further run."""
+    """State that differs between uninterrupted runs is ignored in every later comparison."""
     run = run_of(kept)
     run()
     usual.learn(run)
@@ -193,7 +193,7 @@ def test_what_varies_is_usual(kept, usual):
     ["STATE['open'] = True", "DOOR.flip()", "Door.shared = True", "MANY[3] = 1", "FLIP()", "SLOTTED.open = 1"],
 )
 def test_what_is_beside_that_which_varies_is_still_seen(kept, usual, change):
-    """Other entries of the same dictionary, instance, class or module are still compared."""
+    """Entries beside one that varies, in the same dictionary, instance, class or module, are still compared."""
     run = run_of(kept)
     run()
     usual.learn(run)
@@ -212,7 +212,7 @@ def test_modules_that_the_test_has_nothing_to_do_with_are_left_out(kept, usual):
 
 @pytest.fixture
 def away(monkeypatch):
-    """A module out of scope."""
+    """Return a module out of scope."""
     away = types.ModuleType("away")
     away.__file__ = "/lib/away.py"
     monkeypatch.setitem(sys.modules, "away", away)
@@ -223,7 +223,7 @@ def away(monkeypatch):
 
 @pytest.fixture
 def touched(usual, away):
-    """The state of modules for a test that ran code of the module out of scope."""
+    """Return the state of modules for a test that ran code of the module out of scope."""
     touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py")
     touched.take()
     return touched
@@ -248,14 +248,14 @@ def touched(usual, away):
     ],
 )
 def test_what_modules_out_of_scope_keep_is_looked_at(touched, away, change, seen):
-    """Which objects its names stand for is compared, so that a monkeypatch is seen, and what its containers and objects keep."""
+    """Of a module out of scope, the objects that its names refer to are compared, which shows a monkeypatch, and their contents."""
     assert touched.holds()
     exec(change)
     assert touched.holds() != seen
 
 
 def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
-    """Of a module that another one refers to only the names are compared: the rest would take too long."""
+    """Of a module that another one refers to, only the names are compared, since the rest would take too long."""
     kept.away = away
     usual.take()
     away.STATE["busy"] = True
@@ -265,7 +265,7 @@ def test_of_modules_that_others_refer_to_the_names_count(usual, away, kept):
 
 
 def test_odd_modules_are_looked_at_without_running_their_code(usual, monkeypatch):
-    """Objects in ``sys.modules`` that are no modules run no code of theirs."""
+    """Objects in ``sys.modules`` that are not modules are compared without running their code."""
 
     class Lazy:
         __file__ = "/lib/odd.py"
@@ -320,7 +320,7 @@ def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, m
     ],
 )
 def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, hidden, seen):
-    """The names of a module that vary, or what lies deeper in it, are ignored; the rest is still compared."""
+    """If the names of a module out of scope vary, or its deeper state, that part of it is ignored and the rest is still compared."""
     monkeypatch.setitem(sys.modules, "other", other := types.ModuleType("other"))
     other.function = len
     touched = ModuleState(usual.fingerprints, has_run=lambda file: file == "/lib/away.py", words=lambda: ["other"])
@@ -340,7 +340,7 @@ def test_what_varies_out_of_scope_is_usual(usual, away, monkeypatch, *, varies, 
 
 @pytest.mark.parametrize(("size", "name"), [(10_000, ""), (10_001, "kept.MANY")])
 def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
-    """A container that is too large is left out and named, and the rest is still compared."""
+    """A container that is too large to compare is left out and named, and the rest is still compared."""
     kept.MANY = [0] * size
     usual.take()
     assert usual.beyond == name
@@ -351,7 +351,7 @@ def test_what_is_too_large_to_compare_is_named(kept, usual, size, name):
 
 
 def test_what_cannot_be_compared_is_named(kept, usual):
-    """An object whose state nobody can see is named: a whole run is to follow each point then."""
+    """An object whose state cannot be compared is named, so that a whole run can follow each point."""
     assert not usual.unseen
     kept.TURN = itertools.cycle("ab")
     usual.take()
@@ -488,7 +488,7 @@ BROKEN = {
     "thread": ("thread", "ask(thread, b'a'); ask(thread, b'b'); len('x')", {}),
     "only_one": ("only_one", "ask(only_one, b'a'); ask(only_one, b'b'); len('x')", {}),
 }
-"""Parameters and body of a test, and settings."""
+"""Programs that an interrupt breaks: parameters and body of a test, and settings of its marker."""
 
 SOUND = {
     "restored": ("", "try:\n    flip(DOOR)\n    len('x')\nfinally:\n    DOOR.open = False\nassert not DOOR.open", {}),
@@ -523,13 +523,13 @@ os.register_at_fork(after_in_child=note)
 
 @pytest.fixture(scope="module")
 def broken(audit_together) -> dict[str, Audit]:
-    """The audits of programs in which an interrupt breaks something."""
+    """Return the audits of the programs that an interrupt breaks."""
     return audit_together({name: written(*program) for name, program in BROKEN.items()})
 
 
 @pytest.fixture(scope="module")
 def sound(audit_folder):
-    """The audits of programs in which no interrupt breaks anything, and how many processes it took."""
+    """Return the audits of the programs that no interrupt breaks, and how many processes were forked for them."""
     files = {f"test_{name}.py": written(*program) for name, program in SOUND.items()}
     folder = audit_folder({**files, "conftest.py": FORKS})
     audits = {audit.test.partition(".")[0].removeprefix("test_"): audit for audit in folder.audits}
@@ -537,12 +537,12 @@ def sound(audit_folder):
 
 
 ALL_SHARE = {"module_here", "thread", "only_one"}
-"""Programs whose runs share what an interrupt breaks: what comes after that cannot be audited."""
+"""Programs whose runs share what an interrupt breaks, so that later points cannot be audited."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_point_that_breaks_something_is_found(broken, name):
-    """Each such point is found, however many there are, and whatever the next interrupted run does."""
+    """Every point that breaks something is found, whatever the next interrupted run does, unless all runs share it."""
     audit = broken[name]
     assert not audit.refused
     assert {defect.verdict for defect in audit.failures} == {"unusable"}
@@ -561,7 +561,7 @@ def test_each_point_that_breaks_something_is_found(broken, name):
 
 @pytest.mark.parametrize("name", ["module", "patch", "elsewhere"])
 def test_rerun_and_snapshots_agree(broken, results_of, name):
-    """Both strategies come to the same result at each point."""
+    """Rerun and snapshots give the same result at each point."""
     assert broken[f"{name}_by_snapshots"].strategy.startswith("snapshot")
     by_rerun, by_snapshots = (
         {point.partition(":")[2]: result for point, result in results_of(broken[each]).items()}
@@ -571,7 +571,7 @@ def test_rerun_and_snapshots_agree(broken, results_of, name):
 
 
 def test_what_all_runs_share_is_named(broken):
-    """The reason names what all runs share, and why no process can have its own."""
+    """The reason names what all runs share, and why a process cannot have its own."""
     reasons = {name: {result.reason for result in broken[name].results if result.reason} for name in ALL_SHARE}
     assert all("all runs share this process" in reason for reason in reasons["module_here"])
     assert all("all runs share what fixture thread opened" in reason for reason in reasons["thread"])
@@ -581,21 +581,21 @@ def test_what_all_runs_share_is_named(broken):
 
 @pytest.mark.parametrize("name", SOUND)
 def test_what_the_next_run_does_not_mind_is_no_finding(sound, name):
-    """State that differs after an interrupt, or after each run, and channels that stay in step, are no finding."""
+    """State that differs but does not disturb the next run, and a channel that stays in step, are not reported."""
     audits, _ = sound
     assert not audits[name].failures
     assert audits[name].audited == len(audits[name].points)
 
 
 def test_state_that_nobody_minds_costs_no_processes(sound):
-    """There are an auditing process and a worker for each test, three for its first use, and few more: not one for each point."""
+    """Points that break nothing cost no process each: there are an auditor, a worker and a few more for each test."""
     audits, forks = sound
     assert sum(len(audit.points) for audit in audits.values()) > 30
     assert forks < 25 + 3 * len(audits)
 
 
 def test_a_reproduction_line_reproduces(broken, audit_folder):
-    """A point that is run alone, in the process of the session, is followed by the same check."""
+    """The reproduction line of an unusable point finds it again: a point that is run alone is followed by the same check."""
     point = broken["pipes"].failures[0].points[0].id
     (alone,) = audit_folder({"test_pipes.py": written(*BROKEN["pipes"])}, f"--maskcheck-point={point}").audits
     assert [each.id for each in alone.points] == [point]
@@ -612,7 +612,12 @@ class Renewing(Conditions):
 
 
 def made_by(usual, *passes):
-    """Return the results of a worker for three points; ``usual``: whether modules are unchanged; ``passes``: whether whole runs pass, one by one."""
+    """Return the results of a worker for three points.
+
+    Parameters:
+        usual: whether modules are unchanged, for each time that the worker checks.
+        passes: whether the whole run passes, for each whole run.
+    """
     answers, outcomes = iter(usual), iter(passes)
     conditions = Conditions()
     conditions.is_usual = lambda: next(answers)  # type: ignore[method-assign]
@@ -627,7 +632,7 @@ def made_by(usual, *passes):
 
 
 def test_a_whole_run_follows_where_something_is_unusual():
-    """The whole run is among the results only if it fails, and is the last one then."""
+    """A whole run follows an interrupted one that changed modules; it is among the results only if it fails, as the last one."""
     assert [ran.detail for ran in made_by([True, True], True, True)] == ["a", "b", "c", ""]
     assert [ran.detail for ran in made_by([False, True, True], True, True, True)] == ["a", "b", "c", ""]
     followed = made_by([True, False], True, False)
@@ -636,12 +641,12 @@ def test_a_whole_run_follows_where_something_is_unusual():
 
 
 def test_a_process_ends_where_something_stays_unusual():
-    """A worker whose modules stay changed ends without a result for that: what comes next begins anew."""
+    """A worker whose modules stay changed after a whole run ends, so that the next point gets a new process."""
     assert [ran.detail for ran in made_by([False, False], True, True)] == ["a"]
 
 
 def test_a_process_that_does_not_begin_well_is_spoiled():
-    """If the first run of a worker fails, none of the requests is run in it."""
+    """A worker whose first run fails is spoiled, and runs no points."""
     (ran,) = made_by([], False)
     assert ran.spoiled
     assert ran.trouble == "failed"
@@ -649,7 +654,7 @@ def test_a_process_that_does_not_begin_well_is_spoiled():
 
 @pytest.mark.skipif(not HAS_PROC, reason="needs /proc")
 def test_children_of_a_worker_are_ended_after_it():
-    """Processes that fixtures started in a worker are ended, also if it did not come to its end."""
+    """Processes that fixtures started in a worker are ended, even if the worker is ended early."""
     spawned: set[descendants.Process] = set()
 
     def run(request, struck):
@@ -708,7 +713,7 @@ HALF_DONE = """
 @pytest.mark.parametrize("strategy", ["rerun", "snapshot"])
 @pytest.mark.parametrize("unusual", [False, True])
 def test_a_run_is_followed_where_something_is_unusual_only(audit, pytester, unusual, strategy):
-    """A whole run follows a change of the test's, and none follows what the audit itself imports and does."""
+    """A whole run follows a change that the test made, but not one that the audit's own imports made."""
     pytester.makeconftest(dedent(ASKED))
     audited = audit(HALF_DONE.format(unusual=unusual, strategy=strategy)).audit
     assert audited.strategy.startswith(strategy)
@@ -750,14 +755,14 @@ OWN_PLACE = """
 
 
 def test_a_file_at_a_fixed_place_is_not_made_a_second_time(audit_folder):
-    """A worker that set its fixture up again would take the file from the session; in a directory of its own it makes another one."""
+    """A worker does not set up a fixture with a file at a fixed path again, since that would replace the session's file."""
     folder = audit_folder({"test_it.py": OWN_PLACE.replace("FIXTURES", "fixed, elsewhere")})
     assert "3 passed" in folder.output, folder.output
     assert all(audit.audited for audit in folder.audits)
 
 
 class Places:
-    """The places at which a fixture may open a file, beneath a directory of this test."""
+    """Paths where a fixture may open a file, below a directory of this test."""
 
     def __init__(self, path):
         self.path = path
@@ -798,7 +803,7 @@ class Places:
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("name", [name for name in vars(Places) if not name.startswith("_")])
 def test_only_places_with_names_made_up_by_the_fixture_are_its_own(tmp_path, name, fixed):
-    """A file is made a second time only if that is another file, whatever the name of the project's directory."""
+    """A file counts as the fixture's own only if the fixture made up its name, so that a second set-up makes another file."""
     places = Places(tmp_path)
     opened = FixtureChannels(lambda: str(places.numbered))
     with opened.watching(), ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Objects, files and functions that code under test leaves where the audit meets them: none of their code is run, none ends an audit."""
+"""Hostile objects, files and functions that code under test leaves: the audit runs none of their code, and none ends it."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ TOOLS = """
 
 
 def audits_of(folder_of: AuditFolder, source: str) -> dict[str, Audit]:
-    """Audit the tests of a source; none of these audits may fail itself."""
+    """Audit the tests of a source, and assert that no audit itself failed."""
     folder = folder_of({"test_it.py": source})
     for audit in folder.audits:
         assert not audit.broken, folder.output
@@ -327,12 +327,12 @@ def audits_of(folder_of: AuditFolder, source: str) -> dict[str, Audit]:
 
 
 def verdicts(audit: Audit) -> set[tuple[Verdict, str]]:
-    """Return what was found."""
+    """Return the verdict and the kind of each failure."""
     return {(defect.verdict, defect.kind) for defect in audit.failures}
 
 
 def test_objects_are_not_asked(audit_folder: AuditFolder) -> None:
-    """A leak is found beside objects of classes that raise from every method; a text that never ends is a hang."""
+    """A leak is found beside objects whose methods all raise; an exception whose ``__str__`` never returns is a hang."""
     found = audits_of(audit_folder, OBJECTS)
     for name in ("namespace", "metaclass", "called", "module"):
         audit = found[f"test_{name}"]
@@ -342,7 +342,7 @@ def test_objects_are_not_asked(audit_folder: AuditFolder) -> None:
 
 
 def test_functions_and_limits_that_stay_are_the_tests(audit_folder: AuditFolder) -> None:
-    """Functions that an interrupt leaves replaced, and low limits, are reported as altered or unusable, and leaks beside them are found."""
+    """A leak is found although the interrupt leaves functions replaced or the recursion limit low, and the limit is reported."""
     found = audits_of(audit_folder, FUNCTIONS)
     assert (Verdict.LEAK, "lock") in verdicts(found["test_functions"])
     limited = verdicts(found["test_recursion_limit"])
@@ -351,7 +351,7 @@ def test_functions_and_limits_that_stay_are_the_tests(audit_folder: AuditFolder)
 
 @pytest.mark.oldest_and_newest
 def test_files_that_are_no_python_are_out_of_scope(audit_folder: AuditFolder) -> None:
-    """A test is audited whatever the files of some code contain; points in that code are not, with the reason."""
+    """A test is audited although the source of some code cannot be read; points in that code are not, with the reason."""
     found = audits_of(audit_folder, FILES)
     assert len(found) == 6
     for audit in found.values():
@@ -363,28 +363,28 @@ def test_files_that_are_no_python_are_out_of_scope(audit_folder: AuditFolder) ->
 @pytest.mark.skipif(not facts.HAS_MONITORING, reason="there are no tools before CPython 3.12")
 @pytest.mark.oldest_and_newest
 def test_a_tool_that_is_freed_ends_the_audit_of_that_test(audit_folder: AuditFolder) -> None:
-    """The reason names the tool; the next test is audited."""
+    """If a test frees the audit's tool of ``sys.monitoring``, its audit is refused with that reason, and the next test is audited."""
     found = audits_of(audit_folder, TOOLS)
     assert "of sys.monitoring, by which it is watched" in found["test_frees_its_tools"].refused
     assert (Verdict.LEAK, "lock") in verdicts(found["test_after"])
 
 
 def test_modules_that_are_gone_are_not_missed(audit_folder: AuditFolder) -> None:
-    """A test after which nothing can be imported, or that removes all modules, is audited, and so is the next."""
+    """A test that makes imports fail, or removes all modules, is audited, and so is the next one."""
     found = audits_of(audit_folder, IMPORTS)
     assert [(Verdict.LEAK, "lock") in verdicts(audit) for audit in found.values()] == [True, True, True]
 
 
 @pytest.mark.oldest_and_newest
 def test_code_without_lines_is_audited(audit_folder: AuditFolder) -> None:
-    """Points in code without positions are numbered by instructions."""
+    """Code without line numbers is audited."""
     (audit,) = audits_of(audit_folder, TABLES).values()
     assert audit.audited
 
 
 @pytest.mark.oldest_and_newest
 def test_items_of_other_plugins_are_audited_or_refused(run: Run, pytester: pytest.Pytester) -> None:
-    """An item that raises where its failure is drawn is reported; one in which nothing can be replaced is not audited, with the reason."""
+    """A failing item whose ``repr_failure`` raises is reported; one whose ``runtest`` is a property is not audited, with the reason."""
     pytester.makepyfile(LEAK)
     pytester.makeconftest(ITEMS)
     result = run("--maskcheck")
@@ -400,7 +400,7 @@ def test_items_of_other_plugins_are_audited_or_refused(run: Run, pytester: pytes
 def test_a_hook_that_leaves_does_not_end_the_session(
     run: Run, pytester: pytest.Pytester, instead: str, told: str
 ) -> None:
-    """The leak is reported, with what the hook raised, and the next test is audited."""
+    """A leak is reported together with the exception of another plugin's hook, and the next test is audited."""
     pytester.makepyfile(LEAK)
     pytester.makeconftest(HOOK.format(instead=instead))
     result = run("--maskcheck")

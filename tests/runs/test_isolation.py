@@ -1,4 +1,4 @@
-"""Forked processes: their messages, how they end, and that nothing of them stays."""
+"""Forked processes: their messages, how they end, and that none of them stays."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Say = Callable[[object], None]
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of shared memory."""
+    """Yield a page of shared memory."""
     page = Page()
     yield page
     page.close()
 
 
 def heard(work: Callable[[Say], None], page: Page, limit: float = 10.0) -> tuple[list[object], Death | None]:
-    """Return the messages of a child, and how it died."""
+    """Return the messages of a child that runs ``work``, and how it died."""
     said: list[object] = []
     children = in_child(work, page, lambda: limit, leader=True)
     while True:
@@ -50,12 +50,12 @@ def heard(work: Callable[[Say], None], page: Page, limit: float = 10.0) -> tuple
 
 
 def children() -> set[object]:
-    """Return the children of this process, also those that ended and were not waited for; other tests may have some."""
+    """Return the children of this process, including zombies; other tests may have left some."""
     return set(Children(Surroundings()).snapshot())  # type: ignore[call-overload]
 
 
 def test_a_child_says_what_it_has_to_say(page: Page) -> None:
-    """A child sends any picklable objects, of any size, in order; then it is gone."""
+    """A child sends picklable objects of any size in order, and leaves no process."""
     words = [1, "two", {"three": [3.0]}, b"x" * 300_000]
 
     def work(say: Say) -> None:
@@ -68,7 +68,7 @@ def test_a_child_says_what_it_has_to_say(page: Page) -> None:
 
 
 def test_a_child_that_its_own_child_stops_is_continued_after_any_message(page: Page) -> None:
-    """A process that its child stops is continued, also if the consumer of a message has just begun another turn."""
+    """A process that its own child stops is continued, even if it has begun another turn after a message."""
 
     def stops_its_parent(say: Say) -> None:
         say("first")
@@ -96,7 +96,7 @@ def test_a_child_that_its_own_child_stops_is_continued_after_any_message(page: P
     ids=["exit", "segv", "abort"],
 )
 def test_a_death_is_told_apart_from_an_end(page: Page, end: Callable[[], None], detail: str) -> None:
-    """A child that dies is reported as a crash, and what it sent before is received."""
+    """A child that dies is reported as a crash, and the messages that it sent before are received."""
 
     def work(say: Say) -> None:
         say("before")
@@ -109,7 +109,7 @@ def test_a_death_is_told_apart_from_an_end(page: Page, end: Callable[[], None], 
 
 
 def test_a_crash_tells_where_it_was(page: Page) -> None:
-    """A crash has the stack of the main thread, innermost last."""
+    """A crash is reported with the stack of the main thread, innermost frame last."""
     _, death = heard(lambda _: os.kill(os.getpid(), signal.SIGSEGV), page)
     assert death is not None
     assert death.stack[-1].function == "<lambda>"
@@ -118,7 +118,7 @@ def test_a_crash_tells_where_it_was(page: Page) -> None:
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_hang_is_noticed_and_tells_where_it_is(page: Page, masked: bool) -> None:
-    """A hang is ended and has a stack; it is ended also if all signals are blocked."""
+    """A child that hangs is killed and reported with its stack; with all signals blocked it is killed too."""
 
     def wait_for_ever() -> None:
         if masked:
@@ -134,7 +134,7 @@ def test_a_hang_is_noticed_and_tells_where_it_is(page: Page, masked: bool) -> No
 
 
 def test_a_turn_that_moves_on_is_no_hang(page: Page) -> None:
-    """The limit holds for each turn, not for all of them."""
+    """The time limit holds for each turn of a child, not for all turns together."""
 
     def work(say: Say) -> None:
         for turn in range(6):
@@ -146,13 +146,13 @@ def test_a_turn_that_moves_on_is_no_hang(page: Page) -> None:
 
 
 def test_an_exception_in_the_work_is_ours_and_comes_out(page: Page) -> None:
-    """An exception in the child is a defect of the audit: it comes out of the parent, with its traceback."""
+    """An exception in the child's work is a defect of the audit, and is raised in the parent with its traceback."""
     with pytest.raises(AuditBrokeError, match="ZeroDivisionError"):
         heard(lambda _: print(1 / 0), page)
 
 
 def test_closing_kills_child_and_grandchildren(page: Page) -> None:
-    """No process survives, whatever it is waiting for."""
+    """Closing the generator kills the child and its children, whatever they wait for."""
 
     def work(say: Say) -> None:
         sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
@@ -177,7 +177,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_child_does_not_run_exit_handlers_or_flush(page: Page, tmp_path: object) -> None:
-    """The parent alone writes what it has buffered."""
+    """A child does not flush what its parent has buffered, so that it is written only once."""
     path = os.path.join(str(tmp_path), "buffered")
     with open(path, "w") as file:
         file.write("once")
@@ -187,7 +187,7 @@ def test_a_child_does_not_run_exit_handlers_or_flush(page: Page, tmp_path: objec
 
 
 def test_the_signal_mask_of_parent_and_child_is_what_it_was(page: Page) -> None:
-    """Signals are blocked around the fork only."""
+    """The signal mask of parent and child is unchanged after the fork, where signals are blocked."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     said, _ = heard(lambda say: say(signal.pthread_sigmask(signal.SIG_BLOCK, [])), page)
     assert said == [before]
@@ -198,7 +198,7 @@ POINTS = [Point(f"a.py:{line}:call#1", "a.py", "/a.py", line, "call", 1, "f") fo
 
 
 def _run(point: Point | None, struck: Callable[[], None]) -> RunResult:
-    """Make a run: the second point kills the process after it was struck."""
+    """Make a run, which at the second point ends the process after the interrupt."""
     if point is not None:
         struck()
         if point.line == 2:
@@ -207,7 +207,7 @@ def _run(point: Point | None, struck: Callable[[], None]) -> RunResult:
 
 
 def test_runs_of_a_sequence_share_a_process_and_the_one_that_dies_is_told() -> None:
-    """The run that dies is the last result, which says whether the interrupt had been sent."""
+    """Runs of a sequence share a process; one that dies is the last result, with whether its interrupt had been sent."""
     runs = list(Forked(_run, 10).runs(POINTS, lambda *_: False))
     assert [run.died for run in runs] == ["", "crash"]
     assert runs[1].strike.fired
@@ -215,13 +215,13 @@ def test_runs_of_a_sequence_share_a_process_and_the_one_that_dies_is_told() -> N
 
 
 def test_a_sequence_ends_where_the_process_says_so() -> None:
-    """The process that made a run decides that there is no next one."""
+    """A sequence ends when the process that made a run decides that no other run follows."""
     runs = list(Forked(_run, 10).runs([POINTS[0], POINTS[0], None], lambda point, _: point is POINTS[0]))
     assert len(runs) == 1
 
 
 def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
-    """Whether the interrupt was sent stands in shared memory, which survives any death."""
+    """Whether the interrupt had been sent before a hang is known, since shared memory survives the process."""
 
     def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is POINTS[1]:
@@ -237,7 +237,7 @@ def test_a_hang_before_the_strike_is_told_from_one_after() -> None:
 
 
 def test_a_child_of_the_code_under_test_that_returns_into_the_audit_is_ended() -> None:
-    """Of two processes that return from a run, only the one that began it goes on."""
+    """If the code under test forks and both processes return from the run, only the one that began it goes on."""
 
     def run(point: Point | None, struck: Callable[[], None]) -> RunResult:
         if point is not None and (pid := os.fork()):
@@ -248,7 +248,7 @@ def test_a_child_of_the_code_under_test_that_returns_into_the_audit_is_ended() -
 
 
 def test_without_isolation_runs_happen_here() -> None:
-    """Without isolation, runs happen in this very process."""
+    """Without isolation, runs happen in the process of the session."""
     runs = list(InProcess(_run).runs([POINTS[0], None], lambda *_: False))
     assert [run.seconds for run in runs] == [os.getpid()] * 2
 

@@ -1,4 +1,4 @@
-"""The report names what an uninterrupted test leaves behind, also what only its first run changes as later ones set it again."""
+"""The report names what an uninterrupted test leaves behind, even if only its first run makes a difference."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_it(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def audits(audit_together: AuditTogether) -> dict[str, Audit]:
-    """The audits of all sources."""
+    """Return the audits of all sources, by name."""
     sources = {name: SOURCE.format(body=body) for name, (body, _) in SETS.items()}
     return audit_together({"aaa_restores": RESTORES, **sources})
 
@@ -80,7 +80,7 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("name", SETS)
 def test_what_the_uninterrupted_test_leaves_is_told(audits: dict[str, Audit], name: str) -> None:
-    """A leftover of the first run is named, and is no finding, although no later run makes a difference once it is there."""
+    """A leftover of the uninterrupted test is named and is not a finding, although later runs only set the same value again."""
     audit = audits[name]
     _, wanted = SETS[name]
     assert [key for key in audit.baseline if key == wanted or (wanted.endswith(":") and key.startswith(wanted))]
@@ -89,12 +89,12 @@ def test_what_the_uninterrupted_test_leaves_is_told(audits: dict[str, Audit], na
 
 
 def test_what_is_restored_is_not_told(audits: dict[str, Audit]) -> None:
-    """Nothing is reported where the test puts everything back."""
+    """Nothing is reported as left behind if the test restores everything."""
     assert audits["aaa_restores"].baseline == ()
 
 
 def test_the_summary_names_it(audit: AuditSource) -> None:
-    """The summary has one line a leftover, also without isolation, and none for a test that fails."""
+    """The summary has one line for each leftover, also without isolation, and none for a test that fails."""
     result = audit(
         """
         import os, pytest

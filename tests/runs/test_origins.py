@@ -1,6 +1,6 @@
-"""Where a leftover came from: the line that made it, who can still reach it, and whom it blocks.
+"""Where a leftover came from: the line that made it, what still refers to it, and what it blocks.
 
-In each program, ``# origin`` marks the line that a defect comes from, ``# outside`` one that calls code out of scope.
+In each program, ``# origin`` marks the line that a defect comes from.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Store:
 """
 
 PROGRAMS = {
-    # What no audit event tells of
+    # Made by calls that raise no audit event
     "pipe": """
         def make():
             return os.pipe()  # origin
@@ -87,7 +87,7 @@ PROGRAMS = {
             len("x")
             SLOTS.release()
         """,
-    # What one does
+    # Made by calls that raise one
     "file": """
         @pytest.mark.interrupt_safe
         def test_it(tmp_path):
@@ -129,7 +129,7 @@ PROGRAMS = {
             end.set()
             thread.join()
         """,
-    # State
+    # Altered state
     "cwd": """
         @pytest.mark.interrupt_safe
         def test_it(tmp_path):
@@ -145,7 +145,7 @@ PROGRAMS = {
             len("x")
             signal.signal(signal.SIGUSR1, before)
         """,
-    # Listed only
+    # Listed, but no failure
     "implicit": """
         @pytest.mark.interrupt_safe
         def test_it():
@@ -161,7 +161,7 @@ PROGRAMS = {
             LOCK.acquire()
             LOCK.release()
         """,
-    # A handler queues it, and the lock is taken later
+    # A handler queues the interrupt, and the lock is taken later
     "deferred": """
         @pytest.mark.interrupt_safe
         def test_it():
@@ -189,12 +189,12 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def audits(audit_together) -> dict[str, Audit]:
-    """The audits of all programs."""
+    """Return the audits of all programs, by name."""
     return audit_together({name: PREAMBLE + dedent(source) for name, source in PROGRAMS.items()})
 
 
 def marked(audit: Audit) -> int:
-    """Return the line that a program marks."""
+    """Return the line that a program marks with ``# origin``."""
     lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
     (line,) = (number for number, text in enumerate(lines, 1) if "# origin" in text)
     return line
@@ -202,7 +202,7 @@ def marked(audit: Audit) -> int:
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if "# origin" in PROGRAMS[name]])
 def test_a_defect_comes_from_the_line_that_made_it(audits, name):
-    """Every defect of the resource names its line, whether the call raises an audit event or not."""
+    """Every defect has the line that made the leftover as its origin, whether the call raises an audit event or not."""
     audit = audits[name]
     about = [defect for defect in audit.defects if defect.kind != "implicit" and defect.verdict != "interpreter"]
     inside = {"into", "back"}  # what is lost before a call out of scope returns may have no line in scope
@@ -212,21 +212,21 @@ def test_a_defect_comes_from_the_line_that_made_it(audits, name):
 
 
 def test_what_is_made_after_the_interrupt_has_no_origin(audits):
-    """The watch ends where the interrupt is sent; on 3.11 that is before the call, which may be blamed."""
+    """A leftover made after the interrupt has no origin; on 3.11, where the interrupt is sent before the call, it may have one."""
     (defect,) = audits["afterwards"].defects
     assert defect.kind == "fd"
     assert defect.origin is None or audits["afterwards"].engine == "sys.settrace"
 
 
 def test_what_is_made_while_the_interrupt_is_pending_has_no_origin(audits):
-    """An interrupt sent as a line begins arrives after a call of that line or of a later one, which is not watched."""
+    """A leftover made between sending the interrupt, as a line begins, and its arrival has no origin."""
     (defect,) = audits["by_line"].defects
     assert (defect.kind, len(defect.points)) == ("lock", 2)
     assert defect.origin is None
 
 
 def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_where_that_arrived(audits):
-    """What is made after a handler kept the interrupt has another origin, also on 3.11, where the interrupt is sent before the call."""
+    """A leftover made after a handler deferred the interrupt does not come from the interrupted line, even on 3.11."""
     audit = audits["deferred"]
     lines = Path(audit.points[0].file).read_text(encoding="utf-8").splitlines()
     taken = next(number for number, text in enumerate(lines, 1) if "# taken" in text)
@@ -236,7 +236,7 @@ def test_what_is_made_while_a_handler_keeps_the_interrupt_does_not_come_from_whe
 
 
 def test_the_stack_goes_from_the_test_to_the_call(audits):
-    """The frames are those of the test and what it called; pytest's and the audit's are left out."""
+    """The stack of an origin has the frames from the test to the call, without those of pytest and the audit."""
     origin = audits["pipe"].defects[0].origin
     assert [frame.function for frame in origin.stack] == ["test_it", "make"]
     origin = audits["semaphore"].defects[0].origin
@@ -256,7 +256,7 @@ def test_the_stack_goes_from_the_test_to_the_call(audits):
     ],
 )
 def test_who_holds_it(audits, name, path):
-    """A leftover names the path by which it can still be reached: of a bare number none, of two that are alike any."""
+    """A leftover has a path of references to it; a bare descriptor has none, and of two like leftovers either path is shown."""
     defects = [defect for defect in audits[name].defects if defect.fails]
     found = [
         re.sub(r"^local variable .*", "", defect.origin.held_by).replace(".raw", "").replace(".buffer", "")
@@ -269,7 +269,7 @@ def test_who_holds_it(audits, name, path):
 
 @pytest.mark.oldest_and_newest
 def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
-    """The path shows neither the row in which pytest keeps the value nor the dictionary of its attributes."""
+    """The path from a fixture's value shows neither pytest's cache of the value nor attribute dictionaries."""
     audited = audit("""
         import types, threading, pytest
 
@@ -288,7 +288,7 @@ def test_what_a_fixture_holds_is_named_as_one_writes_it(audit):
 
 
 def test_who_waits_for_a_lock(audits):
-    """A lock names the places where the uninterrupted test acquires it, by ``with`` and by call; other kinds name none."""
+    """A leaked lock lists where the uninterrupted test acquires it, by ``with`` or by call; other kinds list nothing."""
     (defect,) = audits["lock"].failures
     line = marked(audits["lock"])
     assert [frame.line for frame in defect.origin.waiting] == [line - 2, line]
@@ -296,7 +296,7 @@ def test_who_waits_for_a_lock(audits):
 
 
 def test_one_resource_of_two_origins_is_two_defects(audit):
-    """Two sockets that look alike, lost on lines of their own, are two defects, each with its points."""
+    """Two descriptors with equal keys that were made on different lines are two defects, each with its own points."""
     audited = audit("""
         import os, pytest
 
@@ -316,7 +316,7 @@ def test_one_resource_of_two_origins_is_two_defects(audit):
 
 
 def test_the_report_tells_all_of_it(audit):
-    """The terminal shows origin, callers, holder and who is blocked."""
+    """The terminal shows a lock's origin, what holds it, and where the test would block on it."""
     result = audit(PREAMBLE + dedent(PROGRAMS["lock"])).result
     result.stdout.fnmatch_lines(
         [
@@ -331,7 +331,7 @@ def test_the_report_tells_all_of_it(audit):
 
 
 class Counted(Kind):
-    """A kind that sees what a list holds."""
+    """A kind whose leftovers are the items of a list."""
 
     name = "counted"
 
@@ -352,7 +352,7 @@ class Counted(Kind):
 
 @pytest.fixture
 def watched() -> Callable[..., tuple[Watch, Counted]]:
-    """Watch a function that takes a kind to put things into."""
+    """Return a function that watches a call, and passes it the list whose items are leftovers."""
 
     def watched(function, **more) -> tuple[Watch, Counted]:
         kind = Counted()
@@ -366,13 +366,13 @@ def watched() -> Callable[..., tuple[Watch, Counted]]:
 
 
 def calls(things: list[str]) -> None:
-    """Make 3000 calls, of which the 2000th keeps something."""
+    """Make 3000 calls, one of which leaves something."""
     for number in range(3000):
         (things.append if number == 2000 else len)("x")
 
 
 def test_looks_become_rarer_when_the_budget_is_spent(watched, monkeypatch):
-    """The first run finds the stretch of calls, the second one the call."""
+    """With the budget spent, the first run finds a stretch of calls, and a second run finds the call within it."""
     exact, kind = watched(calls)
     looks = kind.looks
     (sighting,) = exact.seen.values()
@@ -391,7 +391,7 @@ def test_looks_become_rarer_when_the_budget_is_spent(watched, monkeypatch):
 
 
 def test_what_went_and_came_again_has_its_last_origin(watched):
-    """A resource that was released and is acquired again comes from the second place."""
+    """A resource that was released and acquired again comes from the last place."""
 
     def twice(things: list[str]) -> None:
         things.append("x")
@@ -405,12 +405,13 @@ def test_what_went_and_came_again_has_its_last_origin(watched):
 
 
 def silently(things: list[str]) -> partial[None]:
-    """Return a function that appends to a list without an event: a type in C that calls C."""
+    """Return a callable that appends to a list without a profile event: a type in C that calls C."""
     return partial(things.append, "x")
 
 
+# Tests count lines from the ``def`` of this function and the next one: adding a line to either shifts what they expect.
 def jumps_over(things: list[str]) -> None:
-    """Make something by a call without an event, before a branch that is not taken."""
+    """Leave something by a call without an event, before a branch that is not taken."""
     make, fail = silently(things), partial(len, "x")
     len("x")
     make()
@@ -420,7 +421,7 @@ def jumps_over(things: list[str]) -> None:
 
 
 def takes_one_branch(things: list[str]) -> None:
-    """Make something in one of two branches, by a call without an event."""
+    """Leave something in one of two branches, by a call without an event."""
     make = silently(things)
     len("x")
     if not things:
@@ -458,7 +459,7 @@ def test_it():
 
 
 def test_an_executor_comes_from_where_it_was_made(audit):
-    """An executor counts once it has a thread, which another thread may start, and yet comes from where it was made."""
+    """An executor comes from the line that made it, although it counts only once it has a thread, which another thread may start."""
     audited = audit(EXECUTOR).audit
     lines = Path(audited.points[0].file).read_text(encoding="utf-8").splitlines()
     (made,) = [number for number, text in enumerate(lines, 1) if text.endswith("# origin")]
@@ -468,7 +469,7 @@ def test_an_executor_comes_from_where_it_was_made(audit):
 
 
 def waits_for_another(things: list[str]) -> None:
-    """Wait for a thread that makes something."""
+    """Wait for a thread that leaves something."""
     begins, made, ends = (threading.Lock() for _ in range(3))
     for lock in (begins, made, ends):
         lock.acquire()
@@ -488,14 +489,14 @@ def waits_for_another(things: list[str]) -> None:
 
 
 def test_what_another_thread_made_has_no_origin(watched):
-    """The main thread waited when the leftover came to be, and may be anywhere."""
+    """A leftover made by another thread has no origin, since the position of the main thread means nothing then."""
     watch, _ = watched(waits_for_another)
     assert not any(sighting.exact for sighting in watch.seen.values())
     assert not watch.places
 
 
 def test_what_was_jumped_over_made_nothing(watched):
-    """A call without an event has the line of one that ran."""
+    """A leftover made by a call without an event is attributed to a call that ran, not to one in a branch that did not."""
     watch, _ = watched(jumps_over)
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == jumps_over.__code__.co_firstlineno + 4
@@ -503,14 +504,14 @@ def test_what_was_jumped_over_made_nothing(watched):
 
 @pytest.mark.skipif(not facts.HAS_MONITORING, reason="which lines ran is not known")
 def test_the_branch_that_was_taken_made_it(watched):
-    """Calls in the branch that was not taken are not named."""
+    """A leftover is attributed to a call in the branch that was taken."""
     watch, _ = watched(takes_one_branch)
     (sighting,) = watch.seen.values()
     assert sighting.origin.place.line == takes_one_branch.__code__.co_firstlineno + 5
 
 
 def test_a_watch_ends_and_leaves_no_profile_function(watched):
-    """A watch ends, also if it is interrupted, and sees nothing more after that."""
+    """An interrupted watch ends, records nothing more, and leaves no profile function."""
     import sys
 
     def interrupted(things: list[str]) -> None:

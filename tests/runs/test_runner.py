@@ -1,4 +1,4 @@
-"""One run: readings, what counts as dropped, and whose exception came out."""
+"""One run: its readings, what counts as leaked or dropped, and whose exception came out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCK = threading.Lock()
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
-    """Kinds freeze the heap again after they thawed it to name something."""
+    """Thaw the heap at the end: kinds freeze it again after they thawed it to name something."""
     yield
     FrozenHeap.thaw()
 
@@ -40,7 +40,7 @@ def run(
     only: str = "",
     asked: Counter[str] | None = None,
 ) -> RunResult:
-    """Run a body once, uninterrupted but for what it raises itself; count in ``asked`` how often each kind compares."""
+    """Run a body once without an interrupt; count in ``asked`` how often each kind compares."""
 
     class Target:
         """A plain callable."""
@@ -76,7 +76,7 @@ def _counting(kind: Kind, asked: Counter[str]) -> Callable[[object], list[Leftov
 
 
 def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
-    """A handler of the fixture kept the interrupt; in the session's process it cannot be told from the user's own."""
+    """An interrupt from a fixture makes the run late; in the session's process it is raised, as it may be the user's own."""
 
     def target(around: Callable[[Callable[[], object]], None]) -> str:
         around(lambda: None)
@@ -96,7 +96,7 @@ def found(ran: RunResult) -> tuple[list[str], list[str]]:
 
 
 def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
-    """A body without leftovers has none, whether it returns or raises."""
+    """A body that leaves nothing has no leftovers, whether it returns or raises."""
 
     def fails() -> None:
         raise ValueError("no")
@@ -106,7 +106,7 @@ def test_a_body_that_leaves_nothing_leaves_nothing() -> None:
 
 
 def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
-    """Such leftovers are leaked, and undone where the process stays."""
+    """Leftovers that outlive all frames are leaked, and are repaired if the process goes on."""
 
     def body() -> None:
         os.open(os.devnull, os.O_RDONLY)
@@ -120,7 +120,7 @@ def test_what_is_still_there_when_all_frames_are_gone_is_leaked() -> None:
 
 
 def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
-    """While another thread may close an open descriptor, only that kind is compared; a last look compares all."""
+    """While waiting for another thread to close a descriptor, only that kind is compared; the last reading compares all."""
 
     def body() -> None:
         os.open(os.devnull, os.O_RDONLY)
@@ -140,7 +140,7 @@ def test_only_what_may_vanish_by_itself_is_asked_again_and_again() -> None:
 
 
 def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without another thread, such as a worker of xdist has, an open descriptor is not waited for."""
+    """An open descriptor is not waited for if no other thread could close it."""
     monkeypatch.setattr(readings, "has_other_threads", lambda: False)
     slept: list[float] = []
     monkeypatch.setattr(readings.time, "sleep", slept.append)
@@ -149,7 +149,7 @@ def test_a_descriptor_is_not_waited_for_where_nobody_else_could_close_it(monkeyp
 
 
 def test_what_only_a_frame_holds_is_dropped() -> None:
-    """A file in a local variable is closed with it, and a ResourceWarning reports the same."""
+    """A file held only by a local variable is dropped, and its ResourceWarning is reported."""
 
     def body() -> None:
         file = open(os.devnull)
@@ -161,7 +161,7 @@ def test_what_only_a_frame_holds_is_dropped() -> None:
 
 
 def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> None:
-    """Results name the directories of a run, as these are gone when somebody reads the results."""
+    """Results show a run's directories by name, not by path, since the paths differ in every run."""
 
     def body() -> None:
         (tmp_path / "tmp12345678").mkdir()
@@ -174,7 +174,7 @@ def test_directories_of_one_run_have_names_in_what_it_tells(tmp_path: Path) -> N
 
 
 def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
-    """The first reading waits for the thread: no reference counting ended it."""
+    """A thread that ends by itself is waited for, and is neither leaked nor dropped."""
 
     def body() -> None:
         thread = threading.Thread(target=time.sleep, args=[0.03])
@@ -185,7 +185,7 @@ def test_a_thread_that_ends_by_itself_is_not_dropped() -> None:
 
 
 def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
-    """The test stands for the program that goes on: nobody released the locks that it holds."""
+    """A lock in a local variable of the test itself is leaked, since the test stands for the program that goes on."""
 
     def body() -> None:
         lock = threading.Lock()
@@ -198,7 +198,7 @@ def test_a_lock_of_the_test_itself_is_leaked_though_it_dies_with_it() -> None:
 
 
 def test_a_lock_that_died_with_the_interrupted_code_harmed_nobody() -> None:
-    """A lock of an interrupted frame, such as the waiter of a ``Condition``, is no leak."""
+    """A lock that only an interrupted frame held, such as the waiter of a ``Condition``, is no leak."""
 
     def waits() -> None:
         lock = threading.Lock()
@@ -209,7 +209,7 @@ def test_a_lock_that_died_with_the_interrupted_code_harmed_nobody() -> None:
 
 
 def test_a_traceback_is_told_from_the_test_on() -> None:
-    """Frames of the audit and of pytest are left out, those of the code under test are not."""
+    """A traceback has the frames from the test on, without those of pytest and the audit."""
 
     def body() -> None:
         os.path.join(1)  # type: ignore[arg-type, call-overload]
@@ -222,7 +222,7 @@ def test_a_traceback_is_told_from_the_test_on() -> None:
 
 
 def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
-    """In the session's process, an interrupt that was not sent is the user's."""
+    """In the session's process, an interrupt that the audit did not send is the user's and is raised."""
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -235,10 +235,10 @@ def test_the_users_own_interrupt_passes_where_there_is_no_isolation() -> None:
 
 
 def test_an_interrupt_in_a_finalizer_is_noted() -> None:
-    """CPython prints such an interrupt and goes on; its message does not reach the terminal."""
+    """An interrupt raised in ``__del__``, which CPython drops, is recorded as lost."""
 
     class Late:
-        """Interrupted in ``__del__``."""
+        """Raises an interrupt in ``__del__``."""
 
         def __del__(self) -> None:
             raise KeyboardInterrupt
@@ -258,5 +258,5 @@ def test_an_interrupt_in_a_finalizer_is_noted() -> None:
     ],
 )
 def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
-    """``KeyboardInterrupt`` and groups of nothing else are interrupts."""
+    """``KeyboardInterrupt`` counts as an interrupt, and so does an exception group that contains nothing else."""
     assert choose()[0].is_interrupt(error) is expected

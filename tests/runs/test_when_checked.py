@@ -1,6 +1,6 @@
 """When guarantees are checked: after the interrupt came out, its traceback and the test's frames are gone, and garbage is collected.
 
-A program that catches an interrupt and goes on has none of these, either.
+This is the state of a program that has caught the interrupt and goes on.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ BREAKS = {
 
 @pytest.fixture(scope="module")
 def audits(audit_together: AuditTogether) -> dict[str, Audit]:
-    """The audits of all sources."""
+    """Return the audits of all sources, by name."""
     sources = {**HOLDS, **BREAKS}
     return audit_together(
         {name: PREAMBLE + _dedented(body) for name, body in sources.items()}, {}, "--maskcheck-exclude=functools"
@@ -235,7 +235,7 @@ def _dedented(body: str) -> str:
 
 @pytest.mark.parametrize("name", HOLDS)
 def test_what_only_frames_and_garbage_keep_is_gone(audits: dict[str, Audit], name: str) -> None:
-    """The guarantee holds at each point, as it would for a program that goes on."""
+    """A guarantee about objects that only frames or garbage keep holds at each point, as in a program that goes on."""
     audit = audits[name]
     assert audit.audited >= 3
     assert not audit.refused
@@ -244,7 +244,7 @@ def test_what_only_frames_and_garbage_keep_is_gone(audits: dict[str, Audit], nam
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_what_does_not_hold_then_is_found(audits: dict[str, Audit], name: str) -> None:
-    """A guarantee is broken if something else keeps an object, or if frames and garbage break it as they go."""
+    """A guarantee is broken if something else keeps an object, or if finalizing frames and garbage breaks it."""
     assert {(defect.verdict, defect.key) for defect in audits[name].defects if defect.fails} == {
         ("invariant", "none is open")
     }
@@ -318,7 +318,7 @@ def _clear():
 
 
 def test_a_finalizer_out_of_scope_that_is_cut_off_is_its_own_defect(audit_together: AuditTogether) -> None:
-    """CPython drops an interrupt in such a finalizer, and the broken guarantee is listed as lost inside; in a finalizer of the project it fails."""
+    """A guarantee broken by an interrupt dropped in a finalizer out of scope is listed; in a finalizer of the project it fails."""
     own = LOST.format(more=OWN, live="SEEN").replace(
         "class Thing:\n    def __init__(self):\n        LIVE.add(self)\n\n@", "@"
     )
@@ -362,7 +362,7 @@ def test_it():
 
 
 def test_a_point_alone_is_judged_as_in_the_audit(audit_folder: AuditFolder) -> None:
-    """What reference counting releases is listed, what leaks fails, and what is clean passes, although a debugger may need the frames."""
+    """A point that is run alone has the same findings as in the whole audit."""
     (audit,) = audit_folder({"test_it.py": ALONE}).audits
     results = {
         result.point: {(each.verdict, each.kind, each.fails) for each in result.findings} for result in audit.results

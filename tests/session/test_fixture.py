@@ -1,6 +1,6 @@
 """The fixture ``maskcheck``: programs that break what they promise, and twins that do not.
 
-A comment says what an interrupt on its line leads to, as in ``test_verdicts.py``.
+A comment announces what an interrupt on its line leads to, as in ``test_verdicts.py``.
 """
 
 from __future__ import annotations
@@ -433,7 +433,7 @@ BROKEN = {
         """,
     ),
 }
-"""Name -> what an interrupt inside ``move`` leads to, and the program."""
+"""Name -> (what an interrupt inside ``move`` leads to, program)."""
 
 REFUSED = {"never_holds"}
 
@@ -450,7 +450,7 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", sorted({*BROKEN} - REFUSED - {"asyncio", "paused_not"}))
 def test_every_point_meets_its_known_fate(audits, announced, found, name):
-    """Exactly the points that a comment in the source names have a finding."""
+    """Exactly the points that the program's comments announce have a finding."""
     audit = audits[name]
     assert not audit.refused
     assert found(audit) == (announced(audit) if audit.points else set())
@@ -458,7 +458,7 @@ def test_every_point_meets_its_known_fate(audits, announced, found, name):
 
 
 def test_asyncio_delivers_at_the_next_await(audits):
-    """An interrupt of ``asyncio.run`` cancels the test at ``await``, where the invariant does not hold."""
+    """Under ``asyncio`` an interrupt cancels the test at the next ``await``, where the invariant does not hold."""
     (defect,) = audits["asyncio"].failures
     assert (defect.verdict, defect.key) == ("invariant", "Account.balanced")
 
@@ -478,7 +478,7 @@ def test_asyncio_delivers_at_the_next_await(audits):
     ],
 )
 def test_a_defect_shows_both_values(audits, name, kind, key, detail):
-    """A defect shows both values in the words of pytest's own assertions."""
+    """The detail of a defect shows both values as pytest's assertions do."""
     (defect,) = (defect for defect in audits[name].failures if defect.verdict == "invariant")
     assert (defect.kind, defect.key) == (kind, key)
     assert detail in defect.detail
@@ -494,19 +494,19 @@ def test_a_defect_shows_both_values(audits, name, kind, key, detail):
     ],
 )
 def test_what_is_paused_is_counted(audits, name, reasons):
-    """Points left out within a pause are counted, with the reason."""
+    """Points within a pause are counted as not audited, and the reason is reported."""
     assert set(audits[name].not_audited) == reasons
 
 
 def test_around_a_pause_interrupts_come(audits):
-    """An interrupt before the pause loses the lock; within the pause nothing is lost."""
+    """Interrupts are delivered before a pause, which loses the lock, and not within it."""
     (defect,) = audits["paused_not"].failures
     assert defect.points[0].line == 30
     assert 32 not in {point.line for point in audits["paused_not"].points}
 
 
 def test_pairs_around_a_pause_are_audited(audits):
-    """Second interrupts come before and after a pause."""
+    """Pairs of interrupts around a pause are audited."""
     assert [point for point in audits["paused_second"].points if point.first]
 
 
@@ -517,7 +517,7 @@ def test_an_invariant_must_hold_uninterrupted(audits):
 
 
 def test_a_value_that_varies_is_not_judged(audits):
-    """The report names a value that differs from one uninterrupted run to the next."""
+    """A value that differs between uninterrupted runs is not judged, and a note names it."""
     assert "atomic table is not judged: " in " ".join(audits["atomic_varies"].notes)
 
 
@@ -538,7 +538,7 @@ WRONG = {
 
 @pytest.mark.parametrize("option", ["--maskcheck-all", "-v"], ids=["on", "off"])
 def test_wrong_arguments_are_the_same_errors_on_and_off(pytester, run, option):
-    """Each wrong argument is an error that says what is wrong and what to do, with and without an audit."""
+    """A wrong argument is the same error with and without an audit, which says what is wrong and what to do."""
     tests = "".join(f"\ndef test_{number}(maskcheck):\n    maskcheck.{call}\n" for number, call in enumerate(WRONG))
     source = "import threading\nLOCK = threading.Lock()\nclass Plain: pass\nasync def awaited(): pass\n"
     pytester.makepyfile(source + tests)
@@ -548,7 +548,7 @@ def test_wrong_arguments_are_the_same_errors_on_and_off(pytester, run, option):
 
 
 def test_off_nothing_is_checked(pytester, run):
-    """Without ``--maskcheck`` the fixture is there, and no check runs."""
+    """Without ``--maskcheck`` the fixture exists, but no check runs."""
     pytester.makepyfile(
         """
         import sys
@@ -563,20 +563,20 @@ def test_off_nothing_is_checked(pytester, run):
             assert "pytest_maskcheck.runs.runner" not in sys.modules
         """
     )
-    run(fresh=True).assert_outcomes(passed=1)
+    run(fresh=True).assert_outcomes(passed=1)  # a forked pytest would have the engine in sys.modules
 
 
 IN_PROCESS = PREAMBLE.replace("MOVE", "invariant@call") + dedent(BROKEN["invariant"][1])
 
 
 def test_without_isolation(audit, announced, found):
-    """Guarantees are checked in the session's process as in forked ones."""
+    """Without isolation, guarantees are checked in the session's process as they are in forked ones."""
     audited = audit(IN_PROCESS, "--maskcheck-isolation=none").audit
     assert found(audited) == announced(audited)
 
 
 def test_the_users_own_interrupt_in_a_check_ends_the_session(audit):
-    """The user's own Ctrl-C within a check ends the session, and is no result of the check."""
+    """The user's own Ctrl-C within a check ends the session and does not count as a result of the check."""
     source = """
     import pytest
 
@@ -598,7 +598,7 @@ def test_the_users_own_interrupt_in_a_check_ends_the_session(audit):
 
 
 def test_the_report_shows_the_difference(audit):
-    """The lines of a difference are aligned below the first one, and the headline names the guarantee."""
+    """The report aligns the lines of a difference below the first one, and the headline names the guarantee."""
     source = PREAMBLE + dedent(BROKEN["unchanged_called"][1])
     result = audit(source).result
     result.stdout.fnmatch_lines(

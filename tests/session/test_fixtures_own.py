@@ -1,4 +1,4 @@
-"""What code under test opens and a fixture ends: the fixture has the first go, and the verdict is that of the end of the body."""
+"""Things that code under test opens and a fixture closes: the fixture goes first, but the verdict is that of the end of the body."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _dedented(body: str) -> str:
 
 
 def lazy(body: str, arguments: str = "") -> str:
-    """Return a test of a store that makes something when it is first asked, and of a fixture that ends it."""
+    """Return a test of a store that makes a thing on first use, and whose fixture closes the thing."""
     return LAZY.replace("{mark}", MARK + arguments) + _dedented(body)
 
 
@@ -192,13 +192,13 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
     "name", [*OWNERS, *(f"{n}_{how}" for n in ("connection", "sockets", "executor") for how in ("here", "rerun"))]
 )
 def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> None:
-    """A fixture finds what it closes still open, so neither it nor the next run fails; what the test leaves, too, is no finding."""
+    """A fixture finds the thing that it closes still open, so neither the fixture nor the next run fails; only lost things are leaks."""
     audit = audits[name]
     assert not audit.refused
     assert audit.audited >= 3
     failing = {(defect.verdict, defect.kind) for defect in audit.defects if defect.fails}
     assert not {each for each in failing if each[0] in {Verdict.UNUSABLE, Verdict.HANG, Verdict.CRASH}}
-    # What is lost before it is stored is a leak: no fixture has it.
+    # A thing that is lost before it is stored is a leak, as no fixture can close it.
     lost = {point.function for defect in audit.defects if defect.fails for point in defect.points}
     assert lost <= {"make", "Store.get"}
 
@@ -206,7 +206,7 @@ def test_a_fixture_ends_what_is_its_own(audits: dict[str, Audit], name: str) -> 
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("name", ["connection", "sockets", "executor"])
 def test_a_real_interrupt_leaves_it_to_the_fixture(pytester: pytest.Pytester, run: Run, name: str) -> None:
-    """After a real SIGINT that ends a plain pytest, the fixture finds what the test opened, too."""
+    """After a real SIGINT that ends a plain pytest, the fixture also finds the thing that the test opened."""
     source = lazy(OWNERS[name]).replace('len("x")', "os.kill(os.getpid(), 2)")
     pytester.makepyfile(source.replace("    end(store)", "    end(store)\n    print('ended well')"))
     result = run("-s")
@@ -246,7 +246,7 @@ HELD = """
 
 
 def test_a_leak_is_one_though_a_fixture_ends_it(audit_together: AuditTogether) -> None:
-    """A leftover that is there when the body has ended is a leak, though a fixture closes it; its descriptor is reported with it."""
+    """A leftover at the end of the body is a leak, even if a fixture closes it later; its descriptor is not reported separately."""
     audits = audit_together({"forked": lazy(LOST), "here": lazy(LOST, "(isolation='none')")})
     for name, audit in audits.items():
         failing = {(defect.verdict, defect.kind) for defect in audit.defects if defect.fails}
@@ -254,7 +254,7 @@ def test_a_leak_is_one_though_a_fixture_ends_it(audit_together: AuditTogether) -
 
 
 def test_a_fixture_that_waits_for_a_lost_lock(audit_together: AuditTogether) -> None:
-    """A fixture that waits for a lost lock hangs in a process of its own; where runs share the process, the lock is released before."""
+    """A fixture that waits for a lost lock hangs if the run is forked; if runs share the process, the lock is released before."""
     waits, asks = (
         lazy(HELD.format(end=end), arguments)
         for end, arguments in (
@@ -303,7 +303,7 @@ def test_lost(transaction, notes):
 
 
 def test_the_journal_of_a_transaction_that_a_fixture_rolls_back(audit: AuditSource) -> None:
-    """What the test leaves in a worker's own database is what it leaves in that of the session; more is a leak."""
+    """The journal left in a worker's own database counts as the one left in the session's; anything more is a leak."""
     rolled_back, lost = audit(ROLLED_BACK).audits
     assert rolled_back.audited >= 3
     assert rolled_back.baseline == ("fd:<basetemp>/data#/x.db-journal",)
@@ -351,7 +351,7 @@ def test_it(handles):
 
 
 def test_kinds_of_plugins_are_repaired_after_fixtures(audit_folder: AuditFolder) -> None:
-    """A fixture finds a handle that it closes still open; one that nobody closes is closed after it, for the next run."""
+    """A handle that a fixture closes is still open for it; a handle that no fixture closes is repaired afterwards, for the next run."""
     files = {
         "conftest.py": PLUGIN,
         "test_forked.py": PLUGGED.format(second='"second"', then="pass", mark=""),

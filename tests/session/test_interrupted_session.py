@@ -1,7 +1,7 @@
 """The user's own Ctrl-C ends an auditing session at once, and nothing of the session outlives it.
 
-``python tests/session/test_interrupted_session.py --moments 200`` makes the full experiment, with a plain pytest beside each way to audit, and
-prints how long exits took, for signals to pytest's process alone and to its group, and what was left.
+``python tests/session/test_interrupted_session.py --moments 200`` runs the full experiment, with a plain pytest to compare with each way to
+audit. It prints how long exits took, for signals to pytest's process alone and to its group, and what was left.
 """
 
 from __future__ import annotations
@@ -164,15 +164,15 @@ PYTEST = ("-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovid
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something to interrupt.
+    """A session to interrupt.
 
     Parameters:
         source: the test file.
-        options: of pytest.
-        window: seconds after the collection within which the interrupt comes.
-        limit: seconds within which pytest is to be gone; without audits, xdist alone needs 0.8 to 1.4.
-        moments: how many the suite tries.
-        audits: whether it audits, or is a plain pytest to compare with.
+        options: options of pytest.
+        window: seconds after the collection within which the interrupt is sent.
+        limit: seconds within which pytest has to end; without audits, xdist alone needs 0.8 to 1.4.
+        moments: how many moments the suite tries.
+        audits: whether the session audits, or is a plain pytest to compare with.
     """
 
     source: str
@@ -198,7 +198,7 @@ SCENARIOS = {
     ),
     "hang": Scenario(HANG, ("--maskcheck-isolation=fork", "--maskcheck-timeout=300"), 1.0, moments=2),
     "snapshot": Scenario(FORWARD, ("--maskcheck-strategy=snapshot",), 2.0, moments=2),
-    # a worker that is to end still runs the tests it was handed: one in eight of all, unless told otherwise
+    # a worker that has to end still runs the tests handed to it: by default an eighth of them all, hence --maxschedchunk
     "plain-xdist": Scenario(
         PLAIN, ("-p", "xdist.plugin", "-n2", "--maxschedchunk=2"), 2.0, limit=2.5, moments=1, audits=False
     ),
@@ -229,7 +229,7 @@ class Session:
             time.sleep(0.002)
 
     def send(self, signum: int, *, group: bool) -> float:
-        """Send a signal, to the whole process group as a terminal does, or not; return seconds to the end."""
+        """Send a signal, to the whole process group as a terminal does or to pytest alone; return the seconds until the end."""
         sent = time.monotonic()
         (os.killpg if group else os.kill)(self.process.pid, signum)
         try:
@@ -240,7 +240,7 @@ class Session:
         return time.monotonic() - sent
 
     def others(self) -> list[str]:
-        """Return the processes of this session that are still there."""
+        """Return the other processes of this session that still exist."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != self.process.pid:
@@ -254,26 +254,26 @@ class Session:
         return found
 
     def others_after(self, seconds: float) -> list[str]:
-        """Return the processes that are still there when they had time to go."""
+        """Return the other processes that still exist after ``seconds``, which they have to end."""
         until = time.monotonic() + seconds
         while (found := self.others()) and time.monotonic() < until:
             time.sleep(0.01)
         return found
 
     def leftovers(self) -> list[str]:
-        """Return what is left in the temporary directory; pytest keeps directories of its own there."""
+        """Return what is left in the temporary directory, except for pytest's own directories."""
         return [entry.name for entry in (self.place / "tmp").iterdir() if not entry.name.startswith("pytest-of-")]
 
 
 @contextmanager
 def auditing(place: Path, scenario: str) -> Iterator[Session]:
-    """Start pytest on a scenario; it and all that it started are gone at the end."""
+    """Start pytest on a scenario; at the end, kill it and everything that it started."""
     (place / "tmp").mkdir(parents=True)
     (place / "pytest.ini").write_text("[pytest]\n")
     (place / "conftest.py").write_text(dedent(CONFTEST))
     (place / "test_work.py").write_text(dedent(SCENARIOS[scenario].source))
     name = f"{os.getpid()}-{random.getrandbits(64)}"
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; children would inherit it
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so in the background of a script, and children inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     own = {MARKER: name, "TMPDIR": str(place / "tmp"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     process = subprocess.Popen(
@@ -298,7 +298,7 @@ def auditing(place: Path, scenario: str) -> Iterator[Session]:
 
 
 def interrupt(place: Path, scenario: str, moment: float, *, group: bool) -> tuple[float, list[str]]:
-    """Send SIGINT ``moment`` seconds after the collection; return seconds to the end, and what was wrong."""
+    """Send SIGINT ``moment`` seconds after the collection; return the seconds until the end, and everything that was wrong."""
     with auditing(place, scenario) as session:
         session.wait_for_start()
         time.sleep(moment)
@@ -328,21 +328,21 @@ def interrupt(place: Path, scenario: str, moment: float, *, group: bool) -> tupl
 
 
 def slowness() -> float:
-    """Return how much slower than 0.3 s this machine is now in starting and ending a pytest that does nothing."""
+    """Return by what factor this machine, now, takes longer than 0.3 s for a pytest that does nothing; at least 1."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "pytest", "--version"], capture_output=True, check=True, timeout=60)
     return max(1.0, (time.monotonic() - started) / 0.3)
 
 
 def moments(scenario: str, number: int, seed: int) -> list[tuple[float, bool]]:
-    """Return when to interrupt, and whether the whole process group gets the signal."""
+    """Return ``number`` random moments to interrupt at, each with whether the whole process group gets the signal."""
     generator = random.Random(seed)
     return [(generator.random() * SCENARIOS[scenario].window, generator.random() < 0.5) for _ in range(number)]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
-    """Ctrl-C ends a session within a second, as without audits; no process, file or altered state is left."""
+    """Ctrl-C ends an auditing session within the limit, about as fast as a plain one, and leaves no process, file or altered state."""
     if "-n2" in SCENARIOS[scenario].options:
         pytest.importorskip("xdist")
     seed = random.randrange(1 << 32)
@@ -353,7 +353,7 @@ def test_ctrl_c_at_any_moment(tmp_path: Path, scenario: str) -> None:
 
 
 def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
-    """The repr of what is in the frames of an audit is short: at Ctrl-C pytest calls it for all arguments of all frames."""
+    """Objects in the frames of an audit have a short repr, because at Ctrl-C pytest calls it for all arguments of all frames."""
     package = import_module("pytest_maskcheck")
     for found in pkgutil.walk_packages(package.__path__, "pytest_maskcheck."):
         if hasattr(sys, "monitoring") or {"monitoring", "tools"}.isdisjoint(found.name.split(".")):
@@ -369,12 +369,12 @@ def test_what_is_shown_of_an_interrupted_audit_is_short() -> None:
         and not value.__dataclass_params__.frozen
         and value.__repr__ is not object.__repr__
     }
-    assert holders == {"pytest_maskcheck.runs.requests.RunResult"}  # what came of one run
+    assert holders == {"pytest_maskcheck.runs.requests.RunResult"}  # it holds the result of one run only
 
 
 @pytest.mark.parametrize("scenario", ["fork", "hang"])
 def test_auditing_processes_die_with_pytest(tmp_path: Path, scenario: str) -> None:
-    """When pytest is ended by SIGTERM or SIGKILL, the kernel ends the processes that audit."""
+    """If SIGTERM or SIGKILL ends pytest, the kernel ends its auditing processes."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         with auditing(tmp_path / signum.name, scenario) as session:
             session.wait_for_start()
@@ -396,7 +396,7 @@ os.execv(sys.executable, sys.argv[1:])
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 def test_ctrl_c_typed_at_a_terminal(tmp_path: Path) -> None:
-    """Ctrl-C typed where pytest is the foreground job ends it, and the terminal is as it was."""
+    """Ctrl-C typed at a terminal whose foreground job is pytest ends pytest, and the terminal's settings are unchanged."""
     import termios
 
     (tmp_path / "tmp").mkdir()
@@ -434,7 +434,7 @@ def test_ctrl_c_typed_at_a_terminal(tmp_path: Path) -> None:
 
 
 def main() -> None:
-    """Make the experiment and print the distribution of exit times."""
+    """Run the experiment and print the distribution of exit times."""
     parser = argparse.ArgumentParser(description="Interrupt auditing sessions at random moments.")
     parser.add_argument("--moments", type=int, default=50, help="of each scenario")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))

@@ -1,4 +1,4 @@
-"""How much of pytest each run of an item goes through."""
+"""How much of pytest's protocol each repeated run of an item goes through."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ITEMS = {
 
 
 def way(target: ItemTarget) -> str:
-    """Return how an item is run again."""
+    """Return how an item is run again: one of the constants above."""
     assert not (target.whole and target.bare)
     return WHOLE if target.whole else BARE if target.bare else FIXTURES
 
 
 @pytest.fixture
 def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Function]:
-    """Collect the one test of a source, without installed plugins: each may take part in runs."""
+    """Return a function that collects the one test of a source, without installed plugins, as these may take part in runs."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def item_of(source: str, *args: str) -> pytest.Function:
@@ -50,13 +50,13 @@ def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 @pytest.mark.parametrize("name", ITEMS)
 def test_no_more_than_needed(item_of, name: str) -> None:
-    """A repeated run is the body alone, with fixtures set up again, or by the whole protocol, as the item needs."""
+    """A repeated run is the body alone, the body with fresh fixtures, or the whole protocol, whichever is the least that the item needs."""
     expected, source = ITEMS[name]
     assert way(ItemTarget(item_of(source))) == expected
 
 
 def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> None:
-    """A plugin that implements a hook of each run makes the whole protocol necessary; other hooks do not."""
+    """A plugin makes the whole protocol necessary only if it implements a hook that is called in each run."""
     pytester.makeconftest("def pytest_collection_modifyitems(): pass")
     assert way(ItemTarget(item_of("def test_it(): pass"))) == BARE
     pytester.makeconftest("def pytest_runtest_setup(): pass")
@@ -64,13 +64,13 @@ def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> 
 
 
 def test_records_that_are_wanted_need_the_whole_protocol(item_of) -> None:
-    """A level for log records needs the whole protocol, as pytest's own hooks set it."""
+    """A log level option makes the whole protocol necessary, as pytest's own hooks set the level."""
     assert way(ItemTarget(item_of("def test_it(): pass", "--log-level=INFO"))) == WHOLE
 
 
 @pytest.mark.parametrize("name", ["function", "fixture", "tmp_path", "caplog"])
 def test_it_runs_again_and_leaves_nothing_on_the_item(item_of, name: str) -> None:
-    """After three runs, item and loggers are as they were."""
+    """An item runs three times, with a fresh ``tmp_path`` each time, and item and loggers are unchanged afterwards."""
     item = item_of(ITEMS[name][1])
     handlers = list(logging.root.handlers)
     target = ItemTarget(item)

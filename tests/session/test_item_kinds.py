@@ -1,7 +1,7 @@
-"""Kinds of tests: each run has what a first run has, and what cannot run twice is told.
+"""Kinds of tests: each run finds everything as fresh as the first run does, and items that cannot run twice are reported.
 
-The programs assert themselves that all is fresh: one that does not pass again is refused. Comments announce
-what is found (see the fixture ``announced``).
+The programs themselves assert that everything is fresh: a test that does not pass again is refused. Comments announce
+the findings (see the fixture ``announced``).
 """
 
 from __future__ import annotations
@@ -223,11 +223,13 @@ def audits(audit_together) -> dict[str, Audit]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_run_has_what_the_first_has(audits, found, name):
-    """Every run of a test of any kind passes, so all points are audited and the one leak is found."""
+    """Every repeated run of a test of any kind passes, so all points are audited and the one leak is found."""
     audit = audits[name]
     assert not audit.refused
     assert audit.audited == len(audit.points) > 0
-    assert all(reason.startswith("further hit") for reason in audit.not_audited)  # of code out of scope, in event loops
+    assert all(
+        reason.startswith("further hit") for reason in audit.not_audited
+    )  # these are hits in code out of scope, in event loops
     source = (PREAMBLE + dedent(PROGRAMS[name])).splitlines()
     assert {source[line - 1].strip() for line, _ in found(audit)} == (
         {"LOCK.acquire()  # leak@call"} if " unsafe()" in PROGRAMS[name] else set()
@@ -237,12 +239,12 @@ def test_every_run_has_what_the_first_has(audits, found, name):
 @pytest.mark.skipif("pytest_asyncio" not in PROGRAMS, reason="needs pytest-asyncio")
 @pytest.mark.parametrize("name", ["pytest_asyncio", "unittest_async"])
 def test_the_handler_of_asyncio_gets_the_interrupt(audits, name):
-    """Under ``asyncio.Runner`` the interrupt goes to its handler, which cancels the task, as in a program."""
+    """Under ``asyncio.Runner`` the interrupt goes to the runner's handler, which cancels the task, as in a program."""
     assert any("went to " in result.note for result in audits[name].results)
 
 
 def test_nothing_is_left_in_temporary_directories(pytester, monkeypatch, audit):
-    """After the session only the ``tmp_path`` of the ordinary run is left."""
+    """After the session, only the ``tmp_path`` of the ordinary run is left."""
     temporary = pytester.mkdir("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     audit(PREAMBLE + dedent(PROGRAMS["builtin_fixtures"]), "--basetemp=base").result.assert_outcomes(failed=1)
@@ -253,7 +255,7 @@ def test_nothing_is_left_in_temporary_directories(pytester, monkeypatch, audit):
 
 
 def test_longer_lived_fixtures_are_torn_down_once_in_the_end(audit):
-    """Fixtures of class and module scope start and end once in the session's process, around all audits."""
+    """Fixtures of class and module scope are set up and torn down once in the session's process, around all audits."""
     source = (
         PREAMBLE
         + """
@@ -288,7 +290,7 @@ class TestIt:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_the_command_to_reproduce_works_in_a_shell(pytester, audit):
-    """Ids with spaces, quotes, brackets and dollars are quoted so that the shown command reproduces the defect."""
+    """Ids with spaces, quotes, brackets and dollar signs are quoted, so that the shown command reproduces the defect."""
     source = (
         PREAMBLE
         + """
@@ -320,7 +322,7 @@ def test_it(value):
 
 
 def test_what_cannot_run_twice_is_told(pytester, audit):
-    """Doctests and items of other collectors keep their outcome, and the summary says why they were not audited."""
+    """Doctests and items of other collectors keep their outcome, and the summary gives the reason why they were not audited."""
     pytester.makeconftest("""
         import pytest
 

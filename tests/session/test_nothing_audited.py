@@ -1,4 +1,4 @@
-"""A session that audited nothing, or little, says so; totals at the end of the summary."""
+"""Sessions that audited nothing or little report it, and the totals at the end of the summary."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SESSIONS = {
 
 @pytest.mark.parametrize("case", SESSIONS)
 def test_a_session_that_audits_nothing_says_so(pytester, run, case):
-    """It says why and what helps, and does not end as if all were well, unless that is meant."""
+    """A session that audited nothing says why and what helps, and does not exit with success unless that is allowed."""
     source, options, code, line = SESSIONS[case]
     if "xdist" in options:
         pytest.importorskip("xdist")
@@ -67,7 +67,7 @@ def test_a_session_that_audits_nothing_says_so(pytester, run, case):
 
 @pytest.mark.parametrize("options", [["--collect-only"], ["--setup-plan"], ["--fixtures"]])
 def test_a_session_that_runs_no_test_need_not_audit(pytester, run, options):
-    """What only looks at tests ends as ever."""
+    """Options with which pytest runs no test are no error with ``--maskcheck``."""
     pytester.makepyfile(UNMARKED)
     result = run("--maskcheck", *options)
     result.stdout.no_fnmatch_line("*nothing was audited*")
@@ -75,7 +75,7 @@ def test_a_session_that_runs_no_test_need_not_audit(pytester, run, options):
 
 
 def test_a_session_that_audits_says_what(pytester, run):
-    """It ends well; header, collection and closing line have the scope, the tests and the totals."""
+    """A session that audits succeeds, and reports its scope, the number of tests to audit, and the totals."""
     pytester.makepyfile(MARKED, test_other=UNMARKED)
     pytester.makeini("[pytest]\nmaskcheck_allow_none = true\n")
     result = run("--maskcheck")
@@ -92,7 +92,7 @@ def test_a_session_that_audits_says_what(pytester, run):
 
 @pytest.mark.parametrize("value", ["perhaps", "3"])
 def test_allow_none_is_true_or_false(pytester, run, value):
-    """Another value is a usage error."""
+    """A ``maskcheck_allow_none`` that is neither true nor false is a usage error."""
     pytester.makeini(f"[pytest]\nmaskcheck_allow_none = {value}\n")
     result = run("--maskcheck")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -108,7 +108,7 @@ def point(line: int, kind: str = "call", path: str = "pkg/a.py", first: Point | 
 
 
 def audit(name: str, *points: Point, **changes: object) -> Audit:
-    """Return the audit of a test at which every interrupt was delivered."""
+    """Return the audit of a test at whose points every interrupt was delivered."""
     results = tuple(PointResult(each.id) for each in points)
     reached = {"pkg/a.py": "3-5,9", "tests/test_a.py": "2"}
     found = Audit(f"tests/test_a.py::{name}", points=points, results=results, own=("tests/test_a.py",), reached=reached)
@@ -121,7 +121,7 @@ def lines(*audits: Audit) -> list[str]:
 
 
 def test_lines_are_counted_once():
-    """Lines count once over all tests, by statement; the line of a ``def`` was not reached by the test."""
+    """Each statement counts once over all tests, by its first line; the line of a ``def`` is not a line that the test reached."""
     one, other = audit("one", point(4), point(7), point(3, "entry")), audit("other", point(4), point(2, "entry"))
     assert one.lines_interrupted == {"pkg/a.py": {3, 4, 5}}  # the call on line 7 belongs to the statement on line 5
     assert other.lines_interrupted == {"pkg/a.py": {4}}
@@ -129,13 +129,13 @@ def test_lines_are_counted_once():
 
 
 def test_lines_reached_after_an_interrupt_are_not_taken_for_others():
-    """The second of two interrupts counts for its line if the uninterrupted test reached it."""
+    """A second interrupt counts for its line only if the uninterrupted test reached that line."""
     second = audit("one", point(4, first=point(3)), point(7, first=point(3)))
     assert second.lines_interrupted == {"pkg/a.py": {4}}
 
 
 def test_points_without_a_verdict_are_counted():
-    """They are in the closing line, and their lines do not count as interrupted."""
+    """Points without a verdict are counted in the closing line as undecided, and their lines do not count as interrupted."""
     one = audit("one", point(4), point(5), results=(PointResult(point(4).id), PointResult(point(5).id, reason="late")))
     assert lines(one) == [
         "not audited: 1 point: late",
@@ -144,7 +144,7 @@ def test_points_without_a_verdict_are_counted():
 
 
 def test_what_is_different_each_time_is_named():
-    """Such points are named on a line of their own."""
+    """A point whose result was different each time is named on a line of its own."""
     varying = PointResult(point(4).id, reason="different each time: leak x", varies=True)
     found = lines(audit("one", point(4), results=(varying,)))
     assert (
@@ -153,7 +153,7 @@ def test_what_is_different_each_time_is_named():
 
 
 def test_tests_with_the_same_reason_are_on_one_line():
-    """However many they are, one line names the first few; a single test has its line, too."""
+    """Tests not audited for the same reason share one line, which names the first few; a test with a reason of its own has its own line."""
     late = [audit(f"late{number}", refused="beyond the time budget of 3 s") for number in range(9)]
     found = lines(*late, audit("doc", refused="doctests cannot be run twice"), audit("one", point(4)))
     assert found[:2] == [
@@ -167,7 +167,7 @@ def test_tests_with_the_same_reason_are_on_one_line():
 
 
 def test_a_test_without_a_point_is_not_audited():
-    """A test whose points all lack a verdict, or that has none, is no audited test; one whose points other shards have is fine."""
+    """A test without points, or with none that has a verdict, counts as not audited unless its points are in other shards."""
     held = audit("held", point(4), results=(PointResult(point(4).id, reason="held back"),))
     dealt = audit("dealt", shard="1/2", left_out={elsewhere("1/2"): 3})
     found = lines(held, audit("none"), dealt)
@@ -188,7 +188,7 @@ def test_a_test_without_a_point_is_not_audited():
     ],
 )
 def test_tests_that_are_audited_alone(reached, narrow):
-    """Where no code but that of tests was in scope, the remedy names the package that most tests import."""
+    """If only code of tests was in scope, the summary says so, and the remedy names the package that most tests import."""
     one = audit("one", reached=reached, unaudited=("cachetools",))
     other = audit("other", reached=reached, unaudited=("attr", "cachetools"))
     found = [line for line in lines(one, other) if line.startswith("SCOPE: ")]
@@ -199,20 +199,20 @@ def test_tests_that_are_audited_alone(reached, narrow):
 
 
 def test_the_remedy_without_a_package():
-    """Where tests import nothing that is installed, the sentence names none."""
+    """If the tests import no installed package, the remedy has a placeholder for the package."""
     (line,) = [line for line in lines(audit("one", reached={"tests/test_a.py": "1"})) if line.startswith("SCOPE: ")]
     assert "--maskcheck-include=PACKAGE" in line
 
 
 @pytest.mark.parametrize("numbers", [[], [3], [3, 4], [1, 2, 3, 7, 9, 10]])
 def test_spans_give_back_the_lines(numbers):
-    """Numbers in short are the same numbers."""
+    """Line numbers abbreviated to spans expand to the same numbers."""
     assert lines_of(spans(reversed(numbers))) == numbers
     assert spans([1, 2, 3, 7, 9, 10]) == "1-3,7,9-10"
 
 
 def test_defects_are_in_the_closing_line():
-    """Those that make a test fail."""
+    """The closing line counts the defects that make a test fail."""
     leak = PointResult(point(4).id, (Finding(Verdict.LEAK, "lock", "L", "still locked"),))
     assert ": 1 defect; " in lines(audit("one", point(4), results=(leak,)))[-1]
 
@@ -227,7 +227,7 @@ def test_defects_are_in_the_closing_line():
     ],
 )
 def test_why_nothing_was_audited(session, words):
-    """The sentence fits, and has the remedy where it is not meant."""
+    """The sentence gives the reason why nothing was audited, and the remedy unless that was allowed."""
     text = nothing(session)
     assert text.startswith(f"nothing was audited: {words}")
     assert ("--maskcheck-allow-none" in text) != session.meant

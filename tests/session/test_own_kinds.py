@@ -1,4 +1,4 @@
-"""The hooks for other plugins: what they add, and what becomes of those that fail."""
+"""The hooks for other plugins: what implementations can add, and how those that fail are reported."""
 
 from __future__ import annotations
 
@@ -87,18 +87,18 @@ def pytest_maskcheck_audited(item, audit):
 
 @pytest.fixture(scope="module")
 def good(audit_folder):
-    """The audits of tests with resources of their own, by name of the test, and what was printed."""
+    """The audits of tests with user-defined resources, by name of the test, and the output."""
     folder = audit_folder({"test_it.py": TEST, "pool.py": POOL, "conftest.py": GOOD}, "-s")
     return {audit.test.partition("::")[2]: audit for audit in folder.audits}, folder.output
 
 
 def leaks(audit) -> set[tuple[str, str, int]]:
-    """Return kind, key and line of what leaks."""
+    """Return kind, key and line of each leak."""
     return {(defect.kind, defect.key, point.line) for defect in audit.failures for point in defect.points}
 
 
 def test_a_resource_of_ones_own_is_looked_at(good):
-    """What a user-defined resource sees after a run and not before it is a leak, under the name that it gives."""
+    """A thing that a user-defined resource sees after a run and not before it is a leak, named as the resource describes it."""
     audits, _ = good
     line = TEST[: TEST.index("    name = pool")].count("\n") + 1
     assert {(kind, key) for kind, key, _ in leaks(audits["test_unsafe"])} == {("slot", "slot a"), ("dear", "slot a")}
@@ -106,14 +106,14 @@ def test_a_resource_of_ones_own_is_looked_at(good):
 
 
 def test_what_is_given_back_is_no_finding(good):
-    """What is given back, or allowed by name and key, is no finding."""
+    """A thing that was given back, or is allowed by kind and key, is no finding."""
     audits, _ = good
     assert not leaks(audits["test_safe"])
     assert {kind for kind, *_ in leaks(audits["test_allowed"])} == {"dear"}
 
 
 def test_no_resource_is_blind_or_complained_of(good):
-    """Every user-defined resource has seen its canary."""
+    """A working user-defined resource sees its canary, and no note complains of it."""
     audits, _ = good
     notes = [note for audit in audits.values() for note in audit.notes if not note.startswith("allowed at ")]
     assert not [note for note in notes if "slot" in note or "dear" in note]
@@ -140,7 +140,7 @@ def pytest_maskcheck_points(item, points):
 
 
 def test_points_are_removed_and_never_added(audit_folder):
-    """Points that a plugin removes are counted under the plugin's name, and none can be added."""
+    """Points that a plugin removes are counted under the plugin's name; a plugin cannot add any."""
     conftest = "import sys; sys.path.insert(0, '.')\n" + POINTS
     folder = audit_folder({"test_it.py": TEST, "pool.py": POOL, "conftest.py": conftest})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
@@ -231,7 +231,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def beside_bad(audit_folder):
-    """An audit with a good resource and all the bad ones, each in a plugin of its own, and what was printed."""
+    """An audit with a good resource and all the bad ones, each in a plugin of its own, and the output."""
     plugins = [f"bad_{name}" for name in BAD]
     files = {f"bad_{name}.py": f"{BASE}\nHeld.name = 'held_{name}'\n{source}\n" for name, (source, _) in BAD.items()}
     conftest = f"{BASE}\npytest_plugins = {plugins}\n{GIVE}\n"
@@ -242,13 +242,13 @@ def beside_bad(audit_folder):
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_hook_that_fails_is_named_once(beside_bad, name):
-    """A hook that fails is named in one sentence, with a remedy."""
+    """A hook implementation that fails is named once, in one sentence."""
     told = BAD[name][1].format(name=name)
     assert len([note for note in beside_bad[0].notes if note.startswith(told)]) == 1
 
 
 def test_the_audit_goes_on_without_what_fails(beside_bad):
-    """Hook implementations that work count although others fail, and no traceback is printed."""
+    """Hook implementations that work are still used although others fail, and no traceback is printed."""
     audit, output = beside_bad
     assert {defect.kind for defect in audit.failures} == {"held", "held_blind", "fd_of_mine"}
     assert {defect.key for defect in audit.failures} == {"held 1"}
@@ -258,7 +258,7 @@ def test_the_audit_goes_on_without_what_fails(beside_bad):
 
 
 def test_without_isolation_what_is_left_is_repaired(audit_folder):
-    """Where runs share the session's process, a user-defined resource repairs what is left."""
+    """If runs share the session's process, the ``repair`` of a user-defined resource undoes what a run left."""
     (audit,) = audit_folder(
         {"test_it.py": ONE, "conftest.py": BASE + RETURNS + "return [Held()]"}, "--maskcheck-isolation=none"
     ).audits
@@ -267,7 +267,7 @@ def test_without_isolation_what_is_left_is_repaired(audit_folder):
 
 
 def test_off_the_hooks_are_known_and_not_called(pytester, run):
-    """A conftest file that implements our hooks works without ``--maskcheck``."""
+    """Without ``--maskcheck`` a conftest file may implement the hooks, and none is called."""
     pytester.makeconftest(
         "\n".join(
             f"def pytest_maskcheck_{name}: raise RuntimeError"
@@ -279,7 +279,7 @@ def test_off_the_hooks_are_known_and_not_called(pytester, run):
 
 
 def test_a_misspelt_argument_is_refused(pytester, run):
-    """An implementation with an argument that the hook does not have is refused by pluggy."""
+    """A hook implementation with an argument that the hook does not have is refused by pluggy."""
     pytester.makeconftest("def pytest_maskcheck_resources(configuration): pass")
     pytester.makepyfile(ONE)
     assert run().ret != 0

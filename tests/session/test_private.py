@@ -22,7 +22,7 @@ PACKAGE = Path(pytest_maskcheck.__file__).parent
 PRIVATE = PACKAGE / "session" / "private.py"
 
 SINCE = {"failed_subtests_key": (9, 0)}
-"""Names that older versions of pytest do not have, and can do without."""
+"""Names that older versions of pytest lack -> the version that introduced them; nothing needs them before."""
 
 IMPORTED = {
     ("_pytest._code.code", "ExceptionChainRepr"): "draw the traceback of an interrupted run",
@@ -51,13 +51,13 @@ ATTRIBUTES = {
     "_request": (pytest.Function, "drop the fixture request of an item"),
     "_setupstate": (pytest.Session, "set up and tear down fixtures without the protocol"),
 }
-"""Attribute -> the class that has it, and what it is needed for."""
+"""Attribute -> (the class that has it, what it is needed for)."""
 
 OPTIONAL = {"_instance"}
-"""What may be missing: only some versions of pytest cache the instance of a test method."""
+"""Attributes that may be missing: only some versions of pytest cache the instance of a test method."""
 
 BY_NAME = {"_tmp_path_factory": "config", "_excinfo": "item", "_fixtureinfo": "item"}
-"""Attributes that are read with ``getattr`` or from ``vars``, and whose they are."""
+"""Attributes that are read with ``getattr`` or from ``vars`` -> the object that has them."""
 
 
 def version() -> tuple[int, ...]:
@@ -72,7 +72,7 @@ def source_of(owner: type) -> str:
 
 @pytest.mark.parametrize(("module", "name"), IMPORTED)
 def test_an_imported_name_is_there(module: str, name: str) -> None:
-    """Each name that ``private.py`` imports is still in pytest."""
+    """Each name that ``private.py`` imports still exists in pytest."""
     if version() < SINCE.get(name, (0, 0)):
         pytest.skip("this version of pytest does not have it, and does not need it")
     try:
@@ -94,7 +94,7 @@ def test_a_private_attribute_is_there(name: str) -> None:
 
 
 def test_items_have_what_is_read_by_name(request: pytest.FixtureRequest) -> None:
-    """A running item has the attributes whose absence would go unnoticed, as they are read with a default."""
+    """A running item has the attributes that are read with a default, as their absence would go unnoticed."""
     missing = "is gone: find another way in"
     assert hasattr(request.config, "_tmp_path_factory"), f"config._tmp_path_factory {missing} {PRIVATE}"
     assert hasattr(request.node, "_fixtureinfo"), f"item._fixtureinfo {missing} {PRIVATE}"
@@ -103,7 +103,7 @@ def test_items_have_what_is_read_by_name(request: pytest.FixtureRequest) -> None
 
 
 def test_the_setup_state_has_its_methods() -> None:
-    """Fixtures are set up and torn down by two methods of ``SetupState``."""
+    """``SetupState`` still has the two methods that set up and tear down fixtures."""
     for name in ("setup", "teardown_exact"):
         assert callable(getattr(_pytest.runner.SetupState, name, None)), f"SetupState.{name} is gone; see {PRIVATE}"
 

@@ -1,4 +1,4 @@
-"""The line that tells how far an audit is: on a real terminal, in a log, and where there is to be none."""
+"""The progress line of an audit: on a real terminal, in a log, and where there must be none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TESTS = """
 
 
 class Screen:
-    """A terminal with just what is needed: lines that scroll up, a cursor, and what pytest and we send."""
+    """A minimal terminal: lines that scroll up, a cursor, and the control sequences that pytest and this plugin send."""
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self.columns, self.rows = columns, rows
@@ -51,7 +51,7 @@ class Screen:
         self.kept = (0, 0)
 
     def feed(self, text: str) -> None:
-        """Take in what a program wrote."""
+        """Process the output of a program."""
         for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b.|.", text, re.DOTALL):
             self._take(part)
 
@@ -89,14 +89,14 @@ class Screen:
             self.row += 1
 
     def text(self) -> str:
-        """Return all that can be seen, with what has scrolled away, without what differs from run to run."""
+        """Return the screen's text, including lines scrolled away, but without the parts that differ from run to run."""
         shown = "\n".join(line.rstrip() for line in (*self.gone, *map("".join, self.lines))).rstrip()
         return re.sub(r"in \d+\.\d+s|=+", "", shown.replace("collecting ... ", ""))
 
 
 @pytest.fixture
 def command(pytester, monkeypatch):
-    """The command of an inner pytest in a folder with the tests, in an environment that is no CI's."""
+    """The command line of an inner pytest in a folder with the tests; the environment is not that of a CI service."""
     pytester.makepyfile(test_sample=TESTS)
     for name in ("CI", "BUILD_NUMBER", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS"):
         monkeypatch.delenv(name, raising=False)
@@ -109,7 +109,7 @@ def command(pytester, monkeypatch):
 
 @pytest.fixture
 def on_terminal(command):
-    """Run on a terminal; return what was sent to it."""
+    """Return a function that runs the command on a terminal and returns what was sent to the terminal."""
 
     def run(*args, columns=80, rows=24, until="", **environ):
         outer, inner = pty.openpty()
@@ -139,13 +139,13 @@ def on_terminal(command):
 def _read(sent):
     try:
         return os.read(sent.fileno(), 1 << 16).decode()
-    except OSError:  # Linux says so when the last process has closed its end
+    except OSError:  # EIO on Linux, once the last process has closed its end
         return ""
 
 
 @pytest.fixture
 def to_file(command):
-    """Run with the output in a file; return it."""
+    """Return a function that runs the command with a pipe for its output, and returns the output."""
 
     def run(*args, columns=80):
         environ = {**os.environ, "COLUMNS": str(columns)}
@@ -158,7 +158,7 @@ def to_file(command):
 
 
 def screen(text, **size):
-    """Return what a screen shows at the end."""
+    """Return what a screen shows after some output."""
     shown = Screen(**size)
     shown.feed(text)
     return shown.text()
@@ -177,20 +177,22 @@ def screen(text, **size):
     ids=" ".join,
 )
 def test_a_line_appears_and_vanishes(on_terminal, to_file, args, size):
-    """The line appears, and in the end the screen shows what a file would contain."""
+    """The line appears, and in the end the screen shows the same as a file with the output."""
     sent = on_terminal(*args, **size)
     drawn = re.findall(r"\x1b\[Kmaskcheck: (.*?)\x1b8", sent)
     assert any(re.match(r"\d+/\d+ points, 0 defects, \d+(\.\d)? poin", line) for line in drawn)
     assert all(len(line) < size.get("columns", 80) - len("maskcheck: ") for line in drawn)
     assert 2 < len(drawn) < 60
     shown = screen(sent, **size)
-    lines = 0 if "-q" in args else 1 if "--no-header" in args else 3  # two of the header, and how many tests to audit
+    lines = (
+        0 if "-q" in args else 1 if "--no-header" in args else 3
+    )  # two in the header, and the number of tests to audit
     assert shown.count("maskcheck: ") == lines
     assert shown == screen(to_file(*args, columns=size.get("columns", 80)).replace("\n", "\r\n"), **size)
 
 
 def test_the_line_grows_with_snapshots(pytester, on_terminal):
-    """With snapshots, whose results come all at once, the line counts the interrupts."""
+    """With snapshots, whose results come all at once, the line counts delivered interrupts."""
     pytester.makepyfile(test_sample=TESTS.replace("range(20)", "range(150)"))
     sent = on_terminal("--maskcheck-strategy=snapshot")
     shown = [int(number) for number in re.findall(r"\x1b\[Kmaskcheck: (\d+)/", sent)]
@@ -233,27 +235,27 @@ def test_the_line_counts_defects(pytester, on_terminal):
     ids=str,
 )
 def test_no_line_where_it_could_do_harm(on_terminal, args, environ):
-    """There is no line, and no log of a short audit, where the terminal is not ours alone."""
+    """There is neither a line nor a log of a short audit if the plugin does not have the terminal to itself."""
     sent = on_terminal(*args, **environ)
     assert "\x1b7" not in sent
     assert "points/s" not in sent
 
 
 def test_no_line_where_there_is_no_room(on_terminal):
-    """There is no line on a terminal with very few columns, or a single row."""
+    """There is no line on a terminal with very few columns or a single row."""
     assert "\x1b7" not in on_terminal(columns=19)
     assert "\x1b7" not in on_terminal(rows=1)
 
 
 def test_no_color_is_heard(on_terminal):
-    """The line has no colour."""
+    """With ``NO_COLOR`` the line is shown without colour."""
     sent = on_terminal(NO_COLOR="1")
     assert "points/s" in sent
     assert not re.search(r"\x1b\[[0-9;]*m", sent)
 
 
 def test_beside_xdist_nothing_is_shown(on_terminal):
-    """With xdist nothing is shown: workers have no terminal, and the controller makes no audit."""
+    """With xdist no line is shown: workers have no terminal, and the controller audits nothing."""
     pytest.importorskip("xdist")
     sent = on_terminal("-p", "xdist", "-n2")
     assert "\x1b7" not in sent
@@ -262,7 +264,7 @@ def test_beside_xdist_nothing_is_shown(on_terminal):
 
 
 def test_ctrl_c_leaves_no_line(on_terminal):
-    """Ctrl-C during an audit removes the line, and the session ends as always."""
+    """Ctrl-C during an audit removes the line, and the session ends as usual."""
     sent = on_terminal(until="points/s")
     assert "KeyboardInterrupt" in sent
     assert "points/s" in sent
@@ -272,16 +274,16 @@ def test_ctrl_c_leaves_no_line(on_terminal):
 
 
 def test_a_short_audit_shows_nothing(pytester, on_terminal):
-    """A short audit shows no line, which would only flicker."""
+    """A short audit shows no line, as it would only flicker."""
     pytester.makepyfile(test_sample="def test_it(): pass")
     assert "\x1b7" not in on_terminal()
 
 
-# In a log, with a clock of our own
+# In a log, with a fake clock
 
 
 class Clock:
-    """A clock that is put forward by tenths of a second."""
+    """A clock that tests advance by tenths of a second."""
 
     def __init__(self) -> None:
         self.tenths = 10000
@@ -292,7 +294,7 @@ class Clock:
 
 @pytest.fixture
 def followed(pytester, monkeypatch):
-    """Follow two audits of fifteen seconds and ten points a second; return what was written."""
+    """Return a function that shows the progress of two audits with ten points a second, and returns what was written."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -323,7 +325,7 @@ def followed(pytester, monkeypatch):
 
 
 def test_a_log_has_a_line_every_ten_seconds(followed):
-    """A log has a line every ten seconds at most, over all tests, and none in the first ten seconds of a test."""
+    """A log has at most one line every ten seconds, over all tests, and none in the first ten seconds of a test."""
     assert followed().splitlines() == [
         "maskcheck: test_a.py::test_one: 100/150 points, 1 defect, 10 points/s, 5 s left",
         "maskcheck: test_a.py::test_two: 100/150 points, 1 defect, 10 points/s, 5 s left",
@@ -336,25 +338,25 @@ def test_a_log_has_a_line_every_ten_seconds(followed):
 
 
 def test_the_interval_is_what_it_is(followed, monkeypatch):
-    """The interval alone decides how many lines a log has, not the number of points."""
+    """The number of lines in a log depends on the interval alone, not on the number of points."""
     monkeypatch.setattr(progress, "LOGGED", 4.0)
     assert len(followed().splitlines()) == 6
 
 
 def test_short_audits_write_nothing_into_a_log(followed):
-    """Short audits write nothing into a log, however many they are."""
+    """Short audits write nothing to a log, however many there are."""
     assert followed(seconds=5) == ""
 
 
 def test_quiet_logs_have_none(followed):
-    """With ``-q`` there are no lines in a log, neither without a terminal nor on CI."""
+    """With ``-q`` nothing is written to a log, but a terminal still has its line."""
     assert followed("-q") == ""
     assert followed("-q", terminal=True).count("\x1b7") > 100
 
 
 @pytest.mark.parametrize("name", ["CI", "BUILD_NUMBER"])
 def test_ci_has_lines_of_a_log_whatever_its_terminal(followed, monkeypatch, name):
-    """What pytest takes for CI has a log, even on a terminal; an empty variable does not count."""
+    """On what pytest regards as CI there is a log, even on a terminal; an empty variable does not count."""
     monkeypatch.setenv(name, "1")
     assert len(followed(terminal=True).splitlines()) == 2
     assert followed("-q", terminal=True) == ""
@@ -363,14 +365,14 @@ def test_ci_has_lines_of_a_log_whatever_its_terminal(followed, monkeypatch, name
 
 
 def test_the_line_is_drawn_ten_times_a_second_at_most(followed, monkeypatch):
-    """The line is drawn ten times a second at most, and less often if the interval is longer."""
+    """The line is drawn at most ten times a second, and less often if the interval is longer."""
     assert 100 < followed(terminal=True).count("\x1b7") <= 302
     monkeypatch.setattr(progress, "REDRAWN", 0.5)
     assert 50 < followed(terminal=True).count("\x1b7") <= 62
 
 
 def test_the_deadline_bounds_the_time_left(followed):
-    """With a time budget, the time left ends with the budget."""
+    """With a time budget, the time left is never longer than what the budget leaves."""
     assert ", 2 s left" in followed(deadline=1012.0)
 
 

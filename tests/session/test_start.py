@@ -1,4 +1,4 @@
-"""An audit finds the same however pytest was started: under ``nohup``, in the background, with signals blocked."""
+"""An audit has the same findings however pytest was started: under ``nohup``, in the background, or with signals blocked."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SOURCE = """
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Block SIGINT in all that is started."""
+    """Block SIGINT in every process started in the ``with`` block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -64,7 +64,7 @@ def blocked() -> Iterator[None]:
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """Ignore all signals in all that is started, but the one for children, without which nobody can wait for them."""
+    """Ignore all signals in every process started in the ``with`` block, but SIGCHLD, without which children cannot be waited for."""
     numbers = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
     before = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
     try:
@@ -77,7 +77,7 @@ def ignored() -> Iterator[None]:
 
 
 def audited(audit_folder, started) -> dict[str, Audit]:
-    """Return the audits of a pytest started in this state, by name of the test."""
+    """Return the audits of a pytest started under ``started``, by name of the test."""
     with started():
         folder = audit_folder({"test_it.py": SOURCE})
     return {audit.test.partition("::test_")[2]: audit for audit in folder.audits}
@@ -96,12 +96,12 @@ def with_all_ignored(audit_folder) -> dict[str, Audit]:
 
 
 def lost(audit: Audit) -> set[str]:
-    """Return the kinds of which something was lost."""
+    """Return the kinds of the failing defects."""
     return {defect.kind for defect in audit.failures}
 
 
 def test_a_signal_blocked_from_the_start_is_audited_as_if_it_were_not(with_sigint_blocked):
-    """A signal that was blocked at the start is audited in an auditing process as if it were not, and the report says so."""
+    """In a forked process, a signal blocked at the start is audited as if it were not, and a note says so."""
     audit = with_sigint_blocked["forked"]
     assert lost(audit) == {"lock"}
     assert audit.audited == len(audit.points) > 1
@@ -109,7 +109,7 @@ def test_a_signal_blocked_from_the_start_is_audited_as_if_it_were_not(with_sigin
 
 
 def test_a_signal_blocked_from_the_start_is_not_unblocked_in_the_session(with_sigint_blocked):
-    """In the session's process a test is refused where its signal was blocked at the start; other signals are audited."""
+    """In the session's process, a test is refused if its signal was blocked at the start; other signals are audited."""
     assert (
         with_sigint_blocked["here"].refused == "pytest was started with SIGINT blocked; start it so that signals arrive"
     )
@@ -117,14 +117,17 @@ def test_a_signal_blocked_from_the_start_is_not_unblocked_in_the_session(with_si
 
 
 def test_a_mask_that_a_fixture_sets_is_part_of_what_is_audited(with_all_ignored):
-    """A signal that was not blocked when the session began stays blocked by the mask of a fixture."""
+    """A signal that a fixture blocks stays blocked during the audit, if it was not blocked when the session began."""
     audit = with_all_ignored["masked_by_a_fixture"]
     assert not audit.audited
     assert not audit.failures
 
 
 def test_signals_ignored_from_the_start_are_audited_as_if_they_were_not(with_all_ignored):
-    """Signals ignored at the start are audited as if they were not, even if none has its default action; in the session's process SIGINT is refused."""
+    """Signals ignored at the start are audited as if they were not, even if none has its default action.
+
+    In the session's process, a test of SIGINT is refused.
+    """
     assert lost(with_all_ignored["forked"]) == {"lock"}
     assert "SIGINT is ignored in this process; audited as if it were not" in with_all_ignored["forked"].notes
     assert with_all_ignored["here"].refused.startswith("SIGINT is ignored in this process")

@@ -1,4 +1,4 @@
-"""Single constructs of the language, each of which the experiment puts into a tight loop and writes out many times."""
+"""Single constructs of the language; the experiment puts each into a tight loop and also writes it out many times."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ CONSTRUCTS = (
 
 
 def make(source: str, workload: ModuleType, copies: int, looped: bool) -> Callable[..., object]:
-    """Return a function of one construct: in a loop, or written out ``copies`` times."""
+    """Return a function with one construct, in a loop or written out ``copies`` times."""
     base = workload.Base(1)
     once = f"  {source}\n"
     body = f" for _ in limit:\n{once}" if looped else f" if limit:\n{once * copies}"

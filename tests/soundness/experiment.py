@@ -2,23 +2,23 @@
 
 Run it alone: ``python tests/soundness/experiment.py [--signals 100000] [--seconds 120] [--only prediction]``
 
-1. *prediction*: the engine records the workload, in fresh and in warm code: the union of its places.
+1. *prediction*: the engine records the workload, in fresh and in warm code; the prediction is the union of all places.
 2. *reality*: the same workload, not instrumented, under a timer that fires every 20 to 200 microseconds; the handler
    notes in which frame and at which instruction CPython ran it. *Warm* code has run before; *cold* code was
    replaced by fresh copies that CPython has not specialised yet.
 3. *missed*: landings in scope at places that were not predicted. *Silent*: predicted places that ran often and
-   never saw a signal. Real places are silent by chance where little time passes before them; an instruction of
-   which *all* places are silent is invented. To be sure of every sort of call:
+   never saw a signal. Real places are silent by chance if little time passes before them; an instruction whose
+   places are *all* silent is invented. The next step makes sure of every sort of call.
 4. *constructs*: single constructs in a tight loop (warm) and written out many times (cold), each under a timer; here
-   every place must be predicted, and every place predicted must be hit.
+   every place hit must be predicted, and every place predicted must be hit.
 5. *injection*: every predicted hit of the deterministic part is struck; the interrupt must surface exactly there.
-6. *anywhere*: scope is the workload alone, as it is for somebody who audits a package of their own. Wherever a signal lands during the
-   workload, in the standard library too, there must be a place that means the same for the code in scope: the very place, or, out of
-   scope, the stretch that the innermost line in scope has called.
+6. *anywhere*: scope is the workload alone, as for users who audit a package of their own. Wherever a signal lands during the workload,
+   including the standard library, there must be a place that means the same for the code in scope: that very place or, out of scope,
+   the stretch that the innermost line in scope has called.
 
-Scope is the workload and the whole standard library. Code that only other threads run cannot be hit. Two sorts of checks
-are known not to be predicted, and the workload has none of them (see ``monitoring.py``): C code that waits outside of a
-call, and ``int("x")``, which loses interrupts.
+Otherwise, scope is the workload and the whole standard library. Code that only other threads run cannot be hit. Two sorts of
+checks are known not to be predicted, and the workload has neither of them (see ``monitoring/__init__.py``): C code that waits
+outside of a call, and ``int("x")``, which loses interrupts.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ GOAL = 0.999
 
 _INTERVALS = (20e-6, 200e-6)
 _OFTEN = 2000
-"""So many executions make a predicted place without a landing a suspect."""
+"""The number of executions from which a predicted place without a landing is suspect."""
 
 
 def sibling(name: str) -> ModuleType:
-    """Load a module from the folder of this one, whatever ``sys.path`` is."""
+    """Load a module from the folder of this one, regardless of ``sys.path``."""
     full = f"maskcheck_soundness_{name}"
     if full not in sys.modules:
         spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
@@ -77,7 +77,7 @@ _OTHERS = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 
 def in_scope(filename: str) -> bool:
-    """The workload and the standard library, frozen modules included."""
+    """Return whether a file is in scope: the workload or the standard library, including frozen modules."""
     if filename.startswith(("<frozen", "<construct")) or filename == sibling("workload").__file__:
         return True
     return filename.startswith(_STDLIB) and not filename.startswith(_OTHERS) and "site-packages" not in filename
@@ -87,14 +87,14 @@ def in_scope(filename: str) -> bool:
 
 
 class Names:
-    """Maps every copy of a code object to one of them."""
+    """Maps all copies of a code object to one of them."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[object, ...], CodeType] = {}
         self._known: dict[int, tuple[CodeType, CodeType]] = {}
 
     def __call__(self, code: CodeType) -> CodeType:
-        """Return the first copy that was seen."""
+        """Return the first copy of ``code`` that was seen."""
         known = self._known.get(id(code))
         if known is None:
             key = (code.co_filename, code.co_qualname, code.co_firstlineno, code.co_code, code.co_linetable)
@@ -102,7 +102,7 @@ class Names:
         return known[1]
 
     def forget(self) -> None:
-        """Let go of the copies."""
+        """Drop the references to all copies but the first ones."""
         self._known.clear()
 
 
@@ -111,7 +111,7 @@ names = Names()
 
 @contextmanager
 def cooling(codes: Iterable[CodeType]) -> Iterator[Callable[[], None]]:
-    """Give what makes all functions cold that have such code: it gets fresh copies. At the end they get theirs back."""
+    """Yield a function that makes all functions with one of the codes cold, with fresh copies; restore their code at the end."""
     wanted = {id(code) for code in codes}
     functions = [
         (thing, thing.__code__, marshal.dumps(thing.__code__))
@@ -135,19 +135,19 @@ def cooling(codes: Iterable[CodeType]) -> Iterator[Callable[[], None]]:
 
 @dataclass
 class Prediction:
-    """Places with their kinds, and how often one round comes by."""
+    """The places with their kinds, how often each was executed, and in how many rounds."""
 
     kinds: dict[Place, str] = field(default_factory=dict)
     executed: Counter[Place] = field(default_factory=Counter)
     rounds: int = 0
 
     def per_round(self, place: Place) -> float:
-        """How often a round comes by."""
+        """Return how often one round executes ``place``."""
         return self.executed[place] / max(1, self.rounds)
 
 
 def record(prediction: Prediction, work: Task, *, counted: bool = True) -> None:
-    """Add what the engine sees in one run of ``work``; ``counted``: every round runs it."""
+    """Add the places that the engine sees in one run of ``work``; ``counted`` is whether every round runs it."""
     engine = choose()[0].engine
     with engine.record(in_scope, "checkpoint") as recording:
         work()
@@ -160,7 +160,7 @@ def record(prediction: Prediction, work: Task, *, counted: bool = True) -> None:
 
 
 def predict(tasks: Iterable[Task], rounds: int = 4, rare: Iterable[Task] = ()) -> Prediction:
-    """Record the tasks, cold and warm."""
+    """Return the places recorded in the tasks, cold and warm; the ``rare`` ones are recorded once."""
     prediction = Prediction()
 
     def work() -> None:
@@ -183,7 +183,7 @@ def predict(tasks: Iterable[Task], rounds: int = 4, rare: Iterable[Task] = ()) -
 
 
 class Storm:
-    """Fires a timer at random intervals and notes where CPython runs the handler."""
+    """Fires a timer at random intervals and records where CPython runs the handler."""
 
     def __init__(self, seed: int = 1) -> None:
         chance = random.Random(seed)
@@ -195,14 +195,14 @@ class Storm:
 
     @contextmanager
     def blowing(self) -> Iterator[None]:
-        """Signals in the body of the ``with`` statement."""
+        """Fire signals during the body of the ``with`` statement."""
         before = signal.signal(signal.SIGALRM, self._handle)
         self._blows = True
         try:
             signal.setitimer(signal.ITIMER_REAL, next(self._intervals))
             yield
         finally:
-            self._blows = False  # before the timer stops: a handler that runs after that must not start it again
+            self._blows = False  # before the timer stops: a handler that runs later must not start it again
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
             self._settle()
@@ -225,7 +225,7 @@ class Storm:
 
 
 class Everywhere(Storm):
-    """Notes of each signal the innermost place of the workload, and whether the signal landed there or in what it had called."""
+    """Records the innermost place of the workload for each signal, inverted (``~``) if the signal landed in code called from there."""
 
     def _note(self, frame: FrameType) -> None:
         workload = sibling("workload").__file__
@@ -245,7 +245,7 @@ class Everywhere(Storm):
 
 
 def anywhere(tasks: Iterable[Task], signals: int, seconds: float = 600) -> Comparison:
-    """Compare where signals land anywhere with what is predicted for the workload alone."""
+    """Compare all landings of signals with a prediction whose scope is the workload alone."""
     workload = sibling("workload").__file__
     engine = choose()[0].engine
     prediction = Prediction()
@@ -282,7 +282,7 @@ def anywhere(tasks: Iterable[Task], signals: int, seconds: float = 600) -> Compa
 
 @dataclass
 class Comparison:
-    """What came out of prediction against reality."""
+    """The comparison of a prediction with the landings of real signals."""
 
     prediction: Prediction
     landings: Counter[Place]
@@ -291,7 +291,7 @@ class Comparison:
 
     @property
     def in_scope(self) -> int:
-        """Landings in scope."""
+        """The number of landings in scope."""
         return self.landings.total()
 
     @property
@@ -307,14 +307,14 @@ class Comparison:
 
     @property
     def silent(self) -> list[tuple[Place, int]]:
-        """Predicted places that ran often and saw no signal, with the executions."""
+        """Predicted places that ran often and saw no signal, with the number of executions."""
         executed = ((place, int(self.prediction.per_round(place) * self.rounds)) for place in self.prediction.kinds)
         found = [(place, times) for place, times in executed if times >= _OFTEN and not self.landings[place]]
         return sorted(found, key=lambda item: -item[1])
 
     @property
     def instructions(self) -> dict[str, tuple[int, int]]:
-        """Executions and landings of all places of a kind, by kind and instruction."""
+        """Executions and landings of all places, by kind and instruction."""
         executed, landed = Counter[str](), Counter[str]()
         for place, kind in self.prediction.kinds.items():
             name = f"{kind} {instruction_at(place)}"
@@ -324,11 +324,11 @@ class Comparison:
 
     @property
     def invented(self) -> list[str]:
-        """Instructions of which no place saw a signal, though they ran often."""
+        """Instructions that ran often although none of their places saw a signal."""
         return [name for name, (executed, landed) in self.instructions.items() if executed >= _OFTEN and not landed]
 
     def reaches(self, goal: float = GOAL, deviations: float = 0) -> bool:
-        """Tell whether the share is the goal, or as many standard deviations of chance below it."""
+        """Return whether the share reaches the goal, less the given number of standard deviations for chance."""
         slack = deviations * (goal * (1 - goal) / max(1, self.in_scope)) ** 0.5
         return self.share >= goal - slack
 
@@ -336,7 +336,7 @@ class Comparison:
 def storm(
     tasks: Iterable[Task], prediction: Prediction, signals: int, seconds: float = 600, rare: Iterable[Task] = ()
 ) -> Comparison:
-    """Run the tasks under signals, alternately cold and warm; the ``rare`` tasks every fiftieth round."""
+    """Run the tasks under signals, cold in every eighth round and warming up after it; run ``rare`` tasks in every fiftieth."""
     blow = Storm()
     end = time.monotonic() + seconds
     rounds = 0
@@ -360,7 +360,7 @@ def storm(
 
 @dataclass
 class Construct:
-    """How one construct compares, by name of instruction: landed but not predicted, predicted but never hit."""
+    """The result for one construct: instructions that were hit but not predicted, and those that were predicted but never hit."""
 
     source: str
     missed: Counter[str]
@@ -374,7 +374,7 @@ def _instructions(code: CodeType) -> dict[int, str]:
 
 
 def construct(source: str, seconds: float) -> Construct:
-    """Predict one construct, and hit it with signals in a loop and cold."""
+    """Predict the places of one construct, and fire signals at it in a loop and in cold code."""
     make, workload = sibling("constructs").make, sibling("workload")
     looped, straight = make(source, workload, 1, True), make(source, workload, 30, False)
     codes = {function.__code__ for function in (looped, straight)}
@@ -408,7 +408,7 @@ def construct(source: str, seconds: float) -> Construct:
     for place, count in landed.items():
         if place not in kinds:
             missed[shown[place[0]][place[1]]] += count
-    # A place in the loop is the same instruction as its copies in the straight code: hit in one of them is enough.
+    # A place in the loop and its copies in the straight code are one instruction: a hit at any of them is enough.
     hit = {_shape(place, shown) for place in landed}
     asked = (place for place, kind in kinds.items() if kind != "entry" and place != (first, ending))
     invented = {_shape(place, shown) for place in asked} - hit
@@ -430,7 +430,7 @@ def _shape(place: Place, shown: dict[CodeType, dict[int, str]]) -> str:
 
 @dataclass
 class Injections:
-    """How many strikes surfaced exactly where they were predicted."""
+    """The number of strikes, how many surfaced exactly where predicted, and a description of the others."""
 
     total: int = 0
     exact: int = 0
@@ -459,7 +459,7 @@ def interrupts() -> Iterator[list[BaseException]]:
 
 
 def inject(task: Task, limit: int | None = None, step: int = 1) -> Injections:
-    """Strike the predicted hits of ``task`` that lie in the workload, every ``step``-th, and see where they surface."""
+    """Strike every ``step``-th predicted hit of ``task`` in the workload, and check where the interrupts surface."""
     engine = choose()[0].engine
     workload = sibling("workload").__file__
     result = Injections()
@@ -490,12 +490,12 @@ def inject(task: Task, limit: int | None = None, step: int = 1) -> Injections:
 
 
 def instruction_at(place: Place) -> str:
-    """Return the name of the instruction."""
+    """Return the name of the instruction at a place."""
     return _instructions(place[0]).get(place[1], "?")
 
 
 def describe(place: Place) -> str:
-    """Say where a place is, and which instruction."""
+    """Return a description of a place: its file, line, function, offset and instruction."""
     code, offset = place
     file = Path(code.co_filename).name
     return f"{file}:{line_of(code, offset)} {code.co_qualname}+{offset} {instruction_at(place)}"
@@ -520,7 +520,7 @@ def _report(comparison: Comparison) -> None:
 
 
 def main() -> int:
-    """Run the experiment; the exit status tells whether the goal was reached."""
+    """Run the experiment; return 0 if the goals were reached, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--signals", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=300, help="at most so long for the storm")

@@ -1,4 +1,4 @@
-"""Ordinary code of many shapes, for signals to land in: a few milliseconds a round, nothing left over.
+"""Ordinary code of many shapes for signals to land in. A round takes a few milliseconds and leaves nothing behind.
 
 ``DETERMINISTIC`` functions do the same thing each time and touch nothing outside themselves; the functions of
 ``BROAD`` use threads, files and event loops; those of ``SLOW`` are too slow for every round.

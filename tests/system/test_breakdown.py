@@ -1,4 +1,4 @@
-"""Whatever a test or a plugin does, its audit ends with a verdict or one line, later tests go on, and reports are written."""
+"""Whatever a test or a plugin does, its audit ends with a verdict or a one-line reason, later tests run, and reports are written."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ PATCHED = """
 
 
 def test_an_error_of_ours_is_one_line_with_its_place() -> None:
-    """The line of an error of ours names the error and the place in this package; a traceback follows for the bug report."""
+    """An error of the audit itself is one line that names the error and its place, with a traceback for the bug report."""
     with pytest.raises(ValueError, match="Expecting") as caught:
         legible(json.loads("no JSON"))
     caught.value.add_note("a note\nof two lines")
@@ -259,14 +259,14 @@ def test_an_error_of_ours_is_one_line_with_its_place() -> None:
 
 
 def test_a_want_is_no_defect() -> None:
-    """A lack of descriptors, memory or disk space is not reported as a defect of ours."""
+    """A lack of descriptors, memory or disk space is not reported as a defect of the audit."""
     assert Breakdown.of(OSError(24, "Too many open files")).traceback == ""
     assert "Too many open files" in Breakdown.of(OSError(24, "Too many open files")).reason
     assert Breakdown.of(OSError(2, "No such file")).traceback
 
 
 def raised_in(file: str) -> Exception:
-    """Return an exception that code of this file raised."""
+    """Return an exception that was raised by code with this file name."""
     names: dict[str, Any] = {}
     exec(compile("def broken(): raise KeyError('left behind')", file, "exec"), names)
     with pytest.raises(KeyError) as caught:
@@ -275,7 +275,7 @@ def raised_in(file: str) -> Exception:
 
 
 def test_what_code_of_the_test_raises_is_not_ours(tmp_path: Path) -> None:
-    """An error raised by a function of the test's, called amid the audit, is attributed to the test; one of a library is not."""
+    """An error raised by the test's own code amid the audit is attributed to the test; one raised by a library is not."""
     theirs = Breakdown.of(raised_in(str(tmp_path / "test_it.py")))
     assert theirs.reason.startswith("code of the test raised in the midst of the audit: KeyError: 'left behind', at ")
     assert theirs.traceback
@@ -284,7 +284,7 @@ def test_what_code_of_the_test_raises_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_of_the_kernels_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing file of /proc is no defect in a process without /proc, and is one elsewhere."""
+    """A missing file of /proc is no defect of the audit if there is no /proc at all; any other missing file is."""
     missing = FileNotFoundError(2, "No such file or directory", "/proc/self/fd")
     assert Breakdown.of(missing).traceback
     monkeypatch.setattr(os, "path", SimpleNamespace(isdir=lambda _: False, isabs=os.path.isabs))
@@ -294,12 +294,12 @@ def test_what_is_missing_of_the_kernels_is_no_defect(tmp_path: Path, monkeypatch
 
 
 def test_what_hinders_the_audit_is_a_reason() -> None:
-    """The message of an error about what hinders the audit becomes the reason."""
+    """The message of a ``HinderedError`` becomes the reason, without a traceback."""
     assert Breakdown.of(HinderedError("a tool is gone")) == Breakdown("a tool is gone", "")
 
 
 def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytester: pytest.Pytester) -> None:
-    """A kind that raises in every run leaves the tests that use it not audited and failed; the report is written."""
+    """If a kind raises in every run, each test fails with one line and no internal error, and the report is written."""
     pytester.makepyfile(test_it=LEAK)
     pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "--maskcheck-report=json:report.json")
@@ -316,7 +316,7 @@ def test_an_audit_that_fails_itself_fails_its_test_and_no_other(run: Run, pytest
 
 
 def test_an_error_at_one_point_costs_that_point(audit: AuditSource, pytester: pytest.Pytester) -> None:
-    """After an error at one point, other points are audited; the session fails, as one point was not audited."""
+    """After an error at one point, the other points are audited; the test fails, since one point was not audited."""
     pytester.makeconftest(BROKEN_KIND.format(when=AFTER_A_LEAK))
     (pytester.path / "test_it.py").write_text("\n".join(line[4:] for line in LEAK.splitlines()), encoding="utf-8")
     audited = audit("", "test_it.py")
@@ -330,7 +330,7 @@ def test_an_error_at_one_point_costs_that_point(audit: AuditSource, pytester: py
 
 @pytest.mark.oldest_and_newest
 def test_an_error_of_ours_in_a_worker_of_xdist_fails_the_session(run: Run, pytester: pytest.Pytester) -> None:
-    """An error of ours in a worker of xdist makes the controller exit as for failed tests."""
+    """An error of the audit itself in a worker of xdist fails the test and the session."""
     pytester.makepyfile(test_it=LEAK)
     pytester.makeconftest(BROKEN_SNAPSHOT)
     result = run("--maskcheck", "-p", "xdist", "-n2")
@@ -341,7 +341,7 @@ def test_an_error_of_ours_in_a_worker_of_xdist_fails_the_session(run: Run, pytes
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n1")])
 def test_hooks_find_the_item_as_in_its_call(run: Run, pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
-    """A hook that takes a screenshot when a test fails finds the item's arguments set up."""
+    """A hook that takes a screenshot when a test fails finds the item's fixtures still set up."""
     pytester.makepyfile(WITH_PAGE)
     pytester.makeconftest(HOOK)
     result = run("--maskcheck", "-s", *options)
@@ -354,7 +354,7 @@ def test_hooks_find_the_item_as_in_its_call(run: Run, pytester: pytest.Pytester,
 
 @pytest.mark.oldest_and_newest
 def test_a_hook_that_raises_does_not_end_the_session(run: Run, pytester: pytest.Pytester) -> None:
-    """A hook that raises does not keep the leak from being reported; what it raised is reported, too."""
+    """A leak is reported although another plugin's hook raises, and so is the exception of the hook."""
     pytester.makepyfile(LEAK)
     pytester.makeconftest(RAISING_HOOK)
     result = run("--maskcheck")
@@ -363,7 +363,7 @@ def test_a_hook_that_raises_does_not_end_the_session(run: Run, pytester: pytest.
 
 
 def test_what_code_files_and_objects_do_ends_no_audit(audit_folder: AuditFolder) -> None:
-    """Code without a file, names that are no UTF-8, a removed directory, an exception without a text: all are audited."""
+    """Tests with generated code, file names that are not UTF-8, broken exceptions or a removed working directory are audited."""
     folder = audit_folder({"test_cuts.py": CUTS})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
     assert len(audits) == 6
@@ -378,7 +378,7 @@ def test_what_code_files_and_objects_do_ends_no_audit(audit_folder: AuditFolder)
 
 
 def test_limits_and_streams_of_the_test_are_read_as_it_left_them(audit_folder: AuditFolder) -> None:
-    """With three descriptors left to it by a test, the audit has more, and still reports the limit that the test set."""
+    """An audit works although the test lowers the descriptor limit or deletes a stream, and reports what the interrupt left."""
     folder = audit_folder({"test_limits.py": LIMITS})
     audits = {audit.test.partition("::")[2]: audit for audit in folder.audits}
     assert all(not audit.broken for audit in audits.values()), folder.output
@@ -391,7 +391,7 @@ def test_limits_and_streams_of_the_test_are_read_as_it_left_them(audit_folder: A
 
 @pytest.mark.oldest_and_newest
 def test_more_descriptors_than_select_takes(audit_folder: AuditFolder) -> None:
-    """A leak is found with more than 1,024 descriptors open."""
+    """A leak is found with more than 1,024 descriptors open, the limit of ``select``."""
     folder = audit_folder({"conftest.py": MANY, "test_it.py": LEAK})
     assert [audit.broken for audit in folder.audits] == ["", ""]
     assert [len(audit.failures) for audit in folder.audits] == [1, 0]
@@ -399,7 +399,7 @@ def test_more_descriptors_than_select_takes(audit_folder: AuditFolder) -> None:
 
 @pytest.mark.oldest_and_newest
 def test_functions_that_stay_replaced_are_not_ours(audit_folder: AuditFolder) -> None:
-    """A test that leaves functions of the standard library broken is audited, and so is the next; the report is written."""
+    """A test that leaves functions of the standard library replaced by raising ones is audited, and so is the next one."""
     folder = audit_folder({"test_it.py": PATCHED, "test_later.py": LEAK})
     assert [audit.broken for audit in folder.audits] == ["", "", ""], folder.output
     assert [{defect.kind for defect in audit.failures} >= {"lock"} for audit in folder.audits] == [True, True, False]
@@ -408,7 +408,7 @@ def test_functions_that_stay_replaced_are_not_ours(audit_folder: AuditFolder) ->
 @pytest.mark.oldest_and_newest
 @pytest.mark.parametrize("plugin", ["capture", "tmpdir", "setuponly", "logging"])
 def test_without_a_plugin_of_pytest(run: Run, pytester: pytest.Pytester, plugin: str) -> None:
-    """Plugins of pytest that are switched off are not needed."""
+    """The audit works without the plugins of pytest that can be switched off."""
     pytester.makepyfile(LEAK)
     result = run("--maskcheck", "-p", f"no:{plugin}")
     result.assert_outcomes(failed=1, passed=1)
@@ -417,7 +417,7 @@ def test_without_a_plugin_of_pytest(run: Run, pytester: pytest.Pytester, plugin:
 
 @pytest.mark.oldest_and_newest
 def test_a_report_for_which_there_is_no_room(run: Run, pytester: pytest.Pytester) -> None:
-    """If there is no room for a report, the session says so and ends as after a usage error."""
+    """If the disk is full, the session reports that the report cannot be written, and exits with a usage error."""
     pytester.makepyfile(LEAK)
     result = run("--maskcheck", "--maskcheck-report=json:/dev/full")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -429,5 +429,5 @@ def test_a_report_for_which_there_is_no_room(run: Run, pytester: pytest.Pytester
     [("plain", "plain"), ("é", "é"), ("caf\udce9", r"caf\xe9"), ("\ud800", r"\ud800")],
 )
 def test_texts_that_cannot_be_encoded(text: str, told: str) -> None:
-    """Bytes of a name and halves of surrogate pairs are written with backslashes."""
+    """Text that cannot be encoded, such as undecodable bytes of a file name, is written with backslash escapes."""
     assert legible(text) == told

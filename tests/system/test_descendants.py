@@ -1,4 +1,4 @@
-"""Processes that left parent, group or session are found, and ended: by the run that leaves them, and at the end of the audit."""
+"""Processes that left their parent, group or session are found and ended, by the run that leaves them or at the end of the audit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLEEP = "98765.25"
 """Seconds that no other process on this machine sleeps."""
 
 LEFT = SLEEP + "1"
-"""Seconds for which those processes sleep that the ordinary run leaves, which is no part of the audit."""
+"""Seconds that the processes sleep which the ordinary run leaves; that run is not part of the audit."""
 
 DAEMONS = f"""
     import os, signal, subprocess
@@ -91,7 +91,7 @@ DAEMONS = f"""
 
 @pytest.fixture(scope="module")
 def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
-    """The audits of tests that start daemons, by name."""
+    """Return the audits of tests that start daemons, by name."""
     folder = audit_folder({"test_it.py": DAEMONS})
     (left,) = sleeping(LEFT)
     os.kill(left, signal.SIGKILL)
@@ -105,7 +105,7 @@ def defects(audit: Audit) -> set[tuple[str, str, str]]:
 
 
 def test_a_daemon_is_found(audits: dict[str, Audit]) -> None:
-    """A daemon is reported by the run that loses it, although it is nobody's child."""
+    """A daemon is reported by the run that loses it, although its parent has ended."""
     found = defects(audits["lost"])
     assert ("leak", "child", "sleep") in found
     details = [defect.detail for defect in audits["lost"].failures if defect.key == "sleep"]
@@ -113,19 +113,19 @@ def test_a_daemon_is_found(audits: dict[str, Audit]) -> None:
 
 
 def test_a_daemon_that_the_test_leaves_anyway_is_no_finding(audits: dict[str, Audit]) -> None:
-    """A daemon that an uninterrupted run leaves, too, is no finding."""
+    """A daemon that an uninterrupted run leaves too is no finding."""
     assert ("leak", "child", "sleep") not in defects(audits["left_on_purpose"])
     assert "child:sleep" in audits["left_on_purpose"].baseline
 
 
 def test_a_daemon_that_ends_in_time_is_not_left_behind(audits: dict[str, Audit]) -> None:
-    """A daemon that has ended is no zombie of the test's: only process 1 would wait for it."""
+    """A daemon that has ended is not left behind, although it is a zombie until process 1 reaps it."""
     audit = audits["ends_by_itself"]
     assert not [key for key in audit.baseline if key.startswith("child:")]
 
 
 def test_a_run_that_hangs_takes_its_processes_with_it(audits: dict[str, Audit]) -> None:
-    """A run that hangs is ended with its processes, in any group and session; a server of a longer-lived fixture goes on."""
+    """A run that hangs is ended with its processes in any group and session, but not the server of a longer-lived fixture."""
     assert {verdict for verdict, *_ in defects(audits["hangs_with_a_session_of_its_own"])} == {"hang"}
     assert defects(audits["of_a_server"]) == set()
     until = time.monotonic() + 2
@@ -135,7 +135,7 @@ def test_a_run_that_hangs_takes_its_processes_with_it(audits: dict[str, Audit]) 
 
 
 def sleeping(seconds: str) -> list[int]:
-    """Return the processes that sleep for so many seconds."""
+    """Return the IDs of the processes that sleep for this number of seconds."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -175,7 +175,7 @@ ENDS_SLOWLY = """if True:  # multiprocessing.resource_tracker
 
 @pytest.mark.parametrize("removes", [True, False])
 def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, removes: bool) -> None:
-    """A tracker is killed where nothing new is in shared memory, as waiting would only take the time of an interpreter's start."""
+    """A resource tracker gets time to end if there is new shared memory to remove, and is killed at once otherwise."""
     before = replace(
         descendants.present(), shared=frozenset() if removes else frozenset({*os.listdir("/dev/shm"), "x"})
     )
@@ -195,7 +195,7 @@ def test_a_tracker_gets_time_where_it_has_something_to_remove(tmp_path: Path, re
 
 
 def test_what_stays_as_long_as_this_process() -> None:
-    """A tracker waits for the end of a pipe that is open here, so it stays; what any other child waits for is unknown."""
+    """A resource tracker stays as long as this process, which has its pipe open; other children are not known to stay."""
     tracker: Any = resource_tracker.ResourceTracker()
     tracker.ensure_running()
     until = time.monotonic() + 10
@@ -231,6 +231,6 @@ STAYING = """
 
 
 def test_a_tracker_that_is_left_is_told(audit_folder: AuditFolder) -> None:
-    """A tracker that is left is reported, although nobody waits for it to vanish."""
+    """A resource tracker that a run leaves is reported, although the readings do not wait for it to end."""
     (audit,) = audit_folder({"test_it.py": STAYING}).audits
     assert ("leak", "child") in {(verdict, kind) for verdict, kind, _ in defects(audit)}

@@ -30,6 +30,7 @@ pytestmark = [
 
 PYTEST = ("-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider", "--maskcheck")
 
+# Makes standard input the controlling terminal; only the leader of a session without a terminal may do that.
 FOREGROUND = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -43,9 +44,9 @@ class Ended:
 
     Parameters:
         output: what it wrote.
-        status: of pytest.
-        audits: what it found, by name of the test.
-        kept: whether the terminal has the settings that it had.
+        status: the exit status of pytest.
+        audits: the audits, by name of the test.
+        kept: whether the terminal has the same settings as before.
     """
 
     output: str
@@ -55,7 +56,7 @@ class Ended:
 
 
 def audited_at_terminal(place: Path, source: str, *options: str, typed: bytes = b"") -> Ended:
-    """Audit a source with pytest as the foreground job of a terminal; type the given text after ``ready`` was written."""
+    """Audit a source with pytest as the foreground job of a terminal; type ``typed`` once the test has written ``ready``."""
     (place / "test_it.py").write_text(dedent(source))
     (place / "pytest.ini").write_text("[pytest]\n")
     report = place / "report.json"
@@ -98,7 +99,7 @@ def at_terminal(place: Path, *command: str) -> Iterator[tuple[subprocess.Popen[b
 
 
 def said(behind: int, seconds: float) -> bytes:
-    """Return what was written to a terminal, waiting so long at most."""
+    """Return what was written to a terminal, and wait for it at most ``seconds``."""
     return os.read(behind, 1 << 16) if select.select([behind], [], [], seconds)[0] else b""
 
 
@@ -139,7 +140,7 @@ CHANGES = """
 
 
 def test_settings_of_the_terminal_can_be_changed(tmp_path: Path) -> None:
-    """Tests in background processes may change settings of the terminal; what they leave is found, and undone at the end."""
+    """Runs in background processes can change terminal settings; a change that they leave is found, and undone at the end."""
     ended = audited_at_terminal(tmp_path, CHANGES)
     assert {name: (audit.refused, audit.not_audited) for name, audit in ended.audits.items()} == dict.fromkeys(
         ended.audits, ("", {})
@@ -192,7 +193,7 @@ READS = """
 
 @pytest.fixture(scope="module")
 def reads(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A session in which tests read from the terminal."""
+    """Return a session whose tests read from the terminal."""
     return audited_at_terminal(tmp_path_factory.mktemp("reads"), READS, "-s", typed=b"yes\n")
 
 
@@ -212,7 +213,7 @@ def test_a_test_that_reads_from_the_terminal_is_refused(reads: Ended) -> None:
     ],
 )
 def test_a_question_after_the_interrupt_is_no_hang(reads: Ended, test: str, reason: str) -> None:
-    """Where the check of usability asks the user a question, the points are not audited, and the reason names who asked."""
+    """A run that reads from the terminal after the interrupt is not a hang: the point is not audited, with that reason."""
     audit = reads.audits[test]
     assert (audit.failures, audit.refused) == ((), "")
     assert any(reason in each for each in audit.not_audited), audit.not_audited
@@ -237,13 +238,13 @@ WAITS = """
 
 
 def test_ctrl_c_ends_the_session_while_the_terminal_is_in_another_mode(tmp_path: Path) -> None:
-    """Ctrl-C restores the terminal's settings: the auditing process has no time to, the session does."""
+    """After Ctrl-C the session restores the terminal's settings, since the auditor has no time to do so."""
     ended = audited_at_terminal(tmp_path, WAITS, typed=b"\x03")
     assert (ended.status, ended.kept) == (pytest.ExitCode.INTERRUPTED, True), ended.output[-2000:]
 
 
 def test_a_session_in_the_background_leaves_the_terminal_alone(tmp_path: Path) -> None:
-    """A session in the background leaves the terminal alone; what others set meanwhile is no finding, and stays."""
+    """A session in the background does not touch the terminal: settings that others change meanwhile are not reported and stay."""
     (tmp_path / "test_it.py").write_text(
         dedent(
             """
@@ -300,7 +301,7 @@ TAKES = """
 
 
 def test_pytest_gets_the_terminal_back(tmp_path: Path) -> None:
-    """Pytest gets the terminal back from an ended group that the code under test put in the foreground."""
+    """Pytest becomes the foreground job again after code under test gave the terminal to a process group that has ended."""
     ended = audited_at_terminal(tmp_path, TAKES)
     assert ended.status == 0, ended.output
     assert ended.kept

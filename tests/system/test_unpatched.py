@@ -185,15 +185,15 @@ REPLACED = (
     *(fcntl, gc, io, os, os.path, pathlib, select, shutil, signal),
     *(socket, subprocess, tempfile, threading, time),
 )
-"""Modules that libraries replace for tests, and whose functions they replace wherever a module has them by name."""
+"""Modules that libraries replace for tests, together with their functions wherever a module holds one by name."""
 
 OWNERS = {module.__name__ for module in REPLACED} | {
     *("_io", "_signal", "_socket", "_thread", "genericpath", "pathlib._local", "pathlib._os", "posix"),
 }
-"""The modules where the functions of those were made, as they import from others."""
+"""The modules that define the functions of those, since they import many from others."""
 
 NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring", "tools"))}
-"""Modules of the package that are a program, or that this interpreter cannot import."""
+"""Modules of the package that are programs, or that this interpreter cannot import."""
 
 BY_NAME = {
     ("interrupts.signals.handlers", "USUAL"): "a handler that others are compared with",
@@ -208,7 +208,7 @@ BY_NAME = {
 
 @pytest.fixture(scope="module")
 def audits(audit_folder: AuditFolder) -> dict[str, Audit]:
-    """The audits by name: of two tests under a clock that is frozen for the session, and of one that breaks whole modules."""
+    """Return the audits, by name, of tests with a frozen clock, with modules whose functions all raise, and with fake files."""
     folder = audit_folder({"conftest.py": CONFTEST, "test_frozen.py": FROZEN})
     broken = audit_folder({"test_broken.py": BROKEN})
     faked = audit_folder({"conftest.py": FAKE_FILES, "test_faked.py": AMONG_FAKE_FILES})
@@ -220,19 +220,19 @@ def verdicts(audit: Audit) -> set[tuple[str, str]]:
 
 
 def test_a_leak_is_found_while_the_clock_stands(audits: dict[str, Audit]) -> None:
-    """While the clock stands still, each point is audited, and only the leak is found."""
+    """While the clock is frozen, each point is audited, and only the leak is found."""
     audit = audits["test_leak"]
     assert (audit.refused, audit.not_audited, verdicts(audit)) == ("", {}, {("leak", "lock")})
 
 
 def test_a_hang_is_found_while_the_clock_stands(audits: dict[str, Audit]) -> None:
-    """While the clock stands still, a run that hangs is ended in time, by the audit's own clock."""
+    """While the clock is frozen, a run that hangs is ended in time by the audit's own clock."""
     audit = audits["test_hang"]
     assert (audit.refused, verdicts(audit)) == ("", {("hang", "process")})
 
 
 def test_functions_that_raise_do_not_reach_the_audit(audits: dict[str, Audit]) -> None:
-    """Where every function of the modules raises, also after the interrupt, the verdicts are still right: leak, and altered."""
+    """The verdicts are right although the interrupt leaves modules whose functions all raise."""
     audit = audits["test_it"]
     assert (audit.refused, verdicts(audit)) == ("", {("leak", "lock"), ("altered", "attribute")})
     assert all(not result.reason for result in audit.results)
@@ -241,7 +241,7 @@ def test_functions_that_raise_do_not_reach_the_audit(audits: dict[str, Audit]) -
 
 
 def test_what_was_replaced_is_put_back_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within ``unpatched()`` library code finds the real functions; afterwards the replaced ones are there again."""
+    """Within ``unpatched()`` library code finds the real functions; afterwards the replacements are back."""
     real = time.sleep
 
     def fake(_: float) -> None:
@@ -270,7 +270,7 @@ def test_modules_of_the_audit_that_a_test_removed_are_put_back(monkeypatch: pyte
 
 
 def test_what_gevent_replaced_before_is_seen_through() -> None:
-    """``python -m gevent.monkey pytest`` patches before all others; what gevent keeps of the originals is used."""
+    """The originals that gevent saved are used if it patched before the plugin was imported (``python -m gevent.monkey pytest``)."""
     program = """
         import sys, time, types
         real, time.sleep = time.sleep, None
@@ -297,7 +297,7 @@ GREEN = """
 
 
 def test_a_test_under_gevents_patches_is_audited(audit_folder: AuditFolder) -> None:
-    """A test under gevent's patches is audited on the main thread, and canaries that meet the patches do not wait for ever."""
+    """A test under gevent's patches is audited, and canaries do not wait forever in patched functions."""
     pytest.importorskip("gevent")
     (audit,) = audit_folder(
         {"conftest.py": "import gevent.monkey\ngevent.monkey.patch_all()\n", "test_green.py": GREEN}
@@ -322,13 +322,13 @@ STOPPED = """
 
 
 def test_a_stopped_clock_of_pytests_does_not_shorten_limits(audit_folder: AuditFolder) -> None:
-    """If pytest's clock stands still, the time of the ordinary run is measured by the audit's own clock."""
+    """If pytest's clock is frozen, the time of the ordinary run is measured by the audit's own clock."""
     (audit,) = audit_folder({"conftest.py": STOPPED, "test_it.py": GREEN}, "--maskcheck-timeout=1").audits
     assert (audit.refused, [defect.kind for defect in audit.failures]) == ("", ["lock"])
 
 
 def test_files_that_are_faked_do_not_reach_the_audit(audits: dict[str, Audit]) -> None:
-    """While functions for files are replaced, the audit finds a leak, and nothing in a clean test."""
+    """While file functions are faked, the audit finds a leak, and nothing in a clean test."""
     defect, clean = audits["test_defect_among_fake_files"], audits["test_clean_among_fake_files"]
     assert (defect.refused, defect.not_audited, verdicts(defect)) == ("", {}, {("leak", "lock")})
     assert (clean.refused, clean.not_audited, clean.failures) == ("", {}, ())
@@ -336,7 +336,7 @@ def test_files_that_are_faked_do_not_reach_the_audit(audits: dict[str, Audit]) -
 
 
 def held_by_name() -> set[tuple[str, str]]:
-    """Return the names in modules of the package that a library which goes through modules may replace."""
+    """Return the names in the package's modules that a library may replace when it goes through all modules."""
     owned = {id(module) for module in REPLACED}
     owned |= {id(value) for module in REPLACED for value in vars(module).values() if is_theirs(value)}
     found = set()
@@ -353,7 +353,7 @@ def is_theirs(value: object) -> bool:
 
 
 def test_no_module_holds_what_libraries_replace_by_name() -> None:
-    """No module of the package holds a name that pyfakefs or freezegun replaces in all modules: they come from ``unpatched``."""
+    """No module of the package holds a name that pyfakefs or freezegun would replace; such names come from ``unpatched``."""
     assert {each for each in held_by_name() if each not in BY_NAME and (each[0], "...") not in BY_NAME} == set()
 
 
@@ -380,7 +380,7 @@ def test_temporary_files_are_made_where_the_real_module_makes_them(
 
 
 def test_a_module_that_was_exchanged_is_there_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within ``unpatched()``, imports find the real module; afterwards the exchanged one, or none, is there again."""
+    """Within ``unpatched()``, imports find the real module; afterwards the replacement, or its absence, is back."""
     other = ModuleType("os")
     monkeypatch.setitem(sys.modules, "os", other)
     monkeypatch.delitem(sys.modules, "pathlib")

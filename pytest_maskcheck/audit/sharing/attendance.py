@@ -1,8 +1,8 @@
-"""Who is there: each process holds locks on files of its own, as long as it lives.
+"""Which processes are present: each holds locks on files of its own as long as it lives.
 
-The locks are those of POSIX. A process has them for itself: forked children neither inherit nor release them, and they end with the
-process, however that ends. A process that opened its own file a second time would release the lock as it closes it; so no process asks
-about itself.
+These are POSIX record locks. They belong to one process: forked children neither inherit nor release them, and they end with the
+process, however that ends. If a process opened its own file a second time, it would release the lock by closing the file; so no process
+checks its own locks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Attendance:
         self._locks: dict[str, int] = {}
 
     def open_session(self) -> None:
-        """Announce that the session goes on, until this process closes it or ends.
+        """Announce that the session is open, until this process closes it or ends.
 
         Raises:
             OSError: no lock can be taken.
@@ -40,7 +40,7 @@ class Attendance:
         self._release(_SESSION)
 
     def attend(self) -> None:
-        """Announce that this process is there and runs tests.
+        """Announce that this process is present and runs tests.
 
         Raises:
             OSError: the directory is gone.
@@ -58,11 +58,11 @@ class Attendance:
         self._release(f"{self._name}.alive")
 
     def is_open(self) -> bool:
-        """Return whether the session goes on."""
+        """Return whether the session is open."""
         return self._is_held(_SESSION)
 
     def lives(self, name: str) -> bool:
-        """Return whether another process is still there."""
+        """Return whether another process is still present."""
         return self._is_held(f"{name}.alive")
 
     def others_run(self) -> bool:
@@ -94,7 +94,7 @@ class Attendance:
         except OSError:
             return False
         try:
-            # A shared lock, as several may ask at a time: each of them must be let in if the holder is gone.
+            # A shared lock, as several processes may check at once: each of them must get the lock if the holder is gone.
             fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True

@@ -21,20 +21,20 @@ POLL = 0.05
 """Seconds between two readings of the board."""
 
 DIED = Reason(NotAudited.WORKER_DIED)
-"""Why points are not audited whose owner died."""
+"""Why points are not audited if their owner died."""
 
 _OFFER = "offer-"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Points that anybody may audit.
+    """Points that any worker may audit.
 
     Parameters:
         owner: the process that audits the test.
         audit: what the owner has found out about the test so far, with the points on offer and without results.
         cuts: the positions at which the chunks end.
-        seconds: how long a point takes.
+        seconds: duration of the audit of one point.
         firsts: for points with a second interrupt, the result of the first one alone, by id.
         baseline: kind and key of what the uninterrupted test leaves behind -> how many of them.
     """
@@ -60,7 +60,7 @@ class Done:
     Parameters:
         worker: the process that did it.
         results: the results of its points.
-        notes: what else a reader should know.
+        notes: the notes that the audit of the chunk gave.
         allowed: kind and key of each finding that was dropped -> ids of its points.
     """
 
@@ -76,10 +76,10 @@ class Board:
     Parameters:
         path: the directory.
         name: the name of this process.
-        workers: how many processes may look for work.
+        workers: the number of processes that may help.
 
     Attributes:
-        attendance: who is there.
+        attendance: which processes are present.
     """
 
     def __init__(self, path: str, name: str, workers: int) -> None:
@@ -111,7 +111,7 @@ class Board:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def new_name(self) -> str:
-        """Return a name for the offers of one more test of this process."""
+        """Return a name for the offers of another test of this process."""
         self._offers += 1
         return f"{_OFFER}{self.name}-{self._offers}"
 
@@ -131,7 +131,7 @@ class Board:
         return True
 
     def offers(self, begins: str = _OFFER) -> Iterator[tuple[str, Offer]]:
-        """Yield name and offer of all offers whose names begin so, in the order in which they were made."""
+        """Yield all offers whose names start with ``begins``, each with its name; those of one process come in the order it made them."""
         try:
             names = [name for name in os.listdir(self.path) if name.startswith(begins)]
         except OSError:
@@ -149,7 +149,7 @@ class Board:
                 yield done
 
     def left_behind(self, test: str, owner: str) -> Audit | None:
-        """Return what is on the board about the audit of a test whose owner has died; ``None`` if it was not offered."""
+        """Return the audit of a test whose owner has died, as far as it is on the board; ``None`` if it was not offered."""
         offers = [each for each in self.offers() if (each[1].audit.test, each[1].owner) == (test, owner)]
         if not offers:
             return None
@@ -201,5 +201,5 @@ def read(path: str) -> Any:
     try:
         with io.open(path, "rb") as file:
             return pickle.load(file)
-    except Exception:  # noqa: BLE001  (not there, or by another version of this package: nobody can use it)
+    except Exception:  # noqa: BLE001  (not there, or written by another version of this package: of no use)
         return None

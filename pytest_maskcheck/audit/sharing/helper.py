@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Point
 
 _START = (0.5, 8)
-"""Seconds, and runs, that a helper takes to begin: an offer must be worth more."""
+"""Seconds, and runs, that a helper takes to begin; an offer must have more work left than that."""
 
 
 class Helper:
-    """Helps with one offer; made in the process that ends last, used in the one that audits.
+    """Helps with one offer; created in the process that ends last, used in the one that audits.
 
     Parameters:
         board: the board.
@@ -37,7 +37,7 @@ class Helper:
 
     @classmethod
     def find(cls, board: Board, known: Container[str]) -> Helper | None:
-        """Return a helper for an offer that is worth it, other than those with ``known`` names; ``None`` if there is none now."""
+        """Return a helper for an offer with enough work left whose name is not in ``known``; ``None`` if there is none now."""
         for name, offer in board.offers():
             if name not in known and offer.owner != board.name and _is_worth(board, name, offer):
                 return cls(board, name, offer)
@@ -49,16 +49,16 @@ class Helper:
         known: Callable[[Sequence[Point]], Mapping[str, Point]],
         do: Callable[[Sequence[Point]], Done],
     ) -> None:
-        """Do chunk after chunk.
+        """Claim and audit chunk after chunk.
 
         Parameters:
             left_behind: what the uninterrupted test leaves behind in this process; see :class:`Audit`.
-            known: returns the points that were found here, by id; at least those among the given ones.
+            known: returns the points that this process found, by id; at least those among the given ones.
             do: audits points in this process.
         """
         if not {*left_behind} <= {*self.offer.audit.baseline}:
             return
-        with suppress(OSError):  # the owner has withdrawn the offer
+        with suppress(OSError):  # raised when the owner has withdrawn the offer
             while self.is_wanted():
                 number = claim(self._place, self._left, self._board.name)
                 if number is None:
@@ -66,16 +66,16 @@ class Helper:
                 chunk = self._left.pop(number)
                 mine = known(chunk)
                 if any(mine.get(point.id) != point for point in chunk):
-                    return
+                    return  # close() gives the chunk up
                 write(os.path.join(self._place, f"{number}.done"), replace(do(chunk), worker=self._board.name))
 
     def is_wanted(self) -> bool:
-        """Return whether the session goes on and the owner is there and waits for results."""
+        """Return whether the session is open, the owner is present, and the offer still stands."""
         there = self._board.attendance
         return there.is_open() and there.lives(self.offer.owner) and os.path.exists(self._place)
 
     def close(self) -> None:
-        """Give up what was claimed and not done; called in the process that made this, when the one that worked has ended."""
+        """Give up chunks that were claimed but not done; called in the creating process when the auditing one has ended."""
         with suppress(OSError):
             for name in os.listdir(self._place):
                 number, _, what = name.partition(".")
@@ -86,7 +86,7 @@ class Helper:
 
 
 def _is_worth(board: Board, name: str, offer: Offer) -> bool:
-    """Return whether an offer has more work left than it takes to begin."""
+    """Return whether an offer has more work left than a helper takes to begin."""
     free = sum(
         len(chunk)
         for number, chunk in enumerate(offer.chunks)

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, Point, PointResult
 
 _LONG = 1.0
-"""Seconds of work from which on points are offered."""
+"""Points are offered if they are at least this many seconds of work."""
 
 _LEAST = (0.3, 8)
 """Seconds, and points, of work in the smallest chunk."""
 
 _MOST = (5.0, 60)
-"""Seconds, or points, of work in the largest chunk: more would be lost with a process."""
+"""Seconds, or points, of work in the largest chunk; a process that dies loses its chunk."""
 
 _MARGIN = 0.001
 """Seconds that a point costs beyond its run."""
 
 
 class Lead:
-    """Audits the points of one test together with helpers; made in the process that ends last, used in the one that audits.
+    """Audits the points of one test together with helpers; created in the process that ends last, used in the one that audits.
 
     Parameters:
         board: where the points are offered.
@@ -55,16 +55,16 @@ class Lead:
         firsts: Mapping[str, PointResult] | None = None,
         baseline: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
-        """Audit points, together with all who help.
+        """Audit points together with any helpers.
 
         Parameters:
-            audit: the points, and what has been found out about the test so far.
+            audit: the points, and what is known about the test so far.
             seconds: how long a run takes.
             do: audits points in this process.
             take: called with each outcome of a helper.
             wait: called now and then while there is nothing to do here.
             firsts: see :class:`Offer`.
-            baseline: see there.
+            baseline: see :class:`Offer`.
         """
         seconds += _MARGIN
         cuts = self._cuts(len(audit.points), seconds)
@@ -91,7 +91,7 @@ class Lead:
                 time.sleep(POLL)
 
     def note(self) -> str:
-        """Return in words who audited how many points; ``""`` if nobody helped."""
+        """Return how many points each process audited, in words; ``""`` if no other process helped."""
         shares = {name: number for name, number in sorted(self._shares.items()) if number}
         if not shares.keys() - {self._board.name}:
             return ""
@@ -99,17 +99,17 @@ class Lead:
         return Reason(Note.DIVIDED, shares=words)
 
     def found(self) -> dict[str, PointResult]:
-        """Return all results on the board: id of a point -> its result."""
+        """Return the results of this test that are on the board: id of a point -> its result."""
         offers = self._board.offers(f"{self._name}-")
         done = [each for name, offer in offers for each in self._board.done(name, offer)]
         return {result.point: result for each in done for result in each.results}
 
     def close(self) -> None:
-        """Withdraw what was offered; called in the process that made this."""
+        """Withdraw the offers; called in the process that created this object."""
         with suppress(OSError):
             for name in os.listdir(self._board.path):
                 if name.startswith(f"{self._name}-"):
-                    # Renamed first: a helper must not see an offer that is half gone.
+                    # Rename first: a helper must not see a half-removed offer.
                     over = self._board.place_of(f"over-{name}")
                     os.rename(self._board.place_of(name), over)
                     shutil.rmtree(over, ignore_errors=True)
@@ -135,24 +135,25 @@ class Lead:
     def _claim(self, left: Mapping[int, object]) -> int | None:
         try:
             return claim(self._place, left, self._board.name)
-        except OSError:  # the board is gone, and with it all help
+        except OSError:  # the board is gone, and the helpers with it
             return next(iter(left), None)
 
     def _do(self, number: int, chunk: Sequence[Point], do: Callable[[Sequence[Point]], Done]) -> None:
         done = replace(do(chunk), worker=self._board.name)
         self._shares[done.worker] += len(done.results)
+        # The judge has the results already: without the file, they only do not survive this process.
         with suppress(OSError):
             write(os.path.join(self._place, f"{number}.done"), done)
 
     def _ended(self, left: Mapping[int, object]) -> dict[int, Done]:
-        """Return the outcomes of chunks that others did or gave up, by number of the chunk."""
+        """Return the outcomes of chunks that other processes did or gave up, by number of the chunk."""
         ended = {}
         for number in left:
             try:
                 claimant = os.readlink(os.path.join(self._place, f"{number}.claim"))
             except OSError:
                 continue
-            # In this order: a claimant that writes its outcome and then ends is never taken for one that did nothing.
+            # In this order, a claimant that writes its outcome and then ends is never taken for one that did nothing.
             alive = self._board.attendance.lives(claimant)
             done = read(os.path.join(self._place, f"{number}.done"))
             if done is not None or not alive:

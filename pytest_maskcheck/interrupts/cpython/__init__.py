@@ -1,1 +1,1 @@
-"""Facts about CPython: its versions, its bytecode, its frames. Imports nothing of ``interrupts`` outside this folder."""
+"""Facts about CPython: its versions, its bytecode, its frames. Nothing here imports other parts of ``interrupts``."""

@@ -1,4 +1,4 @@
-"""Facts about a code object that take a walk through its instructions; :mod:`.facts` has those about a single one."""
+"""Facts about a code object that require a walk through its instructions; :mod:`.facts` has those about a single instruction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def target(code: CodeType, jump: int) -> int:
-    """Return the offset of the instruction that a jump leads to."""
+    """Return the offset of the instruction that the jump at ``jump`` leads to."""
     return next(int(each.argval) for each in dis.get_instructions(code) if each.offset == jump)
 
 
@@ -26,7 +26,7 @@ def following(code: CodeType, offset: int) -> int:
 
 @per_code
 def destination(code: CodeType, jump: int) -> int:
-    """Return the offset that a jump leads to, or its own where there is no instruction at that offset."""
+    """Return the offset that the jump at ``jump`` leads to, or ``jump`` itself if no instruction begins there."""
     for instruction in dis.get_instructions(code):
         if instruction.offset == jump:
             return int(instruction.argval)
@@ -35,14 +35,14 @@ def destination(code: CodeType, jump: int) -> int:
 
 @per_code
 def end_of_await(code: CodeType, offset: int) -> int:
-    """Return the offset of the instruction at which the ``await`` that begins after ``offset`` has ended."""
+    """Return the offset of the instruction where the ``await`` that begins after ``offset`` has ended."""
     return next(
         int(each.argval) for each in dis.get_instructions(code) if each.offset > offset and each.opcode == opcodes.SEND
     )
 
 
 def enters_next(code: CodeType, offset: int) -> int | None:
-    """Return the call of another ``__enter__``, if no checkpoint comes before it from ``offset`` on."""
+    """Return the offset of the next ``__enter__`` call from ``offset`` on, if no checkpoint can come before it; else ``None``."""
     for instruction in dis.get_instructions(code):
         at = instruction.offset
         if at >= offset and (facts.is_call(code, at) or instruction.opcode in opcodes.JUMPS):
@@ -50,7 +50,7 @@ def enters_next(code: CodeType, offset: int) -> int | None:
     return None
 
 
-# A watched run calls these two for any code it passes: a bounded cache, unlike ``per_code``, keeps no code alive for good.
+# A watched run calls these two functions for all code that it passes. Unlike ``per_code``, a bounded cache keeps no code alive for good.
 @lru_cache(maxsize=1024)
 def calls_without_event(code: CodeType) -> tuple[int, ...]:
     """Return the offsets of calls that may have no event for a profile function."""
@@ -59,10 +59,10 @@ def calls_without_event(code: CodeType) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1024)
 def jumps_in(code: CodeType) -> tuple[tuple[int, int], ...]:
-    """Return the offsets of jumps, and where each leads."""
+    """Return the offset and the target of each jump."""
     return tuple((each.offset, int(each.argval)) for each in dis.get_instructions(code) if each.opcode in opcodes.JUMPS)
 
 
 def offsets_naming(code: CodeType, name: str) -> tuple[int, ...]:
-    """Return the offsets of the instructions that use something by this name."""
+    """Return the offsets of the instructions whose argument is this name."""
     return tuple(each.offset for each in dis.get_instructions(code) if each.argval == name)

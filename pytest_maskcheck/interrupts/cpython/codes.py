@@ -1,7 +1,7 @@
-"""Code objects as keys, and code objects that stand for others which are equal.
+"""Code objects as keys, and code objects that stand in for equal ones.
 
-A code object is never a key itself here: its hash is computed anew each time, from all it contains, in 50 us for a function of 1,000
-lines. ``id`` is the key, and whatever uses it keeps the code alive, so that no other object gets that ``id``.
+Code objects are not used as keys here, because their hash is computed from all their contents on each use: 50 us for a function of 1,000
+lines. The key is the ``id``, and whatever uses it keeps the code alive, so that no other object gets the same ``id``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KNOWN: dict[int, tuple[CodeType, int]] = {}
 
 
 def number_of(code: CodeType) -> int:
-    """Return a number that equal code objects share in this process; it keeps them alive."""
+    """Return a number that equal code objects share in this process; the table of numbers keeps them alive."""
     known = _KNOWN.get(id(code))
     if known is None:
         known = _KNOWN[id(code)] = (code, _NUMBERS.setdefault(code, len(_NUMBERS)))
@@ -30,12 +30,12 @@ def number_of(code: CodeType) -> int:
 
 
 def per_code(function: Callable[Concatenate[CodeType, P], T]) -> Callable[Concatenate[CodeType, P], T]:
-    """Cache what a function returns for each code object; the cache keeps the code alive."""
+    """Cache the results of a function per code object; the cache keeps the code alive."""
     known: dict[int, tuple[CodeType, dict[Any, T]]] = {}
 
     @wraps(function)
     def remember(code: CodeType, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        entry = known.get(id(code))  # the entry keeps the code alive, so that its ``id`` stays its own
+        entry = known.get(id(code))  # the entry keeps the code alive, so that no other object gets its ``id``
         if entry is None:
             entry = known[id(code)] = (code, {})
         results = entry[1]
@@ -50,12 +50,15 @@ _STANDING_IN: dict[int, CodeType] = {}
 
 
 def stand_in(data: bytes) -> CodeType:
-    """Return a code object for one that this process does not have yet, from its ``marshal`` data."""
+    """Return a stand-in for a code object that this process has not compiled yet, from ``marshal`` data."""
     code: CodeType = marshal.loads(data)
     _STANDING_IN[id(code)] = code
     return code
 
 
 def is_stand_in(code: CodeType) -> bool:
-    """Return whether another code object, equal to this one, may be the one that runs: code of no file is compiled in each run anew."""
+    """Return whether the code that runs may be another, equal code object.
+
+    That is so for stand-ins, and for code that comes from no file: each run compiles it anew.
+    """
     return id(code) in _STANDING_IN or (code.co_filename[:1] == "<" and not code.co_filename.startswith("<frozen "))

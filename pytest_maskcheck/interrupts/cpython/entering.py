@@ -1,7 +1,7 @@
-"""Whether ``with`` checks for signals once ``__enter__`` has returned: a defect that any release may mend.
+"""Finds out whether ``with`` checks for signals once ``__enter__`` has returned: a defect that any release may fix.
 
-CPython 3.14 calls ``__enter__`` by an ordinary ``CALL``, which checks (gh-148874). No version number settles it, so this interpreter is
-probed.
+CPython 3.14 calls ``__enter__`` with an ordinary ``CALL``, which checks (gh-148874). A version number does not settle the question, so the
+running interpreter is probed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 _WARM = 20
-"""So many runs specialize every instruction."""
+"""Number of runs after which every instruction is specialised."""
 
 
 class _HandledError(Exception):
-    """What the handler of :func:`with_checks_on_entering` raises."""
+    """Raised by the handler in :func:`with_checks_on_entering`."""
 
 
 @cache
 def with_checks_on_entering() -> bool:
-    """Whether ``with`` checks for signals when ``__enter__`` has returned, before ``__exit__`` is due (gh-148874).
+    """Return whether ``with`` checks for signals when ``__enter__`` has returned, before ``__exit__`` is due (gh-148874).
 
-    An ``__enter__`` in C leaves a signal of our own pending. The first call must be in the main thread, before a recording.
+    To find out, an ``__enter__`` in C leaves a signal of our own pending. The first call must come from the main thread, before a
+    recording begins.
     """
 
     def handle(_: FrameType) -> None:
@@ -56,8 +57,8 @@ def with_checks_on_entering() -> bool:
 
 
 def checks_on_return(code: CodeType, offset: int) -> bool:
-    """Whether the instruction checks for signals when what it called returns.
+    """Return whether the instruction checks for signals when its callee returns.
 
-    ``LOAD_SUPER_ATTR`` does not: it fires the events of a call of ``super`` that it spares.
+    ``LOAD_SUPER_ATTR`` does not: it fires the events of a call of ``super``, but avoids the call.
     """
     return facts.is_call(code, offset) and (not facts.enters_with(code, offset) or with_checks_on_entering())

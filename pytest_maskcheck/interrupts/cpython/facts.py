@@ -1,7 +1,7 @@
-"""What differs between CPython versions, as named facts. The soundness experiment checks them.
+"""Differences between CPython versions, as named facts. The soundness experiment checks them.
 
-Everything here was measured with real signals (``tests/soundness``). Only ``interrupts/cpython`` looks at the version; where a release
-may mend something, the interpreter is probed instead (:mod:`.entering`).
+Everything here was measured with real signals (``tests/soundness``). Only ``interrupts/cpython`` checks the version. Where a release
+may fix a defect, the interpreter is probed instead (:mod:`.entering`).
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ HAS_MONITORING = sys.version_info >= (3, 12)
 """``sys.monitoring`` exists; before that, instructions can only be watched with ``sys.settrace``."""
 
 STAR_CALL_OF_METHOD_IS_SILENT = sys.version_info[:2] == (3, 12)
-"""Calling a bound method through ``*args`` fires no ``CALL`` event, so that only a probe can tell it from a function."""
+"""Calling a bound method through ``*args`` fires no ``CALL`` event, so that only a probe can distinguish it from a function."""
 
 EXTENDED_ARG_HIDES_OPCODE = not HAS_MONITORING
-"""``sys.settrace`` shows the ``EXTENDED_ARG`` before an instruction, but not the instruction itself."""
+"""``sys.settrace`` reports the ``EXTENDED_ARG`` before an instruction, but not the instruction itself."""
 
 CODE_UNIT = plain.CODE_UNIT
-"""Bytes an instruction occupies, without its inline caches."""
+"""Number of bytes that an instruction occupies, without its inline caches."""
 
 _AWAITING = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 _AFTER_YIELD = 1
-"""The largest location, in the argument of a ``RESUME``, at which that checks: 0 is function entry, 1 after ``yield``."""
+"""The largest location in the argument of a ``RESUME`` that checks: 0 is function entry, 1 is after ``yield``."""
 _LOCATION = 3
-"""The bits of that argument that hold the location."""
+"""The bits of a ``RESUME`` argument that hold the location."""
 
 
 @per_code
 def bytecode(code: CodeType) -> bytes:
-    """Return the instructions of ``code`` as compiled (``co_code`` builds a new object each time)."""
+    """Return the instructions of ``code`` as compiled; cached, because ``co_code`` builds a new object each time."""
     return code.co_code
 
 
 def is_backward_jump(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction is a backward jump that checks for signals when it is taken."""
+    """Return whether the instruction is a backward jump that checks for signals when taken."""
     return bytecode(code)[offset] in opcodes.BACKWARD_JUMPS
 
 
@@ -61,7 +61,7 @@ def is_star_call(code: CodeType, offset: int) -> bool:
 
 
 def makes_text(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction may call ``str`` or ``repr``, which check for signals: in f-strings and for ``%``."""
+    """Return whether the instruction, in an f-string or for ``%``, may call ``str`` or ``repr``, which check for signals."""
     instructions = bytecode(code)
     return _makes_text(instructions[offset], instructions[offset + 1])
 
@@ -72,7 +72,7 @@ def _makes_text(operation: int, argument: int) -> bool:
 
 @per_code
 def silent(code: CodeType) -> frozenset[int]:
-    """Return the instructions that may check for signals without an event of ``sys.monitoring`` for it."""
+    """Return the offsets of instructions that may check for signals without a ``sys.monitoring`` event."""
     star_call = opcodes.STAR_CALL if STAR_CALL_OF_METHOD_IS_SILENT else opcodes.MISSING
     instructions = bytecode(code)
     pairs = zip(instructions[::CODE_UNIT], instructions[1::CODE_UNIT], strict=True)
@@ -84,7 +84,7 @@ def silent(code: CodeType) -> frozenset[int]:
 
 
 def operation(code: CodeType, offset: int) -> int:
-    """Return the offset of the instruction that is carried out when ``sys.settrace`` shows the one at ``offset``."""
+    """Return the offset of the instruction that is executed when ``sys.settrace`` reports the one at ``offset``."""
     instructions = bytecode(code)
     while EXTENDED_ARG_HIDES_OPCODE and instructions[offset] == opcodes.EXTENDED_ARG:
         offset += CODE_UNIT
@@ -92,16 +92,16 @@ def operation(code: CodeType, offset: int) -> int:
 
 
 def enters_with(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction is the call of ``__enter__`` that ``with`` makes."""
+    """Return whether the instruction is the ``__enter__`` (or ``__aenter__``) call of a ``with`` statement."""
     instructions = bytecode(code)
     before = offset - CODE_UNIT  # ``LOAD_SPECIAL`` has no inline caches
     return instructions[before] == opcodes.LOAD_SPECIAL and instructions[before + 1] in opcodes.ENTERS
 
 
 def exits_async_with(code: CodeType, offset: int) -> bool:
-    """Return whether the instruction is the call of ``__aexit__`` that ``async with`` makes when its block has ended, and checks.
+    """Return whether the instruction is the ``__aexit__`` call of an ``async with`` whose block has ended, and checks for signals.
 
-    From 3.14 on it calls the function itself, which is inlined.
+    From 3.14 on, ``async with`` calls the function itself, which is inlined.
     """
     instructions = bytecode(code)
     after = offset + CODE_UNIT
@@ -113,9 +113,9 @@ def exits_async_with(code: CodeType, offset: int) -> bool:
 
 
 def checks_on_resume(code: CodeType, offset: int) -> bool:
-    """Return whether a frame that begins or goes on at ``offset`` checks for signals there.
+    """Return whether a frame that begins or resumes at ``offset`` checks for signals there.
 
-    It does at a ``RESUME`` at entry and after ``yield``; not after ``await``, and not where ``throw`` or ``close`` enter.
+    It does at the ``RESUME`` of a function entry or after ``yield``, but not after ``await``, nor where ``throw`` or ``close`` enter.
     """
     instructions = bytecode(code)
     return instructions[offset] == opcodes.RESUME and instructions[offset + 1] & _LOCATION <= _AFTER_YIELD
@@ -132,7 +132,7 @@ def suspends(code: CodeType, offset: int) -> bool:
 
 
 def loses_interrupts(function: object) -> bool:
-    """Return whether a failing call of ``function`` drops what a signal handler raised in it.
+    """Return whether a failing call of ``function`` drops an exception that a signal handler raised during the call.
 
     ``int("x")`` formats its message twice, which checks for signals, and keeps only the second error.
     """
@@ -140,15 +140,16 @@ def loses_interrupts(function: object) -> bool:
 
 
 def handles_signals_late(function: object) -> bool:
-    """Return whether ``function`` blocks signals and then runs the handlers of what arrived before it did (``pthread_sigmask``)."""
+    """Return whether ``function`` blocks signals, and then runs the handlers of those that had arrived before (``pthread_sigmask``)."""
+    # The default, the module, is no function: it serves where the platform has no ``pthread_sigmask``.
     return function is getattr(_signal, "pthread_sigmask", _signal)
 
 
 def landing(code: CodeType, offset: int) -> int:
-    """Return the offset of the place for a signal that landed at ``offset``.
+    """Return the offset of the place that a signal landing at ``offset`` belongs to.
 
-    3.11 fuses instructions when warm: a call with its preparation (``PRECALL``), a comparison with the jump that
-    it decides. Then a signal lands on the first of the two.
+    3.11 fuses warm instructions: a call with its preparation (``PRECALL``), and a comparison with the jump that depends on it. A signal
+    then lands on the first of the two.
     """
     instructions = bytecode(code)
     if not 0 <= offset < len(instructions):
@@ -166,9 +167,9 @@ def landing(code: CodeType, offset: int) -> int:
 
 
 def calling(code: CodeType, offset: int) -> int:
-    """Return the offset of the instruction at which a frame stands that has called something.
+    """Return the offset of the call instruction of a calling frame, given its ``f_lasti``.
 
-    Of an inlined call ``f_lasti`` may be that of one of its inline caches, or, on 3.11, of the preparation of the call.
+    During an inlined call, ``f_lasti`` may point to one of the inline caches or, on 3.11, to the preparation of the call.
     """
     instructions = bytecode(code)
     while offset > 0 and instructions[offset] == opcodes.CACHE:
@@ -184,7 +185,7 @@ def resume_of(code: CodeType) -> int:
 
 
 def starts_on_its_line(code: CodeType, resume: int) -> bool:
-    """Return whether the first statement is on the line of the ``def``: ``RESUME`` and its successor share it."""
+    """Return whether the first statement is on the line of the ``def``: ``RESUME`` and its successor then share that line."""
     lines = [line for start, _, line in code.co_lines() if start >= resume and line is not None]
     following = resume + CODE_UNIT
     while bytecode(code)[following] == opcodes.CACHE:  # RESUME has one from 3.15 on

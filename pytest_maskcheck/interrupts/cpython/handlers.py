@@ -1,4 +1,4 @@
-"""Which handlers of the bytecode an exception meets, read off the exception table."""
+"""Finds the bytecode handlers that an exception meets, from the exception table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def is_within(code: CodeType, offset: int, other: int) -> bool:
-    """Whether each handler of an exception raised at ``other`` also handles one raised at ``offset``."""
+    """Return whether each handler of an exception raised at ``other`` also handles one raised at ``offset``."""
     return _handlers(code, other) <= _handlers(code, offset)
 
 
 @per_code
 def _handlers(code: CodeType, offset: int) -> frozenset[int]:
-    """Return the handlers of an exception raised at ``offset``: the innermost, and those it reaches if handlers let it pass."""
+    """Return the handlers of an exception raised at ``offset``: the innermost one, and those reached if it is re-raised."""
     table = _table(code)
     handlers: set[int] = set()
     at: int | None = offset

@@ -1,6 +1,6 @@
-"""Which lines of code in scope began between two moments of a run: what was jumped over made nothing.
+"""Collects the lines in scope that began between two moments of a run: a line that was jumped over created nothing.
 
-``sys.monitoring`` reports them to a tool besides that of the engine. Without one (on 3.11, or when all are taken) no code is watched.
+``sys.monitoring`` reports them to a second tool, besides the engine's. Without one (on 3.11, or when all are taken) no code is watched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = "maskcheck lines"
 _TOOLS = (3, 4)
-"""Those of the engine, which takes them in the opposite order."""
+"""The same tools as the engine's; the engine tries them in the opposite order."""
 
 
 class Lines:
@@ -36,7 +36,7 @@ class Lines:
         self._monitoring: Any = sys.__dict__.get("monitoring")
 
     def start(self) -> None:
-        """Begin, if a tool is free."""
+        """Begin to watch, if a tool is free."""
         free = [tool for tool in _TOOLS if self._monitoring.get_tool(tool) is None] if facts.HAS_MONITORING else []
         if free:
             self._tool, self._thread = free[0], threading.get_ident()
@@ -44,7 +44,7 @@ class Lines:
             self._monitoring.register_callback(self._tool, self._monitoring.events.LINE, self._line)
 
     def stop(self) -> None:
-        """End; may be called again."""
+        """End the watching; may be called more than once."""
         tool, self._tool = self._tool, -1
         if tool < 0 or not self._is_held(tool):  # the code under test may have freed it
             return
@@ -55,7 +55,7 @@ class Lines:
         self._monitoring.free_tool_id(tool)
 
     def _is_held(self, tool: int) -> bool:
-        """Return whether nobody has freed the tool since."""
+        """Return whether the tool has not been freed since it was taken."""
         return self._monitoring.get_tool(tool) is _NAME
 
     def enters(self, code: CodeType) -> None:
@@ -66,7 +66,7 @@ class Lines:
             self._monitoring.set_local_events(self._tool, code, self._monitoring.events.LINE)
 
     def forget(self) -> None:
-        """Forget the lines that have begun by now."""
+        """Forget the lines that have begun so far."""
         self._ran.clear()
 
     def watches(self, code: CodeType) -> bool:

@@ -1,4 +1,4 @@
-"""Where instructions stand in the source."""
+"""Positions of instructions in the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def line_of(code: CodeType, offset: int) -> int:
-    """Return the line of an instruction; for a jump back to the head of a loop without a line of its own, that of the loop."""
+    """Return the line of an instruction; a jump back to the head of a loop, if it has no line of its own, has the line of the loop."""
     starts, lines, without = _lines(code)
     at = bisect_right(starts, offset) - 1
     if at in without and facts.is_backward_jump(code, offset):
@@ -24,7 +24,10 @@ def line_of(code: CodeType, offset: int) -> int:
 
 @per_code
 def _lines(code: CodeType) -> tuple[list[int], list[int], set[int]]:
-    """Return where each stretch of one line begins, the line of each, and which have none and take that of the stretch before."""
+    """Return the start of each range of instructions, the line of each, and the indices of ranges without a line of their own.
+
+    A range without a line of its own takes that of the range before.
+    """
     starts, lines, without = [-1], [code.co_firstlineno], set()
     for start, _, line in code.co_lines():
         if line is None:
@@ -35,10 +38,10 @@ def _lines(code: CodeType) -> tuple[list[int], list[int], set[int]]:
 
 
 def end_of(code: CodeType, offset: int) -> tuple[int, int]:
-    """Return line and column at which the source of an instruction ends, or zeros."""
+    """Return the line and column where the source of an instruction ends, or zeros if unknown."""
     known = _positions(code)
     at = offset // facts.CODE_UNIT
-    # There are too few where somebody has replaced the table of lines.
+    # The list is too short if a tool has replaced the line table of the code object.
     _, line, _, column = known[at] if at < len(known) else (None,) * 4
     return line or 0, column or 0
 

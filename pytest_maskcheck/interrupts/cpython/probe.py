@@ -1,8 +1,8 @@
-"""Probes CPython itself for checkpoints, with a signal nobody else uses.
+"""Probes CPython itself for checkpoints, with a signal that nothing else uses.
 
-``with Probe(heard) as probe`` installs a handler. A callback that ends with ``return probe.trip.now`` makes that
-signal pending; CPython calls the handler at the next checkpoint, which passes the frame in which that was to ``heard``.
-A frame of this package means that there was none before the next callback.
+``with Probe(heard) as probe`` installs a handler for the signal. A callback that ends with ``return probe.trip.now`` makes the
+signal pending. CPython calls the handler at the next checkpoint, and the handler passes the frame of that checkpoint to ``heard``.
+If that frame is one of this package, there was no checkpoint before the next callback.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class Trip(int):
     """A signal number; reading ``trip.now`` marks the signal as arrived without handling it."""
 
-    now = property(_thread.interrupt_main)  # a builtin as getter: called without a frame, and so without a checkpoint
+    now = property(_thread.interrupt_main)  # a builtin as getter is called without a frame, and so without a checkpoint
 
 
 def _spare(avoid: Collection[int]) -> int:
     candidates: list[int] = [*range(getattr(signal, "SIGRTMAX", 0), getattr(signal, "SIGRTMIN", 1) - 1, -1)]
     # Real-time signals first: programs seldom use them.
     candidates += [getattr(signal, name) for name in ("SIGUSR2", "SIGXFSZ", "SIGBREAK") if hasattr(signal, name)]
-    # An ignored signal is the second choice, for a process that was started with all of them ignored.
+    # Ignored signals are the second choice: a process may have been started with all of them ignored.
     for unused in (signal.SIG_DFL, signal.SIG_IGN):
         for number in candidates:
             if number not in avoid and signal.getsignal(number) == unused:
@@ -39,17 +39,17 @@ def _spare(avoid: Collection[int]) -> int:
 
 
 class Probe:
-    """A pending signal of our own.
+    """A signal of our own that can be left pending.
 
     Parameters:
-        heard: called with the frame in which CPython handled the signal; what it raises comes out there.
-        avoid: signals that others use.
+        heard: called with the frame where CPython handled the signal; an exception that it raises comes out in that frame.
+        avoid: signals that have another use.
     """
 
     def __init__(self, heard: Callable[[FrameType], object], avoid: Collection[int] = ()) -> None:
         self.trip = Trip(_spare(avoid))
         self.home = 0
-        """The frame, by ``id``, in which the signal is to arrive; in frames above it, such as finalizers, it is left pending again."""
+        """The frame, by ``id``, where the signal is to arrive; in frames it called, such as finalizers, it is left pending again."""
         self._heard = heard
         self._before: object = signal.SIG_DFL
 
@@ -59,19 +59,19 @@ class Probe:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Restore the default action, which the spare signal had, or that it is ignored."""
+        """Restore the previous action of the spare signal: the default one, or to ignore it."""
         signal.signal(self.trip, self._before)  # type: ignore[arg-type]
 
     def _handle(self, _: int, frame: FrameType | None) -> object:
         if frame is None:
             return None
         if self.home and any(id(running) == self.home for running in stack(frame.f_back)):
-            return self.trip.now  # the last act: no checkpoint comes before that of the frame
+            return self.trip.now  # must be the last act: no checkpoint of this package may come in between
         self._heard(frame)
         return None
 
-    _handle.__unmasked__ = True  # type: ignore[attr-defined]  # masks under audit leave it alone
+    _handle.__unmasked__ = True  # type: ignore[attr-defined]  # masks under audit must not defer this handler
 
 
 HANDLER: CodeType = Probe._handle.__code__  # noqa: SLF001
-"""The code of the handler, which no code under test calls."""
+"""The code of the handler; CPython calls it, not the code under test."""

@@ -1,6 +1,6 @@
-"""The tool of ``sys.monitoring`` that the engine uses while a run is watched: taking it, and giving it back.
+"""Takes and gives back the ``sys.monitoring`` tool that the engine uses while it watches a run.
 
-Tools belong to nobody: code under test may free the one that watches it. Nothing more is seen of that run then, so it proves nothing.
+Tools have no owner: code under test may free the one that watches it. Nothing more is seen of that run, so it proves nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _monitoring = sys.monitoring
 _events = _monitoring.events
 _NAME = "maskcheck"
 _TOOLS = (4, 3)
-"""Free for anyone by PEP 669; 0, 1, 2 and 5 belong to debuggers, coverage, profilers and optimizers."""
+"""PEP 669 leaves these tool ids to anyone; it reserves 0, 1, 2 and 5 for debuggers, coverage, profilers and optimizers."""
 
 USED = (
     *(
@@ -38,11 +38,11 @@ USED = (
 )
 
 ARMED: set[int] = set()
-"""Tools that this process has taken. A child forked by the code under test has none: see :func:`disarm`."""
+"""Tools that this process has taken. It is empty in a child forked by the code under test: see :func:`disarm`."""
 
 
 def disarm() -> None:
-    """Give back all tools that are taken: in a forked child, and where a Ctrl-C of the user's came as one was given back."""
+    """Give back all tools that are taken: in a forked child, and after the user's Ctrl-C interrupted the giving back of one."""
     for tool in tuple(ARMED):
         with suppress(ValueError):  # the code under test has freed it
             _monitoring.set_events(tool, 0)
@@ -83,7 +83,7 @@ def taken() -> Iterator[int]:
 
 
 def is_held(tool: int) -> bool:
-    """Return whether this process still has a tool that it took; a child forked by the code under test does not.
+    """Return whether this process still holds a tool that it took; a child forked by the code under test does not.
 
     Raises:
         EngineUnavailableError: the code under test has freed it.

@@ -1,4 +1,4 @@
-"""The error for what an engine needs of the interpreter and cannot have."""
+"""The error raised when the interpreter lacks something that an engine needs."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from pytest_maskcheck.system.untrusted import HinderedError
 
 
 class EngineUnavailableError(HinderedError):
-    """Something the engine needs is taken; the message says what it is and what helps."""
+    """Something that the engine needs is missing or taken; the message states what it is and what helps."""

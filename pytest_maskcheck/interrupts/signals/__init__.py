@@ -1,1 +1,1 @@
-"""Interrupts that come as signals: the engines that find where they can, and deliver them."""
+"""Interrupts that arrive as signals: the engines that find where they can arrive, and deliver them."""

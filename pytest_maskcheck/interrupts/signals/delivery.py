@@ -2,24 +2,24 @@
 
 Rules:
 
-1. The handler and the mask in force decide. The handler is neither replaced nor wrapped: code that checks
+1. The handler and the signal mask in force decide. The handler is neither replaced nor wrapped: code that checks
    whether ``signal.default_int_handler`` is installed must find it.
 2. Where CPython would check for signals between the callback and the next instruction, the signal is left
-   *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check lies behind (function entry) or
-   does not happen in every state of warm-up (calls), the callback calls the handler, as CPython would have.
-3. A signal that the main thread blocks is sent for real: the kernel decides who gets it, and when.
-4. Where the moment of landing matters, or what a handler of the user's own raised, a *stand-in* is left pending:
-   a signal of our own (``probe.py``), whose handler CPython runs at the same place, and which calls the handler in force.
+   *pending* and CPython delivers it itself (:class:`~.probe.Trip`). Where the check has already happened (function entry) or
+   depends on the state of warm-up (calls), the callback calls the handler, as CPython would have done.
+3. A signal that the main thread blocks is sent for real: the kernel decides which thread receives it, and when.
+4. If the moment of landing matters, or the exception that a user's handler raised, a *stand-in* is left pending: a signal
+   of our own (``probe.py``). CPython runs the stand-in's handler at the same place, and that calls the handler in force.
 5. A signal that has its default action is not sent: it would end the process, and the audit with it.
-6. A timer that is armed and sends the signal is left as when it expires (:mod:`.expiry`).
+6. An armed timer that sends the signal is left in the state it has after it expires (:mod:`.expiry`).
 
-Leaving a signal pending needs that no checkpoint runs between the trip and the end of the callback, so
-the trip is the attribute of an ``int`` and the callback's last act: ``return trip.now``. Other callbacks would be
-checkpoints too; the engine switches its events off first.
+When a signal is left pending, no checkpoint may run between the trip and the end of the callback. So the trip is
+an attribute of an ``int``, and reading it is the callback's last act: ``return trip.now``. Other callbacks would be
+checkpoints too, so the engine switches its events off first.
 
-What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``) a stand-in would be written
-there too. The signal itself is left pending then, and neither its landing nor what the handler raises is seen.
-Whether there is one is read once a strike (``system/wakeup_descriptor.py``).
+What does not work: while C code writes arriving signals to a descriptor (``signal.set_wakeup_fd``), a stand-in would be written
+there too. In that case the signal itself is left pending, and neither its landing nor the handler's exception is seen.
+Whether there is a wakeup descriptor is read once per strike (``system/wakeup_descriptor.py``).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Unsent(int):
 
 
 Pending = Trip | Kill | Unsent
-"""What a callback returns the ``now`` of, as its last act."""
+"""An object whose ``now`` a callback reads and returns as its last act."""
 
 
 class Delivery:
@@ -72,9 +72,9 @@ class Delivery:
 
     Parameters:
         signum: the signal.
-        struck: called just before it is sent.
-        begin: called with the interrupted frame when it has landed, just before the handler runs.
-        strike: what becomes of it.
+        struck: called just before the signal is sent.
+        begin: called with the interrupted frame when the signal has landed, just before the handler runs.
+        strike: filled in with what becomes of the signal.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class Delivery:
         self.begin = begin
         self._stand_in: Probe | None = None
         self.held: Callable[[FrameType | None], object] | None = None
-        """Called with the interrupted frame if the signal is blocked: its landing cannot be seen."""
+        """Called with the interrupted frame, in place of ``begin``, if the signal is blocked: its landing cannot be seen then."""
 
     def lands_at_once(self) -> bool:
-        """Return whether a signal that is sent now goes to a handler, and neither waits nor is lost."""
+        """Return whether a signal sent now would go to a handler, and would neither wait nor be lost."""
         return callable(handler_of(self.strike.signum)) and not self._is_masked()
 
     def fires(self, frame: FrameType, in_scope: InScope) -> None:
-        """Note that the place was reached; the signal is sent next."""
+        """Record that the place was reached; the signal is sent next."""
         self.strike.fires(frame, in_scope)
         self._struck()
 
     def by_force(self, frame: FrameType) -> None:
-        """Raise ``KeyboardInterrupt`` whatever the handler is; with other signals, run the handler in force."""
+        """Raise ``KeyboardInterrupt`` regardless of the handler; for signals other than SIGINT, run the handler in force."""
         if self.strike.signum != signal.SIGINT:
             self.at_once(frame)
             return
@@ -113,7 +113,7 @@ class Delivery:
     def at_once(self, frame: FrameType, *, before: bool = False) -> None:
         """Deliver the signal to ``frame`` now: run the handler in force, or send the signal if it is blocked.
 
-        Whatever the handler raises passes through.
+        An exception that the handler raises propagates.
 
         Parameters:
             frame: the interrupted frame.
@@ -125,9 +125,10 @@ class Delivery:
         elif not before and self._blocked():
             self._hold(frame)
             expire(self.strike.signum)
-            os.kill(os.getpid(), self.strike.signum)  # to the process: another thread that does not block it may get it
+            # Sent to the process, as a sender would: another thread that does not block it may receive it.
+            os.kill(os.getpid(), self.strike.signum)
         else:
-            # Within a callback nothing is watched but what call_tracing runs.
+            # Within a callback, only code that call_tracing runs is watched.
             self._run(frame, _call if self.begin is None else call_tracing)
 
     def _hold(self, frame: FrameType) -> None:
@@ -139,7 +140,7 @@ class Delivery:
 
         Parameters:
             frame: where the event came.
-            home: where the signal is to arrive, and not in finalizers that run as ``frame`` ends.
+            home: the frame where the signal is to arrive, rather than in finalizers that run when ``frame`` ends.
         """
         strike = self.strike
         handler = self._look()
@@ -155,7 +156,7 @@ class Delivery:
             strike.raised = True
         elif _is(handler, signal.SIG_IGN):
             strike.raised = False
-        # Python has no handler to run: it is SIG_IGN, or C code that Python did not install.
+        # Python has no handler to run: the action is SIG_IGN, or a handler in C that Python did not install.
         strike.sent = not callable(handler)
         if strike.sent:
             expire(strike.signum)
@@ -163,26 +164,26 @@ class Delivery:
         if wakeup_descriptor() != NONE:  # CPython would write the number of the stand-in there
             expire(strike.signum)
             return Trip(strike.signum)
-        # The plainest way, for most strikes: nothing is to be seen of the landing but the exception itself.
+        # The plainest way, for most strikes: nothing has to happen at the landing, so no stand-in is needed.
         if own and self.begin is None and home is None and not expires(strike.signum):
             return Trip(strike.signum)
         self._stand_in = Probe(self._run, {strike.signum})
         self._stand_in.home = id(home) if home is not None else 0
-        self._stand_in.__enter__()
+        self._stand_in.__enter__()  # not in a ``with`` statement: it stays installed until ``close``
         return self._stand_in.trip
 
     def close(self) -> None:
-        """Take back what has not arrived: it is not for fixtures and not for the harness."""
+        """Take back a signal that has not arrived: it must not reach fixtures or the harness."""
         if self._stand_in is not None:
             self._stand_in.__exit__(None, None, None)
         strike = self.strike
-        # ``sigwait`` takes it out of the kernel's hands, so that unmasking later delivers nothing.
+        # ``sigwait`` takes the signal back from the kernel, so that unmasking it later delivers nothing.
         if strike.held and strike.signum in signal.sigpending():
             signal.sigwait({strike.signum})
             strike.withdrawn = True
 
     def _look(self) -> object:
-        """Note which handler is in force, and return it."""
+        """Record the handler in force, and return it."""
         handler = handler_of(self.strike.signum)
         self.strike.handler = _name(handler)
         self.strike.handler_code = _code(handler)
@@ -208,7 +209,7 @@ class Delivery:
         """Run the handler in force in ``frame``."""
         call = call or _call
         strike = self.strike
-        handler = handler_of(strike.signum)  # once more: it may have been replaced while the signal was pending
+        handler = handler_of(strike.signum)  # read again: it may have been replaced while the signal was pending
         strike.sent = not callable(handler) or wakeup_descriptor() != NONE
         strike.raised = True
         expire(strike.signum)
@@ -227,15 +228,15 @@ class Delivery:
 def deliver(
     delivery: Delivery, trigger: Trigger, frame: FrameType, in_scope: InScope, mode: Mode, *, late: bool
 ) -> Pending | None:
-    """Send the signal from the callback of an event of ``sys.monitoring`` in ``frame``; or return what to leave pending as the callback's last act.
+    """Send the signal from a ``sys.monitoring`` callback, or return what that callback is to leave pending as its last act.
 
     Parameters:
         delivery: the signal.
         trigger: the event.
-        frame: where it came.
+        frame: where the event came.
         in_scope: which calling frames make up a context.
         mode: where interrupts go.
-        late: the signal arrived before what was called blocked it.
+        late: the signal arrived before the called function blocked it.
     """
     place: FrameType | None = frame
     if trigger.leaves:
@@ -260,7 +261,7 @@ def _call(function: Callable[..., object], arguments: tuple[object, ...]) -> obj
 
 
 def _is(handler: object, unused: int) -> bool:
-    """Return whether a handler is none, but one of the numbers; no code of a user's object runs."""
+    """Return whether a handler is the constant ``unused`` (``SIG_DFL`` or ``SIG_IGN``), without running code of a user's object."""
     return is_a(handler, int) and handler == unused
 
 
@@ -274,7 +275,7 @@ def _name(handler: object) -> str:
 
 
 def _why_undelivered(handler: object, signum: int) -> Reason | None:
-    """Return why nothing comes of a signal under the handler in force, or ``None``."""
+    """Return why a signal has no effect under the handler in force, or ``None``."""
     if _is(handler, signal.SIG_IGN):
         return Reason(NotAudited.SIGNAL_IGNORED, signal=signals.name(signum))
     if _is(handler, signal.SIG_DFL):
@@ -283,7 +284,7 @@ def _why_undelivered(handler: object, signum: int) -> Reason | None:
 
 
 def _code(handler: object) -> CodeType | None:
-    """Return the code of the Python function that a handler is or calls, ``None`` if there is none."""
+    """Return the code of the Python function that a handler is or calls, or ``None`` if there is none."""
     handler = called_by(handler)
     function = handler if has(handler, "__code__") else dict_of(type(handler)).get("__call__")
     code = read(function, "__code__")

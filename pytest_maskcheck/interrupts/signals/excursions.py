@@ -1,25 +1,25 @@
-"""Stretches of code out of scope that code in scope has called: where a program spends its time, and where most signals land.
+"""Records stretches of code out of scope that code in scope has called: there a program spends its time, and most signals land.
 
-What an interrupt in a stretch means for the code in scope depends on what the stretch has done by then: nothing yet, all, or a part of
-it. The code in scope can only meet the first two; a part of it done is a matter of the code out of scope. So each stretch is two
-places, both of the instruction in scope that called it: ``into``, its first checkpoint, and ``back``, its last one, where
-the effect is had and the result is not. (That these two are enough is what ``tests/soundness`` measures.)
+What an interrupt in a stretch means for the code in scope depends on how much of its work the stretch has done by then: none, all, or
+some. The code in scope can only handle the first two cases; partly done work is the responsibility of the code out of scope. So each
+stretch has two places, both belonging to the instruction in scope that called it: ``into``, its first checkpoint, and ``back``, its last
+one, where the effect has happened but the result has not been returned. (``tests/soundness`` measures that these two are enough.)
 
 Rules:
 
 1. A stretch begins when code in scope calls or resumes a function out of scope, and again whenever code in scope that was called from
-   out of scope (a callback, a generator, a coroutine) returns, yields or raises. It ends when code in scope begins, goes on, or gets
+   out of scope (a callback, a generator, a coroutine) returns, yields or raises. It ends when code in scope begins, resumes, or gets
    control back.
-2. It belongs to the innermost instruction in scope on the stack; if a coroutine has just been suspended, to its ``await``.
-3. Stretches are followed checkpoint by checkpoint; if there are many of them, only the first two of each sort (instruction, calling
-   context, what was called or left). The last checkpoint of later ones is taken to be where that of the one before was: a run in
-   which it is not is not proven.
-4. Checkpoints within a stretch are counted from its beginning: code out of scope may run any number of times before.
+2. It belongs to the innermost instruction in scope on the stack; if a coroutine has just been suspended, it belongs to its ``await``.
+3. Stretches are followed checkpoint by checkpoint. If there are many of them, only the first two of each sort (instruction, calling
+   context, what was called or left) are. The last checkpoint of a later one is assumed to be where that of the one before was; a run
+   where it is elsewhere is not proven.
+4. Checkpoints within a stretch are counted from its beginning, because code out of scope may have run any number of times before.
 5. Frames are identified by ``id``, and only while they are on the stack.
 
-What does not work: of a stretch with more than 20,000 checkpoints only function entries are followed from then on, so that ``back`` may
-be a little early. A loop out of scope that turns a different number of times in each run has no stable last checkpoint if that is
-in the loop; its point then counts as not audited, with the reason. F-strings and ``%`` out of scope are not probed.
+What does not work: after 20,000 checkpoints of one stretch, only function entries are followed, so that ``back`` may be a little early.
+A loop out of scope that iterates a different number of times in each run has no stable last checkpoint if that lies in the loop; its
+point then counts as not audited, with the reason. F-strings and ``%`` out of scope are not probed.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.recording import Recording
 
 _FOLLOWED = 2
-"""Stretches of one sort that are followed checkpoint by checkpoint, however many there are."""
+"""Number of stretches of one sort that are always followed checkpoint by checkpoint."""
 
 _ALL = 20_000
-"""Checkpoints up to which all stretches are followed."""
+"""Number of checkpoints of the whole run up to which all stretches are followed."""
 
 _MOST = 20_000
-"""Checkpoints of one stretch that are looked at."""
+"""Number of checkpoints of one stretch after which only function entries are followed."""
 
 _ENTRIES = {"PY_START", "PY_RESUME", "call"}
-"""Events of functions that begin or go on, in the words of the engines."""
+"""Events of functions that begin or resume, by the engines' names for them."""
 
 
 _Checkpoint = tuple[str, "CodeType", int, int]
-"""Event, code and offset, and which of the events like it in the stretch."""
+"""Event, code, offset, and its count among the equal events of the stretch."""
 
 
 @dataclass(slots=True, repr=False)
@@ -59,14 +59,14 @@ class _Stretch:
     """One stretch, while it lasts.
 
     Attributes:
-        site: who called.
-        since: how it began.
-        after: what began it; with the site, its sort.
-        followed: each of its checkpoints is looked at.
-        begun: its first checkpoint is recorded.
-        last: the last checkpoint so far, besides the first.
-        ahead: a call that has begun: a checkpoint at its end, if it is one that nothing else in the stretch comes before.
-        size: how many checkpoints there were.
+        site: the instruction in scope that called it.
+        since: the trigger of its beginning.
+        after: what began it; together with the site, this is its sort.
+        followed: each of its checkpoints is recorded.
+        begun: its first checkpoint has been recorded.
+        last: the last checkpoint so far, other than the first.
+        ahead: a call or jump that has begun; it is a checkpoint unless it runs Python code, whose checkpoint comes first.
+        size: the number of checkpoints so far.
     """
 
     site: Site
@@ -82,7 +82,7 @@ class _Stretch:
 
 @dataclass(slots=True, repr=False)
 class _Shape:
-    """The stretches of one sort so far: how many there were, and their first and last checkpoint."""
+    """The stretches of one sort so far: their number, and their first and last checkpoints."""
 
     number: int = 0
     first: _Checkpoint | None = None
@@ -90,10 +90,10 @@ class _Shape:
 
 
 class Excursions:
-    """Records the first and the last checkpoint of each stretch. An engine reports what happens, on the main thread.
+    """Records the first and the last checkpoint of each stretch. An engine calls its methods as events happen on the main thread.
 
     Parameters:
-        recording: gets the hits.
+        recording: receives the hits.
         in_scope: which code is in scope.
     """
 
@@ -107,16 +107,16 @@ class Excursions:
 
     @property
     def follows(self) -> bool:
-        """Whether function entries are wanted at present."""
+        """Whether function entries are to be reported at present."""
         return self._now is not None and self._now.followed
 
     @property
     def finely(self) -> bool:
-        """Whether all checkpoints are wanted at present."""
+        """Whether all checkpoints are to be reported at present."""
         return self._now is not None and self._now.followed and self._now.size < _MOST
 
     def calls(self, caller: FrameType, frame: FrameType, since: Trigger, *, checks: bool) -> None:
-        """Note that code in scope, ``caller``, has called or resumed code out of scope; ``checks``: which is a checkpoint."""
+        """Record that ``caller``, in scope, has called or resumed ``frame``, out of scope; ``checks``: this is a checkpoint."""
         site = Site(caller.f_code, facts.calling(caller.f_code, caller.f_lasti), context_of(caller, self._in_scope))
         self._open.append((id(frame), site))
         self._begin(site, since, (number_of(frame.f_code),))
@@ -126,7 +126,7 @@ class Excursions:
             self._recording.add_from(site, "into", since, self._now.after)
 
     def leaves(self, frame: FrameType, offset: int, since: Trigger) -> bool:
-        """Note that ``frame``, which is in scope, goes back to code out of scope; return whether that is to be followed."""
+        """Record that ``frame``, in scope, gives control back to code out of scope; return whether that code is to be followed."""
         code = frame.f_code
         if facts.suspends(code, offset):
             site = Site(code, offset, context_of(frame, self._in_scope))
@@ -139,20 +139,20 @@ class Excursions:
         return self.finely
 
     def _begin(self, site: Site, since: Trigger, after: tuple[int, ...]) -> None:
-        self.ends()  # the stretch under way, if there is one
+        self.ends()  # ends the stretch under way, if there is one
         shape = self._shapes.setdefault(_sort(site, after), _Shape())
         shape.number += 1
         self._now = _Stretch(site, since, after, shape.number <= _FOLLOWED or self._total < _ALL)
 
     def passes(self, event: str, code: CodeType, offset: int) -> None:
-        """Note a checkpoint out of scope."""
+        """Record a checkpoint out of scope."""
         now, checkpoint = self._now, self._count(event, code, offset)
         if now is not None and checkpoint is not None:
-            now.ahead = None  # the call that has begun ran Python code: this
+            now.ahead = None  # the call that had begun ran Python code, where this checkpoint is
             self._pass(now, checkpoint)
 
     def begins_call(self, event: str, code: CodeType, offset: int) -> None:
-        """Note that a call or jump out of scope begins, for engines that do not see it end."""
+        """Record that a call or jump out of scope begins, for engines that do not see its end."""
         now, checkpoint = self._now, self._count(event, code, offset)
         if now is not None and checkpoint is not None:
             self._end_call(now)
@@ -165,11 +165,11 @@ class Excursions:
         key = (event, id(code), offset)
         count = now.counts[key] = now.counts.get(key, 0) + 1
         now.size += 1
-        self._total += 1  # over all stretches: a run with few of them is followed in full
+        self._total += 1  # counted over all stretches: a run with few checkpoints is followed in full
         return (event, code, offset, count)
 
     def _end_call(self, now: _Stretch) -> None:
-        """Note that the call that has begun has ended, if there is one."""
+        """Record the end of the call that has begun, if there is one."""
         if now.ahead is not None:
             self._pass(now, now.ahead)
             now.ahead = None
@@ -183,7 +183,7 @@ class Excursions:
         self._enter(now, checkpoint)
 
     def ends(self) -> None:
-        """Note that code in scope begins or goes on, or that the harness does."""
+        """Record that code in scope or the harness begins or resumes."""
         now = self._now
         if now is None:
             return
@@ -191,13 +191,13 @@ class Excursions:
         if now.followed:
             shape.last = now.last
         elif not now.begun and shape.first is not None:
-            self._enter(now, shape.first)  # taken to be where that of the earlier ones was
+            self._enter(now, shape.first)  # assumed to be where that of earlier stretches was
         if shape.last is not None:
             self._recording.add_from(now.site, "back", _trigger(shape.last, now.since), now.after)
         self._now = None
 
     def left(self, frame: FrameType) -> bool:
-        """Note that a frame ends or is suspended; return whether it was the one that code in scope had called."""
+        """Record that a frame ends or is suspended; return whether it was the frame that code in scope had called."""
         if self._now is not None:
             self._end_call(self._now)
         if not self._open or self._open[-1][0] != id(frame):
@@ -207,7 +207,7 @@ class Excursions:
         return True
 
     def _enter(self, now: _Stretch, first: _Checkpoint) -> None:
-        """Note the first checkpoint; where code in scope was left, what is sent then arrives there."""
+        """Record the first checkpoint. If the stretch began as code in scope was left, a signal sent at that moment arrives there."""
         trigger = now.since if now.since.leaves else _trigger(first, now.since)
         self._recording.add_from(now.site, "into", trigger, now.after)
 

@@ -1,4 +1,4 @@
-"""Handlers and the signal mask, read in ways cheap enough for each hit of a recording."""
+"""Reads handlers and the signal mask, cheaply enough to do so at each hit of a recording."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pytest_maskcheck.system.untrusted import is_a, name_of, read
 
 USUAL = signal.default_int_handler
 
-# Those of ``signal`` make members of an enum, and take a hundred times as long.
+# The functions of ``signal`` convert to enum members, and take a hundred times as long.
 handler_of = _signal.getsignal
 change_mask = getattr(_signal, "pthread_sigmask", None)
 
 
 def called_by(handler: object) -> object:
-    """Return what a handler calls in the end: the function in partials and methods."""
+    """Return the function that a handler ultimately calls, by unwrapping partials and methods."""
     while (partly := is_a(handler, functools.partial)) or type(handler) is MethodType:
         handler = read(handler, "func" if partly else "__func__")
     return handler
 
 
 def likeness(handler: object) -> object:
-    """Return the key that handlers share which treat a signal alike: their code.
+    """Return a key, such as its code, that a handler shares with those that treat a signal alike.
 
-    Never the handler itself: a recording that held it would let it live longer than it does unwatched.
+    The key is never the handler itself: a recording that referred to the handler would keep it alive longer than in an unwatched run.
     """
     handler = called_by(handler)
     if type(handler) is FunctionType:

@@ -1,4 +1,4 @@
-"""Interrupts that come as signals, through their handlers, in the main thread."""
+"""The mechanism ``signal``: interrupts that arrive as signals, through their handlers, in the main thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SignalMechanism:
     """The mechanism ``signal``; see :class:`~pytest_maskcheck.interrupts.mechanism.Mechanism`.
 
     Parameters:
-        engine: finds and hits places.
+        engine: finds places, and strikes at them.
     """
 
     name: ClassVar[str] = "signal"
@@ -86,17 +86,17 @@ class SignalMechanism:
         expiry.begin()
 
     def is_interrupt(self, error: BaseException, strike: Strike | None = None) -> bool:
-        """Return whether ``error`` is an interrupt, or a group of interrupts, as trio raises it.
+        """Return whether ``error`` is an interrupt, or a group of interrupts such as trio raises.
 
-        Besides ``KeyboardInterrupt`` that is whatever the handler of ``strike`` raised; where that is not known, whatever came
-        out of that handler.
+        Besides ``KeyboardInterrupt``, an interrupt is an exception of the type that the handler of ``strike`` raised; if that type is
+        not known, any exception that came out of that handler.
         """
         if is_a(error, BaseExceptionGroup) and not _from_handler(error, strike):
             return all(self.is_interrupt(part, strike) for part in parts_of(error))
         return is_a(error, KeyboardInterrupt) or _from_handler(error, strike)
 
     def is_delivered(self, error: BaseException, strike: Strike) -> bool:
-        # Where the audit ran the handler, its frames are in the traceback.
+        # If the audit ran the handler, frames of the audit are in the traceback.
         if not self.is_interrupt(error, strike):
             return False
         if not strike.landed:
@@ -109,7 +109,7 @@ class SignalMechanism:
         return strike.signum == _DEFAULT or strike.error is None or issubclass(strike.error, KeyboardInterrupt)
 
     def begins_delivery(self, code: CodeType, frame: FrameType, strike: Strike) -> bool:
-        # What follows is a handler: CPython called it, or the audit did.
+        # The entries that follow are the handler's, whether CPython called it or the audit.
         called = (one.handler_code for one in strike.in_turn() if one.fired and not one.landed)
         return any(code is each for each in called) or _is_delivery(frame)
 
@@ -123,7 +123,7 @@ class SignalMechanism:
 
     def clear_way(self, numbers: Collection[int], inherited: Collection[int]) -> list[Reason]:
         notes: list[Reason] = []
-        if _DEFAULT in numbers and _is_ignored():  # under nohup, or in the background of a script
+        if _DEFAULT in numbers and _is_ignored():  # for example under nohup, or as a background job of a script
             signal.signal(signal.SIGINT, signal.default_int_handler)
             notes.append(Reason(Note.SIGINT_RESTORED))
         if inherited:
@@ -134,7 +134,7 @@ class SignalMechanism:
 
 
 def _from_handler(error: BaseException, strike: Strike | None) -> bool:
-    """Return whether a handler that was sent a signal raised ``error``, or another exception of its type."""
+    """Return whether ``error`` came out of the handler of a signal that was sent, or has the type of an exception that did."""
     for one in strike.in_turn() if strike else ():
         if one.error is not None and type(error) is one.error:
             return True
@@ -146,7 +146,7 @@ def _from_handler(error: BaseException, strike: Strike | None) -> bool:
 
 
 def _is_delivery(frame: FrameType) -> bool:
-    """Return whether a frame is that of a function which calls the handler in force."""
+    """Return whether a frame belongs to :mod:`.delivery`, whose functions call the handler in force."""
     return frame.f_globals.get("__name__") == delivery.__name__
 
 

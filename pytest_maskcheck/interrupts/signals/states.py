@@ -1,7 +1,7 @@
-"""A recording that also notes, at each hit, what would become of signals there: the handlers in force, and the signal mask.
+"""A recording that also contains the handlers in force and the signal mask at each hit: they decide what becomes of signals there.
 
-Both are read only where code has run that can change them, as far as that can be seen from the names it uses. Setting a handler costs
-no more than reading one, so handlers are read each time.
+The signal mask and the wakeup descriptor are read only once code has run that can change them, as far as the names it uses show. Handlers
+are read at each hit, since that is cheap (see :mod:`.handlers`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class SignalRecording(Recording):
     signums: tuple[int, ...] = ()
     """Signals whose handler and mask are recorded at each hit."""
     masking: bool = False
-    """Code that can change the signal mask has run: the mask is read at each hit from then on. A reading takes 0.2 to 1.7 us."""
+    """Code that can change the signal mask has run, so the mask is read at each hit from then on. Each read takes 0.2 to 1.7 us."""
     waking: bool = False
     """There may be a wakeup descriptor: one was set at the beginning, or code that can set one has run. Only then is it read
-    before a probe: reading takes it away for an instant."""
+    before a probe, because reading it removes it for an instant."""
 
     def begins(self, code: CodeType) -> None:
-        # Not by ``super``: this runs at each function call of a recorded run.
+        # Repeats the base method instead of calling ``super``: this runs at each function call of a recorded run.
         self.running = 0
         self.files.add(code.co_filename)
         if not self.masking and _SETS_MASK in code.co_names:
@@ -58,12 +58,12 @@ class SignalRecording(Recording):
 
 @per_code
 def wakeup_lines(code: CodeType) -> frozenset[int]:
-    """Return the lines of code that name what sets the wakeup descriptor."""
+    """Return the lines of ``code`` that name ``set_wakeup_fd``."""
     if not names_wakeup(code):
         return frozenset()
     return frozenset(line_of(code, offset) for offset in offsets_naming(code, _SETS_WAKEUP))
 
 
 def names_wakeup(code: CodeType) -> bool:
-    """Return whether code may set the wakeup descriptor."""
+    """Return whether ``code`` may set the wakeup descriptor."""
     return _SETS_WAKEUP in code.co_names

@@ -1,15 +1,16 @@
-"""The phases of a run that is struck: what waits first, and what begins when that interrupt has landed.
+"""Arranges the phases of an interrupted run: the wait for a trigger, and what begins when that interrupt has landed.
 
-==================  ============================  =====================================
-wanted              first                         when the first interrupt has landed
-==================  ============================  =====================================
-one interrupt       the wait for its trigger      nothing, or the watch for who catches it
+==================  ============================  ========================================
+purpose             first phase                   when the first interrupt has landed
+==================  ============================  ========================================
+one interrupt       the wait for its trigger      nothing, or the watch for what catches it
 a recording after   the wait for its trigger      the recording
 a second interrupt  the wait for the first one's  the wait for the second one's trigger,
                     trigger                       then as for one interrupt
-==================  ============================  =====================================
+==================  ============================  ========================================
 
-Both engines arrange them alike; they differ in how each phase watches (:class:`Maker`). All this runs before anything is armed.
+The arrangement is the same for both engines; they differ in how each phase watches (:class:`Maker`). All this runs before anything is
+armed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Records(Protocol):
     probe: Probe
 
     def heard(self, frame: FrameType) -> None:
-        """Note that CPython handled the probe in ``frame``."""
+        """Record that CPython handled the probe in ``frame``."""
         ...
 
     def start(self, frame: FrameType | None) -> None:
@@ -56,7 +57,7 @@ class Records(Protocol):
 
 
 class Maker(Protocol[S_co]):
-    """Makes the phases of one engine; ``S_co`` is its way to wait for a trigger."""
+    """Makes the phases of one engine; ``S_co`` is the type of its phase that waits for a trigger."""
 
     def recorder(self, recording: SignalRecording) -> Records:
         """Return the phase that fills in a recording."""
@@ -67,17 +68,17 @@ class Maker(Protocol[S_co]):
         ...
 
     def catcher(self, catching: Catching) -> Phase:
-        """Return the phase that watches who catches the interrupt."""
+        """Return the phase that watches which handlers catch the interrupt."""
         ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Phases(Generic[S]):
-    """What an engine is to start, and what else it is to stop.
+    """The phase that an engine starts, and the phases that it has to stop later.
 
     Parameters:
-        first: starts at once.
-        later: start when the first interrupt, or the last one, has landed.
+        first: the phase to start at once.
+        later: phases that begin when the first interrupt, or the last one, has landed.
         strike: what becomes of the last interrupt.
     """
 
@@ -97,17 +98,17 @@ def arranged(
     catching: Catching | None,
     ending: ExitStack,
 ) -> Phases[S]:
-    """Return the phases of a run that is struck; the parameters are those of :meth:`.engine.Engine.strike`.
+    """Return the phases of an interrupted run; the parameters are those of :meth:`.engine.Engine.strike`.
 
     Parameters:
         make: makes the phases.
-        trigger: of the first interrupt.
+        trigger: the trigger of the first interrupt.
         signum: the signal.
         struck: called just before the last signal is sent.
-        then: what begins when the first one has landed.
+        then: what begins when the first interrupt has landed.
         begins: called just before the first of two signals is sent.
-        catching: who catches the last one.
-        ending: takes back, as it is left, what has not arrived.
+        catching: collects the handlers that the last interrupt enters and leaves.
+        ending: on exit, takes back signals that have not arrived.
     """
     catcher = make.catcher(catching) if catching is not None else None
     after, last = catcher, None
@@ -116,7 +117,7 @@ def arranged(
         ending.callback(last.close)
         after = make.striker(then, last)
     elif then is not None:
-        assert isinstance(then, SignalRecording)  # one that the mechanism made
+        assert isinstance(then, SignalRecording)  # because ``SignalMechanism.recording`` made it
         after = recorder = make.recorder(then)
         recorder.probe = ending.enter_context(Probe(recorder.heard, {signum}))
     first = Delivery(signum, struck if last is None else begins, after.start if after else None)
@@ -125,6 +126,7 @@ def arranged(
         last.strike.earlier = first.strike
     final = last or first
     if catching is not None and catcher is not None:
+        # The landing of a blocked signal cannot be seen, so the watch begins when the signal is sent.
         final.held = catcher.start
         catching.strike = final.strike
     later = tuple(phase for phase in (after, catcher) if phase is not None)

@@ -1,4 +1,4 @@
-"""Counting the events that several triggers await in one run."""
+"""Counts the events that several triggers await in one run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.places import Trigger
 
 Awaited = tuple[str, int, int, int]
-"""Event, code, offset and callee; code objects by ``id``."""
+"""Event, code, offset and callee; code objects are given by ``id``."""
 
 
 class Wait:
-    """The times at which one event is awaited.
+    """A counter of one event, with the counts at which triggers await it.
 
     Attributes:
-        due: number of the event, from 1 on -> positions of the triggers that await it.
+        due: count of the event, from 1 on -> positions of the triggers that await it.
     """
 
     __slots__ = ("_count", "due")
@@ -30,20 +30,20 @@ class Wait:
         self.due: dict[int, list[int]] = {}
 
     def come(self) -> Sequence[int]:
-        """Count an event; return the positions of the triggers that awaited it."""
+        """Count the event; return the positions of the triggers that awaited it."""
         self._count += 1
         return self.due.pop(self._count, ())
 
 
 class Waits:
-    """The events to count so that each of several triggers is met.
+    """Counters for all events that several triggers depend on.
 
     Parameters:
         triggers: each counted from the beginning of the run, or from another event on.
 
     Attributes:
-        following: triggers that are counted from the last of those events on.
-        changed: ``following`` is not what it was; whoever acts on that resets it.
+        following: triggers that are counted from the latest of those other events on.
+        changed: ``following`` has changed; the code that acts on the change resets this.
     """
 
     def __init__(self, triggers: Sequence[Trigger]) -> None:
@@ -60,7 +60,7 @@ class Waits:
                 _wait_for(self._begins, trigger.since, position)
 
     def wants(self, event: str, code: CodeType, offset: int) -> bool:
-        """Return whether such an event may be awaited at present."""
+        """Return whether an event like this may be awaited at present."""
         key = (event, id(code), offset, _NOBODY)
         return key in self._from_start or key in self._since or key in self._begins
 
@@ -68,16 +68,16 @@ class Waits:
         """Count an event; return the positions of the triggers that awaited it.
 
         Parameters:
-            event: what has come.
-            code: in which code.
-            offset: at which instruction.
-            callee: what ``code`` has called there, for events of callees.
+            event: the event that has come.
+            code: the code where it came.
+            offset: the instruction where it came.
+            callee: for events of callees, the code that ``code`` has called there.
         """
         key = (event, id(code), offset if callee is None else facts.calling(code, offset), id(callee))
         due = [position for waits in (self._from_start, self._since) if key in waits for position in waits[key].come()]
         begin = self._begins[key].come() if key in self._begins else ()
-        if begin or (self.following and key in self._begins):  # another stretch, alike, begins the count anew
-            # Counts within the stretch before are worth nothing in this one.
+        if begin or (self.following and key in self._begins):  # another stretch of this sort restarts the count
+            # Counts within the previous stretch mean nothing in this one.
             self.following = [self._triggers[position] for position in begin]
             self._since = {}
             for position in begin:

@@ -12,9 +12,9 @@ from pytest_maskcheck.system.untrusted import has, name_of, read
 
 
 class AsyncLocks(Acquisitions):
-    """Locks held, and semaphores with a lower value than before.
+    """Locks that are held, and semaphores whose value is lower than before.
 
-    What does not work: a new semaphore without a bound. Nothing shows the value that it began with.
+    What does not work: a new semaphore without a bound, as nothing shows its initial value.
     """
 
     name = "async_lock"
@@ -23,7 +23,7 @@ class AsyncLocks(Acquisitions):
     family = Family("asyncio.locks:Lock", "asyncio.locks:Semaphore")
 
     def count(self, thing: Any) -> int:
-        """Return how much is taken of a lock or semaphore; of an unbounded semaphore, relative to an arbitrary number."""
+        """Return how often a lock or semaphore is acquired; for an unbounded semaphore, relative to an arbitrary number."""
         value = read(thing, "_value")
         if value is None:
             return int(read(thing, "_locked", False))
@@ -42,6 +42,7 @@ class AsyncLocks(Acquisitions):
         import asyncio
 
         lock = asyncio.Lock()
+        # Without an event loop: ``acquire`` of a free lock does not suspend.
         with suppress(StopIteration):
             lock.acquire().send(None)
         try:

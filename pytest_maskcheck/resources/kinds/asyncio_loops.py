@@ -1,6 +1,6 @@
 """What asyncio leaves: event loops that are not closed, tasks that are not done, timers that have not expired.
 
-A task of a closed loop will never be done. It counts as left for as long as its coroutine has not ended.
+A task of a closed loop is never done. It counts as left until its coroutine has ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.system.untrusted import name_of, read
 
 TASKS = Family("_asyncio:Task", "asyncio.tasks:_PyTask")
-_TURNS = 5  # turns of a loop that cancelled tasks get to end
+_TURNS = 5  # iterations of their loop that cancelled tasks get to end
 
 
 class Loops(OpenObjects):
@@ -84,6 +84,7 @@ class Tasks(OpenObjects):
             thing.cancel()
             _turn(loop, [thing])
         if not thing.done():
+            # Else the task, which can no longer be done, is reported to the loop's exception handler when it is freed.
             thing._log_destroy_pending = False  # noqa: SLF001
             thing.get_coro().close()
 
@@ -102,7 +103,7 @@ class Tasks(OpenObjects):
 
 
 class LoopTimers(OpenObjects):
-    """Calls that an open loop is to make later, by ``call_later`` or ``call_at``. Those of asyncio itself belong to tasks."""
+    """Calls scheduled on an open loop with ``call_later`` or ``call_at``. Those that asyncio schedules itself belong to tasks."""
 
     name = "timer"
     family = Family("asyncio.events:TimerHandle")
@@ -147,7 +148,7 @@ def _function(callback: Any) -> Any:
 
 
 def _turn(loop: Any, tasks: Collection[Any]) -> None:
-    """Run the loop until the tasks are done, but for a few turns only."""
+    """Run the loop until the tasks are done, but for a few iterations only."""
     for _ in range(_TURNS):
         if all(task.done() for task in tasks):
             return

@@ -47,7 +47,7 @@ class _Place:
         self.names = names
         self.get: Callable[[Any], tuple[object, ...]] = itemgetter(
             *names, names[0]
-        )  # two at least: of a single name, it would return no tuple
+        )  # at least two: for a single name, ``itemgetter`` would return no tuple
 
 
 _Reading = list[tuple[object, ...]]
@@ -56,8 +56,8 @@ _Reading = list[tuple[object, ...]]
 class Attributes(ProcessState[_Reading]):
     """Attributes that are code: of the modules in scope and their classes, and a few of the standard library.
 
-    Values are compared by identity. Data (caches, counters, what is made when first needed) is not watched. New names do not count, nor
-    do modules that were imported after ``prepare``.
+    Values are compared by identity. Data is not watched: caches, counters, objects made when first needed. New names do not count, nor
+    do modules imported after ``prepare``.
     """
 
     name = "attribute"

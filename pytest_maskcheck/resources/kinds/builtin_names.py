@@ -20,7 +20,7 @@ class BuiltinNames(ProcessState["dict[str, Any]"]):
     """Names added to ``builtins``, removed from it, or bound to something else."""
 
     name = "builtins"
-    default = repeatable = False
+    default = repeatable = False  # ``compare`` needs no copy of the namespace; a second snapshot would
 
     def read(self) -> dict[str, Any]:
         return _NAMESPACE.copy()

@@ -1,9 +1,9 @@
 """Child processes: running ones, those that ended and were not waited for, and those that have lost their parent.
 
-Daemons are nobody's children. The auditing process adopts them (:mod:`pytest_maskcheck.system.descendants`), and one that still
-runs is left behind like a child. One that has ended is no zombie of the test's, as process 1 would have waited for it.
+A daemon has lost its parent, and the auditing process adopts it (:mod:`pytest_maskcheck.system.descendants`). One that still runs
+is reported like a child. One that has ended is no zombie of the test's, as process 1 would have waited for it without the audit.
 
-What does not work: outside Linux, a running child has no number here (``_SOME``), so a second one is not seen.
+What does not work: outside Linux, the process id of a running child is not found (it is ``_SOME``), so a second child is not seen.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if HAS_WAITID else 0
 _look: Callable[[], Any] = partial(os.waitid, os.P_ALL, 0, _LOOK) if HAS_WAITID else lambda: None
 _NONE: frozenset[int] = frozenset()
 _HAS_COMMANDS = os.path.exists("/proc/self/cmdline")
-_SECONDS = 0.5  # seconds that a child gets to end, if it was dropped or has lost its parent, or to execute its program
-_LOOKS = 10  # so many looks in a row, a millisecond apart, at which a process waits for something, show that it stays
-_SOME = -1  # a running child whose number the system does not show
+_SECONDS = 0.5  # seconds that a child gets to end (if it was dropped or has lost its parent), or to execute its program
+_LOOKS = 10  # a process that waits for something at so many looks in a row, a millisecond apart, is taken to stay
+_SOME = -1  # stands for a running child whose process id the system does not show
 
 
 class Children(Kind):
@@ -45,7 +45,7 @@ class Children(Kind):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
-        self._hopeless: set[int] = set()  # those that have had their time to end
+        self._hopeless: set[int] = set()  # processes that have had their time to end
 
     def snapshot(self) -> frozenset[int]:
         try:
@@ -62,9 +62,9 @@ class Children(Kind):
         return [self._leftover(pid) for pid in sorted(left)]
 
     def _waited_for(self, pids: frozenset[int]) -> frozenset[int]:
-        """Return those of ``pids`` that ``subprocess`` waits for, as it does for every ``Popen`` that was dropped.
+        """Return those of ``pids`` that ``subprocess`` has waited for, as it does for every ``Popen`` that was dropped.
 
-        It does so when it is used next; this method makes it do so now. A child about to end gets the time to end, once.
+        It would do so at its next use; this method makes it do so now. Each child gets the time to end, but only once.
         """
         subprocess = sys.modules.get("subprocess")
         if subprocess is None:
@@ -80,7 +80,7 @@ class Children(Kind):
             time.sleep(0.001)
 
     def _ending(self, pids: frozenset[int]) -> frozenset[int]:
-        """Return those of ``pids``, which have lost their parent, that end by themselves; each gets the time to end, once."""
+        """Return which of ``pids``, processes without a parent, have ended by themselves. Each gets time to end, but only once."""
         until = time.perf_counter() + _SECONDS
         while True:
             running = frozenset(pid for pid in pids if not has_ended(pid))
@@ -115,7 +115,7 @@ class Children(Kind):
         return leftover.token == _SOME or not _is_copy(cast("int", leftover.token))
 
     def describe(self, leftover: Leftover) -> Leftover:
-        """Return ``leftover`` under the name of its own program. A forked process has the name of this one until it executes a program."""
+        """Return ``leftover`` under the name of its own program. Until a forked process executes one, it has the name of this process."""
         pid = cast("int", leftover.token)
         if self.is_named(leftover) or not _executes(pid):
             return leftover
@@ -140,7 +140,7 @@ class Children(Kind):
         reader, writer = os.pipe()
         waits = [
             (os.POSIX_SPAWN_DUP2, reader, 0)
-        ]  # it reads to the end of its input, and so ends when this process does, however that ends
+        ]  # ``cat`` reads to the end of its input, so it ends when this process does, however that ends
         silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
         try:
             pid = os.posix_spawnp("cat", ["cat"], os.environ, file_actions=[*waits, *silent])
@@ -162,21 +162,21 @@ def _ended(pid: int) -> bool:
 
 
 def _is_copy(pid: int) -> bool:
-    """Return whether a child is still what was forked, a copy of this process."""
+    """Return whether a child is still a forked copy of this process, and running."""
     return _command(pid) == _command(os.getpid()) and not _ended(pid)
 
 
 def _executes(pid: int) -> bool:
-    """Wait for a copy of this process to execute another program, while it runs; return whether it did.
+    """Wait for a copy of this process to execute another program, as long as the copy runs; return whether it did.
 
-    A copy that waits for something is there to stay, as those of ``multiprocessing`` are.
+    A copy that waits for something is taken to stay a copy, as the workers of ``multiprocessing`` do.
     """
     _wait_while(pid, partial(_is_copy, pid))
     return not _is_copy(pid) and not _ended(pid)
 
 
 def _wait_while(pid: int, condition: Callable[[], bool]) -> None:
-    """Wait while ``condition`` holds, but not for a process that itself waits for something, and not for ever."""
+    """Wait while ``condition`` holds, but no longer than ``_SECONDS``, nor for a process that itself waits for something."""
     until = time.perf_counter() + _SECONDS
     waiting = 0
     while condition() and waiting < _LOOKS and time.perf_counter() < until:
@@ -198,7 +198,7 @@ def _read(path: str) -> str:
 
 def _described(pid: int) -> tuple[str, str]:
     """Return the name of the program and its command line; a process that ended has only a name left."""
-    if _HAS_COMMANDS:  # amid its exec, a process has the new memory and still the old name
+    if _HAS_COMMANDS:  # in the middle of its exec, a process has the new memory and still the old name
         _wait_while(pid, lambda: not (_command(pid).rstrip("\0") or has_ended(pid)))
     words = _command(pid).rstrip("\0").split("\0")
     name = _read(f"/proc/{pid}/comm").strip() or os.path.basename(words[0]) or "child"

@@ -17,7 +17,7 @@ Collector = tuple[object, object, object, tuple[object, ...]]
 
 
 class GarbageCollector(ProcessState[Collector]):
-    """Whether it is enabled, its thresholds, debugging flags and callbacks. Freezing is the audit's own doing and not compared."""
+    """Whether the collector is enabled, its thresholds, debugging flags and callbacks. Freezing is ignored: the audit freezes."""
 
     name = "gc"
 

@@ -19,7 +19,7 @@ _CANARY: _Variable = contextvars.ContextVar("pytest_maskcheck canary", default=N
 
 
 class ContextVariables(ProcessState[contextvars.Context]):
-    """The values of context variables in the context of the test's body. That of ``decimal`` is another kind's."""
+    """The values of context variables in the context of the test's body. Another kind compares that of ``decimal``."""
 
     name = "contextvar"
 

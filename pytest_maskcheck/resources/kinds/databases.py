@@ -30,16 +30,16 @@ def _is_open(connection: Any) -> bool:
 
 
 def _read(connection: Any, name: str) -> Any:
-    """Return an attribute as sqlite itself defines it, whatever a subclass does."""
+    """Return an attribute as ``sqlite3`` itself defines it, even if a subclass overrides it."""
     import _sqlite3
 
     return vars(_sqlite3.Connection)[name].__get__(connection)
 
 
 def _described(leftover: Leftover, connections: Iterable[object], surroundings: Surroundings) -> Leftover:
-    """Return ``leftover`` under the name of the file that its connection is to.
+    """Return ``leftover`` under the name of the file that its connection has open.
 
-    The query leaves a statement with the connection, so it is made only at the end.
+    The query leaves a statement in the connection, so it is made only at the end, when the leftover is described.
     """
     import _sqlite3
 
@@ -56,9 +56,9 @@ def _described(leftover: Leftover, connections: Iterable[object], surroundings: 
 def _close_anew(connection: Any) -> None:
     import _sqlite3
 
-    # ``__init__`` of the class itself, whatever a subclass does: it must not run code of the user's.
+    # The base class's own methods: those of a subclass would run the user's code.
     with suppress(_sqlite3.Error):
-        _sqlite3.Connection.__init__(connection, ":memory:")  # this closes what it was connected to
+        _sqlite3.Connection.__init__(connection, ":memory:")  # this closes the former connection
         _sqlite3.Connection.close(connection)
 
 
@@ -85,7 +85,7 @@ class Connections(OpenObjects):
         return False
 
     def close(self, thing: Any) -> None:
-        """Close a connection. Only the thread that made it can call ``close``, so that of another thread is connected anew."""
+        """Close a connection. Only the thread that made it can call ``close``, so another thread's is connected anew to close it."""
         import _sqlite3
 
         try:
@@ -107,7 +107,7 @@ class Connections(OpenObjects):
 class Transactions(OpenObjects):
     """Open transactions, on new connections and on those that were open before the heap was frozen.
 
-    With ``autocommit=False`` one is always open, which shows nothing.
+    With ``autocommit=False`` a transaction is always open; it does not count.
     """
 
     name = "transaction"
@@ -115,7 +115,7 @@ class Transactions(OpenObjects):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
-        self._old: dict[int, object] = {}  # strong references, as connections have no weak ones
+        self._old: dict[int, object] = {}  # strong references, as connections do not support weak ones
 
     absent = None  # connections older than the frozen heap count, too
 

@@ -32,7 +32,7 @@ class DecimalContext(ProcessState["Parts | None"]):
         self._module: Any = None  # kept, as a test may replace or remove it in sys.modules
 
     def read(self) -> Parts | None:
-        """Return the parts of the context; ``None`` if there is none yet, as ``getcontext`` would make one."""
+        """Return the parts of the context; ``None`` if there is none yet. ``getcontext`` is not called, as it would make one."""
         context = contextvars.copy_context()
         if self._variable is None:
             if not context or "decimal" not in sys.modules:
@@ -45,7 +45,7 @@ class DecimalContext(ProcessState["Parts | None"]):
         return None if current is None else self._parts(current)
 
     def _parts(self, context: Any) -> Parts:
-        # Of the context's own class: a module that was imported again has another one.
+        # The context's own class: if ``decimal`` was imported again, the module has another one.
         kind: Any = next(kind for kind in mro_of(type(context)) if name_of(kind) == "Context")
         *parts, _flags, traps = kind.__reduce__(context)[1]
         return (*parts, traps)

@@ -27,7 +27,7 @@ def _count() -> int:
 
 
 class _Table:
-    """The open descriptors, the files they refer to, and the sort of each anonymous inode, as all of these are one file."""
+    """The open descriptors, the files they refer to, and the sort of each anonymous inode, as all of those have one identity."""
 
     def __init__(self) -> None:
         self.identities, anonymous = _open()
@@ -36,7 +36,7 @@ class _Table:
         self.sorts = tuple(map(_target, anonymous))
 
     def holds(self) -> bool:
-        """Return whether exactly these descriptors are open, by the system's count, and refer to the same files."""
+        """Return whether these descriptors, and by the system's count no others, are open and refer to the same files."""
         if _count() != len(self.files):
             return False
         try:
@@ -71,7 +71,7 @@ class Descriptors(Kind):
 
     def compare(self, before: object) -> list[Leftover]:
         known = cast("_Table", before)
-        # One ``stat`` call and an ``fstat`` for each decide in most runs that nothing has changed.
+        # In most runs, one ``stat`` and an ``fstat`` of each descriptor show that nothing has changed.
         if self._counts and known.holds():
             return []
         now = _Table()
@@ -104,7 +104,7 @@ class Descriptors(Kind):
             return False
         fd, *file = cast("tuple[int, int, int]", leftover.token)
         with suppress(OSError):
-            # A later file may have the number by now.
+            # A later file may have this number by now.
             if _identity(os.fstat(fd)) == tuple(file):
                 os.close(fd)
         return True
@@ -126,14 +126,14 @@ def _has(thing: object, fd: int) -> bool:
 
 
 def _open() -> tuple[dict[int, Identity], list[int]]:
-    """Return the open descriptors, and which of them are anonymous. The descriptor that lists them is closed by then."""
+    """Return the open descriptors, and which of them are anonymous inodes. The one that served to list them is left out."""
     found: dict[int, Identity] = {}
     anonymous = []
     for fd in map(int, os.listdir(_LISTING)):
         with suppress(OSError):
             status = os.fstat(fd)
             found[fd] = _identity(status)
-            if not stat.S_IFMT(status.st_mode):
+            if not stat.S_IFMT(status.st_mode):  # anonymous inodes have no file type
                 anonymous.append(fd)
     return found, anonymous
 

@@ -1,4 +1,4 @@
-"""Objects that hold a descriptor which is closed, or has become somebody else's: closing them would close the other one."""
+"""Objects whose descriptor was closed, or belongs to another object by now: closing them would close what is not theirs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OTHERS = (("socket", "socket"), ("ssl", "SSLSocket"), ("multiprocessing.connect
 
 
 class DoubleCloses(OpenObjects):
-    """Open files, sockets and connections whose descriptor was closed behind their back, or is no socket's any more.
+    """Open files, sockets and connections whose descriptor was closed behind their back; sockets whose descriptor is no longer one.
 
-    Those made by the run are inspected one by one. Of older ones, ``poll`` shows at once whose descriptor is closed.
+    Objects that the run made are inspected one by one. For all older ones, a single ``poll`` shows which descriptors are closed.
     """
 
     name = "double_close"
@@ -120,7 +120,7 @@ class DoubleCloses(OpenObjects):
                 os.close(kept)
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The file is open from this call on."""
+        """See the base class. This call opens the file that the canary then closes behind its back."""
         return self._canary(tempfile.TemporaryFile(buffering=0))
 
     @contextmanager

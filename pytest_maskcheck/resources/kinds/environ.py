@@ -20,7 +20,7 @@ _usual = os.environ
 
 
 def _encoded() -> Any:
-    """Return the mapping in force; the original one if a test has put something in place of ``os.environ`` that is no mapping."""
+    """Return the mapping in force; the original one if a test has replaced ``os.environ`` with something that is no mapping."""
     encoded: Any = read(os.environ, "_data", os.environ)
     return encoded if is_a(encoded, dict) else attempt(lambda: dict(encoded), read(_usual, "_data"))
 

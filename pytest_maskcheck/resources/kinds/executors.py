@@ -13,7 +13,7 @@ from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.system.unpatched import os, signal, threading
 from pytest_maskcheck.system.untrusted import attempt, has, name_of, read
 
-_SECONDS = 1.0
+_SECONDS = 1.0  # seconds that ``terminate`` and ``shutdown`` get before processes are killed
 _KILLED = 0.5  # seconds that a killed process gets to end
 
 
@@ -29,7 +29,7 @@ class Executors(OpenObjects):
     )
 
     def is_open(self, thing: Any) -> bool:
-        if has(thing, "_shutdown_thread"):  # a process pool: its processes begin later, its pipes exist already
+        if has(thing, "_shutdown_thread"):  # a process pool: its pipes exist before its processes begin
             return not read(thing, "_shutdown_thread")
         return not read(thing, "_shutdown", True) and bool(read(thing, "_threads", ()))
 
@@ -67,7 +67,7 @@ class Pools(OpenObjects):
         return name, f"{name} was neither closed nor terminated"
 
     def close(self, thing: Any) -> None:
-        if not within(_SECONDS, thing.terminate):  # it waits for a lock that was lost
+        if not within(_SECONDS, thing.terminate):  # ``terminate`` waits for a lock that was lost
             _kill([worker for worker in thing._pool if hasattr(worker, "kill")])  # noqa: SLF001
         thing._change_notifier.close()  # noqa: SLF001  (a pipe that would stay open as long as the object)
 
@@ -94,9 +94,9 @@ class Managers(OpenObjects):
     family = Family("multiprocessing.managers:BaseManager")
 
     def is_open(self, thing: Any) -> bool:
-        process = read(thing, "_process")  # those that merely connect have none
+        process = read(thing, "_process")  # managers that merely connect have none
         state = read(thing, "_state")
-        return process is not None and state is not None and state.value == 1
+        return process is not None and state is not None and state.value == 1  # State.STARTED
 
     def key_and_detail(self, thing: Any) -> tuple[str, str]:
         name = name_of(type(thing))
@@ -114,7 +114,7 @@ class Managers(OpenObjects):
         ends = os.pipe()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about a fork beside threads
+                warnings.simplefilter("ignore")  # about a fork in a process with threads
                 manager.start(_end_with, ends) if hasattr(os, "fork") else manager.start()
             try:
                 yield
@@ -126,7 +126,7 @@ class Managers(OpenObjects):
 
 
 def _end_with(reader: int, writer: int) -> None:
-    """End this process when the other one, which holds the pipe open, ends in whatever way."""
+    """Kill this process as soon as the other one, which holds the pipe open, has ended in whatever way."""
     os.close(writer)
 
     def wait() -> None:
@@ -146,7 +146,7 @@ def _kill(processes: list[Any]) -> None:
 
 
 def within(seconds: float, function: Callable[[], object]) -> bool:
-    """Call ``function`` in a thread; return whether it ended in that time."""
+    """Call ``function`` in a thread; return whether it ended within ``seconds``."""
     thread = threading.Thread(target=_quietly, args=(function,), daemon=True)
     thread.start()
     thread.join(seconds)

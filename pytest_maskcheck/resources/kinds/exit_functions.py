@@ -33,7 +33,7 @@ class _Probe:
 def _registered() -> list[Any]:
     """Return the registered functions.
 
-    ``atexit`` does not list them, but ``unregister`` compares its argument with each, up to one whose comparison raises.
+    ``atexit`` cannot list them. But ``unregister`` compares its argument with each of them, until a comparison raises.
     """
     probe = _Probe()
     attempt(lambda: atexit.unregister(cast("Any", probe)), None)
@@ -102,7 +102,7 @@ class ExitFunctions(Kind):
 
 
 def _is_same(one: object, other: object) -> bool:
-    """Return whether two are the same method of the same object: each access makes a new bound method."""
+    """Return whether both are the same method of the same object. They need not be identical, as each access makes a new one."""
     own: Any = read(one, "__self__")
     return own is not None and own is read(other, "__self__") and label_of(one) == label_of(other)
 

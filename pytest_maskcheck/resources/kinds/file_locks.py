@@ -1,4 +1,4 @@
-"""Locks on files (``flock``, ``lockf`` and the like), held through descriptors that were open before."""
+"""Locks on files (``flock``, ``lockf`` and the like), held through descriptors that were open before the run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pytest_maskcheck.system.unpatched import HAS_FCNTL, fcntl, io, os, tempfile
 
 _INFO = "/proc/self/fdinfo"
 HAS_FILE_LOCKS = HAS_FCNTL and os.path.isdir(_INFO)
+# A line such as ``lock:	1: FLOCK  ADVISORY  WRITE 359 00:13:11691 0 EOF``.
 _LOCK = re.compile(r"^lock:\t\d+: (\S+) +\S+ +(\S+) +\S+ \S+ (\S+ \S+)$", re.MULTILINE)
 _COMMANDS = {getattr(fcntl, name, None) for name in ("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW")}
 
@@ -28,7 +29,7 @@ def _locks(event: str, args: tuple[Any, ...]) -> bool:
 class FileLocks(Kind):
     """Locks on files, compared only if the uninterrupted test takes one. The token is (descriptor, sort, mode, range).
 
-    The lock of a descriptor that was left open as well is not reported: whoever closes the descriptor releases it.
+    A lock held through a descriptor that the run opened is not reported: closing the descriptor releases the lock.
     """
 
     name = "file_lock"
@@ -81,7 +82,7 @@ class FileLocks(Kind):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The descriptor is open, and locks are compared, from this call on."""
+        """See the base class. This call opens the descriptor, and locks are compared from now on."""
         return self.use.assumed(self._canary(tempfile.TemporaryFile()))
 
     @contextmanager
@@ -92,7 +93,7 @@ class FileLocks(Kind):
 
 
 def _locked() -> _Locks:
-    """Return the open descriptors, and the locks that each of them holds."""
+    """Return the locks that are held through each open descriptor."""
     found: _Locks = {}
     for fd in os.listdir(_INFO):
         with suppress(OSError), io.open(f"{_INFO}/{fd}", encoding="utf-8", errors="replace") as file:

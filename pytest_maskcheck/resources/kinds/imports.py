@@ -99,7 +99,7 @@ class Modules(ProcessState["dict[str, Any]"]):
     """Modules that were replaced in ``sys.modules`` or removed from it. New ones do not count."""
 
     name = "modules"
-    default = repeatable = False
+    default = repeatable = False  # ``compare`` needs no copy of ``sys.modules``; a second snapshot would
 
     def read(self) -> dict[str, Any]:
         return sys.modules.copy()
@@ -121,7 +121,7 @@ class Modules(ProcessState["dict[str, Any]"]):
         sys.modules[cast("str", of)] = cast("Any", value)
 
     def canary(self) -> Any:
-        """As in the base class. The module that the canary removes exists from this call on."""
+        """See the base class. This call adds the module that the canary then removes."""
         sys.modules[_CANARY] = types.ModuleType(_CANARY)
         return self._canary()
 

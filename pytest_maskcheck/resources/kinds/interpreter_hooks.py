@@ -26,7 +26,7 @@ _NAMES = (
     "asyncgen finalizer",
 )
 _QUIET = "pytest_maskcheck.runs.finalizers"
-"""The module whose hook records what finalizers raise, in place of the hook that was there at the snapshot."""
+"""The module of the audit's own ``unraisablehook``, which records what finalizers raise. It replaces the one of the snapshot."""
 
 _Hooks = tuple[object, tuple[object, ...]]
 
@@ -46,7 +46,7 @@ class Hooks(ProcessState[_Hooks]):
 
     def compare(self, before: object) -> list[Leftover]:
         (unraisable, others), (now, others_now) = cast("_Hooks", before), self.read()
-        if read(now, "__module__") == _QUIET:  # the audit's own: nobody has replaced anything
+        if read(now, "__module__") == _QUIET:  # the audit's own hook: the test has replaced nothing
             now = unraisable
         if now is unraisable and same(others, others_now):
             return []

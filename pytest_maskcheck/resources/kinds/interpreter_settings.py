@@ -1,4 +1,4 @@
-"""Settings of the interpreter that are plain values, and settings of C modules of the same sort."""
+"""Settings of the interpreter that are plain values, and similar settings of C modules."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _read() -> tuple[object, ...]:
 
 
 def _arguments() -> object:
-    """Return ``sys.argv`` as a tuple; as it is, if it is no list."""
+    """Return ``sys.argv`` as a tuple; unchanged if it is neither a list nor a tuple."""
     given = _NAMES.get("argv")
     return tuple(given) if isinstance(given, (list, tuple)) else given
 
@@ -83,7 +83,7 @@ _SETTERS: tuple[tuple[str, Callable[[Any], object]], ...] = (
     ("tracemalloc", _set_tracing),
     ("sys.argv", _set_arguments),
 )
-"""The name of each value that ``_read`` returns, in its order, and what sets it."""
+"""The name of each value that ``_read`` returns, in the same order, and the function that sets it."""
 
 
 class InterpreterSettings(ProcessState["tuple[object, ...]"]):

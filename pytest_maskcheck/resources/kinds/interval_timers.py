@@ -17,11 +17,11 @@ Timers = tuple[tuple[float, float], ...]
 
 
 class IntervalTimers(ProcessState[Timers]):
-    """The three timers of ``setitimer``; ``signal.alarm`` arms the first. A different time left does not count."""
+    """The three timers of ``setitimer``; ``signal.alarm`` arms the first. That the time left differs does not count."""
 
     name = "itimer"
     available = HAS_TIMERS
-    repeatable = False
+    repeatable = False  # the time left differs at each reading
 
     def read(self) -> Timers:
         return tuple(map(signal.getitimer, NUMBERS))
@@ -43,7 +43,7 @@ class IntervalTimers(ProcessState[Timers]):
     @contextmanager
     def canary(self) -> Iterator[None]:
         old = signal.getitimer(signal.ITIMER_PROF)
-        # Out of reach, and unlike any timer that is running.
+        # Armed if it is idle, for a time that does not expire meanwhile; else disarmed.
         signal.setitimer(signal.ITIMER_PROF, *((10_000, 0) if old == _IDLE else (0, 0)))
         try:
             yield

@@ -1,14 +1,14 @@
 """Locks that are held: ``threading.Lock``, ``RLock``, and whatever is built of them.
 
-A plain lock does not show who holds it. So two sorts of locks that other threads hold are recognised otherwise:
+A plain lock does not show which thread holds it. Two sorts of locks that other threads hold are recognised in other ways:
 
-1. One that a living thread holds for itself (for its own end, for its place in a ``Condition.wait``), by where it is kept.
-2. One that a running thread holds for a moment, by looking again.
+1. A lock that a live thread holds for itself (to signal its end, or as its place in a ``Condition.wait``): by where it is stored.
+2. A lock that a running thread holds for a moment: by looking again.
 
-A thread that was woken holds its place in the wait until it gets to run, and then drops that lock without releasing it: nobody
-can reach it any more. So what is held is looked at again when we have only weak references to it.
+A thread that was woken from a wait still has the lock that is its place in it. Once the thread gets to run, it drops that lock
+without releasing it. So held locks are checked again at a time when the audit has only weak references to them.
 
-What does not work: a thread that keeps a plain lock for as long as it lives is not recognised.
+What does not work: a plain lock that another thread holds for as long as it lives is not recognised as that thread's.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _RLOCK = type(_thread.RLock())
 
 _locked: Callable[[object], bool] = _LOCK.locked  # type: ignore[assignment]
 
-# An RLock counts for the thread that looks: what other threads hold is no leak of the interrupted one.
-# The first patch releases of 3.11 have no count, and show only whether the lock is held.
+# The count of an RLock is that of the calling thread: what other threads hold is no leak of the interrupted one.
+# In the first patch releases of 3.11 there is no count: they show only whether the calling thread holds the lock.
 _DEPTH = "_recursion_count" if hasattr(_RLOCK, "_recursion_count") else "_is_owned"
 _depth: Callable[[object], int] = getattr(_RLOCK, _DEPTH)
 
@@ -57,7 +57,7 @@ class Locks(Kind):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._locks, self._rlocks = (Census(Exactly(kind).made) for kind in (_LOCK, _RLOCK))
-        # Those that no thread released while there was time, by the id of the reference: a lock has one such reference.
+        # Locks that no other thread released in the time it had, by the id of their weak reference: each lock has only one.
         self._stay: dict[int, _Ref] = {}
 
     def prepare(self) -> None:
@@ -81,23 +81,23 @@ class Locks(Kind):
     def compare(self, before: object) -> list[Leftover]:
         found = self._taken(cast("_Held", before))
         if found:
-            # From here on only weak references: a lock that nobody else keeps alive must be able to go.
+            # Only weak references from here on: a lock that nothing else keeps alive must be freed.
             at_once.forget()
             found = self._without_those_of_threads(found)
         return [self._leftover(lock) for lock in (ref() for ref in found) if lock is not None]
 
     def _taken(self, known: _Held) -> list[_Ref]:
-        """Return the locks that are held, or held deeper, since the snapshot."""
+        """Return the locks that are held now and were not at the snapshot, or that are held more times than then."""
         found = []
         for lock, depth in self._held():
             ref, former = known.get(id(lock), (None, 0))
-            # An address may be used again, so the former lock is compared by identity.
+            # An address may be reused, so the former lock is compared by identity.
             if ref is None or ref() is not lock or depth > former:
                 found.append(weakref.ref(lock))
         return found
 
     def _without_those_of_threads(self, refs: list[_Ref]) -> list[_Ref]:
-        """Return those of some locks that no other thread is seen to hold, after moving threads have had time to release theirs."""
+        """Return the locks that no other thread seems to hold, after threads that move have had time to release theirs."""
         refs = _not_kept(refs)
         waiting = while_others_move()
         # RLocks need no second look: they count for this thread only.
@@ -143,18 +143,18 @@ class Locks(Kind):
 
 
 def _not_kept(refs: list[_Ref]) -> list[_Ref]:
-    """Return those of some locks that still exist and are held, by no other thread for itself."""
+    """Return the locks that still exist and are held, without those that other threads hold for themselves."""
     kept = _kept()
     return [ref for ref in refs if _is_held(ref(), kept)]
 
 
 def _is_held(lock: object, kept: Collection[int]) -> bool:
-    """Return whether a lock still exists and is held, and is not among those with these ids."""
+    """Return whether a lock still exists and is held, and its id is not among ``kept``."""
     return id(lock) not in kept and bool(_locked(lock) if type(lock) is _LOCK else lock is not None and _depth(lock))
 
 
 def _kept() -> set[int]:
-    """Return the ids of locks that other threads hold for themselves: for their end, for their place in a wait."""
+    """Return the ids of locks that other threads hold for themselves: to signal their end, or as their place in a wait."""
     kept = {id(getattr(thread, "_tstate_lock", None)) for thread in threading.enumerate()}  # before 3.13
     for top in other_frames().values():
         frame: FrameType | None = top

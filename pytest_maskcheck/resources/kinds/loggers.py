@@ -36,12 +36,12 @@ class _Known:
         self.names = ("root", *loggers)
         self.loggers = (logging.root, *loggers.values())
         self.namespaces = tuple(read(one, "__dict__") for one in self.loggers)
-        # Names of which only a child exists: they become loggers without changing the count.
+        # Placeholders: names of which only a child exists. They become loggers without changing the count.
         self._promised = tuple(name for name in self.table if name not in loggers)
         self._promises = [self.table[name] for name in self._promised]
 
     def all(self) -> bool:
-        """Return whether there are no further loggers."""
+        """Return whether these are all loggers that exist now."""
         table = self.table
         if len(table) != self.count:
             return False
@@ -52,7 +52,7 @@ _Reading = tuple[_Known, "tuple[object, ...]", "list[tuple[object, ...]]", "list
 
 
 class Loggers(ProcessState["_Reading | None"]):
-    """Level, handlers and switches of every logger, and the switches of the module. Of new loggers only the handlers count."""
+    """Level, handlers and switches of every logger, and the switches of the module. For new loggers only the handlers count."""
 
     name = "logging"
 
@@ -126,7 +126,7 @@ class Loggers(ProcessState["_Reading | None"]):
                 setattr(logger, name, value)
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. The module is imported from this call on."""
+        """See the base class. This call imports ``logging``."""
         return _canary(importlib.import_module("logging"))
 
 

@@ -36,7 +36,7 @@ class Mappings(OpenObjects):
 
 
 def _own(thing: Any, name: str) -> Any:
-    """Return an attribute as ``mmap`` itself defines it, whatever a subclass does."""
+    """Return an attribute as ``mmap`` itself defines it, even if a subclass overrides it."""
     import mmap
 
     return vars(mmap.mmap)[name].__get__(thing)

@@ -1,11 +1,11 @@
 """Files and directories that were created and still exist.
 
 An audit hook written in Python could watch the calls that create files, but would add places where a signal can be handled. So
-directories are listed before and after a run instead: those of the surroundings, recursively, and those in which an uninterrupted
-run was seen to create something.
+directories are listed before and after a run instead: those of the surroundings, recursively, and those where an uninterrupted run
+created something.
 
-In a directory that everybody may write to, such as ``/tmp``, only names like those seen count: other files there may be somebody
-else's.
+In a directory that everybody may write to, such as ``/tmp``, only names like those that an uninterrupted run created count: other
+files there may be another process's.
 
 What does not work: a file created by an interrupted run in a directory where no uninterrupted run creates one.
 """
@@ -24,7 +24,7 @@ from pytest_maskcheck.resources.surroundings import Surroundings
 from pytest_maskcheck.system.unpatched import io, os, shutil, tempfile
 
 LIMIT = 2000
-"""Entries of one place that are listed before its deeper directories are left out."""
+"""Once so many entries of a place are listed, its deeper directories are left out."""
 
 _UNWATCHED = tuple(directory + os.sep for directory in ("/dev", "/proc", "/sys"))
 _CACHE = "__pycache__"
@@ -44,7 +44,7 @@ _CREATING = {
     "sqlite3.connect": 0,
     "socket.bind": 1,
 }
-"""The audit events that announce a new path, and which of their arguments it is."""
+"""The audit events of calls that may create a path, and the position of the path among their arguments."""
 
 
 def _creates(flags: object) -> bool:
@@ -52,13 +52,13 @@ def _creates(flags: object) -> bool:
 
 
 def _in_memory(database: object) -> bool:
-    """Return whether a database is no file. Taken for one, it would cause the working directory to be watched."""
+    """Return whether a database is not a named file. If it were taken for one, the working directory would be watched."""
     text = str(database)
     return text in {"", ":memory:"} or (text.startswith("file:") and (":memory:" in text or "mode=memory" in text))
 
 
 class Paths(Kind):
-    """New entries of the watched directories; of a new directory only itself. The token is the path."""
+    """New entries of the watched directories. A new directory is reported without what it contains. The token is the path."""
 
     name = "path"
     outlives = True
@@ -72,7 +72,7 @@ class Paths(Kind):
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Record the directories in which the body creates something, and watch them from now on."""
+        """Record the directories where the body creates something, and watch them from now on."""
         with listening(dict.fromkeys(_CREATING, self._hear)):
             yield
 
@@ -87,7 +87,7 @@ class Paths(Kind):
         except (TypeError, ValueError):
             return  # a descriptor, or an address of another family
         if os.path.lexists(absolute):
-            return  # it exists already: the event comes before the call
+            return  # it is not new: the event is raised before the call does anything
         directory, name = os.path.split(absolute)
         if not (directory + os.sep).startswith(_UNWATCHED) and _CACHE not in directory:
             names = self._learned.setdefault(self._relative(directory), set())
@@ -108,7 +108,7 @@ class Paths(Kind):
         last = self._last
         listing = self._last = {}
         for word, place in self.surroundings.places.items():
-            # An empty place that is still empty needs no scan, as after most runs.
+            # A place that was empty, and still is, needs no scan; after most runs that is so.
             if place in last and not last[place] and _is_empty(place):
                 listing[place] = last[place]
             elif not _list_all(place, listing):
@@ -129,10 +129,13 @@ class Paths(Kind):
         return [self._leftover(path) for path in sorted(found) if not self._of_others(path)] if found else []
 
     def _of_others(self, path: str) -> bool:
-        """Return whether ``path`` is in a directory for everybody and is like nothing that the test creates."""
+        """Return whether ``path`` is not the test's: it is in a shared directory, and another user's or unlike what the test creates.
+
+        A path that is gone by now counts as such, too.
+        """
         directory, name = os.path.split(path)
         try:
-            # The sticky bit: a directory for everybody.
+            # The sticky bit marks a directory that everybody may write to.
             shared = os.stat(directory).st_mode & stat.S_ISVTX
             owner = os.lstat(path).st_uid
         except OSError:
@@ -144,7 +147,10 @@ class Paths(Kind):
         return not any(are_alike(text, seen) for seen in names) or (hasattr(os, "getuid") and owner != os.getuid())
 
     def _known_as_ours(self, path: str) -> bool:
-        """Return whether ``path`` may be removed: others may create files beside the test's at the same time."""
+        """Return whether ``path`` may be removed: it is in one of the run's own places, or is like what the test creates.
+
+        Other processes may create files beside the test's at the same time.
+        """
         directory, name = os.path.split(path)
         if any(path.startswith(place + os.sep) for place in self.surroundings.places.values()):
             return True
@@ -171,7 +177,7 @@ class Paths(Kind):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. Take the snapshot after this call, which adds a place of its own."""
+        """See the base class. This call adds a place for the canary, so the snapshot must be taken after it."""
         home = tempfile.mkdtemp()
         self.surroundings.places[_CANARY] = home
         return self._canary(home)
@@ -203,7 +209,7 @@ def _list(directory: str, listing: _Listing) -> None:
 
 
 def _list_all(place: str, listing: _Listing) -> bool:
-    """List ``place`` and the directories in it; return whether the limit sufficed for all of them."""
+    """List ``place`` and the directories below it; return false if ``LIMIT`` has left some of them out."""
     waiting, entries = [place], 0
     while waiting:
         directory = waiting.pop(0)

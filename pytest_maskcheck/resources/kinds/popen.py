@@ -27,7 +27,7 @@ class Popens(OpenObjects):
         pid = read(thing, "pid")
         if read(thing, "returncode", 0) is not None or not pid:
             return False
-        with suppress(AttributeError, OSError):  # where there is no such call
+        with suppress(AttributeError, OSError):  # platforms without ``waitid``
             try:
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -60,7 +60,7 @@ class Popens(OpenObjects):
         import subprocess
 
         null = subprocess.DEVNULL
-        # It reads to the end of its input, and so ends when this process does, however that ends.
+        # ``cat`` reads to the end of its input, so it ends when this process does, however that ends.
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=null, stderr=null) as process:
             try:
                 yield

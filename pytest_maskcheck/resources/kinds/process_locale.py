@@ -35,7 +35,7 @@ class Locale(ProcessState[str]):
     read = staticmethod(_read)
 
     def differences(self, before: str, now: str) -> Iterator[Leftover]:
-        # ``setlocale`` shows single categories only of the locale in force.
+        # ``setlocale`` returns single categories only of the locale in force, so the former one is set for a moment.
         there = _each()
         _locale.setlocale(_locale.LC_ALL, before)
         former = _each()

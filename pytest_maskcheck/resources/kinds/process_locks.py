@@ -1,7 +1,7 @@
-"""Held locks and semaphores between processes: those of ``multiprocessing``.
+"""Held locks and semaphores of ``multiprocessing``.
 
-They are in memory that processes share, so a lock held by an audited process that ends stays held for all others. They are
-released before the process is discarded.
+They are in memory that processes share. If an audited process ended while it held a lock, the lock would stay held for all
+others. So locks are released before the process is discarded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PARTS = {
     "_woken_count": "who was woken",
     "_unfinished_tasks": "what is in a queue",
 }
-"""Semaphores that count something within another object, by the attributes that hold them."""
+"""Attributes that hold a semaphore as a part of another object, and what the semaphore counts there."""
 
 
 class ProcessLocks(Acquisitions):
@@ -52,7 +52,7 @@ class ProcessLocks(Acquisitions):
 class ProcessSemaphores(Acquisitions):
     """``multiprocessing`` semaphores that this process acquired and did not release, and whose value is lower than before.
 
-    What does not work: a new semaphore without a bound. Nothing shows the value that it began with.
+    What does not work: a new semaphore without a bound, as nothing shows its initial value.
     """
 
     name = "process_semaphore"
@@ -66,17 +66,17 @@ class ProcessSemaphores(Acquisitions):
     )
 
     def alive(self) -> list[Any]:
-        """Return the semaphores that are no part of another object."""
+        """Return the semaphores that are not part of another object."""
         alive = super().alive()
         parts = {id(read(thing, part)) for thing in alive for part in _PARTS}
         return [thing for thing in alive if has(thing, "_semlock") and id(thing) not in parts]
 
     def count(self, thing: Any) -> tuple[int, int]:
-        """Return how often this process has acquired a semaphore, and how low its value is; macOS does not show the latter."""
+        """Return how often this process has acquired a semaphore, and its negated value; on macOS, the former twice."""
         lock = _lock(thing)
         try:
             return lock._count(), -lock._get_value()  # noqa: SLF001
-        except NotImplementedError:
+        except NotImplementedError:  # macOS has no ``sem_getvalue``
             return lock._count(), lock._count()  # noqa: SLF001
 
     def more(self, thing: Any, former: Any) -> int:
@@ -100,7 +100,10 @@ def _lock(thing: object) -> Any:
 
 
 def fork_context() -> Any:
-    """Return a context to make locks and start processes with. Others than ``fork`` start helpers that stay, such as the resource tracker."""
+    """Return a context to make locks and start processes with: ``fork`` if there is one.
+
+    Other start methods start helpers that stay, such as the resource tracker.
+    """
     from multiprocessing import get_all_start_methods, get_context
 
     return get_context("fork" if "fork" in get_all_start_methods() else None)

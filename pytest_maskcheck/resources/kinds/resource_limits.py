@@ -50,7 +50,7 @@ class ResourceLimits(ProcessState[Limits]):
         set_resource_limit(_LIMITS[cast("str", of)], value)
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. From this call on limits are compared."""
+        """See the base class. Limits are compared from this call on."""
         return self.use.assumed(self._canary())
 
     @contextmanager
@@ -58,6 +58,7 @@ class ResourceLimits(ProcessState[Limits]):
         limits = {name: limit for name in _HARMLESS if any(limit := resource.getrlimit(_LIMITS[name]))}
         name, (soft, hard) = next(iter(limits.items()))
         try:
+            # The soft limit only has to change; a negative one stands for no limit.
             resource.setrlimit(_LIMITS[name], (soft - 1 if soft > 0 else hard if soft == 0 else 1 << 40, hard))
             yield
         finally:

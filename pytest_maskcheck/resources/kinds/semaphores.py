@@ -13,7 +13,7 @@ from pytest_maskcheck.system.untrusted import name_of, read
 
 
 class Semaphores(Acquisitions):
-    """Semaphores whose value is lower than before; new bounded ones whose value is lower than it began."""
+    """Semaphores whose value is lower than before, and new bounded ones whose value is lower than their initial one."""
 
     name = "semaphore"
     noun = "semaphore"
@@ -26,7 +26,7 @@ class Semaphores(Acquisitions):
     def more(self, thing: Any, former: Any) -> int:
         before = (
             read(thing, "_initial_value", 0) if former is None else former
-        )  # a new one without a bound does not show its first value
+        )  # a new semaphore without a bound does not show its initial value
         return cast("int", before - self.count(thing))
 
     def detail(self, thing: Any, times: int) -> str:

@@ -1,21 +1,21 @@
-"""Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that nobody has unlinked.
+"""Shared memory: open objects of ``multiprocessing``, and named segments and semaphores that were not unlinked.
 
-The names in ``/dev/shm`` are the whole machine's. They are listed only if
+All processes of the machine share the names in ``/dev/shm``. They are listed only if
 
-- an uninterrupted run was seen to create a segment, or
-- some came or went meanwhile and somebody has imported multiprocessing's locks, or
+- an uninterrupted run created a segment, or
+- names appeared or vanished during an uninterrupted run, and the module of multiprocessing's locks was imported, or
 - no uninterrupted run has been watched yet, as in first use.
 
 A new name is attributed to this process under four conditions:
 
 1. It belongs to the same user.
-2. It looks like the names that were seen, or is a semaphore of ``multiprocessing`` and this process has loaded the module that
-   creates semaphores. Otherwise, a semaphore that another session lost would be reported here, and unlinked before that session
-   finds it.
+2. It looks like the names that an uninterrupted run created, or it is a semaphore of ``multiprocessing`` and this process has
+   loaded the module that creates semaphores. Without that module, a semaphore that another session lost would be reported here,
+   and unlinked before that session finds it.
 3. It still exists after a moment.
 4. No process but this one and its children has it mapped.
 
-A semaphore keeps its name as long as its object lives, which is no leak.
+A semaphore keeps its name as long as its object lives; that is no leak.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pytest_maskcheck.system.proc import children_of
 from pytest_maskcheck.system.unpatched import io, os, time
 from pytest_maskcheck.system.untrusted import read
 
-try:  # at import: a test may leave a process that can import nothing
+try:  # imported early: a test may leave a process that can import nothing any more
     import _posixshmem as _module  # type: ignore[import-not-found]
 except ImportError:
     _module = None
@@ -50,8 +50,8 @@ _CANARY = "maskcheck_canary_"
 _MADE_UP = re.compile(r"(psm_)[0-9a-f]+|(sem\.mp-)\w+")
 _SEMAPHORE = "sem.mp-"
 _MAKES_SEMAPHORES = "_multiprocessing"
-_PAUSE = 0.005
-_TICK = 0.1  # seconds; more than the times of files lag behind
+_PAUSE = 0.005  # seconds after which a new name must still exist
+_TICK = 0.1  # seconds; the times of files lag behind by less
 _SEMAPHORES = Family("multiprocessing.synchronize:SemLock")
 
 
@@ -68,7 +68,7 @@ class SharedMemories(OpenObjects):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._learned: set[str] = set()
-        self._semaphores = True  # until a watched run shows that there are none
+        self._semaphores = True  # true until a watched run shows that there are none
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -90,7 +90,7 @@ class SharedMemories(OpenObjects):
         finally:
             _posixshmem.shm_open = create
             changed = os.stat(_DIRECTORY).st_mtime
-            # Two changes within a tick have one time, and ``began`` means nothing while time-machine has moved the clock.
+            # Neither test suffices alone: two changes within a tick have one time, and time-machine may have moved ``began``.
             if "multiprocessing.synchronize" in sys.modules and (changed != before or changed > began - _TICK):
                 self._semaphores = True
 
@@ -116,12 +116,12 @@ class SharedMemories(OpenObjects):
         return found
 
     def _segments(self, names: list[str]) -> list[Leftover]:
-        """Return those of the new names that are this process's and not those of living objects."""
+        """Return leftovers for those of the new names that are this process's, without the names of live objects."""
         used = {str(read(thing, "_name", "")).lstrip("/") for thing in self._open()}
         for semaphore in _SEMAPHORES.made():
             used.add(f"sem.{read(read(semaphore, '_semlock'), 'name', '')}".replace("/", "", 1))
         names = [name for name in names if name not in used and self._may_be_ours(name)]
-        if names:  # others also create and unlink such names, and do not map them for a moment
+        if names:  # other processes create and unlink such names, too, and for a moment do not have them mapped
             time.sleep(_PAUSE)
             others = _mapped_by_others()
             names = [name for name in names if self._may_be_ours(name) and _inode(name) not in others]
@@ -132,7 +132,7 @@ class SharedMemories(OpenObjects):
 
     def _may_be_ours(self, name: str) -> bool:
         key = self._key(name)
-        # A name unlike those seen counts only if it looks random: an ordinary one may be somebody else's.
+        # A name that differs from those seen counts only if it looks random: an ordinary one may be another process's.
         known = key in self._learned or (looks_random(key) and any(are_alike(key, seen) for seen in self._learned))
         if not known and not (name.startswith(_SEMAPHORE) and _MAKES_SEMAPHORES in sys.modules):
             return False
@@ -145,7 +145,7 @@ class SharedMemories(OpenObjects):
         return f"{made_up[1] or made_up[2]}*" if made_up else self.surroundings.text(name)
 
     def stays(self, leftover: Leftover) -> bool:
-        """Return whether nobody else can remove a name: there is no other thread, and no child but one that ends with this process."""
+        """Return whether nobody else can remove the name: there are no other threads, and all children end with this process."""
         named = isinstance(leftover.token, str)
         return named and not has_other_threads() and all(map(descendants.stays, children_of()))
 
@@ -171,7 +171,7 @@ class SharedMemories(OpenObjects):
         return True
 
     def canary(self) -> AbstractContextManager[None]:
-        """As in the base class. Take the snapshot after this call, from which on the kind looks for the canary."""
+        """See the base class. The kind looks for the canary from this call on, so the snapshot must be taken after it."""
         self._learned.add(_CANARY + "#")
         return self._canary()
 
@@ -196,7 +196,10 @@ class SharedMemories(OpenObjects):
 
 
 def _inode(name: str) -> int:
-    """Return the inode of a segment: a semaphore is mapped under another name before it gets its own."""
+    """Return the inode of a segment, 0 if it is gone.
+
+    A name will not do: a semaphore is mapped under another one before it gets its own.
+    """
     with suppress(OSError):
         return os.lstat(f"{_DIRECTORY}/{name}").st_ino
     return 0
@@ -204,7 +207,7 @@ def _inode(name: str) -> int:
 
 def _mapped_by_others() -> set[int]:
     """Return the inodes of the segments that are mapped by processes other than this one and those it started."""
-    found = {0}
+    found = {0}  # the inode of a name that is gone
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             with io.open(f"/proc/{pid}/maps", "rb") as file:

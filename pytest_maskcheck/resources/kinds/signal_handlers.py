@@ -14,7 +14,7 @@ from pytest_maskcheck.resources.user_objects import same
 from pytest_maskcheck.system.unpatched import signal
 from pytest_maskcheck.system.untrusted import name_of, read
 
-# ``signal.getsignal`` turns every answer into an enum and is twenty times slower.
+# ``signal.getsignal`` converts each result to an enum and is twenty times slower.
 _getsignal = _signal.getsignal
 _NUMBERS = tuple(sorted(signal.valid_signals()))
 
@@ -40,7 +40,7 @@ def _described(handler: object) -> str:
 
 
 class Handlers(ProcessState["tuple[object, ...]"]):
-    """The handlers of all signals, as Python has them."""
+    """The handlers of all signals, as Python records them."""
 
     name = "handler"
 

@@ -37,7 +37,7 @@ class SignalMask(ProcessState["set[int]"]):
     def put_back(self, of: Hashable, value: object) -> None:
         number = cast("int", of)
         if not value and _CAN_TAKE_PENDING and number in signal.sigpending():
-            # A pending signal of our own belongs to the run that is over; anybody else's is delivered.
+            # A pending signal that this process sent belongs to the run that is over; any other is delivered.
             taken = signal.sigtimedwait({number}, 0)
             if taken is not None and taken.si_pid != os.getpid():
                 os.kill(os.getpid(), number)

@@ -43,7 +43,7 @@ class Sockets(OpenObjects):
         import _socket
 
         thing.close()
-        if self.is_open(thing):  # a file made from it is open
+        if self.is_open(thing):  # a file made with ``makefile`` is still open
             _socket.socket.close(thing)
 
     @contextmanager
@@ -66,19 +66,19 @@ def _described(thing: Any) -> tuple[str, Any]:
         if _own(thing, "getsockopt")(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return f"{sort} listening", _address(_own(thing, "getsockname"))
     except OSError:
-        pass  # sockets of other families
+        pass  # sockets of some families do not have this option
     return sort, _address(_own(thing, "getpeername")) or _address(_own(thing, "getsockname"))
 
 
 def _own(thing: Any, name: str) -> Any:
-    """Return an attribute as ``socket`` itself defines it, whatever a subclass does."""
+    """Return an attribute as ``_socket.socket`` itself defines it, even if a subclass overrides it."""
     import _socket
 
     return vars(_socket.socket)[name].__get__(thing)
 
 
 def _name(prefix: str, number: int) -> str:
-    """Return the constant as words: ``SOCK_RAW`` as ``raw``."""
+    """Return the name of a constant without its prefix, in lower case: ``raw`` for ``SOCK_RAW``."""
     import _socket
 
     names = sorted(name for name, value in vars(_socket).items() if name.startswith(prefix) and value == number)

@@ -1,8 +1,8 @@
-"""Generators that are suspended where they hold something, and coroutines that nobody brings to their end.
+"""Generators that are suspended where they hold something, and coroutines that will not run to their end.
 
-A generator holds something while it is suspended in a ``with``, or in a ``try`` that would clean up if the generator were
-closed; so does every ``contextlib.contextmanager`` that was entered. One that has not begun, or is suspended elsewhere, holds
-nothing. A coroutine that a task awaits belongs to the task.
+A generator holds something while it is suspended in a ``with``, or in a ``try`` that would clean up if the generator were closed.
+That of an entered ``contextlib.contextmanager`` is an example if its ``yield`` is in one. A generator that has not begun, or is
+suspended elsewhere, holds nothing. A coroutine that a task awaits belongs to the task.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pytest_maskcheck.system.untrusted import attempt
 
 
 class _Suspended(OpenObjects):
-    """Objects with a suspended frame, in an attribute with the prefix of their type.
+    """Objects with a suspended frame. The names of their attributes begin with ``prefix``, as in ``gi_frame``.
 
-    One that was suspended at the snapshot does not count, wherever it is suspended now.
+    An object that was suspended at the snapshot does not count, wherever it is suspended now.
     """
 
     owns = True
@@ -43,7 +43,7 @@ class _Suspended(OpenObjects):
         return self._still([thing for thing in self._new(self._made(), before) if self.matters(thing)])
 
     def _still(self, things: list[object]) -> list[Leftover]:
-        """Return leftovers for those that have not ended meanwhile, in another thread."""
+        """Return leftovers for those of ``things`` that have not ended meanwhile, in another thread."""
         found = [(thing, self._leftover(thing)) for thing in things]
         return [leftover for thing, leftover in found if self.is_open(thing)]
 
@@ -160,7 +160,7 @@ class Coroutines(_Suspended):
 
 
 def _function(source: str) -> Callable[[], Any]:
-    """Return the function ``f`` of a source that is not this package's."""
+    """Return the function ``f`` of a source. Its file name is not of this package, whose generators do not count."""
     space: dict[str, Any] = {}
     exec(compile(source, "<canary>", "exec"), space)
     function: Callable[[], Any] = space["f"]

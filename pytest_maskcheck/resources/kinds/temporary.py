@@ -13,7 +13,7 @@ from pytest_maskcheck.system.untrusted import read
 
 
 class TemporaryDirectories(OpenObjects):
-    """``TemporaryDirectory`` objects whose directory still exists. With ``delete=False`` it is meant to."""
+    """``TemporaryDirectory`` objects whose directory still exists. With ``delete=False`` it is meant to, and does not count."""
 
     name = "tempdir"
     owns = True

@@ -1,9 +1,9 @@
-"""The terminal: its settings, the modes that written output switched on, and curses.
+"""The terminal: its settings, the modes that output has switched on, and curses.
 
-While pytest captures output, what the code under test writes goes to files or buffers. What it writes there during a run is
-searched for the escape sequences by which programs switch modes of a terminal on and off.
+While pytest captures output, the code under test writes to files or buffers. What it writes during a run is searched for the escape
+sequences that switch modes of a terminal on and off.
 
-If pytest is in the background, the terminal is somebody else's: its settings are not compared.
+If pytest is in the background, other programs use the terminal, and its settings are not compared.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _Reading = tuple[_Blocking, "dict[str, Any] | None", bool, "_Output | None"]
 
 
 class Terminal(ProcessState[_Reading]):
-    """Settings of the terminal, modes switched on by output, curses, non-blocking standard descriptors.
+    """Settings of the terminal, modes that output has switched on, curses, non-blocking standard descriptors.
 
     Output is searched only if one of the first runs, which are not interrupted, switches modes.
     """
 
     name = "terminal"
     available = HAS_BLOCKING
-    repeatable = False
+    repeatable = False  # ``compare`` must be called after each of the first runs, to search their output
     outlives = True
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
@@ -191,18 +191,18 @@ def _position(fd: int) -> int:
 
 
 def _texts(output: _Output) -> list[bytes]:
-    """Return what was written since."""
+    """Return what was written since ``output`` was recorded."""
     texts = [_from_file(fd, start) for fd, start in zip(_OUTPUT, output.files, strict=True) if start >= 0]
     return texts + [each.getvalue()[_start(at, each.tell()) :] for each, at in output.buffers if not each.closed]
 
 
 def _left_on(output: _Output) -> set[str]:
-    """Return the modes that were on at the end of what was written since."""
+    """Return the modes left on by what was written since ``output`` was recorded."""
     return {mode for text in _texts(output) for mode in _modes(text)}
 
 
 def _start(before: int, now: int) -> int:
-    """Return where to begin to read: at the start if somebody has emptied the file since."""
+    """Return where to begin to read: at the start if the file or buffer was emptied since."""
     return before if before <= now else 0
 
 
@@ -226,6 +226,7 @@ def _modes(text: bytes) -> set[str]:
             mode = _MODES.get(number)
             if mode is None:
                 continue
+            # Mode 25 shows the cursor, so "hidden cursor" is on while mode 25 is off.
             if (action == b"h") == (number != b"25"):
                 on.add(mode)
             else:

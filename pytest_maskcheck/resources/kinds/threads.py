@@ -16,13 +16,14 @@ from pytest_maskcheck.system.untrusted import read, text_of
 if TYPE_CHECKING:
     from types import FrameType
 
-# Threads on their way. ``_count`` counts them only once they run, which may be after the thread that started them was interrupted.
+# Threads that were started and do not run yet. ``_count`` counts a thread only once it runs, which may be after the thread that
+# started it was interrupted.
 _limbo: dict[Any, Any] = getattr(threading, "_limbo", {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """How many threads run, the marks of those that ``threading`` has, the identifiers of the others."""
+    """How many threads run, the marks of those that ``threading`` lists, the identifiers of the others."""
 
     count: int = 0
     known: frozenset[int] = frozenset()
@@ -37,7 +38,7 @@ def _pulse() -> tuple[int, int]:
 
 
 class Threads(Kind):
-    """Python threads besides the main one, whoever started them. The token is the object's id, or the identifier."""
+    """Python threads other than the main one, whoever started them. The token is the object's id, or contains the identifier."""
 
     name = "thread"
     repeatable = True
@@ -59,7 +60,7 @@ class Threads(Kind):
         earlier = cast("_Running", before)
         threads, unknown = _running()
         found = [self._known(thread) for thread in threads if _mark(thread) not in earlier.known]
-        # An identifier may have been given to another thread since, so only the number of unknown threads shows a new one.
+        # An identifier may have been reused since, so only the number of unknown threads shows that there is a new one.
         more = len(unknown) - len(earlier.unknown)
         if more > 0:
             found += [self._unknown(ident) for ident in sorted(unknown - earlier.unknown)[:more]]
@@ -82,7 +83,7 @@ class Threads(Kind):
         return Leftover(self.name, f"start_new_thread({target})", detail, ("ident", ident))
 
     def repair(self, leftover: Leftover) -> bool:
-        """Return whether the thread has ended by now: nobody can end it for it."""
+        """Return whether the thread has ended by now. It cannot be ended from outside."""
         threads, unknown = _running()
         return leftover.token not in {*map(id, threads), *(("ident", ident) for ident in unknown)}
 
@@ -99,7 +100,7 @@ class Threads(Kind):
 
 
 def _mark(thread: threading.Thread) -> int:
-    """Return a number that is not given to another thread soon, unlike an identifier."""
+    """Return a number that, unlike an identifier, is not soon reused for another thread."""
     native: int | None = read(thread, "_native_id")
     return native or -id(thread)
 
@@ -109,14 +110,15 @@ def _ident(thread: threading.Thread) -> int | None:
 
 
 def _running() -> tuple[list[threading.Thread], frozenset[int]]:
-    """Return the running threads that ``threading`` has and the identifiers of the others, without the main thread."""
+    """Return the running threads that ``threading`` lists and the identifiers of the others, without the main thread."""
     frames = other_frames()
-    idents: set[int | None] = {*frames, threading.get_ident()}  # ``enumerate`` keeps some that have ended
+    idents: set[int | None] = {*frames, threading.get_ident()}  # ``enumerate`` lists some that have ended, too
     main = threading.main_thread()
     idents.discard(_ident(main))
     threads = [thread for thread in threading.enumerate() if thread is not main]
     beginning = sum(_ident(thread) is None for thread in threads)
     unknown = idents.difference(map(_ident, threads))
+    # A thread that has not recorded its identifier yet is among both; it counts once, as a known one.
     unknown.difference_update(
         [ident for ident in sorted(unknown, key=str) if _begins(frames.get(cast("int", ident)))][:beginning]
     )
@@ -125,7 +127,7 @@ def _running() -> tuple[list[threading.Thread], frozenset[int]]:
 
 
 def _begins(frame: FrameType | None) -> bool:
-    """Return whether a thread runs ``threading``'s bootstrap, and may not have recorded its identifier yet."""
+    """Return whether ``threading`` started a thread, which may not have recorded its identifier yet."""
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame is not None and frame.f_code is threading.Thread._bootstrap.__code__  # type: ignore[attr-defined]  # noqa: SLF001

@@ -27,7 +27,7 @@ class Tracing(IdentityState):
     """Trace and profile functions of this thread and of new threads, and the owner of each tool number of ``sys.monitoring``."""
 
     name = "trace"
-    traced = False
+    traced = False  # a run that is watched for origins has a profile function of the audit's
 
     def read(self) -> tuple[object, ...]:
         functions = (sys_functions.gettrace(), sys_functions.getprofile(), threading.gettrace(), threading.getprofile())
@@ -56,7 +56,7 @@ class Tracing(IdentityState):
 
     @contextmanager
     def canary(self) -> Iterator[None]:
-        # That for new threads, so that nothing is traced meanwhile.
+        # The profile function for new threads, so that nothing is traced meanwhile.
         old = threading.getprofile()
         threading.setprofile(lambda *_: None)
         try:

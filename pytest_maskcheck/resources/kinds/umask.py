@@ -14,7 +14,7 @@ _STRICT = 0o077
 
 
 class Umask(ProcessState[int]):
-    """The process's umask. It can only be read by setting it, so it is a strict one for an instant."""
+    """The process's umask. It can only be read by setting it, so a strict one is in force for an instant."""
 
     name = "umask"
 

@@ -68,12 +68,12 @@ def _is_among(item: object, items: list[Any]) -> bool:
 
 
 def _name(item: object) -> str:
-    """Return a filter as it would be written; its type if it is not what filters are."""
+    """Return a filter as it would be written for ``-W``, or nearly so; a label if it is not a valid filter."""
     return attempt(lambda: _written(item), label_of(item))
 
 
 def _written(item: Any) -> str:
-    """Return a filter as it would be written."""
+    """Return a filter as ``action:message:category``, followed by the module if it has one. Raises if it is not a valid filter."""
     action, message, category, module, _ = item
     parts = [action, *(getattr(part, "pattern", part) or "" for part in (message,)), category.__name__]
     text = ":".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What the tests beside plugins share: audits beside those that a test names, and no other.
+"""Fixtures shared by the tests beside plugins: a session loads the plugins that a test names, and no others.
 
 ``.ci/compat`` runs these tests, with the versions of plugins that ``pyproject.toml`` names and ``docs/compatibility.md`` lists.
 """
@@ -26,7 +26,7 @@ Beside = Callable[..., "Session"]
 """``beside("pytest-mock pytest-cov", SOURCE, "--cov", files={"conftest.py": text})``: audit a source beside these plugins."""
 
 IS_STRICT = pytest.version_tuple >= (9,)
-"""pytest 9 has ``strict = true``: every audit beside a plugin is made with it."""
+"""Whether pytest has ``strict = true`` (since 9); every session beside a plugin sets it then."""
 
 _BUILT_IN = {"pytest-subtests"} if IS_STRICT else set()
 _SHOP = '''
@@ -59,7 +59,7 @@ _SHOP = '''
 class Session:
     """A pytest session that audited beside other plugins.
 
-    Names of tests say what is expected: one with ``defect`` in it loses a lock, one with ``clean`` passes.
+    The name of a test determines what is expected: one that contains ``defect`` loses a lock, one that contains ``clean`` passes.
     """
 
     place: Path
@@ -68,10 +68,10 @@ class Session:
     audits: Mapping[str, Audit]
 
     def is_right(self, *expected: str) -> None:
-        """Assert that the expected audits were made, each found what its name says, and nothing of ours failed.
+        """Assert that the expected audits were made, and that each found what the name of its test announces.
 
         Parameters:
-            expected: names of tests, as at the end of their ids; ``defect`` and ``clean`` if none is given.
+            expected: ends of the tests' ids; ``test_defect`` and ``test_clean`` if none is given.
         """
         for name in expected or ("test_defect", "test_clean"):
             assert any(f"::{audit}".endswith(f"::{name}") for audit in self.audits), (name, self.output)
@@ -93,7 +93,7 @@ class Session:
 
 @pytest.fixture
 def beside(tmp_path: Path, run_module: RunModule) -> Beside:
-    """Audit the tests of a source beside plugins, which are named as they are published."""
+    """Return a function that audits the tests of a source beside plugins, which are named as on PyPI."""
     if "MASKCHECK_COMPAT" not in os.environ:
         pytest.skip(".ci/compat runs this, with the plugins that pyproject.toml names")
 
@@ -113,7 +113,7 @@ def beside(tmp_path: Path, run_module: RunModule) -> Beside:
         assert "INTERNALERROR" not in output, output
         assert report.exists(), output
         found = map(Audit.from_json, json.loads(report.read_text(encoding="utf-8"))["audits"])
-        # xdist writes the group of a test behind its id.
+        # xdist appends the group of a test to its id.
         audits = {audit.test.partition("::")[2].partition("@")[0]: audit for audit in found}
         return Session(tmp_path, output, result.returncode, audits)
 

@@ -1,4 +1,4 @@
-"""Beside plugins that run asynchronous tests: pytest-asyncio, anyio, pytest-trio."""
+"""Audits beside plugins that run asynchronous tests: pytest-asyncio, anyio, pytest-trio."""
 
 from __future__ import annotations
 
@@ -133,13 +133,13 @@ GENERATED = """
 
 @pytest.mark.parametrize("scope", ["function", "module", "session"])
 def test_asyncio(beside: Beside, scope: str) -> None:
-    """Fixtures and tests on a loop of the function, the module and the session, marked one by one."""
+    """Marked tests and their fixtures are audited on a loop of the function, the module or the session."""
     source = ASYNCIO.replace("SCOPE", scope).replace("MARK", f"pytest.mark.asyncio(loop_scope={scope!r})")
     beside("pytest-asyncio", source, ini="asyncio_default_fixture_loop_scope = function").is_right()
 
 
 def test_asyncio_in_its_automatic_mode(beside: Beside) -> None:
-    """Tests that have no mark of the plugin."""
+    """Tests without a mark of pytest-asyncio are audited in its automatic mode."""
     settings = (
         "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\nasyncio_default_test_loop_scope = session\n"
     )
@@ -148,17 +148,20 @@ def test_asyncio_in_its_automatic_mode(beside: Beside) -> None:
 
 
 def test_asyncio_with_examples(beside: Beside) -> None:
-    """Asynchronous tests for which hypothesis makes examples."""
+    """Asynchronous tests with examples of hypothesis are audited."""
     beside("pytest-asyncio hypothesis", GENERATED, ini="asyncio_default_fixture_loop_scope = function").is_right()
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_anyio(beside: Beside, backend: str) -> None:
-    """Both backends; on asyncio without an ``await``, as anyio leaves SIGINT to it, and its loop may then wait for ever."""
+    """Tests are audited with both backends of anyio.
+
+    On asyncio they contain no ``await``: anyio leaves SIGINT to asyncio's default, and an interrupted loop may wait forever.
+    """
     wait = "await anyio.sleep(0)" if backend == "trio" else "pass"
     beside("anyio trio", ANYIO.replace("BACKEND", backend).replace("WAIT", wait)).is_right()
 
 
 def test_trio(beside: Beside) -> None:
-    """Fixtures, and a clock that jumps."""
+    """Tests with asynchronous fixtures and with trio's ``autojump_clock`` are audited."""
     beside("pytest-trio trio", TRIO).is_right()

@@ -1,4 +1,4 @@
-"""Beside pytest-bdd: scenarios, outlines and backgrounds of a feature file."""
+"""Audits beside pytest-bdd: scenarios, outlines and backgrounds of a feature file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STEPS = """
 
 
 def test_bdd(beside: Beside) -> None:
-    """The steps are the test's own code."""
+    """Scenarios are audited, and their steps count as the test's own code, unlike pytest-bdd."""
     session = beside("pytest-bdd", STEPS, files={"shop.feature": FEATURE})
     session.is_right("test_defect", "test_clean[1]", "test_clean[4]")
     assert all("pytest_bdd" not in file for audit in session.audits.values() for file in audit.own), session.output

@@ -1,4 +1,4 @@
-"""Beside libraries that stop or move clocks: freezegun, pytest-freezer, time-machine."""
+"""Audits beside libraries that freeze or move clocks: freezegun, pytest-freezer, time-machine."""
 
 from __future__ import annotations
 
@@ -96,16 +96,16 @@ TIME_MACHINE = """
 
 
 def test_freezegun(beside: Beside) -> None:
-    """Clocks that stand still for the session, and for one test."""
+    """Tests are audited with clocks that freezegun freezes for the session and for one test."""
     beside("freezegun", FREEZEGUN).is_right("test_defect", "test_clean", "test_clean_with_a_clock_of_its_own")
 
 
 def test_freezer(beside: Beside) -> None:
-    """The fixture and the mark."""
+    """Tests with the fixture and with the mark of pytest-freezer are audited."""
     beside("pytest-freezer freezegun", FREEZER).is_right()
 
 
 def test_time_machine(beside: Beside) -> None:
-    """Clocks that C code moves: for the session, and by the fixture and the mark."""
+    """Tests are audited with clocks that time-machine moves in C, for the session, by fixture and by mark."""
     session = beside("time-machine", TIME_MACHINE)
     session.is_right("test_defect", "test_clean", "test_clean_with_the_clock_of_the_session")

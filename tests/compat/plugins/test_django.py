@@ -1,4 +1,4 @@
-"""Beside pytest-django: a database in memory and in a file, transactions, clients, a live server."""
+"""Audits beside pytest-django: a database in memory and in a file, transactions, clients, a live server."""
 
 from __future__ import annotations
 
@@ -108,24 +108,24 @@ OPTIONS = ("--ds=project",)
 
 
 def project(test: str) -> dict[str, str]:
-    """Return the files of a project whose tests have this database."""
+    """Return the files of a project whose tests use this database."""
     return {"project.py": SETTINGS.replace("TEST}", f"{test}}}"), "urls.py": URLS}
 
 
 @pytest.mark.parametrize("test", ["None", "'test.sqlite3'"], ids=["memory", "file"])
 def test_database(beside: Beside, test: str) -> None:
-    """Rows in transactions that are rolled back, and that are not; Django's own test cases."""
+    """Tests with and without a transaction that is rolled back, and Django's own test cases, are audited."""
     session = beside("pytest-django django", TESTS, *OPTIONS, files=project(test))
     session.is_right("test_defect", "test_clean", "test_clean_transaction", "test_clean_case")
 
 
 def test_clients(beside: Beside) -> None:
-    """Requests to views without a server."""
+    """Tests that call views without a server are audited."""
     session = beside("pytest-django django", CLIENTS, *OPTIONS, files=project("None"))
     session.is_right("test_defect", "test_clean", "test_clean_factory")
 
 
 def test_live_server(beside: Beside) -> None:
-    """Requests to a server on a thread of the session."""
+    """Tests that use a live server, on a thread of the session, are audited."""
     session = beside("pytest-django django", SERVER, *OPTIONS, files=project("'test.sqlite3'"))
     session.is_right("test_clean_server")

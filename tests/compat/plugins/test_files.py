@@ -1,4 +1,4 @@
-"""Beside pyfakefs, which replaces what deals with files in all modules."""
+"""Audits beside pyfakefs, which replaces file functions in all modules."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ FAKED = """
 
 
 def test_pyfakefs(beside: Beside) -> None:
-    """The fixture, in tests that read, list and open fake files."""
+    """Tests that open, read and list fake files are audited."""
     beside("pyfakefs", FAKED).is_right()
 
 
 def test_pyfakefs_with_snapshots(beside: Beside) -> None:
-    """Processes that are forked in the midst of a test have its fake files."""
+    """Tests with fake files are audited by snapshots, which fork amid the test."""
     beside("pyfakefs", FAKED, "--maskcheck-strategy=snapshot").is_right()

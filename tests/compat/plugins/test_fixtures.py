@@ -1,4 +1,4 @@
-"""Beside plugins that bring fixtures, limits and parts of tests: pytest-mock, -socket, -timeout, -benchmark, -memray, subtests, -run-parallel."""
+"""Audits beside plugins for fixtures, limits and subtests: pytest-mock, -socket, -timeout, -benchmark, -memray, -subtests, -run-parallel."""
 
 from __future__ import annotations
 
@@ -166,42 +166,42 @@ PARALLEL = """
 
 
 def test_mock(beside: Beside) -> None:
-    """Spies, patches and stubs, of a test and of its module."""
+    """Tests with spies, patches and stubs, of the test and of its module, are audited."""
     beside("pytest-mock", MOCK).is_right()
 
 
 def test_socket(beside: Beside) -> None:
-    """Sockets that are switched off for all tests, and on for one."""
+    """Tests are audited with sockets disabled for all tests and enabled for one."""
     beside("pytest-socket", SOCKET, "--disable-socket").is_right("test_defect", "test_clean", "test_clean_with_a_host")
 
 
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_timeout(beside: Beside, method: str) -> None:
-    """The limit is that of one run: an audit that takes longer is not cut off."""
+    """pytest-timeout's limit does not cut off an audit that takes longer than it."""
     session = beside("pytest-timeout", TIMEOUT, f"--timeout-method={method}", ini="timeout = 1")
     session.is_right()
     assert sum(audit.seconds for audit in session.audits.values()) > 1
 
 
 def test_benchmark(beside: Beside) -> None:
-    """What is measured is the ordinary run; the audited runs call the function as often as it did, or it is said that they did not."""
+    """Tests with a benchmark are audited, and the benchmark of the ordinary run is reported."""
     session = beside("pytest-benchmark", BENCHMARK, "--benchmark-min-rounds=2", "--benchmark-max-time=0.01")
     session.is_right()
     assert "2 tests" in session.output
 
 
 def test_benchmark_switched_off(beside: Beside) -> None:
-    """``--benchmark-disable`` calls each function once."""
+    """Tests with a benchmark are audited with ``--benchmark-disable``, which calls each function once."""
     beside("pytest-benchmark", BENCHMARK, "--benchmark-disable").is_right()
 
 
 def test_memray(beside: Beside) -> None:
-    """Allocations are tracked in the ordinary run."""
+    """Tests with a limit of pytest-memray, which tracks allocations of the ordinary run, are audited."""
     beside("pytest-memray", MEMRAY, "--memray").is_right()
 
 
 def test_subtests(beside: Beside) -> None:
-    """Parts of a test, of pytest's own (9), and of ``unittest``. Those of pytest-subtests swallow interrupts, and the audit says so."""
+    """Subtests of pytest 9 and of unittest are audited; those of pytest-subtests swallow interrupts, and that is reported."""
     session = beside("pytest-subtests", SUBTESTS)
     if pytest.version_tuple >= (9,):
         session.is_right("test_defect", "test_clean", "test_clean_case")
@@ -213,7 +213,7 @@ def test_subtests(beside: Beside) -> None:
 
 
 def test_run_parallel(beside: Beside) -> None:
-    """A test that runs on other threads has no point, which is said; one that does not is audited."""
+    """A test that runs on other threads is reported as not audited; one that runs on the main thread is audited."""
     session = beside("pytest-run-parallel", PARALLEL, "--parallel-threads=2", "-k", "threads")
     assert session.status == pytest.ExitCode.NO_TESTS_COLLECTED, session.output
     assert "not audited" in session.output

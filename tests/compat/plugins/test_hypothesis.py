@@ -1,4 +1,4 @@
-"""Beside hypothesis: functions, methods, stateful tests; what is audited are the same examples in each run."""
+"""Audits beside hypothesis: functions, methods and stateful tests, with the same examples in each run."""
 
 from __future__ import annotations
 
@@ -126,20 +126,20 @@ STATEFUL = """
 
 
 def test_functions(beside: Beside) -> None:
-    """Functions, with parameters, explicit examples and fixtures."""
+    """Test functions with parameters, explicit examples and fixtures are audited."""
     session = beside("hypothesis", FUNCTIONS)
     session.is_right("test_defect", "test_clean[0]", "test_clean[1]", "test_clean_with_fixture")
 
 
 def test_methods(beside: Beside) -> None:
-    """Methods of plain classes, and of ``unittest.TestCase``."""
+    """Test methods of plain classes and of ``unittest.TestCase`` are audited."""
     session = beside("hypothesis", METHODS)
     session.is_right()
     assert len(session.audits) == 4
 
 
 def test_state_machines(beside: Beside) -> None:
-    """State machines: what is audited is the machine's own code."""
+    """State machines are audited, and a defect in code that a rule calls is found."""
     session = beside("hypothesis", STATEFUL)
     assert len(session.audits) == 2
     session.has_defect("TestDefect::runTest")

@@ -1,4 +1,4 @@
-"""Beside plugins that decide where and in which order tests run: pytest-xdist, pytest-randomly, pytest-random-order."""
+"""Audits beside plugins that choose where and in which order tests run: pytest-xdist, pytest-randomly, pytest-random-order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NAMES = ("test_defect", "test_clean[1]", "test_clean[2]")
 
 @pytest.mark.parametrize("mode", ["no", "each", "load", "loadscope", "loadfile", "loadgroup", "worksteal"])
 def test_modes_of_xdist(beside: Beside, mode: str) -> None:
-    """Each way to distribute tests; ``each`` audits each test on each worker."""
+    """Tests are audited in each mode of distribution; ``each`` audits every test on every worker."""
     source = TESTS.replace("@pytest.mark.parametrize", '@pytest.mark.xdist_group("one")\n    @pytest.mark.parametrize')
     session = beside("pytest-xdist", source, f"--dist={mode}", *(["--tx=2*popen"] if mode == "each" else ["-n2"]))
     session.is_right(*NAMES)
@@ -47,17 +47,17 @@ def test_modes_of_xdist(beside: Beside, mode: str) -> None:
 
 
 def test_randomly(beside: Beside) -> None:
-    """Tests in any order, and ``random`` seeded anew for each: a run comes to the same points."""
+    """Tests in random order are audited at all points, since ``random`` is seeded anew for each run."""
     session = beside("pytest-randomly", TESTS)
     session.is_right(*NAMES)
     assert all(not audit.not_audited for audit in session.audits.values()), session.output
 
 
 def test_randomly_on_workers(beside: Beside) -> None:
-    """Workers of xdist shuffle alike."""
+    """Tests that xdist's workers run in random order are audited."""
     beside("pytest-randomly pytest-xdist", TESTS, "-n2").is_right(*NAMES)
 
 
 def test_random_order(beside: Beside) -> None:
-    """Tests in any order."""
+    """Tests in pytest-random-order's order are audited."""
     beside("pytest-random-order", TESTS, "--random-order").is_right(*NAMES)

@@ -1,4 +1,4 @@
-"""Beside plugins that report: pytest-html, pytest-json-report, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
+"""Audits beside plugins that report: pytest-html, pytest-json-report, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ ALLURE = """
 
 
 def test_html(beside: Beside) -> None:
-    """One row a test; the section of the audit is in the report, and what hooks of the user add."""
+    """The HTML report has one row for each test, the section of the audit, and what a user's hook adds."""
     session = beside("pytest-html pytest-metadata", TESTS, "--html=out.html", files={"conftest.py": HTML_HOOK})
     session.is_right()
     report = (session.place / "out.html").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_html(beside: Beside) -> None:
 
 
 def test_json_report(beside: Beside) -> None:
-    """The outcome of each test is that of its audit; stages are those of one run."""
+    """The JSON report has the outcome of each audit, and the stages of one run."""
     session = beside("pytest-json-report pytest-metadata", TESTS, "--json-report", "--json-report-file=out.json")
     session.is_right()
     report = json.loads((session.place / "out.json").read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_json_report(beside: Beside) -> None:
 
 
 def test_allure(beside: Beside) -> None:
-    """One result a test, with the steps of one run."""
+    """Allure has one result for each test, with the steps of one run."""
     session = beside("allure-pytest", ALLURE, "--alluredir=allure")
     session.is_right()
     results = [
@@ -105,17 +105,17 @@ def test_allure(beside: Beside) -> None:
 
 
 def test_cov(beside: Beside) -> None:
-    """The numbers are those of the ordinary runs (see ``test_coverage.py`` for all modes), with a limit that holds."""
+    """Tests are audited and the required coverage is reached; ``test_coverage.py`` compares the numbers in all modes."""
     session = beside("pytest-cov", TESTS, "--cov=shop", "--cov-report=term", "--cov-fail-under=99")
     session.is_right()
     assert "Required test coverage of 99% reached" in session.output
 
 
 def test_sugar(beside: Beside) -> None:
-    """Progress of its own; ``tests/compat/test_reporters.py`` shows that ours stays away."""
+    """Tests are audited beside pytest-sugar; ``tests/compat/test_reporters.py`` checks the progress display."""
     beside("pytest-sugar", TESTS).is_right()
 
 
 def test_rich(beside: Beside) -> None:
-    """A terminal of its own."""
+    """Tests are audited beside pytest-rich, which draws the terminal itself."""
     beside("pytest-rich", TESTS, "--rich").is_right()

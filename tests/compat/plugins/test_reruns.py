@@ -1,4 +1,4 @@
-"""Beside plugins that run a test again: only the attempt that passed is audited, and its defects make no further attempt."""
+"""Audits beside plugins that rerun tests: only the attempt that passed is audited, and a defect causes no further attempt."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ TIMES = {"pytest-rerunfailures": "reruns=2", "flaky": "max_runs=3"}
 
 @pytest.mark.parametrize("plugin", TIMES)
 def test_attempts(beside: Beside, plugin: str) -> None:
-    """A marked test is attempted as often as without an audit; then the audit is made, once."""
+    """A test is attempted as often as without an audit; then it is audited once."""
     names = ("TestIt::test_defect", "TestIt::test_clean", "TestIt::test_clean_as_it_is")
     session = beside(plugin, UNSTEADY.replace("TIMES", TIMES[plugin]))
     session.is_right(*names)
@@ -120,14 +120,14 @@ def test_attempts(beside: Beside, plugin: str) -> None:
 
 @pytest.mark.parametrize("plugin", TIMES)
 def test_a_test_that_never_passes(beside: Beside, plugin: str) -> None:
-    """It is not audited, and fails as it does without an audit."""
+    """A test that passes in no attempt is not audited, and fails as it does without auditing."""
     session = beside(plugin, NEVER.replace("TIMES", TIMES[plugin]), "--maskcheck-allow-none")
     assert not session.audits
     assert "1 failed, 1 passed" in session.output
 
 
 def test_attempts_of_all_tests(beside: Beside) -> None:
-    """``--reruns`` for tests without a mark; on a worker of xdist, too."""
+    """Tests rerun by ``--reruns``, without a mark and on a worker of xdist, are audited."""
     source = UNSTEADY.replace("@pytest.mark.flaky(TIMES)", "")
     session = beside("pytest-rerunfailures pytest-xdist", source, "--reruns=2", "-n1")
     session.is_right("TestIt::test_defect", "TestIt::test_clean")
@@ -136,13 +136,13 @@ def test_attempts_of_all_tests(beside: Beside) -> None:
 
 
 def test_more_than_one_pass(beside: Beside) -> None:
-    """Of two attempts that have to pass the last one is audited."""
+    """If two attempts have to pass, the last one is audited."""
     session = beside("flaky", TWICE)
     session.is_right("test_defect")
     assert "1 failed, 1 passed" in session.output
 
 
 def test_repeated_tests(beside: Beside) -> None:
-    """pytest-repeat makes several tests of one; each is audited."""
+    """Each of the tests that pytest-repeat makes from one is audited."""
     session = beside("pytest-repeat", REPEATED, "--count=2")
     session.is_right("test_defect[1-2]", "test_defect[2-2]", "test_clean[1-2]", "test_clean[2-2]")

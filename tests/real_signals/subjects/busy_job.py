@@ -1,4 +1,4 @@
-"""A flag that is left set where the interrupt comes in the code that does the work, which is out of scope."""
+"""A flag stays set if the interrupt arrives in the code that does the work, which is out of scope."""
 
 import statistics
 

@@ -1,4 +1,4 @@
-"""filelock: the descriptor of the lock file is lost before it is stored, and wherever the lock is not yet owned."""
+"""filelock: the descriptor of the lock file is lost until it is stored, and wherever the lock is not yet owned."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import filelock
 INCLUDE = ["filelock"]
 FRESH = True
 UNSEEN = ["_audit_fork_safety"]
-"""An audit hook: CPython runs it untraced, so no audit sees it; a signal that lands there leaks what the next call does."""
+"""An audit hook, which CPython runs untraced, so that it has no points; a signal that lands there leaks what one at the next call does."""
 
 
 def body(place: str) -> None:

@@ -1,4 +1,4 @@
-"""A ``Popen`` that is dropped is kept by ``subprocess``, with the pipe from which the program waits to read: it never ends."""
+"""``subprocess`` keeps a dropped ``Popen`` together with the pipe that its program reads from, so the program never ends."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""readerwriterlock: locks are taken one after the other, each before the code that would give it back."""
+"""readerwriterlock: locks are acquired one after the other, each before the code that would release it begins."""
 
 from readerwriterlock import rwlock
 

@@ -1,4 +1,4 @@
-"""What is made under one name and then renamed keeps the first one if the interrupt comes between."""
+"""A directory that is made under one name and then renamed keeps the first name if the interrupt arrives in between."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""subprocess.run: pipes are lost at the end of the calls that make them, and the child at the end of ``fork_exec``."""
+"""``subprocess.run`` loses pipes at the end of the calls that make them, and the child at the end of ``fork_exec``."""
 
 import os
 import subprocess

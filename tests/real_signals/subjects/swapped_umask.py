@@ -1,4 +1,4 @@
-"""``os.umask`` tells the old mask once: an interrupt at the end of the call loses it."""
+"""``os.umask`` returns the old mask only once, so an interrupt at the end of the call loses it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""tempfile.TemporaryDirectory: the directory stays between ``mkdir`` and the block."""
+"""``TemporaryDirectory`` leaves the directory behind if the interrupt arrives between ``mkdir`` and the block."""
 
 import os
 import shutil

@@ -43,7 +43,7 @@ def test_a_held_lock_is_a_leftover(watch: Watch, make: Any) -> None:
 
 
 def test_a_semaphore_without_bounds_is_compared_with_what_it_was(watch: Watch) -> None:
-    """A semaphore without a bound is compared with its former value; a new one shows none."""
+    """A semaphore without a bound is compared with its former value; a new one has none and is not reported."""
     older = asyncio.Semaphore(3)
     asyncio.run(acquire(older))
     compare = watch(AsyncLocks())

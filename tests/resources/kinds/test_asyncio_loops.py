@@ -21,14 +21,14 @@ pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop made before the run."""
+    """Yield an event loop that is older than the snapshot."""
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
 
 
 async def wait() -> None:
-    """Wait for ever."""
+    """Wait forever."""
     await asyncio.get_running_loop().create_future()
 
 
@@ -37,7 +37,7 @@ async def _begin(*tasks: asyncio.Task[None]) -> None:
 
 
 def test_a_loop_that_is_not_closed_is_a_leftover(watch: Watch) -> None:
-    """A loop that is not closed is a leftover, and a closed one is not; repair closes it with its tasks."""
+    """A loop that is not closed is a leftover; repair closes it and cancels its tasks."""
     kind = Loops()
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -51,7 +51,7 @@ def test_a_loop_that_is_not_closed_is_a_leftover(watch: Watch) -> None:
 
 
 def test_a_loop_that_another_thread_runs_is_not_closed_under_it(watch: Watch) -> None:
-    """Repair only asks a loop that another thread runs to stop, and does not close it."""
+    """Repair stops a loop that another thread runs, but does not close it while that thread may still use it."""
     kind = Loops()
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -99,7 +99,7 @@ def test_a_pending_task_is_a_leftover(
 
 
 def test_a_task_of_a_closed_loop_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Repair closes the coroutine of a task whose loop is closed, as nobody can cancel the task any more."""
+    """Repair closes the coroutine of a task whose loop is closed, since the task can no longer be cancelled."""
     kind = Tasks(surroundings)
     compare = watch(kind)
     loop = asyncio.new_event_loop()
@@ -129,7 +129,7 @@ def test_a_task_that_was_there_before_is_not_a_leftover(
 def test_a_timer_is_a_leftover_until_it_is_cancelled(
     surroundings: Surroundings, watch: Watch, loop: asyncio.AbstractEventLoop
 ) -> None:
-    """A timer is a leftover until it is cancelled; one of a closed loop, one that was called, and those with which tasks sleep are not."""
+    """A timer is a leftover until it is cancelled, called, or its loop is closed; the timer of a sleeping task is never one."""
     kind = LoopTimers(surroundings)
     compare = watch(kind)
     called = loop.call_later(0, wait.__name__.upper)

@@ -1,4 +1,4 @@
-"""Replaced attributes."""
+"""Replaced and removed attributes of modules and classes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Store:
 
 @pytest.fixture
 def module(tmp_path: Path) -> Iterator[types.ModuleType]:
-    """A module in scope."""
+    """Yield a module that is in scope."""
     module = types.ModuleType("module_in_scope")
     module.__file__ = str(tmp_path / "module_in_scope.py")
     exec(compile(_SOURCE, module.__file__, "exec"), vars(module))
@@ -54,7 +54,7 @@ def module(tmp_path: Path) -> Iterator[types.ModuleType]:
 
 @pytest.fixture
 def kind(tmp_path: Path, module: types.ModuleType) -> Attributes:
-    """The kind, with that module in scope."""
+    """Return the kind, with that module in scope."""
     return Attributes(Surroundings(in_scope=lambda path: path.startswith(str(tmp_path))))
 
 
@@ -87,7 +87,7 @@ def test_what_was_removed_is_altered_state(kind: Attributes, watch: Watch, modul
 def test_the_standard_library_is_looked_at_where_it_is_patched_most(
     kind: Attributes, watch: Watch, owner: types.ModuleType, name: str
 ) -> None:
-    """A few functions of the standard library are watched whatever the scope is."""
+    """The functions of the standard library that are patched most often are watched, whatever the scope is."""
     compare = watch(kind)
     with mock.patch.object(owner, name):
         assert [leftover.key for leftover in compare()] == [f"{owner.__name__}.{name}"]
@@ -97,7 +97,7 @@ def test_the_standard_library_is_looked_at_where_it_is_patched_most(
 def test_data_and_what_is_made_when_first_needed_is_no_difference(
     kind: Attributes, watch: Watch, module: types.ModuleType
 ) -> None:
-    """Data such as caches, new names, modules imported later, and undone patches are no difference."""
+    """Changed data such as caches, new names, lazily made objects and undone patches are not reported."""
     compare = watch(kind)
     module.LIMIT, module.CACHE, module.LAZY = 11, {1: 2}, functools.partial(print)
     module.Store.size = 7

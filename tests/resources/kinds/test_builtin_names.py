@@ -38,7 +38,7 @@ def test_names_added_replaced_and_removed_are_altered_state(watch: Watch) -> Non
 
 
 def test_the_last_value_at_a_prompt_is_no_difference(watch: Watch) -> None:
-    """The last value at a prompt is no difference, nor is a restored name."""
+    """The last value at an interactive prompt (``_``) and a restored name are not reported."""
     compare = watch(BuiltinNames())
     old, builtins.input = builtins.input, print  # type: ignore[assignment]
     builtins.input = old

@@ -22,14 +22,14 @@ pytestmark = pytest.mark.skipif(not HAS_WAITID, reason="no waitid")
 
 
 class Unlisted(Children):
-    """The kind on a system that does not list children."""
+    """The kind as on a system that does not list children."""
 
     tasks = "/nowhere"
 
 
 @pytest.fixture
 def spawned() -> Iterator[list[int]]:
-    """Children to end and wait for at the end, unless the test did."""
+    """Yield a list for process IDs; kill and reap those that the test left."""
     pids: list[int] = []
     yield pids
     for pid in pids:
@@ -51,7 +51,7 @@ def _zombie() -> int:
 
 
 def test_a_running_child_is_a_leftover(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """A running child is found each time, with its command line."""
+    """A running child is found by every comparison, with its command line."""
     compare = watch(Children(surroundings))
     spawned.append(_sleep())
     (leftover,) = compare()
@@ -63,7 +63,7 @@ def test_a_running_child_is_a_leftover(surroundings: Surroundings, watch: Watch,
 def test_a_child_that_was_not_waited_for_is_a_leftover(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
-    """Comparing does not reap a zombie."""
+    """A zombie is a leftover, and comparing does not reap it."""
     compare = watch(Children(surroundings))
     spawned.append(_zombie())
     assert [leftover.key for leftover in compare()] == ["true"]
@@ -73,7 +73,7 @@ def test_a_child_that_was_not_waited_for_is_a_leftover(
 
 
 def test_older_children_do_not_count(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """An older child is no leftover, whether it goes on, ends meanwhile, or was waited for."""
+    """A child from before the snapshot is no leftover, whether it still runs, ended since, or was a zombie already."""
     spawned += [_sleep(), _sleep(), _zombie()]
     compare = watch(Children(surroundings))
     os.kill(spawned[1], signal.SIGKILL)
@@ -87,7 +87,7 @@ def _sleep_briefly() -> int:
 
 
 def test_a_dropped_popen_is_waited_for_as_its_next_use_would(surroundings: Surroundings, watch: Watch) -> None:
-    """An ended child that subprocess itself waits for is no leftover."""
+    """An ended child of a dropped ``Popen`` is no leftover, since subprocess itself waits for it at its next use."""
     compare = watch(Children(surroundings))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -101,7 +101,7 @@ def test_a_dropped_popen_is_waited_for_as_its_next_use_would(surroundings: Surro
 def test_children_are_counted_where_they_are_not_listed(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
-    """Without /proc a running child has no number, and a zombie has."""
+    """Without /proc a running child has no process ID and cannot be repaired; a zombie has one and is reaped."""
     if Children(surroundings).snapshot():
         pytest.skip("this process was started with a child, and uncounted children are as good as one")
     kind = Unlisted(surroundings)
@@ -120,7 +120,7 @@ def test_children_are_counted_where_they_are_not_listed(
 
 @pytest.mark.parametrize("start", [_sleep, _zombie])
 def test_repair_ends_and_waits(surroundings: Surroundings, watch: Watch, spawned: list[int], start: object) -> None:
-    """After the repair there is no child."""
+    """Repair kills a running child and reaps it, without waiting for its regular end."""
     kind = Children(surroundings)
     compare = watch(kind)
     spawned.append(start())  # type: ignore[operator]
@@ -133,7 +133,7 @@ def test_repair_ends_and_waits(surroundings: Surroundings, watch: Watch, spawned
 
 
 def _copy(spawned: list[int], body: Callable[[], object]) -> None:
-    """Fork, and call something in the child, which ends then."""
+    """Fork, call ``body`` in the child, and kill the child when it returns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
@@ -141,6 +141,7 @@ def _copy(spawned: list[int], body: Callable[[], object]) -> None:
         try:
             body()
         finally:
+            # SIGKILL: neither exit functions nor the rest of the test session may run in the child.
             os.kill(os.getpid(), signal.SIGKILL)
     spawned.append(pid)
 
@@ -148,7 +149,7 @@ def _copy(spawned: list[int], body: Callable[[], object]) -> None:
 def test_a_child_that_was_forked_has_the_name_of_the_program_that_it_executes(
     surroundings: Surroundings, watch: Watch, spawned: list[int]
 ) -> None:
-    """A forked child has the name of its program, whenever it executes it; before that it looks like this process."""
+    """A forked child is named after the program that it executes, even if it was found before ``exec``, as a copy of this process."""
 
     def execute() -> None:
         sum(range(500_000))
@@ -165,7 +166,7 @@ def test_a_child_that_was_forked_has_the_name_of_the_program_that_it_executes(
 
 
 def test_a_child_that_stays_a_copy_keeps_its_name(surroundings: Surroundings, watch: Watch, spawned: list[int]) -> None:
-    """A child that waits for something executes no program, and keeps this process's name."""
+    """A forked child that executes no program keeps the name of this process."""
     kind = Children(surroundings)
     compare = watch(kind)
     _copy(spawned, signal.pause)

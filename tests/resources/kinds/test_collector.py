@@ -1,4 +1,4 @@
-"""The garbage collector."""
+"""Settings of the garbage collector."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def callback(_phase: str, _details: object) -> None:
 
 
 def test_what_differs_is_altered_state(watch: Watch) -> None:
-    """Each part of the collector's state has its key; repair restores the former values."""
+    """Each changed setting of the collector is reported under its own key; repair restores the former values."""
     kind = GarbageCollector()
     gc.enable()
     compare = watch(kind)
@@ -47,7 +47,7 @@ def test_what_differs_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_collector_put_back_is_no_difference(watch: Watch) -> None:
-    """A restored collector is no difference, nor is a frozen heap, as the audit freezes it."""
+    """A restored setting is not reported, nor is a frozen heap, since the audit itself freezes the heap."""
     compare = watch(GarbageCollector())
     gc.disable()
     gc.enable()

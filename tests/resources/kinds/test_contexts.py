@@ -24,7 +24,7 @@ def _in_a_context(test: Callable[[], None]) -> None:
 
 
 def test_a_variable_that_was_not_reset_is_altered_state(watch: Watch) -> None:
-    """The key is the name of the variable; repair restores the former value if there was one."""
+    """A context variable that was not reset is reported under its name; repair restores the former value."""
 
     def body() -> None:
         VARIABLE.set("before")
@@ -46,7 +46,7 @@ def test_a_variable_that_was_not_reset_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_variable_that_had_no_value_cannot_be_repaired(watch: Watch) -> None:
-    """Only the code that set a variable can remove its value, so repair fails."""
+    """Repair fails for a variable that had no value, since only its token, which the run holds, can reset it."""
 
     def body() -> None:
         kind = ContextVariables()
@@ -61,7 +61,7 @@ def test_a_variable_that_had_no_value_cannot_be_repaired(watch: Watch) -> None:
 
 @pytest.mark.parametrize("value", [..., None])
 def test_constants_that_stand_for_no_value_are_named(watch: Watch, value: object) -> None:
-    """Ellipsis and None are shown by name, as their types mean nothing to a reader."""
+    """Ellipsis and None are shown by name rather than by type."""
 
     def body() -> None:
         VARIABLE.set(value)
@@ -76,7 +76,7 @@ def test_constants_that_stand_for_no_value_are_named(watch: Watch, value: object
 
 
 def test_a_variable_that_was_reset_is_no_difference(watch: Watch) -> None:
-    """A variable that was reset is no difference, nor is decimal's, which is another kind's, nor one set in another context."""
+    """A variable is not reported if it was reset or set in another context; decimal's context belongs to another kind."""
 
     def body() -> None:
         compare = watch(ContextVariables())
@@ -95,7 +95,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_another_precision_is_altered_state(watch: Watch) -> None:
-    """Each part of the decimal context has its key; repair restores the former values."""
+    """Each changed attribute of the decimal context is reported under its own key; repair restores the former values."""
     kind = DecimalContext()
     decimal.getcontext().prec = 28
     compare = watch(kind)
@@ -110,7 +110,7 @@ def test_another_precision_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_context_that_was_made_is_a_difference_only_if_it_is_another(watch: Watch) -> None:
-    """A context made by the first use of decimal is a difference only if it differs from the default one."""
+    """A context made by the first use of decimal is reported only if it differs from the default one."""
 
     def body() -> None:
         kind = DecimalContext()
@@ -124,7 +124,7 @@ def test_a_context_that_was_made_is_a_difference_only_if_it_is_another(watch: Wa
 
 
 def test_arithmetic_is_no_difference(watch: Watch) -> None:
-    """Arithmetic sets flags, which are no difference, nor is a context as long as it equals the default one."""
+    """Flags set by arithmetic are not reported, nor is a local context that has ended."""
     compare = watch(DecimalContext())
     assert decimal.Decimal(1) / decimal.Decimal(3)
     with decimal.localcontext() as context:

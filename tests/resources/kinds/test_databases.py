@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Derived(sqlite3.Connection):
-    """A class of a user's, whose methods are not called."""
+    """A user's subclass, whose methods must not be called."""
 
     @property
     def total_changes(self) -> int:  # type: ignore[override]
@@ -32,7 +32,7 @@ class Derived(sqlite3.Connection):
 
 @pytest.fixture
 def older() -> Iterator[sqlite3.Connection]:
-    """A connection older than the frozen heap."""
+    """Yield a connection that is older than the frozen heap."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("create table t (x)")
         connection.row_factory = lambda *_: None
@@ -44,7 +44,7 @@ def older() -> Iterator[sqlite3.Connection]:
 def test_an_open_connection_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path, make: type[sqlite3.Connection]
 ) -> None:
-    """An open connection is a leftover, in the end under the name of its file; repair closes it."""
+    """An open connection is a leftover, which ``describe`` names after its file; repair closes it."""
     kind = Connections(surroundings)
     compare = watch(kind)
     connection = sqlite3.connect(tmp_path / "a.db", factory=make)
@@ -63,7 +63,7 @@ def test_an_open_connection_is_a_leftover(
 def test_connections_of_other_threads_are_seen_and_closed(
     surroundings: Surroundings, watch: Watch, tmp_path: Path
 ) -> None:
-    """Connections of other threads are found without their file; repair closes their descriptor, although the thread lives."""
+    """Connections of other threads are found, without a file name; repair closes their descriptor while the thread still runs."""
     kind, descriptors = Connections(surroundings), Descriptors(surroundings)
     compare, opened_files = watch(kind), watch(descriptors)
     made: list[sqlite3.Connection] = []
@@ -90,7 +90,7 @@ def test_connections_of_other_threads_are_seen_and_closed(
 
 
 def test_a_connection_of_another_thread_is_one_defect(audit: AuditSource) -> None:
-    """The descriptor of another thread's connection is reported with it and not by itself."""
+    """The descriptor of another thread's connection is reported with the connection, not as a defect of its own."""
     audited = audit("""
         import pytest, sqlite3, threading
         KEPT = []
@@ -119,7 +119,7 @@ def test_a_connection_of_another_thread_is_one_defect(audit: AuditSource) -> Non
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_closed_connections_are_no_leftovers(surroundings: Surroundings, watch: Watch) -> None:
-    """Closed connections are no leftovers, nor are half-made ones, nor those that were open before."""
+    """Closed, half-made and older connections are no leftovers."""
     with closing(sqlite3.connect(":memory:")):
         compare = watch(Connections(surroundings))
         with closing(sqlite3.connect(":memory:")) as closed:
@@ -153,7 +153,7 @@ def test_a_transaction_on_an_older_connection_is_a_leftover(
 def test_transactions_that_ended_are_no_leftovers(
     surroundings: Surroundings, watch: Watch, older: sqlite3.Connection
 ) -> None:
-    """A transaction that was ended, or open before, is no leftover."""
+    """A transaction that has ended, or was open before the snapshot, is no leftover."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as another:
         another.execute("begin")
         compare = watch(Transactions(surroundings))

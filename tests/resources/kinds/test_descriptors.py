@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not HAS_LISTING, reason="the system does not lis
 
 @pytest.fixture(params=[True, False], ids=["counted", "listed"])
 def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Descriptors:
-    """The kind, as on a system that counts descriptors and on one that only lists them."""
+    """Return the kind, as on a system that counts descriptors and on one that only lists them."""
     kind = Descriptors(surroundings)
     kind._counts = kind._counts and request.param
     return kind
@@ -31,7 +31,7 @@ def kind(request: pytest.FixtureRequest, surroundings: Surroundings) -> Descript
 
 @pytest.fixture
 def closing() -> Iterator[list[int]]:
-    """Descriptors to close at the end, unless the test did."""
+    """Yield a list for descriptors; close those that the test left open."""
     fds: list[int] = []
     yield fds
     for fd in fds:
@@ -42,7 +42,7 @@ def closing() -> Iterator[list[int]]:
 
 
 def test_an_open_file_is_a_leftover(kind: Descriptors, watch: Watch, tmp_path: Path, closing: list[int]) -> None:
-    """A descriptor that stays open is found each time, under the name of its file."""
+    """A descriptor that stays open is found by every comparison, under the name of its file."""
     compare = watch(kind)
     fd = os.open(tmp_path / "a.lock", os.O_CREAT | os.O_WRONLY)
     closing.append(fd)
@@ -81,7 +81,7 @@ def test_what_has_no_path_is_named_by_its_sort(
 
 
 def test_a_deleted_file_keeps_its_name(kind: Descriptors, watch: Watch, tmp_path: Path, closing: list[int]) -> None:
-    """The key of an open file is the same after it was unlinked."""
+    """The key of an open file stays the same after the file is unlinked."""
     compare = watch(kind)
     closing.append(os.open(tmp_path / "gone", os.O_CREAT | os.O_WRONLY))
     (tmp_path / "gone").unlink()
@@ -89,7 +89,7 @@ def test_a_deleted_file_keeps_its_name(kind: Descriptors, watch: Watch, tmp_path
 
 
 def test_what_is_closed_is_no_leftover(kind: Descriptors, watch: Watch) -> None:
-    """Files that were open before, and files opened and closed, do not count."""
+    """Files that were open before, or opened and closed again, are no leftovers."""
     with tempfile.TemporaryFile():
         compare = watch(kind)
         with tempfile.TemporaryFile():
@@ -98,7 +98,7 @@ def test_what_is_closed_is_no_leftover(kind: Descriptors, watch: Watch) -> None:
 
 
 def test_a_descriptor_closed_by_the_run_is_altered(kind: Descriptors, watch: Watch) -> None:
-    """A closed descriptor that was open before counts as altered, and cannot be repaired."""
+    """A descriptor that was open before and is closed now is altered state, and cannot be repaired."""
     fd = os.open(os.devnull, os.O_RDONLY)
     compare = watch(kind)
     os.close(fd)
@@ -108,7 +108,7 @@ def test_a_descriptor_closed_by_the_run_is_altered(kind: Descriptors, watch: Wat
 
 
 def test_a_number_given_to_another_file_is_altered(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """The files of descriptors are compared, too: an equal number of descriptors hides nothing."""
+    """A descriptor that now refers to another file is altered state, although the number of descriptors is the same."""
     fd = os.open(os.devnull, os.O_RDONLY)
     closing.append(fd)
     reader, writer = os.pipe()
@@ -125,7 +125,7 @@ def test_a_number_given_to_another_file_is_altered(kind: Descriptors, watch: Wat
 def test_a_number_given_to_an_anonymous_inode_of_another_sort_is_altered(
     kind: Descriptors, watch: Watch, closing: list[int]
 ) -> None:
-    """Anonymous inodes are all one file; the name of their sort distinguishes them."""
+    """Anonymous inodes share one inode number, so they are distinguished by the name of their sort."""
     closing += [*_epoll(), os.eventfd(0)]
     compare = watch(kind)
     assert compare() == []
@@ -135,7 +135,7 @@ def test_a_number_given_to_an_anonymous_inode_of_another_sort_is_altered(
 
 
 def test_what_changes_between_two_runs_is_no_leftover(kind: Descriptors, closing: list[int]) -> None:
-    """Each snapshot records anew: a fixture may open another file under the same number between two runs."""
+    """A change between two runs is not reported, since each snapshot reads anew: a fixture may open another file in between."""
     fd = os.open(os.devnull, os.O_RDONLY)
     closing.append(fd)
     before = kind.snapshot()
@@ -162,7 +162,7 @@ def test_one_closed_and_another_opened_are_both_seen(kind: Descriptors, watch: W
 
 
 def test_repair_closes_what_was_opened(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """After the repair nothing is left."""
+    """Repair closes a leftover descriptor."""
     compare = watch(kind)
     closing.append(os.open(os.devnull, os.O_RDONLY))
     (leftover,) = compare()
@@ -171,7 +171,7 @@ def test_repair_closes_what_was_opened(kind: Descriptors, watch: Watch, closing:
 
 
 def test_repair_leaves_another_file_alone(kind: Descriptors, watch: Watch, closing: list[int]) -> None:
-    """Repair does not close a number that refers to another file by now."""
+    """Repair does not close a descriptor that refers to another file by now."""
     compare = watch(kind)
     closing.append(os.open(os.devnull, os.O_RDONLY))
     (leftover,) = compare()

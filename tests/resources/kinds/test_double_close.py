@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(not HAS_POLL, reason="no poll")
 
 @pytest.fixture
 def kind(surroundings: Surroundings) -> DoubleCloses:
-    """The kind."""
+    """Return the kind."""
     return DoubleCloses(surroundings)
 
 
 @pytest.fixture
 def closing() -> Iterator[list[Any]]:
-    """Objects to close at the end, if they can be closed."""
+    """Yield a list for objects to close at the end, if they can be closed."""
     things: list[Any] = []
     yield things
     for thing in things:
@@ -38,7 +38,7 @@ def closing() -> Iterator[list[Any]]:
 
 @pytest.fixture(params=["older", "new"])
 def file(request: pytest.FixtureRequest, kind: DoubleCloses, tmp_path: Path, closing: list[Any]) -> Any:
-    """An open file, from before the heap was frozen or after."""
+    """Return an open file, made before or after the heap was frozen."""
     if request.param == "new":
         request.getfixturevalue("frozen_heap")
     closing.append((tmp_path / "a.txt").open("w"))
@@ -46,7 +46,7 @@ def file(request: pytest.FixtureRequest, kind: DoubleCloses, tmp_path: Path, clo
 
 
 def test_a_file_whose_descriptor_is_closed_is_a_leftover(kind: DoubleCloses, watch: Watch, file: Any) -> None:
-    """The key is the file; after the repair the object is closed, and nothing else is."""
+    """A file object whose descriptor is closed is a leftover named after its file; repair closes the object and nothing else."""
     compare = watch(kind)
     fd = file.fileno()
     os.close(fd)
@@ -65,7 +65,7 @@ def test_a_file_whose_descriptor_is_closed_is_a_leftover(kind: DoubleCloses, wat
 def test_an_older_file_is_seen_on_a_frozen_heap(
     kind: DoubleCloses, request: pytest.FixtureRequest, tmp_path: Path, closing: list[Any]
 ) -> None:
-    """An older file is found by the census, and ``poll`` shows that its descriptor is closed."""
+    """A file object older than the frozen heap is found, since the census records it and ``poll`` checks its descriptor."""
     file = (tmp_path / "a.txt").open("w")
     closing.append(file)
     kind.prepare()
@@ -82,7 +82,7 @@ def test_an_older_file_is_seen_on_a_frozen_heap(
 def test_a_socket_whose_number_is_a_file_by_now_is_a_leftover(
     kind: DoubleCloses, watch: Watch, closing: list[Any]
 ) -> None:
-    """A socket whose descriptor is a file's by now is a leftover; repair closes it without closing the file."""
+    """A socket whose descriptor now belongs to a file is a leftover; repair closes the socket but not the file."""
     closing.append(socket.socket())
     compare = watch(kind)
     fd = closing[0].fileno()
@@ -100,7 +100,7 @@ def test_a_socket_whose_number_is_a_file_by_now_is_a_leftover(
 def test_what_is_closed_or_open_as_it_should_be_is_no_leftover(
     kind: DoubleCloses, watch: Watch, file: Any, closing: list[Any]
 ) -> None:
-    """Objects that do not own their descriptor are no leftovers, nor are those that were so before."""
+    """Properly closed objects, objects that do not own their descriptor, and those that were stale before are no leftovers."""
     closing.append(socket.socket())
     stale = open(os.devnull, "rb")
     closing.append(stale)

@@ -21,7 +21,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_set_changed_and_removed_is_altered_state(watch: Watch) -> None:
-    """The key is the variable; values are not shown; repair undoes setting, changing and removing."""
+    """A variable that was set, changed or removed is reported by name, without values; repair undoes each change."""
     kind = Environ()
     compare = watch(kind)
     os.environ["CHANGED"] = "other secret"
@@ -41,7 +41,7 @@ def test_what_was_set_changed_and_removed_is_altered_state(watch: Watch) -> None
 
 
 def test_variables_put_back_and_the_one_of_pytest_do_not_count(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restored variables are no difference, nor is the one that pytest sets to the phase of the test."""
+    """A restored variable is not reported, nor is PYTEST_CURRENT_TEST, which pytest sets for each phase of a test."""
     compare = watch(Environ())
     del os.environ["CHANGED"]
     os.environ["CHANGED"] = "secret"

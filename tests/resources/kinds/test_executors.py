@@ -28,11 +28,11 @@ FORK = multiprocessing.get_context("fork")
 
 
 class Derived(ThreadPoolExecutor):
-    """An executor of a user's."""
+    """A user's subclass."""
 
 
 def test_an_executor_with_threads_is_a_leftover_until_it_is_shut_down(watch: Watch) -> None:
-    """An executor that works is a leftover, and one that has not begun is not; repair does not wait for its work."""
+    """An executor is a leftover once it has threads; repair cancels pending work and does not wait for running work."""
     kind = Executors()
     compare = watch(kind)
     executor = Derived(1)
@@ -68,7 +68,7 @@ def test_an_executor_with_processes_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="since 3.14")
 def test_an_executor_with_interpreters_is_a_leftover(watch: Watch) -> None:
-    """An executor with interpreters, a subclass of the one with threads, is a leftover."""
+    """An ``InterpreterPoolExecutor``, which is a subclass of ``ThreadPoolExecutor``, is a leftover."""
     from concurrent.futures import InterpreterPoolExecutor  # type: ignore[attr-defined]
 
     compare = watch(Executors())
@@ -80,7 +80,7 @@ def test_an_executor_with_interpreters_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [ThreadPoolExecutor, lambda n: ProcessPoolExecutor(n, mp_context=FORK)])
 def test_an_executor_that_was_shut_down_is_no_leftover(watch: Watch, make: type[Executor]) -> None:
-    """An executor that was shut down is no leftover, although it still exists."""
+    """An executor that was shut down is no leftover, although the object still exists."""
     compare = watch(Executors())
     with make(1) as executor:  # type: ignore[call-arg]
         assert executor.submit(int).result() == 0
@@ -104,7 +104,7 @@ def test_a_pool_is_a_leftover_until_it_is_terminated(watch: Watch, make: Callabl
 
 
 def test_a_pool_that_was_left_is_no_leftover(watch: Watch) -> None:
-    """A pool left by ``with``, or closed, is no leftover."""
+    """A pool whose ``with`` statement has ended, or that was closed, is no leftover."""
     compare = watch(Pools())
     with multiprocessing.pool.ThreadPool(1) as pool:
         assert pool.apply(int) == 0
@@ -116,7 +116,7 @@ def test_a_pool_that_was_left_is_no_leftover(watch: Watch) -> None:
 
 
 def test_a_manager_is_a_leftover_until_it_is_shut_down(watch: Watch) -> None:
-    """A started manager is a leftover; one that was not started has no process and is none."""
+    """A started manager is a leftover; one that was never started has no process and is not."""
     kind = Managers()
     compare = watch(kind)
     manager = multiprocessing.managers.SyncManager(ctx=FORK)

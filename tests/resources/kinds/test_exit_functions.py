@@ -30,7 +30,7 @@ def at_exit() -> None:
 
 @counted
 def test_a_function_that_stays_registered_is_a_leftover(watch: Watch) -> None:
-    """A registered function is a leftover, and its key is its name; repair unregisters it."""
+    """A function that stays registered is a leftover under its name; repair unregisters it."""
     kind, store = ExitFunctions(), Store()
     compare = watch(kind)
     atexit.register(at_exit)
@@ -60,7 +60,7 @@ def test_one_more_of_the_same_is_a_leftover(watch: Watch) -> None:
 
 @counted
 def test_a_function_that_was_unregistered_is_no_leftover(watch: Watch) -> None:
-    """A function that was unregistered, or registered before, is no leftover, even where CPython still counts it."""
+    """A function that was unregistered, or registered before, is no leftover, even if CPython still counts its slot."""
     store = Store()
     atexit.register(store.close)
     compare = watch(ExitFunctions())
@@ -72,7 +72,7 @@ def test_a_function_that_was_unregistered_is_no_leftover(watch: Watch) -> None:
 
 
 def test_a_finalizer_that_is_alive_is_a_leftover(watch: Watch) -> None:
-    """A live finalizer is a leftover, and its key is the function it would call; repair calls it."""
+    """A live finalizer is a leftover, named after the function that it would call; repair calls it."""
     kind, store = Finalizers(), Store()
     weakref.finalize(store, at_exit)
     compare = watch(kind)

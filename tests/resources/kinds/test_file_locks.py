@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not HAS_FILE_LOCKS, reason="the system does not 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[int]:
-    """A descriptor that is open before the snapshot."""
+    """Yield a descriptor that is open before the snapshot."""
     fd = os.open(tmp_path / "a.lock", os.O_CREAT | os.O_RDWR)
     yield fd
     os.close(fd)
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def kind(surroundings: Surroundings, file: int) -> FileLocks:
-    """The kind, after it has watched a test that takes a lock."""
+    """Return the kind, after it has watched a test that takes a lock."""
     kind = FileLocks(surroundings)
     with kind.learning():
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -42,7 +42,7 @@ def kind(surroundings: Surroundings, file: int) -> FileLocks:
 def test_a_lock_that_is_held_is_a_leftover(
     kind: FileLocks, watch: Watch, file: int, lock: Callable[[int, int], None]
 ) -> None:
-    """A held lock is a leftover, and its key is the file; repair releases the lock."""
+    """A held lock is a leftover, named after the file; repair releases it."""
     compare = watch(kind)
     lock(file, fcntl.LOCK_EX)
     (leftover,) = compare()
@@ -54,7 +54,7 @@ def test_a_lock_that_is_held_is_a_leftover(
 
 
 def test_a_lock_that_was_lost_is_altered_state(kind: FileLocks, watch: Watch, file: int) -> None:
-    """A lock that was lost is altered state and cannot be repaired: somebody else may hold it."""
+    """A lock that was lost is altered state and cannot be repaired, since another process may hold it by now."""
     fcntl.flock(file, fcntl.LOCK_EX)
     compare = watch(kind)
     fcntl.flock(file, fcntl.LOCK_UN)
@@ -64,7 +64,7 @@ def test_a_lock_that_was_lost_is_altered_state(kind: FileLocks, watch: Watch, fi
 
 
 def test_a_lock_that_was_released_is_no_leftover(kind: FileLocks, watch: Watch, file: int, tmp_path: Path) -> None:
-    """A released lock is no leftover, nor is one held before, nor one of a descriptor opened meanwhile."""
+    """A lock is no leftover if it was released, was held before, or belongs to a descriptor opened since the snapshot."""
     fcntl.lockf(file, fcntl.LOCK_EX)
     compare = watch(kind)
     fcntl.flock(file, fcntl.LOCK_EX)
@@ -76,7 +76,7 @@ def test_a_lock_that_was_released_is_no_leftover(kind: FileLocks, watch: Watch, 
 
 
 def test_nothing_is_read_if_the_test_takes_no_lock(surroundings: Surroundings, watch: Watch, file: int) -> None:
-    """Locks are not read if the test takes none; other uses of fcntl do not count."""
+    """Locks are not read if the test takes none; other calls of fcntl do not count as taking one."""
     kind = FileLocks(surroundings)
     with kind.learning():
         fcntl.fcntl(file, fcntl.F_GETFD)

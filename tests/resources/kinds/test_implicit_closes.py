@@ -1,4 +1,4 @@
-"""ResourceWarnings."""
+"""Resources that only the interpreter closed, as ResourceWarnings report them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kind(surroundings: Surroundings) -> ImplicitCloses:
-    """The kind."""
+    """Return the kind."""
     return ImplicitCloses(surroundings)
 
 
@@ -36,7 +36,7 @@ def drop(path: Path) -> None:
 def test_an_unclosed_file_is_a_leftover_whatever_the_filters(
     kind: ImplicitCloses, watch: Watch, tmp_path: Path, action: str
 ) -> None:
-    """A file closed by the interpreter is a leftover; its key is the text without what differs from run to run."""
+    """A file closed by the interpreter is a leftover; its key is the warning's text without the parts that vary between runs."""
     with warnings.catch_warnings(record=True):
         warnings.simplefilter(action)  # type: ignore[arg-type]
         for _ in range(2):
@@ -51,7 +51,7 @@ def test_an_unclosed_file_is_a_leftover_whatever_the_filters(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_warning_that_is_an_error_is_seen(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """A warning is recorded although it is an error, also if the test itself makes it one: raised in a finalizer it is lost."""
+    """A warning that a filter turns into an error is recorded, although raised in a finalizer the error itself is lost."""
     raised = []
     old, sys.unraisablehook = sys.unraisablehook, lambda details: raised.append(details.exc_type)
     try:
@@ -66,7 +66,7 @@ def test_a_warning_that_is_an_error_is_seen(kind: ImplicitCloses, watch: Watch, 
 
 
 def test_texts_are_normalised(kind: ImplicitCloses, watch: Watch) -> None:
-    """Numbers and addresses are masked."""
+    """Numbers and addresses in a warning's text are replaced, so that keys are equal in every run."""
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
         compare = watch(kind)
@@ -79,7 +79,7 @@ def test_texts_are_normalised(kind: ImplicitCloses, watch: Watch) -> None:
 
 
 def test_other_warnings_and_closed_files_do_not_count(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """Only ResourceWarnings and their subclasses are leftovers."""
+    """Warnings other than ResourceWarning are no leftovers, nor are files that were closed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compare = watch(kind)
@@ -89,7 +89,7 @@ def test_other_warnings_and_closed_files_do_not_count(kind: ImplicitCloses, watc
 
 
 def test_other_warnings_go_where_they_went_before(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """Watching does not change what is shown, recorded or raised."""
+    """Watching does not change which warnings are shown, recorded or raised."""
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         warnings.filterwarnings("error", "bad")
@@ -130,7 +130,7 @@ def test_recorders_in_the_test_body_work(kind: ImplicitCloses, tmp_path: Path) -
 
 
 def test_recwarn_works(kind: ImplicitCloses, watch: Watch, recwarn: pytest.WarningsRecorder, tmp_path: Path) -> None:
-    """A recorder that was there before the snapshot still records."""
+    """A recorder installed before the snapshot still records."""
     compare = watch(kind)
     drop(tmp_path / "x")
     assert [warning.category for warning in recwarn.list] == [ResourceWarning]
@@ -138,7 +138,7 @@ def test_recwarn_works(kind: ImplicitCloses, watch: Watch, recwarn: pytest.Warni
 
 
 def test_finish_puts_the_filters_back(kind: ImplicitCloses) -> None:
-    """``finish`` puts the very list back in force, even if the run left a ``catch_warnings`` open."""
+    """``finish`` puts the original list of filters back in force, even if the run left a ``catch_warnings`` open."""
     with warnings.catch_warnings():
         filters = warnings.filters
         copy = list(filters)
@@ -152,7 +152,7 @@ def test_finish_puts_the_filters_back(kind: ImplicitCloses) -> None:
 
 
 def test_context_aware_warnings_are_seen(tmp_path: Path) -> None:
-    """Where filters belong to a context, the watcher is in the context's list."""
+    """With ``-X context_aware_warnings``, where filters belong to a context, warnings are seen too."""
     if not hasattr(sys.flags, "context_aware_warnings"):
         pytest.skip("no context-aware warnings")
     code = """if True:
@@ -181,7 +181,7 @@ def test_context_aware_warnings_are_seen(tmp_path: Path) -> None:
 
 
 def test_the_list_of_filters_keeps_its_watcher_first() -> None:
-    """The list keeps its watcher first, whatever is done to it, and so do its copies."""
+    """The list of filters keeps its watcher first, whatever is done to it, and so do its copies."""
     filters = Filters("watcher", ["a", "b"])
     filters.insert(0, "c")
     filters.append("d")
@@ -197,7 +197,7 @@ def test_the_list_of_filters_keeps_its_watcher_first() -> None:
 
 
 def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, tmp_path: Path) -> None:
-    """A warning is recorded without calling any Python code of ours, so that no signal could be handled in it."""
+    """A warning is recorded without calling Python code of the plugin, so that no signal can be handled there."""
     called: list[str] = []
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
@@ -214,7 +214,7 @@ def test_watching_calls_no_python_function(kind: ImplicitCloses, watch: Watch, t
 
 
 def test_a_suite_that_makes_warnings_errors_does_not_stop_finalizers(kind: ImplicitCloses, watch: Watch) -> None:
-    """``Popen.__del__`` warns before it takes care of its child: a warning turned into an error must not keep it from that."""
+    """A finalizer that warns runs to its end, although warnings are errors: ``Popen.__del__`` warns before it reaps its child."""
 
     class Closing:
         """A class that warns, then closes."""

@@ -1,4 +1,4 @@
-"""sys.path, import hooks, sys.modules."""
+"""``sys.path``, import hooks and ``sys.modules``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_entries_of_the_path_are_altered_state(watch: Watch, surroundings: Surroundings) -> None:
-    """The key of a path entry is the same in every run; repair restores the whole path."""
+    """Added and removed path entries are reported under keys that are equal in every run; repair restores the whole path."""
     kind, first = ModulePath(surroundings), sys.path[0]
     compare = watch(kind)
     del sys.path[0]
@@ -37,7 +37,7 @@ def test_entries_of_the_path_are_altered_state(watch: Watch, surroundings: Surro
 
 
 def test_the_order_of_the_path_counts(watch: Watch, surroundings: Surroundings) -> None:
-    """The order of the path counts, as it decides which modules are found, and so does an entry that is there twice."""
+    """A changed order of ``sys.path`` is reported, since it decides which modules are found, and so is a duplicated entry."""
     compare = watch(ModulePath(surroundings))
     sys.path.reverse()
     assert [(leftover.key, leftover.detail) for leftover in compare()] == [("order", "the order of sys.path changed")]
@@ -47,7 +47,7 @@ def test_the_order_of_the_path_counts(watch: Watch, surroundings: Surroundings) 
 
 
 def test_a_path_put_back_is_no_difference(watch: Watch, surroundings: Surroundings) -> None:
-    """A restored path is no difference, neither as the same list nor as a new one with equal entries."""
+    """A restored path is not reported, even if it is a new list with equal entries."""
     compare = watch(ModulePath(surroundings))
     sys.path.insert(0, "somewhere")
     sys.path = ["".join(list(entry)) for entry in sys.path[1:]]
@@ -55,7 +55,7 @@ def test_a_path_put_back_is_no_difference(watch: Watch, surroundings: Surroundin
 
 
 def test_import_hooks_are_altered_state(watch: Watch) -> None:
-    """The key of an import hook names the finder; repair restores the former hooks."""
+    """An added import hook is reported under the name of its finder; repair restores the former hooks."""
 
     class Finder:
         def find_spec(self, *_: object) -> None:
@@ -92,12 +92,12 @@ def test_modules_replaced_and_removed_are_altered_state(watch: Watch) -> None:
 
 
 def test_a_new_module_is_no_difference(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new module is no difference, as code may import when it needs to."""
+    """A new module is not reported, since code may import at any time."""
     compare = watch(Modules())
     monkeypatch.setitem(sys.modules, "new_module_of_a_test", types.ModuleType("new"))
     assert compare() == []
 
 
 def test_they_are_looked_at_only_if_asked_for() -> None:
-    """Modules are watched only where a setting names the kind, as copying all of them takes long."""
+    """Modules are watched only if a setting names the kind, since copying ``sys.modules`` takes long."""
     assert Modules.default is False

@@ -1,4 +1,4 @@
-"""Exception hooks and the like."""
+"""Hooks of the interpreter, such as ``sys.excepthook``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def hook(*_: object) -> None:
     ],
 )
 def test_another_hook_is_altered_state(watch: Watch, module: object, name: str) -> None:
-    """The key is the hook's name; repair restores the former one."""
+    """A replaced hook is reported under its name; repair restores the former one."""
     kind, old = Hooks(), getattr(module, name)
     compare = watch(kind)
     setattr(module, name, hook)
@@ -54,7 +54,7 @@ def test_another_hook_is_altered_state(watch: Watch, module: object, name: str) 
 
 
 def test_hooks_of_asynchronous_generators_count_too(watch: Watch) -> None:
-    """Hooks of asynchronous generators, which an event loop installs while it runs, count too."""
+    """Hooks of asynchronous generators, which an event loop installs while it runs, are compared too."""
     kind = Hooks()
     compare = watch(kind)
     sys.set_asyncgen_hooks(finalizer=hook)
@@ -65,7 +65,7 @@ def test_hooks_of_asynchronous_generators_count_too(watch: Watch) -> None:
 
 
 def test_the_hook_of_the_run_is_no_difference(watch: Watch) -> None:
-    """The audit's own hook, which records what finalizers raise, is no difference; what the body puts in its place is."""
+    """The audit's own ``unraisablehook``, which records what finalizers raise, is not reported; a hook that the body sets is."""
     compare = watch(Hooks())
     with noting_lost_interrupts(RunResult(Strike()), [], choose()[0]):
         assert compare() == []
@@ -74,7 +74,7 @@ def test_the_hook_of_the_run_is_no_difference(watch: Watch) -> None:
 
 
 def test_hooks_put_back_are_no_difference(watch: Watch) -> None:
-    """Hooks restored before the end of the run are no difference."""
+    """A hook restored before the end of the run is not reported."""
     compare = watch(Hooks())
     old, sys.excepthook = sys.excepthook, hook
     sys.excepthook = old
@@ -82,7 +82,7 @@ def test_hooks_put_back_are_no_difference(watch: Watch) -> None:
 
 
 def test_no_code_of_a_hook_runs_unless_it_is_new(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No code of a hook runs unless it is new; one that cannot be compared counts as different."""
+    """An unchanged hook's code is not called, and a new one whose comparison raises counts as different."""
 
     class Odd:
         def __eq__(self, other: object) -> bool:

@@ -45,7 +45,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_another_value_is_altered_state(watch: Watch, change: Callable[[], None], key: str, detail: str) -> None:
-    """The key is the setting; repair restores the former value."""
+    """A changed setting is reported under its name; repair restores the former value."""
     kind = InterpreterSettings()
     compare = watch(kind)
     change()
@@ -59,7 +59,7 @@ def test_another_value_is_altered_state(watch: Watch, change: Callable[[], None]
 
 
 def test_a_faulthandler_that_was_disabled_cannot_be_enabled_as_it_was(watch: Watch) -> None:
-    """A disabled faulthandler cannot be repaired, as nothing shows what it wrote to."""
+    """A disabled faulthandler cannot be repaired, since the file that it wrote to cannot be found out."""
     kind, enabled = InterpreterSettings(), faulthandler.is_enabled()
     faulthandler.enable(sys.__stderr__)
     try:
@@ -73,7 +73,7 @@ def test_a_faulthandler_that_was_disabled_cannot_be_enabled_as_it_was(watch: Wat
 
 
 def test_settings_put_back_are_no_difference(watch: Watch) -> None:
-    """Settings restored before the end of the run are no difference."""
+    """A setting restored before the end of the run is not reported."""
     compare = watch(InterpreterSettings())
     old = sys.getrecursionlimit()
     sys.setrecursionlimit(old + 7)

@@ -42,7 +42,7 @@ def test_an_armed_timer_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_timer_that_runs_on_is_no_difference(watch: Watch) -> None:
-    """A timer that runs on is no difference, although the time left differs."""
+    """A timer that keeps running is not reported, although its remaining time differs."""
     signal.setitimer(signal.ITIMER_REAL, 1000, 50)
     compare = watch(IntervalTimers())
     signal.setitimer(signal.ITIMER_REAL, 900, 50)
@@ -50,7 +50,7 @@ def test_a_timer_that_runs_on_is_no_difference(watch: Watch) -> None:
 
 
 def test_a_disarmed_timer_is_armed_again(watch: Watch) -> None:
-    """A timer that was disarmed, or repeats at another pace, is altered state; repair arms it as before."""
+    """A timer that was disarmed, or whose interval changed, is altered state; repair arms it as before."""
     kind = IntervalTimers()
     signal.setitimer(signal.ITIMER_REAL, 1000, 50)
     compare = watch(kind)
@@ -65,7 +65,7 @@ def test_a_disarmed_timer_is_armed_again(watch: Watch) -> None:
 
 
 def test_a_timer_stands_still_while_the_audit_looks() -> None:
-    """A timer stands still while the audit works: afterwards it is armed with its interval and the time it had left."""
+    """A timer is stopped while the audit works, and is armed again with its interval and the time it had left."""
     signal.setitimer(signal.ITIMER_REAL, 0.005, 50)
     with standing:
         time.sleep(0.01)
@@ -79,7 +79,7 @@ def test_a_timer_stands_still_while_the_audit_looks() -> None:
 
 
 def test_what_is_done_to_a_timer_meanwhile_holds() -> None:
-    """A timer that a finalizer disarms or sets meanwhile is not armed as before."""
+    """A stopped timer that a finalizer disarms or sets meanwhile is not reset to its former state."""
     for now in (0.0, 1000.0):
         signal.setitimer(signal.ITIMER_REAL, 500)
         with standing:
@@ -120,7 +120,7 @@ def test_undone():
 
 
 def test_an_alarm_that_is_about_to_come(audit: AuditSource) -> None:
-    """An alarm left armed is found, and its handler raises nothing in the audit; a disarmed one is no finding."""
+    """An alarm left armed is reported, and its handler raises nothing within the audit; a disarmed one is not reported."""
     audits = audit(LATE)
     lost, undone = audits.audits
     audits.result.stdout.no_fnmatch_line("*maskcheck itself failed*")

@@ -22,7 +22,7 @@ scheduling = pytest.mark.skipif(not HAS_SCHEDULING, reason="scheduling cannot be
 
 @pytest.fixture
 def files() -> Iterator[tuple[int, int]]:
-    """The limit of open files, restored at the end."""
+    """Yield the limit of open files, and restore it at the end."""
     old = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield old
     resource.setrlimit(resource.RLIMIT_NOFILE, old)
@@ -30,7 +30,7 @@ def files() -> Iterator[tuple[int, int]]:
 
 @limits
 def test_another_limit_is_altered_state(watch: Watch, files: tuple[int, int]) -> None:
-    """Another limit is altered state if the uninterrupted test sets one; repair restores the former limit."""
+    """A changed limit is altered state if the uninterrupted test sets limits; repair restores the former one."""
     kind = ResourceLimits()
     with kind.learning():
         resource.setrlimit(resource.RLIMIT_NOFILE, files)
@@ -46,7 +46,7 @@ def test_another_limit_is_altered_state(watch: Watch, files: tuple[int, int]) ->
 
 @limits
 def test_limits_are_not_read_if_the_test_sets_none(watch: Watch) -> None:
-    """Limits are not read if the test sets none, as reading all of them takes long."""
+    """Limits are not read if the test sets none, since reading all of them takes long."""
     kind = ResourceLimits()
     with kind.learning():
         resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -56,7 +56,7 @@ def test_limits_are_not_read_if_the_test_sets_none(watch: Watch) -> None:
 
 @scheduling
 def test_other_processors_are_altered_state(watch: Watch) -> None:
-    """Other processors are altered state; repair restores the former ones."""
+    """A changed set of processors is altered state; repair restores the former one."""
     old = os.sched_getaffinity(0)
     if len(old) == 1:
         pytest.skip("there is one processor")
@@ -74,7 +74,7 @@ def test_other_processors_are_altered_state(watch: Watch) -> None:
 
 @scheduling
 def test_scheduling_put_back_is_no_difference(watch: Watch) -> None:
-    """Scheduling restored before the end of the run is no difference."""
+    """Scheduling restored before the end of the run is not reported."""
     compare = watch(Scheduled())
     old = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(old)})

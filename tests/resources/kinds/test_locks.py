@@ -59,7 +59,7 @@ def other_thread(body: Callable[[], object]) -> Iterator[threading.Thread]:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_held_lock_is_a_leftover(watch: Watch) -> None:
-    """A new lock that is held is found each time, under the name of its owner."""
+    """A new lock that is held is found by every comparison, under the name of its owner."""
     compare = watch(Locks())
     store = Store()
     store.lock.acquire()
@@ -72,7 +72,7 @@ def test_a_held_lock_is_a_leftover(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock, threading._RLock, threading.Condition])
 def test_every_sort_of_lock_is_seen(watch: Watch, make: Callable[[], Any]) -> None:
-    """Plain and reentrant locks, those written in Python, and conditions are found, older and newer than the census."""
+    """Plain locks, reentrant locks in C and in Python, and conditions are found, older and newer than the census."""
     older = make()
     compare = watch(Locks())
     assert compare() == []
@@ -92,7 +92,7 @@ def test_locks_that_were_held_before_do_not_count(watch: Watch) -> None:
 
 
 def test_a_reentrant_lock_acquired_once_more_counts(watch: Watch) -> None:
-    """A reentrant lock that was held before and is held deeper now is a leftover."""
+    """A reentrant lock that is acquired more often than before is a leftover."""
     store = Store(threading.RLock())
     with store.lock:
         compare = watch(Locks())
@@ -103,7 +103,7 @@ def test_a_reentrant_lock_acquired_once_more_counts(watch: Watch) -> None:
 
 
 def test_another_lock_at_the_same_address_is_told_apart(watch: Watch) -> None:
-    """The lock held before is recognised by itself, not by its id."""
+    """A lock that was held before is recognised by identity, not by its id alone."""
     kind = Locks()
     old = threading.Lock()
     old.acquire()
@@ -201,7 +201,7 @@ def _traceback() -> tuple[Any, Any]:
     ],
 )
 def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], key: str, frozen: bool) -> None:
-    """The key is the path from the owner, which may be newer or older than the freeze."""
+    """The key of a lock is the path from its owner, whether the owner is newer or older than the frozen heap."""
     kind = Locks()
     kind.prepare()
     if frozen:
@@ -227,7 +227,7 @@ def test_a_lock_is_named_by_who_holds_it(made: Callable[[], tuple[Any, Any]], ke
 
 
 def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To name what is older than the freeze, the whole heap is walked once, and only if another run begins."""
+    """Naming locks thaws the heap, which is walked again once for all kinds, and only if another run begins."""
     walks = []
     walk = heap._walk
     monkeypatch.setattr(heap, "_walk", lambda: walks.append(gc.get_freeze_count()) or walk())
@@ -254,7 +254,7 @@ def test_one_look_at_a_thawed_heap_serves_every_kind(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_made_since_the_freeze_is_not_forgotten_when_the_heap_is_frozen_again() -> None:
-    """Freezing again after a finding hides nothing from the next run."""
+    """A lock made since the first freeze is found by the next run, although the heap was frozen again after a finding."""
     kind = Locks()
     kind.prepare()
     made = Store()
@@ -274,7 +274,7 @@ def test_a_lock_made_since_the_freeze_is_not_forgotten_when_the_heap_is_frozen_a
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_dies_with_its_frames_is_gone_at_the_second_reading(watch: Watch) -> None:
-    """A held lock is found while a traceback keeps it alive, and not after."""
+    """A held lock is found while a traceback keeps it alive, and no longer."""
     compare = watch(Locks())
     error, lock = _traceback()
     lock.acquire()
@@ -286,7 +286,7 @@ def test_a_lock_that_dies_with_its_frames_is_gone_at_the_second_reading(watch: W
 
 
 def test_a_thread_that_waits_holds_no_leftover(watch: Watch) -> None:
-    """What a living thread holds for itself is no leftover: its own end, its place in a wait."""
+    """The locks that a live thread holds for its own end and for its wait are no leftovers."""
     end, ready = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -304,7 +304,7 @@ def test_a_thread_that_waits_holds_no_leftover(watch: Watch) -> None:
 
 
 def test_a_lock_that_a_thread_holds_for_a_moment_is_no_leftover(watch: Watch) -> None:
-    """A lock that is released meanwhile belongs to a running thread."""
+    """A lock that a running thread releases shortly after the run is no leftover."""
     store, ready = Store(), threading.Event()
 
     def hold() -> None:
@@ -320,7 +320,7 @@ def test_a_lock_that_a_thread_holds_for_a_moment_is_no_leftover(watch: Watch) ->
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_only_a_thread_could_reach_goes_with_it(watch: Watch) -> None:
-    """A held lock that a thread drops, as it does with its place in a wait when woken, is no leftover: nobody can wait for it."""
+    """A held lock that only a thread referred to, like the one it waits on, is no leftover once the thread drops it."""
     ready, end = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -340,7 +340,7 @@ def test_a_lock_that_only_a_thread_could_reach_goes_with_it(watch: Watch) -> Non
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_woken_threads_leave_no_locks(watch: Watch) -> None:
-    """Threads that are woken again and again leave no locks, whenever they are looked at."""
+    """A thread that is woken repeatedly leaves no lock, whenever the comparison happens."""
     questions: queue.Queue[int | None] = queue.Queue()
     answers: queue.Queue[int] = queue.Queue()
 
@@ -360,7 +360,7 @@ def test_woken_threads_leave_no_locks(watch: Watch) -> None:
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_lock_that_a_waiting_thread_does_not_give_back_is_a_leftover(watch: Watch) -> None:
-    """A thread that waits for something else releases nothing, so its lock is a leftover, named or not."""
+    """A lock held by a thread that waits for something else is a leftover, with a name or without."""
     store, ready, end = Store(), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -383,7 +383,7 @@ def test_a_lock_that_a_waiting_thread_does_not_give_back_is_a_leftover(watch: Wa
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_an_unnamed_lock_that_is_lost_beside_a_thread_is_a_leftover(watch: Watch) -> None:
-    """An unnamed lock that an object refers to may be waited for, so it is a leftover beside a thread, too."""
+    """An unnamed lock that an object refers to is a leftover even while threads run, since somebody may wait for it."""
     holder = functools.partial(Store, threading.Lock())
     compare = watch(Locks())
     jobs: queue.Queue[int] = queue.Queue()
@@ -422,14 +422,14 @@ def test_it():
 
 
 def test_an_interrupt_beside_a_thread_that_is_woken_is_audited(audit: AuditSource) -> None:
-    """The half-made owner loses its thread, and no lock, at any point and in any run."""
+    """An interrupt beside a thread that is being woken leaves a thread, and never a lock, at any point."""
     audited = audit(WOKEN).audit
     assert audited.undecided == 0
     assert {defect.kind for defect in audited.defects} == {"thread", "finalizer"}
 
 
 def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look for a lock ends, although a thread turns for ever, and is made once between a snapshot and its end."""
+    """A comparison ends although another thread runs forever, and waits for that thread only once per snapshot."""
     monkeypatch.setattr(other_threads, "_SECONDS", 0.02)
     store, end = Store(), threading.Event()
 
@@ -451,7 +451,7 @@ def test_looks_end_though_a_thread_turns_for_ever(watch: Watch, monkeypatch: pyt
 
 
 def test_a_reentrant_lock_of_another_thread_is_no_leftover(watch: Watch) -> None:
-    """A reentrant lock of another thread is no leftover, as only the thread that looks is interrupted."""
+    """A reentrant lock of another thread is no leftover, since only the thread that compares is interrupted."""
     store, ready, end = Store(threading.RLock()), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -470,7 +470,7 @@ def test_a_reentrant_lock_of_another_thread_is_no_leftover(watch: Watch) -> None
 
 
 def test_a_lock_leaked_beside_a_running_thread_is_seen(watch: Watch) -> None:
-    """Other threads hide no leaked lock, not even one that they wait for."""
+    """A leaked lock is found while other threads run, even one that they wait for."""
     jobs: queue.Queue[int] = queue.Queue()
     compare = watch(Locks())
     with other_thread(jobs.get):
@@ -485,7 +485,7 @@ def test_a_lock_leaked_beside_a_running_thread_is_seen(watch: Watch) -> None:
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
 def test_repair_releases(watch: Watch, make: Callable[[], Any]) -> None:
-    """Repair frees the lock, however often it was acquired."""
+    """Repair releases the lock completely, however often it was acquired."""
     kind, store = Locks(), Store(make())
     compare = watch(kind)
     store.lock.acquire()
@@ -499,7 +499,7 @@ def test_repair_releases(watch: Watch, make: Callable[[], Any]) -> None:
 
 
 def test_naming_runs_no_code_of_the_holder(watch: Watch) -> None:
-    """An owner whose every attribute access raises is named all the same."""
+    """Naming a lock runs no code of its owner, which may raise at every attribute access."""
 
     class Touchy:
         def __init__(self) -> None:
@@ -517,7 +517,7 @@ def test_naming_runs_no_code_of_the_holder(watch: Watch) -> None:
 
 
 def test_looking_is_cheap_beside_a_frozen_heap() -> None:
-    """The cost of a run does not grow with the heap, as old objects are not visited."""
+    """The cost of a comparison does not grow with the frozen heap, since old objects are not visited."""
     heap = [[number] for number in range(300_000)]
     kind = Locks()
     kind.prepare()

@@ -1,4 +1,4 @@
-"""Logging."""
+"""Levels, handlers and switches of logging."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
-    """A logger with a handler, gone at the end."""
+    """Yield a logger with a handler, and remove it at the end."""
     logger = logging.getLogger("test_loggers.parent.one")
     logger.addHandler(logging.NullHandler())
     yield logger
@@ -25,7 +25,7 @@ def logger() -> Iterator[logging.Logger]:
 
 
 def test_levels_and_handlers_are_altered_state(watch: Watch, logger: logging.Logger) -> None:
-    """The key names the logger; repair restores levels and handlers."""
+    """Changed levels and handlers are reported under the logger's name; repair restores them."""
     kind = Loggers()
     compare = watch(kind)
     logger.setLevel(logging.ERROR)
@@ -46,7 +46,7 @@ def test_levels_and_handlers_are_altered_state(watch: Watch, logger: logging.Log
 
 
 def test_the_root_and_the_module_count_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Handlers of the root logger, ``logging.disable``, and the switches of the module count, too."""
+    """Handlers of the root logger, ``logging.disable`` and the switches of the module are compared too."""
     kind = Loggers()
     compare = watch(kind)
     handler = logging.NullHandler()
@@ -62,7 +62,7 @@ def test_the_root_and_the_module_count_too(watch: Watch, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["test_loggers.new", "test_loggers.parent"])
 def test_a_new_logger_counts_if_it_has_handlers(watch: Watch, logger: logging.Logger, name: str) -> None:
-    """A new logger counts if it has handlers, also one of which only a child existed."""
+    """A new logger is reported if it has handlers, including one that was only a placeholder for a child before."""
     kind = Loggers()
     compare = watch(kind)
     new = logging.getLogger(name)
@@ -76,7 +76,7 @@ def test_a_new_logger_counts_if_it_has_handlers(watch: Watch, logger: logging.Lo
 
 
 def test_logging_and_handlers_taken_away_again_are_no_difference(watch: Watch, logger: logging.Logger) -> None:
-    """Logging is no difference, nor are handlers that were removed again, nor caches of loggers."""
+    """Logging a message is not reported, nor are handlers that were removed again and caches of loggers."""
     compare = watch(Loggers())
     handler = logging.NullHandler()
     logger.addHandler(handler)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 
 class Derived(mmap.mmap):
-    """A class of a user's."""
+    """A user's subclass."""
 
 
 @pytest.mark.parametrize("make", [mmap.mmap, Derived])
@@ -33,7 +33,7 @@ def test_an_open_map_is_a_leftover(watch: Watch, make: type[mmap.mmap]) -> None:
 
 
 def test_a_map_with_a_view_cannot_be_closed(watch: Watch) -> None:
-    """A map with a view cannot be closed, and repair returns false."""
+    """Repair returns false for a map that a memoryview keeps open."""
     kind = Mappings()
     compare = watch(kind)
     with mmap.mmap(-1, 1) as mapped, memoryview(mapped):
@@ -42,7 +42,7 @@ def test_a_map_with_a_view_cannot_be_closed(watch: Watch) -> None:
 
 
 def test_a_map_that_was_closed_is_no_leftover(watch: Watch) -> None:
-    """A map that was closed is no leftover, although it still exists as an object."""
+    """A closed map is no leftover, although the object still exists."""
     compare = watch(Mappings())
     with mmap.mmap(-1, 1) as mapped:
         pass

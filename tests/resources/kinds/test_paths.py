@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kind(surroundings: Surroundings) -> Paths:
-    """The kind, which watches the temporary directory of the test."""
+    """Return the kind, which watches the temporary directory of the test."""
     return Paths(surroundings)
 
 
 @pytest.fixture
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that the surroundings do not name."""
+    """Return a directory that the surroundings do not name."""
     return tmp_path_factory.mktemp("elsewhere")
 
 
@@ -48,7 +48,7 @@ def test_new_files_in_a_place_are_leftovers(kind: Paths, watch: Watch, tmp_path:
 
 
 def test_a_new_directory_is_one_leftover(kind: Paths, watch: Watch, tmp_path: Path) -> None:
-    """A new directory is one leftover; what is in it is not counted by itself."""
+    """A new directory is one leftover; its contents are not reported separately."""
     compare = watch(kind)
     (tmp_path / "new" / "deep").mkdir(parents=True)
     (tmp_path / "new" / "file").touch()
@@ -75,7 +75,7 @@ def test_what_was_there_or_is_gone_again_does_not_count(kind: Paths, watch: Watc
 def test_a_place_that_is_too_large_is_named_and_causes_no_false_alarm(
     kind: Paths, watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the limit, deeper directories are left out, which the kind records."""
+    """A place with too many files is listed only partly, is recorded as such, and causes no false alarm."""
     monkeypatch.setattr(module, "LIMIT", 10)
     for number in range(20):
         (tmp_path / f"folder{number}").mkdir()
@@ -98,7 +98,7 @@ def test_other_directories_are_learned(kind: Paths, watch: Watch, elsewhere: Pat
 
 
 def test_nothing_is_learned_while_nobody_learns(kind: Paths, watch: Watch, elsewhere: Path) -> None:
-    """Outside of ``learning`` the installed hook does nothing, and is no Python function."""
+    """Outside ``learning`` nothing is recorded, and the installed hook is not a Python function."""
     with kind.learning():
         assert type(audit_events._HOOK).__call__ is not operator.is_
     assert type(audit_events._HOOK).__call__ is operator.is_
@@ -109,7 +109,7 @@ def test_nothing_is_learned_while_nobody_learns(kind: Paths, watch: Watch, elsew
 
 
 def test_the_idle_hook_calls_no_python_function(kind: Paths, elsewhere: Path) -> None:
-    """Opening a file calls no Python code of ours, so that no signal could be handled in it."""
+    """Outside ``learning``, opening a file calls no Python code of the plugin, so that no signal can be handled there."""
     with kind.learning():
         pass
     called: list[str] = []
@@ -163,7 +163,7 @@ def _database(path: Path) -> None:
 def test_every_way_of_creating_is_learned(
     kind: Paths, tmp_path_factory: pytest.TempPathFactory, create: Callable[[Path], object]
 ) -> None:
-    """Every call that creates a path announces where."""
+    """Every call that creates a path makes the kind record the path's directory."""
     home = Path(tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp()))
     with kind.learning():
         create(home / "new")
@@ -171,7 +171,7 @@ def test_every_way_of_creating_is_learned(
 
 
 def test_reading_teaches_nothing(kind: Paths, elsewhere: Path) -> None:
-    """Opening what exists for reading, devices and the system's own files is not recorded."""
+    """Reading a file, opening a device or a file of the system, and writing bytecode are not recorded."""
     (elsewhere / "file").touch()
     with kind.learning():
         (elsewhere / "file").read_text()
@@ -185,7 +185,7 @@ def test_reading_teaches_nothing(kind: Paths, elsewhere: Path) -> None:
 def test_a_directory_below_a_place_moves_with_it(
     surroundings: Surroundings, watch: Watch, elsewhere: Path, tmp_path: Path
 ) -> None:
-    """What was recorded in one run's directory holds for the directory of the next."""
+    """A directory recorded below one run's ``tmp_path`` is watched below the next run's."""
     kind = Paths(surroundings)
     (tmp_path / "sub").mkdir()
     with kind.learning():
@@ -201,7 +201,7 @@ def test_a_directory_below_a_place_moves_with_it(
 def test_in_a_directory_for_everybody_only_names_like_those_learned_count(
     kind: Paths, watch: Watch, elsewhere: Path
 ) -> None:
-    """A file that somebody else creates in /tmp meanwhile is no leftover."""
+    """In a directory such as /tmp, only files named like those of the uninterrupted run are leftovers."""
     elsewhere.chmod(0o1777)
     with kind.learning():
         (elsewhere / "tmpabcdefgh").touch()
@@ -213,7 +213,7 @@ def test_in_a_directory_for_everybody_only_names_like_those_learned_count(
 
 
 def test_a_learned_directory_that_is_gone_is_ignored(kind: Paths, watch: Watch, elsewhere: Path) -> None:
-    """A recorded directory that is gone is ignored, as it may have been temporary."""
+    """A recorded directory that no longer exists is ignored, since it may have been temporary."""
     with kind.learning():
         (elsewhere / "sub").mkdir()
         (elsewhere / "sub" / "file").touch()
@@ -223,7 +223,7 @@ def test_a_learned_directory_that_is_gone_is_ignored(kind: Paths, watch: Watch, 
 
 
 def test_repair_removes(kind: Paths, watch: Watch, tmp_path: Path, elsewhere: Path) -> None:
-    """Repair removes files, links and whole directories; what a link leads to stays."""
+    """Repair removes files, links and whole directories, but not the target of a link."""
     compare = watch(kind)
     (tmp_path / "file").touch()
     (tmp_path / "new" / "deep").mkdir(parents=True)

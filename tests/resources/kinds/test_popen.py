@@ -22,7 +22,7 @@ pytestmark = [
 
 
 class Derived(subprocess.Popen[bytes]):
-    """A class of a user's."""
+    """A user's subclass."""
 
 
 def test_a_process_that_was_not_waited_for_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
@@ -40,7 +40,7 @@ def test_a_process_that_was_not_waited_for_is_a_leftover(surroundings: Surroundi
 
 
 def test_a_process_that_has_ended_is_still_to_be_waited_for(surroundings: Surroundings, watch: Watch) -> None:
-    """An ended process is a leftover until somebody waits for it. A program may be named by a path or a command line."""
+    """An ended process is a leftover until it is waited for, and is named after its program, also in a shell command."""
     compare = watch(Popens(surroundings))
     process = subprocess.Popen("/bin/sh -c true # 12", shell=True)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -50,7 +50,7 @@ def test_a_process_that_has_ended_is_still_to_be_waited_for(surroundings: Surrou
 
 
 def test_a_process_that_somebody_has_waited_for_is_no_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """A process that ``run``, or somebody else, waited for is no leftover, nor is one that could not be started."""
+    """A process that was waited for, by whatever call, is no leftover, nor is one that could not be started."""
     compare = watch(Popens(surroundings))
     subprocess.run(["true"], check=True)
     process = subprocess.Popen(["true"])

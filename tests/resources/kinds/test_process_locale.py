@@ -25,7 +25,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_another_locale_is_altered_state(watch: Watch) -> None:
-    """The key is the category; repair restores the former locale."""
+    """A changed locale is reported under its category; repair restores the former one."""
     kind = Locale()
     try:
         locale.setlocale(locale.LC_TIME, "C.UTF-8")
@@ -43,7 +43,7 @@ def test_another_locale_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_locale_put_back_is_no_difference(watch: Watch) -> None:
-    """A locale restored before the end of the run is no difference."""
+    """A locale restored before the end of the run is not reported."""
     compare = watch(Locale())
     locale.setlocale(locale.LC_ALL, "")
     locale.setlocale(locale.LC_ALL, "C")

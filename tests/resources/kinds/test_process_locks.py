@@ -12,7 +12,7 @@ from pytest_maskcheck.resources.kinds.process_locks import ProcessLocks, Process
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch
 
-CONTEXT = get_context("fork")  # other methods start a process that stays
+CONTEXT = get_context("fork")  # other start methods leave a helper process behind
 
 
 class Store:
@@ -71,7 +71,7 @@ def test_repair_releases_the_lock(watch: Watch) -> None:
 
 
 def test_a_semaphore_that_was_acquired_is_a_leftover(watch: Watch) -> None:
-    """An older semaphore and a new one with a bound are leftovers; repair releases them."""
+    """An acquired semaphore is a leftover if it is older, or is new and has a bound; repair releases it."""
     kind = ProcessSemaphores()
     older = [CONTEXT.BoundedSemaphore(2), CONTEXT.Semaphore(2)]
     compare = watch(kind)
@@ -87,7 +87,7 @@ def test_a_semaphore_that_was_acquired_is_a_leftover(watch: Watch) -> None:
 
 
 def test_a_semaphore_that_was_released_is_no_leftover(watch: Watch) -> None:
-    """A released semaphore is no leftover, nor is one that was lower before, nor a new one without a bound."""
+    """A semaphore is no leftover if it was released, was acquired before, or is new and has no bound."""
     low, other = CONTEXT.BoundedSemaphore(2), CONTEXT.Semaphore(2)
     low.acquire()
     compare = watch(ProcessSemaphores())
@@ -100,7 +100,7 @@ def test_a_semaphore_that_was_released_is_no_leftover(watch: Watch) -> None:
 
 
 def test_semaphores_that_count_something_else_are_no_leftovers(watch: Watch) -> None:
-    """An event that was cleared, a queue with an item, a condition somebody waited for are no leftovers."""
+    """A cleared event, a queue with an item and a condition that was waited for are no leftovers, although they use semaphores."""
     event, queue, condition = CONTEXT.Event(), CONTEXT.Queue(3), CONTEXT.Condition()
     event.set()
     compare = watch(ProcessSemaphores())

@@ -27,7 +27,7 @@ class Own(threading.Semaphore):
 
 @pytest.mark.parametrize("kind_of", [threading.Semaphore, threading.BoundedSemaphore, Own])
 def test_an_older_semaphore_that_was_acquired_is_a_leftover(watch: Watch, kind_of: type[threading.Semaphore]) -> None:
-    """A value lower than before is found, under the name of the owner."""
+    """An older semaphore whose value is lower than before is a leftover, under the name of its owner."""
     pool = Pool(kind_of(3))
     compare = watch(Semaphores())
     pool.places.acquire()
@@ -40,7 +40,7 @@ def test_an_older_semaphore_that_was_acquired_is_a_leftover(watch: Watch, kind_o
 
 @pytest.mark.usefixtures("frozen_heap")
 def test_a_new_bounded_semaphore_knows_where_it_began(watch: Watch) -> None:
-    """A new bounded semaphore that is lower than it began is a leftover."""
+    """A new bounded semaphore is a leftover if its value is lower than its initial one."""
     compare = watch(Semaphores())
     pool = Pool(threading.BoundedSemaphore(2))
     assert compare() == []
@@ -49,7 +49,7 @@ def test_a_new_bounded_semaphore_knows_where_it_began(watch: Watch) -> None:
 
 
 def test_released_ones_and_new_unbounded_ones_do_not_count(watch: Watch) -> None:
-    """Released semaphores are no leftovers, nor are new ones without a bound, nor those acquired before."""
+    """A semaphore is no leftover if it was released, was acquired before, or is new and has no bound."""
     busy, free = threading.Semaphore(1), threading.Semaphore(1)
     busy.acquire()
     compare = watch(Semaphores())
@@ -63,7 +63,7 @@ def test_released_ones_and_new_unbounded_ones_do_not_count(watch: Watch) -> None
 
 
 def test_repair_releases_what_is_missing(watch: Watch) -> None:
-    """After the repair the value is the former one."""
+    """Repair restores the former value."""
     kind, pool = Semaphores(), Pool(threading.BoundedSemaphore(3))
     compare = watch(kind)
     pool.places.acquire()
@@ -75,7 +75,7 @@ def test_repair_releases_what_is_missing(watch: Watch) -> None:
 
 
 def test_repair_says_when_somebody_else_was_faster(watch: Watch) -> None:
-    """Repair leaves a bounded semaphore alone that is full again, and returns false."""
+    """Repair returns false for a bounded semaphore that is full again, and leaves it unchanged."""
     kind, pool = Semaphores(), Pool(threading.BoundedSemaphore(1))
     compare = watch(kind)
     pool.places.acquire()
@@ -86,7 +86,7 @@ def test_repair_says_when_somebody_else_was_faster(watch: Watch) -> None:
 
 
 def test_one_that_another_thread_is_about_to_release_is_no_leftover(watch: Watch) -> None:
-    """A semaphore that a thread of a pool releases a little later is no leftover."""
+    """A semaphore that another thread releases shortly after the run is no leftover."""
     pool, ready = Pool(threading.Semaphore(1)), threading.Event()
 
     def work() -> None:
@@ -105,7 +105,7 @@ def test_one_that_another_thread_is_about_to_release_is_no_leftover(watch: Watch
 
 
 def test_one_that_threads_which_wait_do_not_release_is_a_leftover(watch: Watch) -> None:
-    """A semaphore that waiting threads do not release is a leftover, although they exist."""
+    """An acquired semaphore is a leftover while the other threads only wait, since none of them will release it."""
     pool, end = Pool(threading.Semaphore(1)), threading.Event()
     compare = watch(Semaphores())
     pool.places.acquire()
@@ -119,7 +119,7 @@ def test_one_that_threads_which_wait_do_not_release_is_a_leftover(watch: Watch) 
 
 
 def test_an_executor_whose_thread_becomes_idle_is_no_leftover(watch: Watch) -> None:
-    """The semaphore by which a pool counts idle threads is no leftover while a thread has not yet come back for work."""
+    """An executor's count of idle threads is no leftover while a thread has not yet come back for work."""
     with ThreadPoolExecutor(1) as executor:
         executor.submit(int).result()
         while not executor._idle_semaphore._value:  # type: ignore[attr-defined]

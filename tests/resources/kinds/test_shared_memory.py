@@ -26,14 +26,14 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start no resource tracker, which would stay."""
+    """Start no resource tracker, since its process would stay."""
     monkeypatch.setattr(resource_tracker, "register", lambda *_: None)
     monkeypatch.setattr(resource_tracker, "unregister", lambda *_: None)
 
 
 @pytest.fixture
 def kind(surroundings: Surroundings) -> SharedMemories:
-    """A kind that has watched a run which creates segments with the usual names and with one of its own."""
+    """Return the kind, after it has watched segments being created with a generated name and with a chosen one."""
     kind = SharedMemories(surroundings)
     with kind.learning():
         for name in None, f"maskcheck_test_{os.getpid()}":
@@ -45,7 +45,7 @@ def kind(surroundings: Surroundings) -> SharedMemories:
 
 @pytest.fixture
 def segment() -> Iterator[str]:
-    """The name of a segment, removed at the end."""
+    """Yield the name of a segment, which is removed at the end."""
     name = f"maskcheck_test_{os.getpid()}"
     yield name
     if os.path.exists(f"/dev/shm/{name}"):
@@ -66,7 +66,7 @@ def test_open_memory_is_a_leftover(kind: SharedMemories, watch: Watch) -> None:
 def test_memory_that_was_closed_and_not_unlinked_is_a_leftover(
     kind: SharedMemories, watch: Watch, segment: str
 ) -> None:
-    """Memory that was closed and not unlinked is a leftover, with a user's name, too; repair unlinks it."""
+    """Memory that was closed and not unlinked is a leftover, also under a chosen name; repair unlinks it."""
     compare = watch(kind)
     memory = SharedMemory(segment, create=True, size=1)
     memory.close()
@@ -78,7 +78,7 @@ def test_memory_that_was_closed_and_not_unlinked_is_a_leftover(
 
 
 def test_memory_that_was_only_attached_is_not_unlinked(kind: SharedMemories, watch: Watch, segment: str) -> None:
-    """Memory that was only attached, and existed before, is not unlinked."""
+    """Repair closes memory that was only attached, but does not unlink it."""
     created = SharedMemory(segment, create=True, size=1)
     compare = watch(kind)
     attached = SharedMemory(segment)
@@ -96,7 +96,7 @@ def test_segments_of_others_are_no_leftovers(kind: SharedMemories, watch: Watch)
     name = "maskcheck_other"
     with open(f"/dev/shm/{name}", "xb"):
         pass
-    # The shell ends, and so the process is nobody's child.
+    # The shell ends at once, so the process is not a descendant of this one.
     code = (
         "import mmap, os, sys; f = open(f'/dev/shm/psm_{os.getpid():08x}', 'x+b'); f.truncate(9); m = mmap.mmap(f.fileno(), 9);"
         "print(os.getpid(), flush=True); sys.stdin.read(); os.unlink(f.name)"
@@ -119,7 +119,7 @@ def test_segments_of_others_are_no_leftovers(kind: SharedMemories, watch: Watch)
 
 
 def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watch: Watch) -> None:
-    """A semaphore has its name as long as it lives; a name without a semaphore is a leftover."""
+    """The name of a live semaphore is no leftover; a name without a semaphore is."""
     import _multiprocessing
     from multiprocessing import get_context
 
@@ -138,7 +138,7 @@ def test_a_semaphore_has_its_name_as_long_as_it_lives(kind: SharedMemories, watc
 def test_a_semaphore_of_another_session_is_no_leftover(
     surroundings: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A semaphore that nobody has mapped is no leftover of a process that has not loaded the module that creates semaphores."""
+    """An unmapped semaphore is no leftover in a process that has not loaded ``_multiprocessing``, which creates semaphores."""
     monkeypatch.delitem(sys.modules, "_multiprocessing", raising=False)
     compare = watch(SharedMemories(surroundings))
     code = (
@@ -160,7 +160,7 @@ def test_a_semaphore_of_another_session_is_no_leftover(
 
 
 def test_memory_that_was_unlinked_is_no_leftover(kind: SharedMemories, watch: Watch) -> None:
-    """Memory that was unlinked is no leftover, although it still exists as an object."""
+    """Unlinked memory is no leftover, although the object still exists."""
     compare = watch(kind)
     memory = SharedMemory(create=True, size=1)
     memory.close()

@@ -33,7 +33,7 @@ class Object:
 
 
 def test_another_handler_is_altered_state(watch: Watch) -> None:
-    """The key is the name of the signal, and the detail names both handlers."""
+    """A changed handler is reported under the signal's name, with a detail that names both handlers."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     compare = watch(Handlers())
     signal.signal(signal.SIGTERM, handle)
@@ -44,7 +44,7 @@ def test_another_handler_is_altered_state(watch: Watch) -> None:
 
 
 def test_the_same_handler_is_no_difference(watch: Watch) -> None:
-    """A restored handler, or an equal bound method, is no difference."""
+    """A restored handler is not reported, even if it is another but equal bound method."""
     thing = Object()
     signal.signal(signal.SIGTERM, thing.method)
     compare = watch(Handlers())
@@ -67,7 +67,7 @@ def test_repair_puts_the_handler_back(watch: Watch, old: signal.Handlers) -> Non
 
 
 def test_a_handler_that_python_did_not_install_cannot_be_put_back() -> None:
-    """A handler that Python did not install cannot be restored, and repair returns false."""
+    """Repair returns false if the former handler was not installed by Python, since it cannot be restored."""
     kind = Handlers()
     (leftover,) = kind.differences((None, *kind.read()[1:]), (handle, *kind.read()[1:]))
     assert leftover.detail.endswith("(before: a handler that Python did not install)")
@@ -75,7 +75,7 @@ def test_a_handler_that_python_did_not_install_cannot_be_put_back() -> None:
 
 
 def test_signals_without_a_name_are_counted() -> None:
-    """Real-time signals without a name are counted from the first."""
+    """A real-time signal without a name is shown by its distance from SIGRTMIN."""
     assert signal_name(signal.SIGINT) == "SIGINT"
     if hasattr(signal, "SIGRTMIN"):
         assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"

@@ -25,7 +25,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_a_blocked_signal_is_altered_state(watch: Watch) -> None:
-    """Each blocked signal is a leftover by itself."""
+    """Each newly blocked signal is a leftover of its own."""
     compare = watch(SignalMask())
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     found = compare()
@@ -35,7 +35,7 @@ def test_a_blocked_signal_is_altered_state(watch: Watch) -> None:
 
 
 def test_an_unblocked_signal_is_altered_state(watch: Watch) -> None:
-    """A signal that is no longer blocked is a leftover, too, and is repaired."""
+    """A signal that is no longer blocked is altered state; repair blocks it again."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     kind = SignalMask()
     compare = watch(kind)
@@ -47,7 +47,7 @@ def test_an_unblocked_signal_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_mask_put_back_is_no_difference(watch: Watch) -> None:
-    """A restored mask is no difference."""
+    """A restored mask is not reported."""
     compare = watch(SignalMask())
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.pthread_sigmask(signal.SIG_SETMASK, old)
@@ -55,7 +55,7 @@ def test_a_mask_put_back_is_no_difference(watch: Watch) -> None:
 
 
 def test_repair_takes_out_the_pending_signal(watch: Watch) -> None:
-    """Repair discards an interrupt that the run left undelivered, so that it does not strike the audit."""
+    """Repair discards an interrupt that the run left pending, so that it is not delivered within the audit."""
     kind = SignalMask()
     compare = watch(kind)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -67,7 +67,7 @@ def test_repair_takes_out_the_pending_signal(watch: Watch) -> None:
 
 
 def test_somebody_elses_signal_is_delivered(watch: Watch) -> None:
-    """Repair delivers a signal of somebody else's, such as the user's own Ctrl-C."""
+    """Repair delivers a pending signal that another process sent, such as the user's own Ctrl-C."""
     kind, arrived = SignalMask(), []
     old = signal.signal(signal.SIGUSR1, lambda number, _: arrived.append(number))
     try:

@@ -107,7 +107,7 @@ def test_unix_sockets_are_told_by_their_path(
 
 
 def test_a_socket_that_a_file_keeps_open_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """``close`` has no effect while a file made from the socket is open, but repair closes it."""
+    """A closed socket that a file from ``makefile`` keeps open is a leftover; repair closes it."""
     kind = Sockets(surroundings)
     compare = watch(kind)
     one, other = socket.socketpair()
@@ -121,7 +121,7 @@ def test_a_socket_that_a_file_keeps_open_is_a_leftover(surroundings: Surrounding
 
 
 def test_sockets_that_are_closed_are_no_leftovers(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """Closed sockets are no leftovers, nor are those that gave their descriptor away, nor those open before."""
+    """Closed, detached and older sockets are no leftovers."""
     with socket.socket():
         compare = watch(Sockets(surroundings))
         with socket.socket() as closed, socket.create_server(("127.0.0.1", 0)) as server:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_another_stream_is_altered_state(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key is the variable; repair restores the former object."""
+    """A replaced stream is reported under its variable; repair restores the former object."""
     kind, old = StandardStreams(), sys.stdout
     compare = watch(kind)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -31,7 +31,7 @@ def test_another_stream_is_altered_state(watch: Watch, monkeypatch: pytest.Monke
 
 
 def test_a_stream_put_back_is_no_difference(watch: Watch) -> None:
-    """Writing, and redirecting for a while, are no difference."""
+    """A stream redirected for a while is not reported."""
     compare = watch(StandardStreams())
     old, sys.stderr = sys.stderr, io.StringIO()
     sys.stderr = old

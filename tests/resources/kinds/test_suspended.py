@@ -101,7 +101,7 @@ HARMLESS = [without, with_except, with_group, with_with_behind_it]
 def test_a_generator_suspended_where_it_holds_something_is_a_leftover(
     surroundings: Surroundings, watch: Watch, function: Callable[[], Any]
 ) -> None:
-    """A generator suspended in ``with`` or ``try`` is a leftover; repair closes it."""
+    """A generator suspended within ``with`` or a ``try`` that cleans up is a leftover; repair closes it."""
     kind = Generators(surroundings)
     compare = watch(kind)
     generator = function()
@@ -119,7 +119,7 @@ def test_a_generator_suspended_where_it_holds_something_is_a_leftover(
 def test_a_generator_that_holds_nothing_is_not_a_leftover(
     surroundings: Surroundings, watch: Watch, function: Callable[[], Any]
 ) -> None:
-    """A generator that holds nothing is no leftover, as closing it would do nothing."""
+    """A suspended generator without cleanup is no leftover, since closing it would do nothing."""
     compare = watch(Generators(surroundings))
     generator = function()
     next(generator)
@@ -129,7 +129,7 @@ def test_a_generator_that_holds_nothing_is_not_a_leftover(
 def test_a_generator_that_was_suspended_before_or_has_ended_is_not_a_leftover(
     surroundings: Surroundings, watch: Watch
 ) -> None:
-    """A generator that was suspended before, such as a fixture, or that has ended, is no leftover."""
+    """A generator that has ended, or was suspended before as fixtures are, is no leftover."""
     older = with_with()
     next(older)
     compare = watch(Generators(surroundings))
@@ -140,7 +140,7 @@ def test_a_generator_that_was_suspended_before_or_has_ended_is_not_a_leftover(
 
 
 def test_a_context_manager_that_was_not_left_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """The generator of an entered context manager is a leftover; those of the audit itself are not, but masks are."""
+    """The generator of an entered context manager is a leftover; of the plugin's own generators only masks are."""
     kind = Generators(surroundings)
     canary = kind.canary()
     compare = watch(kind)
@@ -188,7 +188,7 @@ async def coroutine() -> None:
 
 
 def test_a_coroutine_that_was_never_awaited_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """A coroutine that was never awaited is a leftover; repair closes it, so that nobody is warned."""
+    """A coroutine that was never awaited is a leftover; repair closes it, which also prevents the warning."""
     kind = Coroutines(surroundings)
     compare = watch(kind)
     forgotten = coroutine()
@@ -224,7 +224,7 @@ def test_a_suspended_coroutine_without_a_task_is_a_leftover(surroundings: Surrou
 
 
 def test_what_a_task_awaits_is_the_tasks(surroundings: Surroundings, watch: Watch) -> None:
-    """What a task awaits is part of the task, whether that is older or newer."""
+    """A coroutine that a task awaits is no leftover of its own, whether the task is older or newer."""
     loop = asyncio.new_event_loop()
     older = loop.create_task(coroutine())
     compare = watch(Coroutines(surroundings))

@@ -24,7 +24,7 @@ SINCE_312 = pytest.mark.skipif(sys.version_info < (3, 12), reason="since 3.12")
 def test_a_directory_that_was_not_cleaned_up_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path
 ) -> None:
-    """A temporary directory is a leftover; repair removes it."""
+    """A temporary directory that was not cleaned up is a leftover; repair removes it."""
     kind = TemporaryDirectories(surroundings)
     compare = watch(kind)
     directory = tempfile.TemporaryDirectory(dir=tmp_path)
@@ -37,7 +37,7 @@ def test_a_directory_that_was_not_cleaned_up_is_a_leftover(
 
 
 def test_a_directory_that_is_gone_is_no_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """A directory removed by ``with``, or by hand, is no leftover."""
+    """A directory removed by its ``with`` statement or by ``rmtree`` is no leftover."""
     compare = watch(TemporaryDirectories(surroundings))
     with tempfile.TemporaryDirectory() as first:
         assert len(compare()) == 1
@@ -64,7 +64,7 @@ def test_a_directory_that_is_meant_to_stay_is_no_leftover(
 def test_a_file_that_was_not_closed_is_a_leftover(
     surroundings: Surroundings, watch: Watch, tmp_path: Path, delete: bool
 ) -> None:
-    """A temporary file is a leftover; repair closes it, which deletes it if it is to be deleted."""
+    """An open temporary file is a leftover; repair closes it, which also deletes it unless ``delete=False``."""
     kind = TemporaryFiles(surroundings)
     compare = watch(kind)
     file = tempfile.NamedTemporaryFile(dir=tmp_path, suffix=".log", delete=delete)
@@ -107,7 +107,7 @@ def test_a_spooled_file_is_a_leftover_once_it_is_on_the_disk(surroundings: Surro
 
 
 def test_files_that_were_closed_are_no_leftovers(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """Closed files are no leftovers, although they still exist as objects."""
+    """Closed files are no leftovers, although the objects still exist."""
     compare = watch(TemporaryFiles(surroundings))
     with tempfile.NamedTemporaryFile() as named, tempfile.SpooledTemporaryFile(1) as spooled:
         spooled.write(b"12")

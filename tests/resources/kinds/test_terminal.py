@@ -1,4 +1,4 @@
-"""The terminal."""
+"""Settings and modes of the terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 @pytest.fixture
 def terminal() -> Iterator[int]:
-    """A real terminal as standard input; returns the descriptor of its other end."""
+    """Make standard input a pseudo-terminal, and yield the descriptor of its other end."""
     kept = os.dup(0)
     behind, front = pty.openpty()
     os.dup2(front, 0)
@@ -41,7 +41,7 @@ def terminal() -> Iterator[int]:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[int]:
-    """A file as standard output, as under pytest's capture; returns its descriptor."""
+    """Redirect standard output to a file, as pytest's capture does, and yield its descriptor."""
     kept = os.dup(1)
     file = os.open(tmp_path / "output", os.O_RDWR | os.O_CREAT)
     os.dup2(file, 1)
@@ -52,7 +52,7 @@ def output(tmp_path: Path) -> Iterator[int]:
 
 
 def test_settings_of_the_terminal_are_altered_state(watch: Watch, terminal: int) -> None:
-    """Changed settings are altered state; repair restores them."""
+    """Changed terminal settings are altered state; repair restores them."""
     kind = Terminal()
     compare = watch(kind)
     tty.setraw(0)
@@ -64,7 +64,7 @@ def test_settings_of_the_terminal_are_altered_state(watch: Watch, terminal: int)
 
 
 def test_settings_put_back_are_no_difference(watch: Watch, terminal: int) -> None:
-    """Settings restored before the end of the run are no difference."""
+    """Terminal settings restored before the end of the run are not reported."""
     compare = watch(Terminal())
     old = termios.tcgetattr(0)
     tty.setraw(0)
@@ -73,7 +73,7 @@ def test_settings_put_back_are_no_difference(watch: Watch, terminal: int) -> Non
 
 
 def test_the_terminal_that_controls_the_process_is_looked_at() -> None:
-    """The controlling terminal is compared, too, also where no standard descriptor refers to it."""
+    """The controlling terminal is compared even if no standard descriptor refers to it."""
     program = """
         import os, tty
         from pytest_maskcheck.resources.kinds.terminal import Terminal
@@ -96,7 +96,7 @@ def test_the_terminal_that_controls_the_process_is_looked_at() -> None:
 
 
 def test_modes_switched_on_and_not_off_are_altered_state(watch: Watch, output: int) -> None:
-    """Modes switched on by output and not off again are altered state, if the uninterrupted test switches modes."""
+    """Modes that the output switches on and not off again are altered state, if the uninterrupted test switches modes."""
     kind = Terminal()
     first = watch(kind)
     os.write(output, HIDE.encode() + SHOW.encode())
@@ -113,7 +113,7 @@ def test_modes_switched_on_and_not_off_are_altered_state(watch: Watch, output: i
 
 
 def test_a_reset_switches_all_modes_off(watch: Watch, output: int) -> None:
-    """A reset, as the command of that name sends it, switches all modes off."""
+    """The reset sequence (``ESC c``) switches all modes off."""
     kind = Terminal()
     kind.switches = True
     compare = watch(kind)
@@ -122,7 +122,7 @@ def test_a_reset_switches_all_modes_off(watch: Watch, output: int) -> None:
 
 
 def test_output_kept_in_memory_is_looked_at_too(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output kept in memory, as with ``--capture=sys``, is searched, too, also if it was read and emptied meanwhile."""
+    """Output kept in memory, as with ``--capture=sys``, is searched too, even after the buffer was emptied."""
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, write_through=True))
     kind = Terminal()
@@ -140,7 +140,7 @@ def test_output_kept_in_memory_is_looked_at_too(watch: Watch, monkeypatch: pytes
 
 
 def test_output_of_a_test_that_switches_no_modes_is_not_read(output: int) -> None:
-    """Output of a test that switches no modes is not read: an interrupt does not make it do so."""
+    """Output is not read if the uninterrupted test switches no modes, since an interrupt does not make it switch any."""
     kind = Terminal()
     kind.prepare()
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_output_of_a_test_that_switches_no_modes_is_not_read(output: int) -> Non
 
 
 def test_a_standard_descriptor_that_no_longer_blocks_is_altered_state(watch: Watch, output: int) -> None:
-    """A standard descriptor that no longer blocks is altered state, as all who share it are affected; repair restores it."""
+    """A standard descriptor made non-blocking is altered state, since every process that shares it is affected; repair restores it."""
     kind = Terminal()
     compare = watch(kind)
     os.set_blocking(1, False)
@@ -164,7 +164,7 @@ def test_a_standard_descriptor_that_no_longer_blocks_is_altered_state(watch: Wat
 
 
 def test_curses_that_was_not_ended_is_altered_state() -> None:
-    """Curses that was not ended is altered state; repair ends it."""
+    """A curses session that was not ended is altered state; repair ends it."""
     pytest.importorskip("curses")
     program = """
         import curses, os

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def end() -> Iterator[threading.Event]:
-    """A function that ends the threads of the test; the fixture waits until they are gone."""
+    """Yield an event that the threads of the test wait for; set it at the end, and wait until they are gone."""
     event, count, older = threading.Event(), _thread._count(), set(threading.enumerate())
     yield event
     event.set()
@@ -36,11 +36,11 @@ def end() -> Iterator[threading.Event]:
 
 
 class Kept:
-    """An object that a frame has as a variable."""
+    """An object that a local variable of a frame keeps alive."""
 
 
 def test_looking_keeps_no_frame(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """Comparing keeps no frame: what a thread drops meanwhile is gone at once, without a collection."""
+    """Comparing keeps no reference to frames: an object that a thread drops dies at once, without a collection."""
     begun, references = threading.Event(), []
 
     def work() -> None:
@@ -64,7 +64,7 @@ def test_looking_keeps_no_frame(surroundings: Surroundings, watch: Watch, end: t
 
 
 def test_a_running_thread_is_a_leftover(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """A thread that runs on is found each time; numbers in its name are masked."""
+    """A running thread is found by every comparison; numbers in its name are replaced."""
     compare = watch(Threads(surroundings))
     thread = threading.Thread(target=end.wait, name="worker-17", daemon=True)
     thread.start()
@@ -75,7 +75,7 @@ def test_a_running_thread_is_a_leftover(surroundings: Surroundings, watch: Watch
 
 
 def test_a_thread_of_a_pool_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """Idle workers of a pool count until the pool is shut down."""
+    """An idle worker of a pool is a leftover until the pool is shut down."""
     compare = watch(Threads(surroundings))
     with ThreadPoolExecutor(2, "pool") as pool:
         pool.submit(int).result()
@@ -100,12 +100,12 @@ def test_a_thread_without_an_object_is_a_leftover(
 
 
 def test_a_thread_that_runs_no_python_code_is_a_leftover(surroundings: Surroundings, watch: Watch) -> None:
-    """A thread without a Python frame is found by the count."""
+    """A thread without a Python frame is found, since the number of threads is compared."""
     compare, lock = watch(Threads(surroundings)), _thread.allocate_lock()
     lock.acquire()
     count = _thread._count()
     _thread.start_new_thread(lock.acquire, ())
-    while _thread._count() == count:  # it is counted from when it first runs
+    while _thread._count() == count:  # a thread is counted once it has begun to run
         threading.Event().wait(0.001)
     try:
         assert [leftover.key for leftover in compare()] == ["start_new_thread(?)"]
@@ -116,7 +116,7 @@ def test_a_thread_that_runs_no_python_code_is_a_leftover(surroundings: Surroundi
 
 
 def test_older_and_ended_threads_do_not_count(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """A thread that ran before, with an object or without, and one that ended, are no leftovers."""
+    """A thread is no leftover if it ran before, with a ``Thread`` object or without, or if it has ended."""
     ready = threading.Event()
     threading.Thread(target=end.wait).start()
     _thread.start_new_thread(_spin, (ready, end))
@@ -131,7 +131,7 @@ def test_older_and_ended_threads_do_not_count(surroundings: Surroundings, watch:
 def test_a_new_thread_instead_of_an_old_one_is_seen(
     surroundings: Surroundings, watch: Watch, end: threading.Event
 ) -> None:
-    """A new thread is found although another one has ended, so that their number is equal."""
+    """A new thread is found even if an old one has ended, so that the number of threads is the same."""
     old_end = threading.Event()
     old = threading.Thread(target=old_end.wait, name="old")
     old.start()
@@ -143,7 +143,7 @@ def test_a_new_thread_instead_of_an_old_one_is_seen(
 
 
 def test_repair_tells_whether_the_thread_has_ended(surroundings: Surroundings, watch: Watch) -> None:
-    """Repair returns whether the thread has ended by itself, as nobody can end it."""
+    """Repair returns whether the thread has ended, since it cannot end a thread."""
     kind, end = Threads(surroundings), threading.Event()
     compare = watch(kind)
     thread = threading.Thread(target=end.wait)
@@ -156,9 +156,10 @@ def test_repair_tells_whether_the_thread_has_ended(surroundings: Surroundings, w
 
 
 def test_a_thread_on_its_way_is_a_leftover(surroundings: Surroundings, watch: Watch, end: threading.Event) -> None:
-    """A thread whose start was interrupted is found before it counts itself."""
+    """A thread whose start was interrupted is found before it has begun to run."""
     compare = watch(Threads(surroundings))
     thread = threading.Thread(target=end.wait, name="early")
+    # As ``Thread.start()`` does before the new thread runs: an interrupt right after that leaves the thread there.
     threading._limbo[thread] = thread  # type: ignore[attr-defined]
     try:
         (leftover,) = compare()
@@ -173,7 +174,7 @@ def test_a_thread_on_its_way_is_a_leftover(surroundings: Surroundings, watch: Wa
 def test_a_thread_that_has_just_begun_is_told_once(
     surroundings: Surroundings, watch: Watch, end: threading.Event
 ) -> None:
-    """A thread that runs before ``threading`` has its identifier is one thread, not two."""
+    """A thread that runs before ``threading`` has recorded its identifier is reported once, not twice."""
     begun, go = threading.Event(), threading.Event()
     thread = threading.Thread(target=end.wait, name="new")
     tell = thread._set_ident  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Trace and profile functions, and tools of sys.monitoring."""
+"""Trace and profile functions, and tools of ``sys.monitoring``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nothing(*_: object) -> None:
 
 
 def test_another_function_is_altered_state(watch: Watch) -> None:
-    """The functions of this thread and those for new threads have a key each; repair restores the former ones."""
+    """Functions of this thread and those for new threads are reported under separate keys; repair restores the former ones."""
     kind = Tracing()
     compare = watch(kind)
     threading.settrace(nothing)
@@ -45,7 +45,7 @@ def test_another_function_is_altered_state(watch: Watch) -> None:
 
 
 def test_functions_put_back_are_no_difference(watch: Watch) -> None:
-    """Functions restored before the end of the run are no difference."""
+    """A function restored before the end of the run is not reported."""
     compare = watch(Tracing())
     old = sys.gettrace()
     sys.settrace(nothing)
@@ -55,7 +55,7 @@ def test_functions_put_back_are_no_difference(watch: Watch) -> None:
 
 @pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="no sys.monitoring")
 def test_a_tool_of_sys_monitoring_is_altered_state(watch: Watch) -> None:
-    """The key of a tool is its name, and repair frees its number. The audit's own tool is no difference."""
+    """A tool is reported under its name, and repair frees its number; the audit's own tool is not reported."""
     kind = Tracing()
     compare = watch(kind)
     tool = next(tool for tool in range(5, -1, -1) if sys.monitoring.get_tool(tool) is None)

@@ -22,7 +22,7 @@ def _restored() -> Iterator[None]:
 
 
 def test_another_umask_is_altered_state(watch: Watch) -> None:
-    """Another umask is altered state; reading leaves it as it is, and repair restores the former one."""
+    """A changed umask is altered state; reading does not change it, and repair restores the former one."""
     kind = Umask()
     compare = watch(kind)
     os.umask(0o027)
@@ -36,7 +36,7 @@ def test_another_umask_is_altered_state(watch: Watch) -> None:
 
 
 def test_a_umask_put_back_is_no_difference(watch: Watch) -> None:
-    """A umask restored before the end of the run is no difference."""
+    """A umask restored before the end of the run is not reported."""
     compare = watch(Umask())
     os.umask(os.umask(0))
     assert compare() == []

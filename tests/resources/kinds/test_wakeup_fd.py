@@ -1,4 +1,4 @@
-"""The wakeup descriptor."""
+"""The descriptor set by ``signal.set_wakeup_fd``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def writer() -> Iterator[int]:
-    """The writing end of a pipe, non-blocking."""
+    """Yield the non-blocking write end of a pipe."""
     old = signal.set_wakeup_fd(-1)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -34,7 +34,7 @@ def writer() -> Iterator[int]:
 
 
 def test_a_wakeup_descriptor_that_stays_is_altered_state(watch: Watch, writer: int) -> None:
-    """A descriptor that stays set is altered state; reading does not remove it, repair does."""
+    """A wakeup descriptor that stays set is altered state; reading does not remove it, but repair does."""
     kind = WakeupDescriptor()
     compare = watch(kind)
     signal.set_wakeup_fd(writer)
@@ -48,7 +48,7 @@ def test_a_wakeup_descriptor_that_stays_is_altered_state(watch: Watch, writer: i
 
 
 def test_a_closed_wakeup_descriptor_is_seen_each_time(watch: Watch, writer: int) -> None:
-    """A closed descriptor that cannot be put back after reading is still reported by the next reading."""
+    """A closed wakeup descriptor is found by every comparison, although reading it cannot set it again."""
     compare = watch(WakeupDescriptor())
     signal.set_wakeup_fd(writer)
     os.close(writer)
@@ -57,7 +57,7 @@ def test_a_closed_wakeup_descriptor_is_seen_each_time(watch: Watch, writer: int)
 
 
 def test_one_that_was_set_before_stays(watch: Watch, writer: int) -> None:
-    """A descriptor set before, as by a loop that runs around the test, stays set."""
+    """A descriptor set before, as by an event loop that runs around the test, stays set and is not reported."""
     signal.set_wakeup_fd(writer)
     compare = watch(WakeupDescriptor())
     assert compare() == []
@@ -65,7 +65,7 @@ def test_one_that_was_set_before_stays(watch: Watch, writer: int) -> None:
 
 
 def test_one_that_was_removed_is_put_back(watch: Watch, writer: int) -> None:
-    """A removed descriptor is altered state; repair sets it again."""
+    """A removed wakeup descriptor is altered state; repair sets it again."""
     kind = WakeupDescriptor()
     signal.set_wakeup_fd(writer)
     compare = watch(kind)
@@ -77,7 +77,7 @@ def test_one_that_was_removed_is_put_back(watch: Watch, writer: int) -> None:
 
 
 def test_a_blocking_wakeup_descriptor_is_read_and_stays(watch: Watch, writer: int) -> None:
-    """A blocking descriptor is read and stays, although CPython refuses to set it, even when it has just returned it."""
+    """Reading keeps a blocking descriptor set, although CPython refuses to set one, even one that it has just returned."""
     compare = watch(WakeupDescriptor())
     signal.set_wakeup_fd(writer)
     os.set_blocking(writer, True)
@@ -87,7 +87,7 @@ def test_a_blocking_wakeup_descriptor_is_read_and_stays(watch: Watch, writer: in
 
 
 def test_a_closed_descriptor_is_read_without_touching_others(writer: int) -> None:
-    """Reading a closed descriptor leaves its number free, whichever numbers are free beside it; one in use keeps its file."""
+    """Reading a closed wakeup descriptor neither occupies its number nor touches other descriptors."""
     low = [os.dup(writer) for _ in range(3)]
     signal.set_wakeup_fd(writer)
     os.close(writer)
@@ -102,7 +102,7 @@ def test_a_closed_descriptor_is_read_without_touching_others(writer: int) -> Non
 
 
 def test_reading_does_not_switch_warnings_on(writer: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """Reading does not switch the warning on a full buffer on, which trio switches off."""
+    """Reading does not re-enable the warning about a full buffer, which trio disables."""
     with suppress(BlockingIOError):
         while True:
             os.write(writer, bytes(4096))
@@ -117,7 +117,7 @@ def test_reading_does_not_switch_warnings_on(writer: int, capfd: pytest.CaptureF
 
 
 def test_other_threads_have_none(writer: int) -> None:
-    """In other threads than the main one there is no descriptor to read."""
+    """Reading in a thread other than the main one returns -1 and changes nothing."""
     signal.set_wakeup_fd(writer)
     with ThreadPoolExecutor() as executor:
         assert executor.submit(wakeup_descriptor).result() == -1

@@ -25,7 +25,7 @@ def _restored() -> Iterator[None]:
 
 @pytest.fixture(params=[False, True], ids=["alone", "watched"])
 def watched(request: pytest.FixtureRequest, watch: Watch) -> bool:
-    """Whether the kind that watches ResourceWarnings has installed its list, after the snapshot."""
+    """Return whether the kind for ResourceWarnings is to install its list of filters after the snapshot."""
     return bool(request.param)
 
 
@@ -37,7 +37,7 @@ def _start(kind: WarningFilters, watch: Watch, watched: bool) -> object:
 
 
 def test_another_filter_is_altered_state(watch: Watch, watched: bool) -> None:
-    """The key is the filter as it would be written; repair restores the former filters."""
+    """An added filter is reported in its written form, such as ``ignore:BytesWarning``; repair restores the former filters."""
     kind = WarningFilters()
     compare = _start(kind, watch, watched)
     warnings.simplefilter("ignore", BytesWarning)
@@ -50,7 +50,7 @@ def test_another_filter_is_altered_state(watch: Watch, watched: bool) -> None:
 
 
 def test_filters_that_are_gone_are_altered_state(watch: Watch, watched: bool) -> None:
-    """Each filter that is gone is a finding of its own."""
+    """Each removed filter is reported separately; repair restores them all."""
     warnings.filterwarnings("ignore", "some text", module="some_module")
     kind = WarningFilters()
     compare = _start(kind, watch, watched)
@@ -62,7 +62,7 @@ def test_filters_that_are_gone_are_altered_state(watch: Watch, watched: bool) ->
 
 
 def test_filters_put_back_are_no_difference(watch: Watch, watched: bool) -> None:
-    """Filters restored by a context manager or by hand are no difference, nor is a ResourceWarning."""
+    """Filters restored by a context manager or by hand are not reported."""
     compare = _start(WarningFilters(), watch, watched)
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("error")
@@ -88,7 +88,7 @@ def test_filters_put_back_are_no_difference(watch: Watch, watched: bool) -> None
 def test_a_filter_taken_away_by_hand_is_no_difference(
     watch: Watch, watched: bool, undo: Callable[[list[object]], object]
 ) -> None:
-    """A filter removed by hand is no difference: the first filter is the one added last, not the watcher."""
+    """Removing the first filter by hand removes the one added last, not the watcher, and nothing is reported."""
     compare = _start(WarningFilters(), watch, watched)
     warnings.simplefilter("ignore", BytesWarning)
     undo(warnings.filters)  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def test_what_shows_warnings_counts_too(watch: Watch, monkeypatch: pytest.Monkey
 
 
 def test_recording_that_was_not_ended_is_seen(watch: Watch, watched: bool) -> None:
-    """Recording that was not ended is altered state: no warning would be shown again. What is recorded is no difference."""
+    """A recorder that was not exited is altered state, since no warning would be shown again; recorded warnings are not reported."""
     warnings.simplefilter("always", UserWarning)
     compare = _start(WarningFilters(), watch, watched)
     manager = warnings.catch_warnings(record=True)
@@ -127,7 +127,7 @@ def test_recording_that_was_not_ended_is_seen(watch: Watch, watched: bool) -> No
 
 
 def test_a_context_manager_that_was_not_left_is_seen(watch: Watch, watched: bool) -> None:
-    """The filters of a context manager that was not left stay in force, and are found."""
+    """The filters of a ``catch_warnings`` that was not exited stay in force and are reported."""
     compare = _start(WarningFilters(), watch, watched)
     manager = warnings.catch_warnings()
     manager.__enter__()

@@ -21,7 +21,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_another_directory_is_altered_state(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """The key is where the process is now; repair brings it back."""
+    """A changed working directory is reported under the new directory; repair changes back."""
     kind = WorkingDirectory(surroundings)
     compare = watch(kind)
     (tmp_path / "sub").mkdir()
@@ -34,7 +34,7 @@ def test_another_directory_is_altered_state(surroundings: Surroundings, watch: W
 
 
 def test_coming_back_is_no_difference(surroundings: Surroundings, watch: Watch) -> None:
-    """Coming back before the end of the run is no difference."""
+    """A working directory restored before the end of the run is not reported."""
     compare = watch(WorkingDirectory(surroundings))
     old = os.getcwd()
     os.chdir("/")
@@ -43,7 +43,7 @@ def test_coming_back_is_no_difference(surroundings: Surroundings, watch: Watch) 
 
 
 def test_a_removed_directory_is_altered_state(surroundings: Surroundings, watch: Watch, tmp_path: Path) -> None:
-    """A removed working directory is altered state and repaired, unless it was removed before."""
+    """A removed working directory is altered state, unless it was removed before; repair fails if the former one is gone."""
     kind = WorkingDirectory(surroundings)
     compare = watch(kind)
     (tmp_path / "sub").mkdir()

@@ -1,4 +1,4 @@
-"""Reports to a :class:`~pytest_maskcheck.interrupts.catching.Catching` which handlers an interrupt enters, by ``sys.monitoring``."""
+"""Uses ``sys.monitoring`` to report to a :class:`~pytest_maskcheck.interrupts.catching.Catching` which handlers an interrupt enters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MonitoredCatching:
 
     Parameters:
         tool: the number of the tool.
-        catching: what is reported to.
+        catching: receives the reports.
     """
 
     def __init__(self, tool: int, catching: Catching) -> None:
@@ -45,12 +45,12 @@ class MonitoredCatching:
         _monitoring.set_events(self._tool, _events.EXCEPTION_HANDLED | _events.PY_UNWIND | _events.PY_START)
 
     def stop(self) -> None:
-        """End."""
+        """Stop watching."""
         if self._tool in tools.ARMED:
             _monitoring.set_events(self._tool, 0)
             for code in self._watched.values():
                 _monitoring.set_local_events(self._tool, code, 0)
-            # No other phase has a callback for this event that would take its place.
+            # Other phases have no callback for this event, so none would replace this one.
             _monitoring.register_callback(self._tool, _events.EXCEPTION_HANDLED, None)
         self._watched.clear()
 
@@ -59,7 +59,7 @@ class MonitoredCatching:
 
     def _handled(self, code: CodeType, offset: int, error: BaseException) -> None:
         if self._is_main() and self._catching.is_interrupt(error) and self._catching.handled(caller_frame(), offset):
-            # Only this code, and only until it is clear which clause matched: each instruction costs a callback.
+            # Watch only this code, and only until it is clear which clause matched: each instruction costs a callback.
             self._watched[id(code)] = code
             _monitoring.set_local_events(self._tool, code, _events.INSTRUCTION)
 

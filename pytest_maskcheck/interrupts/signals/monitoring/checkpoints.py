@@ -1,4 +1,4 @@
-"""Lists every checkpoint that a run reaches: the places of the mode ``checkpoint``."""
+"""Records every checkpoint that a run reaches: the places of the mode ``checkpoint``."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _OURS = OURS | {__file__}
 
 @dataclass(frozen=True, slots=True)
 class _Probed:
-    """Where the probe was sent last: a frame, at the offset of the trigger. A place, if CPython handles the signal there.
+    """The frame and trigger of the last probe. If CPython handles the probe in that frame, at the offset of the trigger, it is a place.
 
-    Frames are identified by ``id``: to hold one would keep alive what its function drops.
+    Frames are identified by ``id``: a reference to a frame would keep alive what its function drops.
 
     Parameters:
         frame: the ``id`` of the frame.
         trigger: how to strike there.
-        suffices: handled there, it is a place; otherwise that depends on how the call ends.
+        suffices: a probe handled there proves the place. If false, that also depends on how the call ends.
     """
 
     frame: int
@@ -46,21 +46,21 @@ class _Probed:
 
 
 class CheckpointRecorder(Recorder):
-    """Records hits of all kinds but ``line``; a probe finds out which calls check of those that may."""
+    """Records hits of all kinds but ``line``; for calls that may or may not check, a probe finds out."""
 
     local = _events.CALL | _events.JUMP  # C_RETURN and C_RAISE come with CALL
 
     def __init__(self, tool: int, in_scope: InScope, recording: SignalRecording) -> None:
         super().__init__(tool, in_scope, recording)
-        with_checks_on_entering()  # not for the first time in a callback
+        with_checks_on_entering()  # cache the answer now: the first call must not happen in a callback
         self._probed: _Probed | None = None
         self._inside: _Probed | None = (
-            None  # where the call under way has checked, until it ends in one way or the other
+            None  # where the call under way has checked; valid until that call returns or raises
         )
         self._methods: dict[int, int] = {}  # frames, by ``id``, and where they call a bound method through ``*args``
         self._under_way: dict[int, int] = {}  # frames that had called something before the start, and where
         self._returning: dict[int, CodeType] = {}  # code whose returns are watched
-        self._hears = False  # ``heard`` is at work
+        self._hears = False  # ``heard`` is running
         self._stretches = Stretches(self) if recording.outside else None
         if self._stretches is not None:
             self.local |= GOES
@@ -98,7 +98,7 @@ class CheckpointRecorder(Recorder):
     def events_in(self, code: CodeType) -> int:
         return self.local | (_events.INSTRUCTION if facts.silent(code) else 0)
 
-    # Functions that begin or go on
+    # Functions that begin or resume
 
     def _start(self, code: CodeType, offset: int) -> object:
         if code.co_filename in _OURS:
@@ -124,17 +124,17 @@ class CheckpointRecorder(Recorder):
 
     def _throw(self, code: CodeType, offset: int, _: object) -> None:
         self.recording.running = 0
-        in_scope = self.enter(code)  # of a generator suspended when the recording began, this may be the first event
+        in_scope = self.enter(code)  # may be the first event of a generator suspended when the recording began
         if self._stretches is not None and not self._hears and threading.get_ident() == self.main:
             self._stretches.begins("PY_THROW", code, offset, caller_frame(), in_scope=in_scope, checks=False)
 
-    # Calls, and what they return
+    # Calls and returns
 
     def _watch_return(self, frame: FrameType) -> None:
         """Watch for the return of a function to code in scope if that may be a checkpoint without a ``C_RETURN``.
 
-        It may be where the function was called through ``*args``, as it can be a method, and where C code called it that was
-        itself called before the recording began.
+        There are two such cases: the function was called through ``*args``, so that it may be a method; or C code called it, and that
+        C code was itself called before the recording began.
         """
         caller = frame.f_back
         if caller is None or id(caller.f_code) not in self.codes:
@@ -182,7 +182,7 @@ class CheckpointRecorder(Recorder):
         if threading.get_ident() != self.main or id(code) not in self.codes:
             return None
         frame = id(caller_frame())
-        self._under_way.pop(frame, None)  # what it had called before the start has returned
+        self._under_way.pop(frame, None)  # the call that was under way at the start has returned
         method = type(function) is MethodType and facts.is_star_call(code, offset)
         if method:
             self._methods[frame] = offset
@@ -190,7 +190,7 @@ class CheckpointRecorder(Recorder):
             self._methods.pop(frame, None)
         self._inside = None
         trigger = self.count("CALL", code, offset)
-        if function is signal.set_wakeup_fd:  # reached by another name than its own
+        if function is signal.set_wakeup_fd:  # called by another name, so that ``names_wakeup`` did not see it
             self.recording.waking = True
         if self.recording.waking and wakeup_descriptor() != NONE:
             return None
@@ -198,12 +198,12 @@ class CheckpointRecorder(Recorder):
         return self.probe.trip.now
 
     def heard(self, frame: FrameType) -> None:
-        """Note that CPython handled the probe in ``frame``; see :class:`.recorder.Recorder`."""
+        """Record that CPython handled the probe in ``frame``; see :class:`.recorder.Recorder`."""
         probed, self._probed = self._probed, None
         if probed is None or id(frame) != probed.frame or frame.f_lasti != probed.trigger.offset:
             return
         if probed.suffices:
-            # Called by CPython, not by a callback: functions that this calls have events, and are no part of the run.
+            # CPython calls this as a signal handler, not as a callback, so functions called here fire events. They are no part of the run.
             self._hears = True
             self._found(probed, frame)
             self._hears = False
@@ -217,7 +217,7 @@ class CheckpointRecorder(Recorder):
         if id(code) not in self.codes:
             if self._stretches is not None:
                 self._stretches.passes("C_RETURN", code, offset, checks=checks_on_return(code, offset))
-        elif not checks_on_return(code, offset):  # such as ``super()``, spared by LOAD_SUPER_ATTR
+        elif not checks_on_return(code, offset):  # such as ``super()``, which LOAD_SUPER_ATTR replaces
             self._checked_inside(offset)
         elif self.is_mine(code, offset):
             self.recording.add("call", offset, caller_frame(), self.in_scope, self.count("C_RETURN", code, offset))
@@ -227,7 +227,7 @@ class CheckpointRecorder(Recorder):
             self._checked_inside(offset)
 
     def _checked_inside(self, offset: int) -> None:
-        """Note a call that did not check when it ended, if it did before."""
+        """Record a call that did not check when it ended, if it had checked before it ended."""
         inside, frame = self._inside, caller_frame(2)
         if inside is not None and id(frame) == inside.frame and offset == inside.trigger.offset:
             self._found(inside, frame)

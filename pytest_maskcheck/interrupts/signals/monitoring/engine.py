@@ -1,4 +1,4 @@
-"""The engine for CPython 3.12 and later; the theory of operation is that of the package."""
+"""The engine for CPython 3.12 and later; see the package's docstring for its theory of operation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """Makes phases that watch with one tool; see :class:`~..two_phases.Maker`."""
+    """Makes phases that watch through one tool; see :class:`~..two_phases.Maker`."""
 
     tool: int
     in_scope: InScope
@@ -49,7 +49,7 @@ class _Maker:
 
 
 class MonitoringEngine:
-    """Finds and hits places with ``sys.monitoring``; see :class:`~pytest_maskcheck.interrupts.engine.Engine`."""
+    """Finds places and strikes at them with ``sys.monitoring``; see :class:`~pytest_maskcheck.interrupts.engine.Engine`."""
 
     name = "sys.monitoring"
     ahead = False
@@ -114,4 +114,4 @@ class MonitoringEngine:
         tools.disarm()
 
     def reason_against_second(self, _: Mode) -> None:
-        """Return ``None``: nothing stops the watching."""
+        """Return ``None``: watching can always go on after an interrupt."""

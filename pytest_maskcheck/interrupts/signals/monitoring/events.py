@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 EVENTS = sys.monitoring.events
 
 EVERYWHERE = {"PY_THROW", "PY_UNWIND"}
-"""Events that cannot be watched for in one code object alone."""
+"""Events that cannot be watched for in a single code object."""
 
 
 def local_event(trigger: Trigger) -> int:
-    """Return the local events to watch for so that the event of a trigger is seen."""
+    """Return the local events to watch for in order to see the event of a trigger."""
     return int(EVENTS.CALL if trigger.event == "C_RETURN" else getattr(EVENTS, trigger.event))

@@ -1,4 +1,4 @@
-"""Lists each time that a line begins: the places of the modes ``line`` and ``raise``."""
+"""Records each time that a line begins: the places of the modes ``line`` and ``raise``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OURS = OURS | {__file__}
 
 
 class LineRecorder(Recorder):
-    """Records hits of kind ``line``. No probe is sent: in these modes a place is where a line begins, whether CPython checks or not."""
+    """Records hits of kind ``line``. No probe is sent: in these modes the beginning of a line is a place, whether or not CPython checks."""
 
     local = _events.LINE
 
@@ -62,7 +62,7 @@ class LineRecorder(Recorder):
 
     def _throw(self, code: CodeType, _: int, __: object) -> None:
         self.recording.running = 0
-        self.enter(code)  # of a generator suspended when the recording began, this may be the first event
+        self.enter(code)  # a generator that was suspended when the recording began may have this as its first event
 
     def _line(self, code: CodeType, line: int) -> None:
         if threading.get_ident() != self.main:

@@ -1,4 +1,4 @@
-"""Goes by many triggers in one run that is not interrupted itself."""
+"""Passes many triggers in one run that is not itself interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _events = _monitoring.events
 
 
 class Passing:
-    """Goes by many triggers in one run; at each of them somebody decides whether to strike, in a process of its own."""
+    """Passes many triggers in one run; at each of them ``reached`` decides whether to strike, in a process of its own."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Passing:
         self._mode = mode
         self._reached = reached
         self._ending = ending
-        self._main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
+        self._main = threading.get_ident()  # where gevent has patched, ``main_thread().ident`` is gevent's
         self._waits = Waits(triggers)
         starts = [trigger.since for trigger in triggers if trigger.since is not None]
         self._watched: dict[int, tuple[CodeType, int]] = {}  # code by ``id``, and its local events
@@ -84,17 +84,17 @@ class Passing:
             waits = self._waits
             wanted = waits.wants(event, code, at)
             if not wanted and not by_caller:
-                # Switched off at this instruction, unless C_RETURN depends on it or the event cannot be switched off.
+                # Switch the event off at this instruction, unless C_RETURN depends on it or it cannot be switched off.
                 needed = returns or event in EVERYWHERE or (event == "CALL" and waits.wants("C_RETURN", code, at))
                 return None if needed else _monitoring.DISABLE
             if threading.get_ident() != self._main or self._tool not in tools.ARMED:
                 return None
             positions = waits.come(event, code, at) if wanted else ()
             if by_caller and (place := caller_frame().f_back) is not None:
-                # The same event, as one of the callee that ``place`` has called.
+                # Count the same event also as an event of the callee that ``place`` has called.
                 positions = (*positions, *waits.come(event, place.f_code, place.f_lasti, code))
             late = bool(positions) and returns and facts.handles_signals_late(about[0])
-            del about  # see ``Striker``
+            del about  # see ``Striker._callback``
             trip = self._strike(positions, caller_frame(), late=late) if positions else None
             if trip is None and waits.changed:
                 self._follow()
@@ -103,7 +103,7 @@ class Passing:
         return callback
 
     def _follow(self) -> None:
-        """Watch what is counted from the event that has just come on, and no more what was counted from another one."""
+        """Watch for triggers counted from the event that has just come, and stop watching for those counted from an earlier one."""
         self._waits.changed = False
         for code in self._armed_since:
             _, events = self._watched.get(id(code), (code, 0))
@@ -119,7 +119,7 @@ class Passing:
 
     def _strike(self, positions: Sequence[int], frame: FrameType, *, late: bool) -> Pending | None:
         for position in positions:
-            # ``reached`` may fork: a child that found its tool in ARMED would give it back (``disarm``), and this one is to be struck.
+            # ``reached`` may fork. A child that finds its tool in ARMED gives it back (``disarm``), but this child is to be interrupted.
             tools.ARMED.discard(self._tool)
             delivery = self._reached(position)
             tools.ARMED.add(self._tool)

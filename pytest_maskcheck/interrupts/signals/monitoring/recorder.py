@@ -1,7 +1,7 @@
-"""What recordings in all modes have in common: which code is watched, and how often each event came.
+"""The base class of recordings in all modes: it watches code in scope, and counts the events.
 
-A subclass has the callbacks. They run at each event of a recorded run, so each does its work itself: a call more is a function entry more
-for every function call of the code under test.
+A subclass provides the callbacks. They run at each event of a recorded run, so they avoid helper functions: each extra call costs a
+function entry for every function call of the code under test.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _monitoring = sys.monitoring
 _events = _monitoring.events
 
-# Update this when ``Recording.add`` comes to call functions in another file.
+# Update this when ``Recording.add`` starts to call functions in another file.
 OURS = frozenset(
     {
         *(arming.__file__, places.__file__, recording.__file__, handlers.__file__, states.__file__),
@@ -38,7 +38,7 @@ OURS = frozenset(
         __file__,
     }
 )
-"""Files of functions that run when CPython handles the probe, or as a recording ends: nobody under test called them."""
+"""Files of functions that run when CPython handles the probe, or when a recording ends: the code under test did not call them."""
 
 
 class Recorder:
@@ -47,7 +47,7 @@ class Recorder:
     Attributes:
         probe: the signal of our own that finds checkpoints.
         codes: code in scope that was entered, by ``id``, and its local events.
-        outer: code out of scope that is watched, likewise.
+        outer: the same for code out of scope that is watched.
     """
 
     probe: Probe
@@ -58,25 +58,25 @@ class Recorder:
         self.recording = recording
         self.tool = tool
         self.in_scope = in_scope
-        self.main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
+        self.main = threading.get_ident()  # where gevent has patched, ``main_thread().ident`` is gevent's
         self.codes: dict[int, tuple[CodeType, int]] = {}
         self.outer: dict[int, tuple[CodeType, int]] = {}
         self.everywhere = _events.PY_START | _events.PY_RESUME | _events.PY_THROW
         self._counts: dict[Awaited, int] = {}
 
     def callbacks(self) -> dict[int, Callable[..., object]]:
-        """Return the callback for each event that a run may have."""
+        """Return the callback for each event to watch for."""
         raise NotImplementedError
 
     def heard(self, frame: FrameType) -> None:
-        """Note that CPython handled the probe in ``frame``."""
+        """Record that CPython handled the probe in ``frame``."""
 
     def start(self, frame: FrameType | None) -> None:
         callbacks = self.callbacks()
-        for event in tools.USED:  # what waited for the interrupt may have left callbacks of its own
+        for event in tools.USED:  # the phase that waited for the interrupt may have left callbacks of its own
             _monitoring.register_callback(self.tool, event, callbacks.get(event))
         self.recording.waking = wakeup_descriptor() != NONE
-        # In the middle of a run code is on the stack that fires no PY_START any more.
+        # If the recording begins in the middle of a run, code on the stack has already fired its PY_START.
         for running in stack(frame):
             self.recording.begins(running.f_code)
             self.enter(running.f_code)
@@ -85,7 +85,7 @@ class Recorder:
         _monitoring.set_events(self.tool, self.everywhere)
 
     def is_running(self, frame: FrameType) -> None:
-        """Take a frame that runs as the recording begins."""
+        """Process a frame that is already running when the recording begins."""
 
     def stop(self) -> None:
         if tools.is_held(self.tool):
@@ -94,20 +94,20 @@ class Recorder:
                 _monitoring.set_local_events(self.tool, code, 0)
 
     def count(self, event: str, code: CodeType, offset: int, callee: CodeType | None = None) -> Trigger:
-        """Count an event; return the trigger for this very one."""
-        key = (event, id(code), offset, id(callee))  # equal code objects have events of their own
+        """Count an event; return the trigger for this occurrence of it."""
+        key = (event, id(code), offset, id(callee))  # ``id``, because equal code objects have events of their own
         self._counts[key] = self._counts.get(key, 0) + 1
         return Trigger(event, code, offset, self._counts[key], callee)
 
     def is_mine(self, code: CodeType, offset: int) -> bool:
-        """Return whether the main thread runs ``code``; record what other threads reach."""
+        """Return whether the main thread runs ``code``; if another thread does, record the line that it reached."""
         if threading.get_ident() == self.main:
             return True
         self.recording.other_threads.add((code.co_filename, line_of(code, offset)))
         return False
 
     def enter(self, code: CodeType) -> bool:
-        """Watch code in scope from when it is first entered; return whether it is in scope."""
+        """Watch ``code`` from its first entry on if it is in scope; return whether it is in scope."""
         if id(code) in self.codes:
             return True
         if not self.in_scope(code.co_filename):

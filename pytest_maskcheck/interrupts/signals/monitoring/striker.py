@@ -1,4 +1,4 @@
-"""Waits for one trigger of a run, or for one after another, and strikes."""
+"""Waits for one trigger of a run, or for two in turn, and strikes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _events = _monitoring.events
 
 
 class Striker:
-    """Waits for one trigger and strikes; if it is counted from another event on, waits for that one first.
+    """Waits for one trigger and strikes; if the trigger is counted from another event on, waits for that event first.
 
-    Code that does not exist yet, as the run will compile it, has a stand-in: the real one is recognised, by being equal, when it begins.
+    Code that the run has yet to compile is represented by a stand-in. The real code object is recognised when it begins to run, because
+    it is equal to the stand-in.
     """
 
     def __init__(self, tool: int, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
@@ -36,24 +37,24 @@ class Striker:
         self._in_scope = in_scope
         self._mode = mode
         self._delivery = delivery
-        self._main = threading.get_ident()  # that of ``main_thread()`` is gevent's where it has patched
+        self._main = threading.get_ident()  # where gevent has patched, ``main_thread().ident`` is gevent's
         self._absent = {id(code): code for code in trigger.codes() if codes.is_stand_in(code)}
         self._await(trigger.since or trigger)
 
     def _await(self, trigger: Trigger) -> None:
         self._awaited = trigger
         self._watched = trigger.callee or trigger.code
-        self._at = trigger.offset if trigger.callee is None else None  # of LINE events this is the line
+        self._at = trigger.offset if trigger.callee is None else None  # for LINE events this is the line
         self._event = getattr(_events, trigger.event)
         self._left = trigger.count
-        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
-        self._detour = -1  # the instruction on it at which to strike
-        self._entering = -1  # the call of ``__enter__`` on it that is looked at
+        self._diverted = 0  # the frame where the trigger came, by ``id``, if the strike takes a detour
+        self._detour = -1  # the instruction of the detour where to strike
+        self._entering = -1  # the call of another ``__enter__`` on the detour, whose callee has to be checked
 
     def start(self, _: FrameType | None) -> None:
         _monitoring.register_callback(self._tool, self._event, self._callback)
         passes_calls = self._trigger.detour is not None and not self._trigger.detour.raises
-        # C_RETURN comes only where CALL is watched, and only CALL can be switched off.
+        # C_RETURN fires only where CALL is watched, and of the two only CALL can be switched off.
         if self._event == _events.C_RETURN or (passes_calls and self._event != _events.CALL):
             _monitoring.register_callback(self._tool, _events.CALL, self._elsewhere)
         everywhere = self._event if self._awaited.event in EVERYWHERE else 0
@@ -64,7 +65,7 @@ class Striker:
         local = {id(self._watched): (self._watched, local_event(self._awaited))}
         trigger = self._trigger
         if self._awaited is not trigger and trigger.event == "C_RETURN":
-            # A call that is under way when the count begins is seen to return only if it was watched when it began.
+            # The return of a call that is under way when the count begins is seen only if the call was watched when it began.
             known = local.get(id(trigger.code), (trigger.code, 0))[1]
             local[id(trigger.code)] = (trigger.code, known | _events.CALL)
         if detour := trigger.detour:
@@ -82,10 +83,10 @@ class Striker:
                 _monitoring.set_local_events(self._tool, code, 0)
 
     def _appears(self, code: CodeType, at: int) -> object:
-        """Take code that begins to run in place of its stand-in."""
+        """Replace a stand-in by the real code that begins to run."""
         for absent in [absent for absent in self._absent.values() if code == absent]:
             del self._absent[id(absent)]
-            # The count goes on: events of the code that is there already may have come.
+            # The count goes on: events of the code that already exists may have come.
             since, left = self._awaited is not self._trigger, self._left
             self._trigger = self._trigger.with_code(absent, code)
             self._await((since and self._trigger.since) or self._trigger)
@@ -97,12 +98,12 @@ class Striker:
         return trip and trip.now
 
     def _elsewhere(self, _: CodeType, at: int, function: object, __: object) -> object:
-        """Take a ``CALL`` that is there only for its ``C_RETURN``, or for another ``__enter__`` on the detour; switch others off."""
+        """Handle a ``CALL`` watched only for its ``C_RETURN``, or for another ``__enter__`` on the detour; switch other calls off."""
         if self._entering == at and id(caller_frame()) == self._diverted and self._tool in tools.ARMED:
             self._entering = -1
             # Not ``isinstance``, which may run code of the object.
             if type(function) is FunctionType or type(function) is MethodType:
-                return self._strike_past(caller_frame())  # arrives as it begins
+                return self._strike_past(caller_frame())  # arrives when the Python function begins
             self._detour = following(caller_frame().f_code, at)
         return None if at == self._trigger.offset or self._trigger.detour else _monitoring.DISABLE
 
@@ -110,13 +111,13 @@ class Striker:
         if self._at not in {at, None}:
             return self._beside(caller_frame(), at)
         late = bool(about) and self._event == _events.C_RETURN and facts.handles_signals_late(about[0])
-        # The traceback keeps this frame: what was called, and its argument, would live on in ``finally`` blocks.
+        # A traceback keeps this frame alive: the callee and its argument would still exist in ``finally`` blocks.
         del about
         trip = self._come(code, caller_frame(), late=late)
         return trip and trip.now
 
     def _beside(self, frame: FrameType, at: int) -> object:
-        """Take an event at another place than the awaited one; switch it off, unless a detour ends there."""
+        """Handle an event at a place other than the awaited one; switch it off, unless a detour ends there."""
         detour = self._trigger.detour
         if detour is not None and detour.raises and at == detour.offset:
             return self._raise_past(frame, detour) if id(frame) == self._diverted else None
@@ -125,20 +126,20 @@ class Striker:
         return _monitoring.DISABLE if can_disable else None
 
     def _come(self, code: CodeType, frame: FrameType, *, late: bool = False) -> Pending | None:
-        """Count an event in ``frame``; if it is the one, strike, or return what to leave pending."""
+        """Count an event in ``frame``; if it is the awaited one, strike, or return what to leave pending."""
         if threading.get_ident() != self._main or self._tool not in tools.ARMED:
-            return None  # of the tool: in a child, after the very call that forked
+            return None  # the tool is not armed in a forked child, where the call that forked returns
         if not self._is_there(code, frame):
             return None
         self._left -= 1
         if self._left:
             return None
         if self._trigger.detour is not None and self._awaited is self._trigger:
-            # The events of the detour are watched already: ``start`` has seen to that.
+            # ``start`` has already armed the events of the detour.
             self._diverted = id(frame)
             self._detour = self._trigger.detour.offset
             return None
-        self.stop()  # before the signal is sent: a callback more would be a checkpoint
+        self.stop()  # before the signal is sent: another callback would be a checkpoint
         if self._awaited is not self._trigger:
             self._await(self._trigger)
             self.start(None)
@@ -146,7 +147,7 @@ class Striker:
         return deliver(self._delivery, self._trigger, frame, self._in_scope, self._mode, late=late)
 
     def _past(self, code: CodeType, _: int) -> object:
-        """Strike on the detour: events of lines and instructions."""
+        """Handle ``LINE`` and ``INSTRUCTION`` events on the detour; strike where it ends."""
         frame = caller_frame()
         detour = self._trigger.detour
         if detour is None or id(frame) != self._diverted or self._tool not in tools.ARMED:
@@ -178,7 +179,7 @@ class Striker:
         return trip.now
 
     def _is_there(self, code: CodeType, frame: FrameType) -> bool:
-        """Return whether the event is that of the code that is awaited, called at the place of the trigger."""
+        """Return whether the event belongs to the awaited code and, for a callee, whether the trigger's instruction called it."""
         if code is not self._watched:
             return False
         if self._at is not None:

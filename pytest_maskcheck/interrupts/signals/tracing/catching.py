@@ -1,4 +1,4 @@
-"""Reports to a :class:`~pytest_maskcheck.interrupts.catching.Catching` which handlers an interrupt enters, by ``sys.settrace``."""
+"""Uses ``sys.settrace`` to report to a :class:`~pytest_maskcheck.interrupts.catching.Catching` which handlers an interrupt enters."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class TracedCatching:
         settrace(self._enter)
 
     def stop(self) -> None:
-        """End: the engine takes its trace function away."""
+        """Do nothing: the engine removes the trace function."""
 
     def _enter(self, frame: FrameType, _: str, __: object) -> Any:
-        self._carrying.discard(id(frame))  # left by a frame that has ended, whose ``id`` this one may have
+        self._carrying.discard(id(frame))  # may be left over from a frame that has ended and had the same ``id``
         self._catching.starts(frame)
         frame.f_trace_lines = False
         return self._local
@@ -52,7 +52,7 @@ class TracedCatching:
                 self._catching.handled(frame, frame.f_lasti)
             else:
                 self._catching.runs(frame, frame.f_lasti)
-        # A frame that an exception leaves has a ``return`` event, too, but not at an instruction that returns.
+        # A frame that an exception leaves also has a ``return`` event, but not at an instruction that returns.
         elif event == "return" and id(frame) in self._carrying:
             self._carrying.discard(id(frame))
             if facts.bytecode(frame.f_code)[frame.f_lasti] not in opcodes.GOES:

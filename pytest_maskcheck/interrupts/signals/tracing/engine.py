@@ -1,4 +1,4 @@
-"""The engine for CPython 3.11; the theory of operation is that of the package."""
+"""The engine for CPython 3.11; see the package's docstring for its theory of operation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Maker:
 
 
 class TracingEngine:
-    """Finds and hits places with ``sys.settrace``; see :class:`~pytest_maskcheck.interrupts.engine.Engine`."""
+    """Finds places and strikes at them with ``sys.settrace``; see :class:`~pytest_maskcheck.interrupts.engine.Engine`."""
 
     name = "sys.settrace"
     ahead = True
@@ -99,9 +99,9 @@ class TracingEngine:
             yield strike
 
     def disarm(self) -> None:
-        """Trace no more."""
+        """Stop tracing."""
         untrace()
 
     def reason_against_second(self, mode: Mode) -> Reason | None:
-        """Raising in a trace function ends tracing for good."""
+        """Return a reason in mode ``raise``: raising in a trace function ends tracing for good."""
         return Reason(NotAudited.TRACING_ENDS) if mode == "raise" else None

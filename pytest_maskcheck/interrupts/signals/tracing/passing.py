@@ -1,4 +1,4 @@
-"""Goes by many triggers in one run that is not interrupted itself."""
+"""Passes many triggers in one run that is not itself interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Passing(Tracer):
-    """Goes by many triggers in one run; at each of them somebody decides whether to strike, in a process of its own."""
+    """Passes many triggers in one run; at each of them ``reached`` decides whether to strike, in a process of its own."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Passing(Tracer):
         for position in self._waits.come(event, place.f_code, where, callee):
             delivery = self._reached(position)
             if delivery is not None:
-                settrace(None)  # or the entry of the tracer would be the next checkpoint
+                settrace(None)  # otherwise the entry of the tracer would be the next checkpoint
                 self._ending.callback(delivery.close)
                 trigger = self._triggers[position]
                 beyond = place.f_back if trigger.leaves else place if trigger.since else None
@@ -58,7 +58,7 @@ class Passing(Tracer):
         delivery = self._comes("call", frame, frame.f_lasti) or self._is_called(frame)
         if delivery is None:
             return self.local
-        # No phase begins when it lands, so tracing may end here.
+        # No phase begins when the signal lands, so tracing may end here.
         delivery.at_once(frame)
         return None
 

@@ -1,4 +1,4 @@
-"""Lists every hit of one run."""
+"""Records every hit of one run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Recorder(Tracer):
-    """Lists every hit of one run."""
+    """The phase that records every hit of one run."""
 
     probe: Probe
 
@@ -34,12 +34,12 @@ class Recorder(Tracer):
         super().__init__(in_scope, mode)
         self.recording = recording
         self._counts: dict[Awaited, int] = {}
-        self._kept: dict[int, CodeType] = {}  # by ``id``, which no other code object is to get
+        self._kept: dict[int, CodeType] = {}  # by ``id``; kept alive so that no other code object gets the same ``id``
         self._probed: tuple[int, int, Trigger] | None = (
             None  # where the probe was sent: id of the frame, offset, trigger
         )
         self._hears = False
-        self._left = False  # the probe was sent as code in scope went back to code out of scope
+        self._left = False  # the probe was sent as code in scope gave control back to code out of scope
         self._excursions = Excursions(recording, in_scope) if recording.outside and mode == "checkpoint" else None
         self._taken = NONE  # the wakeup descriptor while a probe is on its way
 
@@ -52,7 +52,7 @@ class Recorder(Tracer):
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
         self.recording.begins(frame.f_code)
         if frame.f_code is HANDLER:
-            self._hears = True  # it is traced like any other function, and so is what it calls
+            self._hears = True  # the handler is traced like any other function, and so are its callees
         if self._excursions is None or self._hears or is_ours(frame.f_code.co_filename):
             return super().enter(frame, event, value)
         return self._follow(frame, self._excursions) or super().enter(frame, event, value)
@@ -64,7 +64,7 @@ class Recorder(Tracer):
         return Trigger(event, code, offset, self._counts[key], callee)
 
     def _follow(self, frame: FrameType, excursions: Excursions) -> TraceFunction | None:
-        """Note that a function begins or goes on; return the trace function of one out of scope that is to be followed."""
+        """Record that a function begins or resumes; return a trace function if it is out of scope and to be followed, else ``None``."""
         code, caller = frame.f_code, frame.f_back
         if self.watches(code):
             excursions.ends()
@@ -73,7 +73,7 @@ class Recorder(Tracer):
         if caller is not None and self.watches(caller.f_code):
             at = facts.calling(caller.f_code, caller.f_lasti)
             self._kept[id(code)] = code
-            # Counted as an event of the caller: the stretch belongs to its instruction.
+            # Counted as an event of the caller, since the stretch belongs to the caller's instruction.
             excursions.calls(caller, frame, self._count("call", caller.f_code, at, code), checks=checks)
         elif not excursions.follows:
             return None
@@ -93,7 +93,7 @@ class Recorder(Tracer):
         elif event == "return":
             caller = frame.f_back
             if excursions.left(frame) and caller is not None and self.called(caller):
-                return self.local(frame, event, value)  # sends a probe: the call may check now
+                return self.local(frame, event, value)  # sends a probe: the call in scope may check now
         return self.beyond
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
@@ -130,7 +130,7 @@ class Recorder(Tracer):
         return self.local
 
     def _leaves(self, frame: FrameType, caller: FrameType) -> bool:
-        """Note that a frame in scope goes back to its caller; return whether that is out of scope, to be followed and watched now."""
+        """Record that a frame in scope gives control back to its caller; return whether the caller is out of scope and now followed."""
         code, offset, excursions = frame.f_code, frame.f_lasti, self._excursions
         if excursions is None or self.watches(caller.f_code):
             return False
@@ -143,7 +143,7 @@ class Recorder(Tracer):
         return True
 
     def _take(self, frame: FrameType) -> bool:
-        """Take the wakeup descriptor away, to which the probe would be written; return whether a probe may be sent in ``frame``."""
+        """Remove the wakeup descriptor, since the probe would be written to it; return whether a probe may be sent in ``frame``."""
         if frame.f_lineno in wakeup_lines(frame.f_code):  # the very next call may return the descriptor to its owner
             return wakeup_descriptor() == NONE
         self._taken = signal.set_wakeup_fd(NONE)
@@ -158,7 +158,7 @@ class Recorder(Tracer):
         return self.elsewhere
 
     def heard(self, frame: FrameType) -> None:
-        """Note that CPython handled the probe in ``frame``."""
+        """Record that CPython handled the probe in ``frame``."""
         self._hear(frame)
         self._hears = False
 

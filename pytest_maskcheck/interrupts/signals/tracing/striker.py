@@ -1,4 +1,4 @@
-"""Waits for one trigger of a run, or for one after another, and sends the signal."""
+"""Waits for one trigger of a run, or for two in turn, and sends the signal."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Striker(Tracer):
-    """Waits for one trigger and sends the signal; if it is counted from another event on, waits for that one first."""
+    """Waits for one trigger and sends the signal; if the trigger is counted from another event on, waits for that event first."""
 
     def __init__(self, trigger: Trigger, in_scope: InScope, mode: Mode, delivery: Delivery) -> None:
         super().__init__(in_scope, mode)
         self._trigger = trigger
         self._delivery = delivery
-        # At a function entry the tracer delivers at once. But raising there would end tracing: if something begins when the signal lands,
-        # it is left pending, and the ``RESUME`` checks again when the tracer has returned.
+        # At a function entry the tracer delivers at once. But raising there would end tracing. So if something begins when the signal
+        # lands, the signal is left pending, and the ``RESUME`` checks again when the tracer has returned.
         self._at_once = delivery.begin is None
         self._await(trigger.since or trigger)
 
@@ -35,7 +35,7 @@ class Striker(Tracer):
         self._awaited = trigger
         self._left = trigger.count
         self._returning = trigger.event == "return"
-        self._diverted = 0  # the frame in which the trigger came, by ``id``, if the strike takes a detour
+        self._diverted = 0  # the frame where the trigger came, by ``id``, if the strike takes a detour
 
     def watches(self, code: CodeType) -> bool:
         return _is_same(code, self._awaited.callee or self._awaited.code)
@@ -50,7 +50,7 @@ class Striker(Tracer):
             self.start(frame)
             return False
         assert frame is not None  # only the caller of a frame that ends may be missing, and nothing is struck there
-        settrace(None)  # or the entry of the tracer would be the next checkpoint
+        settrace(None)  # otherwise the entry of the tracer would be the next checkpoint
         place = site_of(frame, self.in_scope) if self._trigger.since or self._trigger.leaves else None
         self._delivery.fires(place or frame, self.in_scope)
         return True
@@ -118,17 +118,17 @@ class Striker(Tracer):
         return self._strike_past(frame)
 
     def _strike_past(self, frame: FrameType) -> None:
-        """Deliver in ``frame`` now: left pending, the signal might pass calls that are specialised, which do not check."""
+        """Deliver in ``frame`` now: a signal left pending might pass specialised calls, which do not check."""
         settrace(None)
         self._delivery.fires(frame, self.in_scope)
         self._delivery.at_once(frame)
 
 
 def _is_same(code: CodeType, wanted: CodeType) -> bool:
-    """Return whether ``code`` is what is wanted, or what that stands in for."""
+    """Return whether ``code`` is the wanted code, or the real code for a stand-in that is wanted."""
     return code is wanted or (is_stand_in(wanted) and code == wanted)
 
 
 def _calls(place: FrameType, trigger: Trigger) -> bool:
-    """Return whether a frame stands at the call that a trigger names."""
+    """Return whether a frame stands at the call of a trigger."""
     return _is_same(place.f_code, trigger.code) and facts.calling(place.f_code, place.f_lasti) == trigger.offset

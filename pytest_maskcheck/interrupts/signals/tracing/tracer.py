@@ -1,4 +1,4 @@
-"""Which frames to trace, and for which events: what the phases of the engine have in common."""
+"""The base class of the engine's phases: it chooses which frames to trace, and for which events."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TraceFunction = Callable[["FrameType", str, Any], Any]
 
 
 class Tracer:
-    """Chooses which frames to trace, and for what."""
+    """Chooses which frames to trace, and for which events."""
 
     def __init__(self, in_scope: InScope, mode: Mode) -> None:
         self.in_scope = in_scope
         self.mode = mode
 
     def watches(self, code: CodeType) -> bool:
-        """Return whether calls, jumps and lines of ``code`` matter."""
+        """Return whether the calls, jumps and lines of ``code`` are watched."""
         return self.in_scope(code.co_filename)
 
     def enter(self, frame: FrameType, _: str, __: object) -> TraceFunction | None:
@@ -53,7 +53,7 @@ class Tracer:
         return self.watches(frame.f_code) and facts.is_call(frame.f_code, frame.f_lasti)
 
     def start(self, frame: FrameType | None) -> None:
-        """Begin while ``frame`` and those that called it are running; see :class:`~pytest_maskcheck.interrupts.engine.Phase`."""
+        """Begin while ``frame`` and its callers are running; see :class:`~pytest_maskcheck.interrupts.engine.Phase`."""
         opcodes = self.mode == "checkpoint"
         # ``settrace`` alone would see only functions that begin from now on.
         for running in stack(frame):
@@ -66,14 +66,14 @@ class Tracer:
         settrace(self.enter)
 
     def stop(self) -> None:
-        """End: the engine takes the trace function away."""
+        """Do nothing: the engine removes the trace function."""
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
         """Act on a function entry or a resumption; return the trace function of the frame."""
         raise NotImplementedError
 
     def resumed(self, _: FrameType) -> TraceFunction | None:
-        """Act on a resumption that is no checkpoint; return the trace function of the frame."""
+        """Act on a resumption that is not a checkpoint; return the trace function of the frame."""
         return self.local
 
     def local(self, frame: FrameType, event: str, value: object) -> Any:
@@ -82,8 +82,8 @@ class Tracer:
 
 
 def untrace() -> None:
-    """Trace no more: in a forked child, and where a Ctrl-C of the user's came as tracing was to end."""
-    # A debugger or coverage.py may trace as well: only what is ours is taken away.
+    """Stop tracing: in a forked child, and after the user's Ctrl-C arrived as tracing was about to end."""
+    # A debugger or coverage.py may trace as well: remove only a trace function of ours.
     if isinstance(getattr(gettrace(), "__self__", None), Tracer):
         settrace(None)
 
