@@ -187,12 +187,23 @@ at_once = _AtOnce()
 """Within ``with at_once:`` the heap is walked once for all callers; objects made meanwhile are not seen."""
 
 
+def want(types: Collection[type]) -> None:
+    """Make every walk from now on look for these types, too."""
+    _WANTED.update(types)
+    _IGNORED.difference_update(types)
+
+
+def classify() -> None:
+    """Classify the types that have instances now, so that processes forked later need not. Further calls do nothing."""
+    if not _SEEN:
+        look()
+
+
 def look(types: Collection[type] = ()) -> _Found:
     """Return the wanted objects by type. Within ``at_once`` the first walk's are returned, if ``types`` were wanted then."""
     found = at_once.found
     if found is None or not _WANTED.issuperset(types):
-        _WANTED.update(types)
-        _IGNORED.difference_update(types)
+        want(types)
         found = _walk()
         if at_once.active:
             at_once.found = found
@@ -214,8 +225,7 @@ class Exactly:
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
-        _WANTED.add(kind)
-        _IGNORED.discard(kind)
+        want({kind})
 
     def made(self) -> Collection[object]:
         """Return the instances made since the heap was frozen."""

@@ -14,6 +14,7 @@ from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
+from pytest_maskcheck.resources.heap import classify
 from pytest_maskcheck.session.assembly import assemble
 from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
 from pytest_maskcheck.session.item_body import refusal
@@ -95,6 +96,7 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             with _followed(order, collected.take) as take:
                 if order.isolation != "fork":
                     return order, audit_here(assembly, take)
+                classify()
                 if not order.only or FIRST not in order.only:
                     audit_in_child(assembly, take, partial(silence, assembly, order.over))
                 if first_use is not None and not collected.refused:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from pytest_maskcheck.resources.census import Census
-from pytest_maskcheck.resources.heap import made
+from pytest_maskcheck.resources.heap import made, want
 from pytest_maskcheck.resources.open_objects import OpenObjects
 from pytest_maskcheck.resources.surroundings import Surroundings
 from pytest_maskcheck.system.unpatched import io, os, select, tempfile
@@ -36,6 +36,7 @@ class DoubleCloses(OpenObjects):
         self._old: dict[int, list[Any]] = {}
         self._types: tuple[type, ...] = ()
         self._modules = 0  # how many there were when ``types`` was last called
+        want(self.types())  # now: types wanted only amid ``prepare`` would cost another walk of the whole heap
 
     def prepare(self) -> None:
         self._census.take()
