@@ -5,9 +5,9 @@ A *kind* looks at one sort of thing that a run can leave behind. The audit calls
 1. ``prepare()`` once in the audited process, after the uninterrupted warm-up runs and *before* the heap is frozen
    (:func:`gc.freeze`).
 2. ``snapshot()`` as the last act before a run of the test's body.
-3. ``compare(before)`` one to three times after it.
+3. ``compare(before)`` after it, as often as a reading needs it; in a watched run also while the body runs.
 4. ``describe(leftover)`` for each leftover that is reported.
-5. ``finish(before)`` exactly once after the last comparison, whatever happened.
+5. ``finish(before)`` exactly once, whatever happened.
 6. ``repair(leftover)`` for each leftover that stayed. A leftover that a fixture may own, and clean up itself, is repaired only
    if it is still there after the fixtures were torn down.
 
@@ -57,7 +57,7 @@ class Leftover:
 
 
 class Kind(ABC):
-    """One kind of resource. Apart from what ``snapshot`` returns, subclasses keep no state of a run.
+    """One kind of resource. What a run is compared with is in what ``snapshot`` returns, and nowhere else.
 
     Parameters:
         surroundings: names for directories that differ from run to run; the audit updates this object before every run.
@@ -149,7 +149,7 @@ class Kind(ABC):
         return ()
 
     def describe(self, leftover: Leftover) -> Leftover:
-        """Return ``leftover`` under the best name that can be found. Called once, after the last comparison; may be slow."""
+        """Return ``leftover`` under the best name that can be found. Called once for a leftover; may be slow."""
         return leftover
 
     def is_named(self, leftover: Leftover) -> bool:  # noqa: ARG002  (most kinds find names at once)

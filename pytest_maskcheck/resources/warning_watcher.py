@@ -9,7 +9,7 @@ Theory of operation:
 3. ``simplefilter`` inserts filters at the front, and ``catch_warnings`` copies the list. So the list is replaced by a
    :class:`Filters`, which keeps the watcher first. Its copies are of the same class.
 
-A suite that turns warnings into errors would change what is observed: a ``__del__`` that warns and then closes, such as that of
+A suite that turns warnings into errors would change what is observed: a ``__del__`` that warns and then cleans up, such as that of
 ``Popen``, would stop half-way. So ResourceWarnings are always shown, and are no errors unless the test itself makes them so.
 """
 

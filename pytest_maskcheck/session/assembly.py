@@ -109,7 +109,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     kinds = _chosen(order, surroundings, user_kinds)
     with unpatched():  # pytest's own code looks at the item
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
-    item.stash[LEDGER] = ledger = Ledger(item, surroundings.key, here=order.isolation != "fork")
+    item.stash[LEDGER] = ledger = Ledger(item, surroundings.key, here=order.is_here)
     fingerprints = fingerprint.Fingerprints(order.reach.covers, surroundings.named, partial(kept_values, item))
     runner = _runner(
         order, item, target, kinds, surroundings=surroundings, names=names, ledger=ledger, state=fingerprints.take
@@ -154,7 +154,7 @@ def _runner(
         names,
         order.reach.in_scope,
         order.mechanism,
-        here=order.isolation != "fork",
+        here=order.is_here,
         guarantees=ledger,
         state=state,
         own=frozenset(map(id, own_code(item))),

@@ -195,7 +195,7 @@ class FirstUse:
 
 def _against_fork(order: Order) -> str:
     """Return why no cold process can be kept beside the ordinary run, or ``""``."""
-    if order.isolation != "fork":
+    if order.is_here:
         return Reason(NotAudited.SESSIONS_PROCESS, why=order.why)
     if threading.active_count() > 1:
         return Reason(Strategy.THREADS)

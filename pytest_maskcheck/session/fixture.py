@@ -1,6 +1,6 @@
 """The fixture ``maskcheck``: a test uses it to declare what must hold after an interrupt.
 
-A test, or one of its fixtures, registers guarantees; the audit checks them after each interrupted run (:mod:`.ledger`). Without
+A test, or one of its fixtures, registers guarantees; the audit checks them after each run (:mod:`.ledger`). Without
 ``--maskcheck`` nothing is checked, but wrong arguments raise the same errors.
 """
 
@@ -43,7 +43,7 @@ class Maskcheck:
         self.guarantees: list[Guarantee] = []
 
     def invariant(self, check: Callable[[], object], message: str = "") -> None:
-        """Call ``check()`` after every interrupted run: its result must be truthy, and it must not raise.
+        """Call ``check()`` after every run of the audit: its result must be truthy, and it must not raise.
 
         In a function without a ``return`` statement, only the ``assert`` statements count.
 

@@ -102,7 +102,7 @@ class ItemProtocol:
                 stop_timer(item)
                 with suppress(Exception):  # the owner of the audit meets the same error, and reports it
                     order = self._orders.order(item, seconds)
-                    if order.isolation == "fork":
+                    if not order.is_here:
                         self._orders.seeing = assist(replace(order, share=helper))
         finally:
             with unlogged(item.config):
@@ -215,12 +215,12 @@ class ItemProtocol:
         if self._start_error is not None:
             raise self._start_error
         order = replace(self._orders.order(item, seconds), left=left)
-        if order.isolation != "fork":
+        if order.is_here:
             # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
             signals.collect_garbage()
         if self._budget and not self._only:
             order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
-        alone = order.isolation != "fork" or order.budget is not None
+        alone = order.is_here or order.budget is not None
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():

@@ -29,7 +29,7 @@ def lost_by_fork(assembly: Assembly) -> Reason | None:
     """Return why the runs of a test must not be forked although ``isolation=auto`` chose that, or ``None``."""
     order = assembly.order
     others = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
-    if order.isolation != "fork" or order.settings.isolation != "auto" or not others:
+    if order.is_here or order.settings.isolation != "auto" or not others:
         return None
     measurement = running()
     limit = order.settings.timeout + 10 * order.seconds

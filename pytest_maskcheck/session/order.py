@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.reasons import Isolation
+
 if TYPE_CHECKING:
     import pytest
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.reach import Reach
-    from pytest_maskcheck.reasons import Isolation, Reason
+    from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.progress import Progress
     from pytest_maskcheck.settings import Settings, Shard
@@ -65,3 +67,8 @@ class Order:
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
     left: frozenset[str] = frozenset()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether audited runs are made in the process of the session."""
+        return self.isolation == Isolation.NONE

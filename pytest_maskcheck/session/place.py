@@ -94,7 +94,7 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
                 order = replace(order, isolation=Isolation.NONE, why=lost, share=None)
                 assembly = assemble(order, item, directory)
             with _followed(order, collected.take) as take:
-                if order.isolation != "fork":
+                if order.is_here:
                     return order, audit_here(assembly, take)
                 classify()
                 if not order.only or FIRST not in order.only:
@@ -121,7 +121,7 @@ def _followed(order: Order, take: Send) -> Iterator[Send]:
             progress.take(message)
 
     deadline = order.budget.deadline if order.budget else float("inf")
-    progress.begin(order.item.nodeid, forked=order.isolation == "fork", deadline=deadline)
+    progress.begin(order.item.nodeid, here=order.is_here, deadline=deadline)
     try:
         yield take_and_show
     finally:

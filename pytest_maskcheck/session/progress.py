@@ -59,15 +59,15 @@ class Progress:
         self._way = ""
         self._drawn = False
 
-    def begin(self, test: str, *, forked: bool, deadline: float = float("inf")) -> None:
+    def begin(self, test: str, *, here: bool, deadline: float = float("inf")) -> None:
         """Begin to show the audit of a test.
 
         Parameters:
             test: its node id.
-            forked: its runs are made in other processes.
+            here: its runs are made in this process.
             deadline: when the time budget ends, by the clock.
         """
-        self._way = _way(self._config, forked=forked)
+        self._way = _way(self._config, here=here)
         self._test = test
         self._deadline = deadline
         self._total = 0
@@ -151,7 +151,7 @@ class Progress:
         return disabled
 
 
-def _way(config: pytest.Config, *, forked: bool) -> str:
+def _way(config: pytest.Config, *, here: bool) -> str:
     """Return how progress is shown: as a ``line``, in a ``log``, or not at all (``""``)."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     kind: type = type(reporter)  # the reporters of other plugins have classes of their own, derived or not
@@ -161,7 +161,7 @@ def _way(config: pytest.Config, *, forked: bool) -> str:
         return "log" if config.get_verbosity() >= 0 else ""
     alone = kind is pytest.TerminalReporter and os.name == "posix"
     debugged = config.getoption("usepdb", False) or config.getoption("trace", False)
-    captured = config.getoption("capture", "no") in ({"fd", "no"} if forked else {"fd"})
+    captured = config.getoption("capture", "no") in ({"fd"} if here else {"fd", "no"})
     return "line" if alone and captured and not debugged else ""
 
 

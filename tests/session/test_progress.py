@@ -311,7 +311,7 @@ def followed(pytester, monkeypatch):
         following = Progress(config, clock)
         for test in ("test_a.py::test_one", "test_a.py::test_two"):
             points = [Point(f"a.py:1:call#{n}", "a.py", "/a.py", 1, "call", n, "f") for n in range(10 * seconds)]
-            following.begin(test, forked=True, deadline=deadline)
+            following.begin(test, here=False, deadline=deadline)
             following.take(Plan(points))
             for point in points:
                 clock.tenths += 1
