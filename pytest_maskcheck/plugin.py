@@ -231,7 +231,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, if something is to be audited, the auditing session."""
     config.addinivalue_line(
         "markers",
-        "interrupt_safe(points, interrupts, signals, hits, max_points, seed, timeout, strict, may_swallow, allow, kinds, include, exclude, isolation, strategy): "
+        f"interrupt_safe({', '.join(row[0] for row in _SETTINGS)}): "
         "with --maskcheck, run the test again with an interrupt at every place it reached, and fail if anything is left behind",
     )
     given = config.option

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +120,24 @@ def test_options_and_settings_are_the_same(config):
         settings.BUDGET.name,
         settings.ALLOW_NONE.name,
     }
+
+
+def test_every_setting_is_documented_and_tried(config):
+    """Every setting has a row in ``docs/usage.md``, every option is named there, and each has right and wrong values here."""
+    usage = (Path(__file__).parents[1] / "docs" / "usage.md").read_text(encoding="utf-8")
+    rows = {
+        name
+        for line in usage.splitlines()
+        if line.startswith("|")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    options = {name for name in vars(config().option) if name.startswith("maskcheck_")}
+    settable = {settings.BUDGET.name, settings.ALLOW_NONE.name, *ROWS}
+    assert settable <= rows
+    assert {name for name in options if f"--{name.replace('_', '-')}" not in usage} <= {
+        f"maskcheck_{name}" for name in settable
+    }
+    assert {*ROWS} == {*RIGHT} == {*WRONG}
 
 
 @pytest.mark.parametrize(("name", "entry"), cases(RIGHT))

@@ -12,7 +12,6 @@ from pytest_maskcheck.audit.failed_runs import NO_VERDICT
 from pytest_maskcheck.audit.naming import named
 from pytest_maskcheck.audit.proof import is_unseen, note, unproven
 from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
-from pytest_maskcheck.points.finding_categories import package_of
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
@@ -102,7 +101,7 @@ class Findings:
         for leftover in released:
             yield Finding(Verdict.IMPLICIT, leftover.kind, leftover.key, leftover.detail, strict)
         # If a finalizer lost the interrupt, guarantees broke because its package did not do its part: the findings name it.
-        package = package_of(ran.lost_in) if ran.lost_in is not None else ""
+        package = ran.lost_in.package if ran.lost_in is not None else ""
         yield from (replace(finding, package=package) for finding in ran.broken)
         yield from self._about_exception(point, ran, left=left)
 
@@ -147,4 +146,4 @@ def _raised_inside(point: Point, raised: Raised) -> str:
         return ""
     site = next((at for at, each in enumerate(raised.frames) if (each.path, each.line) == (point.path, point.line)), -1)
     inner = raised.frames[site + 1 :] if site >= 0 else ()
-    return package_of(inner[0]) if inner else ""
+    return inner[0].package if inner else ""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, assert_never
 from pytest_maskcheck.audit.attribution import Attribution
 from pytest_maskcheck.audit.baseline import Baseline, steady
 from pytest_maskcheck.audit.blame import Blame
+from pytest_maskcheck.audit.categories import sort_out
 from pytest_maskcheck.audit.confirmation import Confirmation
 from pytest_maskcheck.audit.failed_runs import strayed
 from pytest_maskcheck.audit.final_results import FinalResults
@@ -32,7 +33,6 @@ from pytest_maskcheck.audit.findings import Findings, is_failing
 from pytest_maskcheck.audit.naming import PatternSearch, named_result
 from pytest_maskcheck.audit.rules import Allowances
 from pytest_maskcheck.audit.swallowed import Catchers
-from pytest_maskcheck.points.finding_categories import sort_out
 from pytest_maskcheck.resources.known_patterns import Patterns
 from pytest_maskcheck.results import Point, PointResult
 from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
@@ -134,7 +134,7 @@ class Judge:
         return bool(self.results) and self.late(0.0)
 
     def sort_out(self, points: Sequence[Point], *, complete: bool) -> tuple[PointResult, ...]:
-        """Return the results of these points with the category of each finding; see :func:`.finding_categories.sort_out`."""
+        """Return the results of these points with the category of each finding; see :func:`.categories.sort_out`."""
         found = [self.results[point.id] for point in points]
         known = self._attribution
         return sort_out(

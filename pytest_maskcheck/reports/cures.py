@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NOT_IN_GENERATOR = "not by a mask in your own `@contextmanager`, which ends too early: code of contextlib runs between its `yield` and the block"
 _BRACKET = f"`with bracket(acquire, release, ...)` of pytest_maskcheck.masking where it is used, {_NOT_IN_GENERATOR}"
-_BY_KIND = {
+BY_KIND = {
     "lock": f"take the lock with `with lock:`; where functions take and release it, {_BRACKET}",
     **dict.fromkeys(
         ("semaphore", "process_lock", "process_semaphore", "async_lock"),
@@ -98,8 +98,8 @@ def cure(defect: Defect) -> str:
         return (
             f"a defect of {defect.package}, audited with include={defect.package}; here, mask signals around the call"
         )
-    if defect.verdict is Verdict.LEAK and defect.kind in _BY_KIND:
-        return _BY_KIND[defect.kind]
+    if defect.verdict is Verdict.LEAK and defect.kind in BY_KIND:
+        return BY_KIND[defect.kind]
     if defect.verdict is Verdict.IMPLICIT and (line := _entered(defect)):
         return _ENTERED.format(line=line)
     return _BY_VERDICT[defect.verdict]

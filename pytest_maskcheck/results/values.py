@@ -63,6 +63,12 @@ class Frame(Packed):
     function: str
     file: str
 
+    @property
+    def package(self) -> str:
+        """The top-level package or module, from the path of the file relative to the ``sys.path`` entry."""
+        first, *rest = self.path.strip("<>").replace("frozen ", "").split("/")
+        return first if rest else first.removesuffix(".py")
+
 
 @dataclass(frozen=True, slots=True)
 class Point(Packed):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.points.finding_categories import package_of
 from pytest_maskcheck.runs.requests import Catcher, CaughtBy
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def catcher_of(
     decides = handling.decides
     mine = mine and (decides is None or id(decides) in own or not in_scope(decides.co_filename))
     frame = names.frame(code, line)
-    return Catcher(frame, by=CaughtBy.TEST if mine else CaughtBy.CODE, package="" if is_in_scope else package_of(frame))
+    return Catcher(frame, by=CaughtBy.TEST if mine else CaughtBy.CODE, package="" if is_in_scope else frame.package)
 
 
 def _is_expecting(module: str) -> bool:

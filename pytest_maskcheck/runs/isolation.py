@@ -1,6 +1,8 @@
 """The ways to isolate runs from the session, each an executor in a file of its own.
 
-Update :data:`ISOLATIONS` when you add one, and the choices of the setting ``isolation`` (:mod:`pytest_maskcheck.settings`).
+Update :data:`ISOLATIONS` when you add one, the choices of the setting ``isolation`` (:mod:`pytest_maskcheck.settings`, and the help in
+``plugin.py``), and :class:`pytest_maskcheck.reasons.Isolation`, whose member has the same word. ``session/order_maker.py`` chooses one
+for ``isolation=auto``.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class OrderMaker:
             message = "maskcheck isolation is 'fork', but this platform cannot fork; use isolation=none"
             raise pytest.UsageError(message)
         if asked != "auto":
-            return IsolationChoice(Isolation.FORK if asked == "fork" else Isolation.NONE, Reason(Isolation.AS_ASKED))
+            return IsolationChoice({str(each): each for each in Isolation}[asked], Reason(Isolation.AS_ASKED))
         if self._only and FIRST not in self._only:
             return IsolationChoice.none(Isolation.ONE_POINT)
         if self._config.getoption("usepdb", False):

@@ -1,4 +1,4 @@
-"""Every cure is tried on a seeded defect: following it makes the audit pass, and holds under real signals."""
+"""Cures are tried on seeded defects: following one makes the audit pass, and holds under real signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
-from pytest_maskcheck.reports.cures import cure
+from pytest_maskcheck.reports.cures import BY_KIND, cure
 from pytest_maskcheck.results import Audit, Category, Verdict
 
 if TYPE_CHECKING:
@@ -418,6 +418,11 @@ def audits(audit_together: AuditTogether) -> dict[str, Audit]:
     bodies = {f"bad_{name}": tried.bad for name, tried in TRIED.items()}
     bodies |= {f"cured_{name}": tried.cured for name, tried in TRIED.items()}
     return audit_together({name: PREAMBLE + TEST + indent(dedent(body), "    ") for name, body in bodies.items()})
+
+
+def test_every_cure_of_a_kind_is_tried() -> None:
+    """Each cure that is written for some kinds of leftovers is tried for one of them at least."""
+    assert {BY_KIND[name] for name in TRIED if name in BY_KIND} == {*BY_KIND.values()}
 
 
 @pytest.mark.parametrize("name", TRIED)

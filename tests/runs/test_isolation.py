@@ -15,6 +15,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.reasons import Isolation
 from pytest_maskcheck.resources import Surroundings
 from pytest_maskcheck.resources.kinds.children import Children
 from pytest_maskcheck.results import Point
@@ -258,3 +259,4 @@ def test_each_isolation_is_a_choice_of_the_setting() -> None:
     (row,) = (row for row in settings.TABLE if row.name == "isolation")
     assert row.must == f"one of {', '.join(['auto', *ISOLATIONS])}"
     assert [row.parse(name) for name in ISOLATIONS] == list(ISOLATIONS)
+    assert {*ISOLATIONS} <= {*map(str, Isolation)}

@@ -126,10 +126,4 @@ def _lost_inside(point: Point, finding: Finding) -> str:
     if (origin.place.path, origin.place.line) != (point.path, point.line):
         return ""
     inner = origin.stack[origin.stack.index(origin.place) + 1 :]
-    return package_of(inner[0]) if inner else ""
-
-
-def package_of(frame: Frame) -> str:
-    """Return the top-level package or module of a frame, from the path of its file relative to the ``sys.path`` entry."""
-    first, *rest = frame.path.strip("<>").replace("frozen ", "").split("/")
-    return first if rest else first.removesuffix(".py")
+    return inner[0].package if inner else ""
