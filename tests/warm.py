@@ -60,6 +60,7 @@ if __name__ == "__main__":
     for name in default_plugins:
         __import__(f"_pytest.{name}")
     gc.collect()
+    gc.freeze()  # pytest collects garbage ten times as it ends, which would go through all that was imported each time
     serve(socket.socket(fileno=os.dup(0)))  # a duplicate: forked processes replace their standard input
     if len(sys.argv) > 1:  # only in forked processes, where ``become_pytest`` sets the arguments
         runpy.run_module("pytest", run_name="__main__", alter_sys=True)
