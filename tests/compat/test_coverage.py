@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.compat.conftest import RunModule
 
+pytestmark = pytest.mark.oldest_and_newest
+
 SHOP = '''
     """Code with a way that only an interrupt takes."""
 

@@ -156,7 +156,7 @@ def test_most_is_found_and_nearly_all_decided_in_calls_out_of_scope(audits):
     assert len(undecided) <= 0.01 * points, undecided
 
 
-@pytest.mark.oldest_and_newest
+@pytest.mark.newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
     """Snapshots and rerun have the same findings at each point that both audited."""
     taken = {place for place, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}

@@ -295,7 +295,7 @@ def test_what_is_lost_at_the_marked_line_is_found_there(audits, name):
     assert (seed.verdict, seed.kind) in found, [str(defect) for defect in audit.defects]
 
 
-@pytest.mark.oldest_and_newest
+@pytest.mark.newest
 def test_snapshots_find_the_same(audits, by_snapshots, results_of):
     """Snapshots and rerun have the same findings at each point, and audit the same points."""
     taken = {name for name, audit in by_snapshots.items() if audit.strategy.startswith("snapshot")}

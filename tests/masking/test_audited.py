@@ -15,6 +15,8 @@ import pytest
 
 from pytest_maskcheck.results import Audit
 
+pytestmark = pytest.mark.oldest_and_newest
+
 EVERY = bool(os.environ.get("MASKCHECK_ALL_POINTS"))
 
 PREAMBLE = """
