@@ -43,6 +43,8 @@ class Reach:
         self._files: dict[str, str | None] = {}
         """``co_filename`` -> the key of the file in ``_lines``, or ``None`` if it has none."""
         self._statements: dict[str, set[int]] = {}
+        self._absolute: set[str] = set()
+        """Names of files that are known to be absolute and normalized."""
 
     @contextmanager
     def measuring(self, *files: str) -> Iterator[None]:
@@ -90,7 +92,10 @@ class Reach:
 
     def covers(self, filename: str) -> bool:
         """Return whether a file is in scope, reached or not."""
-        path = os.path.abspath(filename)
+        # This is called for each module before each audited test, and ``abspath`` would take most of the time.
+        path = filename if filename in self._absolute else os.path.abspath(filename)
+        if path == filename:
+            self._absolute.add(path)
         return path in self._lines or self._wanted(path)
 
     def _measured(self, filename: str) -> str | None:

@@ -64,10 +64,15 @@ class Attributes(ProcessState[_Reading]):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
+        self._modules: list[str] = []
         self._watch()
 
     def prepare(self) -> None:
-        self._watch(*self._found())
+        modules = list(sys.modules)
+        # Going through all modules takes milliseconds in a process that was forked just now, as it copies the memory of each.
+        if modules != self._modules:
+            self._modules = modules
+            self._watch(*self._found())
 
     def _watch(self, *places: _Place) -> None:
         self._places = (_Place("canary", _CANARY, vars(_CANARY), ["call", "other"]), *places)
