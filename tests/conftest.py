@@ -32,26 +32,34 @@ pytest_plugins = ["pytester"]
 _ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 _PLUGIN = ("-p", "pytest_maskcheck.plugin")
 
-_LONG = (
-    "test_examples.py",
+LONG = (
     "corpus/test_corpus.py",
-    "test_spread.py",
+    "test_examples.py",
     "corpus/test_defects.py",
-    "test_progress.py",
-    "test_interrupted_session.py",
-    "real_signals/test_real_signals.py",
-    "test_growth.py",
-    "masking/test_audited.py",
+    "session/test_interrupted_session.py",
     "compat/test_coverage.py",
-    "test_bounds.py",
-    "test_verdicts.py",
-    "test_second_interrupts.py",
-    "soundness/test_soundness.py",
+    "audit/test_sharing.py",
+    "session/test_progress.py",
+    "masking/test_audited.py",
+    "audit/test_growth.py",
+    "real_signals/test_real_signals.py",
+    "session/test_item_kinds.py",
+    "audit/test_bounds.py",
+    "audit/test_outcomes.py",
+    "audit/test_attribution.py",
+    "real_signals/test_cures.py",
+    "runs/test_hangs.py",
+    "session/test_fixtures_own.py",
+    "audit/test_patterns.py",
+    "test_settings.py",
     "test_recipes.py",
-    "test_item_kinds.py",
-    "masking/test_bombardment.py",
+    "resources/test_half_made.py",
+    "resources/test_canaries.py",
+    "system/test_breakdown.py",
+    "runs/test_forward.py",
+    "audit/test_first_use.py",
 )
-"""The files that take more than ten seconds, roughly the longest first."""
+"""The files that take longest, in about that order."""
 
 _FRESH = bool(os.environ.get("MASKCHECK_FRESH"))
 """Whether each inner pytest is a new interpreter, as for measuring this suite's coverage; else it is forked, see ``warm.py``."""
@@ -100,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if folder in _SLOW_FOLDERS or file in _SLOW_FILES or not _STARTS.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     if hasattr(config, "workerinput"):
-        rank = {f"tests/{name}": number for number, name in enumerate(_LONG)}
+        rank = {f"tests/{name}": number for number, name in enumerate(LONG)}
         items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_maskcheck
+from tests.conftest import LONG
 
 PACKAGE = Path(pytest_maskcheck.__file__).parent
 
@@ -167,3 +168,9 @@ def imported_files(names: Iterable[str]) -> set[str]:
             next((file for each in candidates for file in (each, f"{each}/__init__") if file in FILES), "__init__")
         )
     return found
+
+
+def test_the_files_to_begin_with_exist():
+    """Each file with which workers are to begin exists, so that a file that was moved does not begin last unnoticed."""
+    tests = Path(__file__).parent
+    assert [name for name in LONG if not (tests / name).exists()] == []
