@@ -36,6 +36,9 @@ _IGNORED: set[type] = set()
 _PASSING: list[tuple[set[type], type]] = []
 """(set, class) for classes that may be garbage collected: the class is removed from the set at the next walk."""
 
+_OLD_MODULES = frozenset(sys.modules)
+"""Modules that were loaded before the first test was."""
+
 # Read with the descriptor of ``type``, as a metaclass may define ``__flags__``.
 _FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLETYPE
@@ -68,9 +71,7 @@ def _sorted(objects: list[object], kind_of: Callable[[object], type]) -> _Found:
     """Return those of ``objects`` whose type is wanted, by type."""
     things = [thing for thing in objects if kind_of(thing) not in _IGNORED]
     # These classes are not in _SEEN, so those that still have instances are classified again below.
-    while _PASSING:
-        family, kind = _PASSING.pop()
-        family.discard(kind)
+    _forget_passing()
     if not things:
         return {}
     kinds = set(map(kind_of, things))
@@ -116,12 +117,22 @@ def _classify(kinds: set[type]) -> None:
                     _PASSING.append((members, kind))
 
 
+def _forget_passing() -> None:
+    while _PASSING:
+        family, kind = _PASSING.pop()
+        family.discard(kind)
+
+
+def _is_of_c(kind: type) -> bool:
+    flags = _FLAGS(kind)
+    return not flags & _HEAP or bool(flags & _IMMUTABLE)
+
+
 def _lasts(kind: type) -> bool:
     """Return whether a type lasts as long as the process: it is written in C, or a module holds it."""
-    flags = _FLAGS(kind)
-    if not flags & _HEAP or flags & _IMMUTABLE:
-        return True
-    return attempt(lambda: _place_of(kind) is kind, otherwise=False)  # a metaclass, or a module, may be the user's
+    return _is_of_c(kind) or attempt(
+        lambda: _place_of(kind) is kind, otherwise=False
+    )  # a metaclass, or a module, may be the user's
 
 
 def _place_of(kind: type) -> object:
@@ -194,9 +205,23 @@ def want(types: Collection[type]) -> None:
 
 
 def classify() -> None:
-    """Classify the types that have instances now, so that processes forked later need not. Further calls do nothing."""
-    if not _SEEN:
-        look()
+    """Classify the types that have instances now, so that processes forked later need not. Further calls do nothing.
+
+    Of classes written in Python, only those of modules as old as this one are remembered: a test may unload others, and expect that
+    they are gone.
+    """
+    if _SEEN:
+        return
+    look()
+    others = {kind for kind in _SEEN if not _stays(kind)}
+    for known in (_SEEN, _IGNORED, *(family.members for _, _, family in _FAMILIES)):
+        known.difference_update(others)
+    _WANTED.difference_update(others)
+    _forget_passing()
+
+
+def _stays(kind: type) -> bool:
+    return _is_of_c(kind) or attempt(lambda: kind.__module__ in _OLD_MODULES, otherwise=False)
 
 
 def look(types: Collection[type] = ()) -> _Found:
