@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.runs.levels import picker
 from pytest_maskcheck.runs.namespaces import HARNESS, identity, module_of, namespace
+from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 
 if TYPE_CHECKING:
     from pytest_maskcheck.runs.fingerprint import Fingerprints
 
-_SKIPPED = ("threading", "warnings", "pytest_maskcheck")
+_SKIPPED = ("threading", "warnings", PACKAGE)
 """Modules whose namespaces change with each run (a fork renews a lock, pytest replaces the warning filters), and our own.
 
 Kinds detect what code under test replaces in ``threading`` and ``warnings``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import namespace_of
 
@@ -19,7 +20,7 @@ def ids(*kinds: type) -> frozenset[int]:
 PLAIN = ids(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range)
 """Ids of types whose values can be compared and printed."""
 
-HARNESS = frozenset({"_pytest", "pluggy", "pytest_maskcheck"})
+HARNESS = frozenset({"_pytest", "pluggy", PACKAGE})
 """Packages whose objects change with each run, and are not the user's."""
 
 # Read from ``type`` itself: a metaclass may have attributes of the same names.

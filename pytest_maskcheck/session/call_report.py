@@ -17,6 +17,7 @@ from pytest_maskcheck.session.drawn_traceback import drawn
 from pytest_maskcheck.session.outcome import Outcome, broken
 from pytest_maskcheck.session.run_needs import INDIFFERENT
 from pytest_maskcheck.session.target import ItemTarget
+from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import unpatched
 from pytest_maskcheck.system.untrusted import last_line
 
@@ -113,7 +114,7 @@ def in_call_phase(item: pytest.Item, hook: str) -> Iterator[None]:
         hook: name of the hook.
     """
     hooks = getattr(item.ihook, hook).get_hookimpls()
-    others = any(each.function.__module__.partition(".")[0] not in {*INDIFFERENT, "pytest_maskcheck"} for each in hooks)
+    others = any(each.function.__module__.partition(".")[0] not in {*INDIFFERENT, PACKAGE} for each in hooks)
     if not (others and isinstance(item, pytest.Function)):
         yield
         return

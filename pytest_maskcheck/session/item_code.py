@@ -7,6 +7,8 @@ import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.system.own_code import PACKAGE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,7 +36,7 @@ def _written(item: pytest.Function) -> Any:
     return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
 
 
-_HARNESS = {"pytest", "_pytest", "pluggy", "pytest_maskcheck", "hypothesis"}
+_HARNESS = {"pytest", "_pytest", "pluggy", PACKAGE, "hypothesis"}
 """Packages of the test harness."""
 
 
