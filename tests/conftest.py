@@ -68,7 +68,12 @@ _STARTS = {"start", "pytester", "experiment"}
 """Fixtures that start processes and so make a test slow."""
 
 _SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
-_SLOW_FILES = {"test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"}
+_SLOW_FILES = {
+    *("test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"),
+    *("test_sharing.py", "test_interrupted_session.py", "test_growth.py", "test_foreground.py", "test_half_made.py"),
+    *("test_runner.py", "test_merge.py"),
+}
+"""Files of slow tests whose fixtures do not show that."""
 
 _SIGNALS_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
