@@ -26,10 +26,10 @@ pytestmark = [
     pytest.mark.oldest_and_newest,
 ]
 
-SLEEP = "98765.25"
+SLEEP = f"98765.{os.getpid()}"
 """Seconds that no other process on this machine sleeps."""
 
-LEFT = SLEEP + "1"
+LEFT = f"98766.{os.getpid()}"
 """Seconds that the processes sleep which the ordinary run leaves; that run is not part of the audit."""
 
 DAEMONS = f"""
