@@ -1,6 +1,6 @@
 """The measures of ``run.py``: one function for each figure, and one row for each in :data:`MEASURES`.
 
-A function writes the tests, and returns two callables, each of which makes one measurement in seconds: one of ours, one of the baseline.
+A function writes the tests and returns two callables. Each makes one measurement in seconds: one of ours, the other of the baseline.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Masks: regions in which signals wait.
+"""Masks: regions where signals wait.
 
 Standard library only, one file: copy it into a project that wants no dependency.
 
@@ -329,7 +329,7 @@ def _deliver(signals: Iterable[int]) -> None:
                     break
         elif signum in _queue:
             _act(signum, handler)
-        # The jump back is the checkpoint at which CPython calls the handler.
+        # The jump back is the checkpoint where CPython calls the handler.
 
 
 def _deliver_outside(signals: Iterable[int]) -> None:

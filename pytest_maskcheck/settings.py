@@ -312,7 +312,7 @@ def budget(config: pytest.Config) -> float | None:
 
 
 def allow_none(config: pytest.Config) -> bool:
-    """Return whether a session in which nothing is audited may end with exit status 0.
+    """Return whether a session where nothing is audited may end with exit status 0.
 
     Raises:
         pytest.UsageError: the value cannot be used.

@@ -1,11 +1,11 @@
 """Where leftovers came from: the watched runs that find out, and what they show.
 
 Theory of operation. Most of what an interrupt leaves behind was already there when the interrupt came. So one watched run without an
-interrupt passes all points at which something was left. At each of them it records what is there and where that came from.
+interrupt passes all points where something was left. At each of them it records what is there and where that came from.
 
 Rules:
 
-1. The origin of a leftover depends on its point alone. It does not depend on the order in which points were audited, on how many
+1. The origin of a leftover depends on its point alone. It does not depend on the order points were audited in, on how many
    were audited, or on the process that audited them.
 2. If a passing run sees at least as many of a thing at a point as were left there, all from one place, then that place is the origin.
    For each such place, one point is run once more, watched and interrupted. This confirms the place and shows how the thing can still
@@ -101,7 +101,7 @@ class Attribution:
         """Trace what was left behind; yield each result whose findings got an origin or another name.
 
         Parameters:
-            rows: points in the order in which the test reaches them, each with its result.
+            rows: points in the order the test reaches them, each with its result.
         """
         rows = [(point, result) for point, result in rows if self._open(point, result)]
         seen = self._pass_by(rows)

@@ -43,7 +43,7 @@ def sort_out(
     """Return the results with the category of each finding.
 
     Parameters:
-        points: the points in the order in which they are reached.
+        points: the points in the order they are reached.
         results: the results of these points.
         outlasting: id of a point -> kind and key of each thing that is still there when the call under way at that point returns.
         strict: findings about losses inside code out of scope fail, too.

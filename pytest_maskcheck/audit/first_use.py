@@ -94,7 +94,7 @@ class FirstPoint:
         point: the point.
         code, offset, kind: its place.
         context: call sites in scope that led there, innermost first.
-        address: the address of the event at which to interrupt.
+        address: the address of the event to interrupt at.
         signum: the signal.
     """
 

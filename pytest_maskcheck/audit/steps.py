@@ -59,7 +59,7 @@ def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bo
 
 
 def send_untraced(judge: Judge, budget: Share | None, send: Send) -> None:
-    """Send the number of points at which there was no time to find the origin of leftovers."""
+    """Send the number of points where there was no time to find the origin of leftovers."""
     if budget and judge.untraced:
         send(Reason(Note.UNTRACED, number=judge.untraced, why=budget.reason))
 

@@ -58,7 +58,7 @@ class Strategy:
     """Which points are audited by snapshots, and why others are not.
 
     Parameters:
-        snapshots: the points for snapshots, in the order in which the test reaches them.
+        snapshots: the points for snapshots, in the order the test reaches them.
         rerun: number of other points that are reached by running the test again.
         why: the reason for those, or, without snapshots, for all; ``None`` if there are none.
         left: number of ``snapshots`` that are reached by rerunning nevertheless, because snapshots ended early.

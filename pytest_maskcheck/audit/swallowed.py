@@ -30,7 +30,7 @@ class Catchers:
         executor: makes the watched runs.
 
     Attributes:
-        unseen: ids of points at which nothing shows that the signal arrived.
+        unseen: ids of points where nothing shows that the signal arrived.
         watching: an interrupt was caught at some point of this test. That is likely at further points, too, so each run is watched.
     """
 
@@ -96,7 +96,7 @@ def lost(finalizers: tuple[str, ...], caught: Catcher | None, *, fails: bool) ->
     """Return the finding that a finalizer lost the interrupt, ``None`` if none did.
 
     Parameters:
-        finalizers: the finalizers in which CPython printed and dropped it.
+        finalizers: the finalizers where CPython printed and dropped it.
         caught: who caught it, if that is known.
         fails: the finding makes the test fail.
     """

@@ -125,7 +125,7 @@ class Catching:
         self._left: Dropped | None = None
 
     def begins(self, frame: FrameType | None) -> None:
-        """Find the outermost code in scope, starting from the frame in which the interrupt lands."""
+        """Find the outermost code in scope, starting from the frame where the interrupt lands."""
         for running in stack(frame):
             if id(running.f_code) in OUTERMOST:
                 break

@@ -1,7 +1,7 @@
 """Places, where an interrupt can arrive, and hits, the times that a run reaches a place.
 
 A *place* is an instruction (code object and offset) together with a kind. A *hit* is the n-th time in one run that the victim reaches a
-place, in a calling context. A *trigger* is the event at which an engine acts in order to strike there.
+place, in a calling context. A *trigger* is the event where an engine acts in order to strike there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Detour:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Trigger:
-    """The event at which an engine acts: the n-th of its sort in a run.
+    """The event where an engine acts: the n-th of its sort in a run.
 
     Parameters:
         event: the engine's name for the event.

@@ -48,7 +48,7 @@ def category(defect: Defect) -> str:
 
 
 def where(defect: Defect) -> str:
-    """Return the lines at which something is lost, such as ``store.py:12-18, 30``: the first few functions, and the number of others."""
+    """Return the lines where something is lost, such as ``store.py:12-18, 30``: the first few functions, and the number of others."""
     files: dict[str, list[str]] = {}
     for path, numbers in defect.lines[:_LINES]:
         files.setdefault(path, []).append(numbers)

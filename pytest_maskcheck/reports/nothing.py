@@ -1,4 +1,4 @@
-"""The message of a session in which nothing was audited."""
+"""The message of a session where nothing was audited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_maskcheck.reasons import count
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """A session in which nothing was audited.
+    """A session where nothing was audited.
 
     Parameters:
         wanted: number of tests that were to be audited.

@@ -28,7 +28,7 @@ _LEVELS = (r"(/)", r"(\.)", r"([^\w#*])", r"(_)")
 """Where keys are split, in this order."""
 
 _FIXED = 2
-"""The number of levels, from the first one on, at which all samples of a pattern have equally many parts."""
+"""The number of levels, from the first one on, where all samples of a pattern have equally many parts."""
 
 _ALPHABETS = ("a-f0-9#", "A-F0-9#", "a-z0-9#_", r"\w#", r"\w#\-", "^/.", "^/")
 """Character sets that a random part may be made of, the smallest first. The first two are hexadecimal digits."""

@@ -1,4 +1,4 @@
-"""The table of all kinds, in the order in which they are snapshotted, compared and repaired.
+"""The table of all kinds, in the order they are snapshotted, compared and repaired.
 
 The class of a kind contains its name, whether it is on by default and whether it is available. This table adds only the order:
 

@@ -88,7 +88,7 @@ class Audit:
 
     @property
     def audited(self) -> int:
-        """The number of points at which the interrupt was delivered."""
+        """The number of points where the interrupt was delivered."""
         return sum(1 for result in self.results if not result.reason)
 
     @property

@@ -24,7 +24,7 @@ class FixtureChannels:
     """What this process has begun to share with others since this object was made, as the setup of a fixture began.
 
     Parameters:
-        numbered: returns the directory in which pytest creates numbered directories, ``""`` if there is none yet.
+        numbered: returns the directory where pytest creates numbered directories, ``""`` if there is none yet.
     """
 
     _watching: ClassVar[list[FixtureChannels]] = []

@@ -70,7 +70,7 @@ class Snapshots:
         """Interrupt at each point; a point without a result has to be reached in another way.
 
         Parameters:
-            points: in the order in which the run reaches them.
+            points: in the order the run reaches them.
             last: returns whether a run must be the last in its process.
         """
         page = Page()

@@ -79,7 +79,7 @@ class ForwardChild:
     """What a process does once it is forked for a point. Made before the run begins, as the run must meet nothing new.
 
     Parameters:
-        points: all of them, in the order in which the run reaches them.
+        points: all of them, in the order the run reaches them.
         last: returns whether a run must be the last in its process.
         is_usual: returns whether modules keep what they keep after an uninterrupted run.
         again: makes the run after the interrupted one.

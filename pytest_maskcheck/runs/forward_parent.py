@@ -57,7 +57,7 @@ class ForwardParent:
     """Goes forward, and looks after its children. What it opens is closed by the end of the process.
 
     Parameters:
-        points: in the order in which the run reaches them.
+        points: in the order the run reaches them.
         forward: makes the run.
         child: what this process becomes in each fork.
         turns: sends messages.

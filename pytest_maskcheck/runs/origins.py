@@ -9,7 +9,7 @@ Rules:
 1. Only runs that are made to explain findings are watched.
 2. Watching ends before the interrupt is sent: no code of this module may run where the interrupt arrives.
 3. Looks have a budget. When it is spent, only every second call is looked at, then every fourth, and so on. A second run then
-   looks at each call of the one stretch in which the leftover appeared. If a kind has a pulse, each change of it causes a look, too.
+   looks at each call of the one stretch where the leftover appeared. If a kind has a pulse, each change of it causes a look, too.
 4. An uninterrupted run can pass points; what is there at each of them is recorded (:mod:`.passing`).
 5. A leftover that counts only from its first use on has its origin where it was made. One that is new after a call that only waits
    was made by another thread, and has no origin.
@@ -149,7 +149,7 @@ class Watch:
 
         Parameters:
             leftover: what is there.
-            at_once: the interrupt ended the call at which it arrived; if not, what was not seen by then may have been made later.
+            at_once: the interrupt ended the call where it arrived; if not, what was not seen by then may have been made later.
         """
         seen = self.seen.get(leftover.identity)
         if seen is None and self.ahead and at_once and self._last is not None:

@@ -109,7 +109,7 @@ class RunResult(Packed):
         outlasting: id of a point that the run passed -> kind and key of what was there, and still was when the call under way returned.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
-        lost: finalizers in which CPython printed and dropped the interrupt.
+        lost: finalizers where CPython printed and dropped the interrupt.
         lost_in: where such a finalizer begins, if none of them is in scope.
         late: the interrupt came out of a fixture, after the body.
         trouble: what went wrong outside the body.

@@ -161,7 +161,7 @@ class FirstUse:
             received += part
         if not received:
             return
-        self._note_descriptors()  # which the order below is not to take for those of the test
+        self._note_descriptors()  # otherwise the order below would take them for channels of the test
         go: _Go = pickle.loads(bytes(received))
         page = self._page
         assert page is not None

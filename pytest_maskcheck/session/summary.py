@@ -44,7 +44,7 @@ class Summary:
         reports: format and path of each file to write.
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
-        may_audit_none: a session in which nothing was audited may end with exit status 0.
+        may_audit_none: a session where nothing was audited may end with exit status 0.
 
     Attributes:
         wanted: how many tests were to be audited.

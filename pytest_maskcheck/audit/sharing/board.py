@@ -33,7 +33,7 @@ class Offer:
     Parameters:
         owner: the process that audits the test.
         audit: what the owner has found out about the test so far, with the points on offer and without results.
-        cuts: the positions at which the chunks end.
+        cuts: the positions where the chunks end.
         seconds: duration of the audit of one point.
         firsts: for points with a second interrupt, the result of the first one alone, by id.
         baseline: kind and key of what the uninterrupted test leaves behind -> how many of them.

@@ -115,7 +115,7 @@ class Lead:
                     shutil.rmtree(over, ignore_errors=True)
 
     def _cuts(self, number: int, seconds: float) -> tuple[int, ...]:
-        """Return the positions at which chunks end: the fewer points are left, the smaller the chunk."""
+        """Return the positions where chunks end: the fewer points are left, the smaller the chunk."""
         least = max(round(_LEAST[0] / seconds), _LEAST[1])
         most = max(round(_MOST[0] / seconds), _MOST[1])
         cuts: list[int] = []

@@ -17,7 +17,7 @@ Awaited = tuple[str, int, int, int]
 
 
 class Wait:
-    """A counter of one event, with the counts at which triggers await it.
+    """A counter of one event, with the counts where triggers await it.
 
     Attributes:
         due: count of the event, from 1 on -> positions of the triggers that await it.
