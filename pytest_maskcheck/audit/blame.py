@@ -68,7 +68,7 @@ class Blame:
     latest: Point | None = None
     was_followed: bool = True
     _retries: int = 0
-    _ordinary: tuple[dict[str, str], ...] | None = None
+    _ordinary: tuple[fingerprint.Fingerprint, ...] | None = None
 
     def suspect(self, points: Sequence[Point], result: PointResult, after: RunResult) -> None:
         """Find which of several points left the code unusable: the run after the last one did not reach its own point.

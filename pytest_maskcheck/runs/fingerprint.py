@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from pytest_maskcheck.runs.namespaces import PLAIN, identity, namespace
 from pytest_maskcheck.runs.parts import parts_of
-from pytest_maskcheck.runs.value_texts import value_of
+from pytest_maskcheck.runs.value_texts import Value, value_of
 
 _DEPTH = 5
 
@@ -26,7 +26,7 @@ _SHOWN = 5
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
-Fingerprint = dict[str, str]
+Fingerprint = dict[str, Value]
 """Name, such as ``store.STATE['open']`` -> value, such as ``1``."""
 
 
@@ -60,7 +60,7 @@ class Fingerprints:
         found: Fingerprint = {}
         for name, thing, _ in self.walk([*self.modules(), *self.roots()]):
             if value := value_of(thing):
-                found[name] = self._named(_ADDRESS.sub("0x...", value))
+                found[name] = Value(self._named(_ADDRESS.sub("0x...", value.text)), value.size)
             if len(found) == _MOST:
                 break
         return found
@@ -107,7 +107,7 @@ def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -
         if all(other.get(name) == ordinary.get(name) for other in others) and now.get(name) != ordinary.get(name)
     ]
     # A thing that is new, gone or replaced is named instead of its parts; a container that changed only in size, by its parts.
-    strong = {name for name in names if not _is_size(now.get(name, ""), ordinary.get(name, ""))}
+    strong = {name for name in names if not _is_size(now.get(name), ordinary.get(name))}
     deepest = [
         name
         for name in names
@@ -121,16 +121,14 @@ def differences(now: Fingerprint, ordinary: Fingerprint, *others: Fingerprint) -
     return "; ".join(texts[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _is_size(now: str, ordinary: str) -> bool:
-    if " with digest " in now + ordinary:
-        return False  # a big container counts as a whole; perhaps only one of the two is big
-    return now.rpartition(" of ")[0] == ordinary.rpartition(" of ")[0] != ""
+def _is_size(now: Value | None, ordinary: Value | None) -> bool:
+    return bool(now and ordinary and now.differs_in_size(ordinary))
 
 
 def _within(name: str, other: str) -> bool:
     return name != other and name.startswith((other + ".", other + "["))
 
 
-def _difference(name: str, now: str | None, ordinary: str | None) -> str:
+def _difference(name: str, now: Value | None, ordinary: Value | None) -> str:
     is_now = "is not there" if now is None else f"is {now}"
     return f"{name} {is_now}, after an uninterrupted run it is {'not there' if ordinary is None else ordinary}"

@@ -15,7 +15,7 @@ from operator import attrgetter, is_, itemgetter
 from typing import Any
 
 from pytest_maskcheck.runs.namespaces import PLAIN, identity
-from pytest_maskcheck.runs.value_texts import is_stateful, value_of
+from pytest_maskcheck.runs.value_texts import Value, is_stateful, value_of
 from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import namespace_of
 
@@ -34,7 +34,7 @@ class Level:
         types: the types of everything that they refer to.
         plain: picks plain values, which are to equal ``values``.
         functions: picks functions; ``codes`` identifies the code that they are to have.
-        stateful: positions of objects that keep something that references do not show, and their state as text.
+        stateful: positions of objects that keep something that references do not show, and their values.
         into: picks what is looked into next; ``instances`` and ``dicts`` pick from that.
         partly: picks things of which only some entries are compared, by the functions in ``looks``.
     """
@@ -44,7 +44,7 @@ class Level:
     values: Sequence[Any]
     functions: Callable[[Sequence[Any]], Sequence[Any]]
     codes: list[int]
-    stateful: list[tuple[int, str]]
+    stateful: list[tuple[int, Value | None]]
     into: Callable[[Sequence[Any]], Sequence[Any]]
     instances: Callable[[Sequence[Any]], Sequence[Any]]
     dicts: Callable[[Sequence[Any]], Sequence[Any]]

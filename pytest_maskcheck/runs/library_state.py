@@ -1,7 +1,7 @@
 """What modules out of scope keep, for those modules that concern the test.
 
 These are the modules whose code the test ran, those that code in scope names, and those to which one of these, or a module in scope,
-refers.
+refers. Code of pytest and of its plugins runs in every test: their modules count only where code in scope names them.
 
 Rules:
 
@@ -81,11 +81,13 @@ class LibraryState:
         fingerprints: finds the modules in scope.
         has_run: returns whether the test ran code of the module with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
+        plugins: names of modules that are plugins of pytest.
     """
 
     fingerprints: Fingerprints
     has_run: Callable[[str], bool]
     words: Callable[[], Iterable[str]]
+    plugins: frozenset[str] = frozenset()
     _seen: list[_Seen] = field(default_factory=list)
     _restless: set[object] = field(default_factory=set)
 
@@ -98,7 +100,7 @@ class LibraryState:
         used = {
             identity(module): module
             for name, module in modules
-            if identity(module) in away and (name in named or any(map(self.has_run, _files(name, module))))
+            if identity(module) in away and (name in named or self._has_run(name, module))
         }
         # One step further: the test may have patched something in a module that one of these imports.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
@@ -108,6 +110,11 @@ class LibraryState:
         looks += [(names, look) for names in own if not _is_harness(names) and (look := _deeper(names))]
         seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
+
+    def _has_run(self, name: str, module: ModuleType) -> bool:
+        if name in self.plugins or name.partition(".")[0] in HARNESS:
+            return False
+        return any(map(self.has_run, _files(name, module)))
 
     def holds(self) -> bool:
         """Return whether modules keep what they kept when :meth:`take` was called."""

@@ -52,6 +52,7 @@ class ModuleState:
         is_near: returns whether the module in scope with this file concerns the test.
         has_run: returns whether the test ran code of the module out of scope with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
+        plugins: names of modules that are plugins of pytest.
 
     Attributes:
         unseen: the name of an object whose state cannot be compared, or ``""``.
@@ -62,6 +63,7 @@ class ModuleState:
     is_near: Callable[[str], bool] = lambda _: True
     has_run: Callable[[str], bool] = lambda _: False
     words: Callable[[], Iterable[str]] = tuple
+    plugins: frozenset[str] = frozenset()
     unseen: str = ""
     beyond: str = ""
     _levels: list[Level] = field(default_factory=list)
@@ -71,7 +73,7 @@ class ModuleState:
     _libraries: LibraryState = field(init=False)
 
     def __post_init__(self) -> None:
-        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words)
+        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words, self.plugins)
 
     def holds(self) -> bool:
         """Return whether modules keep what they kept when :meth:`take` was called."""

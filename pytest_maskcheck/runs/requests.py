@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.resources import Leftover
     from pytest_maskcheck.results import Finding, Frame, Point
+    from pytest_maskcheck.runs.fingerprint import Fingerprint
     from pytest_maskcheck.runs.raised import Raised
     from pytest_maskcheck.runs.sightings import Sighting, Stretch
     from pytest_maskcheck.system.breakdown import Breakdown
@@ -142,7 +143,7 @@ class RunResult(Packed):
     detail: str = ""
     stack: tuple[Frame, ...] = ()
     complaints: dict[str, str] = field(default_factory=dict)
-    state: dict[str, str] = field(default_factory=dict)
+    state: Fingerprint = field(default_factory=dict)
     whole: bool = False
     spoiled: bool = False
     error: Breakdown | None = None

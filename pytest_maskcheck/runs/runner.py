@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.foreign import ForeignSignals
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.resources import Kind, Leftover, Surroundings
+    from pytest_maskcheck.runs.fingerprint import Fingerprint
     from pytest_maskcheck.runs.origins import Watch
     from pytest_maskcheck.runs.target import Guarantees, Target
 
@@ -79,7 +80,7 @@ class Runner:
     mechanism: Mechanism[Any]
     here: bool = False
     guarantees: Guarantees | None = None
-    state: Callable[[], dict[str, str]] = dict
+    state: Callable[[], Fingerprint] = dict
     own: frozenset[int] = frozenset()
     still: bool = False
     owner: int = 0

@@ -11,7 +11,7 @@ import operator
 import reprlib
 import types
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_maskcheck.runs.namespaces import PLAIN, identity, ids, module_of, qualname_of
 from pytest_maskcheck.system.unpatched import gc, io
@@ -44,20 +44,42 @@ _SUSPENDED = {
 }
 
 
-def value_of(thing: Any) -> str:
-    """Return a short text for a thing by itself; ``""`` if only its parts count."""
+class Value(NamedTuple):
+    """What can be printed of one thing by itself.
+
+    Parameters:
+        text: what it is, such as ``1`` or ``a list``.
+        size: the number of its parts, where these have values of their own; else ``None``.
+    """
+
+    text: str
+    size: int | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.size is None else f"{self.text} of {self.size}"
+
+    def differs_in_size(self, other: Value) -> bool:
+        """Return whether both have parts, and are the same but for the number of these."""
+        return self.text == other.text and None not in {self.size, other.size}
+
+
+def value_of(thing: Any) -> Value | None:
+    """Return the value of a thing by itself; ``None`` if only its parts count."""
     kind = type(thing)
     if identity(kind) in PLAIN:
-        return reprlib.repr(thing)
+        return Value(reprlib.repr(thing))
     if issubclass(kind, SILENT):
-        return ""
+        return None
     if kind is types.FunctionType:
-        return f"the function {thing.__qualname__}"
+        return Value(f"the function {thing.__qualname__}")
     for base in CONTAINERS:
         if issubclass(kind, base):
             size = base.__len__(thing)
-            return f"a {qualname_of(kind)} of {size}{_digest(thing, base) if size > MANY else ''}"
-    return f"a {qualname_of(kind)}{_condition(thing, kind)}"
+            named = f"a {qualname_of(kind)}"
+            return Value(f"{named} of {size}{_digest(thing, base)}") if size > MANY else Value(named, size)
+    if kind is functools._lru_cache_wrapper:  # noqa: SLF001  (the type has no other name)
+        return Value(f"a {qualname_of(kind)}", thing.cache_info().currsize)
+    return Value(f"a {qualname_of(kind)}{_condition(thing, kind)}")
 
 
 def _digest(thing: Any, base: Any) -> str:
@@ -78,8 +100,6 @@ def _condition(thing: Any, kind: type) -> str:  # noqa: PLR0911  (one for each s
         return ", ended" if frame is None else f", suspended at line {frame.f_lineno}"
     if kind is weakref.ref:
         return ", dead" if thing() is None else ", alive"
-    if kind is functools._lru_cache_wrapper:  # noqa: SLF001  (the type has no other name)
-        return f" of {thing.cache_info().currsize}"
     if module_of(kind) == "_thread" and kind.__name__ in {"lock", "RLock"}:  # an RLock has no locked() up to 3.13
         return ", unlocked" if repr(thing).startswith("<unlocked") else ", locked"
     if identity(kind) in _BYTES:

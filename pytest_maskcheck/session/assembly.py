@@ -23,7 +23,7 @@ from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.isolation import ISOLATIONS
 from pytest_maskcheck.runs.module_state import ModuleState
 from pytest_maskcheck.runs.runner import Runner
-from pytest_maskcheck.session.item_code import body_code, own_code, own_files
+from pytest_maskcheck.session.item_code import body_code, own_code, own_files, plugin_modules
 from pytest_maskcheck.session.item_fixtures import kept_values
 from pytest_maskcheck.session.ledger import LEDGER, Ledger
 from pytest_maskcheck.session.outline import outline
@@ -117,7 +117,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     assignment = _assignment(order, item, began)
     maker = _maker(order, runner, ledger)
     selection = _selection(order, item, assignment, names)
-    usual = _usual(order, fingerprints, selection)
+    usual = _usual(order, item, fingerprints, selection)
     instruments = Instruments(
         runner,
         maker,
@@ -145,7 +145,7 @@ def _runner(
     surroundings: Surroundings,
     names: Names,
     ledger: Ledger,
-    state: Callable[[], dict[str, str]],
+    state: Callable[[], fingerprint.Fingerprint],
 ) -> Runner:
     return Runner(
         target,
@@ -210,7 +210,9 @@ def _selection(order: Order, item: pytest.Function, assignment: Assignment, name
     return Selection(assignment, order.reach, names, own_files(item), body_code(item), remove)
 
 
-def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Selection) -> ModuleState:
+def _usual(
+    order: Order, item: pytest.Function, fingerprints: fingerprint.Fingerprints, selection: Selection
+) -> ModuleState:
     """Return the comparison of module state; modules out of scope are included if the recorded run used them."""
     files = selection.files
     return ModuleState(
@@ -218,4 +220,5 @@ def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Sele
         is_near=lambda file: file in files or order.reach.reached(file),
         has_run=lambda file: file in selection.recording.files,
         words=lambda: selection.recording.words(),  # noqa: PLW0108  (``recording`` is replaced by a later one)
+        plugins=plugin_modules(item.config),
     )

@@ -57,6 +57,12 @@ def _package(thing: object) -> str:
     return name.partition(".")[0] if isinstance(name, str) else ""
 
 
+def plugin_modules(config: pytest.Config) -> frozenset[str]:
+    """Return the names of the modules that are installed plugins of pytest."""
+    plugins = (plugin for plugin, _ in config.pluginmanager.list_plugin_distinfo())
+    return frozenset(plugin.__name__ for plugin in plugins if isinstance(plugin, ModuleType))
+
+
 def _plugins(config: pytest.Config) -> set[str]:
     """Return the packages that the installed plugins of pytest come from."""
     return {_package(plugin) for plugin, _ in config.pluginmanager.list_plugin_distinfo()}

@@ -136,7 +136,7 @@ def kept(module_of):
     return module_of(KEPT)
 
 
-def look() -> dict[str, str]:
+def look() -> fingerprint.Fingerprint:
     """Return the fingerprint of the module ``kept``."""
     return fingerprint.Fingerprints(lambda name: name == "kept.py").take()
 
