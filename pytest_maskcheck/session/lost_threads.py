@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.assignment import Send
     from pytest_maskcheck.session.assembly import Assembly
 
+_PATIENCE = 3.0
+"""Seconds, besides ten times what the test took, after which it counts as hanging: who waits for a lost thread waits for ever."""
+
+_PASSED, _HANGS = "passed", "hangs"
+"""What a process says of the test that it ran, and of the process that it forked."""
+
 
 def lost_by_fork(assembly: Assembly) -> Reason | None:
     """Return why the runs of a test must not be forked although ``isolation=auto`` chose that, or ``None``."""
@@ -32,7 +38,7 @@ def lost_by_fork(assembly: Assembly) -> Reason | None:
     if order.is_here or order.settings.isolation != "auto" or not others:
         return None
     measurement = running()
-    limit = order.settings.timeout + 10 * order.seconds
+    limit = min(order.settings.timeout, _PATIENCE) + 10 * order.seconds
 
     def run_again(_: Send) -> None:
         assembly.target(_just)
@@ -41,24 +47,25 @@ def lost_by_fork(assembly: Assembly) -> Reason | None:
         take_over(assembly)
         with paused(*([measurement] if measurement else [])):
             assembly.target(_just)
+            say(_PASSED)
             if _hangs(run_again, limit, leader=False):
-                say("hang")
+                say(_HANGS)
 
-    if not _hangs(attempt, 2 * limit, leader=True):
+    if not _hangs(attempt, limit, leader=True):
         return None
     return Reason(Isolation.NEEDS_THREADS, threads=", ".join(others))
 
 
 def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:
-    """Return whether a child that runs this hangs, or sends a message that a child of its own does."""
+    """Return whether a child that runs this hangs, or sends :data:`_HANGS`; with each message it gets so much time again."""
     page = Page()
     received: list[object] = []
     try:
-        with closing(in_child(run, page, lambda: limit, leader=leader)) as said:
+        with closing(in_child(run, page, lambda: limit * (1 + len(received)), leader=leader)) as said:
             death = take_all(said, received.append)
     finally:
         page.close()
-    return bool(received) or (death is not None and death.how == "hang")
+    return _HANGS in received or (death is not None and death.how == "hang")
 
 
 def _just(body: Callable[[], object]) -> None:
