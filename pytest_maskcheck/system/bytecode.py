@@ -7,6 +7,7 @@ of imports, and the fixture, which works with auditing off as well, must not imp
 from __future__ import annotations
 
 import dis
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,11 +42,14 @@ def _varints(table: bytes) -> Iterator[int]:
             number = 0
 
 
+@lru_cache(maxsize=256)  # a watched run asks again with each event
 def cleans_up_at(code: CodeType, position: int) -> bool:
     """Return whether an exception raised at ``position`` reaches a handler that cleans up, not only clauses for some exceptions."""
+    table = exception_table(code)
+    if not any(start <= position < end for start, end, _ in table):
+        return False
     steps = [step for step in dis.get_instructions(code) if step.opname not in _FILLERS]
     places = {step.offset: index for index, step in enumerate(steps)}
-    table = exception_table(code)
     seen: set[int] = set()
     while position not in seen:
         seen.add(position)
