@@ -193,6 +193,7 @@ def start() -> Iterator[Start]:
         return int(here.recv(16))
 
     yield start
+    here.shutdown(socket.SHUT_RDWR)  # a process that a failed test left behind may have the socket, too
     here.close()
     there.close()
     for process in warm:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.newest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
-SAMPLE = () if os.environ.get("MASKCHECK_ALL_POINTS") else ("--maskcheck-max-points=60",)
+SAMPLE = () if os.environ.get("MASKCHECK_ALL_POINTS") else ("--maskcheck-max-points=80",)
 """A sample covers all lines first, so a few dozen points show every defect; ``.ci/audit`` audits all points."""
 
 EXPECTED: dict[str, set[str]] = {

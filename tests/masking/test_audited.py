@@ -159,7 +159,7 @@ CHOICE = {
 }
 """The programs audited with some settings, unless all points are; with other settings all programs are."""
 
-FEW, MANY = (100_000, 100_000) if EVERY else (40, 160)
+FEW, MANY = (100_000, 100_000) if EVERY else (40, 200)
 """Limits of points, for single interrupts and for pairs. Single points come first, and pairs get the rest."""
 
 

@@ -304,13 +304,16 @@ def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator
             finally:
                 os.kill(0, signal.SIGKILL)  # its whole process group, with whatever the body left running
         os.close(writer)
-        with os.fdopen(reader) as lines:
-            for line in lines:
-                tries -= 1
-                if (found := json.loads(line)) is not None:
-                    stack, kind, left = found
-                    yield Seen([tuple(frame) for frame in stack], kind), left
-        os.waitpid(pid, 0)
+        try:
+            with os.fdopen(reader) as lines:
+                for line in lines:
+                    tries -= 1
+                    if (found := json.loads(line)) is not None:
+                        stack, kind, left = found
+                        yield Seen([tuple(frame) for frame in stack], kind), left
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
     shutil.rmtree(directory)
 
 

@@ -35,8 +35,7 @@ LEAK = """
 
     @pytest.mark.interrupt_safe
     def test_clean():
-        with LOCK:
-            pass
+        len("clean")
 """
 
 BROKEN_KIND = """

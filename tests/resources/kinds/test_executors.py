@@ -20,10 +20,7 @@ from pytest_maskcheck.resources.kinds.executors import Executors, Managers, Pool
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch
 
-pytestmark = [
-    pytest.mark.usefixtures("frozen_heap"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.usefixtures("frozen_heap")
 FORK = multiprocessing.get_context("fork")
 
 
