@@ -69,9 +69,18 @@ _STARTS = {"start", "pytester", "experiment"}
 
 _SLOW_FOLDERS = {"corpus", "compat", "compat/plugins", "real_signals", "soundness"}
 _SLOW_FILES = {
-    *("test_examples.py", "test_recipes.py", "test_benchmarks.py", "test_audited.py", "test_bombardment.py"),
-    *("test_sharing.py", "test_interrupted_session.py", "test_growth.py", "test_foreground.py", "test_half_made.py"),
-    *("test_runner.py", "test_merge.py"),
+    "test_audited.py",
+    "test_benchmarks.py",
+    "test_bombardment.py",
+    "test_examples.py",
+    "test_foreground.py",
+    "test_growth.py",
+    "test_half_made.py",
+    "test_interrupted_session.py",
+    "test_merge.py",
+    "test_recipes.py",
+    "test_runner.py",
+    "test_sharing.py",
 }
 """Files of slow tests whose fixtures do not show that."""
 

@@ -24,7 +24,7 @@ SAMPLE = () if os.environ.get("MASKCHECK_ALL_POINTS") else ("--maskcheck-max-poi
 """A sample covers all lines first, so a few dozen points show nearly every defect; ``.ci/audit`` audits all points."""
 
 WHOLE = "test_subprocess_run"
-"""The test of which the sample misses a defect on some interpreters: all of its points are audited."""
+"""All points of this test are audited, because on some interpreters the sample misses one of its defects."""
 
 EXPECTED: dict[str, set[str]] = {
     "test_atomicwrites.py::test_atomic_write": {"leak path <tmp_path>/tmp[*]", "leak fd <tmp_path>"},
@@ -81,8 +81,8 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audit]:
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--ignore-glob=*/recipes", str(EXAMPLES)]
     audits: dict[str, Audit] = {}
     for chosen in (("-k", f"not {WHOLE}", *SAMPLE), ("-k", WHOLE)):
-        whole = [*command, *options, *chosen]
-        done = subprocess.run(whole, cwd=EXAMPLES.parent, check=False, capture_output=True, text=True)
+        arguments = [*command, *options, *chosen]
+        done = subprocess.run(arguments, cwd=EXAMPLES.parent, check=False, capture_output=True, text=True)
         assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
         data = json.loads(report.read_text(encoding="utf-8"))["audits"]
         audits |= {audit.test.rpartition("/")[2]: audit for audit in map(Audit.from_json, data)}

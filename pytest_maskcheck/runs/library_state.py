@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.runs.levels import picker
-from pytest_maskcheck.runs.namespaces import HARNESS, identity, module_of, namespace
+from pytest_maskcheck.runs.namespaces import identity, is_harness, module_of, namespace
 from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 
@@ -107,12 +107,12 @@ class LibraryState:
         others = {identity(module): module for module in referred if identity(module) in away}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
         own = map(namespace, used.values())
-        looks += [(names, look) for names in own if not _is_harness(names) and (look := _deeper(names))]
+        looks += [(names, look) for names in own if not is_harness(_name(names)) and (look := _deeper(names))]
         seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
 
     def _has_run(self, name: str, module: ModuleType) -> bool:
-        if name in self.plugins or name.partition(".")[0] in HARNESS:
+        if name in self.plugins or is_harness(name):
             return False
         return any(map(self.has_run, _files(name, module)))
 
@@ -129,8 +129,8 @@ def _values(names: _Names) -> Iterable[object]:
     return names.values()
 
 
-def _is_harness(names: _Names) -> bool:
-    return str(names.get("__name__", "")).partition(".")[0] in HARNESS
+def _name(names: _Names) -> str:
+    return str(names.get("__name__", ""))
 
 
 def _deeper(names: _Names) -> _Look | None:
@@ -143,7 +143,8 @@ def _deeper(names: _Names) -> _Look | None:
         name
         for name, kind in kinds.items()
         if not issubclass(kind, (type, ModuleType))
-        and module_of(kind).partition(".")[0] not in {*HARNESS, "builtins"}
+        and module_of(kind) != "builtins"
+        and not is_harness(module_of(kind))
         and _DICT_OFFSET(kind)
     ]
     if not (dicts or sequences or objects):

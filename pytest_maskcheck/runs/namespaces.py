@@ -20,7 +20,7 @@ def ids(*kinds: type) -> frozenset[int]:
 PLAIN = ids(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range)
 """Ids of types whose values can be compared and printed."""
 
-HARNESS = frozenset({"_pytest", "pluggy", PACKAGE})
+_HARNESS = frozenset({"_pytest", "pluggy", PACKAGE})
 """Packages whose objects change with each run, and are not the user's."""
 
 # Read from ``type`` itself: a metaclass may have attributes of the same names.
@@ -34,6 +34,11 @@ def module_of(kind: type) -> str:
     """Return the name of the module of a class."""
     name = _MODULE(kind)
     return name if type(name) is str else ""
+
+
+def is_harness(module: str) -> bool:
+    """Return whether a module, given by name, belongs to pytest or to this package."""
+    return module.partition(".")[0] in _HARNESS
 
 
 def class_dict(kind: type) -> dict[str, object]:

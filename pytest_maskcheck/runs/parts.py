@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_maskcheck.runs.namespaces import HARNESS, PLAIN, class_dict, identity, ids, module_of, mro_of, namespace
+from pytest_maskcheck.runs.namespaces import PLAIN, class_dict, identity, ids, is_harness, module_of, mro_of, namespace
 from pytest_maskcheck.runs.value_texts import CONTAINERS, MANY, SILENT
 from pytest_maskcheck.system.unpatched import gc
 
@@ -56,7 +56,7 @@ def _attached(thing: Any, kind: type) -> Iterator[tuple[str, object]]:
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
     elif identity(kind) in _LAZY:
         yield from ((f".<{position}>", value) for position, value in enumerate(gc.get_referents(thing)))
-    elif not issubclass(kind, (*SILENT, enum.Enum)) and module_of(kind).partition(".")[0] not in HARNESS:
+    elif not issubclass(kind, (*SILENT, enum.Enum)) and not is_harness(module_of(kind)):
         yield from _attributes(thing, namespace(thing), "")
 
 

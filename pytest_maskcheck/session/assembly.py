@@ -117,7 +117,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     assignment = _assignment(order, item, began)
     maker = _maker(order, runner, ledger)
     selection = _selection(order, item, assignment, names)
-    usual = _usual(order, item, fingerprints, selection)
+    usual = _usual(order, fingerprints, selection)
     instruments = Instruments(
         runner,
         maker,
@@ -210,9 +210,7 @@ def _selection(order: Order, item: pytest.Function, assignment: Assignment, name
     return Selection(assignment, order.reach, names, own_files(item), body_code(item), remove)
 
 
-def _usual(
-    order: Order, item: pytest.Function, fingerprints: fingerprint.Fingerprints, selection: Selection
-) -> ModuleState:
+def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Selection) -> ModuleState:
     """Return the comparison of module state; modules out of scope are included if the recorded run used them."""
     files = selection.files
     return ModuleState(
@@ -220,5 +218,5 @@ def _usual(
         is_near=lambda file: file in files or order.reach.reached(file),
         has_run=lambda file: file in selection.recording.files,
         words=lambda: selection.recording.words(),  # noqa: PLW0108  (``recording`` is replaced by a later one)
-        plugins=plugin_modules(item.config),
+        plugins=plugin_modules(order.item.config),
     )

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.session.assembly import Assembly
 
 _PATIENCE = 3.0
-"""Seconds, besides ten times what the test took, after which it counts as hanging: who waits for a lost thread waits for ever."""
+"""Seconds, added to ten times the duration of the test, after which a process counts as hanging."""
 
 _PASSED, _HANGS = "passed", "hangs"
-"""What a process says of the test that it ran, and of the process that it forked."""
+"""Messages: the test passed in this process; it hangs in a process forked from this one."""
 
 
 def lost_by_fork(assembly: Assembly) -> Reason | None:
@@ -57,7 +57,7 @@ def lost_by_fork(assembly: Assembly) -> Reason | None:
 
 
 def _hangs(run: Callable[[Send], None], limit: float, *, leader: bool) -> bool:
-    """Return whether a child that runs this hangs, or sends :data:`_HANGS`; with each message it gets so much time again."""
+    """Return whether a child that runs this hangs, or sends :data:`_HANGS`. Each message extends the limit once."""
     page = Page()
     received: list[object] = []
     try:

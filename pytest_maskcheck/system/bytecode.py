@@ -45,18 +45,21 @@ def _varints(table: bytes) -> Iterator[int]:
 @lru_cache(maxsize=256)  # a watched run asks again with each event
 def cleans_up_at(code: CodeType, position: int) -> bool:
     """Return whether an exception raised at ``position`` reaches a handler that cleans up, not only clauses for some exceptions."""
-    table = exception_table(code)
-    if not any(start <= position < end for start, end, _ in table):
+    handlers = _handlers(code, position)
+    if not handlers:
         return False
     steps = [step for step in dis.get_instructions(code) if step.opname not in _FILLERS]
     places = {step.offset: index for index, step in enumerate(steps)}
-    seen: set[int] = set()
-    while position not in seen:
-        seen.add(position)
-        position = next((target for start, end, target in table if start <= position < end), position)
-        if position not in seen and _cleans_up(steps[places[position] :]):
-            return True
-    return False
+    return any(_cleans_up(steps[places[handler] :]) for handler in handlers)
+
+
+def _handlers(code: CodeType, position: int) -> list[int]:
+    """Return where the handlers around ``position`` begin, innermost first."""
+    table = exception_table(code)
+    way = [position]
+    while (target := next((to for start, end, to in table if start <= way[-1] < end), way[-1])) not in way:
+        way.append(target)
+    return way[1:]
 
 
 def _cleans_up(handler: Sequence[dis.Instruction]) -> bool:

@@ -722,6 +722,7 @@ def test_tasks_that_overlap(handlers: Handlers):
     assert not is_masked(SIGUSR1)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_does_not_get_what_the_parent_deferred(handlers: Handlers):
     """A child forked within a mask does not deliver what the parent deferred; its own signals are deferred and delivered."""
     with mask(SIGUSR1, SIGUSR2):

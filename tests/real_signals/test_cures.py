@@ -442,6 +442,7 @@ def test_what_the_sentence_says_cures(audits: dict[str, Audit], name: str) -> No
 @pytest.mark.oldest_and_newest
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc")
 @pytest.mark.parametrize("name", [name for name, tried in TRIED.items() if tried.left])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # workers of xdist have a second thread
 def test_the_cure_holds_under_real_signals(experiment: ModuleType, tmp_path: Path, name: str) -> None:
     """A body that follows the cure leaves nothing behind under SIGINT from another process at random times."""
     tried, path = TRIED[name], tmp_path / "subject.py"

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # workers of xdist have a second thread
     pytest.mark.oldest_and_newest,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at descriptors and children in /proc"),
 ]

@@ -20,7 +20,10 @@ from pytest_maskcheck.resources.kinds.executors import Executors, Managers, Pool
 if TYPE_CHECKING:
     from tests.resources.conftest import Watch
 
-pytestmark = pytest.mark.usefixtures("frozen_heap")
+pytestmark = [
+    pytest.mark.usefixtures("frozen_heap"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 FORK = multiprocessing.get_context("fork")
 
 
