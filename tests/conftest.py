@@ -172,6 +172,14 @@ class Folder:
     audits: list[Audit]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test after which an exception counts as being handled: it would be the context of all that is raised later."""
+    before = sys.exception()
+    yield
+    assert sys.exception() is before
+
+
 @pytest.fixture(scope="session")
 def start() -> Iterator[Start]:
     """Return a function that runs inner pytests: forked from a process that is kept warm, or in a new interpreter if need be."""

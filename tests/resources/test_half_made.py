@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dis
 import gc
 import io
 import logging
@@ -63,6 +64,7 @@ MAKERS: dict[str, tuple[type, Callable[[type], object]]] = {
 }
 """Types that kinds inspect, each with a function that makes an instance of it or of a subclass."""
 
+POP_EXCEPT = dis.opmap["POP_EXCEPT"]
 LEAST = 1
 MOST = 40
 """The fewest and the most lines of Python after which ``__init__`` is cut short."""
@@ -82,7 +84,8 @@ def cut(lines: int) -> Iterator[None]:
         if frame.f_code.co_filename == __file__ or frame.f_code.co_name != "__init__":
             return None
         left -= event == "line"
-        if left < 0:
+        # Not at the end of an ``except`` clause: what it handled would count as being handled for good.
+        if left < 0 and frame.f_code.co_code[frame.f_lasti] != POP_EXCEPT:
             raise _CutError
         return trace
 

@@ -315,8 +315,14 @@ def test_modules_out_of_scope_that_the_test_does_not_touch_are_left_out(usual, m
 @pytest.mark.parametrize(("words", "looked_at"), [((), False), (("away.function",), True)])
 def test_modules_of_plugins_count_only_where_code_in_scope_names_them(usual, away, words, looked_at):
     """Code of a plugin of pytest runs in every test: that is no sign that the test has to do with its modules."""
-    chosen = ModuleState(usual.fingerprints, has_run=lambda _: True, words=lambda: words, plugins=frozenset({"away"}))
+    chosen = ModuleState(
+        usual.fingerprints,
+        has_run=lambda file: file == "/lib/away.py",
+        words=lambda: words,
+        plugins=frozenset({"away"}),
+    )
     chosen.take()
+    assert chosen.holds()
     away.function = max
     assert chosen.holds() != looked_at
 
