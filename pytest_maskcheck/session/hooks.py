@@ -209,6 +209,11 @@ class AuditingSession:
     # The end
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Drop the frames that were interrupted at an instruction that belongs to no line: pytest fails when it draws them."""
+        excinfo.traceback = excinfo.traceback.filter(_has_line)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
         if self._workers.is_worker:
@@ -219,3 +224,10 @@ class AuditingSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the summary of all audits."""
         self._summary.write(terminalreporter)
+
+
+def _has_line(entry: Any) -> bool:
+    try:
+        return entry.lineno is not None
+    except TypeError:
+        return False

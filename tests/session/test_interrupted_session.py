@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
@@ -471,3 +471,32 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+WITHOUT_LINE = """
+    import pytest
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    interrupted.__code__ = interrupted.__code__.replace(co_linetable=b"")
+
+    @pytest.fixture(scope="module")
+    def nothing():
+        yield
+        interrupted()
+
+    def test_it(nothing):
+        pass
+"""
+
+
+def test_ctrl_c_at_an_instruction_without_a_line(
+    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+) -> None:
+    """Ctrl-C may arrive at an instruction that belongs to no line of the source: pytest still ends in order, and shows the rest."""
+    pytester.makepyfile(dedent(WITHOUT_LINE))
+    result = run("--maskcheck-all")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    assert "TypeError" not in result.stdout.str() + result.stderr.str()
