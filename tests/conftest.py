@@ -126,6 +126,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test after which an exception counts as being handled: it would be the context of all that is raised later."""
+    before = sys.exception()
+    yield
+    assert sys.exception() is before
+
+
 Run = Callable[..., pytest.RunResult]
 """``run("--maskcheck", "-x")``: run an inner pytest in the directory of ``pytester``."""
 
@@ -170,14 +178,6 @@ class Folder:
     path: Path
     output: str
     audits: list[Audit]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Iterator[None]:
-    """Fail a test after which an exception counts as being handled: it would be the context of all that is raised later."""
-    before = sys.exception()
-    yield
-    assert sys.exception() is before
 
 
 @pytest.fixture(scope="session")

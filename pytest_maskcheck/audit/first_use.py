@@ -24,11 +24,12 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Hit, Trigger
-from pytest_maskcheck.interrupts.cpython.codes import per_code, stand_in
+from pytest_maskcheck.interrupts.cpython.codes import stand_in
 from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.runs.requests import Trace
+from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.unpatched import gc
 
 if TYPE_CHECKING:

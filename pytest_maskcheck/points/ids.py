@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, get_args
 
 from pytest_maskcheck.interrupts import PlaceKind, known_defect, mechanism_of, parse
-from pytest_maskcheck.interrupts.cpython.codes import number_of, per_code
+from pytest_maskcheck.interrupts.cpython.codes import number_of
 from pytest_maskcheck.interrupts.cpython.positions import end_of
 from pytest_maskcheck.points.cleanup_calls import is_cleanup
 from pytest_maskcheck.results import Frame, Point
+from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ class Fingerprints:
         found: Fingerprint = {}
         for name, thing, _ in self.walk([*self.modules(), *self.roots()]):
             if value := value_of(thing):
-                found[name] = Value(self._named(_ADDRESS.sub("0x...", value.text)), value.size)
+                found[name] = value._replace(text=self._named(_ADDRESS.sub("0x...", value.text)))
             if len(found) == _MOST:
                 break
         return found

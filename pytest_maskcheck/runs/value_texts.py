@@ -72,14 +72,14 @@ def value_of(thing: Any) -> Value | None:
         return None
     if kind is types.FunctionType:
         return Value(f"the function {thing.__qualname__}")
+    named = f"a {qualname_of(kind)}"
     for base in CONTAINERS:
         if issubclass(kind, base):
             size = base.__len__(thing)
-            named = f"a {qualname_of(kind)}"
             return Value(f"{named} of {size}{_digest(thing, base)}") if size > MANY else Value(named, size)
     if kind is functools._lru_cache_wrapper:  # noqa: SLF001  (the type has no other name)
-        return Value(f"a {qualname_of(kind)}", thing.cache_info().currsize)
-    return Value(f"a {qualname_of(kind)}{_condition(thing, kind)}")
+        return Value(named, thing.cache_info().currsize)
+    return Value(f"{named}{_condition(thing, kind)}")
 
 
 def _digest(thing: Any, base: Any) -> str:

@@ -436,6 +436,35 @@ def test_ctrl_c_typed_at_a_terminal(tmp_path: Path) -> None:
         os.close(slave)
 
 
+WITHOUT_LINE = """
+    import pytest
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    interrupted.__code__ = interrupted.__code__.replace(co_linetable=b"")
+
+    @pytest.fixture(scope="module")
+    def nothing():
+        yield
+        interrupted()
+
+    def test_it(nothing):
+        pass
+"""
+
+
+def test_ctrl_c_at_an_instruction_without_a_line(
+    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+) -> None:
+    """Ctrl-C may arrive at an instruction that belongs to no line of the source: pytest still ends in order, and shows the rest."""
+    pytester.makepyfile(dedent(WITHOUT_LINE))
+    result = run("--maskcheck-all")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    assert "TypeError" not in result.stdout.str() + result.stderr.str()
+
+
 def main() -> None:
     """Run the experiment and print the distribution of exit times."""
     parser = argparse.ArgumentParser(description="Interrupt auditing sessions at random moments.")
@@ -471,32 +500,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-WITHOUT_LINE = """
-    import pytest
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    interrupted.__code__ = interrupted.__code__.replace(co_linetable=b"")
-
-    @pytest.fixture(scope="module")
-    def nothing():
-        yield
-        interrupted()
-
-    def test_it(nothing):
-        pass
-"""
-
-
-def test_ctrl_c_at_an_instruction_without_a_line(
-    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
-) -> None:
-    """Ctrl-C may arrive at an instruction that belongs to no line of the source: pytest still ends in order, and shows the rest."""
-    pytester.makepyfile(dedent(WITHOUT_LINE))
-    result = run("--maskcheck-all")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
-    assert "TypeError" not in result.stdout.str() + result.stderr.str()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts, opcodes
-from pytest_maskcheck.interrupts.cpython.codes import per_code
+from pytest_maskcheck.system.bytecode import per_code
 
 if TYPE_CHECKING:
     from types import CodeType

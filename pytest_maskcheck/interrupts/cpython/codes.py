@@ -1,21 +1,15 @@
 """Code objects as keys, and code objects that stand in for equal ones.
 
-Code objects are not used as keys here, because their hash is computed from all their contents on each use: 50 us for a function of 1,000
-lines. The key is the ``id``, and whatever uses it keeps the code alive, so that no other object gets the same ``id``.
+Their numbers are found by ``id``, for the reason that :func:`~pytest_maskcheck.system.bytecode.per_code` gives.
 """
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import CodeType
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _NUMBERS: dict[CodeType, int] = {}
 _KNOWN: dict[int, tuple[CodeType, int]] = {}
@@ -27,23 +21,6 @@ def number_of(code: CodeType) -> int:
     if known is None:
         known = _KNOWN[id(code)] = (code, _NUMBERS.setdefault(code, len(_NUMBERS)))
     return known[1]
-
-
-def per_code(function: Callable[Concatenate[CodeType, P], T]) -> Callable[Concatenate[CodeType, P], T]:
-    """Cache the results of a function per code object; the cache keeps the code alive."""
-    known: dict[int, tuple[CodeType, dict[Any, T]]] = {}
-
-    @wraps(function)
-    def remember(code: CodeType, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        entry = known.get(id(code))  # the entry keeps the code alive, so that no other object gets its ``id``
-        if entry is None:
-            entry = known[id(code)] = (code, {})
-        results = entry[1]
-        if args not in results:
-            results[args] = function(code, *args, **kwargs)
-        return results[args]
-
-    return remember
 
 
 _STANDING_IN: dict[int, CodeType] = {}

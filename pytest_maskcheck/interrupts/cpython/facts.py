@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts.cpython import opcodes
-from pytest_maskcheck.interrupts.cpython.codes import per_code
 from pytest_maskcheck.system import bytecode as plain
+from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.untrusted import is_a
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.cpython.bytecode import target
-from pytest_maskcheck.interrupts.cpython.codes import per_code
+from pytest_maskcheck.system.bytecode import per_code
 
 if TYPE_CHECKING:
     from types import CodeType

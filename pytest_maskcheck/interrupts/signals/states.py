@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython.bytecode import offsets_naming
-from pytest_maskcheck.interrupts.cpython.codes import per_code
 from pytest_maskcheck.interrupts.cpython.positions import line_of
 from pytest_maskcheck.interrupts.recording import Recording
 from pytest_maskcheck.interrupts.signals import handlers
 from pytest_maskcheck.interrupts.signals.handlers import change_mask, handler_of, likeness
+from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.unpatched import signal
 
 if TYPE_CHECKING:
