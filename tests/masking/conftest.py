@@ -8,19 +8,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import dedent
 from types import FrameType
+from typing import Any, Self
 
 import pytest
 
 from pytest_maskcheck import masking
+from pytest_maskcheck.masking import bracket, shield
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 """``program(source)`` runs a source in a process of its own."""
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
-NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN)
+ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN)
+"""The signals that handlers of these tests are installed for."""
+
+WHOLE = ["entering", "entered", "leaving", "left"]
+"""The events of a manager that was entered and left."""
 
 
 def state() -> dict[str, object]:
@@ -52,6 +59,63 @@ def nothing_left() -> Iterator[None]:
     assert after == before
 
 
+class Stop(BaseException):
+    """The exception that a handler of these tests raises."""
+
+
+def in_thread(function: Callable[[], object]) -> BaseException | None:
+    """Call ``function`` in another thread; return what it raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return raised[0] if raised else None
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """Return the error and its chain of contexts."""
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.__context__
+    return found
+
+
+def checkpoint() -> None:
+    """Do nothing: CPython checks for signals as a Python function is entered."""
+
+
+class Manager:
+    """A context manager that records events and calls the given functions."""
+
+    def __init__(self, *, enter: Callable[[], Any] = checkpoint, leave: Callable[[], object] = checkpoint) -> None:
+        self.events: list[str] = []
+        self.details: list[tuple[Any, ...]] = []
+        self.enter, self.leave = enter, leave
+
+    def __enter__(self) -> Self:
+        self.events.append("entering")
+        self.enter()
+        checkpoint()
+        self.events.append("entered")
+        return self
+
+    def __exit__(self, *details: object) -> object:
+        self.events.append("leaving")
+        self.details.append(details)
+        answer = self.leave()
+        checkpoint()
+        self.events.append("left")
+        return answer
+
+
 class Handlers:
     """A handler in Python for several signals, which records each call."""
 
@@ -74,7 +138,7 @@ class Handlers:
 def handlers() -> Iterator[Handlers]:
     """Yield one handler that is installed for SIGINT, SIGTERM, SIGUSR1, SIGUSR2 and a real-time signal."""
     handlers = Handlers()
-    before = {signum: signal.signal(signum, handlers) for signum in NOTED}
+    before = {signum: signal.signal(signum, handlers) for signum in ALL}
     yield handlers
     for signum, handler in before.items():
         signal.signal(signum, handler)
@@ -112,3 +176,17 @@ def program() -> Program:
         )
 
     return program
+
+
+def by_shield(manager: Manager) -> AbstractContextManager[Manager]:
+    return shield(lambda: manager)
+
+
+def by_bracket(manager: Manager) -> AbstractContextManager[Manager]:
+    return bracket(manager.__enter__, lambda value: manager.__exit__())
+
+
+@pytest.fixture(params=[by_shield, by_bracket])
+def guard(request: pytest.FixtureRequest) -> Callable[[Manager], AbstractContextManager[Manager]]:
+    """Return a function that makes a shield or a bracket around a manager."""
+    return request.param

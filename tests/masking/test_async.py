@@ -14,21 +14,12 @@ import trio
 
 from pytest_maskcheck import masking
 from pytest_maskcheck.masking import is_masked, mask, shield
+from tests.masking.conftest import WHOLE, Stop, checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.masking.conftest import Handlers
-
-WHOLE = ["entering", "entered", "leaving", "left"]
-
-
-class Stop(BaseException):
-    """The exception that a handler of these tests raises."""
-
-
-def checkpoint() -> None:
-    """Do nothing: CPython checks for signals as a Python function is entered."""
 
 
 async def pause() -> None:

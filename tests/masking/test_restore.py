@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
-from signal import SIGINT, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2, raise_signal
+from signal import SIGUSR1, SIGUSR2, raise_signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_maskcheck.masking import is_masked, mask, pending_signals
+from tests.masking.conftest import ALL, Stop
 
 if TYPE_CHECKING:
     from tests.masking.conftest import Handlers
 
-ALL = (SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGRTMIN)
 BOTH = pytest.mark.parametrize("signals", [(SIGUSR1,), (SIGUSR1, SIGUSR2)], ids=["one signal", "two signals"])
-
-
-class Stop(BaseException):
-    """The exception that a handler of these tests raises."""
 
 
 def checkpoint() -> None:

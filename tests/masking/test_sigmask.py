@@ -14,15 +14,12 @@ import pytest
 
 from pytest_maskcheck import masking
 from pytest_maskcheck.masking import bracket, is_masked, mask, shield, sigmask
+from tests.masking.conftest import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.masking.conftest import Handlers
-
-
-class Stop(BaseException):
-    """The exception that a handler of these tests raises."""
 
 
 def blocked() -> set[int]:
