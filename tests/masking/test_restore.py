@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.masking import is_masked, mask, pending_signals
-from tests.masking.conftest import ALL, Stop
+from tests.masking.conftest import ALL, Stop, checkpoint
 
 if TYPE_CHECKING:
     from tests.masking.conftest import Handlers
 
 BOTH = pytest.mark.parametrize("signals", [(SIGUSR1,), (SIGUSR1, SIGUSR2)], ids=["one signal", "two signals"])
-
-
-def checkpoint() -> None:
-    """Do nothing: CPython checks for signals as a Python function is entered."""
 
 
 @BOTH
