@@ -150,6 +150,16 @@ _SETTINGS: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
             "(snapshot; only up to its first effect outside the process), or whichever is faster (auto, default)"
         ),
     ),
+    (
+        "repeats",
+        "auto",
+        "string",
+        "N",
+        (
+            "leave out a point that was audited without a finding in N other tests of the session, or where another test has a "
+            "defect; all: leave none out; auto (default): all for marked tests, 1 for the others"
+        ),
+    ),
 )
 """Name in Python and in the marker, raw default value, type of the ini key, placeholder and text for ``--help``."""
 
@@ -167,6 +177,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "bool",
         None,
         "end a session in which nothing was audited with exit status 0 instead of 5",
+    ),
+    (
+        "fail_undecided",
+        False,
+        "bool",
+        None,
+        "end the session with exit status 1 if a point has no verdict, or a test that passed was not audited",
     ),
 )
 """The settings of the whole session, which a marker cannot set."""

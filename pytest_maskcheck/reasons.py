@@ -39,6 +39,7 @@ class NotAudited(Code):
     BUDGET = "time-budget", "beyond the time budget of {seconds:g} s"
     ELSEWHERE = "other-shard", "in another shard (--maskcheck-shard {shard})"
     EXCLUDED = "excluded", "excluded by coverage's configuration"
+    FOUND = "found-in-another-test", "another test has a defect there"
     HARNESS = "outside-test", "outside the test: pytest or a plugin was running"
     HITS = "further-hit", "further hit of a place in one calling context (hits={hits})"
     IGNORED = "ignored", "# maskcheck: ignore"
@@ -48,6 +49,7 @@ class NotAudited(Code):
     OUT_OF_SCOPE = "out-of-scope", "not in scope"
     PAUSED = "paused", "within maskcheck.paused()"
     REMOVED = "removed-by-plugin", "removed by the plugin {plugin}"
+    REPEATED = "repeated", "audited without a finding in {repeats:other test}"
     UNMEASURED = (
         "not-measured",
         "coverage did not see the line in its own run: the test takes another way each time",

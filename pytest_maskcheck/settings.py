@@ -53,6 +53,10 @@ def _hits(value: object) -> int | None:
     return number
 
 
+def _repeats(value: object) -> int | str:
+    return str(value) if value in ("auto", "all") else _count(value)
+
+
 def _whole(value: object) -> int:
     number = int(str(value))
     if not -_LIMIT < number < _LIMIT:
@@ -217,6 +221,7 @@ TABLE = (
     Row("exclude", _words, _LIST),
     Row("isolation", _one_of("auto", "fork", "none"), "one of auto, fork, none"),
     Row("strategy", _one_of("auto", "rerun", "snapshot"), "one of auto, rerun, snapshot"),
+    Row("repeats", _repeats, "a whole number, 1 or more, or one of auto, all"),
 )
 BUDGET = Row(
     "budget",
@@ -225,6 +230,8 @@ BUDGET = Row(
 )
 ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
 """Like :data:`BUDGET`, a setting of the whole session, which a marker cannot set."""
+FAIL_UNDECIDED = Row("fail_undecided", _flag, _TRUTH)
+"""Another one."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -248,6 +255,17 @@ class Settings:
     exclude: tuple[str, ...]
     isolation: Literal["auto", "fork", "none"]
     strategy: Literal["auto", "rerun", "snapshot"]
+    repeats: int | Literal["auto", "all"]
+
+    def other_tests(self, *, marked: bool) -> int | None:
+        """Return in how many other tests a point has to be audited before this test leaves it out; ``None``: it leaves none out.
+
+        Parameters:
+            marked: the test has the marker, so that somebody asked for its audit in particular.
+        """
+        if self.repeats == "auto":
+            return None if marked else 1
+        return None if self.repeats == "all" else self.repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +336,15 @@ def allow_none(config: pytest.Config) -> bool:
         pytest.UsageError: the value cannot be used.
     """
     return bool(_from_config(config, ALLOW_NONE))
+
+
+def fail_undecided(config: pytest.Config) -> bool:
+    """Return whether points without a verdict, and tests without an audit, fail the session.
+
+    Raises:
+        pytest.UsageError: the value cannot be used.
+    """
+    return bool(_from_config(config, FAIL_UNDECIDED))
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:

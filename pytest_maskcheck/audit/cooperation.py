@@ -51,6 +51,7 @@ class Cooperation:
                     send(note)
             for name, places in done.allowed.items():
                 judge.allowances.dropped.setdefault(name, set()).update(places)
+            judge.unsettled |= done.unsettled
 
         firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
         done = [point for point in judge.plan.points if point.id in judge.results]
@@ -86,4 +87,5 @@ class Cooperation:
         self.judge.plan = Plan([*chosen])
         results = self.judge.audit()
         notes, self._passed_on = self.notes[self._passed_on :], len(self.notes)
-        return Done("", results, tuple(notes), self.judge.allowances.dropped)
+        unsettled = frozenset(self.judge.unsettled)
+        return Done("", results, tuple(notes), self.judge.allowances.dropped, unsettled)

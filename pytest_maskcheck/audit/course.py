@@ -26,7 +26,7 @@ from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.channels import separate
 from pytest_maskcheck.audit.complaints import Complaints, Inspected
 from pytest_maskcheck.audit.cooperation import Cooperation
-from pytest_maskcheck.audit.messages import LeftBehind
+from pytest_maskcheck.audit.messages import LeftBehind, Unsettled
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
 from pytest_maskcheck.audit.sharing.helper import Helper
@@ -69,7 +69,7 @@ class _Prepared:
         dealt: a digest of all points, if only those of one shard are in the plan.
         reached: file -> the lines that the test reached.
         ignores: place of an ignore comment -> whether it left out a point.
-        complete: nothing was left out of the plan.
+        complete: nothing was left out of the plan but points without a finding.
     """
 
     plan: Plan
@@ -132,8 +132,8 @@ class Course:
         selection.room = settings.max_points - (0 if pair else len(plan.points))
         dealt = selection.deal(plan, assignment.shard, send) if assignment.shard else ""
         shown = [] if pair else plan.points  # the wanted pair is found later, after the first interrupt in the plan
-        send(Plan(shown, {}, plan.left_out))
-        complete = not (assignment.only or assignment.shard) and len(plan.points) < settings.max_points
+        send(replace(plan, points=shown, aims={}))
+        complete = not (assignment.only or assignment.shard or plan.found) and len(plan.points) < settings.max_points
         ignores = send_ignores(instruments, send)
         if not plan.points:
             return None
@@ -161,7 +161,7 @@ class Course:
         chosen = self._choose_strategy(shown, prepared.baseline)
         passes_effect = bool(prepared.baseline.rehearsal.effect)
         snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
-        self._audit(cooperation, Plan(shown, prepared.plan.aims), snapshots.audit)
+        self._audit(cooperation, replace(prepared.plan, points=shown), snapshots.audit)
         if assignment.wants_pair or (assignment.settings.interrupts == 2 and not assignment.only):
             self._audit(cooperation, second.after(prepared.plan, judge.results))
         if assignment.share and (note := assignment.share.note()):
@@ -169,6 +169,7 @@ class Course:
         categorize(judge, shown, send, complete=prepared.complete)
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)
+        send(Unsettled(frozenset(judge.unsettled)))
 
     def _settle(self, send: Send) -> None:
         """Settle what the uninterrupted runs left open: complaints, values at the end of the test, and the time for points."""

@@ -68,6 +68,7 @@ class Judge:
         allowances: drops allowed findings, and records them.
         findings: judges single runs.
         untraced: number of failing points that were not traced because the time was up.
+        unsettled: ids of points whose interrupts left modules in another state than an uninterrupted run, or may have.
     """
 
     executor: Executor
@@ -83,6 +84,7 @@ class Judge:
     allowances: Allowances = field(init=False)
     findings: Findings = field(init=False)
     untraced: int = field(default=0, init=False)
+    unsettled: set[str] = field(default_factory=set, init=False)
     _patterns: Patterns = field(default_factory=Patterns, init=False)
     _search: PatternSearch = field(init=False)
     _catchers: Catchers = field(init=False)
@@ -159,11 +161,16 @@ class Judge:
         """
         result = self.findings.result(point, ran)
         failing = is_failing(result)
+        self._note_change(point, changed=again is not None)
         result = self._confirmation.settle(point, result, fresh=True)
         if not failing and again is not None and strayed(again):
             self._blame.suspect([point], result, again)
             return
         self._final.take(result)
+
+    def _note_change(self, point: Point, *, changed: bool) -> None:
+        if changed:
+            self.unsettled.add(point.id)
 
     def stops(self, request: Request, ran: RunResult) -> bool:
         """Return whether the process that made the run must not make further ones."""
@@ -201,6 +208,7 @@ class Judge:
                 if ran.caught is not None:
                     self._catchers.take(points[position], ran.caught)
                 result = waiting = self.findings.result(points[position], ran)
+                self._note_change(points[position], changed=ran.changed)
                 if self.stops(points[position], ran):
                     self._blame.was_followed = False
                     break

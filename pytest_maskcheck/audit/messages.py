@@ -61,6 +61,13 @@ class ShardDealt:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Message: ids of points whose interrupts left modules in another state than an uninterrupted run, or may have."""
+
+    points: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class WarmKeys:
     """Message: the places that a later run in a process reaches; see :func:`.first_use.keys_of`."""
 
@@ -109,6 +116,7 @@ class Collected:
     refused: str = ""
     error: str = ""
     warm: frozenset[int] = frozenset()
+    unsettled: frozenset[str] | None = None
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
 
@@ -119,6 +127,9 @@ class Collected:
                 self.plan.points += message.points
                 for reason, count in message.left_out.items():
                     self.plan.leave_out(reason, count)
+                self.plan.keys |= message.keys
+                self.plan.repeated |= message.repeated
+                self.plan.found |= message.found
             case PointResult():
                 self.results[message.point] = message
             case Refused():
@@ -139,6 +150,8 @@ class Collected:
                 self.seeing = message.kinds
             case ShardDealt():
                 self.dealt = message.plan
+            case Unsettled():
+                self.unsettled = message.points
             case WarmKeys():
                 self.warm = message.keys
             case FirstUseReached():

@@ -12,7 +12,7 @@ from pytest_maskcheck.audit.first_use import key_of
 from pytest_maskcheck.audit.messages import ShardDealt
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.interrupts import Recording, mechanism_of
-from pytest_maskcheck.points.choice import choose_points, ran_elsewhere
+from pytest_maskcheck.points.choice import choose_points, known_among, ran_elsewhere
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.points.sampling import layered
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.hit_filters import Counted
     from pytest_maskcheck.points.ids import Names
     from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.settings import Shard
@@ -50,6 +51,7 @@ class Selection:
         files: the files of the test's own code, which are in scope whatever the settings are.
         body: code of the test function; ``None`` if it has none.
         filter: removes the points that other plugins do not want; ``None``: there are no other plugins.
+        repeats: returns what other tests have audited, or ``None`` if that does not matter to this test; called after the recorded run.
 
     Attributes:
         recording: the hits of the uninterrupted run that the plan was made from.
@@ -62,6 +64,7 @@ class Selection:
     files: frozenset[str]
     body: CodeType | None
     filter: Filter | None
+    repeats: Callable[[], Repeats | None] = lambda: None
     recording: Recording = field(default_factory=Recording)
     room: int = 0
 
@@ -85,6 +88,7 @@ class Selection:
             body=self.files,
             signums=assignment.signums,
             only=assignment.first_wanted,
+            repeats=self.repeats(),
         )
 
     def first_plan(self, warm: frozenset[int], recording: Recording) -> Plan:
@@ -157,10 +161,11 @@ class Selection:
             yield plan
             return
         aims = [(point, plan.aims[point.id]) for point in plan.points]
+        last = known_among(aims, plan, self.repeats())
         taken: set[int] = set()
         while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
             size = min(room, max(len(taken), _FIRST_BATCH))
-            batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken)
+            batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken, last)
             taken.update(batch)
             began = time.perf_counter()
             first = share.turn % len(batch)  # if the time is up early, similar tests do not all end at the same point

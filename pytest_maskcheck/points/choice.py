@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit, Recording
     from pytest_maskcheck.points.hit_filters import ReasonAgainst
     from pytest_maskcheck.points.ids import Names
+    from pytest_maskcheck.points.repeats import Repeats
+    from pytest_maskcheck.results import Point
 
 
 def choose_points(
@@ -33,6 +35,7 @@ def choose_points(
     signums: tuple[int, ...] = (int(signal.SIGINT),),
     only: str = "",
     wanted: Callable[[Hit], bool] = lambda _: True,
+    repeats: Repeats | None = None,
 ) -> Plan:
     """Choose the points of a run.
 
@@ -49,6 +52,7 @@ def choose_points(
         signums: the signals; each hit is a point for each of them.
         only: the id of the only point to choose; the other limits do not apply to it.
         wanted: returns whether a hit is considered; hits that are not considered are not counted as left out.
+        repeats: what other tests have audited, if points are left out for that, or are to be recognised in other tests.
     """
     chosen = Plan()
     of_test = within(recording.hits, body)
@@ -61,14 +65,24 @@ def choose_points(
     # Ordinals are computed over all hits, not only those kept: the id of a point must not depend on what was left out.
     ordinals = ordinals_of(recording.hits)
     aims = [(point_of(hit, signum, names, ordinals), Aim(hit, signum)) for signum in signums for hit in kept]
+    if repeats:
+        aims = repeats.sort_out(aims, chosen)
     if only:
         aims = [(point, aim) for point, aim in aims if point.id == only]
     elif len(aims) > max_points:
         chosen.leave_out(beyond_sample(max_points, seed), len(aims) - max_points)
-        aims = [aims[position] for position in layered(aims, max_points, seed)]
+        last = known_among(aims, chosen, repeats)
+        aims = [aims[position] for position in layered(aims, max_points, seed, last=last)]
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen
+
+
+def known_among(aims: list[tuple[Point, Aim]], plan: Plan, repeats: Repeats | None) -> frozenset[int]:
+    """Return the positions of the points that other tests have audited: where there is no room for all, these go last."""
+    if repeats is None:
+        return frozenset()
+    return frozenset(at for at, (point, _) in enumerate(aims) if repeats.is_known(plan.keys.get(point.id, "")))
 
 
 def ran_elsewhere(code: CodeType, recording: Recording) -> bool:

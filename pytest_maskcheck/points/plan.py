@@ -33,11 +33,23 @@ class Aim:
 
 @dataclass(slots=True, repr=False)
 class Plan:
-    """The points to audit, the aim of each by id, and how many hits were left out, by reason."""
+    """The points to audit.
+
+    Attributes:
+        points: the points, in the order the test reaches them.
+        aims: the aim of each, by id.
+        left_out: how many hits were left out, by reason.
+        keys: id of a point -> its key among the tests of the session; see :mod:`.repeats`. Points of the test's own code have none.
+        repeated: id of a point left out because it was audited without a finding in other tests -> one of these tests.
+        found: id of a point left out because another test has a defect there -> that test.
+    """
 
     points: list[Point] = field(default_factory=list)
     aims: dict[str, Aim] = field(default_factory=dict)
     left_out: dict[Reason, int] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, reason: Reason, count: int = 1) -> None:
         """Count hits that are not audited."""

@@ -22,7 +22,13 @@ def beyond_sample(max_points: int, seed: int) -> Reason:
     return Reason(NotAudited.MAX_POINTS, max_points=max_points, seed=seed)
 
 
-def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collection[int] = frozenset()) -> list[int]:
+def layered(
+    aims: list[tuple[Point, Aim]],
+    size: int,
+    seed: int,
+    before: Collection[int] = frozenset(),
+    last: Collection[int] = frozenset(),
+) -> list[int]:
     """Return the positions of a sample of ``size`` points, in ascending order.
 
     The sample first takes each line once; then each line with each signal; then each place; then each place in each calling context,
@@ -33,7 +39,16 @@ def layered(aims: list[tuple[Point, Aim]], size: int, seed: int, before: Collect
         size: how many points to take.
         seed: chooses the point that represents a line, a place or a context, and where an even grid begins.
         before: positions that were taken earlier; the sample continues from there and does not repeat them.
+        last: positions that are taken only where there is room for all others.
     """
+    if last:
+        # The others are sampled as if they were all: a line that only points among the last would cover is covered after them.
+        others = [position for position in range(len(aims)) if position not in last]
+        places = {position: place for place, position in enumerate(others)}
+        earlier = {places[position] for position in before if position in places}
+        room = min(size, len(others) - len(earlier))
+        first = [others[place] for place in layered([aims[position] for position in others], room, seed, earlier)]
+        return sorted([*first, *layered(aims, size - room, seed, {*before, *first})])
     taken = set(before)
     size += len(taken)
     layers: list[dict[object, list[int]]] = [{} for _ in range(_LAYERS)]

@@ -15,7 +15,7 @@ from pytest_maskcheck.results.values import Point, PointResult  # in annotations
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
 
-SCHEMA = 7
+SCHEMA = 8
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -47,6 +47,8 @@ class Audit:
             (``3-7,9``).
         unaudited: installed packages out of scope that the test's module imports.
         unmeasured: module named by ``include`` without a line that can be audited -> why not.
+        repeated: id of each point left out because it was audited without a finding in other tests -> one of these tests.
+        found: id of each point left out because another test of the session has a defect there -> that test.
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that failure, for a bug report.
     """
@@ -73,6 +75,8 @@ class Audit:
     reached: dict[str, str] = field(default_factory=dict)
     unaudited: tuple[str, ...] = ()
     unmeasured: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
     breakdown: str = ""
     error: str = ""
 
@@ -127,6 +131,11 @@ class Audit:
         """Whether other shards have points of this test."""
         others = (number for reason, number in self.left_out.items() if reason_of(reason).code is NotAudited.ELSEWHERE)
         return bool(self.shard) and any(others)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether there was nothing to audit only because other tests have audited all there was."""
+        return not self.points and bool(self.repeated or self.found)
 
     @property
     def not_audited(self) -> dict[str, int]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.requests import Conditions, RunResult
-from pytest_maskcheck.runs.sequence import make, needs_whole_run
+from pytest_maskcheck.runs.sequence import changes_modules, make, needs_whole_run
 from pytest_maskcheck.runs.watchdog import GRACE, Death
 from pytest_maskcheck.system.descendants import Process, processes
 from pytest_maskcheck.system.stopwatch import Page
@@ -169,12 +169,13 @@ class Forked:
                 os.kill(os.getpid(), signal.SIGKILL)
             held.append(ran)
             ended = last(request, ran) or ran.error is not None
+            ran.changed = ended or changes_modules(self.conditions, request)  # if it ended, nobody looked
             if ended or time.perf_counter() - since >= hold:
                 say(held)
                 held, since = [], time.perf_counter()
             if ended:
                 break
-            if needs_whole_run(self.conditions, request, requests[turn + 1 :]):
+            if needs_whole_run(ran, requests[turn + 1 :]):
                 page.begin(turn + 1)  # if it hangs or crashes, that counts as the result of the next run
                 following = self.run(None, lambda: None)
                 page.pause()

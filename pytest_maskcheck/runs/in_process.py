@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.runs.requests import Conditions
-from pytest_maskcheck.runs.sequence import make, needs_whole_run
+from pytest_maskcheck.runs.sequence import changes_modules, make, needs_whole_run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -35,10 +35,11 @@ class InProcess:
         """See :class:`pytest_maskcheck.runs.requests.Executor`."""
         for turn, request in enumerate(requests):
             ran = make(self.run, request, lambda: None)
+            ran.changed = changes_modules(self.conditions, request)
             yield ran
             if last(request, ran) or ran.error is not None:
                 break
-            if needs_whole_run(self.conditions, request, requests[turn + 1 :]):
+            if needs_whole_run(ran, requests[turn + 1 :]):
                 following = self.run(None, lambda: None)
                 if not following.passed:
                     yield following

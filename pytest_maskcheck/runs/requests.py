@@ -121,6 +121,7 @@ class RunResult(Packed):
         whole: the run was not to be interrupted.
         spoiled: the whole run with which a process begins failed, so the request was not run.
         error: the audit itself failed: the run proves nothing.
+        changed: modules keep something else than after a whole run, or may do so.
     """
 
     strike: Strike
@@ -147,6 +148,7 @@ class RunResult(Packed):
     whole: bool = False
     spoiled: bool = False
     error: Breakdown | None = None
+    changed: bool = False
 
     @property
     def passed(self) -> bool:

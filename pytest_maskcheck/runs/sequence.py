@@ -25,16 +25,8 @@ def make(run: MakesRuns, request: Request, struck: Callable[[], None]) -> RunRes
         return RunResult(Strike(), error=breakdown_of(error))
 
 
-def needs_whole_run(conditions: Conditions, request: Request, rest: Sequence[Request]) -> bool:
-    """Return whether a whole run has to be inserted after the one just made; not if the next one is a whole run anyway.
-
-    Parameters:
-        conditions: those of the process that made the run.
-        request: what the run was made for.
-        rest: the requests that come next.
-    """
-    if not rest or rest[0] is None:
-        return False
+def changes_modules(conditions: Conditions, request: Request) -> bool:
+    """Return whether modules keep something else than after a whole run, or may do so, after the run for a request."""
     match request:
         case (
             None | Trace()
@@ -44,3 +36,13 @@ def needs_whole_run(conditions: Conditions, request: Request, rest: Sequence[Req
             return conditions.wary or not conditions.is_usual()
         case _:
             assert_never(request)
+
+
+def needs_whole_run(ran: RunResult, rest: Sequence[Request]) -> bool:
+    """Return whether a whole run has to be inserted after the one just made; not if the next one is a whole run anyway.
+
+    Parameters:
+        ran: the run just made.
+        rest: the requests that come next.
+    """
+    return ran.changed and bool(rest) and rest[0] is not None

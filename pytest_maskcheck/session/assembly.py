@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     )
     assignment = _assignment(order, item, began)
     maker = _maker(order, runner, ledger)
-    selection = _selection(order, item, assignment, names)
+    selection = _selection(order, item, assignment, names, ledger)
     usual = _usual(order, fingerprints, selection)
     instruments = Instruments(
         runner,
@@ -205,9 +205,21 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
     )
 
 
-def _selection(order: Order, item: pytest.Function, assignment: Assignment, names: Names) -> Selection:
+def _selection(order: Order, item: pytest.Function, assignment: Assignment, names: Names, ledger: Ledger) -> Selection:
     remove = partial(order.extensions.remove, item) if order.extensions else None
-    return Selection(assignment, order.reach, names, own_files(item), body_code(item), remove)
+    files = own_files(item)
+    repeats = None
+    if order.repeats is not None and not isinstance(order.share, Helper):  # a helper offers all points it could take
+        repeats = replace(order.repeats, own=files, name=names.short)
+    return Selection(
+        assignment,
+        order.reach,
+        names,
+        files,
+        body_code(item),
+        remove,
+        lambda: None if ledger.used else repeats,
+    )
 
 
 def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Selection) -> ModuleState:

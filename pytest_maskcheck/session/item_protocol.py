@@ -145,6 +145,7 @@ class ItemProtocol:
                 stop_timer(item)
                 outcome = self._audited(item, seconds, first, left=once.left, more=nextitem is not None)
                 self._failed = remade(item, logged, outcome) or self._failed
+                self._remember(outcome, logged)
         leave(item, nextitem, logged)
         return reports, logged
 
@@ -231,6 +232,13 @@ class ItemProtocol:
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
+
+    def _remember(self, outcome: Outcome, logged: list[pytest.TestReport]) -> None:
+        """Record what was audited, for the tests that follow."""
+        if outcome.unsettled is not None:
+            # Another plugin or a mark may make a failing audit an xfail. Then the tests that meet the defect again have to fail.
+            failed = any(report.failed for report in logged if report.when == "call")
+            self._orders.audited.add(outcome.audit, outcome.keys, outcome.unsettled, failed=failed)
 
     def _against(self) -> str:
         """Return why the test that has just run is not audited, or ``""``."""

@@ -55,6 +55,7 @@ class Ledger:
     Attributes:
         allowed: leftovers that the test accepts; a dictionary, used as an ordered set.
         struck: returns whether the (last) interrupt of the run was sent.
+        used: the test uses the fixture, so that what is judged depends on the test.
     """
 
     def __init__(self, item: pytest.Item, key: Callable[[str], str], *, here: bool = False) -> None:
@@ -68,6 +69,7 @@ class Ledger:
         self._settled = False
         self.allowed: dict[Allow, None] = {}
         self.struck: Callable[[], bool] = _never
+        self.used = False
 
     # Where interrupts are sent
 
@@ -92,6 +94,7 @@ class Ledger:
 
     def start(self) -> None:
         """Begin a run: nothing is paused, and no interrupt has been sent."""
+        self.used = True
         self._depth = 0
         self._note()
         self.struck = _never

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.progress import Progress
@@ -45,6 +46,7 @@ class Order:
         shard: the part of the points to audit; ``None``: all of them.
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
         over: returns whether the session has ended, so that nobody waits for the audit.
+        repeats: what other tests have audited; ``None`` if this audit must not depend on them.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
     """
 
@@ -66,6 +68,7 @@ class Order:
     shard: Shard | None = None
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
+    repeats: Repeats | None = None
     left: frozenset[str] = frozenset()
 
     @property

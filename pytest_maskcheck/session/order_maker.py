@@ -6,23 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_maskcheck.audit.audited_points import AuditedPoints
 from pytest_maskcheck.audit.strategy import IsolationChoice
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.reasons import Isolation, Reason
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.session.order import Order
+from pytest_maskcheck.settings import MARKER
 from pytest_maskcheck.system import signals
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.first_use_process import FirstUse
     from pytest_maskcheck.session.progress import Progress
     from pytest_maskcheck.session.shared_fixtures import SharedFixtures
     from pytest_maskcheck.session.workers import Workers
-    from pytest_maskcheck.settings import Shard
+    from pytest_maskcheck.settings import Settings, Shard
+
+
+_JUDGED_BY = ("points", "timeout", "strict", "may_swallow", "allow", "kinds", "include", "exclude")
+"""The settings that decide what counts as a finding at a point, and which callers are in scope."""
 
 
 class OrderMaker:
@@ -41,6 +48,7 @@ class OrderMaker:
 
     Attributes:
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
+        audited: what the tests of this session have audited so far.
         first: the process for what only the first run of the test under way reaches, if there is one.
     """
 
@@ -69,6 +77,7 @@ class OrderMaker:
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
         self.seeing: dict[str, str] = {}
+        self.audited = AuditedPoints(workers.shared_file)
         self.first: FirstUse | None = None
 
     def note_state(self) -> None:
@@ -98,7 +107,16 @@ class OrderMaker:
             progress=self._progress,
             shard=self._shard,
             over=self._workers.is_over,
+            repeats=self._repeats(item, chosen, isolation.how),
         )
+
+    def _repeats(self, item: pytest.Item, chosen: Settings, isolation: Isolation) -> Repeats | None:
+        """Return what other tests have audited; ``None`` for audits that have to be the same wherever and whenever they are made."""
+        if self._only or self._shard or chosen.interrupts > 1:
+            return None
+        least = chosen.other_tests(marked=item.get_closest_marker(MARKER) is not None)
+        judged_by = (isolation, *(getattr(chosen, name) for name in _JUDGED_BY))
+        return self.audited.repeats(item.nodeid, least, repr(judged_by))
 
     def isolation(self, asked: str, item: pytest.Item | None = None) -> IsolationChoice:
         """Return how audited runs are isolated, and why.

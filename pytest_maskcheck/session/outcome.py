@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.system.breakdown import breakdown_of
@@ -16,11 +16,15 @@ class Outcome:
         audit: the results.
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
         exception: the exception that came out of the test at a failing point, if it was kept for a debugger.
+        keys: id of a point -> its key among the tests of the session.
+        unsettled: ids of points whose interrupts left modules in another state; ``None``: that is not known.
     """
 
     audit: Audit
     seeing: dict[str, str]
     exception: BaseException | None = None
+    keys: dict[str, str] = field(default_factory=dict)
+    unsettled: frozenset[str] | None = None
 
 
 def broken(test: str, error: Exception) -> Audit:

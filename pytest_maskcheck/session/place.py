@@ -57,7 +57,8 @@ def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "
     if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on other workers' results
         collected.results = order.share.found() | collected.results
     audit = _audit_of(order, collected, started)
-    return Outcome(audit, collected.seeing or order.seeing, exception)
+    keys = collected.plan.keys
+    return Outcome(audit, collected.seeing or order.seeing, exception, keys, collected.unsettled)
 
 
 def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
@@ -78,6 +79,8 @@ def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
         reached_first=collected.reached_first,
         no_first_use=collected.no_first_use,
         reached=collected.reached,
+        repeated=collected.plan.repeated,
+        found=collected.plan.found,
         breakdown=collected.refused if collected.error else "",
         error=collected.error,
     )

@@ -95,6 +95,10 @@ class Workers:
         """Return a lead, which offers the points of one test to other workers; ``None`` if there are no other workers."""
         return Lead(self._shared_board) if self._shared_board else None
 
+    def shared_file(self) -> str:
+        """Return the path of the file where workers share which points they audited; ``""`` if there are no other workers."""
+        return self._shared_board.place_of("audited") if self._shared_board else ""
+
     def is_over(self) -> bool:
         """Return whether this is a worker whose session has ended, or was interrupted."""
         return self.is_worker and self._board is not None and not self._board.attendance.is_open()

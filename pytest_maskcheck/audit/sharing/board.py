@@ -62,12 +62,14 @@ class Done:
         results: the results of its points.
         notes: the notes that the audit of the chunk gave.
         allowed: kind and key of each finding that was dropped -> ids of its points.
+        unsettled: see :class:`.Judge`.
     """
 
     worker: str = ""
     results: tuple[PointResult, ...] = ()
     notes: tuple[str, ...] = ()
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    unsettled: frozenset[str] = frozenset()
 
 
 class Board:

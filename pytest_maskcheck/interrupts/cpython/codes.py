@@ -6,6 +6,7 @@ Their numbers are found by ``id``, for the reason that :func:`~pytest_maskcheck.
 from __future__ import annotations
 
 import marshal
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _NUMBERS: dict[CodeType, int] = {}
 _KNOWN: dict[int, tuple[CodeType, int]] = {}
+_BY_NUMBER: list[CodeType] = []
 
 
 def number_of(code: CodeType) -> int:
@@ -21,6 +23,13 @@ def number_of(code: CodeType) -> int:
     if known is None:
         known = _KNOWN[id(code)] = (code, _NUMBERS.setdefault(code, len(_NUMBERS)))
     return known[1]
+
+
+def code_with(number: int) -> CodeType:
+    """Return a code object to which :func:`number_of` gave this number in this process."""
+    while len(_BY_NUMBER) <= number:  # dictionaries keep their order, which is that of the numbers
+        _BY_NUMBER.extend(islice(_NUMBERS, len(_BY_NUMBER), None))
+    return _BY_NUMBER[number]
 
 
 _STANDING_IN: dict[int, CodeType] = {}
