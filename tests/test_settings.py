@@ -28,6 +28,7 @@ DEFAULTS = Settings(
     exclude=(),
     isolation="auto",
     strategy="auto",
+    repeats="auto",
 )
 
 ROWS = {row.name: row for row in settings.TABLE}
@@ -56,6 +57,7 @@ RIGHT = {
     "exclude": [("stdlib", ("stdlib",))],
     "isolation": [("fork", "fork"), ("none", "none"), ("auto", "auto")],
     "strategy": [("rerun", "rerun"), ("snapshot", "snapshot"), ("auto", "auto")],
+    "repeats": [("2", 2), ("all", "all"), ("auto", "auto")],
 }
 """Setting -> valid values, each as a text or a switch, and as it is read."""
 
@@ -78,6 +80,7 @@ WRONG = {
     "exclude": [[""], [1], {}],
     "isolation": ["yes", None],
     "strategy": ["fork", None],
+    "repeats": ["0", "-1", "none", 1.5, True, None, ["all"]],
 }
 """Setting -> values that are refused."""
 
@@ -119,6 +122,7 @@ def test_options_and_settings_are_the_same(config):
         *ROWS,
         settings.BUDGET.name,
         settings.ALLOW_NONE.name,
+        settings.FAIL_UNDECIDED.name,
     }
 
 
@@ -132,7 +136,7 @@ def test_every_setting_is_documented_and_tried(config):
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     options = {name for name in vars(config().option) if name.startswith("maskcheck_")}
-    settable = {settings.BUDGET.name, settings.ALLOW_NONE.name, *ROWS}
+    settable = {settings.BUDGET.name, settings.ALLOW_NONE.name, settings.FAIL_UNDECIDED.name, *ROWS}
     assert settable <= rows
     assert {name for name in options if f"--{name.replace('_', '-')}" not in usage} <= {
         f"maskcheck_{name}" for name in settable
@@ -178,6 +182,7 @@ def test_pyproject(pytester, config, table):
         maskcheck_exclude = ["stdlib"]
         maskcheck_isolation = "none"
         maskcheck_strategy = "rerun"
+        maskcheck_repeats = "2"
         """)
     assert Settings(**settings.from_config(config())) == Settings(
         points="line",
@@ -195,6 +200,7 @@ def test_pyproject(pytester, config, table):
         exclude=("stdlib",),
         isolation="none",
         strategy="rerun",
+        repeats=2,
     )
 
 

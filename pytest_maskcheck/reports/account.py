@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
@@ -68,6 +69,9 @@ def section(audit: Audit, command: Sequence[str]) -> str:
     if audit.not_audited:
         lines += ["", "not audited:"]
         lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
+    if audit.found:
+        lines += ["", "defects of other tests, reached again:"]
+        lines += [f"  {number:5}  found in {test}" for test, number in sorted(Counter(audit.found.values()).items())]
     return "\n".join([*lines, *_errors(audit)]) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.reasons import Strategy, count, reason_of
 from pytest_maskcheck.reports.defects import headline, together
@@ -12,9 +12,9 @@ from pytest_maskcheck.results.lines import lines_of, spans, united
 from pytest_maskcheck.system.unpatched import pathlib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.results import Audit, Defect
 
 _NAMED = 3
 """Number of tests, points or packages that a line names; the others are counted."""
@@ -35,6 +35,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         for group in together(audit.defects):
             if not group[0].fails:
                 yield f"listed: {audit.test}: {headline(*group)}"
+    yield from _repeats(done)
     reasons: Counter[str] = Counter()
     for audit in done:
         reasons.update(audit.not_audited)
@@ -57,11 +58,42 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
         yield closing(audits)
 
 
+def lacks_audit(audit: Audit) -> bool:
+    """Return whether a test was audited at no point, neither here nor in another shard, nor at its places in other tests."""
+    return not (audit.audited or audit.is_elsewhere or audit.is_repeated)
+
+
+def undecided(audits: Iterable[Audit]) -> str:
+    """Return how many points have no verdict and how many tests have no audit, in one sentence, or ``""``."""
+    audits = list(audits)
+    points = sum(audit.undecided for audit in audits)
+    tests = sum(map(lacks_audit, audits))
+    counted = [count(points, "point") + " undecided"] * (points > 0) + [count(tests, "test") + " not audited"] * (
+        tests > 0
+    )
+    if not counted:
+        return ""
+    return f"{' and '.join(counted)}: the lines above that begin with `not audited` have the reasons, and a JSON report has all of them"
+
+
+def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield what other tests have audited: tests where nothing was left to audit, and tests that reach the defect of another one."""
+    if nothing_new := [audit.test for audit in audits if audit.is_repeated]:
+        yield f"nothing new in {count(nothing_new, 'test')}: each of their points was audited in another test"
+    reached: dict[str, Counter[str]] = {}
+    for audit in audits:
+        for test in audit.found.values():
+            reached.setdefault(test, Counter())[audit.test] += 1
+    for test, others in reached.items():
+        tests, points = count(others, "other test"), count(others.total(), "point")
+        yield f"reached again: {tests} would meet what fails {test}, at {points}: {_few([*others])}"
+
+
 def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
     """Yield the tests that were audited at no point: one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
-        if not audit.audited and not audit.is_elsewhere:
+        if lacks_audit(audit):
             reasons.setdefault(audit.refused or _against_all(audit), []).append(audit.test)
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
@@ -108,13 +140,47 @@ def closing(audits: Sequence[Audit]) -> str:
     tests = sum(1 for audit in audits if audit.audited)
     points = sum(audit.audited for audit in audits)
     undecided = sum(audit.undecided for audit in audits)
-    defects = sum(len(audit.failures) for audit in audits)
-    reached = sum(map(len, united(audit.lines_reached for audit in audits).values()))
-    interrupted = sum(map(len, united(audit.lines_interrupted for audit in audits).values()))
+    defects = {_identity(defect) for audit in audits for defect in audit.failures}
+    reached = united(audit.lines_reached for audit in audits)
+    interrupted = united(audit.lines_interrupted for audit in audits)
+    code = _project(reached, {path for audit in audits for path in audit.own})
+    lines = sum(len(reached[path]) for path in code.files)
+    met = sum(len(interrupted.get(path, ())) for path in code.files)
     return (
-        f"{count(tests, 'test')} audited at {count(points, 'point')}, {undecided} undecided: {count(defects, 'defect')}; "
-        f"{count(reached, 'line')} reached, {interrupted} interrupted"
+        f"{count(tests, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}; "
+        f"{met} of {count(lines, 'reached line')} of {code.name} interrupted, {count(undecided, 'point')} undecided"
     )
+
+
+def _identity(defect: Defect) -> tuple[object, ...]:
+    """Return what one defect has in common in all tests that meet it; without a known origin, its lines stand for that."""
+    origin = defect.lines if defect.origin is None else defect.origin.place
+    return (defect.verdict, defect.kind, defect.key, defect.category, origin)
+
+
+class _Code(NamedTuple):
+    """Code in scope: its name for the closing line, and its files."""
+
+    name: str
+    files: list[str]
+
+
+def _project(reached: Mapping[str, set[int]], own: Collection[str]) -> _Code:
+    """Return the code that the tests test: the files that were reached, without those of the tests if there are any others."""
+    files = [path for path in reached if path not in own and not _is_support(path)]
+    if not files:
+        return _Code("the tests", [*reached])
+    packages: Counter[str] = Counter()
+    for path in files:
+        packages[_package(path)] += len(reached[path])
+    return _Code(_few([name for name, _ in packages.most_common()]), files)
+
+
+def _package(path: str) -> str:
+    """Return the name of the package or module that a file belongs to, from its path as reports show it."""
+    parts = pathlib.PurePath(path).parts
+    inner = parts[parts.index("src") + 1 :] if "src" in parts[:-1] else parts
+    return inner[0].removesuffix(".py")
 
 
 def _unmeasured(audits: Iterable[Audit]) -> Iterator[str]:

@@ -169,7 +169,7 @@ class Forked:
                 os.kill(os.getpid(), signal.SIGKILL)
             held.append(ran)
             ended = last(request, ran) or ran.error is not None
-            ran.changed = ended or changes_modules(self.conditions, request)  # if it ended, nobody looked
+            ran.changed = changes_modules(self.conditions, request)
             if ended or time.perf_counter() - since >= hold:
                 say(held)
                 held, since = [], time.perf_counter()

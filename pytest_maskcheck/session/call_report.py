@@ -74,7 +74,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         reports[position] = report
     report = reports[position]
     report.duration += audit.seconds
-    if audit.defects or audit.refused or audit.broken:
+    if audit.defects or audit.found or audit.refused or audit.broken:
         report.sections.append(("maskcheck", account.section(audit, command)))
     if trouble:
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))

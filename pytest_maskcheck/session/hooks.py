@@ -77,7 +77,14 @@ class AuditingSession:
         self._protocol = ItemProtocol(
             self._items, self._orders, self._workers, extensions, budget=self._budget, only=only
         )
-        self._summary = Summary(config, reports, only=only, shard=self._shard, may_audit_none=may_audit_none)
+        self._summary = Summary(
+            config,
+            reports,
+            only=only,
+            shard=self._shard,
+            may_audit_none=may_audit_none,
+            must_decide=settings.fail_undecided(config),
+        )
         self._helper: Helper | None = None
 
     @pytest.hookimpl(trylast=True)

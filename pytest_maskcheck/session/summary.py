@@ -12,7 +12,7 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.scope import scope_line as named_scope
-from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.reports.summary import summary, undecided
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
@@ -45,6 +45,7 @@ class Summary:
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session where nothing was audited may end with exit status 0.
+        must_decide: points without a verdict, and tests without an audit, fail the session.
 
     Attributes:
         wanted: how many tests were to be audited.
@@ -60,12 +61,15 @@ class Summary:
         only: str,
         shard: Shard | None,
         may_audit_none: bool,
+        must_decide: bool = False,
     ) -> None:
         self._config = config
         self._reports = reports
         self._only = only
         self._shard = shard
         self._may_audit_none = may_audit_none
+        self._must_decide = must_decide
+        self._complaints: list[str] = []
         self._audits: list[Audit] = []
         self._interrupted = False
         self._session: pytest.Session | None = None
@@ -93,13 +97,28 @@ class Summary:
             self._interrupted = True
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
+        self._complain()
         if self.usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self._complaints:
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
             self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _complain(self) -> None:
+        """Find out why a session fails although no test may have failed."""
+        assert self._session is not None
+        if self._must_decide and (left := undecided(self._audits)):
+            self._complaints.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
+        # The test with the defect fails by itself, unless another plugin has taken it for something else since.
+        if self._session.exitstatus == pytest.ExitCode.OK and any(audit.found for audit in self._audits):
+            self._complaints.append(
+                "a test has a defect that others reach, and is not reported as failed (exit status 1)"
+            )
 
     def _write_reports(self) -> None:
         for form, path in self._reports:
@@ -121,6 +140,8 @@ class Summary:
             terminalreporter.section("maskcheck")
             for line in self._lines():
                 terminalreporter.write_line(line)
+        for complaint in self._complaints:
+            terminalreporter.write_line(f"ERROR: {complaint}", red=True)
         if self._nothing:
             terminalreporter.write_line(
                 nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none

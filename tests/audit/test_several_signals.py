@@ -408,7 +408,7 @@ def test_signals_from_the_command_line(audit):
     result.stdout.fnmatch_lines(
         [
             "not audited: 2 points: SIGUSR2 has its default action there, which ends the process",
-            "1 test audited at 2 points, 2 undecided: 0 defects; *",
+            "1 test audited at 2 points: 0 defects; * interrupted, 2 points undecided",
         ]
     )
 

@@ -25,6 +25,7 @@ PLACES = [
     for node in ast.parse(path.read_text(encoding="utf-8")).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 ]
+ALL = ("--maskcheck-all", "--maskcheck-hits=1", "--maskcheck-repeats=all")
 _COMMENT = re.compile(
     r"(\()?\b(\w+@(?:entry|resume|call|jump|into|back))\b\)?(\?)?(?: on (3\.\d+)(?: and (earlier|later))?)?"
 )
@@ -36,7 +37,7 @@ Told = set[tuple[int, str]]
 def audits(audit_folder) -> dict[str, Audit]:
     """Return the audits of all bodies, by file and name."""
     files = {f"test_{name}.py": path.read_text(encoding="utf-8") for name, path in BODIES.items()}
-    folder = audit_folder(files, "--maskcheck-all", "--maskcheck-hits=1", "--maskcheck-strategy=rerun")
+    folder = audit_folder(files, *ALL, "--maskcheck-strategy=rerun")
     return {_place(audit): audit for audit in folder.audits}
 
 
@@ -49,7 +50,7 @@ def by_snapshots(audit_folder) -> dict[str, Audit]:
     audits = {}
     for name in ("files", "included", "language", "packages", "state", "tasks"):
         files = {f"test_{name}.py": _without_directories(BODIES[name].read_text(encoding="utf-8"))}
-        folder = audit_folder(files, "--maskcheck-all", "--maskcheck-hits=1", "--maskcheck-strategy=snapshot")
+        folder = audit_folder(files, *ALL, "--maskcheck-strategy=snapshot")
         audits |= {_place(audit): audit for audit in folder.audits}
     return audits
 

@@ -242,7 +242,7 @@ def test_reports_of_different_tests_are_joined(write, tmp_path):
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "not audited: a.py::test: it reached no point in scope",
-        "1 test audited at 1 point, 0 undecided: 1 defect; 0 lines reached, 0 interrupted",
+        "1 test audited at 1 point: 1 defect; 0 of 0 reached lines of the tests interrupted, 0 points undecided",
     ]
     assert [audit.test for audit in read(tmp_path / "out.json")] == ["a.py::test", "b.py::test"]
 
@@ -291,9 +291,9 @@ TEXTS = {
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
-    "schema as text": (START + '"7"}', "0.json has the result schema '7', and this version reads schema 7; "),
-    "schema as float": (START + "7.0}", "0.json has the result schema 7.0, and this version reads schema 7; "),
-    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 7; "),
+    "schema as text": (START + '"8"}', "0.json has the result schema '8', and this version reads schema 8; "),
+    "schema as float": (START + "8.0}", "0.json has the result schema 8.0, and this version reads schema 8; "),
+    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 8; "),
     "shard": (
         START.replace('""', '"3/2"') + "7}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
@@ -306,10 +306,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 7; make and merge all reports with one version of ",
+        "0.json has the result schema 3, and this version reads schema 8; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 7, "shard": "", "audits": [{"schema": 7}]}',
+        '{"tool": "pytest-maskcheck", "schema": 8, "shard": "", "audits": [{"schema": 8}]}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }

@@ -318,7 +318,7 @@ def test_it(value):
             text=True,
             check=False,
         )
-        assert "1 test audited at 1 point, 0 undecided: 1 defect" in again.stdout
+        assert "1 test audited at 1 point: 1 defect" in again.stdout
 
 
 def test_what_cannot_run_twice_is_told(pytester, audit):

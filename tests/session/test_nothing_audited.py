@@ -83,7 +83,7 @@ def test_a_session_that_audits_says_what(pytester, run):
         [
             "maskcheck: scope: the root directory, and the tests",
             "maskcheck: 1 of 2 tests to audit",
-            "1 test audited at 2 points, 0 undecided: 0 defects; 1 line reached, 1 interrupted",
+            "1 test audited at 2 points: 0 defects; 1 of 1 reached line of the tests interrupted, 0 points undecided",
         ]
     )
     result.stdout.no_fnmatch_line("*nothing was audited*")
@@ -125,7 +125,7 @@ def test_lines_are_counted_once():
     one, other = audit("one", point(4), point(7), point(3, "entry")), audit("other", point(4), point(2, "entry"))
     assert one.lines_interrupted == {"pkg/a.py": {3, 4, 5}}  # the call on line 7 belongs to the statement on line 5
     assert other.lines_interrupted == {"pkg/a.py": {4}}
-    assert lines(one, other) == ["2 tests audited at 5 points, 0 undecided: 0 defects; 5 lines reached, 3 interrupted"]
+    assert lines(one, other) == ["2 tests audited at 5 points: 0 defects; 3 of 4 reached lines of pkg interrupted, 0 points undecided"]
 
 
 def test_lines_reached_after_an_interrupt_are_not_taken_for_others():
@@ -139,7 +139,7 @@ def test_points_without_a_verdict_are_counted():
     one = audit("one", point(4), point(5), results=(PointResult(point(4).id), PointResult(point(5).id, reason="late")))
     assert lines(one) == [
         "not audited: 1 point: late",
-        "1 test audited at 1 point, 1 undecided: 0 defects; 5 lines reached, 1 interrupted",
+        "1 test audited at 1 point: 0 defects; 1 of 4 reached lines of pkg interrupted, 1 point undecided",
     ]
 
 
@@ -163,7 +163,7 @@ def test_tests_with_the_same_reason_are_on_one_line():
         ),
         "not audited: tests/test_a.py::doc: doctests cannot be run twice",
     ]
-    assert found[-1].startswith("1 test audited at 1 point, 0 undecided")
+    assert found[-1].startswith("1 test audited at 1 point: ")
 
 
 def test_a_test_without_a_point_is_not_audited():
@@ -175,7 +175,7 @@ def test_a_test_without_a_point_is_not_audited():
         "not audited: tests/test_a.py::held: held back",
         "not audited: tests/test_a.py::none: it reached no point in scope",
     ]
-    assert found[-1].startswith("0 tests audited at 0 points, 1 undecided")
+    assert found[-1].startswith("0 tests audited at 0 points: ")
 
 
 @pytest.mark.parametrize(
