@@ -164,7 +164,10 @@ def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
     assert beside == alone
     shown = pytest.LineMatcher(spread.output.splitlines())
     shown.fnmatch_lines(
-        ["*= maskcheck =*", "* tests audited at * points: * defects; * of * reached lines of * interrupted, * undecided"]
+        [
+            "*= maskcheck =*",
+            "* tests audited at * points: * defects; * of * reached lines of * interrupted, * undecided",
+        ]
     )
     shown.re_match_lines(["=+ 4 failed, 2 passed, 2 skipped, 3 xfailed in .*"])
 

@@ -107,7 +107,9 @@ def test_all_points_of_a_test_are_audited(audited, mark, option):
 
 def test_marked_tests_count_for_others(audited):
     """What a marked test has audited is left out of a test that is not marked."""
-    one, other = audited("@pytest.mark.interrupt_safe\ndef test_a(): shop.safe('x')\ndef test_b(): shop.safe('y')\n").audits
+    one, other = audited(
+        "@pytest.mark.interrupt_safe\ndef test_a(): shop.safe('x')\ndef test_b(): shop.safe('y')\n"
+    ).audits
     assert {*other.repeated} == places(one)
 
 
@@ -143,9 +145,6 @@ DISTINGUISHED = {
         def test_b(): shop.through("x")
     """,
     "code": """
-        def safe(text):
-            return len(text) + 1
-
         def test_b(monkeypatch):
             code = compile("def safe(text):\\n return len(text) + 1\\n", shop.__file__, "exec").co_consts[0]
             monkeypatch.setattr(shop.safe, "__code__", code.replace(co_firstlineno=shop.safe.__code__.co_firstlineno))
@@ -166,10 +165,9 @@ DISTINGUISHED = {
 def test_what_is_distinguished_is_audited(audited, case):
     """A point under another handler, mask, caller or settings, in changed code, or of a test with guarantees, is no repeat."""
     one, other = audited("def test_a(): shop.safe('x')\n" + dedent(DISTINGUISHED[case])).audits
-    inside = {result.point for result in one.results if ":entry" in result.point}
-    reached = {point.line for point in other.points if point.path == "shop.py"}
-    assert inside
-    assert reached
+    lines = {point.line for point in one.points if point.path == "shop.py"}
+    assert lines
+    assert lines <= {point.line for point in other.points if point.path == "shop.py"}
     assert not other.repeated
 
 
@@ -245,22 +243,35 @@ def test_what_changes_modules_is_audited_again(audited):
 
 def test_nothing_new_is_no_refusal(audited):
     """A test of which nothing is left to audit passes, counts as neither audited nor refused, and is mentioned on one line."""
-    source = """
-        from functools import partial
-
-        test_a = shop.safe
-
-        class TestA:
-            def test_it(self): shop.safe("x")
-    """
-    del source
-    helper = "def run(): return shop.safe('x')\n"
-    found = audited(f"{helper}\nclass Base:\n    def test_it(self): run()\n\nclass TestOne(Base): pass\n")
-    assert found.result.ret == 0
+    found = audited(SAME, "--maskcheck-exclude=test_*.py", "--maskcheck-fail-undecided")
+    one, other = found.audits
+    assert one.points
+    assert not other.points
+    assert not other.refused
+    assert found.result.ret == pytest.ExitCode.OK
+    lines = ["nothing new in 1 test: each of their points was audited in another test", "1 test audited at *"]
+    found.result.stdout.fnmatch_lines(lines)
+    found.result.stdout.no_fnmatch_line("not audited: test_*")
 
 
-@pytest.mark.parametrize("workers", [2])
-def test_workers_share_what_they_audited(pytester, audited, workers):
+def test_keys_that_cannot_be_made_leave_nothing_out(pytester, audited):
+    """An error while keys are made costs no point: everything is audited."""
+    pytester.makeconftest(
+        """
+        from pytest_maskcheck.points import repeats
+
+        def fail(*_):
+            raise ValueError
+
+        repeats.digest_of = fail
+        """
+    )
+    one, other = audited(SAME).audits
+    assert places(one) == places(other)
+    assert not other.repeated
+
+
+def test_workers_share_what_they_audited(pytester, audited):
     """Under xdist a worker leaves out what another worker has audited."""
     pytest.importorskip("xdist")
     source = """
@@ -289,7 +300,7 @@ def test_workers_share_what_they_audited(pytester, audited, workers):
                 threading.Timer(0.5, lambda: open("done", "w").close()).start()
         """
     )
-    found = audited(source, "-p", "xdist", f"-n{workers}", "--dist=load")
+    found = audited(source, "-p", "xdist", "-n2", "--dist=load")
     audits = by_name(found.audits)
     assert {*audits["test_b"].repeated.values()} == {audits["test_a"].test}
     assert {*audits["test_b"].repeated} == places(audits["test_a"])

@@ -287,7 +287,7 @@ TEXTS = {
     "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
     "twice": (
-        START + '7, "audits": []}',
+        START + '8, "audits": []}',
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
@@ -295,10 +295,10 @@ TEXTS = {
     "schema as float": (START + "8.0}", "0.json has the result schema 8.0, and this version reads schema 8; "),
     "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 8; "),
     "shard": (
-        START.replace('""', '"3/2"') + "7}",
+        START.replace('""', '"3/2"') + "8}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
     ),
-    "huge shard": (START.replace('""', '"1/999999999"') + "7}", "the report of shards 2/999999999, 3/999999999, "),
+    "huge shard": (START.replace('""', '"1/999999999"') + "8}", "the report of shards 2/999999999, 3/999999999, "),
     "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",

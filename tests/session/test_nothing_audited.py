@@ -9,7 +9,7 @@ import pytest
 from pytest_maskcheck.reasons import elsewhere
 from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.summary import summary
-from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
+from pytest_maskcheck.results import Audit, Finding, Frame, Origin, Point, PointResult, Verdict
 from pytest_maskcheck.results.lines import lines_of, spans
 
 pytestmark = pytest.mark.newest
@@ -99,6 +99,54 @@ def test_allow_none_is_true_or_false(pytester, run, value):
     result.stderr.fnmatch_lines(["ERROR: maskcheck_allow_none *must be true or false"])
 
 
+HELD = MARKED.replace("import pytest", "import pytest, signal").replace(
+    'len("x")', "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n        len('x')"
+)
+UNDECIDED = {
+    "decided": (MARKED, OK, ""),
+    "a point": (
+        HELD,
+        FAILED,
+        "ERROR: 4 points undecided and 1 test not audited: * (exit status 1, because of --maskcheck-fail-undecided)",
+    ),
+    "a test": (ONCE, FAILED, "ERROR: 1 test not audited: * (exit status 1, because of --maskcheck-fail-undecided)"),
+    "skipped": (SKIPPED.replace("pytest.skip()", "len('x')") + SKIPPED.replace("test_it", "test_skipped"), OK, ""),
+}
+"""Source, exit status with ``--maskcheck-fail-undecided``, and the line that says why."""
+
+
+@pytest.mark.parametrize("case", UNDECIDED)
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "usual"])
+def test_what_is_undecided_may_fail_the_session(pytester, run, case, strict):
+    """With ``maskcheck_fail_undecided``, points without a verdict and tests without an audit fail the session; without it they do not."""
+    source, code, line = UNDECIDED[case]
+    pytester.makepyfile(source)
+    pytester.makeini(f"[pytest]\nmaskcheck_fail_undecided = {strict}\nmaskcheck_allow_none = true\n")
+    result = run("--maskcheck")
+    assert result.ret == (code if strict else OK)
+    if strict and line:
+        result.stdout.fnmatch_lines([line])
+    else:
+        result.stdout.no_fnmatch_line("ERROR: *")
+
+
+def test_fail_undecided_is_an_option(pytester, run):
+    """``--maskcheck-fail-undecided`` holds under xdist as well, and a session that fails anyway keeps its status."""
+    pytest.importorskip("xdist")
+    pytester.makepyfile(ONCE)
+    result = run("--maskcheck", "--maskcheck-fail-undecided", "-p", "xdist", "-n1")
+    result.stdout.fnmatch_lines(["ERROR: 1 test not audited: *"])
+    assert result.ret == FAILED
+
+
+def test_fail_undecided_is_true_or_false(pytester, run):
+    """A ``maskcheck_fail_undecided`` that is neither true nor false is a usage error."""
+    pytester.makeini("[pytest]\nmaskcheck_fail_undecided = perhaps\n")
+    result = run("--maskcheck")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: maskcheck_fail_undecided *must be true or false"])
+
+
 # The summary
 
 
@@ -125,13 +173,33 @@ def test_lines_are_counted_once():
     one, other = audit("one", point(4), point(7), point(3, "entry")), audit("other", point(4), point(2, "entry"))
     assert one.lines_interrupted == {"pkg/a.py": {3, 4, 5}}  # the call on line 7 belongs to the statement on line 5
     assert other.lines_interrupted == {"pkg/a.py": {4}}
-    assert lines(one, other) == ["2 tests audited at 5 points: 0 defects; 3 of 4 reached lines of pkg interrupted, 0 points undecided"]
+    assert lines(one, other) == [
+        "2 tests audited at 5 points: 0 defects; 3 of 4 reached lines of pkg interrupted, 0 points undecided"
+    ]
 
 
 def test_lines_reached_after_an_interrupt_are_not_taken_for_others():
     """A second interrupt counts for its line only if the uninterrupted test reached that line."""
     second = audit("one", point(4, first=point(3)), point(7, first=point(3)))
     assert second.lines_interrupted == {"pkg/a.py": {4}}
+
+
+def test_a_defect_of_several_tests_counts_once():
+    """Equal findings with one origin are one defect of the session; with different origins, they are several."""
+    places = [Origin((), Frame("pkg/a.py", line, "f", "/pkg/a.py")) for line in (1, 2)]
+    found = [Finding(Verdict.LEAK, "lock", "L", "", origin=place) for place in places]
+    one, other, third = (
+        audit(name, point(4), results=(PointResult(point(4).id, (each,)),))
+        for name, each in (("one", found[0]), ("other", found[0]), ("third", found[1]))
+    )
+    assert ": 1 defect; " in lines(one, other)[-1]
+    assert ": 2 defects; " in lines(one, other, third)[-1]
+
+
+def test_the_project_is_named_by_its_packages():
+    """The closing line names the packages in scope, without the folder ``src``; tests and their support are no package."""
+    reached = {"src/shop/a.py": "1-3", "tool.py": "1", "tests/conftest.py": "1-9", "tests/test_a.py": "2"}
+    assert " 0 of 4 reached lines of shop, tool interrupted" in lines(audit("one", reached=reached))[-1]
 
 
 def test_points_without_a_verdict_are_counted():
