@@ -6,6 +6,7 @@ Rules:
    there, modules keep what they keep after an uninterrupted run, and nothing was found, not even something that is only listed. One
    thing may be: a leftover that code out of scope, or CPython, acquired and lost on its own. It would be listed again in the same words.
 2. Nothing counts from a test that leaves something behind uninterrupted: that is no finding of its own, but may be one of another test.
+   Nor does anything where a kind of another plugin failed in the midst of the audit, and was looked at no more.
 3. A key counts as failing only if its test is reported as failed: the tests that meet the defect again do not fail by themselves.
 4. The workers of xdist share what they audited through one file: a worker appends one line for each test by a single write, and reads
    what others have appended since. A line that is cut off, as on a full disk, is ignored.
@@ -18,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.points.repeats import Repeats
-from pytest_maskcheck.reasons import Note, codes_of
+from pytest_maskcheck.reasons import Note, codes_of, reason_of
 from pytest_maskcheck.results import Category, Verdict
 from pytest_maskcheck.system.unpatched import io, os
 
@@ -67,7 +68,8 @@ class AuditedPoints:
         doubtful = {key for key, result in rows if result.point in unsettled or not _is_settled(result)}
         clean = {key for key, _ in rows} - doubtful
         failing = {key for key, result in rows if any(finding.fails for finding in result.findings)}
-        trusted = not (audit.refused or audit.broken or audit.baseline)
+        noted = {reason_of(note).code for note in audit.notes}
+        trusted = not (audit.refused or audit.broken or audit.baseline or Note.RESOURCE_FAILED in noted)
         record = (audit.test, sorted(clean) if trusted else [], sorted(failing) if failed else [])
         if record[1] or record[2]:
             self._take(*record)

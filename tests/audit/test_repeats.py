@@ -324,6 +324,8 @@ LEAK = Finding(Verdict.LEAK, "lock", "L", "")
 LISTED = Finding(Verdict.IMPLICIT, "fd", "f", "", fails=False)
 INSIDE = Finding(Verdict.LEAK, "lock", "L", "", fails=False, category=Category.INSIDE, package="queue")
 
+FAILED = Reason(Note.RESOURCE_FAILED, resource="pool", plugin="p", method="read", error="OSError")
+
 RESULTS = {
     "nothing": (result("p"), True),
     "lost out of scope": (result("p", INSIDE), True),
@@ -349,11 +351,11 @@ def test_which_results_count_as_clean(case):
 
 @pytest.mark.parametrize(
     ("changes", "unsettled"),
-    [({"baseline": ("lock:L",)}, ()), ({"breakdown": "x"}, ()), ({}, ("p",))],
-    ids=["leaves something behind", "broke", "changed modules"],
+    [({"baseline": ("lock:L",)}, ()), ({"breakdown": "x"}, ()), ({"notes": (FAILED,)}, ()), ({}, ("p",))],
+    ids=["leaves something behind", "broke", "a kind failed", "changed modules"],
 )
 def test_what_does_not_count_as_clean(changes, unsettled):
-    """Nothing counts from a test that leaves something behind uninterrupted, or whose audit broke, nor a point that changed modules."""
+    """Nothing counts from a test that leaves something behind uninterrupted, or whose audit or kinds broke, nor a point that changed modules."""
     memory = AuditedPoints()
     memory.add(an_audit("a", result("p"), **changes), {"p": "key"}, unsettled, failed=False)
     assert not memory.repeats("b", 1, "").clean("key")
