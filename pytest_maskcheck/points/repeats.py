@@ -14,8 +14,8 @@ Rules:
 3. Points of the test's own code have no key: another test cannot have them.
 4. If no key can be made, the point is audited.
 
-What does not work: callers further out than that, and the objects that code works on, are not part of a key. An interrupt may do harm
-only with the object that another test uses there. ``repeats=all``, and the marker by default, audit every point of a test.
+What does not work: callers further out or out of scope, and the objects that code works on, are not part of a key. An interrupt may do
+harm only with the object that another test uses there. ``repeats=all``, and the marker by default, audit every point of a test.
 """
 
 from __future__ import annotations
