@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.results.briefs import Brief
 
 _NAMED = 3
 """Number of tests, points or packages that a line names; the others are counted."""
@@ -23,9 +24,14 @@ _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
-def summary(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the lines of the session's summary; the last one contains the totals."""
-    audits = list(audits)
+def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[str]:
+    """Yield the lines of the session's summary; the last one contains the totals.
+
+    Parameters:
+        audits: those of this session, and those of earlier ones that found something.
+        briefs: those of earlier sessions that found nothing.
+    """
+    audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     yield from _unaudited_tests(audits)
     for audit in done:
@@ -53,15 +59,29 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     if varying:
         yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
     yield from _narrow(done)
+    yield from _unchanged(audits, briefs)
     if audits:
         yield closing(audits)
+
+
+def _unchanged(audits: Sequence[Audit], briefs: Sequence[Brief]) -> Iterator[str]:
+    """Yield the line on tests that were not audited again."""
+    earlier = [audit for audit in audits if audit.earlier]
+    if earlier:
+        points = sum(each.points for each in briefs) + sum(audit.audited for audit in earlier)
+        failing = sum(1 for audit in earlier if audit.failures)
+        how = f", {failing} of them failing as then" if failing else ""
+        yield (
+            f"unchanged: {count(earlier, 'test')} audited in an earlier session at {count(points, 'point')}, "
+            f"not audited again{how}"
+        )
 
 
 def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
     """Yield the tests that were audited at no point: one line for each reason."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
-        if not audit.audited and not audit.is_elsewhere:
+        if not (audit.audited or audit.is_elsewhere or audit.earlier):
             reasons.setdefault(audit.refused or _against_all(audit), []).append(audit.test)
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
@@ -105,10 +125,11 @@ def _is_support(path: str) -> bool:
 
 def closing(audits: Sequence[Audit]) -> str:
     """Return the totals of a session on one line."""
+    defects = sum(len(audit.failures) for audit in audits)
+    audits = [audit for audit in audits if not audit.earlier]
     tests = sum(1 for audit in audits if audit.audited)
     points = sum(audit.audited for audit in audits)
     undecided = sum(audit.undecided for audit in audits)
-    defects = sum(len(audit.failures) for audit in audits)
     reached = sum(map(len, united(audit.lines_reached for audit in audits).values()))
     interrupted = sum(map(len, united(audit.lines_interrupted for audit in audits).values()))
     return (

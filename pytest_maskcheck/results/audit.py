@@ -49,6 +49,7 @@ class Audit:
         unmeasured: module named by ``include`` without a line that can be audited -> why not.
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that failure, for a bug report.
+        earlier: an earlier session made the audit, and nothing that decides it has changed since.
     """
 
     test: str
@@ -75,6 +76,7 @@ class Audit:
     unmeasured: dict[str, str] = field(default_factory=dict)
     breakdown: str = ""
     error: str = ""
+    earlier: bool = False
 
     @property
     def broken(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.scope import scope_line as named_scope
 from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
 
@@ -49,6 +51,7 @@ class Summary:
     Attributes:
         wanted: how many tests were to be audited.
         usage: what is wrong with the settings of a test or of the session, or ``""``.
+        complaints: what the user should know about results of other sessions.
         ended: tests were run, and none was left out.
     """
 
@@ -67,6 +70,8 @@ class Summary:
         self._shard = shard
         self._may_audit_none = may_audit_none
         self._audits: list[Audit] = []
+        self._briefs: list[Brief] = []
+        self.complaints: list[str] = []
         self._interrupted = False
         self._session: pytest.Session | None = None
         self._nothing: Nothing | None = None
@@ -77,6 +82,10 @@ class Summary:
     def take(self, audit: Audit) -> None:
         """Add the audit of one test."""
         self._audits.append(audit)
+
+    def take_earlier(self, text: str) -> None:
+        """Add the audit of one test that an earlier session made, without findings; ``text`` is its :class:`.Brief` as JSON."""
+        self._briefs.append(Brief.from_json(json.loads(text)))
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
@@ -95,7 +104,7 @@ class Summary:
             return
         if self.usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits) and not self._briefs:
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
             self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
@@ -117,7 +126,7 @@ class Summary:
             terminalreporter.write_line(f"ERROR: {self.usage}")
         if self._interrupted:
             terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
-        if self._audits or self._nothing:
+        if self._audits or self._nothing or self._briefs or self.complaints:
             terminalreporter.section("maskcheck")
             for line in self._lines():
                 terminalreporter.write_line(line)
@@ -128,7 +137,7 @@ class Summary:
 
     def _lines(self) -> list[str]:
         try:
-            return [*summary(self._audits)]
+            return [*self.complaints, *summary(self._audits, self._briefs)]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:
