@@ -8,8 +8,9 @@ of a file are compared one by one, and an edit elsewhere in the file does not co
 2. The rest is compared as a syntax tree, so that blank lines and comments on lines of their own do not count. Comments behind code do:
    ``class A:  # pragma: no cover`` excludes all methods. Decorators and default values run at import, and belong to the rest, too;
    those of pytest only mark a function, and what they mean for a test is compared with the test.
-3. *Words* are the names that code mentions, in whatever way: variables, attributes, imports, and the parts of short strings
+3. *Words* are the names that code mentions, in whatever way: global variables, attributes, imports, and the parts of short strings
    (``getattr(self, "close")``). Code cannot call a function whose name it does not mention, other than by a name that it computes.
+   Variables of the function itself are no words: what they refer to was mentioned elsewhere.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def source_of(text: str) -> SourceFile:
     lines = text.split("\n")
     nodes = dict(functions_in(tree))
     functions = tuple(
-        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(words_in(node)))
+        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(words_in(node, locals_of(node))))
         for (name, first), node in nodes.items()
         for last in [node.end_lineno or first]
     )
@@ -168,16 +169,40 @@ def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
 # Words
 
 
-def words_in(node: ast.AST) -> Iterator[str]:
-    """Yield the names that code mentions."""
+def locals_of(node: Node) -> frozenset[str]:
+    """Return the variables of a function, without those of functions and classes within it."""
+    given = node.args
+    arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    found = {each.arg for each in arguments if each is not None}
+    elsewhere: set[str] = set()
+    queue: list[ast.AST] = [*node.body]
+    while queue:
+        match each := queue.pop():
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(each.name)
+                continue
+            case ast.Lambda():
+                continue
+            case ast.Name(ctx=ast.Store()):
+                found.add(each.id)
+            case ast.Global() | ast.Nonlocal():
+                elsewhere.update(each.names)
+        queue += ast.iter_child_nodes(each)
+    # A function within may declare a name as global that is a variable here.
+    elsewhere.update(name for each in ast.walk(node) if isinstance(each, ast.Global) for name in each.names)
+    return frozenset(found - elsewhere)
+
+
+def words_in(node: ast.AST, variables: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the names that code mentions, without the variables of its function."""
     for each in ast.walk(node):
-        yield from _own_words(each)
+        yield from _own_words(each, variables)
 
 
-def _own_words(node: ast.AST) -> Iterable[str]:
+def _own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
     match node:
         case ast.Name():
-            return (node.id,)
+            return () if node.id in variables or isinstance(node.ctx, ast.Store) else (node.id,)
         case ast.Attribute():
             return (node.attr,)
         case ast.Constant(value=str(text)) if len(text) <= _LONGEST:
@@ -317,40 +342,39 @@ class Besides:
         for (name, first), node in functions_in(tree) if tree else ():
             lines = reached(name, first)
             if lines is not None:
-                self._add_statements(node.body, lines, handles=False)
+                variables = locals_of(node)
+                for statement in node.body:
+                    self._add_statement(statement, lines, variables, handles=False)
 
-    def _add_statements(self, body: Iterable[ast.AST], reached: set[int], *, handles: bool) -> None:
-        for node in body:
-            self._add_statement(node, reached, handles=handles)
-
-    def _add_statement(self, node: ast.AST, reached: set[int], *, handles: bool) -> None:
+    def _add_statement(self, node: ast.AST, reached: set[int], variables: frozenset[str], *, handles: bool) -> None:
         """Add a statement: all of it if it was not reached, else only what may be of use after an interrupt.
 
         Parameters:
             node: the statement.
             reached: lines.
+            variables: those of its function.
             handles: it is in an ``except`` or ``finally`` block, which an interrupt may enter in another state.
         """
         line = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]) if isinstance(node, ast.stmt) else 0
         is_header = isinstance(node, (ast.Try, ast.TryStar, ast.excepthandler, ast.match_case))
         if not is_header and (handles or line not in reached):
-            self.words.update(words_in(node))
+            self.words.update(words_in(node, variables))
             return
         inner = handles or isinstance(node, ast.excepthandler)
         final = getattr(node, "finalbody", [])
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-                self._add_statement(child, reached, handles=inner or child in final)
+                self._add_statement(child, reached, variables, handles=inner or child in final)
             elif isinstance(child, ast.withitem):
-                self.words.update(words_in(child))
-            elif isinstance(child, ast.AST):
-                self._add_expression(child)
+                self.words.update(words_in(child, variables))
+            else:
+                self._add_expression(child, variables)
 
-    def _add_expression(self, node: ast.AST) -> None:
+    def _add_expression(self, node: ast.AST, variables: frozenset[str]) -> None:
         nodes = [*ast.walk(node)]
         if any(isinstance(each, _CHOICES) for each in nodes):
-            self.words.update(words_in(node))
+            self.words.update(words_in(node, variables))
             return
         callees = {each.func for each in nodes if isinstance(each, ast.Call)}
         for each in nodes:
-            (self.called if each in callees else self.words).update(_own_words(each))
+            (self.called if each in callees else self.words).update(_own_words(each, variables))
