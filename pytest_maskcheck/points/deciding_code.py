@@ -113,7 +113,7 @@ class _Closure:
 
     def __init__(self, view: _View, base: _Closure | None = None) -> None:
         self._view = view
-        self._words = set(base._words) if base else set()
+        self.words: set[str] = set(base.words) if base else set()
         self.functions: set[Place] = set(base.functions) if base else set()
         self.classes: set[Place] = set(base.classes) if base else set()
 
@@ -122,9 +122,9 @@ class _Closure:
         queue = [*words]
         while queue:
             word = queue.pop()
-            if word in self._words:
+            if word in self.words:
                 continue
-            self._words.add(word)
+            self.words.add(word)
             for place in self._view.functions.get(word, ()):
                 self._enter(place, queue)
             for place in self._view.classes.get(word, ()):

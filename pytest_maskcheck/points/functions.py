@@ -94,7 +94,9 @@ class SourceFile:
     def from_json(cls, data: list[Any]) -> SourceFile:
         """Return the file that :meth:`to_json` described."""
         rest, rows, classes, run, imports = data
-        functions = tuple(Function(*row, frozenset(words.split())) for *row, words in rows)
+        functions = tuple(
+            Function(name, first, last, text, frozenset(words.split())) for name, first, last, text, words in rows
+        )
         known = {name: frozenset(words.split()) for name, words in classes.items()}
         return cls(rest, functions, known, frozenset(run.split()), frozenset(imports.split()))
 
@@ -124,7 +126,9 @@ def source_of(text: str) -> SourceFile:
     classes = {name: frozenset(_words_of([*node.bases, *node.keywords])) for name, node in _classes_in(tree)}
     imports = frozenset(_imports(tree))
     inside = {number for each in functions for number in range(each.first, each.last + 1)}
-    behind = [line.strip() for number, line in enumerate(lines, 1) if number not in inside and _has_comment_behind(line)]
+    behind = [
+        line.strip() for number, line in enumerate(lines, 1) if number not in inside and _has_comment_behind(line)
+    ]
     run = frozenset(_run_at_import(tree))
     return SourceFile(digest(_rest(tree), *behind), functions, classes, run, imports)
 
@@ -229,7 +233,9 @@ def _run_at_import(tree: ast.Module) -> Iterator[str]:
             yield from _words_of([*node.bases, *node.keywords, *node.decorator_list])
         elif isinstance(node, (ast.For, ast.With, ast.Subscript, ast.BinOp, ast.Compare, ast.comprehension)):
             # Methods that operators and statements call have names that nobody mentions; their classes are mentioned.
-            yield from (word for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for word in words_in(child))
+            yield from (
+                word for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for word in words_in(child)
+            )
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
@@ -312,7 +318,11 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             case ast.Constant(value=str(text)) if len(text) <= _LONGEST and _DOTTED.fullmatch(text):
                 yield text
             case ast.Assign(targets=[ast.Name(id="pytest_plugins")]):
-                yield from (each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant) and type(each.value) is str)
+                yield from (
+                    each.value
+                    for each in ast.walk(node.value)
+                    if isinstance(each, ast.Constant) and type(each.value) is str
+                )
 
 
 # What an interrupted run may do besides
@@ -355,7 +365,11 @@ class Besides:
             variables: those of its function.
             handles: it is in an ``except`` or ``finally`` block, which an interrupt may enter in another state.
         """
-        line = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]) if isinstance(node, ast.stmt) else 0
+        line = (
+            min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            if isinstance(node, ast.stmt)
+            else 0
+        )
         is_header = isinstance(node, (ast.Try, ast.TryStar, ast.excepthandler, ast.match_case))
         if not is_header and (handles or line not in reached):
             self.words.update(words_in(node, variables))

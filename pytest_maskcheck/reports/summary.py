@@ -64,6 +64,15 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
         yield closing(audits)
 
 
+def unfinished(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield what is known of audits that the user has ended: these tests have no report, and so no failure."""
+    for audit in audits:
+        yield f"interrupted: {audit.test}: {audit.audited} of {count(audit.points, 'point')} audited"
+        for group in together(audit.defects):
+            if group[0].fails:
+                yield f"interrupted: {audit.test}: {headline(*group)}"
+
+
 def _unchanged(audits: Sequence[Audit], briefs: Sequence[Brief]) -> Iterator[str]:
     """Yield the line on tests that were not audited again."""
     earlier = [audit for audit in audits if audit.earlier]

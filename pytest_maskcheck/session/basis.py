@@ -178,7 +178,13 @@ class Bases:
         if key not in self._fixtures:
             code = getattr(inspect.unwrap(definition.func), "__code__", None)
             text = " ".join(
-                (definition.argname, definition.scope, definition.baseid, *definition.argnames, as_text(definition.params))
+                (
+                    definition.argname,
+                    definition.scope,
+                    definition.baseid,
+                    *definition.argnames,
+                    as_text(definition.params),
+                )
             )
             self._fixtures[key] = text, self._place(code)
         return self._fixtures[key]
@@ -206,7 +212,9 @@ class Bases:
         """Return the files of the plugins that apply to a test and are no installed packages, such as ``conftest.py``."""
         if self._plugin_files is None:
             modules = [plugin for plugin in self._config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
-            files = {os.path.abspath(file) for each in modules if isinstance(file := getattr(each, "__file__", None), str)}
+            files = {
+                os.path.abspath(file) for each in modules if isinstance(file := getattr(each, "__file__", None), str)
+            }
             self._plugin_files = sorted(file for file in files if not is_installed(file))
         place = str(item.path)
         return [
@@ -239,6 +247,6 @@ def _lines_reached(audit: Audit, root: str) -> dict[str, set[int]]:
 
 def _absolute(path: str, root: str) -> str:
     """Return the file that reports name so: relative to the root directory, or to where modules are imported from."""
-    places = [root, *(each for each in sys.path if isinstance(each, str))]
+    places = [root, *sys.path]
     candidates = (os.path.join(place, path) for place in places)
     return next((each for each in candidates if os.path.isfile(each)), os.path.join(root, path))

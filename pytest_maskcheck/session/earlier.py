@@ -97,7 +97,14 @@ class Earlier:
     """
 
     def __init__(
-        self, config: pytest.Config, items: AuditedItems, store: ResultStore, chosen: SessionSettings, name: str, *, reads: bool
+        self,
+        config: pytest.Config,
+        items: AuditedItems,
+        store: ResultStore,
+        chosen: SessionSettings,
+        name: str,
+        *,
+        reads: bool,
     ) -> None:
         self._config = config
         self._store: ResultStore | None = store
@@ -140,7 +147,8 @@ class Earlier:
     def _row_of(self, item: pytest.Item) -> Row | None:
         if self._rows is None:
             self._environment = environment(self._config)
-            self._rows = self._access(lambda store: store.rows(self._environment), {})
+            nothing: dict[str, Row] = {}
+            self._rows = self._access(lambda store: store.rows(self._environment), nothing)
         row = self._rows.get(item.nodeid)
         if row is None or not (self._chosen.changed or row.session == self._name):
             return None

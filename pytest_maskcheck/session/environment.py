@@ -7,7 +7,7 @@ not seen would keep a wrong result. So everything counts but what is known not t
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.points.functions import digest
 from pytest_maskcheck.results import SCHEMA
@@ -20,24 +20,29 @@ if TYPE_CHECKING:
 
     import pytest
 
-_UNIMPORTANT = frozenset(
-    # Which tests run, in which order, and how often
-    "keyword markexpr maxfail collectonly ignore ignore_glob deselect keepduplicates collect_in_virtualenv pyargs file_or_dir "
-    "continue_on_collection_errors lf failedfirst newfirst last_failed_no_failures stepwise stepwise_skip stepwise_reset "
-    "setuponly setupshow setupplan cacheshow cacheclear doctestmodules doctestglob doctest_ignore_import_errors "
-    "doctest_continue_on_failure "
-    # What is shown
-    "markers durations durations_min showfixtures show_fixtures_per_test version help traceconfig debug verbose quiet no_header "
-    "no_summary fold_skipped force_short_summary reportchars disable_warnings max_warnings showlocals tbstyle xfail_tb showcapture "
-    "fulltrace color code_highlight pastebin xmlpath junitprefix doctestreport tb_summary cov_report no_cov_on_fail cov_fail_under "
-    "cov_append cov_precision "
-    # By whom tests are run
-    "numprocesses maxprocesses maxworkerrestart dist loadscopereorder tx px distload rsyncdir rsyncignore testrunuid maxschedchunk "
-    "looponfail basetemp "
-    # Compared elsewhere: the root directory, the content of the configuration file, conftest.py files
-    "rootdir inifilename confcutdir".split()
-)
+_SELECTION = """
+    keyword markexpr maxfail collectonly ignore ignore_glob deselect keepduplicates collect_in_virtualenv pyargs file_or_dir
+    continue_on_collection_errors lf failedfirst newfirst last_failed_no_failures stepwise stepwise_skip stepwise_reset setuponly
+    setupshow setupplan cacheshow cacheclear doctestmodules doctestglob doctest_ignore_import_errors doctest_continue_on_failure
+"""
+_DISPLAY = """
+    markers durations durations_min showfixtures show_fixtures_per_test version help traceconfig debug verbose quiet no_header
+    no_summary fold_skipped force_short_summary reportchars disable_warnings max_warnings showlocals tbstyle xfail_tb showcapture
+    fulltrace color code_highlight pastebin xmlpath junitprefix doctestreport tb_summary cov_report no_cov_on_fail cov_fail_under
+    cov_append cov_precision
+"""
+_WORKERS = """
+    numprocesses maxprocesses maxworkerrestart dist loadscopereorder tx px distload rsyncdir rsyncignore testrunuid maxschedchunk
+    looponfail loadgroup basetemp
+"""
+_COMPARED_ELSEWHERE = "rootdir inifilename confcutdir"
+"""The root directory, the content of the configuration file, and each test's ``conftest.py`` files."""
+
+_UNIMPORTANT = frozenset(f"{_SELECTION} {_DISPLAY} {_WORKERS} {_COMPARED_ELSEWHERE}".split())
 """Options of pytest and of common plugins that do not change what an audit finds."""
+
+_UNIMPORTANT_PLUGINS = frozenset({"no:terminal", "no:cacheprovider", "xdist", "xdist.plugin", "pytest-xdist"})
+"""Plugins, as named after ``-p`` and as distributions, that do not change what an audit finds."""
 
 _VARIABLES = ("PYTHON", "COVERAGE_")
 """Prefixes of the environment variables that decide; others are the test's own, and are not compared."""
@@ -72,7 +77,11 @@ def _distributions() -> Iterator[str]:
     found: dict[str, None] = {}
     for place in dict.fromkeys(sys.path):
         try:
-            names = sorted(name for name in os.listdir(place or os.curdir) if name.endswith((".dist-info", ".egg-info", ".egg-link")))
+            names = sorted(
+                name
+                for name in os.listdir(place or os.curdir)
+                if name.endswith((".dist-info", ".egg-info", ".egg-link"))
+            )
         except OSError:
             continue
         for name in names:
@@ -103,17 +112,21 @@ def is_installed_copy() -> bool:
 
 def _options(config: pytest.Config) -> Iterator[str]:
     """Yield the options that may matter, and the plugins that are loaded."""
-    settings: dict[str, Any] = vars(config.option)
-    for name, value in sorted(settings.items()):
-        if name.startswith("maskcheck") or name in _UNIMPORTANT:
-            continue  # the settings of a test are compared with the test
-        if name == "plugins":
-            value = [each for each in value or () if each not in {"no:terminal", "no:cacheprovider"}]  # noqa: PLW2901
-        elif name == "override_ini":
-            value = [each for each in value or () if not str(each).startswith("maskcheck_")]  # noqa: PLW2901
-        yield f"{name} {as_text(value)}"
+    for name, value in sorted(vars(config.option).items()):
+        # The settings of a test are compared with the test.
+        if not name.startswith("maskcheck") and name not in _UNIMPORTANT:
+            yield f"{name} {as_text(_without_unimportant(name, value))}"
     loaded = {getattr(each, "project_name", "") for _, each in config.pluginmanager.list_plugin_distinfo()}
-    yield " ".join(sorted(loaded))
+    yield " ".join(sorted(loaded - _UNIMPORTANT_PLUGINS))
+
+
+def _without_unimportant(name: str, value: object) -> object:
+    """Return the value of an option without the parts of it that do not matter."""
+    if name == "plugins" and isinstance(value, list):
+        return [each for each in value if each not in _UNIMPORTANT_PLUGINS]
+    if name == "override_ini" and isinstance(value, list):
+        return [each for each in value if not str(each).startswith("maskcheck_")]
+    return value
 
 
 def _content(path: object) -> str:
@@ -125,5 +138,3 @@ def _content(path: object) -> str:
             return file.read()
     except (OSError, ValueError):
         return ""
-
-

@@ -76,10 +76,17 @@ class AuditingSession:
             only=only,
             shard=self._shard,
         )
-        self._protocol = ItemProtocol(
-            self._items, self._orders, self._workers, extensions, self._keeping.earlier, budget=self._budget, only=only
-        )
         self._summary = Summary(config, reports, only=only, shard=self._shard, may_audit_none=may_audit_none)
+        self._protocol = ItemProtocol(
+            self._items,
+            self._orders,
+            self._workers,
+            extensions,
+            self._keeping.earlier,
+            budget=self._budget,
+            only=only,
+            interrupted=self._summary.take_interrupted,
+        )
         self._helper: Helper | None = None
 
     @pytest.hookimpl(trylast=True)

@@ -26,10 +26,11 @@ from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import put_own_back, time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_maskcheck.audit.budget import Budget
     from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.earlier import Earlier, Found
     from pytest_maskcheck.session.extensions import Extensions
@@ -48,6 +49,7 @@ class ItemProtocol:
         earlier: the results of earlier sessions; ``None``: none are kept.
         budget: the time for all audits, if it is limited.
         only: the id of the only point to audit, or ``""``.
+        interrupted: called with what is known of an audit that the user ends.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ItemProtocol:
         *,
         budget: Budget | None,
         only: str,
+        interrupted: Callable[[Audit], object],
     ) -> None:
         self._items = items
         self._orders = orders
@@ -68,6 +71,7 @@ class ItemProtocol:
         self._earlier = earlier
         self._budget = budget
         self._only = only
+        self._interrupted = interrupted
         self._passed: pytest.TestReport | None = None
         self._failed: Failed | None = None
         self._failing_parts = 0
@@ -251,7 +255,7 @@ class ItemProtocol:
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, self._against())
+            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing

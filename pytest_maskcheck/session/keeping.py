@@ -100,5 +100,7 @@ class Keeping:
 def _check(config: pytest.Config, chosen: SessionSettings) -> None:
     wanted = next((f"--maskcheck-{name}" for name in ("changed", "resume") if getattr(chosen, name)), "")
     if wanted and config.getoption("--maskcheck-shard"):
-        message = f"--maskcheck-shard divides the points of a test, and {wanted} needs whole audits: leave one of them out"
+        message = (
+            f"--maskcheck-shard divides the points of a test, and {wanted} needs whole audits: leave one of them out"
+        )
         raise pytest.UsageError(message)

@@ -37,9 +37,6 @@ _TABLES = """
     CREATE TABLE results (
         test TEXT NOT NULL, environment TEXT NOT NULL, basis TEXT NOT NULL, reached TEXT NOT NULL, positions TEXT NOT NULL,
         brief TEXT NOT NULL, audit BLOB NOT NULL, session TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (test, environment));
-    CREATE TABLE parts (
-        test TEXT NOT NULL, environment TEXT NOT NULL, basis TEXT NOT NULL, reached TEXT NOT NULL, positions TEXT NOT NULL,
-        audit BLOB NOT NULL, session TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (test, environment));
     CREATE TABLE sources (digest TEXT PRIMARY KEY, data TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE sessions (name TEXT PRIMARY KEY, number INTEGER NOT NULL, ended INTEGER NOT NULL);
 """
@@ -92,7 +89,9 @@ class ResultStore:
         except (sqlite3.Error, UnusableStoreError) as error:
             if named or not _is_damage(error):
                 raise UnusableStoreError(str(error)) from None
-            self.complaint = f"the results of earlier sessions in pytest's cache cannot be used ({error}): they were deleted"
+            self.complaint = (
+                f"the results of earlier sessions in pytest's cache cannot be used ({error}): they were deleted"
+            )
             self._start_anew()
 
     def _prepare(self) -> None:
@@ -104,7 +103,9 @@ class ResultStore:
         """
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            (mark,), (version,) = (database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+            (mark,), (version,) = (
+                database.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+            )
             (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not tables:
                 for statement in _TABLES.split(";"):
@@ -114,7 +115,9 @@ class ResultStore:
             elif mark != _MARK:
                 raise UnusableStoreError("it is another program's database")
             elif version != VERSION:
-                raise UnusableStoreError(f"it has version {version}, and this pytest-maskcheck writes version {VERSION}")
+                raise UnusableStoreError(
+                    f"it has version {version}, and this pytest-maskcheck writes version {VERSION}"
+                )
 
     def _start_anew(self) -> None:
         try:
@@ -142,7 +145,7 @@ class ResultStore:
         """Return all results of sessions with this environment, without their audits, by test."""
         columns = "test, basis, reached, positions, brief, session"
         with self._open() as database:
-            found = database.execute(f"SELECT {columns} FROM results WHERE environment = ?", (environment,))  # noqa: S608  (constant)
+            found = database.execute(f"SELECT {columns} FROM results WHERE environment = ?", (environment,))
             return {row[0]: Row(*row) for row in found}
 
     def audit(self, row: Row) -> str | None:
@@ -183,11 +186,20 @@ class ResultStore:
 
     def keep(self, row: Row, environment: str, audit: str) -> None:
         """Keep a result in place of an earlier one of the same test."""
-        values = (row.test, environment, row.basis, row.reached, row.positions, row.brief, _packed(audit), row.session, _today())
+        values = (
+            row.test,
+            environment,
+            row.basis,
+            row.reached,
+            row.positions,
+            row.brief,
+            _packed(audit),
+            row.session,
+            _today(),
+        )
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            database.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
-            database.execute("DELETE FROM parts WHERE test = ? AND environment = ?", (row.test, environment))
+            database.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(values))})", values)
 
     def keep_sources(self, learned: Mapping[str, str], used: Iterable[str]) -> None:
         """Keep what was learned about source files; delete what nobody has used for long."""
@@ -199,8 +211,8 @@ class ResultStore:
             database.executemany(
                 "UPDATE sources SET used = ? WHERE digest = ? AND used < ?", [(today, key, today) for key in used]
             )
-            for table in ("sources", "results", "parts"):
-                database.execute(f"DELETE FROM {table} WHERE used < ?", (today - _UNUSED,))  # noqa: S608  (constant)
+            for table in ("sources", "results"):
+                database.execute(f"DELETE FROM {table} WHERE used < ?", (today - _UNUSED,))
 
     def drop(self, test: str, environment: str) -> None:
         """Delete the result of a test."""

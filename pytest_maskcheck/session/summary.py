@@ -13,7 +13,7 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.scope import scope_line as named_scope
-from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.reports.summary import summary, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.system.breakdown import breakdown_of
@@ -71,6 +71,7 @@ class Summary:
         self._may_audit_none = may_audit_none
         self._audits: list[Audit] = []
         self._briefs: list[Brief] = []
+        self._unfinished: list[Audit] = []
         self.complaints: list[str] = []
         self._interrupted = False
         self._session: pytest.Session | None = None
@@ -82,6 +83,11 @@ class Summary:
     def take(self, audit: Audit) -> None:
         """Add the audit of one test."""
         self._audits.append(audit)
+
+    def take_interrupted(self, audit: Audit) -> None:
+        """Add what is known of the audit of a test that the user has ended; pytest has no report of that test."""
+        self._audits.append(audit)
+        self._unfinished.append(audit)
 
     def take_earlier(self, text: str) -> None:
         """Add the audit of one test that an earlier session made, without findings; ``text`` is its :class:`.Brief` as JSON."""
@@ -137,7 +143,7 @@ class Summary:
 
     def _lines(self) -> list[str]:
         try:
-            return [*self.complaints, *summary(self._audits, self._briefs)]
+            return [*self.complaints, *unfinished(self._unfinished), *summary(self._audits, self._briefs)]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:

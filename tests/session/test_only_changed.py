@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from pytest_maskcheck.reports.reading import read
 
 PROJECT = {
     "pkg/__init__.py": "",
@@ -152,7 +153,16 @@ PROJECT = {
         """,
 }
 
-ALL = {"test_total", "test_run", "test_shown", "test_registered", "test_unrelated", "test_replaced", "test_value[1]", "test_value[2]"}
+ALL = {
+    "test_total",
+    "test_run",
+    "test_shown",
+    "test_registered",
+    "test_unrelated",
+    "test_replaced",
+    "test_value[1]",
+    "test_value[2]",
+}
 STORES = {"test_total", "test_run", "test_replaced"}
 VALUES = {"test_value[1]", "test_value[2]"}
 
@@ -273,7 +283,9 @@ DECIDES = [
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "audited"), [row[1:] for row in DECIDES], ids=[row[0] for row in DECIDES])
+@pytest.mark.parametrize(
+    ("file", "old", "new", "audited"), [row[1:] for row in DECIDES], ids=[row[0] for row in DECIDES]
+)
 def test_what_decides_is_noticed(project, file, old, new, audited):
     """A change of what decides a result makes the test be audited again, and no other test."""
     if old:
@@ -305,14 +317,23 @@ def test_what_does_not_decide_is_no_matter(project, file, old, new):
 
 
 @pytest.mark.parametrize(
-    "option", ["--maskcheck-interrupts=2", "--maskcheck-signals=SIGTERM", "--maskcheck-isolation=none", "--import-mode=importlib", "--assert=plain"]
+    "option",
+    [
+        "--maskcheck-interrupts=2",
+        "--maskcheck-signals=SIGTERM",
+        "--maskcheck-isolation=none",
+        "--import-mode=importlib",
+        "--assert=plain",
+    ],
 )
 def test_options_decide(project, option):
     """A result counts only under the settings that it was found with."""
     assert project.audited("--collect-only", option) == ALL
 
 
-@pytest.mark.parametrize("option", ["-v", "-x", "--tb=short", "--durations=3", "--maskcheck-budget=100", "--maskcheck-allow-none"])
+@pytest.mark.parametrize(
+    "option", ["-v", "-x", "--tb=short", "--durations=3", "--maskcheck-budget=100", "--maskcheck-allow-none"]
+)
 def test_options_that_do_not_decide(project, option):
     """A result counts whatever is shown of it, and however long a session may take."""
     assert project.audited("--collect-only", option) == set()
@@ -373,8 +394,6 @@ def test_edited_while_audited(project):
 
 def test_reports(project, tmp_path):
     """A report has the audits of earlier sessions, too, marked; a test whose lines have moved is audited again for it."""
-    from pytest_maskcheck.reports.reading import read  # noqa: PLC0415
-
     report = tmp_path / "report.json"
     assert project.audited(f"--maskcheck-report=json:{report}") == set()
     audits = read(str(report)).audits
