@@ -185,6 +185,27 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         None,
         "end the session with exit status 1 if a point has no verdict, or a test that passed was not audited",
     ),
+    (
+        "changed",
+        False,
+        "bool",
+        None,
+        "audit only tests of which an earlier session has no result, or whose code has changed since; report the others as found then",
+    ),
+    (
+        "resume",
+        False,
+        "bool",
+        None,
+        "continue a session that was interrupted: audit only what it did not finish",
+    ),
+    (
+        "cache",
+        None,
+        "string",
+        "PATH",
+        "file to keep results in for later sessions (default: a file in pytest's cache directory)",
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

@@ -1,7 +1,8 @@
 """Options, ini keys and marker arguments, read into one frozen :class:`Settings`; unusable values become usage errors.
 
-Each setting is one row of :data:`TABLE`; :mod:`pytest_maskcheck.plugin` declares it to pytest, with its default. A marker argument
-overrides the command line, which overrides the ini file; settings with layers add up instead.
+Each setting is one row of :data:`TABLE`, or of :data:`SESSION` if it is for the whole session; :mod:`pytest_maskcheck.plugin` declares
+it to pytest, with its default. A marker argument overrides the command line, which overrides the ini file; settings with layers add up
+instead.
 """
 
 from __future__ import annotations
@@ -80,6 +81,12 @@ def _seconds(value: object) -> float:
 
 def _flag(value: object) -> bool:
     if value is not True and value is not False:
+        raise ValueError
+    return value
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError
     return value
 
@@ -223,15 +230,15 @@ TABLE = (
     Row("strategy", _one_of("auto", "rerun", "snapshot"), "one of auto, rerun, snapshot"),
     Row("repeats", _repeats, "a whole number, 1 or more, or one of auto, all"),
 )
-BUDGET = Row(
-    "budget",
-    lambda value: None if value is None else _seconds(value),
-    "a number of seconds above 0",
+SESSION = (
+    Row("budget", lambda value: None if value is None else _seconds(value), "a number of seconds above 0"),
+    Row("allow_none", _flag, _TRUTH),
+    Row("fail_undecided", _flag, _TRUTH),
+    Row("changed", _flag, _TRUTH),
+    Row("resume", _flag, _TRUTH),
+    Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
 )
-ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
-"""Like :data:`BUDGET`, a setting of the whole session, which a marker cannot set."""
-FAIL_UNDECIDED = Row("fail_undecided", _flag, _TRUTH)
-"""Another one."""
+"""The settings of the whole session, which a marker cannot set."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -266,6 +273,18 @@ class Settings:
         if self.repeats == "auto":
             return None if marked else 1
         return None if self.repeats == "all" else self.repeats
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """The settings of a whole session; see :data:`SESSION`. The path of the cache is absolute."""
+
+    budget: float | None
+    allow_none: bool
+    fail_undecided: bool
+    changed: bool
+    resume: bool
+    cache: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,32 +338,19 @@ def from_config(config: pytest.Config) -> dict[str, Any]:
     return {row.name: _from_config(config, row) for row in TABLE}
 
 
-def budget(config: pytest.Config) -> float | None:
-    """Return the seconds that all audits may take together, ``None`` if there is no limit.
+def of_session(config: pytest.Config) -> SessionSettings:
+    """Return the settings of the whole session.
 
     Raises:
-        pytest.UsageError: the value cannot be used.
+        pytest.UsageError: a value cannot be used.
     """
-    seconds: float | None = _from_config(config, BUDGET)
-    return seconds
-
-
-def allow_none(config: pytest.Config) -> bool:
-    """Return whether a session where nothing is audited may end with exit status 0.
-
-    Raises:
-        pytest.UsageError: the value cannot be used.
-    """
-    return bool(_from_config(config, ALLOW_NONE))
-
-
-def fail_undecided(config: pytest.Config) -> bool:
-    """Return whether points without a verdict, and tests without an audit, fail the session.
-
-    Raises:
-        pytest.UsageError: the value cannot be used.
-    """
-    return bool(_from_config(config, FAIL_UNDECIDED))
+    chosen = SessionSettings(**{row.name: _from_config(config, row) for row in SESSION})
+    if chosen.cache is None:
+        return chosen
+    given = config.getoption("--maskcheck-cache") is not None
+    # As pytest does: paths of the command line are relative to the working directory, those of a file to the root directory.
+    base = os.curdir if given else str(config.rootpath)
+    return replace(chosen, cache=os.path.abspath(os.path.join(base, chosen.cache)))
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:

@@ -49,6 +49,7 @@ class Scope:
         configured: patterns of the files that coverage's configuration includes; empty if there are none, or ``include`` is given.
         exclusions: coverage's ``exclude_lines``.
         project: the project's own installed distribution, if it is in scope by default.
+        decisive: everything that the scope was made of, as plain data: equal for scopes that match the same files.
         unmeasured: modules in ``include`` without any line that can be audited -> why not.
 
     Raises:
@@ -88,6 +89,10 @@ class Scope:
         except PATTERN_ERRORS as error:  # must be coverage's: entries of our settings were tried one by one
             message = f"coverage's configuration has a file pattern that cannot be used: {brief(str(error))}"
             raise UnknownScopeError(message) from None
+        self.decisive = (
+            *map(tuple, (self._include, self._omit, self._installed, self._foreign, self.exclusions)),
+            *(tuple(option(settings, f"run:{name}")) for name in ("concurrency", "plugins")),
+        )
 
     def _take_in(self, project: Installed | None) -> None:
         """Put the project's own distribution in scope, wherever it is installed."""

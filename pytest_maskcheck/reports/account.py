@@ -28,12 +28,15 @@ _NOTES = 3
 
 _LABEL = 12
 
+_EARLIER = "found in an earlier session; nothing that decides it has changed since"
+
 
 def message(audit: Audit) -> str:
     """Return the failure message of an audit: one line for pytest's summary, then one for each defect."""
     failures = audit.failures
     if not failures:
         return audit.broken
+    again = [_EARLIER] if audit.earlier else []
     lines = (
         [headline(failures[0])]
         if len(failures) == 1
@@ -42,7 +45,7 @@ def message(audit: Audit) -> str:
             *(headline(defect) for defect in failures),
         ]
     )
-    return "\n".join([*lines, *([audit.broken] if audit.broken else [])])
+    return "\n".join([*lines, *again, *([audit.broken] if audit.broken else [])])
 
 
 def hint(audit: Audit, command: Sequence[str]) -> str:
@@ -84,7 +87,8 @@ def totals(audit: Audit) -> str:
     """Return the totals of an audit on one line."""
     listed = sum(1 for defect, *_ in together(audit.defects) if not defect.fails)
     text = (
-        f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s, "
+        f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s"
+        f"{' in an earlier session' if audit.earlier else ''}, "
         f"{count(audit.failures, 'defect')}"
     )
     return text + (f", {listed} listed only" if listed else "")

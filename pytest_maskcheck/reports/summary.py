@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pytest_maskcheck.results import Audit, Defect
+    from pytest_maskcheck.results.briefs import Brief
 
 _NAMED = 3
 """Number of tests, points or packages that a line names; the others are counted."""
@@ -23,9 +24,14 @@ _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
-def summary(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the lines of the session's summary; the last one contains the totals."""
-    audits = list(audits)
+def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[str]:
+    """Yield the lines of the session's summary; the last one contains the totals.
+
+    Parameters:
+        audits: those of this session, and those of earlier ones that found something.
+        briefs: those of earlier sessions that found nothing.
+    """
+    audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     yield from _unaudited_tests(audits)
     for audit in done:
@@ -54,6 +60,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     if varying:
         yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
     yield from _narrow(done)
+    yield from _unchanged(audits, briefs)
     if audits:
         yield closing(audits)
 
@@ -87,6 +94,26 @@ def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
     for test, others in reached.items():
         tests, points = count(others, "other test"), count(others.total(), "point")
         yield f"reached again: {tests} would meet what fails {test}, at {points}: {_few([*others])}"
+def unfinished(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield what is known of audits that the user has ended: these tests have no report, and so no failure."""
+    for audit in audits:
+        yield f"interrupted: {audit.test}: {audit.audited} of {count(audit.points, 'point')} audited"
+        for group in together(audit.defects):
+            if group[0].fails:
+                yield f"interrupted: {audit.test}: {headline(*group)}"
+
+
+def _unchanged(audits: Sequence[Audit], briefs: Sequence[Brief]) -> Iterator[str]:
+    """Yield the line on tests that were not audited again."""
+    earlier = [audit for audit in audits if audit.earlier]
+    if earlier:
+        points = sum(each.points for each in briefs) + sum(audit.audited for audit in earlier)
+        failing = sum(1 for audit in earlier if audit.failures)
+        how = f", {failing} of them failing as then" if failing else ""
+        yield (
+            f"unchanged: {count(earlier, 'test')} audited in an earlier session at {count(points, 'point')}, "
+            f"not audited again{how}"
+        )
 
 
 def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
@@ -137,6 +164,8 @@ def _is_support(path: str) -> bool:
 
 def closing(audits: Sequence[Audit]) -> str:
     """Return the totals of a session on one line."""
+    defects = sum(len(audit.failures) for audit in audits)
+    audits = [audit for audit in audits if not audit.earlier]
     tests = sum(1 for audit in audits if audit.audited)
     points = sum(audit.audited for audit in audits)
     undecided = sum(audit.undecided for audit in audits)

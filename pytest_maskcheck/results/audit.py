@@ -51,6 +51,7 @@ class Audit:
         found: id of each point left out because another test of the session has a defect there -> that test.
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that failure, for a bug report.
+        earlier: an earlier session made the audit, and nothing that decides it has changed since.
     """
 
     test: str
@@ -79,6 +80,7 @@ class Audit:
     found: dict[str, str] = field(default_factory=dict)
     breakdown: str = ""
     error: str = ""
+    earlier: bool = False
 
     @property
     def broken(self) -> str:

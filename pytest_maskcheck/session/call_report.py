@@ -73,7 +73,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         report.duration = reports[position].duration
         reports[position] = report
     report = reports[position]
-    report.duration += audit.seconds
+    report.duration += 0.0 if audit.earlier else audit.seconds
     if audit.defects or audit.found or audit.refused or audit.broken:
         report.sections.append(("maskcheck", account.section(audit, command)))
     if trouble:

@@ -19,6 +19,7 @@ from pytest_maskcheck.session.audited_items import AuditedItems
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.extensions import Extensions
 from pytest_maskcheck.session.item_protocol import ItemProtocol
+from pytest_maskcheck.session.keeping import Keeping
 from pytest_maskcheck.session.order_maker import OrderMaker
 from pytest_maskcheck.session.progress import Progress
 from pytest_maskcheck.session.shared_fixtures import SharedFixtures
@@ -49,11 +50,11 @@ class AuditingSession:
         self._config = config
         self._common = settings.from_config(config)
         reports = settings.reports(config, formats.parse)
-        seconds = settings.budget(config)
-        self._budget = None if seconds is None else Budget(seconds)
+        chosen = settings.of_session(config)
+        self._budget = None if chosen.budget is None else Budget(chosen.budget)
         only = settings.point(config, is_id)
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
-        may_audit_none = settings.allow_none(config) and not only
+        may_audit_none = chosen.allow_none and not only
         self._shard = settings.shard(config)
         try:
             mechanism, self._engine_why = choose()
@@ -62,6 +63,7 @@ class AuditingSession:
         extensions = Extensions(config)
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
+        self._keeping = Keeping(config, self._items, chosen, whole=not (only or self._shard))
         self._shared = SharedFixtures(config)
         self._orders = OrderMaker(
             config,
@@ -74,16 +76,23 @@ class AuditingSession:
             only=only,
             shard=self._shard,
         )
-        self._protocol = ItemProtocol(
-            self._items, self._orders, self._workers, extensions, budget=self._budget, only=only
-        )
         self._summary = Summary(
             config,
             reports,
             only=only,
             shard=self._shard,
             may_audit_none=may_audit_none,
-            must_decide=settings.fail_undecided(config),
+            must_decide=chosen.fail_undecided,
+        )
+        self._protocol = ItemProtocol(
+            self._items,
+            self._orders,
+            self._workers,
+            extensions,
+            self._keeping.earlier,
+            budget=self._budget,
+            only=only,
+            interrupted=self._summary.take_interrupted,
         )
         self._helper: Helper | None = None
 
@@ -101,7 +110,7 @@ class AuditingSession:
         shard = f"; shard {self._shard}" if self._shard else ""
         isolated = f"isolation {isolation.how} ({isolation.why})"
         how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}{shard}"
-        return [how, *scope_line(self._config, self._common)]
+        return [how, *scope_line(self._config, self._common), *self._keeping.header()]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -160,6 +169,8 @@ class AuditingSession:
         data = getattr(report, "maskcheck", None)
         if data is not None:
             self._summary.take(Audit.from_json(data))
+        if text := getattr(report, "maskcheck_earlier", ""):
+            self._summary.take_earlier(text)
         result = yield
         if failed:
             failed.interact()
@@ -177,6 +188,7 @@ class AuditingSession:
             # Neither --collect-only nor --setup-only runs tests.
             option = self._config.option  # a plugin that is switched off registers no option
             self._summary.ended = not (option.collectonly or getattr(option, "setuponly", False))
+            self._keeping.all_run = self._summary.ended and not (session.shouldfail or session.shouldstop)
             return result
         finally:
             self._workers.leave()
@@ -193,6 +205,7 @@ class AuditingSession:
     def pytest_configure_node(self, node: Any) -> None:
         """Pass the board's path to a worker."""
         self._workers.configure(node)
+        self._keeping.configure(node)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
@@ -223,9 +236,11 @@ class AuditingSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
+        self._keeping.close()
         if self._workers.is_worker:
             return
         self._workers.close()
+        self._summary.complaints = self._keeping.complaints()
         self._summary.finish(session)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -26,11 +26,13 @@ from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.unpatched import put_own_back, time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_maskcheck.audit.budget import Budget
     from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.earlier import Earlier, Found
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.order_maker import OrderMaker
     from pytest_maskcheck.session.workers import Workers
@@ -44,8 +46,10 @@ class ItemProtocol:
         orders: makes the order for each.
         workers: the workers of xdist.
         extensions: what other plugins add.
+        earlier: the results of earlier sessions; ``None``: none are kept.
         budget: the time for all audits, if it is limited.
         only: the id of the only point to audit, or ``""``.
+        interrupted: called with what is known of an audit that the user ends.
     """
 
     def __init__(
@@ -54,16 +58,20 @@ class ItemProtocol:
         orders: OrderMaker,
         workers: Workers,
         extensions: Extensions,
+        earlier: Earlier | None,
         *,
         budget: Budget | None,
         only: str,
+        interrupted: Callable[[Audit], object],
     ) -> None:
         self._items = items
         self._orders = orders
         self._workers = workers
         self._extensions = extensions
+        self._earlier = earlier
         self._budget = budget
         self._only = only
+        self._interrupted = interrupted
         self._passed: pytest.TestReport | None = None
         self._failed: Failed | None = None
         self._failing_parts = 0
@@ -131,11 +139,13 @@ class ItemProtocol:
         Returns:
             The reports of the ordinary run, and those to be logged.
         """
-        with self._first_use(item) as first:
+        found = self._earlier.of(item) if self._earlier else None
+        with nullcontext() if found else self._first_use(item) as first:
             self._failing_parts = 0
-            once = self._set_once(item)
+            once = None if found else self._set_once(item)
             began = time.perf_counter()
-            reports, completed = ordinary_run(item, first.fork if first else lambda: None, once, log=held is not None)
+            begins = first.fork if first else lambda: None
+            reports, completed = ordinary_run(item, begins, once or nullcontext(), log=held is not None)
             seconds = _duration(reports, time.perf_counter() - began) - (first.seconds if first else 0.0)
             logged = [*reports] if held is None else held
             if held is not None:  # count_failing() did not see the reports held back
@@ -143,11 +153,32 @@ class ItemProtocol:
             passed = completed and all(report.passed or report.when == "call" for report in reports)
             if passed and any(report.when == "call" for report in logged):
                 stop_timer(item)
-                outcome = self._audited(item, seconds, first, left=once.left, more=nextitem is not None)
-                self._failed = remade(item, logged, outcome) or self._failed
-                self._remember(outcome, logged)
+                if found and not self._failing_parts:
+                    self._repeat(item, logged, found)
+                else:
+                    left = once.left if once else frozenset()
+                    outcome = self._audited(item, seconds, first, left=left, more=nextitem is not None)
+                    self._failed = remade(item, logged, outcome) or self._failed
+                    self._remember(outcome, logged)
+                    self._keep(item, logged, outcome)
         leave(item, nextitem, logged)
         return reports, logged
+
+    def _repeat(self, item: pytest.Item, reports: list[pytest.TestReport], found: Found) -> None:
+        """Report what an earlier session found."""
+        if self._budget:
+            self._budget.spend(0.0, audited=False)
+        if found.audit is not None:
+            self._failed = remade(item, reports, Outcome(found.audit, self._orders.seeing)) or self._failed
+            return
+        report = next(report for report in reports if report.when == "call")
+        report.maskcheck_earlier = found.brief  # type: ignore[attr-defined]
+
+    def _keep(self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> None:
+        """Keep the result of a test for later sessions."""
+        data = next((getattr(report, "maskcheck", None) for report in reports if report.when == "call"), None)
+        if self._earlier is not None and data is not None:
+            self._earlier.keep(item, outcome.audit, data)
 
     def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         """Make an attempt for a plugin that makes another one if this fails; the audit's verdict must not cause that."""
@@ -225,7 +256,7 @@ class ItemProtocol:
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, self._against())
+            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing

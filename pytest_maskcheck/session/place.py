@@ -27,7 +27,7 @@ from pytest_maskcheck.system.breakdown import AuditBrokeError, Breakdown, breakd
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_maskcheck.audit.assignment import Send
     from pytest_maskcheck.results import Audit
@@ -35,13 +35,19 @@ if TYPE_CHECKING:
     from pytest_maskcheck.session.order import Order
 
 
-def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "") -> Outcome:
+def audit_item(
+    order: Order,
+    first_use: FirstUse | None = None,
+    against: str = "",
+    interrupted: Callable[[Audit], object] = lambda _: None,
+) -> Outcome:
     """Audit one test that passed.
 
     Parameters:
         order: what is to be done.
         first_use: the process for what only the first run reaches, if there is one.
         against: why the test is not to be audited, or ``""``.
+        interrupted: called with the results so far if the user ends the session meanwhile.
     """
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
@@ -54,6 +60,10 @@ def audit_item(order: Order, first_use: FirstUse | None = None, against: str = "
             order, exception = _audit(order, first_use, collected)
         except Exception as error:  # noqa: BLE001  (a defect of ours: it is reported as such, and the session goes on)
             collected.take(breakdown_of(error))
+        except BaseException:  # the user's Ctrl-C, or the end of the session
+            if collected.results:
+                interrupted(_audit_of(order, collected, started))
+            raise
     if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on other workers' results
         collected.results = order.share.found() | collected.results
     audit = _audit_of(order, collected, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.scope import scope_line as named_scope
-from pytest_maskcheck.reports.summary import summary, undecided
+from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
 
@@ -50,6 +52,7 @@ class Summary:
     Attributes:
         wanted: how many tests were to be audited.
         usage: what is wrong with the settings of a test or of the session, or ``""``.
+        complaints: what the user should know about results of other sessions.
         ended: tests were run, and none was left out.
     """
 
@@ -71,6 +74,9 @@ class Summary:
         self._must_decide = must_decide
         self._complaints: list[str] = []
         self._audits: list[Audit] = []
+        self._briefs: list[Brief] = []
+        self._unfinished: list[Audit] = []
+        self.complaints: list[str] = []
         self._interrupted = False
         self._session: pytest.Session | None = None
         self._nothing: Nothing | None = None
@@ -81,6 +87,15 @@ class Summary:
     def take(self, audit: Audit) -> None:
         """Add the audit of one test."""
         self._audits.append(audit)
+
+    def take_interrupted(self, audit: Audit) -> None:
+        """Add what is known of the audit of a test that the user has ended; pytest has no report of that test."""
+        self._audits.append(audit)
+        self._unfinished.append(audit)
+
+    def take_earlier(self, text: str) -> None:
+        """Add the audit of one test that an earlier session made, without findings; ``text`` is its :class:`.Brief` as JSON."""
+        self._briefs.append(Brief.from_json(json.loads(text)))
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
@@ -103,7 +118,7 @@ class Summary:
         elif self._complaints:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits) and not self._briefs:
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
             self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
@@ -136,7 +151,7 @@ class Summary:
             terminalreporter.write_line(f"ERROR: {self.usage}")
         if self._interrupted:
             terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
-        if self._audits or self._nothing:
+        if self._audits or self._nothing or self._briefs or self.complaints:
             terminalreporter.section("maskcheck")
             for line in self._lines():
                 terminalreporter.write_line(line)
@@ -149,7 +164,7 @@ class Summary:
 
     def _lines(self) -> list[str]:
         try:
-            return [*summary(self._audits)]
+            return [*self.complaints, *unfinished(self._unfinished), *summary(self._audits, self._briefs)]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:

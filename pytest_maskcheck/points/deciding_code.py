@@ -1,0 +1,269 @@
+"""Which code decides what an audit of a test finds, and a digest of it.
+
+1. Files: those that the test and the code it reached may import, directly or not, as far as they are no installed packages: these are
+   known by their versions. Of files in scope, the rests and some of the functions decide. Of others, such as a neighbour project that is
+   installed in editable form, the whole text decides, as nobody measured which of their functions were reached.
+2. Functions: those that the test reached, and those that an interrupted run may come to besides. These are found by name: every function
+   in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
+   its special methods, which are called without being mentioned.
+3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
+   override), so the places of all functions of that name decide, too.
+
+What does not work: functions whose names are computed (``getattr(self, f"visit_{kind}")``) are seen only if the test reached them, or if
+they are added to a class of which it reached something. Data files, environment variables, and code in other languages are not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.points.functions import digest
+from pytest_maskcheck.points.module_files import ModuleFiles, is_installed, packages_above
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.points.functions import Function
+    from pytest_maskcheck.points.source_files import SourceFiles
+
+Matches = Callable[[str], bool]
+"""Returns whether a file is in scope."""
+
+Place = tuple[str, str]
+"""A file, and the qualified name of a function or class in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an audit shows about the code that decides it.
+
+    Parameters:
+        functions: file -> the qualified names of the functions that were reached.
+        words: the names of what an interrupted run may come to besides.
+        called: the names of what was called.
+    """
+
+    functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    words: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+
+    def to_json(self) -> list[Any]:
+        """Return plain data."""
+        return [self.functions, " ".join(sorted(self.words)), " ".join(sorted(self.called))]
+
+    @classmethod
+    def from_json(cls, data: list[Any]) -> Reached:
+        """Return what :meth:`to_json` described."""
+        functions, words, called = data
+        known = {path: tuple(names) for path, names in functions.items()}
+        return cls(known, frozenset(words.split()), frozenset(called.split()))
+
+
+class _View:
+    """The code of several files, by name.
+
+    Parameters:
+        sources: reads files.
+        files: paths of the files in scope.
+        others: paths of other files that decide.
+    """
+
+    def __init__(self, sources: SourceFiles, files: Iterable[str], others: Iterable[str]) -> None:
+        self.functions: dict[str, list[Place]] = {}
+        self.classes: dict[str, list[Place]] = {}
+        self.members: dict[Place, list[Place]] = {}
+        self.at: dict[Place, list[Function]] = {}
+        self._bases: dict[Place, frozenset[str]] = {}
+        run: set[str] = set()
+        rests = []
+        for path in sorted(files):
+            source = sources.read(path)
+            rests.append(f"{path} {source.rest}")
+            run |= source.run
+            for each in source.functions:
+                place = path, each.name
+                if place not in self.at:
+                    self.functions.setdefault(each.short, []).append(place)
+                    self.members.setdefault((path, each.owner), []).append(place)
+                self.at.setdefault(place, []).append(each)
+            for name, words in source.classes.items():
+                self.classes.setdefault(name.rpartition(".")[2], []).append((path, name))
+                self._bases[path, name] = words
+        rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
+        self.rests = digest(*rests)
+        self.base = _Closure(self)
+        self.base.mention(run)
+
+    def special(self, place: Place) -> list[Place]:
+        """Return the special methods of a class."""
+        return [each for each in self.members.get(place, ()) if _is_special(each[1].rpartition(".")[2])]
+
+    def bases(self, place: Place) -> frozenset[str]:
+        """Return the words of the bases of a class."""
+        return self._bases.get(place, frozenset())
+
+
+class _Closure:
+    """The functions and classes that some words lead to.
+
+    Parameters:
+        view: the code.
+        base: what is known already.
+    """
+
+    def __init__(self, view: _View, base: _Closure | None = None) -> None:
+        self._view = view
+        self.words: set[str] = set(base.words) if base else set()
+        self.functions: set[Place] = set(base.functions) if base else set()
+        self.classes: set[Place] = set(base.classes) if base else set()
+
+    def mention(self, words: Iterable[str]) -> None:
+        """Add what has one of these names, and what that leads to."""
+        queue = [*words]
+        while queue:
+            word = queue.pop()
+            if word in self.words:
+                continue
+            self.words.add(word)
+            for place in self._view.functions.get(word, ()):
+                self._enter(place, queue)
+            for place in self._view.classes.get(word, ()):
+                self._enter_class(place, queue)
+
+    def enter(self, place: Place) -> None:
+        """Add a function, and what its words lead to."""
+        queue: list[str] = []
+        self._enter(place, queue)
+        self.mention(queue)
+
+    def reach(self, place: Place) -> None:
+        """Add a function without its words: what it called was reached itself."""
+        self.functions.add(place)
+        queue: list[str] = []
+        self._enter_class((place[0], place[1].rpartition(".")[0]), queue)
+        self.mention(queue)
+
+    def _enter(self, place: Place, queue: list[str]) -> None:
+        if place in self.functions:
+            return  # if it was only reached, its words are those of what an interrupted run may come to
+        self.functions.add(place)
+        for each in self._view.at.get(place, ()):
+            queue += each.words
+        self._enter_class((place[0], place[1].rpartition(".")[0]), queue)
+
+    def _enter_class(self, place: Place, queue: list[str]) -> None:
+        if not place[1] or place in self.classes:
+            return
+        self.classes.add(place)
+        queue += self._view.bases(place)
+        for each in self._view.special(place):
+            self._enter(each, queue)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+class DecidingCode:
+    """Finds the code that decides audits; what files contain is read once."""
+
+    def __init__(self, sources: SourceFiles) -> None:
+        self._sources = sources
+        self._modules = ModuleFiles()
+        self._imported: dict[str, tuple[str, ...]] = {}
+        self._views: dict[tuple[frozenset[str], str], _View] = {}
+        self._files: dict[tuple[frozenset[str], str], tuple[frozenset[str], frozenset[str]]] = {}
+
+    def files(self, starts: Iterable[str], matches: Matches, scope: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the files in scope, and the others, that code in some files may import.
+
+        Parameters:
+            starts: the files, which belong to it.
+            matches: returns whether a file is in scope.
+            scope: equal for equal ``matches``.
+        """
+        key = frozenset(starts), scope
+        if key not in self._files:
+            inside: set[str] = set()
+            outside: set[str] = set()
+            queue = [*key[0]]
+            while queue:
+                path = queue.pop()
+                if path in inside or path in outside:
+                    continue
+                if matches(path):
+                    inside.add(path)
+                elif not is_installed(path):
+                    outside.add(path)
+                else:
+                    continue
+                queue += self._imports(path)
+            self._files[key] = frozenset(inside), frozenset(outside)
+        return self._files[key]
+
+    def _imports(self, path: str) -> tuple[str, ...]:
+        if path not in self._imported:
+            names = self._sources.read(path).imports
+            found = {file for name in names for file in self._modules.of(name, path)}
+            self._imported[path] = (*packages_above(path), *sorted(found - {path}))
+        return self._imported[path]
+
+    def digest(
+        self,
+        starts: Iterable[str],
+        matches: Matches,
+        scope: str,
+        *,
+        reached: Reached,
+        entered: Iterable[Place],
+        always: Iterable[str],
+    ) -> str:
+        """Return a digest of the code that decides an audit.
+
+        Parameters:
+            starts, matches, scope: as for :meth:`files`.
+            reached: what the audit has shown.
+            entered: functions that run unmeasured, such as fixtures.
+            always: names of functions that are called without being mentioned.
+        """
+        inside, outside = self.files([*starts, *reached.functions], matches, scope)
+        view = self._view(inside, outside)
+        closure = _Closure(view, view.base)
+        for path, names in reached.functions.items():
+            for name in names:
+                closure.reach((path, name))
+        for place in entered:
+            closure.enter(place)
+        closure.mention(always)
+        closure.mention(reached.words)
+        functions = [
+            f"{path} {name} {each.digest}"
+            for path, name in sorted(closure.functions)
+            for each in view.at.get((path, name), (_GONE,))
+        ]
+        members = [
+            f"{path} {owner} {' '.join(sorted(name for _, name in view.members.get((path, owner), ()) if not _is_test(name)))}"
+            for path, owner in sorted(closure.classes)
+        ]
+        named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
+        return digest(view.rests, *functions, "", *members, "", *named)
+
+    def _view(self, inside: frozenset[str], outside: frozenset[str]) -> _View:
+        key = inside, "\n".join(sorted(outside))
+        if key not in self._views:
+            self._views[key] = _View(self._sources, inside, outside)
+        return self._views[key]
+
+
+def _is_test(name: str) -> bool:
+    """Return whether a method is a test, by its name: tests do not call each other."""
+    return name.rpartition(".")[2].startswith("test")
+
+
+class _Gone:
+    """Stands for a function that is no longer there."""
+
+    digest = "gone"
+
+
+_GONE = _Gone()

@@ -1,0 +1,252 @@
+"""The basis of a test's result: a digest of everything known to decide it.
+
+Two audits with the same basis find the same. It has three parts: what all tests share (:mod:`.environment`), the test with its settings,
+parameters, marks and fixtures, and the code (:mod:`pytest_maskcheck.points.deciding_code`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_maskcheck.points.coverage_globs import escaped
+from pytest_maskcheck.points.deciding_code import DecidingCode, Place, Reached
+from pytest_maskcheck.points.functions import Besides, digest
+from pytest_maskcheck.points.module_files import is_installed
+from pytest_maskcheck.session.environment import environment
+from pytest_maskcheck.session.item_code import body_code, own_files
+from pytest_maskcheck.session.plain_text import as_text
+from pytest_maskcheck.session.private import fixtures
+from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pytest
+
+    from pytest_maskcheck.points.functions import Function
+    from pytest_maskcheck.points.scope import Scope
+    from pytest_maskcheck.points.source_files import SourceFiles
+    from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.settings import Settings
+
+_ALWAYS = frozenset(
+    f"{when}{what}" for when in ("setup_", "teardown_") for what in ("module", "function", "class", "method")
+) | {
+    *("setUp", "tearDown", "setUpClass", "tearDownClass", "setUpModule", "tearDownModule"),
+    *("asyncSetUp", "asyncTearDown", "runTest", "pytest_generate_tests"),
+}
+"""Names of functions that pytest and unittest call, although nothing mentions them."""
+
+_HOOK = "pytest_"
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """What is compared of a test besides the code that it reached.
+
+    Parameters:
+        described: settings, parameters, marks and fixtures, as text.
+        starts: the files that its code begins in.
+        entered: functions that run unmeasured.
+        scope: what its scope was made of.
+        own: the test's own files.
+    """
+
+    described: str
+    starts: frozenset[str]
+    entered: tuple[Place, ...]
+    scope: Scope
+    own: tuple[str, ...]
+
+
+class Bases:
+    """Determines the basis of each test.
+
+    Parameters:
+        config: pytest's configuration.
+        items: the tests to audit, with their settings.
+        sources: the source files.
+    """
+
+    def __init__(self, config: pytest.Config, items: AuditedItems, sources: SourceFiles) -> None:
+        self._config = config
+        self._items = items
+        self._sources = sources
+        self._code = DecidingCode(sources)
+        self._environment = ""
+        self._plugin_files: list[str] | None = None
+        self._fixtures: dict[int, tuple[str, Place | None]] = {}
+
+    def of(self, item: pytest.Function, reached: Reached) -> str:
+        """Return the basis of a test, as of now.
+
+        Parameters:
+            item: the test.
+            reached: what an audit of it has shown about the code that decides.
+        """
+        self._environment = self._environment or environment(self._config)
+        test = self._test(item)
+        code = self._code.digest(
+            test.starts,
+            lambda path: test.scope.matches(path, test.own),
+            " ".join(test.own) + repr(test.scope.decisive),
+            reached=reached,
+            entered=test.entered,
+            always=_ALWAYS,
+        )
+        return digest(self._environment, test.described, repr(test.scope.decisive), code)
+
+    def was_edited(self, item: pytest.Function, reached: Reached, since: float) -> bool:
+        """Return whether code that decides has been edited since then: the session may have loaded what it was before."""
+        test = self._test(item)
+        inside, outside = self._code.files(
+            [*test.starts, *reached.functions],
+            lambda path: test.scope.matches(path, test.own),
+            " ".join(test.own) + repr(test.scope.decisive),
+        )
+        return self._sources.changed_since(since, inside | outside)
+
+    def reached(self, item: pytest.Function, audit: Audit) -> Reached:
+        """Return what an audit shows about the code that decides it."""
+        lines = _lines_reached(audit, str(self._config.rootpath))
+        code = body_code(item)
+        if code is not None:
+            lines.setdefault(os.path.abspath(code.co_filename), set()).add(code.co_firstlineno)
+        besides = Besides()
+        functions = {}
+        for path, numbers in lines.items():
+            found = self._sources.read(path).functions
+            ours = {(each.name, each.first): _within(each, numbers) for each in found}
+            reached = {key: of_it for key, of_it in ours.items() if of_it}
+            functions[path] = tuple(dict.fromkeys(name for name, _ in reached))
+            besides.add(self._sources.text(path), lambda name, first, known=reached: known.get((name, first)))  # type: ignore[misc]
+        return Reached(functions, frozenset(besides.words), frozenset(besides.called))
+
+    def positions(self, reached: Reached) -> str:
+        """Return a digest of where the functions are that were reached: if it changes, lines in results have moved."""
+        places = (
+            f"{path} {each.name} {each.first}"
+            for path, names in sorted(reached.functions.items())
+            for each in self._sources.read(path).functions
+            if each.name in names
+        )
+        return digest(*places)
+
+    # The test
+
+    def _test(self, item: pytest.Function) -> _Test:
+        settings = self._items.settings(item)
+        used = [self._fixture(definition) for definition in fixtures(item)]
+        code = body_code(item)
+        starts = {str(item.path), *self._classes(item), *self._plugins(item)}
+        entered = [place for _, place in used if place is not None]
+        if code is not None:
+            starts.add(os.path.abspath(code.co_filename))
+        entered += [
+            (path, each.name)
+            for path in self._plugins(item)
+            for each in self._sources.read(path).functions
+            if each.short.startswith(_HOOK)
+        ]
+        starts |= {path for path, _ in entered}
+        return _Test(
+            digest(*self._described(item, settings), *(text for text, _ in used)),
+            frozenset(starts),
+            tuple(entered),
+            self._items.reach(settings).scope,
+            tuple(map(escaped, sorted(own_files(item)))),
+        )
+
+    def _described(self, item: pytest.Function, settings: Settings) -> Iterator[str]:
+        yield repr(settings)
+        yield f"{type(item).__module__}.{type(item).__qualname__}"
+        yield " ".join(item.fixturenames)
+        for mark in item.iter_markers():
+            yield f"{mark.name} {as_text(mark.args)} {as_text(mark.kwargs)}"
+        spec = getattr(item, "callspec", None)
+        if spec is not None:
+            yield as_text(dict(spec.params))
+
+    def _fixture(self, definition: pytest.FixtureDef[Any]) -> tuple[str, Place | None]:
+        """Return a fixture as text, and where its function is if that is no installed code."""
+        key = id(definition)
+        if key not in self._fixtures:
+            code = getattr(inspect.unwrap(definition.func), "__code__", None)
+            text = " ".join(
+                (
+                    definition.argname,
+                    definition.scope,
+                    definition.baseid,
+                    *definition.argnames,
+                    as_text(definition.params),
+                )
+            )
+            self._fixtures[key] = text, self._place(code)
+        return self._fixtures[key]
+
+    def _place(self, code: object) -> Place | None:
+        """Return the function that a code object belongs to."""
+        if not isinstance(code, CodeType):
+            return None
+        path = os.path.abspath(code.co_filename)
+        if is_installed(path):
+            return None
+        line = code.co_firstlineno
+        name = next((each.name for each in self._sources.read(path).functions if each.first <= line <= each.last), "")
+        return (path, name) if name else None
+
+    def _classes(self, item: pytest.Function) -> Iterator[str]:
+        """Yield the files of the classes that a test method's class derives from."""
+        for each in type.mro(item.cls) if item.cls is not None else ():
+            module = sys.modules.get(each.__module__)
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and not is_installed(file):
+                yield os.path.abspath(file)
+
+    def _plugins(self, item: pytest.Item) -> list[str]:
+        """Return the files of the plugins that apply to a test and are no installed packages, such as ``conftest.py``."""
+        if self._plugin_files is None:
+            modules = [plugin for plugin in self._config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
+            files = {
+                os.path.abspath(file) for each in modules if isinstance(file := getattr(each, "__file__", None), str)
+            }
+            self._plugin_files = sorted(file for file in files if not is_installed(file))
+        place = str(item.path)
+        return [
+            file
+            for file in self._plugin_files
+            if os.path.basename(file) != "conftest.py" or place.startswith(os.path.dirname(file) + os.sep)
+        ]
+
+
+def _within(function: Function, lines: Iterable[int]) -> set[int]:
+    return {line for line in lines if function.first <= line <= function.last}
+
+
+def _lines_reached(audit: Audit, root: str) -> dict[str, set[int]]:
+    """Return the lines that runs of an audit reached, by absolute path: those of points, and those that coverage measured."""
+    lines: dict[str, set[int]] = {}
+    files: dict[str, str] = {}
+    for point in audit.points:
+        for each in (point, *([point.first] if point.first else [])):
+            lines.setdefault(each.file, set()).add(each.line)
+            files[each.path] = each.file
+            for frame in each.context:
+                lines.setdefault(frame.file, set()).add(frame.line)
+                files[frame.path] = frame.file
+    for path, numbers in audit.lines_reached.items():
+        file = files.get(path) or _absolute(path, root)
+        lines.setdefault(file, set()).update(numbers)
+    return lines
+
+
+def _absolute(path: str, root: str) -> str:
+    """Return the file that reports name so: relative to the root directory, or to where modules are imported from."""
+    places = [root, *sys.path]
+    candidates = (os.path.join(place, path) for place in places)
+    return next((each for each in candidates if os.path.isfile(each)), os.path.join(root, path))

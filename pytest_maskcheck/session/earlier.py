@@ -1,0 +1,259 @@
+"""Results of earlier sessions: which of them still hold, and which of this session are kept.
+
+1. A result holds if its basis is the same (:mod:`.basis`). The test itself runs nevertheless, once: only the audit is left out.
+2. Kept are results that another audit would find again: of whole audits, without errors, and without points that stayed undecided by
+   chance. What is left out for a reason that is the same each time, such as a comment, is no obstacle.
+3. A result is not kept if code that decides it was edited since the session began: what was loaded may be older than the file.
+4. Nothing is read unless the user wants it. Results are written whenever there is a place for them, so that the first session with
+   ``--maskcheck-changed`` profits from the one before it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from pytest_maskcheck.points.deciding_code import Reached
+from pytest_maskcheck.points.source_files import SourceFiles
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, reason_of
+from pytest_maskcheck.results import Audit
+from pytest_maskcheck.results.briefs import brief
+from pytest_maskcheck.results.encoding import texts_in
+from pytest_maskcheck.session.basis import Bases
+from pytest_maskcheck.session.environment import environment
+from pytest_maskcheck.session.result_store import ResultStore, Row, UnusableStoreError
+from pytest_maskcheck.system.unpatched import os, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.settings import SessionSettings
+
+T = TypeVar("T")
+
+_FILE = "results.sqlite"
+_FOLDER = "maskcheck"
+
+STEADY = frozenset(
+    {
+        NotAudited.EXCLUDED,
+        NotAudited.HARNESS,
+        NotAudited.HITS,
+        NotAudited.IGNORED,
+        NotAudited.MAX_POINTS,
+        NotAudited.NO_SOURCE,
+        NotAudited.OUT_OF_SCOPE,
+        NotAudited.PAUSED,
+        NotAudited.REMOVED,
+        NotAudited.FIRST_HAS_FINDING,
+        NotAudited.FIRST_UNSEEN,
+        NotAudited.TRACING_ENDS,
+        NotAudited.HELD_BACK,
+        NotAudited.HELD_BACK_PAST_TEST,
+        NotAudited.SIGNAL_DEFAULT,
+        NotAudited.SIGNAL_IGNORED,
+        NotAudited.FROZEN,
+        NotAudited.NOT_PYTHON,
+        NotAudited.NO_FILE,
+        NotAudited.LATE_FIXTURE,
+        NotAudited.PATCHED_FORK,
+        NotAudited.SESSIONS_PROCESS,
+    }
+)
+"""Reasons for which another audit would leave out the same; others may be chance, such as a run that took another way."""
+
+_UNSTEADY_NOTES = {Note.HOOK_FAILED, Note.RESOURCE_FAILED, Note.UNTRACED}
+"""Notes that the next session should have, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A result of an earlier session that still holds.
+
+    Parameters:
+        brief: what the summary needs, as JSON, if the audit found nothing.
+        audit: the whole audit, if that is needed.
+    """
+
+    brief: str = ""
+    audit: Audit | None = None
+
+
+class Earlier:
+    """The results of earlier sessions, and those of this session for later ones.
+
+    Parameters:
+        config: pytest's configuration.
+        items: the tests to audit.
+        store: where results are kept.
+        chosen: settings of the session.
+        name: the name of this session; that of the interrupted one if it goes on.
+        reads: results of earlier sessions may be used.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        items: AuditedItems,
+        store: ResultStore,
+        chosen: SessionSettings,
+        name: str,
+        *,
+        reads: bool,
+    ) -> None:
+        self._config = config
+        self._store: ResultStore | None = store
+        self._chosen = chosen
+        self._name = name
+        self._reads = reads
+        self._began = time.time()
+        self._sources = SourceFiles(lambda: self._access(ResultStore.sources, {}))
+        self._bases = Bases(config, items, self._sources)
+        self._environment = ""
+        self._rows: dict[str, Row] | None = None
+        self._used: list[str] = []
+        self.complaint = store.complaint
+
+    def _access(self, what: Callable[[ResultStore], T], otherwise: T) -> T:
+        """Use the store; if that fails, use it no more."""
+        if self._store is None:
+            return otherwise
+        try:
+            return what(self._store)
+        except sqlite3.Error as error:
+            self.complaint = f"results are no longer kept: {self._store.path} cannot be used ({error})"
+            self._store = None
+            return otherwise
+
+    # Results of earlier sessions
+
+    def of(self, item: pytest.Item) -> Found | None:
+        """Return the result that a test has from an earlier session, if it still holds."""
+        if not self._reads or not isinstance(item, pytest.Function):
+            return None
+        row = self._row_of(item)
+        if row is None:
+            return None
+        try:
+            return self._found(item, row)
+        except (ValueError, KeyError, TypeError):  # somebody has edited the file: audit the test
+            return None
+
+    def _row_of(self, item: pytest.Item) -> Row | None:
+        if self._rows is None:
+            self._environment = environment(self._config)
+            nothing: dict[str, Row] = {}
+            self._rows = self._access(lambda store: store.rows(self._environment), nothing)
+        row = self._rows.get(item.nodeid)
+        if row is None or not (self._chosen.changed or row.session == self._name):
+            return None
+        return row
+
+    def _found(self, item: pytest.Function, row: Row) -> Found | None:
+        reached = Reached.from_json(json.loads(row.reached))
+        if self._bases.of(item, reached) != row.basis:
+            return None
+        if row.brief and not self._config.getoption("--maskcheck-report"):
+            self._used.append(row.test)
+            return Found(brief=row.brief)
+        if self._bases.positions(reached) != row.positions:
+            return None  # its ids and lines would be wrong: audit it again
+        text = self._access(lambda store: store.audit(row), None)
+        if text is None:
+            return None
+        self._used.append(row.test)
+        return Found(audit=replace(Audit.from_json(json.loads(text)), earlier=True))
+
+    # Results for later sessions
+
+    def keep(self, item: pytest.Item, audit: Audit, data: dict[str, Any]) -> None:
+        """Keep the result of a test for later sessions, if another audit would find the same.
+
+        Parameters:
+            item: the test.
+            audit: the result.
+            data: the same as plain data.
+        """
+        if self._store is None or not isinstance(item, pytest.Function) or audit.refused or audit.earlier:
+            return
+        self._environment = self._environment or environment(self._config)
+        if not is_steady(audit):
+            self._access(lambda store: store.drop(item.nodeid, self._environment), None)
+            return
+        reached = self._bases.reached(item, audit)
+        basis = self._bases.of(item, reached)
+        if self._bases.was_edited(item, reached, self._began):
+            return
+        short = "" if audit.defects else _json(brief(audit).to_json())
+        row = Row(item.nodeid, basis, _json(reached.to_json()), self._bases.positions(reached), short, self._name)
+        self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
+
+    def close(self) -> None:
+        """Write what concerns all tests, at the end of the session."""
+        learned, used, tests = self._sources.learned, self._sources.used, self._used
+        if learned or used:
+            self._access(lambda store: store.keep_sources(learned, used), None)
+        if tests:
+            self._access(lambda store: store.note_used(tests, self._environment), None)
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def is_steady(audit: Audit) -> bool:
+    """Return whether another audit of the same code would find the same."""
+    if audit.refused or audit.broken or audit.shard or any(result.varies or result.error for result in audit.results):
+        return False
+    texts = {name: getattr(audit, name) for name in ("no_first_use", "left_out", "unmeasured")}
+    reasons = texts_in({"isolation": "", "strategy": "", "refused": "", "breakdown": "", "notes": (), **texts})
+    results = (result.reason for result in audit.results if result.reason)
+    notes = {reason_of(note).code for note in audit.notes}
+    return notes.isdisjoint(_UNSTEADY_NOTES) and all(map(_is_steady_reason, {*reasons, *results}))
+
+
+def _is_steady_reason(text: str) -> bool:
+    reason = reason_of(text)
+    if reason.code in {NotAudited.SECOND, NotAudited.NO_SECOND}:
+        why = reason.values.get("why")
+        return isinstance(why, Reason) and _is_steady_reason(why)
+    return reason.code in STEADY
+
+
+# The file
+
+
+def open_store(config: pytest.Config, chosen: SessionSettings) -> ResultStore | None:
+    """Open the file of results; return ``None`` if there is no place for one and the user did not ask for it.
+
+    Raises:
+        pytest.UsageError: the file cannot be used.
+    """
+    wanted = next((f"--maskcheck-{name}" for name in ("changed", "resume") if getattr(chosen, name)), "")
+    if chosen.cache is not None:
+        try:
+            return ResultStore(chosen.cache, named=True)
+        except UnusableStoreError as error:
+            message = (
+                f"--maskcheck-cache is {chosen.cache}, which cannot be used: {error}; name a file in a folder that can be written to, "
+                "or delete this one"
+            )
+            raise pytest.UsageError(message) from None
+    cache: Any = getattr(config, "cache", None)
+    if cache is None:
+        if wanted:
+            message = f"{wanted} needs results of earlier sessions, and pytest's cache is switched off: name a file with --maskcheck-cache"
+            raise pytest.UsageError(message)
+        return None
+    try:
+        return ResultStore(os.path.join(str(cache.mkdir(_FOLDER)), _FILE), named=False)
+    except (OSError, UnusableStoreError) as error:
+        if wanted:
+            message = f"{wanted} needs pytest's cache, which cannot be used: {error}; name another file with --maskcheck-cache"
+            raise pytest.UsageError(message) from None
+        return None
