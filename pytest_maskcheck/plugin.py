@@ -168,6 +168,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         None,
         "end a session in which nothing was audited with exit status 0 instead of 5",
     ),
+    (
+        "since",
+        None,
+        "string",
+        "COMMIT",
+        "audit only tests that reach lines changed in the working tree since this commit of git",
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

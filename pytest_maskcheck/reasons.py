@@ -48,6 +48,7 @@ class NotAudited(Code):
     OUT_OF_SCOPE = "out-of-scope", "not in scope"
     PAUSED = "paused", "within maskcheck.paused()"
     REMOVED = "removed-by-plugin", "removed by the plugin {plugin}"
+    UNTOUCHED = "untouched", "it reaches no line changed since {commit}"
     UNMEASURED = (
         "not-measured",
         "coverage did not see the line in its own run: the test takes another way each time",

@@ -87,6 +87,13 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _commit(value: object) -> str:
+    # git would take a name with a dash in front for an option; no name has a zero byte.
+    if not isinstance(value, str) or not value.strip() or value.startswith("-") or "\0" in value:
+        raise ValueError
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Allow:
     """Leftovers that are accepted.
@@ -225,6 +232,12 @@ BUDGET = Row(
 )
 ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
 """Like :data:`BUDGET`, a setting of the whole session, which a marker cannot set."""
+SINCE = Row(
+    "since",
+    lambda value: None if value is None else _commit(value),
+    "a commit, branch or tag of git",
+)
+"""Like :data:`BUDGET`."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -318,6 +331,16 @@ def allow_none(config: pytest.Config) -> bool:
         pytest.UsageError: the value cannot be used.
     """
     return bool(_from_config(config, ALLOW_NONE))
+
+
+def since(config: pytest.Config) -> str | None:
+    """Return the commit since which lines must have changed for a test to be audited, ``None`` if they need not.
+
+    Raises:
+        pytest.UsageError: the value cannot be used.
+    """
+    commit: str | None = _from_config(config, SINCE)
+    return commit
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:

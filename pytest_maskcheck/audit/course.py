@@ -127,6 +127,8 @@ class Course:
         instruments.maker.freeze_first()
         plan = preparation.find(selection.plan, *selection.files, thin=thin)
         reached = send_reached(instruments, send)
+        if assignment.changed and not assignment.changed.touches(instruments.scope.lines):
+            raise Refused(assignment.changed.reason)
         selection.remove(plan, send)
         pair = assignment.wants_pair
         selection.room = settings.max_points - (0 if pair else len(plan.points))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
 from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns
-from pytest_maskcheck.audit.messages import FirstUseReached
+from pytest_maskcheck.audit.messages import FirstUseReached, Touched
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.points.plan import Plan
@@ -58,6 +58,10 @@ class FirstCourse:
         if isinstance(planned, Reason):
             send(FirstUseReached({}, planned))
             return
+        if changed := self._assignment.changed:
+            if not changed.touches(_lines(planned), some=True):
+                return
+            send(Touched())
         chosen = self._wanted(planned)
         if not chosen:
             return
@@ -130,3 +134,11 @@ class FirstCourse:
         if planned is None:
             return budget.reason if budget and budget.over() else Reason(NotAudited.RECORDING_ENDED)
         return planned
+
+
+def _lines(planned: FirstPlan) -> dict[str, set[int]]:
+    """Return the lines of the points of a plan, by file."""
+    lines: dict[str, set[int]] = {}
+    for each in planned.points:
+        lines.setdefault(each.point.file, set()).add(each.point.line)
+    return lines

@@ -27,7 +27,8 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     """Yield the lines of the session's summary; the last one contains the totals."""
     audits = list(audits)
     done = [audit for audit in audits if not audit.refused]
-    yield from _unaudited_tests(audits)
+    yield from _untouched(audits)
+    yield from _unaudited_tests(audit for audit in audits if not audit.is_untouched)
     for audit in done:
         if audit.strategy and reason_of(audit.strategy).code in _SNAPSHOTS:
             yield f"strategy: {audit.test}: {audit.strategy}"
@@ -41,7 +42,8 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
     yield from _unmeasured(audits)
-    yield from _first_use(done)
+    run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
+    yield from _first_use(run_again)
     left = Counter(leftover for audit in done for leftover in audit.baseline)
     for leftover, number in sorted(left.items()):
         yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
@@ -52,7 +54,7 @@ def summary(audits: Iterable[Audit]) -> Iterator[str]:
     varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
     if varying:
         yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
-    yield from _narrow(done)
+    yield from _narrow(run_again)
     if audits:
         yield closing(audits)
 
@@ -66,6 +68,13 @@ def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
         yield f"not audited: {shown}: {reason}"
+
+
+def _untouched(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield how many tests reach nothing that changed: a line for each commit, as merged reports may have several."""
+    commits = Counter(reason_of(audit.refused).values["commit"] for audit in audits if audit.is_untouched)
+    for commit, number in sorted(commits.items()):
+        yield f"{count(number, 'test')} {'reaches' if number == 1 else 'reach'} no line changed since {commit}"
 
 
 def _against_all(audit: Audit) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.points.changed_code import Changed
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.session.extensions import Extensions
@@ -46,6 +47,7 @@ class Order:
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
         over: returns whether the session has ended, so that nobody waits for the audit.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
+        changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
     """
 
     item: pytest.Item
@@ -67,6 +69,7 @@ class Order:
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
     left: frozenset[str] = frozenset()
+    changed: Changed | None = None
 
     @property
     def is_here(self) -> bool:

@@ -95,7 +95,9 @@ class Summary:
             return
         if self.usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self.ended and not any(audit.audited or audit.is_elsewhere for audit in self._audits):
+        elif self.ended and not any(
+            audit.audited or audit.is_elsewhere or audit.is_untouched for audit in self._audits
+        ):
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
             self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
