@@ -91,6 +91,7 @@ def _commit(value: object) -> str:
     # git would take a name with a dash in front for an option; no name has a zero byte.
     if not isinstance(value, str) or not value.strip() or value.startswith("-") or "\0" in value:
         raise ValueError
+    os.fsencode(value)  # raises for what cannot be passed to a command
     return value
 
 
