@@ -16,10 +16,10 @@ RERUN = "--maskcheck-strategy=rerun"
 CALLS = """
 import time
 from {module} import test_it
-begin = time.perf_counter()
+begin = time.process_time()
 for _ in range({number}):
     test_it()
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
 
 
@@ -50,6 +50,7 @@ class Measure:
         sides: writes the tests and returns both sides.
         unit: ``x`` (ours as a multiple of the baseline), ``x faster`` (the other way round), or ``ms more`` (the difference).
         turns: the number of pairs measured in one round; their median is the figure of the round.
+        wall: times are from start to end, as processes run side by side; else processor time, which other processes disturb less.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Measure:
     sides: Callable[[Place], Sides]
     unit: str = "x"
     turns: int = 1
+    wall: bool = False
 
     def figure(self, ours: float, baseline: float) -> float:
         """Return the figure for a pair of times."""
@@ -135,7 +137,7 @@ def against_repeat(place: Place, test: str) -> Sides:
     points = place.points(test)
     return Sides(
         lambda: place.audit(test),
-        lambda: place.pytest(test, f"--count={points}"),
+        lambda: place.processor(test, f"--count={points}"),
         f"{points} points; whole commands, the start of pytest included on both sides",
     )
 
@@ -147,7 +149,7 @@ def body_of_5_ms(place: Place) -> Sides:
     plain = place.write("plain_calls.py", CALLS.format(module="test_body", number=points))
     return Sides(
         lambda: place.audit(test),
-        lambda: float(place.run(place.python, plain).stdout),
+        lambda: float(place.run(place.python, plain).output),
         f"{points} points; the whole command against as many full calls alone, where a run ends at its point: half-way on average",
     )
 
@@ -193,11 +195,11 @@ def snapshots(place: Place) -> Sides:
     few, more = max(1, points // 30), max(2, points // 10)
 
     def rerun() -> float:
-        first, second = (place.audit(test, RERUN, f"--maskcheck-max-points={number}") for number in (few, more))
+        first, second = (place.audit_wall(test, RERUN, f"--maskcheck-max-points={number}") for number in (few, more))
         return second + (second - first) / (more - few) * (points - more)
 
     return Sides(
-        lambda: place.audit(test, snapshot),
+        lambda: place.audit_wall(test, snapshot),
         rerun,
         f"{points} points; rerun is extrapolated from audits of {few} and {more} points",
     )
@@ -214,7 +216,7 @@ def harness(place: Place) -> Sides:
     script = str(Path(__file__).with_name("harness.py"))
 
     def plain() -> float:
-        reached, runs, seconds = place.run(place.python, script, test, "test_it", str(every)).stdout.split()
+        reached, runs, seconds = place.run(place.python, script, test, "test_it", str(every)).output.split()
         return float(seconds) * int(reached) / int(runs)
 
     return Sides(
@@ -234,8 +236,8 @@ def spread(place: Place) -> Sides:
         how = ()
     points = place.points(test, *how, "-n0")
     return Sides(
-        lambda: place.audit(test, *how, "-n2"),
-        lambda: place.audit(test, *how, "-n0"),
+        lambda: place.audit_wall(test, *how, "-n2"),
+        lambda: place.audit_wall(test, *how, "-n0"),
         f"{points} points, 50 ms a full run, {' '.join(how)}",
     )
 
@@ -257,7 +259,7 @@ def off(place: Place) -> Sides:
     return Sides(
         lambda: place.processor("--co", test),
         lambda: place.processor("--co", test, *OFF),
-        "processor time; what the plugin itself takes",
+        "what the plugin itself takes",
     )
 
 
@@ -269,7 +271,7 @@ def installed(place: Place) -> Sides:
     return Sides(
         lambda: place.processor("--co", test),
         lambda: place.processor("--co", test, python=place.bare),
-        "processor time; with what pytest takes to look through the list of the package's files",
+        "with what pytest takes to look through the list of the package's files",
     )
 
 
@@ -280,7 +282,7 @@ def each_test(place: Place) -> Sides:
     return Sides(
         lambda: place.processor(suite),
         lambda: place.processor(suite, *OFF),
-        f"processor time; {tests} empty tests",
+        f"{tests} empty tests",
     )
 
 
@@ -301,6 +303,7 @@ MEASURES = (
         50,
         snapshots,
         "x faster",
+        wall=True,
     ),
     Measure("doubled", "audit of twice the points", "audit of the points", 2.1, points_doubled),
     Measure("heap", "a run with a million more objects", "a run without them", 1.1, heap),
@@ -312,7 +315,7 @@ MEASURES = (
         harness,
         "x faster",
     ),
-    Measure("xdist", "one long test, -n2", "the same, -n0", 1.7, spread, "x faster"),
+    Measure("xdist", "one long test, -n2", "the same, -n0", 1.7, spread, "x faster", wall=True),
     Measure("off", "pytest --co of an empty file, nothing audited", "-p no:maskcheck", 3, off, "ms more", 20),
     Measure("installed", "pytest --co of an empty file, installed", "not installed", 3, installed, "ms more", 20),
     Measure("suite", "2,000 empty tests, nothing audited", "-p no:maskcheck", 1.02, each_test, turns=3),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tree import Ran, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLUGIN = "pytest_maskcheck.plugin"
+AUDIT = ("--maskcheck", "--maskcheck-max-points=1000000")
 
 
 class NotAvailableError(Exception):
@@ -56,47 +57,36 @@ class Place:
         (self.folder / name).write_text(source, encoding="utf-8")
         return name
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> Ran:
         """Run a command that must succeed.
 
         Raises:
             RuntimeError: it failed; the message has its output.
         """
-        # Settings of an outer Python, pytest or coverage would change what is measured.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
+        kept = environment_for_measuring()
         if self.load:
             kept |= {"PYTHONPATH": str(REPOSITORY), "PYTHONPYCACHEPREFIX": str(self.folder / "pycache")}
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=kept,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode not in {0, 5}:  # 5: pytest collected nothing, as from an empty file
-            message = f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout}"
+        ran = run(command, self.folder, kept)
+        if ran.status not in {0, 5}:  # 5: pytest collected nothing, as from an empty file
+            message = f"{' '.join(command)}\nexit status {ran.status}\n{ran.output}"
             raise RuntimeError(message)
-        return done
+        return ran
 
-    def pytest(self, *arguments: str) -> float:
-        """Run pytest as a command, and return the wall-clock seconds from start to end."""
-        begin = time.perf_counter()
-        self.run(self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.load, *arguments)
-        return time.perf_counter() - begin
+    def pytest(self, *arguments: str, python: str = "") -> Ran:
+        """Run pytest as a command."""
+        return self.run(python or self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.load, *arguments)
 
     def processor(self, *arguments: str, python: str = "") -> float:
-        """Run pytest as a command, and return its processor seconds, which other processes disturb less."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.run(python or self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        """Run pytest as a command, and return the processor seconds of its processes, which others disturb less."""
+        return self.pytest(*arguments, python=python).processor
 
     def audit(self, *arguments: str) -> float:
-        """Audit all points, and return the wall-clock seconds from start to end."""
-        return self.pytest("--maskcheck", "--maskcheck-max-points=1000000", *arguments)
+        """Audit all points, and return the processor seconds."""
+        return self.pytest(*AUDIT, *arguments).processor
+
+    def audit_wall(self, *arguments: str) -> float:
+        """Audit all points, and return the seconds from start to end: for what runs in several processes at a time."""
+        return self.pytest(*AUDIT, *arguments).wall
 
     def points(self, *arguments: str) -> int:
         """Return the number of points that an audit with these arguments audits.
@@ -105,7 +95,7 @@ class Place:
             RuntimeError: a point was not audited, or the test was refused.
         """
         report = self.folder / "report.json"
-        self.audit(*arguments, f"--maskcheck-report=json:{report}")
+        self.pytest(*AUDIT, *arguments, f"--maskcheck-report=json:{report}")
         (audit,) = json.loads(report.read_text(encoding="utf-8"))["audits"]
         unproven = [result for result in audit["results"] if result["reason"]]
         if unproven or audit["refused"]:
@@ -119,7 +109,7 @@ class Place:
         Raises:
             NotAvailableError: it has not.
         """
-        if option not in self.run(self.python, "-m", "pytest", *self.load, "--help").stdout:
+        if option not in self.run(self.python, "-m", "pytest", *self.load, "--help").output:
             message = f"there is no {option} yet"
             raise NotAvailableError(message)
 
@@ -146,6 +136,11 @@ def place(*, here: bool, quick: bool) -> Iterator[Place]:
             bare = environment(Path(name, "bare"), *others)
             python = environment(Path(name, "full"), *others, str(REPOSITORY))
             yield Place(tests, python, bare, (), quick, "new environments with the package installed")
+
+
+def environment_for_measuring() -> dict[str, str]:
+    """Return the variables of this process, without settings of an outer Python, pytest or coverage: they would change what is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
 
 
 def environment(folder: Path, *packages: str) -> str:

@@ -7,15 +7,12 @@ and ``kinds.py`` (what the kinds of leftovers cost in a run).
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
+from machine import add_options, check, load_text, progress, shown, table, title, write
 from measures import MEASURES, Measure, Sides
 from place import NotAvailableError, Place, place
 
@@ -61,25 +58,18 @@ class Row:
         unit = self.measure.unit
         goal = f"{'at least' if unit == 'x faster' else 'at most'} {self.measure.goal:g} {unit}"
         names = (self.measure.name, self.measure.what, self.measure.baseline)
+        kind = "wall" if self.measure.wall else "processor"
         if not self.figures:
             return (*names, "", "", goal, self.verdict, "", self.note)
         spread = f"{min(self.figures):.3g} to {max(self.figures):.3g}"
         ours, baseline = (
             statistics.median(getattr(pair, side) for pair in self.pairs) for side in ("ours", "baseline")
         )
-        times = f"{shown(ours)} / {shown(baseline)}"
+        times = f"{shown(ours)} / {shown(baseline)} ({kind})"
         return (*names, f"{self.figure:.3g} {unit}", spread, goal, self.verdict, times, self.note)
 
 
 HEAD = ("name", "measure", "baseline", "median", "spread", "goal", "verdict", "times", "sizes")
-
-
-def shown(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
-    for factor, unit in ((1, "s"), (1e3, "ms")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
 
 
 def one_round(measure: Measure, sides: Sides, number: int) -> list[Pair]:
@@ -116,54 +106,29 @@ def measured(where: Place, chosen: list[Measure], rounds: int) -> list[Row]:
     return list(rows.values())
 
 
-def progress(text: str) -> None:
-    """Show on a terminal what is being measured."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def table(rows: list[Row]) -> list[str]:
-    """Return the table in Markdown, padded so that it is also readable as plain text."""
-    lines = [HEAD, *(row.cells() for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(HEAD))]
-    padded = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    return [padded[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *padded[1:]]
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def results(where: Place, rows: list[Row], rounds: int, load: tuple[float, ...], seconds: float) -> str:
+def results(where: Place, rows: list[Row], rounds: int, load: float, seconds: float) -> str:
     """Return the text of a results file."""
     where_and_when = (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} by `python benchmarks/run.py` in {where.words}: {rounds} interleaved rounds "
-        f"in {seconds / 60:.0f} minutes, medians and spreads over rounds. The load was {load[0]:.1f} before they began, where 0 is "
-        "an idle machine. Times are medians of ours and of the baseline. What each figure means: `benchmarks/README.md`."
+        f"in {seconds / 60:.0f} minutes, medians and spreads over rounds. {load_text(load)} Times are medians of ours and of the "
+        "baseline: processor time, or from start to end (wall). What each figure means: `benchmarks/README.md`."
     )
-    title = f"# {platform.python_implementation()} {platform.python_version()}, {platform.system()}, {cores()} cores"
-    return "\n".join([title, "", where_and_when, "", *table(rows), ""])
+    return "\n".join([f"# {title()}", "", where_and_when, "", *table(HEAD, *(row.cells() for row in rows)), ""])
 
 
 def main() -> None:
     """Measure, print the results, and write them if ``--write`` is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="interleaved rounds (default 5)")
+    add_options(parser, rounds=5)
     parser.add_argument("--only", action="append", metavar="NAME", choices=[measure.name for measure in MEASURES])
     parser.add_argument("--quick", action="store_true", help="one round with small sizes: to see that all works")
     parser.add_argument("--here", action="store_true", help="use the environment of this interpreter, make none")
-    parser.add_argument("--write", action="store_true", help="write a results file into benchmarks/results")
     given = parser.parse_args()
-    if given.rounds < 1:
-        parser.error("--rounds must be 1 or more")
-    if given.quick and given.write:
-        parser.error("--quick measures nothing that is worth writing: leave out --quick or --write")
+    load = check(parser, given)
     rounds = 1 if given.quick else given.rounds
     chosen = [measure for measure in MEASURES if not given.only or measure.name in given.only]
-    load, begin = os.getloadavg(), time.perf_counter()
+    begin = time.perf_counter()
+    print(load_text(load))
     with place(here=given.here, quick=given.quick) as where:
         rows = measured(where, chosen, rounds)
     progress("")
@@ -172,12 +137,7 @@ def main() -> None:
     if given.quick:
         print("These sizes are too small for any figure to mean something.")
     if given.write:
-        version = ".".join(platform.python_version_tuple()[:2])
-        name = f"{platform.python_implementation()}-{version}-{sys.platform}-{cores()}-cores.md"
-        file = Path(__file__).with_name("results") / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        print(f"written to {file}")
+        write(text)
 
 
 if __name__ == "__main__":

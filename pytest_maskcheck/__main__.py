@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
     lines = [*summary(audits)]
     status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
-    if not (status or options.allow_none or any(audit.audited for audit in audits)):
+    if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
         status = 5
     try:

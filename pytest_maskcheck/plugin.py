@@ -206,6 +206,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "PATH",
         "file to keep results in for later sessions (default: a file in pytest's cache directory)",
     ),
+    (
+        "since",
+        None,
+        "string",
+        "COMMIT",
+        "audit only tests that reach lines changed in the working tree since this commit of git",
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

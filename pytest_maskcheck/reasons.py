@@ -50,6 +50,7 @@ class NotAudited(Code):
     PAUSED = "paused", "within maskcheck.paused()"
     REMOVED = "removed-by-plugin", "removed by the plugin {plugin}"
     REPEATED = "repeated", "audited without a finding in {repeats:other test}"
+    UNTOUCHED = "untouched", "it reaches no line changed since {commit}"
     UNMEASURED = (
         "not-measured",
         "coverage did not see the line in its own run: the test takes another way each time",

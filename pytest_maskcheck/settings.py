@@ -98,6 +98,14 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _commit(value: object) -> str:
+    # git would take a name with a dash in front for an option; no name has a zero byte.
+    if not isinstance(value, str) or not value.strip() or value.startswith("-") or "\0" in value:
+        raise ValueError
+    os.fsencode(value)  # raises for what cannot be passed to a command
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Allow:
     """Leftovers that are accepted.
@@ -236,6 +244,7 @@ SESSION = (
     Row("fail_undecided", _flag, _TRUTH),
     Row("changed", _flag, _TRUTH),
     Row("resume", _flag, _TRUTH),
+    Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
 )
 """The settings of the whole session, which a marker cannot set."""
@@ -284,6 +293,7 @@ class SessionSettings:
     fail_undecided: bool
     changed: bool
     resume: bool
+    since: str | None
     cache: str | None
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.budget import Share
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
+    from pytest_maskcheck.points.changed_code import Changed
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.settings import Settings, Shard
@@ -59,6 +60,7 @@ class Assignment:
         seeing: kind whose canary was tried in this session -> why the kind did not see it, or ``""``.
         left: ``kind:key`` of process state that the ordinary run changed.
         why_rerun: why snapshots are ruled out even before the points are known, or ``None``.
+        changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
     """
 
     settings: Settings
@@ -74,6 +76,7 @@ class Assignment:
     left: frozenset[str]
     why_rerun: Reason | None
     seeing: dict[str, str] = field(default_factory=dict)
+    changed: Changed | None = None
 
     @property
     def wants_pair(self) -> bool:

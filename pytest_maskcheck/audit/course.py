@@ -125,7 +125,7 @@ class Course:
         settings, selection, preparation = assignment.settings, instruments.selection, instruments.preparation
         thin = settings.hits is not None and not assignment.only
         instruments.maker.freeze_first()
-        plan = preparation.find(selection.plan, *selection.files, thin=thin)
+        plan = preparation.find(selection.plan, *selection.files, thin=thin, measured=self._check_touched)
         reached = send_reached(instruments, send)
         selection.remove(plan, send)
         pair = assignment.wants_pair
@@ -143,6 +143,16 @@ class Course:
         baseline = preparation.run_twice(rehearsed, instruments.usual.take)
         instruments.usual.learn(preparation.run_through)
         return _Prepared(plan, shown, baseline, dealt, reached, ignores, complete)
+
+    def _check_touched(self) -> None:
+        """Check that the test reaches what changed.
+
+        Raises:
+            Refused: it does not.
+        """
+        changed = self._assignment.changed
+        if changed and not changed.touches(self._instruments.scope.lines):
+            raise Refused(changed.reason)
 
     def _judge_points(self, prepared: _Prepared, send: Send, new_executor: NewExecutor) -> None:
         """Interrupt the test at its points, and judge the runs."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
-from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns
-from pytest_maskcheck.audit.messages import FirstUseReached
+from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, keys_of
+from pytest_maskcheck.audit.messages import FirstUseReached, Touched
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
 from pytest_maskcheck.points.plan import Plan
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.first_use import FirstPoint
     from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
+    from pytest_maskcheck.interrupts import Recording
     from pytest_maskcheck.results import Point
 
 
@@ -56,8 +56,11 @@ class FirstCourse:
         maker.freeze_first()
         planned = self._find(warm)
         if isinstance(planned, Reason):
-            send(FirstUseReached({}, planned))
+            if planned.code is not NotAudited.UNTOUCHED:
+                send(FirstUseReached({}, planned))
             return
+        if self._assignment.changed:
+            send(Touched())
         chosen = self._wanted(planned)
         if not chosen:
             return
@@ -108,15 +111,26 @@ class FirstCourse:
         A child makes the run: this process stays cold, so that further children can make it again.
         """
         assignment, instruments, budget = self._assignment, self._instruments, self._assignment.budget
+        changed = assignment.changed
         selection, maker = instruments.selection, instruments.maker
         instruments.scope.open_up(*selection.files)
 
         def find(say: Send) -> None:
             if budget:  # a limit for this child alone: how long recording will take is not known
                 maker.limit, maker.seconds = max(budget.left(), assignment.seconds), 0.0
-            choose = partial(selection.first_plan, warm)
+            record = instruments.preparation.record
+
+            def choose(recording: Recording) -> Plan:
+                if changed is None:
+                    return selection.first_plan(warm, recording)
+                if not changed.touches(_lines(recording), some=True):
+                    raise Refused(changed.reason)
+                # No audit of later runs came before, to say what they reach. The second run may still do things for the first time.
+                record(keys_of, *selection.files, thin=True)
+                return selection.first_plan(record(keys_of, *selection.files, thin=True), recording)
+
             try:
-                say(FirstPlan.of(instruments.preparation.find_first(choose, *selection.files, thin=True)))
+                say(FirstPlan.of(record(choose, *selection.files, thin=True)))
             except Refused as refused:
                 say(refused.reason)
 
@@ -130,3 +144,13 @@ class FirstCourse:
         if planned is None:
             return budget.reason if budget and budget.over() else Reason(NotAudited.RECORDING_ENDED)
         return planned
+
+
+def _lines(recording: Recording) -> dict[str, set[int]]:
+    """Return lines of the functions that a run reached, by file: at least one of each."""
+    lines: dict[str, set[int]] = {}
+    for hit in recording.hits:
+        lines.setdefault(hit.code.co_filename, set()).update((hit.code.co_firstlineno, hit.line))
+    for file, line in recording.other_threads:
+        lines.setdefault(file, set()).add(line)
+    return lines

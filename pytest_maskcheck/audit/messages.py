@@ -88,6 +88,11 @@ class FirstUseReached:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """Message: the first run in a process reaches what changed, although later ones do not; so the test is audited after all."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairsSought:
     """Message: the search for points with a second interrupt goes on.
 
@@ -134,6 +139,8 @@ class Collected:
                 self.results[message.point] = message
             case Refused():
                 self.refused = message.reason
+            case Touched():
+                self.refused = ""
             case Breakdown():
                 self.refused, self.error = message.reason, message.traceback
             case IgnoresUsed():
@@ -160,6 +167,11 @@ class Collected:
                 self.following = message.firsts
             case str():
                 self.notes.append(message)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the test was refused because it reaches nothing that changed."""
+        return isinstance(self.refused, Reason) and self.refused.code is NotAudited.UNTOUCHED
 
     def complete(self) -> tuple[PointResult, ...]:
         """Return a result for every point; a point that no result was sent for counts as not audited."""

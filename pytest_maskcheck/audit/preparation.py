@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import RunResult
+
+
+T = TypeVar("T")
 
 
 class _InOwnTime:
@@ -75,13 +78,20 @@ class Preparation:
     maker: RunMaker
     signums: tuple[int, ...]
 
-    def find(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
+    def find(
+        self,
+        choose: Callable[[Recording], Plan],
+        *files: str,
+        thin: bool = False,
+        measured: Callable[[], object] = nothing,
+    ) -> Plan:
         """Warm the test up and return its points.
 
         Parameters:
             choose: makes a plan from a recording.
             files: the files of the test itself, which are in scope whatever the settings are.
             thin: only a few of many hits of one place are wanted; see :attr:`.Recording.own`.
+            measured: called when the lines that the test reaches are known, and nothing else yet; may raise :class:`Refused`.
 
         Raises:
             Refused: the test does not pass when it is run again.
@@ -94,6 +104,7 @@ class Preparation:
             for kind in kinds:
                 watching.enter_context(kind.learning())
             self._run(_InOwnTime(self.maker.scope.measuring(*files)), MEASURED)
+            measured()
         recorded: list[Recording] = []
         self._run(self._recording(recorded, frozenset(files) if thin else None), RECORDED)
         runner.kinds = kinds
@@ -101,8 +112,8 @@ class Preparation:
         self.maker.aims = plan.aims
         return plan
 
-    def find_first(self, choose: Callable[[Recording], Plan], *files: str, thin: bool = False) -> Plan:
-        """Make the first run in this process and return its points; parameters and errors as for :meth:`find`."""
+    def record(self, choose: Callable[[Recording], T], *files: str, thin: bool = False) -> T:
+        """Make a run, the first in this process or a later one, and return what is chosen; parameters and errors as for :meth:`find`."""
         runner = self.maker.runner
         kinds, runner.kinds = runner.kinds, ()
         recorded: list[Recording] = []

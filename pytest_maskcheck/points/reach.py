@@ -141,6 +141,11 @@ class Reach:
             return None
         return _UNMEASURED
 
+    @property
+    def lines(self) -> dict[str, set[int]]:
+        """The lines that the run reached, excluded ones included, by absolute path."""
+        return {path: {*lines} for path, lines in self._lines.items()}
+
     def statements(self) -> dict[str, list[int]]:
         """Return, for each file, the first lines of the statements that the run reached, in order and without excluded ones."""
         reached: dict[str, list[int]] = {}

@@ -121,6 +121,10 @@ class Scope:
         hides = bool(self._installed) or any(map(matcher(*self._foreign).match, files))
         return include, [*self._omit, *([] if hides else self._foreign)] or None
 
+    def is_installed(self, path: str) -> bool:
+        """Return whether a path belongs to an installed copy of the project."""
+        return matcher(*self._installed).match(path)
+
     def matches(self, path: str, own: Iterable[str] = ()) -> bool:
         """Return whether a path is in scope.
 

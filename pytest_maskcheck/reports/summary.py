@@ -33,7 +33,8 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
     """
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
-    yield from _unaudited_tests(audits)
+    yield from _untouched(audits)
+    yield from _unaudited_tests(audit for audit in audits if not audit.is_untouched)
     for audit in done:
         if audit.strategy and reason_of(audit.strategy).code in _SNAPSHOTS:
             yield f"strategy: {audit.test}: {audit.strategy}"
@@ -48,7 +49,8 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
     for reason, number in sorted(reasons.items()):
         yield f"not audited: {count(number, 'point')}: {reason}"
     yield from _unmeasured(audits)
-    yield from _first_use(done)
+    run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
+    yield from _first_use(run_again)
     left = Counter(leftover for audit in done for leftover in audit.baseline)
     for leftover, number in sorted(left.items()):
         yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
@@ -59,7 +61,7 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
     varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
     if varying:
         yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
-    yield from _narrow(done)
+    yield from _narrow(run_again)
     yield from _unchanged(audits, briefs)
     if audits:
         yield closing(audits)
@@ -127,6 +129,13 @@ def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
         yield f"not audited: {shown}: {reason}"
 
 
+def _untouched(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield how many tests reach nothing that changed: a line for each commit, as merged reports may have several."""
+    commits = Counter(reason_of(audit.refused).values["commit"] for audit in audits if audit.is_untouched)
+    for commit, number in sorted(commits.items()):
+        yield f"{count(number, 'test')} {'reaches' if number == 1 else 'reach'} no line changed since {commit}"
+
+
 def _against_all(audit: Audit) -> str:
     """Return why no point of a test was audited."""
     reasons = sorted(audit.not_audited, key=audit.not_audited.__getitem__, reverse=True)
@@ -145,6 +154,8 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
     """Yield a warning if only the tests' own code was audited, not the code that they test."""
     own = {path for audit in audits for path in audit.own}
     reached = {path for audit in audits for path in audit.reached}
+    if any(audit.is_untouched for audit in audits):  # what such a test reaches is not known
+        return
     if not reached or any(path not in own and not _is_support(path) for path in reached):
         return
     packages = Counter(name for audit in audits for name in audit.unaudited)

@@ -140,6 +140,11 @@ class Audit:
         return not self.points and bool(self.repeated or self.found)
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether the test reaches nothing that changed since a commit, and so was not to be audited."""
+        return bool(self.refused) and reason_of(self.refused).code is NotAudited.UNTOUCHED
+
+    @property
     def not_audited(self) -> dict[str, int]:
         """Reason -> the number of points or hits that were not audited for it."""
         reasons = dict(self.left_out)

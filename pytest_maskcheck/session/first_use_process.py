@@ -49,6 +49,7 @@ class _Go:
         budget: the test's part of the time budget, if there is one.
         directory: holds the files of the audit.
         warm: what later runs reach.
+        touched: later runs reach what must be reached for the test to be audited.
     """
 
     seconds: float
@@ -56,6 +57,7 @@ class _Go:
     budget: Share | None
     directory: str
     warm: frozenset[int]
+    touched: bool
 
 
 class FirstUse:
@@ -127,7 +129,7 @@ class FirstUse:
         if self._said is not None:
             self.reason = self.reason or Reason(NotAudited.LATE_FIXTURE, fixture=fixture)
 
-    def audit(self, order: Order, directory: str, warm: frozenset[int], take: Send) -> None:
+    def audit(self, order: Order, directory: str, warm: frozenset[int], take: Send, *, touched: bool) -> None:
         """Wake the process, and pass each of its messages to ``take``.
 
         Parameters:
@@ -135,6 +137,7 @@ class FirstUse:
             directory: holds the files of the audit.
             warm: what later runs reach.
             take: receives messages.
+            touched: later runs reach what must be reached for the test to be audited; if not, the first run must.
         """
         if self.reason or self._said is None or self._page is None:
             take(FirstUseReached({}, self.reason or Reason(NotAudited.NO_COLD_PROCESS)))
@@ -142,7 +145,7 @@ class FirstUse:
                 take(self._breakdown)
             return
         self._over = order.over
-        go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm))
+        go = pickle.dumps(_Go(order.seconds, order.seeing, order.budget, directory, warm, touched))
         self._page.begin(0)
         with suppress(BrokenPipeError):  # it has ended; the reason follows below
             while go:
@@ -172,6 +175,8 @@ class FirstUse:
 
         self._leave()
         order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
+        if go.touched:
+            order = replace(order, changed=None)
         item = order.item
         assert isinstance(item, pytest.Function)
         # The parent made the directory after the fork, so this process must switch to it.

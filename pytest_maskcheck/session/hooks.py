@@ -16,6 +16,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import account, formats
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.audited_items import AuditedItems
+from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.extensions import Extensions
 from pytest_maskcheck.session.item_protocol import ItemProtocol
@@ -56,6 +57,7 @@ class AuditingSession:
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
         may_audit_none = chosen.allow_none and not only
         self._shard = settings.shard(config)
+        changes = Changes.since(config, chosen.since) if chosen.since is not None and not only else None
         try:
             mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -75,6 +77,7 @@ class AuditingSession:
             progress=Progress(config),
             only=only,
             shard=self._shard,
+            changes=changes,
         )
         self._summary = Summary(
             config,

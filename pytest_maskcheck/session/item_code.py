@@ -7,6 +7,7 @@ import sys
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.session.private import fixtures
 from pytest_maskcheck.system.own_code import PACKAGE
 
 if TYPE_CHECKING:
@@ -15,10 +16,39 @@ if TYPE_CHECKING:
     import pytest
 
 
+_XUNIT = (
+    *("setup_module", "teardown_module", "setup_function", "teardown_function", "setup_class", "teardown_class"),
+    *("setup_method", "teardown_method", "setUpModule", "tearDownModule", "setUpClass", "tearDownClass"),
+    *("setUp", "tearDown", "asyncSetUp", "asyncTearDown"),
+)
+"""Functions of modules and classes that pytest or ``unittest`` calls around a test."""
+
+
 def own_code(item: pytest.Function) -> Iterator[CodeType]:
     """Yield the code objects of the test itself: that of its function, without decorators, and those nested in it."""
     code = body_code(item)
-    queue = [code] if code is not None else []
+    return _with_nested(code) if code is not None else iter(())
+
+
+def supporting_code(item: pytest.Function) -> dict[str, set[int]]:
+    """Return the lines, by file, of what pytest calls for a test: its function, its fixtures, and set-up and tear-down functions."""
+    functions: list[Any] = [_written(item), *(definition.func for definition in fixtures(item))]
+    functions += [getattr(place, name, None) for place in (item.module, item.cls) for name in _XUNIT]
+    lines: dict[str, set[int]] = {}
+    for function in functions:
+        code = getattr(_below_decorators(function), "__code__", None)
+        for each in _with_nested(code) if isinstance(code, CodeType) else ():
+            lines.setdefault(each.co_filename, set()).update(line for *_, line in each.co_lines() if line)
+    for base in inspect.getmro(item.cls) if item.cls else ():  # what a class body assigns, methods may use
+        module = sys.modules.get(base.__module__)
+        if isinstance(file := getattr(module, "__file__", None), str):
+            lines.setdefault(file, {0})
+    return lines
+
+
+def _with_nested(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object, and those nested in it."""
+    queue = [code]
     while queue:
         yield (code := queue.pop())
         queue += [each for each in code.co_consts if isinstance(each, CodeType)]
@@ -34,6 +64,14 @@ def _written(item: pytest.Function) -> Any:
     """Return the function below its decorators; if hypothesis generates examples, the function that it calls with them."""
     function: Any = item.function
     return inspect.unwrap(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+
+
+def _below_decorators(function: Any) -> Any:
+    """Return the function below its decorators, or the object itself if they form a circle."""
+    try:
+        return inspect.unwrap(function)
+    except ValueError:
+        return function
 
 
 _HARNESS = {"pytest", "_pytest", "pluggy", PACKAGE, "hypothesis"}

@@ -205,7 +205,9 @@ class ItemProtocol:
     def _first_use(self, item: pytest.Item) -> Iterator[FirstUse | None]:
         """Yield the process for first use, if there can be one; it is forked later, during the setup of fixtures."""
         self._orders.first = None
-        if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only):
+        changed = self._orders.changed(item)
+        wanted = not self._only or FIRST in self._only
+        if isinstance(item, pytest.Function) and wanted and not (changed and changed.is_nothing):
             self._orders.first = FirstUse(partial(self._orders.order, item), partial(let_go, item))
         try:
             yield self._orders.first

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.points.changed_code import Changed
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.reasons import Reason
@@ -48,6 +49,7 @@ class Order:
         over: returns whether the session has ended, so that nobody waits for the audit.
         repeats: what other tests have audited; ``None`` if this audit must not depend on them.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
+        changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
     """
 
     item: pytest.Item
@@ -70,6 +72,7 @@ class Order:
     over: Callable[[], bool] = lambda: False
     repeats: Repeats | None = None
     left: frozenset[str] = frozenset()
+    changed: Changed | None = None
 
     @property
     def is_here(self) -> bool:

@@ -18,8 +18,10 @@ from pytest_maskcheck.system import signals
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.points.changed_code import Changed
     from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.changes import Changes
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.first_use_process import FirstUse
     from pytest_maskcheck.session.progress import Progress
@@ -45,6 +47,7 @@ class OrderMaker:
         progress: shows how far an audit is.
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points to audit; ``None``: all of them.
+        changes: what tests must reach to be audited; ``None``: they are audited whatever they reach.
 
     Attributes:
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
@@ -64,6 +67,7 @@ class OrderMaker:
         progress: Progress,
         only: str,
         shard: Shard | None,
+        changes: Changes | None,
     ) -> None:
         self._config = config
         self._items = items
@@ -74,6 +78,7 @@ class OrderMaker:
         self._progress = progress
         self._only = only
         self._shard = shard
+        self._changes = changes
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
         self.seeing: dict[str, str] = {}
@@ -108,6 +113,7 @@ class OrderMaker:
             shard=self._shard,
             over=self._workers.is_over,
             repeats=self._repeats(item, chosen, isolation.how),
+            changed=self.changed(item),
         )
 
     def _repeats(self, item: pytest.Item, chosen: Settings, isolation: Isolation) -> Repeats | None:
@@ -117,6 +123,12 @@ class OrderMaker:
         least = chosen.other_tests(marked=item.get_closest_marker(MARKER) is not None)
         judged_by = (isolation, *(getattr(chosen, name) for name in _JUDGED_BY))
         return self.audited.repeats(item.nodeid, least, repr(judged_by))
+
+    def changed(self, item: pytest.Item) -> Changed | None:
+        """Return what a test must reach to be audited; ``None``: it is audited whatever it reaches."""
+        if self._changes is None:
+            return None
+        return self._changes.for_item(item, self._items.reach(self._items.settings(item)))
 
     def isolation(self, asked: str, item: pytest.Item | None = None) -> IsolationChoice:
         """Return how audited runs are isolated, and why.

@@ -52,6 +52,8 @@ def audit_item(
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
     collected = Collected(refused=against or refusal(order.item), notes=[*complaints])
+    if order.changed and order.changed.is_nothing:
+        collected.refused = collected.refused or order.changed.reason
     if order.budget and not order.budget.has_room(order.seconds):
         collected.refused = collected.refused or order.budget.reason
     exception = None
@@ -112,8 +114,13 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
                 classify()
                 if not order.only or FIRST not in order.only:
                     audit_in_child(assembly, take, partial(silence, assembly, order.over))
-                if first_use is not None and not collected.refused:
-                    first_use.audit(order, directory, collected.warm, take)
+                touched = not collected.is_untouched
+                if first_use is not None and (not collected.refused or not touched):
+                    first_use.audit(order, directory, collected.warm, take, touched=touched)
+                    if not touched and not collected.is_untouched:  # its first run is touched: audit the rest, too
+                        order = replace(order, changed=None)
+                        assembly = assemble(order, item, directory)
+                        audit_in_child(assembly, take, partial(silence, assembly, order.over))
         finally:
             if LEDGER in item.stash:
                 del item.stash[LEDGER]

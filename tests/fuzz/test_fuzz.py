@@ -303,12 +303,13 @@ def read_all(config: pytest.Config) -> None:
     of_audits.reports(config, formats.parse)
     of_audits.budget(config)
     of_audits.allow_none(config)
+    of_audits.since(config)
     of_audits.point(config, ids.is_id)
     of_audits.shard(config)
 
 
 OPTIONS = [f"--maskcheck-{name.replace('_', '-')}" for name in NAMES if name not in {"strict", "may_swallow"}]
-OPTIONS += ["--maskcheck-point", "--maskcheck-shard", "--maskcheck-report", "--maskcheck-budget"]
+OPTIONS += ["--maskcheck-point", "--maskcheck-shard", "--maskcheck-report", "--maskcheck-budget", "--maskcheck-since"]
 
 
 @bounded
@@ -324,7 +325,7 @@ def test_any_option_is_used_or_refused(config, options):
         config.option = before
 
 
-INI = [*NAMES, "budget", "allow_none"]
+INI = [*NAMES, "budget", "allow_none", "since"]
 TOML = st.recursive(
     st.one_of(
         st.booleans(), st.integers(-(10**20), 10**20), st.floats(), TEXTS.filter(lambda text: text.isprintable())

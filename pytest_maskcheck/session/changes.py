@@ -1,0 +1,155 @@
+"""What changed since a commit, and which tests that can touch.
+
+:mod:`pytest_maskcheck.points.changed_code` decides by the lines that a test reaches. This module decides what needs no run: files that
+any test may depend on, and the functions that pytest calls for a test.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from fnmatch import fnmatch
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck.points.changed_code import WHOLE, Changed, ChangedFile, Hunk, changed_file
+from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.session.git_diff import Diff, differences
+from pytest_maskcheck.session.item_code import own_files, supporting_code
+from pytest_maskcheck.system.unpatched import io, os
+from pytest_maskcheck.system.untrusted import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_maskcheck.points.reach import Reach
+
+_CONFIGURATION = {
+    ".coveragerc",
+    ".pytest.ini",
+    ".pytest.toml",
+    "pyproject.toml",
+    "pytest.ini",
+    "pytest.toml",
+    "setup.cfg",
+    "tox.ini",
+}
+"""Files that can change what every test does; they count in the root directory and above it."""
+
+_PYTHON = {".py", ".pyw", ""}
+"""Suffixes of files that may be Python; other files touch no test."""
+
+
+class Changes:
+    """What changed since a commit.
+
+    Parameters:
+        config: pytest's configuration.
+        commit: the commit, as the user named it.
+        diff: the differences between it and the working tree.
+    """
+
+    def __init__(self, config: pytest.Config, commit: str, diff: Diff) -> None:
+        self._config = config
+        self._root = os.path.join(os.path.realpath(config.rootpath), "")
+        self._reason = Reason(NotAudited.UNTOUCHED, commit=commit)
+        self._folders = tuple(diff.folders)
+        paths = [*diff.hunks, *diff.removed]
+        self._touches_all = any(map(self._is_configuration, paths))
+        self._below = tuple(
+            os.path.join(os.path.dirname(path), "") for path in paths if os.path.basename(path) == "conftest.py"
+        )
+        self._files = {
+            path: _file(path, hunks) for path, hunks in diff.hunks.items() if os.path.splitext(path)[1] in _PYTHON
+        }
+        tests = ["conftest.py", *config.getini("python_files")]
+        self._gone = [path for path in diff.removed if path.endswith(".py") and not _matches(path, tests)]
+
+    @classmethod
+    def since(cls, config: pytest.Config, commit: str) -> Changes:
+        """Return what changed since a commit.
+
+        Raises:
+            pytest.UsageError: git cannot compare the working tree with it.
+        """
+        return cls(config, commit, differences(_places(config), commit))
+
+    def for_item(self, item: pytest.Item, reach: Reach) -> Changed | None:
+        """Return what decides whether a test is touched; ``None`` if it is, whatever it reaches.
+
+        Parameters:
+            item: the test.
+            reach: its scope.
+        """
+        if self._touches_all or os.path.realpath(item.path).startswith(self._below) or self._concerns_all:
+            return None
+        if not isinstance(item, pytest.Function):
+            return Changed(self._reason, self._files, self._folders)
+        own = frozenset(map(os.path.realpath, own_files(item)))
+        changed = Changed(self._reason, self._files, self._folders, own, reach.scope.is_installed)
+        return None if changed.touches(supporting_code(item)) else changed
+
+    def _is_configuration(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        if name in _CONFIGURATION and self._root.startswith(os.path.join(folder, "")):
+            return True
+        return self._config.inipath is not None and path == os.path.realpath(self._config.inipath)
+
+    @cached_property
+    def _concerns_all(self) -> bool:
+        """Whether nothing shows which tests use what changed: a module without functions, or one that is gone and still imported."""
+        bare = {path for path, file in self._files.items() if file.is_bare and file.at_import}
+        if not (bare or self._gone):
+            return False
+        loaded = {os.path.realpath(path) for path in _module_files()}
+        if not loaded.isdisjoint(bare):
+            return True
+        names = "|".join(re.escape(_module_name(path)) for path in self._gone)
+        importing = re.compile(rf"\b({names})\b".encode())
+        ours = (path for path in loaded if names and path.startswith(self._root) and path.endswith(".py"))
+        return any(importing.search(_content(path)) for path in ours)
+
+
+def _places(config: pytest.Config) -> Iterator[str]:
+    """Yield the directories that may be in the repository: the root directory first, as the repository may also lie below it."""
+    yield str(config.rootpath)
+    yield str(config.invocation_params.dir)
+    for argument in config.args:
+        path = os.path.join(config.invocation_params.dir, argument.partition("::")[0])
+        if os.path.exists(path):
+            yield path if os.path.isdir(path) else os.path.dirname(path)
+
+
+def _file(path: str, hunks: Iterable[Hunk]) -> ChangedFile:
+    several = list(hunks)
+    content = _content(path)
+    return changed_file(content, several) if several and content else WHOLE
+
+
+def _content(path: str) -> bytes:
+    """Return the content of a file; nothing if it cannot be read."""
+    try:
+        with io.open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _matches(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(os.path.basename(path), pattern) for pattern in patterns)
+
+
+def _module_files() -> Iterator[str]:
+    """Yield the files of all modules that are imported."""
+    for module in [*sys.modules.values()]:
+        file = read(module, "__file__")
+        if isinstance(file, str):
+            yield file
+
+
+def _module_name(path: str) -> str:
+    """Return the last part of a module's name."""
+    folder, name = os.path.split(path)
+    return os.path.basename(folder) if name == "__init__.py" else name.removesuffix(".py")
