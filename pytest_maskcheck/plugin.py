@@ -168,6 +168,16 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         None,
         "end a session in which nothing was audited with exit status 0 instead of 5",
     ),
+    (
+        "depth",
+        "all",
+        "string",
+        "{lines,places,all}",
+        (
+            "how finely to audit the code under test: every line once in the session (lines), every place once (places), "
+            "or every point of every test (all, default)"
+        ),
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

@@ -224,7 +224,8 @@ BUDGET = Row(
     "a number of seconds above 0",
 )
 ALLOW_NONE = Row("allow_none", _flag, _TRUTH)
-"""Like :data:`BUDGET`, a setting of the whole session, which a marker cannot set."""
+DEPTH = Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all")
+"""Like :data:`BUDGET`, settings of the whole session, which a marker cannot set."""
 
 _ROWS = {row.name: row for row in TABLE}
 
@@ -318,6 +319,15 @@ def allow_none(config: pytest.Config) -> bool:
         pytest.UsageError: the value cannot be used.
     """
     return bool(_from_config(config, ALLOW_NONE))
+
+
+def depth(config: pytest.Config) -> str:
+    """Return how finely the session audits: ``lines``, ``places`` or ``all``.
+
+    Raises:
+        pytest.UsageError: the value cannot be used.
+    """
+    return str(_from_config(config, DEPTH))
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.budget import Share
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.settings import Settings, Shard
@@ -57,6 +58,8 @@ class Assignment:
         began: when the preparations of the audit began, by the clock of the audit.
         channels: what runs of the test share for longer than one run.
         seeing: kind whose canary was tried in this session -> why the kind did not see it, or ``""``.
+        chosen: the points that are audited first; ``None``: no survey has chosen any.
+        depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed.
         why_rerun: why snapshots are ruled out even before the points are known, or ``None``.
     """
@@ -74,6 +77,8 @@ class Assignment:
     left: frozenset[str]
     why_rerun: Reason | None
     seeing: dict[str, str] = field(default_factory=dict)
+    chosen: Chosen | None = None
+    depth: str = "all"
 
     @property
     def wants_pair(self) -> bool:

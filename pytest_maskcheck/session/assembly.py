@@ -202,6 +202,8 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
         left=order.left,
         why_rerun=why_rerun,
         seeing=order.seeing,
+        chosen=order.chosen,
+        depth=order.depth,
     )
 
 

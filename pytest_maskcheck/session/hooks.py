@@ -11,6 +11,7 @@ import pytest_maskcheck.session.fixture  # noqa: F401  (imported now: a test may
 from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
+from pytest_maskcheck.points.cover import Depth
 from pytest_maskcheck.points.ids import is_id
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import account, formats
@@ -23,6 +24,7 @@ from pytest_maskcheck.session.order_maker import OrderMaker
 from pytest_maskcheck.session.progress import Progress
 from pytest_maskcheck.session.shared_fixtures import SharedFixtures
 from pytest_maskcheck.session.summary import Summary, scope_line
+from pytest_maskcheck.session.survey import Survey
 from pytest_maskcheck.session.workers import Workers
 from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
@@ -60,6 +62,7 @@ class AuditingSession:
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         extensions = Extensions(config)
+        depth = Depth[settings.depth(config).upper()]
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
         self._shared = SharedFixtures(config)
@@ -74,8 +77,12 @@ class AuditingSession:
             only=only,
             shard=self._shard,
         )
+        surveyed = (seconds is not None or depth is not Depth.ALL) and not (
+            only or self._shard or self._workers.is_worker
+        )
+        self._survey = Survey(self._items, mechanism, depth, seconds or float("inf")) if surveyed else None
         self._protocol = ItemProtocol(
-            self._items, self._orders, self._workers, extensions, budget=self._budget, only=only
+            self._items, self._orders, self._workers, extensions, budget=self._budget, survey=self._survey, only=only
         )
         self._summary = Summary(config, reports, only=only, shard=self._shard, may_audit_none=may_audit_none)
         self._helper: Helper | None = None
@@ -162,8 +169,9 @@ class AuditingSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Help other workers when this one has run out of tests."""
+        """Survey the suite first, if that is wanted; help other workers when this one has run out of tests."""
         try:
+            self._make_survey(session)
             result = yield
             if not (session.shouldfail or session.shouldstop):
                 self._workers.help((item for item in session.items if item in self._items), self._help)
@@ -173,6 +181,15 @@ class AuditingSession:
             return result
         finally:
             self._workers.leave()
+
+    def _make_survey(self, session: pytest.Session) -> None:
+        if self._survey is None or self._config.option.collectonly or getattr(self._config.option, "setuponly", False):
+            return
+        audited = [item for item in session.items if item in self._items]  # none in the controller of xdist
+        self._survey.make(audited)
+        if self._budget:
+            self._budget.spend(self._survey.spent)
+            self._budget.expect_costs(sum(self._survey.cost(item.nodeid) for item in audited))
 
     def _help(self, item: pytest.Item, helper: Helper) -> None:
         """Help with the audit of an item, inside the protocol hook that other plugins wrap."""

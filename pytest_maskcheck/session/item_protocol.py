@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.budget import Budget
     from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.order_maker import OrderMaker
+    from pytest_maskcheck.session.survey import Survey
     from pytest_maskcheck.session.workers import Workers
 
 
@@ -45,6 +47,7 @@ class ItemProtocol:
         workers: the workers of xdist.
         extensions: what other plugins add.
         budget: the time for all audits, if it is limited.
+        survey: what all tests reach, if it is found out first.
         only: the id of the only point to audit, or ``""``.
     """
 
@@ -56,6 +59,7 @@ class ItemProtocol:
         extensions: Extensions,
         *,
         budget: Budget | None,
+        survey: Survey | None,
         only: str,
     ) -> None:
         self._items = items
@@ -63,6 +67,8 @@ class ItemProtocol:
         self._workers = workers
         self._extensions = extensions
         self._budget = budget
+        self._survey = survey
+        self._chosen: Chosen | None = None
         self._only = only
         self._passed: pytest.TestReport | None = None
         self._failed: Failed | None = None
@@ -80,6 +86,7 @@ class ItemProtocol:
         """Run a test as usual, audit it, and report once."""
         if self._budget:
             self._budget.begins()
+        self._chosen = self._survey.of(item.nodeid) if self._survey else None
         self._failed = self._passed = None
         if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
             return
@@ -173,7 +180,7 @@ class ItemProtocol:
     def _first_use(self, item: pytest.Item) -> Iterator[FirstUse | None]:
         """Yield the process for first use, if there can be one; it is forked later, during the setup of fixtures."""
         self._orders.first = None
-        if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only):
+        if isinstance(item, pytest.Function) and (not self._only or FIRST in self._only) and not self._is_left_out:
             self._orders.first = FirstUse(partial(self._orders.order, item), partial(let_go, item))
         try:
             yield self._orders.first
@@ -187,7 +194,7 @@ class ItemProtocol:
         chosen = self._items.settings(item)
         surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
         names = settings.switched(chosen.kinds, self._items.kinds())
-        kinds = [kind for kind in all_kinds(surroundings) if kind.name in names]
+        kinds = [] if self._is_left_out else [kind for kind in all_kinds(surroundings) if kind.name in names]
         return SetOnce(kinds, surroundings, partial(directories, item))
 
     def _audited(
@@ -214,12 +221,18 @@ class ItemProtocol:
         """Audit one test; see :meth:`_audited`."""
         if self._start_error is not None:
             raise self._start_error
-        order = replace(self._orders.order(item, seconds), left=left)
+        order = replace(
+            self._orders.order(item, seconds),
+            left=left,
+            chosen=self._chosen,
+            depth=self._survey.depth if self._survey else "all",
+        )
         if order.is_here:
             # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
             signals.collect_garbage()
         if self._budget and not self._only:
-            order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
+            cost = self._survey.cost(item.nodeid) if self._survey else None
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, cost=cost))
         alone = order.is_here or order.budget is not None
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
@@ -234,7 +247,14 @@ class ItemProtocol:
 
     def _against(self) -> str:
         """Return why the test that has just run is not audited, or ``""``."""
-        return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts) if self._failing_parts else ""
+        if self._failing_parts:
+            return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts)
+        return self._survey.reason if self._survey and self._is_left_out else ""
+
+    @property
+    def _is_left_out(self) -> bool:
+        """Whether the survey has chosen no point of the test under way."""
+        return self._chosen is not None and not self._chosen.contexts
 
 
 def _duration(reports: list[pytest.TestReport], at_most: float) -> float:

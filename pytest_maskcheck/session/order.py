@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.session.extensions import Extensions
@@ -45,6 +46,8 @@ class Order:
         shard: the part of the points to audit; ``None``: all of them.
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
         over: returns whether the session has ended, so that nobody waits for the audit.
+        chosen: the points that are audited first; ``None``: no survey has chosen any.
+        depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
     """
 
@@ -67,6 +70,8 @@ class Order:
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
     left: frozenset[str] = frozenset()
+    chosen: Chosen | None = None
+    depth: str = "all"
 
     @property
     def is_here(self) -> bool:
