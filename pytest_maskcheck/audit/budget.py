@@ -76,15 +76,17 @@ class Budget:
 
     Parameters:
         seconds: the time for all audits.
+
+    Attributes:
+        left: the seconds that are left.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._left = seconds
+        self.left = seconds
         self._tests = 0
         self._cheapest = 0.0
         self._turn = -1
-        self._ahead = 0.0
         self._due = (
             0.5  # parts of audits, left over by tests that got none, for later tests; one half rounds to the nearest
         )
@@ -98,27 +100,21 @@ class Budget:
         self._tests -= 1
         self._turn += 1
 
-    def expect_costs(self, seconds: float) -> None:
-        """Expect that the audits to come take so many seconds together, as a survey of the suite has found out."""
-        self._ahead = seconds
-
-    def share(self, *, more: bool, seconds: float = 0.0, cost: float | None = None) -> Share:
+    def share(self, *, more: bool, seconds: float = 0.0, part: float | None = None) -> Share:
         """Return the share of the test that has begun; it is empty if this test gets no audit.
 
         Parameters:
             more: other tests follow, even if none was expected.
             seconds: how long the ordinary run of this one took.
-            cost: the part of the expected costs that is this test's; ``None``: there was no survey.
+            part: this test's part of what is left, according to a survey of the suite; ``None``: there was none.
         """
-        if cost is not None:
-            fair = self._left * cost / max(self._ahead, cost) if cost else 0.0
-            self._ahead = max(0.0, self._ahead - cost)
-            return Share(time.perf_counter() + fair, self.seconds, self._turn)
+        if part is not None:
+            return Share(time.perf_counter() + part * self.left, self.seconds, self._turn)
         others = max(self._tests, 1 if more else 0)
-        fair = self._left / (1 + others)
+        fair = self.left / (1 + others)
         around = (_OTHER_RUNS + 1) * seconds
         needed = max(self._cheapest, around)
-        if around > self._left:
+        if around > self.left:
             fair = 0.0
         elif fair < needed:
             self._due += fair / needed
@@ -133,6 +129,6 @@ class Budget:
             seconds: the time it took.
             audited: at least one point was audited.
         """
-        self._left = max(0.0, self._left - seconds)
+        self.left = max(0.0, self.left - seconds)
         if audited:
             self._cheapest = min(seconds, self._cheapest or seconds)

@@ -22,6 +22,9 @@ FIXED = 0.3
 MARGIN = 0.002
 """Seconds that a point takes besides the run of the test."""
 
+_DRIFT = 1.25
+"""Factor by which the pace of audits may differ from the one that the choice was made for."""
+
 
 class Depth(IntEnum):
     """How finely the code of a package is audited; each depth includes those before it."""
@@ -66,35 +69,102 @@ class Chosen:
     contexts: dict[int, Depth] = field(default_factory=dict)
 
 
-def cover(tests: Sequence[Surveyed], depth: Depth, seconds: float = float("inf")) -> dict[str, Chosen]:
-    """Return the points to audit, by test.
+class Suite:
+    """The points to audit in the tests of a suite, chosen anew when audits take longer or shorter than expected.
 
     Parameters:
-        tests: what each test reaches.
+        tests: what each test reaches, in the order in which they run.
         depth: how far to go.
-        seconds: the time that all audits may take together.
+        seconds: the time that all audits may take together; infinite if there is no limit.
     """
-    covering = _Cover(tests if any(test.layers for test in tests) else [*map(_as_tested, tests)], seconds)
-    for each in Depth:
-        if each <= depth and covering.has_time:
-            covering.fill(each)
-    if depth is Depth.ALL and covering.has_time:
-        covering.add_own()
-    return covering.chosen
+
+    def __init__(self, tests: Iterable[Surveyed], depth: Depth, seconds: float) -> None:
+        tests = [*tests]
+        if not any(test.layers for test in tests):  # there is nothing but tests in scope
+            tests = [Surveyed(test.test, test.seconds, test.own) for test in tests]
+        self._tests = {test.test: test for test in tests}
+        self._depth = depth
+        self._covered: Covered = tuple(set() for _ in Depth)
+        self._expected = self._taken = 0.0
+        self._planned_pace = 1.0
+        self.chosen: dict[str, Chosen] = {}
+        self._choose(seconds)
+
+    def next(self, test: str, seconds: float) -> Chosen | None:
+        """Return the points of the test that begins; ``None`` if it was not surveyed.
+
+        Parameters:
+            test: its node id.
+            seconds: the time that is left.
+        """
+        if test not in self._tests:
+            return None
+        if not 1 / _DRIFT < self._pace / self._planned_pace < _DRIFT:
+            self._choose(seconds)
+        return self.chosen.get(test) or Chosen()
+
+    def ends(self, test: str, seconds: float, *, complete: bool) -> None:
+        """Take a test out of those to come.
+
+        Parameters:
+            test: its node id.
+            seconds: how long its audit took.
+            complete: all points chosen were audited, so that no other test need be audited for them.
+        """
+        surveyed, chosen = self._tests.pop(test, None), self.chosen.pop(test, None)
+        if surveyed is None or chosen is None:
+            return
+        self._expected += chosen.cost
+        self._taken += seconds
+        if complete:
+            for layers in surveyed.layers:
+                if layers.context in chosen.contexts:
+                    _add(layers, self._covered)
+
+    def cost(self, test: str) -> float:
+        """Return the seconds that the audit of a test is expected to take."""
+        chosen = self.chosen.get(test)
+        if chosen is not None or test in self._tests:
+            return (chosen.cost if chosen is not None else 0.0) * self._pace
+        return self.cost_ahead / len(self.chosen) if self.chosen else FIXED * self._pace
+
+    @property
+    def cost_ahead(self) -> float:
+        """The seconds that the audits of all tests to come are expected to take."""
+        return sum(each.cost for each in self.chosen.values()) * self._pace
+
+    @property
+    def _pace(self) -> float:
+        """How many times as long as expected audits have taken so far."""
+        return self._taken / self._expected if self._expected else 1.0
+
+    def _choose(self, seconds: float) -> None:
+        self._planned_pace = self._pace
+        covering = _Cover([*self._tests.values()], tuple(map(set, self._covered)), seconds / self._pace)
+        for each in Depth:
+            if each <= self._depth and covering.has_time:
+                covering.fill(each)
+        if self._depth is Depth.ALL and covering.has_time:
+            covering.add_own()
+        self.chosen = covering.chosen
 
 
-def _as_tested(test: Surveyed) -> Surveyed:
-    """Return a test whose own code counts as the code that is tested."""
-    return Surveyed(test.test, test.seconds, test.own)
+Covered = tuple[set[int], ...]
+"""The keys of the points that are chosen, layer by layer."""
+
+
+def _add(layers: Layers, covered: Covered) -> None:
+    for keys, key in zip(covered, layers, strict=True):
+        keys.add(key)
 
 
 class _Cover:
-    """The choice as far as it is made."""
+    """A choice as far as it is made."""
 
-    def __init__(self, tests: Sequence[Surveyed], seconds: float) -> None:
+    def __init__(self, tests: Sequence[Surveyed], covered: Covered, seconds: float) -> None:
         self._tests = tests
+        self._covered = covered
         self._left = seconds
-        self._covered: tuple[set[int], ...] = tuple(set() for _ in Depth)
         self.chosen: dict[str, Chosen] = {}
 
     @property
@@ -144,8 +214,7 @@ class _Cover:
             chosen.contexts.setdefault(layers.context, depth)
             chosen.cost += test.cost
             self._left -= test.cost
-            for covered, key in zip(self._covered, layers, strict=True):
-                covered.add(key)
+            _add(layers, self._covered)
             if not self.has_time:
                 return
 

@@ -186,10 +186,10 @@ class AuditingSession:
         if self._survey is None or self._config.option.collectonly or getattr(self._config.option, "setuponly", False):
             return
         audited = [item for item in session.items if item in self._items]  # none in the controller of xdist
-        self._survey.make(audited)
+        if len(audited) > 1:
+            self._survey.make(audited)
         if self._budget:
             self._budget.spend(self._survey.spent)
-            self._budget.expect_costs(sum(self._survey.cost(item.nodeid) for item in audited))
 
     def _help(self, item: pytest.Item, helper: Helper) -> None:
         """Help with the audit of an item, inside the protocol hook that other plugins wrap."""

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.points.ids import FIRST
-from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.session.call_report import Failed, remade
@@ -86,7 +86,8 @@ class ItemProtocol:
         """Run a test as usual, audit it, and report once."""
         if self._budget:
             self._budget.begins()
-        self._chosen = self._survey.of(item.nodeid) if self._survey else None
+        left = self._budget.left if self._budget else float("inf")
+        self._chosen = self._survey.suite.next(item.nodeid, left) if self._survey else None
         self._failed = self._passed = None
         if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
             return
@@ -231,19 +232,29 @@ class ItemProtocol:
             # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
             signals.collect_garbage()
         if self._budget and not self._only:
-            cost = self._survey.cost(item.nodeid) if self._survey else None
-            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, cost=cost))
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, part=self._part(item)))
         alone = order.is_here or order.budget is not None
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first, self._against())
+        spent = time.perf_counter() - began
         if self._budget:
-            self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
+            self._budget.spend(spent, audited=bool(outcome.audit.audited))
+        if self._survey:
+            complete = not any(reason_of(why).code is NotAudited.BUDGET for why in outcome.audit.not_audited)
+            self._survey.suite.ends(item.nodeid, spent, complete=complete)
         self._orders.seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
+
+    def _part(self, item: pytest.Item) -> float | None:
+        """Return the part of the time that is left for this test, if the suite was surveyed."""
+        if self._survey is None:
+            return None
+        cost = self._survey.suite.cost(item.nodeid)
+        return cost / max(self._survey.suite.cost_ahead, cost) if cost else 0.0
 
     def _against(self) -> str:
         """Return why the test that has just run is not audited, or ``""``."""

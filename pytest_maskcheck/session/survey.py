@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.interrupts.places import OUTERMOST
-from pytest_maskcheck.points.cover import FIXED, Chosen, Depth, Surveyed, cover
+from pytest_maskcheck.points.cover import Depth, Suite, Surveyed
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.points.layers import layers_of
@@ -63,6 +63,7 @@ class Survey:
         seconds: the time for all audits; infinite if there is no limit.
 
     Attributes:
+        suite: the points to audit.
         spent: seconds that the survey took.
     """
 
@@ -72,7 +73,7 @@ class Survey:
         self._depth = depth
         self._limit = seconds
         self._known: dict[str, Surveyed] = {}
-        self._chosen: dict[str, Chosen] = {}
+        self.suite = Suite((), depth, seconds)
         self.spent = 0.0
 
     def make(self, items: Sequence[pytest.Item]) -> None:
@@ -83,7 +84,7 @@ class Survey:
             with suppress(AuditBrokeError):  # without a survey, every point is audited
                 self._take_all(usable)
         self.spent = time.perf_counter() - began
-        self._chosen = cover([*self._known.values()], self._depth, self._limit - self.spent)
+        self.suite = Suite(self._known.values(), self._depth, self._limit - self.spent)
 
     @property
     def depth(self) -> str:
@@ -96,20 +97,6 @@ class Survey:
         if self._depth is Depth.ALL:
             return Reason(NotAudited.BUDGET, seconds=self._limit)
         return Reason(NotAudited.DEPTH, depth=self.depth)
-
-    def of(self, test: str) -> Chosen | None:
-        """Return the points of a test that are audited first; ``None`` if it was not surveyed."""
-        if test not in self._known:
-            return None
-        return self._chosen.get(test) or Chosen()
-
-    def cost(self, test: str) -> float:
-        """Return the seconds that the audit of a test is expected to take."""
-        chosen = self.of(test)
-        if chosen is not None:
-            return chosen.cost
-        known = [each.cost for each in self._chosen.values()]
-        return sum(known) / len(known) if known else FIXED
 
     def _take_all(self, items: Sequence[pytest.Function]) -> None:
         page = Page()
