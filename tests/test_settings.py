@@ -119,6 +119,7 @@ def test_options_and_settings_are_the_same(config):
         *ROWS,
         settings.BUDGET.name,
         settings.ALLOW_NONE.name,
+        settings.DEPTH.name,
     }
 
 
@@ -132,7 +133,7 @@ def test_every_setting_is_documented_and_tried(config):
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     options = {name for name in vars(config().option) if name.startswith("maskcheck_")}
-    settable = {settings.BUDGET.name, settings.ALLOW_NONE.name, *ROWS}
+    settable = {settings.BUDGET.name, settings.ALLOW_NONE.name, settings.DEPTH.name, *ROWS}
     assert settable <= rows
     assert {name for name in options if f"--{name.replace('_', '-')}" not in usage} <= {
         f"maskcheck_{name}" for name in settable

@@ -27,9 +27,9 @@ from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.cpython.codes import stand_in
 from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.ids import FIRST
-from pytest_maskcheck.points.layers import CodeName, name_of
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.runs.requests import Trace
+from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.unpatched import gc
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.plan import Plan
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
+
+CodeName = tuple[str, str, int, int]
+"""File, qualified name, first line and hash of a code object: the same in all processes forked from one."""
+
+
+@per_code
+def name_of(code: CodeType) -> CodeName:
+    """Return the name of a code object."""
+    return (code.co_filename, code.co_qualname, code.co_firstlineno, hash(code))
 
 
 def key_of(hit: Hit) -> int:

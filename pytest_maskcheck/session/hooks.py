@@ -77,10 +77,10 @@ class AuditingSession:
             only=only,
             shard=self._shard,
         )
-        surveyed = (seconds is not None or depth is not Depth.ALL) and not (
-            only or self._shard or self._workers.is_worker
+        surveyed = (seconds is not None or depth is not Depth.ALL) and not (only or self._shard)
+        self._survey = (
+            Survey(self._items, mechanism, self._workers, depth, seconds or float("inf")) if surveyed else None
         )
-        self._survey = Survey(self._items, mechanism, depth, seconds or float("inf")) if surveyed else None
         self._protocol = ItemProtocol(
             self._items, self._orders, self._workers, extensions, budget=self._budget, survey=self._survey, only=only
         )

@@ -8,8 +8,11 @@ tears down.
 The survey only chooses what is audited first. It proves nothing: each audit finds its own points again. A test that it could not run
 is audited as if there had been no survey.
 
-What does not work: workers of xdist receive their tests one by one, so that none of them knows the suite; and threads that run before the
-first test would be lost.
+Workers of xdist divide the survey: each surveys a part of the suite, whichever tests it will run, and posts it on the board. All of them
+then make the same choice.
+
+What does not work: threads that run before the first test would be lost, so then there is no survey; nor is there one where workers have
+no board.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.layers import Layers
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.item_body import Body
+    from pytest_maskcheck.session.workers import Workers
 
 _PART = 0.25
 """The part of a time budget that the survey may take."""
@@ -59,6 +63,7 @@ class Survey:
     Parameters:
         items: the items to audit.
         mechanism: how interrupts are delivered.
+        workers: the workers of xdist.
         depth: how far to go.
         seconds: the time for all audits; infinite if there is no limit.
 
@@ -67,12 +72,14 @@ class Survey:
         spent: seconds that the survey took.
     """
 
-    def __init__(self, items: AuditedItems, mechanism: Mechanism[Any], depth: Depth, seconds: float) -> None:
+    def __init__(
+        self, items: AuditedItems, mechanism: Mechanism[Any], workers: Workers, depth: Depth, seconds: float
+    ) -> None:
         self._items = items
         self._mechanism = mechanism
+        self._workers = workers
         self._depth = depth
         self._limit = seconds
-        self._known: dict[str, Surveyed] = {}
         self.suite = Suite((), depth, seconds)
         self.spent = 0.0
 
@@ -80,11 +87,15 @@ class Survey:
         """Run the tests in a forked process, and choose the points to audit first."""
         began = time.perf_counter()
         usable = [item for item in items if isinstance(item, pytest.Function) and not refusal(item)]
-        if CAN_FORK and threading.active_count() == 1 and usable:
+        mine = self._workers.own_part(usable)
+        found: list[Surveyed] = []
+        if CAN_FORK and threading.active_count() == 1 and mine:
             with suppress(AuditBrokeError):  # without a survey, every point is audited
-                self._take_all(usable)
+                self._take_all(mine, found)
+        known = {each.test: each for each in self._workers.gather("survey", found)}
         self.spent = time.perf_counter() - began
-        self.suite = Suite(self._known.values(), self._depth, self._limit - self.spent)
+        in_order = [known[item.nodeid] for item in usable if item.nodeid in known]
+        self.suite = Suite(in_order, self._depth, (self._limit - self.spent) * self._workers.count)
 
     @property
     def depth(self) -> str:
@@ -98,7 +109,7 @@ class Survey:
             return Reason(NotAudited.BUDGET, seconds=self._limit)
         return Reason(NotAudited.DEPTH, depth=self.depth)
 
-    def _take_all(self, items: Sequence[pytest.Function]) -> None:
+    def _take_all(self, items: Sequence[pytest.Function], found: list[Surveyed]) -> None:
         page = Page()
         measurement = running()
         with scratch_directory() as directory:
@@ -113,8 +124,7 @@ class Survey:
 
             try:
                 with closing(in_child(survey, page, lambda: SILENCE, leader=True)) as said:
-                    for each in said:
-                        self._known[each.test] = each
+                    found.extend(said)
             finally:
                 page.close()
 
