@@ -213,6 +213,16 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "COMMIT",
         "audit only tests that reach lines changed in the working tree since this commit of git",
     ),
+    (
+        "depth",
+        "all",
+        "string",
+        "{lines,places,all}",
+        (
+            "how finely to audit the code under test: every line once in the session (lines), every place once (places), "
+            "or every point of every test (all, default)"
+        ),
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

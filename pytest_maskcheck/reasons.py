@@ -37,6 +37,7 @@ class NotAudited(Code):
 
     # Which points are chosen
     BUDGET = "time-budget", "beyond the time budget of {seconds:g} s"
+    DEPTH = "beyond-depth", "audited in another test, or finer than --maskcheck-depth={depth}"
     ELSEWHERE = "other-shard", "in another shard (--maskcheck-shard {shard})"
     EXCLUDED = "excluded", "excluded by coverage's configuration"
     FOUND = "found-in-another-test", "another test has a defect there"

@@ -245,6 +245,7 @@ SESSION = (
     Row("changed", _flag, _TRUTH),
     Row("resume", _flag, _TRUTH),
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
+    Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
 )
 """The settings of the whole session, which a marker cannot set."""
@@ -294,6 +295,7 @@ class SessionSettings:
     changed: bool
     resume: bool
     since: str | None
+    depth: str
     cache: str | None
 
 

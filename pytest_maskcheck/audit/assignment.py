@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.points.changed_code import Changed
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.settings import Settings, Shard
@@ -58,6 +59,8 @@ class Assignment:
         began: when the preparations of the audit began, by the clock of the audit.
         channels: what runs of the test share for longer than one run.
         seeing: kind whose canary was tried in this session -> why the kind did not see it, or ``""``.
+        chosen: the points that are audited first; ``None``: no survey has chosen any.
+        depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed.
         why_rerun: why snapshots are ruled out even before the points are known, or ``None``.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
@@ -77,6 +80,8 @@ class Assignment:
     why_rerun: Reason | None
     seeing: dict[str, str] = field(default_factory=dict)
     changed: Changed | None = None
+    chosen: Chosen | None = None
+    depth: str = "all"
 
     @property
     def wants_pair(self) -> bool:

@@ -76,11 +76,14 @@ class Budget:
 
     Parameters:
         seconds: the time for all audits.
+
+    Attributes:
+        left: the seconds that are left.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._left = seconds
+        self.left = seconds
         self._tests = 0
         self._cheapest = 0.0
         self._turn = -1
@@ -97,18 +100,21 @@ class Budget:
         self._tests -= 1
         self._turn += 1
 
-    def share(self, *, more: bool, seconds: float = 0.0) -> Share:
+    def share(self, *, more: bool, seconds: float = 0.0, part: float | None = None) -> Share:
         """Return the share of the test that has begun; it is empty if this test gets no audit.
 
         Parameters:
             more: other tests follow, even if none was expected.
             seconds: how long the ordinary run of this one took.
+            part: this test's part of what is left, according to a survey of the suite; ``None``: there was none.
         """
+        if part is not None:
+            return Share(time.perf_counter() + part * self.left, self.seconds, self._turn)
         others = max(self._tests, 1 if more else 0)
-        fair = self._left / (1 + others)
+        fair = self.left / (1 + others)
         around = (_OTHER_RUNS + 1) * seconds
         needed = max(self._cheapest, around)
-        if around > self._left:
+        if around > self.left:
             fair = 0.0
         elif fair < needed:
             self._due += fair / needed
@@ -123,6 +129,6 @@ class Budget:
             seconds: the time it took.
             audited: at least one point was audited.
         """
-        self._left = max(0.0, self._left - seconds)
+        self.left = max(0.0, self.left - seconds)
         if audited:
             self._cheapest = min(seconds, self._cheapest or seconds)

@@ -13,10 +13,12 @@ from pytest_maskcheck.audit.messages import ShardDealt
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.interrupts import Recording, mechanism_of
 from pytest_maskcheck.points.choice import choose_points, known_among, ran_elsewhere
+from pytest_maskcheck.points.cover import Depth
+from pytest_maskcheck.points.layers import layers_of
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.points.sampling import layered
-from pytest_maskcheck.reasons import as_first, elsewhere
+from pytest_maskcheck.reasons import NotAudited, Reason, as_first, elsewhere
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:
@@ -25,16 +27,19 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.assignment import Assignment, Send
     from pytest_maskcheck.audit.budget import Share
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.points.hit_filters import Counted
     from pytest_maskcheck.points.ids import Names
+    from pytest_maskcheck.points.plan import Aim
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.points.repeats import Repeats
-    from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Point
     from pytest_maskcheck.settings import Shard
 
 Filter = Callable[["list[Point]"], "tuple[list[Point], dict[Reason, int], list[Reason]]"]
 """Returns the points that no plugin removes; how many were removed, by reason; and complaints about plugins."""
+
+_UNCHOSEN = len(Depth)
 
 _FIRST_BATCH = 10
 """Points that are audited before their duration is known; each further batch is at most as large as all before it together."""
@@ -78,7 +83,7 @@ class Selection:
         self.recording = recording
         if self.body is not None and ran_elsewhere(self.body, recording):
             raise Refused(mechanism_of(assignment.signums[0]).victim.absent)
-        return choose_points(
+        plan = choose_points(
             recording,
             self.names,
             self.scope.reason_against,
@@ -90,6 +95,21 @@ class Selection:
             only=assignment.first_wanted,
             repeats=self.repeats(),
         )
+        if assignment.depth != "all" and assignment.chosen is not None:
+            self._thin_to_depth(plan, assignment.chosen)
+        return plan
+
+    def _thin_to_depth(self, plan: Plan, chosen: Chosen) -> None:
+        """Keep the first point of each kind at each instruction that the survey of the suite has chosen."""
+        seen = set()
+        kept = []
+        for point in plan.points:
+            context = _context_of(plan.aims[point.id])
+            if context in chosen.contexts and (context, point.kind) not in seen:
+                seen.add((context, point.kind))
+                kept.append(point)
+        plan.leave_out(Reason(NotAudited.DEPTH, depth=self.assignment.depth), len(plan.points) - len(kept))
+        plan.points = kept
 
     def first_plan(self, warm: frozenset[int], recording: Recording) -> Plan:
         """Return the points of the first run in a process that later runs, with the keys ``warm``, do not reach."""
@@ -163,16 +183,36 @@ class Selection:
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         last = known_among(aims, plan, self.repeats())
         taken: set[int] = set()
-        while (room := max(share.room(seconds), least - len(taken))) and len(taken) < len(aims):
-            size = min(room, max(len(taken), _FIRST_BATCH))
-            batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken, last)
-            taken.update(batch)
-            began = time.perf_counter()
-            first = share.turn % len(batch)  # if the time is up early, similar tests do not all end at the same point
-            yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
-            seconds = (time.perf_counter() - began) / len(batch)
+        for later in self._later(aims):
+            ready = len(aims) - len(later)
+            while (room := max(share.room(seconds), least - len(taken))) and len(taken) < ready:
+                size = min(room, max(len(taken), _FIRST_BATCH))
+                batch = layered(aims, size, self.assignment.settings.seed + share.turn, taken | later, last)
+                taken.update(batch)
+                began = time.perf_counter()
+                # If the time is up early, similar tests do not all end at the same point.
+                first = share.turn % len(batch)
+                yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
+                seconds = (time.perf_counter() - began) / len(batch)
+
+    def _later(self, aims: list[tuple[Point, Aim]]) -> Iterator[set[int]]:
+        """Yield, for each stage of the audit, the positions of the points that come later; none in the last stage.
+
+        Points that the survey of the suite has chosen come first: those for lines, those for places, the others.
+        """
+        chosen = self.assignment.chosen
+        if chosen is not None:
+            depths = [chosen.contexts.get(_context_of(aim), _UNCHOSEN) for _, aim in aims]
+            for stage in Depth:
+                yield {position for position, depth in enumerate(depths) if depth > stage}
+        yield set()
 
     def sample(self, plan: Plan, room: int) -> frozenset[str]:
         """Return the ids of a sample of so many points."""
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         return frozenset(aims[position][0].id for position in layered(aims, room, self.assignment.settings.seed))
+
+
+def _context_of(aim: Aim) -> int:
+    """Return the key by which a survey knows the context of a point."""
+    return layers_of(aim.first, aim.signum).context

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_maskcheck.interrupts.catching import Catching
-    from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, Mode, Site, Trigger
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.strike import Strike
     from pytest_maskcheck.reasons import Reason
@@ -53,6 +53,19 @@ class Engine(Protocol[D_contra]):
             mode: where interrupts go.
             numbers: the interrupts under audit; the engine uses none of them to probe for places.
             outside: stretches of code out of scope, called from code in scope, are places too.
+        """
+        ...
+
+    def survey(self, in_scope: InScope, mode: Mode) -> AbstractContextManager[list[Site]]:
+        """Note the instructions where an interrupt may arrive in the body of the ``with`` statement, each once in a calling context.
+
+        Parameters:
+            in_scope: whether the code of a file is watched.
+            mode: where interrupts go.
+
+        Returns:
+            The list, which is complete when the ``with`` statement has ended. It may have instructions that are no places, and may lack
+            contexts of places that are reached often.
         """
         ...
 

@@ -140,11 +140,16 @@ callers. There can be as many whole contexts as there are hits: in a recursion, 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An instruction in scope that called code out of scope, in its calling context."""
+    """An instruction in scope, in its calling context; for a stretch of code out of scope, the one that called it."""
 
     code: CodeType
     offset: int
     context: Context
+
+    @property
+    def line(self) -> int:
+        """The line of the instruction."""
+        return line_of(self.code, self.offset)
 
     @property
     def near(self) -> tuple[tuple[int, int], ...]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.interrupts.cpython.codes import number_of
-from pytest_maskcheck.interrupts.places import Context, Hit, context_of, is_own, near
+from pytest_maskcheck.interrupts.places import Context, Hit, Site, context_of, is_own, near
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-    from pytest_maskcheck.interrupts.places import InScope, PlaceKind, Site, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, PlaceKind, Trigger
 
 _KEPT = 2
 """Number of hits of a group that are kept, besides the last one."""
@@ -54,6 +54,11 @@ class Recording:
     _called: bool = False
     _latest: dict[object, list[int]] = field(default_factory=dict)
     _others: dict[object, list[int]] = field(default_factory=dict)
+
+    def sites(self) -> list[Site]:
+        """Return the instructions of all hits, each once in a calling context."""
+        sites = (Site(hit.code, hit.offset, hit.context) for hit in self.hits if not hit.aside)
+        return [*{(number_of(site.code), site.offset, site.near): site for site in sites}.values()]
 
     def words(self) -> set[str]:
         """Return the names and short string constants in the code that has hits."""

@@ -64,7 +64,7 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
     yield from _narrow(run_again)
     yield from _unchanged(audits, briefs)
     if audits:
-        yield closing(audits)
+        yield closing(audits, briefs)
 
 
 def lacks_audit(audit: Audit) -> bool:
@@ -96,6 +96,8 @@ def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
     for test, others in reached.items():
         tests, points = count(others, "other test"), count(others.total(), "point")
         yield f"reached again: {tests} would meet what fails {test}, at {points}: {_few([*others])}"
+
+
 def unfinished(audits: Iterable[Audit]) -> Iterator[str]:
     """Yield what is known of audits that the user has ended: these tests have no report, and so no failure."""
     for audit in audits:
@@ -173,16 +175,15 @@ def _is_support(path: str) -> bool:
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
-def closing(audits: Sequence[Audit]) -> str:
-    """Return the totals of a session on one line."""
-    defects = sum(len(audit.failures) for audit in audits)
-    audits = [audit for audit in audits if not audit.earlier]
-    tests = sum(1 for audit in audits if audit.audited)
-    points = sum(audit.audited for audit in audits)
-    undecided = sum(audit.undecided for audit in audits)
+def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = ()) -> str:
+    """Return the totals of a session on one line; lines and defects include what earlier sessions found."""
+    new = [audit for audit in audits if not audit.earlier]
+    tests = sum(1 for audit in new if audit.audited)
+    points = sum(audit.audited for audit in new)
+    undecided = sum(audit.undecided for audit in new)
     defects = {_identity(defect) for audit in audits for defect in audit.failures}
     reached = united(audit.lines_reached for audit in audits)
-    interrupted = united(audit.lines_interrupted for audit in audits)
+    interrupted = united([*(audit.lines_interrupted for audit in audits), *(each.lines_interrupted for each in briefs)])
     code = _project(reached, {path for audit in audits for path in audit.own})
     lines = sum(len(reached[path]) for path in code.files)
     met = sum(len(interrupted.get(path, ())) for path in code.files)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_maskcheck.results.audit import Audit
-from pytest_maskcheck.results.lines import spans
+from pytest_maskcheck.results.lines import lines_of, spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,26 @@ class Brief:
     Parameters:
         audit: the audit without points and results; what was not audited at points is among what was left out.
         points: the number of points where the interrupt was delivered.
+        interrupted: file -> the lines at which it was (``3-7,9``).
     """
 
     audit: Audit
     points: int
+    interrupted: dict[str, str]
+
+    @property
+    def lines_interrupted(self) -> dict[str, list[int]]:
+        """File -> the lines at which an interrupt was delivered."""
+        return {path: lines_of(text) for path, text in self.interrupted.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"audit": self.audit.to_json(), "points": self.points}
+        return {"audit": self.audit.to_json(), "points": self.points, "interrupted": self.interrupted}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Brief:
         """Return the brief that :meth:`to_json` described."""
-        return cls(Audit.from_json(data["audit"]), data["points"])
+        return cls(Audit.from_json(data["audit"]), data["points"], data["interrupted"])
 
 
 def brief(audit: Audit) -> Brief:
@@ -45,4 +52,5 @@ def brief(audit: Audit) -> Brief:
         reached_first=audit.reached_first,
         earlier=True,
     )
-    return Brief(rest, audit.audited)
+    interrupted = {path: spans(lines) for path, lines in audit.lines_interrupted.items()}
+    return Brief(rest, audit.audited, interrupted)

@@ -203,6 +203,8 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
         why_rerun=why_rerun,
         seeing=order.seeing,
         changed=order.changed,
+        chosen=order.chosen,
+        depth=order.depth,
     )
 
 

@@ -34,11 +34,16 @@ class AuditedItems:
         self._only = only
         self._extensions = extensions
         self._settings: dict[str, Settings] = {}
+        self._items: dict[str, pytest.Item] = {}
         # Tests with the same scope share one reading of coverage's configuration and of the installed packages.
         self._scopes: dict[tuple[tuple[str, ...], tuple[str, ...]], Reach] = {}
 
     def __contains__(self, item: pytest.Item) -> bool:
         return item.nodeid in self._settings
+
+    def item(self, test: str) -> pytest.Item | None:
+        """Return the item with this node id, if it is to be audited."""
+        return self._items.get(test)
 
     def __len__(self) -> int:
         return len(self._settings)
@@ -62,6 +67,7 @@ class AuditedItems:
                     message = f"{item.nodeid}: maskcheck {error}"
                     raise pytest.UsageError(message) from None
                 self._settings[item.nodeid] = chosen
+                self._items[item.nodeid] = item
 
     def settings(self, item: pytest.Item) -> Settings:
         """Return the settings of an item that is to be audited."""

@@ -50,6 +50,7 @@ STEADY = frozenset(
         NotAudited.OUT_OF_SCOPE,
         NotAudited.PAUSED,
         NotAudited.REMOVED,
+        NotAudited.REPEATED,  # the code that the other test reached there is reached by this one, too
         NotAudited.FIRST_HAS_FINDING,
         NotAudited.FIRST_UNSEEN,
         NotAudited.TRACING_ENDS,
@@ -57,6 +58,7 @@ STEADY = frozenset(
         NotAudited.HELD_BACK_PAST_TEST,
         NotAudited.SIGNAL_DEFAULT,
         NotAudited.SIGNAL_IGNORED,
+        NotAudited.FOUND,  # as long as the test with the defect still fails
         NotAudited.FROZEN,
         NotAudited.NOT_PYTHON,
         NotAudited.NO_FILE,
@@ -107,6 +109,7 @@ class Earlier:
         reads: bool,
     ) -> None:
         self._config = config
+        self._items = items
         self._store: ResultStore | None = store
         self._chosen = chosen
         self._name = name
@@ -117,6 +120,7 @@ class Earlier:
         self._environment = ""
         self._rows: dict[str, Row] | None = None
         self._used: list[str] = []
+        self._failing: dict[str, bool] = {}
         self.complaint = store.complaint
 
     def _access(self, what: Callable[[ResultStore], T], otherwise: T) -> T:
@@ -161,13 +165,28 @@ class Earlier:
         if row.brief and not self._config.getoption("--maskcheck-report"):
             self._used.append(row.test)
             return Found(brief=row.brief)
-        if self._bases.positions(reached) != row.positions:
-            return None  # its ids and lines would be wrong: audit it again
-        text = self._access(lambda store: store.audit(row), None)
-        if text is None:
+        audit = self._whole(row, reached)
+        if audit is None or not all(map(self._still_fails, {*audit.found.values()})):
             return None
         self._used.append(row.test)
-        return Found(audit=replace(Audit.from_json(json.loads(text)), earlier=True))
+        return Found(audit=replace(audit, earlier=True))
+
+    def _whole(self, row: Row, reached: Reached) -> Audit | None:
+        """Return the whole audit of a row, if its ids and lines still hold."""
+        if self._bases.positions(reached) != row.positions:
+            return None
+        text = self._access(lambda store: store.audit(row), None)
+        return None if text is None else Audit.from_json(json.loads(text))
+
+    def _still_fails(self, test: str) -> bool:
+        """Return whether another test of this session still fails as it did then: it stands for those that reach its defect, too."""
+        if test not in self._failing:
+            item, audit = self._items.item(test), None
+            if isinstance(item, pytest.Function) and (row := self._row_of(item)) is not None:
+                reached = Reached.from_json(json.loads(row.reached))
+                audit = self._whole(row, reached) if self._bases.of(item, reached) == row.basis else None
+            self._failing[test] = audit is not None and bool(audit.failures)
+        return self._failing[test]
 
     # Results for later sessions
 
@@ -189,7 +208,7 @@ class Earlier:
         basis = self._bases.of(item, reached)
         if self._bases.was_edited(item, reached, self._began):
             return
-        short = "" if audit.defects else _json(brief(audit).to_json())
+        short = "" if audit.defects or audit.found else _json(brief(audit).to_json())
         row = Row(item.nodeid, basis, _json(reached.to_json()), self._bases.positions(reached), short, self._name)
         self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
 

@@ -11,6 +11,7 @@ import pytest_maskcheck.session.fixture  # noqa: F401  (imported now: a test may
 from pytest_maskcheck import settings
 from pytest_maskcheck.audit.budget import Budget
 from pytest_maskcheck.interrupts import EngineUnavailableError, choose
+from pytest_maskcheck.points.cover import Depth
 from pytest_maskcheck.points.ids import is_id
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import account, formats
@@ -25,6 +26,7 @@ from pytest_maskcheck.session.order_maker import OrderMaker
 from pytest_maskcheck.session.progress import Progress
 from pytest_maskcheck.session.shared_fixtures import SharedFixtures
 from pytest_maskcheck.session.summary import Summary, scope_line
+from pytest_maskcheck.session.survey import Survey
 from pytest_maskcheck.session.workers import Workers
 from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
@@ -63,6 +65,7 @@ class AuditingSession:
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
         extensions = Extensions(config)
+        depth = Depth[chosen.depth.upper()]
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
         self._keeping = Keeping(config, self._items, chosen, whole=not (only or self._shard))
@@ -87,6 +90,9 @@ class AuditingSession:
             may_audit_none=may_audit_none,
             must_decide=chosen.fail_undecided,
         )
+        surveyed = (chosen.budget is not None or depth is not Depth.ALL) and not (only or self._shard)
+        time = chosen.budget or float("inf")
+        self._survey = Survey(self._items, mechanism, self._workers, depth, time) if surveyed else None
         self._protocol = ItemProtocol(
             self._items,
             self._orders,
@@ -94,6 +100,7 @@ class AuditingSession:
             extensions,
             self._keeping.earlier,
             budget=self._budget,
+            survey=self._survey,
             only=only,
             interrupted=self._summary.take_interrupted,
         )
@@ -183,8 +190,9 @@ class AuditingSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Help other workers when this one has run out of tests."""
+        """Survey the suite first, if that is wanted; help other workers when this one has run out of tests."""
         try:
+            self._make_survey(session)
             result = yield
             if not (session.shouldfail or session.shouldstop):
                 self._workers.help((item for item in session.items if item in self._items), self._help)
@@ -195,6 +203,15 @@ class AuditingSession:
             return result
         finally:
             self._workers.leave()
+
+    def _make_survey(self, session: pytest.Session) -> None:
+        if self._survey is None or self._config.option.collectonly or getattr(self._config.option, "setuponly", False):
+            return
+        audited = [item for item in session.items if item in self._items]  # none in the controller of xdist
+        if len(audited) > 1:
+            self._survey.make(audited)
+        if self._budget:
+            self._budget.spend(self._survey.spent)
 
     def _help(self, item: pytest.Item, helper: Helper) -> None:
         """Help with the audit of an item, inside the protocol hook that other plugins wrap."""

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.points.ids import FIRST
-from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.session.call_report import Failed, remade
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.audit.budget import Budget
     from pytest_maskcheck.audit.sharing.helper import Helper
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.earlier import Earlier, Found
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.order_maker import OrderMaker
+    from pytest_maskcheck.session.survey import Survey
     from pytest_maskcheck.session.workers import Workers
 
 
@@ -48,6 +50,7 @@ class ItemProtocol:
         extensions: what other plugins add.
         earlier: the results of earlier sessions; ``None``: none are kept.
         budget: the time for all audits, if it is limited.
+        survey: what all tests reach, if it is found out first.
         only: the id of the only point to audit, or ``""``.
         interrupted: called with what is known of an audit that the user ends.
     """
@@ -61,6 +64,7 @@ class ItemProtocol:
         earlier: Earlier | None,
         *,
         budget: Budget | None,
+        survey: Survey | None,
         only: str,
         interrupted: Callable[[Audit], object],
     ) -> None:
@@ -70,6 +74,8 @@ class ItemProtocol:
         self._extensions = extensions
         self._earlier = earlier
         self._budget = budget
+        self._survey = survey
+        self._chosen: Chosen | None = None
         self._only = only
         self._interrupted = interrupted
         self._passed: pytest.TestReport | None = None
@@ -88,6 +94,8 @@ class ItemProtocol:
         """Run a test as usual, audit it, and report once."""
         if self._budget:
             self._budget.begins()
+        left = self._budget.left if self._budget else float("inf")
+        self._chosen = self._survey.suite.next(item.nodeid, left) if self._survey else None
         self._failed = self._passed = None
         if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
             return
@@ -206,7 +214,7 @@ class ItemProtocol:
         """Yield the process for first use, if there can be one; it is forked later, during the setup of fixtures."""
         self._orders.first = None
         changed = self._orders.changed(item)
-        wanted = not self._only or FIRST in self._only
+        wanted = (not self._only or FIRST in self._only) and not self._is_left_out
         if isinstance(item, pytest.Function) and wanted and not (changed and changed.is_nothing):
             self._orders.first = FirstUse(partial(self._orders.order, item), partial(let_go, item))
         try:
@@ -221,7 +229,7 @@ class ItemProtocol:
         chosen = self._items.settings(item)
         surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
         names = settings.switched(chosen.kinds, self._items.kinds())
-        kinds = [kind for kind in all_kinds(surroundings) if kind.name in names]
+        kinds = [] if self._is_left_out else [kind for kind in all_kinds(surroundings) if kind.name in names]
         return SetOnce(kinds, surroundings, partial(directories, item))
 
     def _audited(
@@ -248,19 +256,28 @@ class ItemProtocol:
         """Audit one test; see :meth:`_audited`."""
         if self._start_error is not None:
             raise self._start_error
-        order = replace(self._orders.order(item, seconds), left=left)
+        order = replace(
+            self._orders.order(item, seconds),
+            left=left,
+            chosen=self._chosen,
+            depth=self._survey.depth if self._survey else "all",
+        )
         if order.is_here:
             # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
             signals.collect_garbage()
         if self._budget and not self._only:
-            order = replace(order, budget=self._budget.share(more=more, seconds=seconds))
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, part=self._part(item)))
         alone = order.is_here or order.budget is not None
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
+        spent = time.perf_counter() - began
         if self._budget:
-            self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
+            self._budget.spend(spent, audited=bool(outcome.audit.audited))
+        if self._survey:
+            complete = not any(reason_of(why).code is NotAudited.BUDGET for why in outcome.audit.not_audited)
+            self._survey.suite.ends(item.nodeid, spent, complete=complete)
         self._orders.seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
@@ -273,9 +290,23 @@ class ItemProtocol:
             failed = any(report.failed for report in logged if report.when == "call")
             self._orders.audited.add(outcome.audit, outcome.keys, outcome.unsettled, failed=failed)
 
+    def _part(self, item: pytest.Item) -> float | None:
+        """Return the part of the time that is left for this test, if the suite was surveyed."""
+        if self._survey is None:
+            return None
+        cost = self._survey.suite.cost(item.nodeid)
+        return cost / max(self._survey.suite.cost_ahead, cost) if cost else 0.0
+
     def _against(self) -> str:
         """Return why the test that has just run is not audited, or ``""``."""
-        return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts) if self._failing_parts else ""
+        if self._failing_parts:
+            return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts)
+        return self._survey.reason if self._survey and self._is_left_out else ""
+
+    @property
+    def _is_left_out(self) -> bool:
+        """Whether the survey has chosen no point of the test under way."""
+        return self._chosen is not None and not self._chosen.contexts
 
 
 def _duration(reports: list[pytest.TestReport], at_most: float) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.lead import Lead
     from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.points.changed_code import Changed
+    from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.reasons import Reason
@@ -48,6 +49,8 @@ class Order:
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
         over: returns whether the session has ended, so that nobody waits for the audit.
         repeats: what other tests have audited; ``None`` if this audit must not depend on them.
+        chosen: the points that are audited first; ``None``: no survey has chosen any.
+        depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
     """
@@ -73,6 +76,8 @@ class Order:
     repeats: Repeats | None = None
     left: frozenset[str] = frozenset()
     changed: Changed | None = None
+    chosen: Chosen | None = None
+    depth: str = "all"
 
     @property
     def is_here(self) -> bool:

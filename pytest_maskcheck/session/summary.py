@@ -118,8 +118,10 @@ class Summary:
         elif self._complaints:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif self.ended and not self._briefs and not any(
-            audit.audited or audit.is_elsewhere or audit.is_untouched for audit in self._audits
+        elif (
+            self.ended
+            and not self._briefs
+            and not any(audit.audited or audit.is_elsewhere or audit.is_untouched for audit in self._audits)
         ):
             marked = not (self._config.getoption("--maskcheck-all") or self._only)
             self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))

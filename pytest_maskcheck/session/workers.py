@@ -7,7 +7,7 @@ has no more tests, it stays and helps with the audits of others until no worker 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, POLL, Board
 from pytest_maskcheck.audit.sharing.helper import Helper
@@ -16,13 +16,19 @@ from pytest_maskcheck.runs.child import CAN_FORK
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pytest
 
     from pytest_maskcheck.results import Audit
 
     Assist = Callable[[pytest.Item, Helper], object]
+
+
+T = TypeVar("T")
+
+_START = 30.0
+"""Seconds within which a worker must have begun, so that others wait for it."""
 
 
 class Workers:
@@ -90,6 +96,46 @@ class Workers:
         """Withdraw the announcement."""
         if self._board and self.is_worker:
             self._board.attendance.leave()
+
+    def own_part(self, items: Sequence[T]) -> Sequence[T]:
+        """Return this worker's part of something that all workers have; all of it without xdist."""
+        number = self._number
+        return items[len(items) * number // self.count : len(items) * (number + 1) // self.count]
+
+    def gather(self, what: str, mine: Sequence[T]) -> list[T]:
+        """Post this worker's part; return the parts of all workers, as far as they come.
+
+        Parameters:
+            what: names what is gathered.
+            mine: this worker's part.
+        """
+        if self._board is None or not self.is_worker:
+            return [*mine]
+        with suppress(OSError):
+            self._board.post(what, [*mine])
+        return [each for number in range(self.count) for each in self._awaited(what, number)]
+
+    def _awaited(self, what: str, number: int) -> list[Any]:
+        """Wait for the part of another worker while that lives, or may still begin to."""
+        assert self._board is not None
+        name, latest = f"gw{number}", time.perf_counter() + _START
+        while self._board.attendance.is_open():
+            lives = name == self._board.name or self._board.attendance.lives(name)
+            found: list[Any] | None = self._board.posted(what, name)
+            if found is not None:
+                return found
+            if not lives and time.perf_counter() > latest:
+                return []
+            if lives:
+                latest = 0.0  # it has begun: it is not waited for once it is gone
+            time.sleep(POLL)
+        return []
+
+    @property
+    def _number(self) -> int:
+        """The number of this worker; one that replaces another has a number of its own, and no part of anything."""
+        digits: str = getattr(self._config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
+        return int(digits) if digits.isdecimal() else self.count
 
     def lead(self) -> Lead | None:
         """Return a lead, which offers the points of one test to other workers; ``None`` if there are no other workers."""

@@ -150,6 +150,18 @@ class Board:
             if done := read(os.path.join(self.path, name, f"{number}.done")):
                 yield done
 
+    def post(self, what: str, content: object) -> None:
+        """Post something for all other processes.
+
+        Raises:
+            OSError: there is no room, or the board is gone.
+        """
+        write(self.place_of(f"{what}-{self.name}"), content)
+
+    def posted(self, what: str, by: str) -> Any:
+        """Return what another process has posted; ``None`` if it has not."""
+        return read(self.place_of(f"{what}-{by}"))
+
     def left_behind(self, test: str, owner: str) -> Audit | None:
         """Return the audit of a test whose owner has died, as far as it is on the board; ``None`` if it was not offered."""
         offers = [each for each in self.offers() if (each[1].audit.test, each[1].owner) == (test, owner)]

@@ -15,6 +15,7 @@ from pytest_maskcheck.interrupts.signals.monitoring.checkpoints import Checkpoin
 from pytest_maskcheck.interrupts.signals.monitoring.line_starts import LineRecorder
 from pytest_maskcheck.interrupts.signals.monitoring.passing import Passing
 from pytest_maskcheck.interrupts.signals.monitoring.striker import Striker
+from pytest_maskcheck.interrupts.signals.monitoring.surveyor import Surveyor
 from pytest_maskcheck.interrupts.signals.states import SignalRecording
 from pytest_maskcheck.interrupts.signals.two_phases import arranged
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_maskcheck.interrupts.catching import Catching
-    from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, Mode, Site, Trigger
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.signals.delivery import Delivery
     from pytest_maskcheck.interrupts.signals.monitoring.recorder import Recorder
@@ -67,6 +68,22 @@ class MonitoringEngine:
                     yield recording
                 finally:
                     recorder.stop()
+
+    @arming
+    def survey(self, in_scope: InScope, mode: Mode) -> Iterator[list[Site]]:
+        sites: list[Site] = []
+        if mode != "checkpoint":
+            with self.record(in_scope, mode) as recording:
+                yield sites
+            sites += recording.sites()
+            return
+        with tools.taken() as tool:
+            surveyor = Surveyor(tool, in_scope, sites)
+            surveyor.start()
+            try:
+                yield sites
+            finally:
+                surveyor.stop()
 
     @arming
     def strike(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_maskcheck.interrupts.catching import Catching
-    from pytest_maskcheck.interrupts.places import InScope, Mode, Trigger
+    from pytest_maskcheck.interrupts.places import InScope, Mode, Site, Trigger
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.signals.delivery import Delivery
     from pytest_maskcheck.interrupts.strike import Strike
@@ -66,6 +66,13 @@ class TracingEngine:
                 yield recorder.recording
         finally:
             threading.settrace(before)
+
+    @arming
+    def survey(self, in_scope: InScope, mode: Mode) -> Iterator[list[Site]]:
+        sites: list[Site] = []
+        with self.record(in_scope, mode, outside=True) as recording:
+            yield sites
+        sites += recording.sites()
 
     @arming
     def strike(

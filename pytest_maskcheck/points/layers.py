@@ -1,0 +1,52 @@
+"""The layers of a suite's points, from coarse to fine: each line, each place, each place in each calling context.
+
+Their keys are equal in all processes of a session, and in all tests: they name code by its file, name, first line and instructions. They
+choose what is audited first; they do not decide what is left out as a repetition.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_maskcheck.interrupts.places import INNERMOST
+from pytest_maskcheck.system.bytecode import per_code
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from pytest_maskcheck.interrupts import Hit
+    from pytest_maskcheck.interrupts.places import Site
+
+
+class Layers(NamedTuple):
+    """The keys of the groups that a point belongs to, each finer than the one before."""
+
+    line: int
+    place: int
+    context: int
+
+
+def layers_of(site: Site | Hit, signum: int) -> Layers:
+    """Return the keys of an instruction, in its calling context, that is interrupted with a signal."""
+    place = hash((_key(site.code), site.offset, signum))
+    near = tuple((_key(code), line) for code, line in site.context[:INNERMOST])
+    return Layers(hash((_file_key(site.code.co_filename), site.line)), place, hash((place, near)))
+
+
+# Keys are made of numbers alone, since each process of xdist hashes texts in a way of its own.
+
+
+@per_code
+def _key(code: CodeType) -> int:
+    return _digest(repr((code.co_filename, code.co_qualname, code.co_firstlineno, code.co_code)))
+
+
+@cache
+def _file_key(filename: str) -> int:
+    return _digest(filename)
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=7).digest())

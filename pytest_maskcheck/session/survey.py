@@ -1,0 +1,184 @@
+"""Find out what each test reaches before any of them is audited, in a forked copy of the session.
+
+A time budget buys most if it is spent in the order of the whole suite, and a shallow depth audits each line in one test only. Both need
+to know what all tests reach. So the session forks once before its first test; the child runs each test once, recorded and without a
+report, and sends the keys of its points. Nothing else of that run reaches the session: it has longer-lived fixtures of its own, which it
+tears down.
+
+The survey only chooses what is audited first. It proves nothing: each audit finds its own points again. A test that it could not run
+is audited as if there had been no survey.
+
+Workers of xdist divide the survey: each surveys a part of the suite, whichever tests it will run, and posts it on the board. All of them
+then make the same choice.
+
+What does not work: threads that run before the first test would be lost, so then there is no survey; nor is there one where workers have
+no board.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_maskcheck.interrupts.places import OUTERMOST
+from pytest_maskcheck.points.cover import Depth, Suite, Surveyed
+from pytest_maskcheck.points.coverage_config import running
+from pytest_maskcheck.points.coverage_pause import paused
+from pytest_maskcheck.points.layers import layers_of
+from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.runs.child import CAN_FORK, in_child
+from pytest_maskcheck.session.auditing_process import SILENCE
+from pytest_maskcheck.session.capture import own_output
+from pytest_maskcheck.session.item_body import refusal, replaced_runtest
+from pytest_maskcheck.session.item_code import own_files
+from pytest_maskcheck.session.item_fixtures import own_directory
+from pytest_maskcheck.session.private import runtestprotocol, setup_state
+from pytest_maskcheck.session.scratch import scratch_directory
+from pytest_maskcheck.session.unlogged import unlogged
+from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.breakdown import AuditBrokeError
+from pytest_maskcheck.system.stopwatch import Page
+from pytest_maskcheck.system.unpatched import os, threading, time, unpatched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.interrupts import Mechanism
+    from pytest_maskcheck.interrupts.places import Site
+    from pytest_maskcheck.points.layers import Layers
+    from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.item_body import Body
+    from pytest_maskcheck.session.workers import Workers
+
+_PART = 0.25
+"""The part of a time budget that the survey may take."""
+
+
+class Survey:
+    """What the tests of a session reach, and which of their points are audited first.
+
+    Parameters:
+        items: the items to audit.
+        mechanism: how interrupts are delivered.
+        workers: the workers of xdist.
+        depth: how far to go.
+        seconds: the time for all audits; infinite if there is no limit.
+
+    Attributes:
+        suite: the points to audit.
+        spent: seconds that the survey took.
+    """
+
+    def __init__(
+        self, items: AuditedItems, mechanism: Mechanism[Any], workers: Workers, depth: Depth, seconds: float
+    ) -> None:
+        self._items = items
+        self._mechanism = mechanism
+        self._workers = workers
+        self._depth = depth
+        self._limit = seconds
+        self.suite = Suite((), depth, seconds)
+        self.spent = 0.0
+
+    def make(self, items: Sequence[pytest.Item]) -> None:
+        """Run the tests in a forked process, and choose the points to audit first."""
+        began = time.perf_counter()
+        usable = [item for item in items if isinstance(item, pytest.Function) and not refusal(item)]
+        mine = self._workers.own_part(usable)
+        found: list[Surveyed] = []
+        if CAN_FORK and threading.active_count() == 1 and mine:
+            with suppress(AuditBrokeError):  # without a survey, every point is audited
+                self._take_all(mine, found)
+        known = {each.test: each for each in self._workers.gather("survey", found)}
+        self.spent = time.perf_counter() - began
+        in_order = [known[item.nodeid] for item in usable if item.nodeid in known]
+        self.suite = Suite(in_order, self._depth, (self._limit - self.spent) * self._workers.count)
+
+    @property
+    def depth(self) -> str:
+        """How far to go, as the setting is written."""
+        return self._depth.name.lower()
+
+    @property
+    def reason(self) -> Reason:
+        """Why a test is not audited of which no point was chosen."""
+        if self._depth is Depth.ALL:
+            return Reason(NotAudited.BUDGET, seconds=self._limit)
+        return Reason(NotAudited.DEPTH, depth=self.depth)
+
+    def _take_all(self, items: Sequence[pytest.Function], found: list[Surveyed]) -> None:
+        page = Page()
+        measurement = running()
+        with scratch_directory() as directory:
+
+            def survey(say: Send) -> None:
+                descendants.adopt()
+                with unpatched():
+                    own_output(items[0].config)
+                    own_directory(items[0].config, os.path.join(directory, "p"))
+                with paused(*([measurement] if measurement else [])), unlogged(items[0].config):
+                    self._survey(items, say, page)
+
+            try:
+                with closing(in_child(survey, page, lambda: SILENCE, leader=True)) as said:
+                    found.extend(said)
+            finally:
+                page.close()
+
+    # In the child
+
+    def _survey(self, items: Sequence[pytest.Function], say: Send, page: Page) -> None:
+        """Run the tests one after the other, as far as there is time, and send what each reaches."""
+        deadline = time.perf_counter() + _PART * self._limit
+        files = frozenset[str]().union(*map(own_files, items))
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            page.begin(0)
+            surveyed = self._surveyed(item, following, files)
+            if surveyed is not None:
+                say(surveyed)
+            if time.perf_counter() > deadline:
+                setup_state(item).teardown_exact(None)
+                return
+
+    def _surveyed(
+        self, item: pytest.Function, following: pytest.Function | None, files: frozenset[str]
+    ) -> Surveyed | None:
+        """Run one test; return what it reaches, ``None`` if it did not pass."""
+        settings = self._items.settings(item)
+        scope = self._items.reach(settings)  # this process's own copy
+        scope.open_up(*files)
+        own = own_files(item)
+        surveys: list[list[Site]] = []  # one for each time that the body ran: normally one
+        seconds = 0.0
+
+        def around(body: Body) -> None:
+            nonlocal seconds
+            began = time.perf_counter()
+            with self._mechanism.engine.survey(scope.in_scope, settings.points) as sites:
+                surveys.append(sites)
+                _call(body)
+            seconds = time.perf_counter() - began
+
+        with replaced_runtest(item, around):
+            reports = runtestprotocol(item, log=False, nextitem=following)
+        if len(surveys) != 1 or not all(report.passed for report in reports):
+            return None
+        sites = [
+            site for site in surveys[0] if not scope.reason_against(site.code.co_filename, site.line, reached=True)
+        ]
+
+        def keys(*, of_test: bool) -> tuple[Layers, ...]:
+            chosen = (site for site in sites if (site.code.co_filename in own) == of_test)
+            return tuple(layers_of(site, signum) for site in chosen for signum in settings.signals)
+
+        return Surveyed(item.nodeid, seconds, keys(of_test=False), keys(of_test=True))
+
+
+def _call(body: Body) -> None:
+    body()
+
+
+OUTERMOST.add(id(_call.__code__))

@@ -1,0 +1,153 @@
+"""``--maskcheck-depth``, and a time budget that is spent in the order of the whole suite."""
+
+from __future__ import annotations
+
+import pytest
+
+PACKAGE = """
+    import threading
+
+    LOCK = threading.Lock()
+
+    def careful(name):
+        with LOCK:
+            return str(name)
+
+    def careless(name):
+        LOCK.acquire()
+        text = str(name)
+        LOCK.release()
+        return text
+    """
+
+TESTS = """
+    from package import careful, careless
+
+    def test_one():
+        careful("a")
+
+    def test_two():
+        careful("a")
+        careful("b")
+
+    def test_both():
+        careful("a")
+        careless("b")
+
+    def test_three():
+        careful("a")
+    """
+
+FILES = {"package.py": PACKAGE, "test_it.py": TESTS}
+ALL = ("--maskcheck-all", "--maskcheck-include=package.py")
+
+
+def points(folder):
+    """Return the points audited, by test."""
+    return {
+        audit.test.partition("::")[2]: [result.point for result in audit.results if not result.reason]
+        for audit in folder.audits
+    }
+
+
+def test_each_line_is_audited_in_one_test(audit_folder):
+    """At the depth of lines, the test that reaches most is audited, at each line once; the others run, and one line counts them."""
+    folder = audit_folder(FILES, *ALL, "--maskcheck-depth=lines")
+    audited = points(folder)
+    assert [name for name, found in audited.items() if found] == ["test_both"]
+    lines = {(int(point.split(":")[1])) for point in audited["test_both"]}
+    (every,) = (audit for audit in audit_folder(FILES, *ALL, "-k", "test_both").audits)
+    assert lines == {point.line for point in every.points if point.path == "package.py"}
+    assert (
+        "not audited: 3 tests (test_it.py::test_one, test_it.py::test_two, test_it.py::test_three): audited in another test"
+        in folder.output
+    )
+    assert "1 failed, 3 passed" in folder.output
+
+
+def test_places_are_more_than_lines_and_less_than_all(audit_folder):
+    """Each depth has more points than the one before, and each finds the defect."""
+    numbers = {}
+    for depth in ("lines", "places", "all"):
+        folder = audit_folder(FILES, *ALL, f"--maskcheck-depth={depth}")
+        numbers[depth] = sum(map(len, points(folder).values()))
+        assert "1 defect" in folder.output
+    assert numbers["lines"] <= numbers["places"] < numbers["all"]
+
+
+def test_a_survey_leaves_no_trace(audit_folder):
+    """Each test and each fixture runs once in the session's own process: what the survey did is gone, its output included."""
+    files = {
+        "test_it.py": """
+        import pytest
+
+        RAN = []
+
+        @pytest.fixture(scope="module")
+        def lasting():
+            print("set up")
+            RAN.append("fixture")
+            yield
+            print("torn down")
+
+        def test_one(lasting):
+            assert RAN == ["fixture"]
+            RAN.append("one")
+
+        def test_two(lasting, capsys):
+            print("to be seen")
+            assert capsys.readouterr().out == "to be seen\\n"
+            assert RAN == ["fixture", "one"]
+        """
+    }
+    folder = audit_folder(files, "--maskcheck-all", "--maskcheck-depth=lines")
+    assert "2 passed" in folder.output
+    assert "set up" not in folder.output
+
+
+@pytest.mark.parametrize("trouble", ["raise ValueError", "os._exit(1)", "os.kill(os.getpid(), 9)"])
+def test_a_test_that_fails_in_the_survey_is_audited_in_full(audit_folder, trouble):
+    """A test that does not pass where it is surveyed, or that ends that process, is audited as if there had been no survey."""
+    odd = f"""
+        import os
+        from pathlib import Path
+        from package import careful
+
+        def test_odd():
+            if not Path("ran").exists():
+                Path("ran").touch()
+                {trouble}
+            careful("a")
+
+        def test_even():
+            careful("a")
+            careful("b")
+        """
+    folder = audit_folder({"package.py": PACKAGE, "test_it.py": odd}, *ALL, "--maskcheck-depth=lines")
+    assert "2 passed" in folder.output
+    assert any(point.startswith("test_it.py") for point in points(folder)["test_odd"])
+
+
+def test_a_budget_goes_to_lines_first_over_the_suite(audit_folder):
+    """With a budget, the test that alone reaches a line is audited, whichever place it has in the session."""
+    many = "".join(f"\n    def test_more{number}():\n        careful({number})\n" for number in range(30))
+    files = {"package.py": PACKAGE, "test_it.py": TESTS.rstrip() + many}
+    folder = audit_folder(files, *ALL, "--maskcheck-budget=10")
+    audited = points(folder)
+    assert audited["test_both"]
+    assert "LOCK" in folder.output
+
+
+@pytest.mark.parametrize("value", ["deep", "1", ""])
+def test_a_depth_that_does_not_exist_is_an_error(pytester, run, value):
+    """An unknown depth is a usage error that names the depths."""
+    pytester.makepyfile("def test_it(): pass")
+    result = run("--maskcheck-all", f"--maskcheck-depth={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --maskcheck-depth is * it must be one of lines, places, all"])
+
+
+def test_workers_make_the_same_choice(audit_folder):
+    """Under pytest-xdist, each line is audited in one test, whichever worker runs it."""
+    folder = audit_folder(FILES, *ALL, "--maskcheck-depth=lines", "-p", "xdist", "-n2")
+    assert [name for name, found in points(folder).items() if found] == ["test_both"]
