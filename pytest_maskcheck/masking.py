@@ -141,7 +141,7 @@ _no_step: Iterator[Iterable[object]] = repeat(())
 
 
 _NO_KEYWORDS: dict[str, object] = {}
-"""The keyword arguments of all gates."""
+"""The keyword arguments of all gates; ``partial`` does not change them, and they need not be made for each."""
 
 
 def _calling(function: object) -> object:
@@ -427,8 +427,11 @@ def _nested_calls(depth: int) -> Callable[[], object]:
     return outer
 
 
-_rehearse, _rehearse_single = _nested_calls(9), _nested_calls(6)
-"""Make as many nested calls as leaving a guard, or a mask of one signal: a full stack fails on entering, and not on the way out."""
+_rehearse = _nested_calls(9)
+"""Makes as many nested calls as leaving a guard, and a few more, so that a full stack fails on entering and not on the way out."""
+
+_rehearse_single = _nested_calls(7 if sys.version_info < (3, 12) else 5)  # calls of C functions count on 3.11
+"""The same for a mask of one signal, where leaving makes fewer nested calls."""
 
 
 class _Guard(io.IOBase):
@@ -594,13 +597,14 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
 def _task() -> object:
     """Return the running task of asyncio or trio, ``None`` outside."""
     modules = sys.modules
-    if "asyncio" in modules:
+    if "asyncio" in modules:  # a test without a call, as this is asked twice for each mask
         asyncio = modules["asyncio"]
         if getattr(asyncio, "_get_running_loop", _nothing)() is not None:
             return asyncio.current_task()
-    if "trio.lowlevel" in modules:
+    trio = modules["trio.lowlevel"] if "trio.lowlevel" in modules else None  # noqa: SIM401  (get would be a call)
+    if trio is not None:
         try:
-            return cast("object", modules["trio.lowlevel"].current_task())
+            return cast("object", trio.current_task())
         except RuntimeError:
             return None
     return None
@@ -764,13 +768,16 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         """
         self._task, self._gates, self._single = _task(), None, None
         if handler is _default_int_handler and len(self._signals) == 1:
-            gates = {signum: _gate(handler, self._force_after)}
+            defer = _queue.setdefault if self._force_after is None else _Counter(self._force_after)
+            gate = _Gate(defer)
+            gate.defer, gate.outer, gate.family = defer, handler, None  # as in _gate
+            gates = {signum: gate}
         else:
             gates = self._new_gates()
-        if len(self._signals) != 1 or not gates:
-            self._take(gates)
-            return
-        gate = gates[signum]
+            if len(self._signals) != 1 or not gates:
+                self._take(gates)
+                return
+            gate = gates[signum]
         _rehearse_single()
         self._busy, self._due = True, ()
         self._first = self._last = self._calm = _no_step
