@@ -140,9 +140,13 @@ _no_step: Iterator[Iterable[object]] = repeat(())
 """An endless iterator of steps that do nothing; see :func:`_steps`."""
 
 
+_NO_KEYWORDS: dict[str, object] = {}
+"""The keyword arguments of all gates; ``partial`` does not change them, and they need not be made for each."""
+
+
 def _calling(function: object) -> object:
     """Return the state, for :data:`_turn`, of a gate that calls ``function``."""
-    return (function, (), {}, None)
+    return (function, (), _NO_KEYWORDS, None)
 
 
 def _name(signum: int) -> str:
@@ -414,13 +418,20 @@ def _nothing() -> object:
     return None
 
 
-_DEPTH = 8
-"""Depth of the nested calls that leaving makes. Entering makes as many, so that a full stack fails there and not on the way out."""
+def _nested_calls(depth: int) -> Callable[[], object]:
+    inner = _nested_calls(depth - 1) if depth > 1 else _nothing
+
+    def outer() -> None:
+        inner()
+
+    return outer
 
 
-def _rehearse(depth: int) -> None:
-    if depth:
-        _rehearse(depth - 1)
+_rehearse = _nested_calls(9)
+"""Makes as many nested calls as leaving a guard, and a few more, so that a full stack fails on entering and not on the way out."""
+
+_rehearse_single = _nested_calls(7 if sys.version_info < (3, 12) else 5)  # calls of C functions count on 3.11
+"""The same for a mask of one signal, where leaving makes fewer nested calls."""
 
 
 class _Guard(io.IOBase):
@@ -453,6 +464,7 @@ class _Guard(io.IOBase):
         if self._course is not None:
             message = f"{self!r} is in force already: make another one for the inner block"
             raise RuntimeError(message)
+        _rehearse()
         self._busy, self._due = True, ()
         self._first = self._last = self._calm = _no_step
         course = self._leaving()
@@ -491,7 +503,6 @@ class _Guard(io.IOBase):
         return answer
 
     def _leaving(self) -> Generator[object, None, None]:  # noqa: PLR0912, PLR0915  (a ladder, and why: rule 3)
-        _rehearse(_DEPTH)
         yield from _PAUSE  # resumes without a check for signals, unlike `yield`
         error = _handled[0]
         _handled[0] = self._course = None
@@ -585,10 +596,12 @@ def _of_body(handled: BaseException | None, around: BaseException | None) -> Bas
 
 def _task() -> object:
     """Return the running task of asyncio or trio, ``None`` outside."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and getattr(asyncio, "_get_running_loop", _nothing)() is not None:
-        return asyncio.current_task()
-    trio = sys.modules.get("trio.lowlevel")
+    modules = sys.modules
+    if "asyncio" in modules:  # a test without a call, as this is asked twice for each mask
+        asyncio = modules["asyncio"]
+        if getattr(asyncio, "_get_running_loop", _nothing)() is not None:
+            return asyncio.current_task()
+    trio = modules["trio.lowlevel"] if "trio.lowlevel" in modules else None  # noqa: SIM401  (get would be a call)
     if trio is not None:
         try:
             return cast("object", trio.current_task())
@@ -701,11 +714,13 @@ class mask(_Hold):  # noqa: N801  (used like a function)
             force, or the mask was entered in another task or thread. It is left all the same, except in the wrong thread.
     """
 
-    __slots__ = ("_force_after", "_release_nested", "_signals", "_task")
+    __slots__ = ("_force_after", "_release_nested", "_signals", "_single", "_task")
+    _single: _Gate | None
+    """The gate, if this masks one signal; ``None`` once leaving has begun."""
 
     def __init__(self, *signals: int, force_after: int | None = None) -> None:
         self.close = _unbalanced
-        self._course = self._gates = None
+        self._course = None
         try:
             self._signals, self._release_nested = _known[signals]
         except (KeyError, TypeError):
@@ -729,7 +744,7 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         for signum in self._signals:
             handler = _getsignal(signum)
             if type(handler) is not _Gate or handler.func is handler.outer:
-                self.start()
+                self._mask(signum, handler)
                 return self.restore
         self._level, self.close = len(_stack), self._release_nested
         _nested += (self._signals,)
@@ -742,8 +757,68 @@ class mask(_Hold):  # noqa: N801  (used like a function)
         if _get_ident() != _main:
             self.close = _nothing
         else:
-            self._task = _task()
-            self._take(self._new_gates())
+            signum = self._signals[0]
+            self._mask(signum, _getsignal(signum))
+
+    def _mask(self, signum: int, handler: Any) -> None:
+        """Mask all signals. For one signal, as most masks have, this and :meth:`_attempt` do the work of many small functions.
+
+        Parameters:
+            signum, handler: the first signal that is not masked yet, and its handler.
+        """
+        self._task, self._gates, self._single = _task(), None, None
+        if handler is _default_int_handler and len(self._signals) == 1:
+            defer = _queue.setdefault if self._force_after is None else _Counter(self._force_after)
+            gate = _Gate(defer)
+            gate.defer, gate.outer, gate.family = defer, handler, None  # as in _gate
+            gates = {signum: gate}
+        else:
+            gates = self._new_gates()
+            if len(self._signals) != 1 or not gates:
+                self._take(gates)
+                return
+            gate = gates[signum]
+        _rehearse_single()
+        self._busy, self._due = True, ()
+        self._first = self._last = self._calm = _no_step
+        course = self._leaving()
+        next(course)
+        self._course, self.close = course, course.__next__
+        try:
+            self._level, self._depth = len(_stack), len(_nested)
+            self._gates, self._single = gates, gate
+            _stack.append(self)
+            if _getsignal(signum) is gate.outer:
+                _swap(signum, gate)
+            else:
+                _shut(gates)
+        except BaseException:
+            self.close()
+            raise
+
+    def _attempt(self, error: BaseException | None) -> object:
+        # The short way is for the first attempt. Wherever a handler breaks it off, the long way can go on.
+        gate, self._single = self._single, None
+        if (
+            gate is not None
+            and _get_ident() == _main
+            and self._task is _task()
+            and len(_nested) <= self._depth
+            and _stack
+            and _stack[-1] is self
+            and _getsignal(signum := self._signals[0]) is gate
+            and gate.family is None
+        ):
+            del _stack[-1]
+            outer, self._due = gate.outer, self._gates or ()
+            _swap(signum, outer)
+            if callable(outer):  # as in _put_back
+                _turn(gate, (outer, (), _NO_KEYWORDS, None))
+            self._gates, self._busy = None, False
+            if _queue:
+                _deliver(self._due)
+            return None
+        return super()._attempt(error)
 
     def _remaining(self, error: BaseException | None) -> object:
         if _get_ident() != _main:

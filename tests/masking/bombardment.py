@@ -156,6 +156,12 @@ def mask_three(books: Books) -> None:
         section(books)
 
 
+def masks_of_one(books: Books) -> None:
+    """Each mask is entered and left the short way, while handlers of the others' signals may raise."""
+    with mask(signal.SIGINT), mask(signal.SIGTERM), mask(signal.SIGUSR1):
+        section(books)
+
+
 def nested(books: Books) -> None:
     with mask(signal.SIGTERM, signal.SIGUSR1), mask(*SIGNALS), mask(*SIGNALS):
         section(books)
@@ -200,6 +206,7 @@ SHIELDED: dict[str, Callable[[Books], None]] = {
     "bracket(lock.acquire, release)": bracket_lock,
     "bracket(os.open, os.close)": bracket_open,
     "mask(SIGINT, SIGTERM, SIGUSR1)": mask_three,
+    "masks of one signal": masks_of_one,
     "nested": nested,
     "restore()": restore,
 }

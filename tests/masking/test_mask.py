@@ -478,6 +478,41 @@ def test_recursion(handlers: Handlers):
     assert handlers.calls == [SIGUSR1]
 
 
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("signums", [(SIGUSR1,), (SIGUSR1, SIGUSR2)])
+def test_a_full_stack_fails_on_entering(handlers: Handlers, signums: tuple[int, ...], changed: bool):
+    """If the stack is nearly full, a mask is not entered, or it is left completely, even where the body installed a handler."""
+    entered = []
+
+    def down(depth: int) -> None:
+        if depth:
+            down(depth - 1)
+        else:
+            with mask(*signums):
+                entered.append(True)
+                if changed:
+                    masking._swap(SIGUSR1, installed)
+
+    def installed(signum: int, frame: object) -> None:
+        pass
+
+    results = []
+    limit = sys.getrecursionlimit()
+    for depth in range(limit - 300, limit):
+        entered.clear()
+        try:
+            down(depth)
+        except RecursionError:
+            results.append(bool(entered))
+        assert masking._stack == []
+        assert signal.getsignal(SIGUSR1) in ((handlers, installed) if entered and changed else (handlers,))
+        assert not is_masked(SIGUSR2)
+        signal.signal(SIGUSR1, handlers)
+        if len(results) > 30:
+            break
+    assert not any(results)
+
+
 def test_the_same_object_entered_twice(handlers: Handlers):
     """A mask in force refuses to be entered again, and can be used again once it was left."""
     same = mask(SIGUSR1)
