@@ -47,11 +47,16 @@ def made_by(usual, *passes):
 
 def test_a_whole_run_follows_where_something_is_unusual():
     """A whole run follows an interrupted one that changed modules; it is among the results only if it fails, as the last one."""
-    assert [ran.detail for ran in made_by([True, True], True, True)] == ["a", "b", "c", ""]
-    assert [ran.detail for ran in made_by([False, True, True], True, True, True)] == ["a", "b", "c", ""]
+    assert [ran.detail for ran in made_by([True, True, True], True, True)] == ["a", "b", "c", ""]
+    assert [ran.detail for ran in made_by([False, True, True, True], True, True, True)] == ["a", "b", "c", ""]
     followed = made_by([True, False], True, False)
     assert [ran.detail for ran in followed] == ["a", "b", ""]
     assert followed[-1].trouble == "failed"
+
+
+def test_a_run_that_changed_modules_is_marked():
+    """Each interrupted run has a mark if modules are not as usual after it, also where a whole run follows anyway."""
+    assert [ran.changed for ran in made_by([False, True, True, False], True, True, True)] == [True, False, True, False]
 
 
 def test_a_process_ends_where_something_stays_unusual():
