@@ -10,7 +10,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.reports import formats
-from pytest_maskcheck.settings import Allow, Settings
+from pytest_maskcheck.settings import Allow, SessionSettings, Settings
 
 DEFAULTS = Settings(
     points="checkpoint",
@@ -32,6 +32,25 @@ DEFAULTS = Settings(
 )
 
 ROWS = {row.name: row for row in settings.TABLE}
+SESSION_ROWS = {row.name: row for row in settings.SESSION}
+
+SESSION_RIGHT = {
+    "budget": [("2.5", 2.5)],
+    "allow_none": [(True, True)],
+    "changed": [(True, True)],
+    "resume": [(True, True)],
+    "cache": [("folder/results", "folder/results")],
+}
+"""Setting of the session -> valid values, each as a text or a switch, and as it is read."""
+
+SESSION_WRONG = {
+    "budget": ["0", "-1", "soon", True],
+    "allow_none": ["yes", 1],
+    "changed": ["yes", 1],
+    "resume": ["no", 0],
+    "cache": ["", 1, True],
+}
+"""Setting of the session -> values that are refused."""
 
 RIGHT = {
     "points": [("line", "line"), ("raise", "raise"), ("checkpoint", "checkpoint")],
@@ -120,7 +139,7 @@ def test_options_and_settings_are_the_same(config):
     given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
     assert given - {"maskcheck", "all", "point", "report", "shard"} == {
         *ROWS,
-        *(row.name for row in settings.SESSION),
+        *SESSION_ROWS,
     }
 
 
@@ -134,12 +153,38 @@ def test_every_setting_is_documented_and_tried(config):
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
     options = {name for name in vars(config().option) if name.startswith("maskcheck_")}
-    settable = {*(row.name for row in settings.SESSION), *ROWS}
+    settable = {*SESSION_ROWS, *ROWS}
     assert settable <= rows
     assert {name for name in options if f"--{name.replace('_', '-')}" not in usage} <= {
         f"maskcheck_{name}" for name in settable
     }
     assert {*ROWS} == {*RIGHT} == {*WRONG}
+    assert {*SESSION_ROWS} == {*SESSION_RIGHT} == {*SESSION_WRONG}
+
+
+@pytest.mark.parametrize(("name", "entry"), cases(SESSION_RIGHT))
+def test_session_setting(pytester, config, name, entry):
+    """Every setting of the session can be given on the command line and in an ini file."""
+    raw, value = entry
+    option = SESSION_ROWS[name].option
+    expected = str(pytester.path / value) if name == "cache" else value
+    assert getattr(settings.of_session(config(option if raw is True else f"{option}={raw}")), name) == expected
+    pytester.makeini(f"[pytest]\nmaskcheck_{name} = {str(raw).lower() if raw is True else raw}\n")
+    assert getattr(settings.of_session(config()), name) == expected
+
+
+@pytest.mark.parametrize(("name", "raw"), cases(SESSION_WRONG))
+def test_session_setting_that_cannot_be_used(name, raw):
+    """A value that cannot be used is a usage error that names the setting."""
+    with pytest.raises(pytest.UsageError, match=f"^maskcheck_{name} is "):
+        SESSION_ROWS[name].read(f"maskcheck_{name}", raw)
+
+
+def test_session_defaults(config):
+    """Without options and ini keys, settings of the session have the documented defaults."""
+    assert settings.of_session(config()) == SessionSettings(
+        budget=None, allow_none=False, changed=False, resume=False, cache=None
+    )
 
 
 @pytest.mark.parametrize(("name", "entry"), cases(RIGHT))
