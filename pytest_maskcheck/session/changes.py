@@ -65,6 +65,7 @@ class Changes:
             path: _file(path, hunks) for path, hunks in diff.hunks.items() if os.path.splitext(path)[1] in _PYTHON
         }
         tests = ["conftest.py", *config.getini("python_files")]
+        self._known: dict[str, Changed | None] = {}
         self._gone = [path for path in diff.removed if path.endswith(".py") and not _matches(path, tests)]
 
     @classmethod
@@ -83,6 +84,11 @@ class Changes:
             item: the test.
             reach: its scope.
         """
+        if item.nodeid not in self._known:  # asked for several times in the audit of each test
+            self._known[item.nodeid] = self._found(item, reach)
+        return self._known[item.nodeid]
+
+    def _found(self, item: pytest.Item, reach: Reach) -> Changed | None:
         if self._touches_all or os.path.realpath(item.path).startswith(self._below) or self._concerns_all:
             return None
         if not isinstance(item, pytest.Function):
