@@ -57,7 +57,7 @@ class AuditingSession:
         may_audit_none = settings.allow_none(config) and not only
         self._shard = settings.shard(config)
         commit = settings.since(config)
-        changes = Changes.since(config, commit) if commit is not None and not only else None
+        self._changes = Changes.since(config, commit) if commit is not None and not only else None
         try:
             mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -76,7 +76,7 @@ class AuditingSession:
             progress=Progress(config),
             only=only,
             shard=self._shard,
-            changes=changes,
+            changes=self._changes,
         )
         self._protocol = ItemProtocol(
             self._items, self._orders, self._workers, extensions, budget=self._budget, only=only
@@ -98,7 +98,8 @@ class AuditingSession:
         shard = f"; shard {self._shard}" if self._shard else ""
         isolated = f"isolation {isolation.how} ({isolation.why})"
         how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}{shard}"
-        return [how, *scope_line(self._config, self._common)]
+        since = [self._changes.header()] if self._changes else []
+        return [how, *scope_line(self._config, self._common), *since]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
