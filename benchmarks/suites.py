@@ -100,6 +100,12 @@ SUITES = (
         "1.2.1",
         "42667e897e16ab0d66954af0e60a9caa94f0fd4ecf3aaf6d2d260eec1aa36ad6",
         Edit("src/dotenv/parser.py", "read", "if len(result) < count:"),
+        (
+            "tests",
+            "--deselect=tests/test_main.py::test_set_key_permission_error",
+            "--deselect=tests/test_main.py::test_set_key_unauthorized_file",
+        ),
+        why="without two tests that fail for root, who may read any file",
     ),
     Suite(
         "h11",

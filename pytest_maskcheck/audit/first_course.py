@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
-from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, keys_of
+from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, key_of, keys_of
 from pytest_maskcheck.audit.messages import FirstUseReached, Touched
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
@@ -123,11 +123,14 @@ class FirstCourse:
             def choose(recording: Recording) -> Plan:
                 if changed is None:
                     return selection.first_plan(warm, recording)
-                if not changed.touches(_lines(recording), some=True):
+                if not changed.touches(_lines(recording, frozenset()), some=True):
                     raise Refused(changed.reason)
-                # No audit of later runs came before, to say what they reach. The second run may still do things for the first time.
+                # Later runs were not recorded, as they are not touched. The second one may still do things for the first time.
                 record(keys_of, *selection.files, thin=True)
-                return selection.first_plan(record(keys_of, *selection.files, thin=True), recording)
+                later = record(keys_of, *selection.files, thin=True)
+                if not changed.touches(_lines(recording, later), some=True):
+                    raise Refused(changed.reason)
+                return selection.first_plan(later, recording)
 
             try:
                 say(FirstPlan.of(record(choose, *selection.files, thin=True)))
@@ -146,10 +149,12 @@ class FirstCourse:
         return planned
 
 
-def _lines(recording: Recording) -> dict[str, set[int]]:
-    """Return lines of the functions that a run reached, by file: at least one of each."""
+def _lines(recording: Recording, but: frozenset[int]) -> dict[str, set[int]]:
+    """Return lines of the functions that a run reached, by file: at least one of each; without hits with the keys ``but``."""
     lines: dict[str, set[int]] = {}
     for hit in recording.hits:
+        if key_of(hit) in but:
+            continue
         lines.setdefault(hit.code.co_filename, set()).update((hit.code.co_firstlineno, hit.line))
     for file, line in recording.other_threads:
         lines.setdefault(file, set()).add(line)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.points.changed_code import WHOLE, Changed, ChangedFile, Hunk, changed_file
-from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reasons import NotAudited, Reason, count
 from pytest_maskcheck.session.git_diff import Diff, differences
 from pytest_maskcheck.session.item_code import own_files, supporting_code
 from pytest_maskcheck.system.unpatched import io, os
@@ -38,9 +38,6 @@ _CONFIGURATION = {
 }
 """Files that can change what every test does; they count in the root directory and above it."""
 
-_PYTHON = {".py", ".pyw", ""}
-"""Suffixes of files that may be Python; other files touch no test."""
-
 
 class Changes:
     """What changed since a commit.
@@ -56,15 +53,15 @@ class Changes:
         self._root = os.path.join(os.path.realpath(config.rootpath), "")
         self._reason = Reason(NotAudited.UNTOUCHED, commit=commit)
         self._folders = tuple(diff.folders)
+        self._commit = commit
         paths = [*diff.hunks, *diff.removed]
-        self._touches_all = any(map(self._is_configuration, paths))
+        self._configuration = sorted(filter(self._is_configuration, paths))
         self._below = tuple(
             os.path.join(os.path.dirname(path), "") for path in paths if os.path.basename(path) == "conftest.py"
         )
-        self._files = {
-            path: _file(path, hunks) for path, hunks in diff.hunks.items() if os.path.splitext(path)[1] in _PYTHON
-        }
+        self._files = {path: _file(path, hunks) for path, hunks in diff.hunks.items() if _is_python(path)}
         tests = ["conftest.py", *config.getini("python_files")]
+        self._known: dict[str, Changed | None] = {}
         self._gone = [path for path in diff.removed if path.endswith(".py") and not _matches(path, tests)]
 
     @classmethod
@@ -76,6 +73,14 @@ class Changes:
         """
         return cls(config, commit, differences(_places(config), commit))
 
+    def header(self) -> str:
+        """Return the line of pytest's header."""
+        if self._configuration:
+            what = f"all tests, as {os.path.basename(self._configuration[0])} changed"
+        else:
+            what = f"tests that reach what changed in {count(self._files, 'Python file')}"
+        return f"maskcheck: since {self._commit}: {what}"
+
     def for_item(self, item: pytest.Item, reach: Reach) -> Changed | None:
         """Return what decides whether a test is touched; ``None`` if it is, whatever it reaches.
 
@@ -83,7 +88,12 @@ class Changes:
             item: the test.
             reach: its scope.
         """
-        if self._touches_all or os.path.realpath(item.path).startswith(self._below) or self._concerns_all:
+        if item.nodeid not in self._known:  # asked for several times in the audit of each test
+            self._known[item.nodeid] = self._found(item, reach)
+        return self._known[item.nodeid]
+
+    def _found(self, item: pytest.Item, reach: Reach) -> Changed | None:
+        if self._configuration or os.path.realpath(item.path).startswith(self._below) or self._concerns_all:
             return None
         if not isinstance(item, pytest.Function):
             return Changed(self._reason, self._files, self._folders)
@@ -126,6 +136,11 @@ def _file(path: str, hunks: Iterable[Hunk]) -> ChangedFile:
     several = list(hunks)
     content = _content(path)
     return changed_file(content, several) if several and content else WHOLE
+
+
+def _is_python(path: str) -> bool:
+    """Return whether a file can have lines that a test reaches; other files touch no test."""
+    return path.endswith((".py", ".pyw")) or ("." not in os.path.basename(path) and _content(path).startswith(b"#!"))
 
 
 def _content(path: str) -> bytes:

@@ -59,7 +59,7 @@ class AuditingSession:
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
         may_audit_none = chosen.allow_none and not only
         self._shard = settings.shard(config)
-        changes = Changes.since(config, chosen.since) if chosen.since is not None and not only else None
+        self._changes = Changes.since(config, chosen.since) if chosen.since is not None and not only else None
         try:
             mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -80,7 +80,7 @@ class AuditingSession:
             progress=Progress(config),
             only=only,
             shard=self._shard,
-            changes=changes,
+            changes=self._changes,
         )
         self._summary = Summary(
             config,
@@ -120,7 +120,8 @@ class AuditingSession:
         shard = f"; shard {self._shard}" if self._shard else ""
         isolated = f"isolation {isolation.how} ({isolation.why})"
         how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}{shard}"
-        return [how, *scope_line(self._config, self._common), *self._keeping.header()]
+        since = [self._changes.header()] if self._changes else []
+        return [how, *scope_line(self._config, self._common), *since, *self._keeping.header()]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

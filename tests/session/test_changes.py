@@ -129,7 +129,7 @@ ALL = {"one", "two", "once"}
 
 CHANGES = {
     "nothing": ({}, set()),
-    "data": ({"tests/data.json": "[]", "README": "text"}, set()),
+    "data": ({"tests/data.json": "[]", "LICENSE": "text"}, set()),
     "a function": ({"code_of_ours.py": CODE.replace('"two"', '"owt"')}, {"two"}),
     "a function that only the first run calls": ({"code_of_ours.py": CODE.replace('"once"', '"ecno"')}, {"once"}),
     "code at import": ({"code_of_ours.py": CODE.replace("SIZE = 1", "SIZE = 2")}, {"one", "two", "once"}),
@@ -161,6 +161,7 @@ def test_tests_not_touched_are_counted(git, commit, run):
     """One line counts the tests that reach nothing changed; a session where that holds for all ends with 0."""
     commit(FILES)
     result = run("--maskcheck-all", "--maskcheck-since=HEAD")
+    result.stdout.fnmatch_lines(["maskcheck: since HEAD: tests that reach what changed in 0 Python files"])
     result.stdout.fnmatch_lines(["3 tests reach no line changed since HEAD", "0 tests audited *"])
     result.stdout.no_fnmatch_line("*nothing was audited*")
     result.stdout.no_fnmatch_line("not audited: *")
@@ -168,6 +169,9 @@ def test_tests_not_touched_are_counted(git, commit, run):
     write({"code_of_ours.py": CODE.replace('"two"', '"owt"')})
     result = run("--maskcheck-all", "--maskcheck-since=HEAD", "-k", "one or two")
     result.stdout.fnmatch_lines(["1 test reaches no line changed since HEAD", "1 test audited at *"])
+    write({"tox.ini": ""})
+    result = run("--maskcheck-all", "--maskcheck-since=HEAD", "-k", "two")
+    result.stdout.fnmatch_lines(["maskcheck: since HEAD: all tests, as tox.ini changed", "1 test audited at *"])
 
 
 def test_a_session_without_tests_still_audits_nothing(git, commit, run):
