@@ -14,7 +14,6 @@ from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
-from pytest_maskcheck.resources.heap import classify
 from pytest_maskcheck.session.assembly import assemble
 from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
 from pytest_maskcheck.session.item_body import refusal
@@ -96,12 +95,12 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             with _followed(order, collected.take) as take:
                 if order.is_here:
                     return order, audit_here(assembly, take)
-                classify()
                 if not order.only or FIRST not in order.only:
                     audit_in_child(assembly, take, partial(silence, assembly, order.over))
                 if first_use is not None and not collected.refused:
                     first_use.audit(order, directory, collected.warm, take)
         finally:
+            order.reach.note(point.file for point in collected.plan.points)
             if LEDGER in item.stash:
                 del item.stash[LEDGER]
     return order, None
