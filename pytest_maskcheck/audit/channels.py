@@ -67,10 +67,12 @@ class OwnChannels(Conditions):
         if self.fixtures:
             self.target.renew(self.fixtures)
 
-    def settle(self) -> None:
-        """Record the present state of modules as the usual one."""
-        if not self.usual.holds():
-            self.usual.take()
+    def settle(self) -> bool:
+        """Record the present state of modules as the usual one; return whether it was that before."""
+        if self.usual.holds():
+            return True
+        self.usual.take()
+        return False
 
     def is_usual(self) -> bool:
         """Return whether the state of modules is that after a whole run."""

@@ -67,6 +67,10 @@ class Mechanism(Protocol[D]):
         """
         ...
 
+    def get_ready(self) -> None:
+        """Find out now, in the main thread, what each process forked later would find out for itself; further calls do nothing."""
+        ...
+
     # Names of its interrupts
 
     @classmethod

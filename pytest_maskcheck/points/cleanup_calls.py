@@ -7,8 +7,11 @@ import tokenize
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.points.source_versions import version_of
+
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
+    from pytest_maskcheck.points.source_versions import Version
 
 _EXITS = {"__exit__", "__aexit__"}
 
@@ -22,16 +25,20 @@ def is_cleanup(hit: Hit) -> bool:
         if not hit.context:
             return False
         caller, line = hit.context[0]
-        return line in _lines(caller.co_filename)
+        return line in cleanup_lines(caller.co_filename)
     if hit.kind not in {"into", "back"}:
         return False
     callee = (hit.trigger.since or hit.trigger).callee
-    return hit.line in _lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)
+    return hit.line in cleanup_lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)
+
+
+def cleanup_lines(filename: str) -> frozenset[int]:
+    """Return the lines of a file that are within ``finally`` or ``except``."""
+    return _lines(filename, version_of(filename))
 
 
 @lru_cache(maxsize=256)
-def _lines(filename: str) -> frozenset[int]:
-    """Return the lines of a file that are within ``finally`` or ``except``."""
+def _lines(filename: str, _: Version | None) -> frozenset[int]:
     try:
         with tokenize.open(filename) as source:
             tree = ast.parse(source.read())

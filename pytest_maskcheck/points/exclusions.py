@@ -6,11 +6,16 @@ import re
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.points.coverage_config import usable_for_coverage
 from pytest_maskcheck.points.coverage_runs import lines_of
+from pytest_maskcheck.points.source_versions import version_of
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.system.unpatched import io, os
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.points.source_versions import Version
 
 IGNORE = r"#\s*maskcheck:\s*ignore\b"
 """The comment that excludes a line, or the block that the line heads, from the audit."""
@@ -42,7 +47,7 @@ class Statements:
 
 
 class Exclusions:
-    """The statements and exclusions of files; each file is read once.
+    """The statements and exclusions of files; each version of a file is read once.
 
     Parameters:
         root: a directory that exists.
@@ -53,11 +58,18 @@ class Exclusions:
         self._root = root
         self._patterns = patterns
         self._files: dict[str, Statements] = {}
+        self._versions: dict[str, Version | None] = {}
         self._ignores_used: set[tuple[str, int]] = set()
 
     def forget_use(self) -> None:
         """Forget which ``# maskcheck: ignore`` comments were used."""
         self._ignores_used.clear()
+
+    def forget_changed(self) -> None:
+        """Forget files that were written since they were read: tests may generate modules."""
+        for path, version in self._versions.items():
+            if version != version_of(path):
+                self._files.pop(path, None)
 
     def of(self, path: str) -> Statements:
         """Return the statements of a file.
@@ -66,6 +78,7 @@ class Exclusions:
             NoSourceError: the file does not exist, or is not Python.
         """
         if path not in self._files:
+            self._versions[path] = version_of(path)
             excluded: dict[int, Reason] = {}
             statements: set[int] = set()
             # The file is read once per reason, because coverage does not report which pattern excluded a line.

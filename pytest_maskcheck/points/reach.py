@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.points.cleanup_calls import cleanup_lines
 from pytest_maskcheck.points.coverage_globs import escaped
-from pytest_maskcheck.points.coverage_runs import NoSourceError, measured
+from pytest_maskcheck.points.coverage_runs import NoSourceError, measured, prepared
 from pytest_maskcheck.points.exclusions import Exclusions
 from pytest_maskcheck.points.scope import Scope
 from pytest_maskcheck.reasons import NotAudited, Reason
@@ -18,6 +19,8 @@ _UNMEASURED = Reason(NotAudited.UNMEASURED)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pytest_maskcheck.points.coverage_config import CoverageSettings as Measurement
 
 
 class Reach:
@@ -45,14 +48,20 @@ class Reach:
         self._statements: dict[str, set[int]] = {}
         self._absolute: set[str] = set()
         """Names of files that are known to be absolute and normalized."""
+        self._noted: set[str] = set()
+        """Files that earlier tests reached, still to be read; see :meth:`read_ahead`."""
+        self._ready: tuple[frozenset[str], Measurement | None] = frozenset(), None
+        """A test's own files, and a measurement that was made ready for them."""
 
     @contextmanager
     def measuring(self, *files: str) -> Iterator[None]:
         """Measure the run in the body of the ``with`` statement; ``files`` are in scope regardless of the settings."""
         own = [*map(escaped, files)]
         lines: dict[str, set[int]] = {}
+        of, ready = self._ready
+        self._ready = frozenset(), None  # it counts what it has measured, so it serves only once
         try:
-            with measured(lines, self._root, *self.scope.measured_files(files)):
+            with measured(lines, self._root, *self.scope.measured_files(files), ready if of == {*files} else None):
                 yield
         finally:
             self._lines = {path: numbers for path, numbers in lines.items() if self.scope.matches(path, own)}
@@ -62,10 +71,20 @@ class Reach:
         self._exclusions.forget_use()
 
     def read_ahead(self, *files: str) -> None:
-        """Read the statements of a test's own files now, so that processes forked later share them."""
-        for path in files:
+        """Do now what processes forked later would all do for a test with these files of its own."""
+        noted, self._noted = self._noted, set()
+        self._exclusions.forget_changed()
+        for path in {*files} | noted:
             with suppress(Exception):  # the audit reads the file again, and reports the error
                 self._exclusions.of(path)
+                cleanup_lines(path)
+        if self._ready[0] != {*files} or self._ready[1] is None:
+            with suppress(Exception):  # likewise
+                self._ready = frozenset(files), prepared(self._root, *self.scope.measured_files(files))
+
+    def note(self, files: Iterable[str]) -> None:
+        """Record files that a test reached: the next call of :meth:`read_ahead` reads them, too, as further tests may reach them."""
+        self._noted.update(files)
 
     def open_up(self, *files: str) -> None:
         """Also treat files as in scope that the measured run did not reach, since interrupted runs may reach them.

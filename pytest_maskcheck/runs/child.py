@@ -31,12 +31,15 @@ from pytest_maskcheck.runs.watchdog import LOOKS, Death, OrphanWatchdog, Watchdo
 from pytest_maskcheck.system import descendants, foreground
 from pytest_maskcheck.system.breakdown import AuditBrokeError, breakdown_of
 from pytest_maskcheck.system.descendants import Process, die_with
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.signals import all_blocked
 from pytest_maskcheck.system.stopwatch import Page, watched_on
-from pytest_maskcheck.system.unpatched import os, signal, tempfile, unpatched
+from pytest_maskcheck.system.unpatched import FOR_FILES, keep, os, signal, tempfile, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+keep("tempfile")
 
 CAN_FORK = hasattr(os, "fork")
 """Whether this platform can fork."""
@@ -52,6 +55,7 @@ def in_child(
     *,
     leader: bool,
     orphan: bool = False,
+    freezes: bool = False,
     name: Callable[[str], str] = str,
 ) -> Generator[Any, None, Death | None]:
     """Run ``work(say)`` in a forked child and yield the messages passed to ``say``; return how it died, ``None`` if it ended well.
@@ -64,6 +68,7 @@ def in_child(
         limit: returns the seconds that one turn of the page may take before the child counts as hung; called anew each time.
         leader: the child leads a process group of its own.
         orphan: the child's own parent ends at once, so that nothing else in this process can wait for the child.
+        freezes: the child freezes its heap first: the garbage collector would copy the memory that the child shares with its parent.
         name: shortens file names in the stack of a child that died.
     """
     child = None
@@ -71,8 +76,8 @@ def in_child(
     try:
         with all_blocked() as mask, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # "may lead to deadlocks": the child runs only Python
-            with unpatched():  # ends before the fork: the test in the child must find its own patches
-                child = (_Orphan if orphan else _Child)(page, leader=leader)
+            with unpatched(*FOR_FILES):  # ends before the fork: the test in the child must find its own patches
+                child = (_Orphan if orphan else _Child)(page, leader=leader, freezes=freezes)
             child.fork(work, mask)
         ended = yield from child.listen(limit)
         if ended:
@@ -92,9 +97,10 @@ class _Child:
 
     watched_by: ClassVar[type[Watchdog]] = Watchdog
 
-    def __init__(self, page: Page, *, leader: bool) -> None:
+    def __init__(self, page: Page, *, leader: bool, freezes: bool) -> None:
         self._page = page
         self._leader = leader
+        self._freezes = freezes
         # This process adopts what the child leaves. Whatever is not in this snapshot was started by the child.
         self._before = descendants.present() if descendants.adopts() else None
         self._report: IO[bytes] = tempfile.TemporaryFile()
@@ -119,6 +125,8 @@ class _Child:
     def _run(self, work: Callable[[Callable[[object], None]], None], mask: set[int], parent: int) -> None:
         """Do the work, in the child; never return."""
         try:
+            if self._freezes:
+                FrozenHeap.freeze()
             watched_on(self._page)
             if self._leader:
                 os.setpgid(0, 0)

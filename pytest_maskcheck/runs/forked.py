@@ -4,8 +4,10 @@ Theory of operation. A worker first makes a whole run, which does what a process
 runs of its sequence one after the other and sends their results. If it dies, the page of shared memory holds the number of the run
 in which it died; runs whose results it had not sent yet are made again in another worker.
 
-Where a run left modules changed, a whole run follows (:mod:`.sequence`). If modules stay changed although the test passes, the worker
-ends, and another one takes over the rest of the sequence. As that may happen after every point, it is done only a few times.
+Where a run left modules changed, a whole run follows (:mod:`.sequence`). They are compared with their state after the whole run of the
+worker. That state is recorded anew in each worker only if the first one found it to be other than in the auditing process: looking at it
+takes as long as several runs, as a new process copies the memory that it looks at. If modules stay changed although the test passes, the
+worker ends, and another one takes over the rest of the sequence. As that may happen after every point, it is done only a few times.
 """
 
 from __future__ import annotations
@@ -45,6 +47,13 @@ class _Started:
     processes: frozenset[Process]
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A worker's message: its first run left modules as they are in the auditing process (``held``), or did not."""
+
+    held: bool
+
+
 class _Harmless:
     """A worker's message: modules stay changed, though the test still passes."""
 
@@ -76,6 +85,7 @@ class Forked:
     warm: bool = True
     conditions: Conditions = field(default_factory=Conditions)
     _harmless: int = 0
+    _holds: bool = False
 
     @property
     def clean(self) -> bool:
@@ -118,6 +128,9 @@ class Forked:
                 if isinstance(several, _Started):
                     grandchildren = several.processes
                     continue
+                if isinstance(several, _Settled):
+                    self._holds = several.held
+                    continue
                 if isinstance(several, _Harmless):
                     self._harmless += 1
                     continue
@@ -147,7 +160,8 @@ class Forked:
         if self.conditions.renewing:
             say(_Started(processes() - others))  # the parent kills them if this worker dies before it can
         if first.passed:
-            self.conditions.settle()
+            if not self._holds:
+                say(_Settled(self.conditions.settle()))
             self._make(requests, last, page, hold, say)
         else:
             first.spoiled = True

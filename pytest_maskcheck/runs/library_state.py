@@ -8,7 +8,8 @@ Rules:
 1. Objects are compared by identity, not by content. These are the objects bound to names of the module, so that a monkeypatch of
    ``os`` is seen; and, where the test ran code of the module or names it, those in its dictionaries, lists and sets, and in attributes
    of its objects.
-2. Besides its namespace, only identities are kept of a module from one look to the next: see :mod:`.module_state`.
+2. Besides its namespace, and the functions, classes and plain values in it, only identities are kept of a module from one look to the
+   next: see :mod:`.module_state`.
 3. What differs between uninterrupted runs is ignored: either the whole module is left out, or only what lies deeper in it.
 
 What does not work: what classes and functions of these modules keep is not compared, nor what lies deeper still. Comparing all
@@ -19,15 +20,16 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, chain
-from types import ModuleType
+from itertools import accumulate, chain, compress
+from operator import is_
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.runs.levels import picker
-from pytest_maskcheck.runs.namespaces import identity, is_harness, module_of, namespace
+from pytest_maskcheck.runs.namespaces import PLAIN, identity, ids, is_harness, module_of, namespace
 from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 
@@ -42,6 +44,9 @@ Kinds detect what code under test replaces in ``threading`` and ``warnings``.
 
 _LARGE = 1_000
 """Items above which a container is left out."""
+
+_STAYING = PLAIN | ids(type, ModuleType, FunctionType, BuiltinFunctionType)
+"""Ids of types whose objects may be kept from one look to the next, as they own no resources: comparing them takes a third as long."""
 
 _SEQUENCES = frozenset(map(identity, (list, set, deque)))
 _DICT_OFFSET: Callable[[type], int] = type.__dict__["__dictoffset__"].__get__
@@ -90,17 +95,30 @@ class LibraryState:
     plugins: frozenset[str] = frozenset()
     _seen: list[_Seen] = field(default_factory=list)
     _restless: set[object] = field(default_factory=set)
+    _number: int = 0
+    _values: list[ValuesView[Any]] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    _stays: list[bool] = field(default_factory=list)
+    _staying: list[object] = field(default_factory=list)
+    _pick: Callable[[Any], Sequence[Any]] = field(default_factory=lambda: picker(()))
+    _identities: list[int] = field(default_factory=list)
+    _deeper: list[_Seen] = field(default_factory=list)
 
     def take(self, near: Sequence[ModuleType]) -> None:
         """Record what is kept now as usual; ``near`` are the modules in scope that count."""
+        self._number = len(sys.modules)
         modules = list(sys.modules.items())
-        away = {identity(module) for name, module in modules if name.partition(".")[0] not in _SKIPPED}
-        away -= {identity(module) for _, module in self.fingerprints.modules()}
+        scope = {identity(module) for _, module in self.fingerprints.modules()}
+        away = {
+            identity(module)
+            for name, module in modules
+            if identity(module) not in scope and name.partition(".")[0] not in _SKIPPED
+        }
         named = {prefix for word in self.words() for prefix in accumulate(word.split("."), "{}.{}".format)}
         used = {
             identity(module): module
             for name, module in modules
-            if identity(module) in away and (name in named or self._has_run(name, module))
+            if (name in named or self._has_run(name, module)) and identity(module) in away
         }
         # One step further: the test may have patched something in a module that one of these imports.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
@@ -110,19 +128,42 @@ class LibraryState:
         looks += [(names, look) for names in own if not is_harness(_name(names)) and (look := _deeper(names))]
         seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
+        self._deeper = [each for each in self._seen if each.look is not _values]
+        self._values = [each.names.values() for each in self._seen if each.look is _values]
+        self._sizes = list(map(len, self._values))
+        found = list(chain.from_iterable(self._values))
+        stays = [identity(type(each)) in _STAYING for each in found]
+        self._staying = list(compress(found, stays))
+        self._stays, self._pick = stays, picker([at for at, stay in enumerate(stays) if not stay])
+        self._identities = list(map(identity, self._pick(found)))
 
     def _has_run(self, name: str, module: ModuleType) -> bool:
-        if name in self.plugins or is_harness(name):
+        # Asked of every module, so the question that most of them answer with no comes first, and none makes a frame but has_run.
+        file = (
+            module.__dict__.get("__file__", "") if type(module) is ModuleType else namespace(module).get("__file__", "")
+        )
+        if not (self.has_run(file if type(file) is str else str(file)) or self.has_run(f"<frozen {name}>")):
             return False
-        return any(map(self.has_run, _files(name, module)))
+        return not (name in self.plugins or is_harness(name))
 
     def holds(self) -> bool:
         """Return whether modules keep what they kept when :meth:`take` was called."""
-        return not any(each.changed for each in self._seen)
+        # All namespaces in one go: this is asked after each run, and a call for each of them would take longer than the comparison.
+        if list(map(len, self._values)) != self._sizes:
+            return False
+        found = list(chain.from_iterable(self._values))
+        if not all(map(is_, compress(found, self._stays), self._staying)):
+            return False
+        if list(map(identity, self._pick(found))) != self._identities:
+            return False
+        return not any(each.changed for each in self._deeper)
 
-    def learn(self) -> None:
-        """Leave out from now on what has changed since :meth:`take`: uninterrupted runs change it."""
+    def learn(self, near: Sequence[ModuleType]) -> None:
+        """Leave out from now on what has changed since :meth:`take`, as uninterrupted runs change it, and take the rest again."""
+        if self._number == len(sys.modules) and self.holds():
+            return
         self._restless.update(each.key for each in self._seen if each.changed)
+        self.take(near)
 
 
 def _values(names: _Names) -> Iterable[object]:
@@ -160,9 +201,3 @@ def _inside(
 ) -> Iterator[object]:
     kept = map(dict.values, chain(dicts(names), map(namespace, objects(names))))
     return chain(chain.from_iterable(kept), chain.from_iterable(sequences(names)))
-
-
-def _files(name: str, module: ModuleType) -> Iterator[str]:
-    """Yield the file names that code of a module can have."""
-    yield str(namespace(module).get("__file__", ""))
-    yield f"<frozen {name}>"

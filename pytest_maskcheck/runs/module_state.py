@@ -101,8 +101,7 @@ class ModuleState:
             run: makes an uninterrupted run.
         """
         for _ in range(_LEARNING):
-            self._libraries.learn()
-            self._libraries.take(self._near())
+            self._libraries.learn(self._near())
             if self.holds():
                 return
             # A fingerprint can name what differs; the levels cannot.

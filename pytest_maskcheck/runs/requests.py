@@ -173,8 +173,9 @@ class Conditions:
     def begin(self) -> None:
         """Prepare this process for runs of its own."""
 
-    def settle(self) -> None:
-        """Record what modules keep now as usual."""
+    def settle(self) -> bool:
+        """Record what modules keep now as usual; return whether they kept just that before, too."""
+        return True
 
     def is_usual(self) -> bool:
         """Return whether modules keep what they keep after a whole run."""

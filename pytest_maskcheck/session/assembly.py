@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_maskcheck.audit import strategy
 from pytest_maskcheck.audit.assignment import Assignment
 from pytest_maskcheck.audit.channels import OwnChannels
@@ -19,6 +21,7 @@ from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.interrupts import parse
 from pytest_maskcheck.points.ids import ID, Names
 from pytest_maskcheck.resources import Surroundings, all_kinds
+from pytest_maskcheck.resources.heap import classify
 from pytest_maskcheck.runs import fingerprint
 from pytest_maskcheck.runs.isolation import ISOLATIONS
 from pytest_maskcheck.runs.module_state import ModuleState
@@ -30,13 +33,11 @@ from pytest_maskcheck.session.outline import outline
 from pytest_maskcheck.session.private import temporary_directory
 from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.settings import switched
-from pytest_maskcheck.system import signals
+from pytest_maskcheck.system import descendants, signals
 from pytest_maskcheck.system.unpatched import os, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from pytest_maskcheck.resources import Kind, UserKind
     from pytest_maskcheck.runs.requests import Executor
@@ -90,6 +91,15 @@ class Assembly:
         return self.order.blocked & signals.blocked()
 
 
+def read_ahead(order: Order) -> None:
+    """Do now, once, what each process that is forked for the test would do for itself."""
+    assert isinstance(order.item, pytest.Function)
+    order.reach.read_ahead(*own_files(order.item))
+    order.mechanism.get_ready()
+    descendants.get_ready()
+    classify()
+
+
 def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     """Put together the parts for an order.
 
@@ -99,7 +109,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
         directory: holds the files of the audit; see :func:`.scratch.scratch_directory`.
     """
     began = time.perf_counter()
-    order.reach.read_ahead(*own_files(item))
+    read_ahead(order)
     inner = os.path.join(directory, "p")
     names = Names(str(item.config.rootpath))
     surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})

@@ -59,7 +59,7 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
 
     try:
         short = assembly.instruments.names.short
-        with closing(in_child(audit, page, limit, leader=True, name=short)) as said:
+        with closing(in_child(audit, page, limit, leader=True, freezes=True, name=short)) as said:
             death = take_all(said, take)
         if death is not None:
             take(Refused(_ending(death, in_run=page.runs)))

@@ -19,7 +19,7 @@ from pytest_maskcheck.points.coverage_pause import measures_forks
 from pytest_maskcheck.reasons import NotAudited, Reason, Strategy
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import in_child
-from pytest_maskcheck.session.assembly import assemble
+from pytest_maskcheck.session.assembly import assemble, read_ahead
 from pytest_maskcheck.session.auditing_process import SILENCE, own_process, take_all
 from pytest_maskcheck.session.shared_descriptors import shared_descriptors
 from pytest_maskcheck.system.breakdown import Breakdown, breakdown_of
@@ -100,15 +100,17 @@ class FirstUse:
             self.reason = self._breakdown.reason
 
     def _fork(self) -> None:
-        self.reason = _against_fork(self._order(0.0))
+        order = self._order(0.0)
+        self.reason = _against_fork(order)
         if self.reason:
             return
+        read_ahead(order)
         began, self._before = time.perf_counter(), fork_sharing.descriptors()
         self._measurement = running()
         self._page = Page()
         self._reader, self._writer = os.pipe()
         # Not a child of this process: code under test that waits for any child would wait for it.
-        self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True)
+        self._said = in_child(self._wait, self._page, self._limit, leader=True, orphan=True, freezes=True)
         next(self._said)  # starts the generator, which forks; the child's first message ends this call
         os.close(self._reader)
         self._reader = -1

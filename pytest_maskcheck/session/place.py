@@ -14,7 +14,6 @@ from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.points.ids import FIRST
 from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
-from pytest_maskcheck.resources.heap import classify
 from pytest_maskcheck.session.assembly import assemble
 from pytest_maskcheck.session.auditing_process import audit_here, audit_in_child, silence
 from pytest_maskcheck.session.item_body import refusal
@@ -111,7 +110,6 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             with _followed(order, collected.take) as take:
                 if order.is_here:
                     return order, audit_here(assembly, take)
-                classify()
                 if not order.only or FIRST not in order.only:
                     audit_in_child(assembly, take, partial(silence, assembly, order.over))
                 touched = not collected.is_untouched
@@ -122,6 +120,7 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
                         assembly = assemble(order, item, directory)
                         audit_in_child(assembly, take, partial(silence, assembly, order.over))
         finally:
+            order.reach.note(point.file for point in collected.plan.points)
             if LEDGER in item.stash:
                 del item.stash[LEDGER]
     return order, None

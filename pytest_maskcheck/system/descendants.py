@@ -116,6 +116,13 @@ def _prctl(option: int, argument: int) -> bool:
     return False
 
 
+def get_ready() -> None:
+    """Load now what processes forked later would load each for itself."""
+    if sys.platform == "linux":
+        with suppress(Exception):
+            _libc()
+
+
 def die_with(parent: int) -> None:
     """Make the kernel kill this process when ``parent`` ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

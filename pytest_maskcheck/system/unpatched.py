@@ -161,6 +161,9 @@ keep(
 )
 
 
+FOR_FILES = "tempfile", "os", os.path.__name__, "genericpath", "io", "_io", "builtins"
+"""The modules that :mod:`tempfile` uses, where files are made."""
+
 _PACKAGE = __name__.partition(".")[0]
 """As in ``own_code``, which imports this module."""
 
@@ -172,17 +175,32 @@ def keep_there(*names: str) -> None:
 
 def put_own_back() -> None:
     """Put modules of this package back where a test has removed them: imported anew, their classes would be others."""
-    own = {name: module for name, module in _modules.items() if name.partition(".")[0] == _PACKAGE}
-    sys.modules.update({name: module for name, module in own.items() if sys.modules.get(name) is not module})
+    if len(_modules) != _own.of:
+        _own.of = len(_modules)
+        _own.modules = {name: module for name, module in _modules.items() if name.partition(".")[0] == _PACKAGE}
+    # None was removed, nearly always. This is asked before each run, so it is decided without a loop in Python.
+    if not all(map(is_, map(sys.modules.get, _own.modules), _own.modules.values())):
+        sys.modules.update(_own.modules)
 
+
+class _Own:
+    """The modules of this package that are recorded; ``of`` is the number of all modules that are."""
+
+    def __init__(self) -> None:
+        self.of = 0
+        self.modules: dict[str, ModuleType] = {}
+
+
+_own = _Own()
 
 _modules["sys"] = sys
 _kept["sys"] = {"_getframe": sys._getframe, "_current_frames": sys._current_frames}  # noqa: SLF001  (the rest is state)
 
 
-def _changed() -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
-    """Yield, for each module with replaced functions or classes, its name, its present namespace, and the recorded originals."""
-    for name, kept in _kept.items():
+def _changed(*names: str) -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
+    """Yield, for each of these modules with replaced functions or classes, its name, its present namespace, and the recorded originals."""
+    for name in names or _kept:
+        kept = _kept[name]
         now = vars(_modules[name])
         # Nothing was replaced, nearly always. This is asked for a dozen times an audit, so it is decided without a loop in Python.
         if not all(map(is_, map(now.get, kept), kept.values())):
@@ -198,10 +216,15 @@ def replaced() -> list[str]:
 
 
 @contextmanager
-def unpatched() -> Iterator[None]:
-    """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests."""
+def unpatched(*names: str) -> Iterator[None]:
+    """Put back into the modules themselves what was replaced there, for library code that the audit runs outside of tests.
+
+    Parameters:
+        names: the modules that matter; none: all that were recorded. A process that was just forked copies the memory of each function
+            that is looked at, so that all of them together cost milliseconds.
+    """
     restore: list[tuple[dict[str, object], dict[str, object], list[str]]] = []
-    for _, now, former in _changed():
+    for _, now, former in _changed(*names):
         # Names that the test has deleted are deleted again afterwards.
         missing = [key for key in former if key not in now]
         restore.append((now, {key: now[key] for key in former if key in now}, missing))

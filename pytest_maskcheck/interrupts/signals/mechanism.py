@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_maskcheck.interrupts.cpython import facts
+from pytest_maskcheck.interrupts.cpython.entering import with_checks_on_entering
 from pytest_maskcheck.interrupts.cpython.frames import walk
 from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableError
 from pytest_maskcheck.interrupts.mechanism import Victim
@@ -53,6 +55,12 @@ class SignalMechanism:
         from pytest_maskcheck.interrupts.signals.tracing.engine import TracingEngine
 
         return cls(TracingEngine()), "sys.settrace: this CPython has no sys.monitoring"
+
+    def get_ready(self) -> None:
+        with suppress(
+            EngineUnavailableError, ValueError
+        ):  # no spare signal, or not the main thread: an audit reports it
+            with_checks_on_entering()
 
     @classmethod
     def has(cls, number: int) -> bool:
