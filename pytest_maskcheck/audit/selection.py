@@ -100,13 +100,18 @@ class Selection:
         return plan
 
     def _thin_to_depth(self, plan: Plan, chosen: Chosen) -> None:
-        """Keep the first point of each kind at each instruction that the survey of the suite has chosen."""
-        seen = set()
+        """Keep the first point of each kind at each instruction that the survey of the suite has chosen.
+
+        The survey may have taken an instruction for a place that is none. Then another point of its line is kept.
+        """
+        keys = [layers_of(aim.first, aim.signum) for aim in (plan.aims[point.id] for point in plan.points)]
+        missed = {chosen.lines[context] for context in chosen.contexts.keys() - {key.context for key in keys}}
+        seen: set[object] = set()
         kept = []
-        for point in plan.points:
-            context = _context_of(plan.aims[point.id])
-            if context in chosen.contexts and (context, point.kind) not in seen:
-                seen.add((context, point.kind))
+        for point, key in zip(plan.points, keys, strict=True):
+            wanted = (key.context, point.kind) if key.context in chosen.contexts else key.line
+            if wanted not in seen and (key.context in chosen.contexts or key.line in missed):
+                seen |= {wanted, key.line}
                 kept.append(point)
         plan.leave_out(Reason(NotAudited.DEPTH, depth=self.assignment.depth), len(plan.points) - len(kept))
         plan.points = kept

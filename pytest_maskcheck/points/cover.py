@@ -63,10 +63,12 @@ class Chosen:
     Parameters:
         cost: the seconds that they are expected to take.
         contexts: the key of the context of each -> the depth at which it was chosen.
+        lines: the same keys -> the key of the line.
     """
 
     cost: float = 0.0
     contexts: dict[int, Depth] = field(default_factory=dict)
+    lines: dict[int, int] = field(default_factory=dict)
 
 
 class Suite:
@@ -212,6 +214,7 @@ class _Cover:
         self._left -= fixed
         for layers in added:
             chosen.contexts.setdefault(layers.context, depth)
+            chosen.lines[layers.context] = layers.line
             chosen.cost += test.cost
             self._left -= test.cost
             _add(layers, self._covered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Self
 
@@ -39,6 +40,8 @@ def numbers() -> Iterator[int]:
 def body() -> None:
     with Held():
         inner("a", "b")
+    with threading.Lock():
+        str(1)
     for number in numbers():
         str(number)
     values = OrderedDict(a=1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts.cpython import facts, tools
 from pytest_maskcheck.interrupts.cpython.codes import number_of
+from pytest_maskcheck.interrupts.cpython.entering import checks_on_return, with_checks_on_entering
 from pytest_maskcheck.interrupts.cpython.frames import caller_frame
 from pytest_maskcheck.interrupts.places import Site, context_of
 from pytest_maskcheck.system.own_code import is_ours
@@ -41,6 +42,7 @@ class Surveyor:
     """
 
     def __init__(self, tool: int, in_scope: InScope, sites: list[Site]) -> None:
+        with_checks_on_entering()  # cache the answer now: the first call must not happen in a callback
         self._tool = tool
         self._in_scope = in_scope
         self._sites = sites
@@ -92,7 +94,8 @@ class Surveyor:
         return self._enough((code, offset), _IN_SCOPE)
 
     def _c_return(self, code: CodeType, offset: int, _: object, __: object) -> None:
-        self._note(caller_frame(), code, offset)
+        if checks_on_return(code, offset):
+            self._note(caller_frame(), code, offset)
 
     def _instruction(self, code: CodeType, offset: int) -> object:
         if offset not in facts.silent(code):
