@@ -62,6 +62,10 @@ def run(
         grace: the seconds after that in which it must end, or it is killed.
     """
     _adopt_orphans()
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as in the background of a shell: the command would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     before, began = _processor(), time.perf_counter()
     with tempfile.TemporaryFile() as output:  # no pipe: a process that is left behind would keep it open
         process = subprocess.Popen(

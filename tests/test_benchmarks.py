@@ -90,10 +90,10 @@ def test_a_loaded_machine_and_few_rounds_are_refused(module, capsys, load, argum
     assert named in capsys.readouterr().err
 
 
-def measured(program: str, **limits: float) -> str:
-    """Return the processor seconds of a program, its exit status and whether it ended, as ``tree.py`` measures it in a process of its own."""
+def measured(program: str, *, before: str = "", **limits: float) -> str:
+    """Return the processor seconds of a program, its exit status and whether it ended, as ``tree.py`` measures it in a process that runs ``before`` first."""
     script = (
-        f"import os, sys; from pathlib import Path; from tree import run\n"
+        f"{before}import os, sys; from pathlib import Path; from tree import run\n"
         f"ran = run([sys.executable, '-c', {program!r}], Path('.'), dict(os.environ), **{limits!r})\n"
         f"print(ran.processor, ran.status, ran.in_time, ran.output)"
     )
@@ -117,6 +117,8 @@ def test_what_takes_too_long_is_interrupted():
     """A command that reaches its limit is interrupted as by Ctrl-C, and killed if it does not end then."""
     waiting = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     assert measured(waiting, limit=0.5).split()[1:] == ["0", "False", "interrupted"]
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as in the background of a shell
+    assert measured(waiting, before=ignoring, limit=0.5).split()[1:] == ["0", "False", "interrupted"]
     deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)\n"
     assert measured(deaf, limit=0.5, grace=0.1).split()[1:] == ["-9", "False"]
 
