@@ -301,15 +301,14 @@ def read_all(config: pytest.Config) -> None:
     found = of_audits.from_config(config)
     of_audits.switched(found["kinds"], kind_defaults())
     of_audits.reports(config, formats.parse)
-    of_audits.budget(config)
-    of_audits.allow_none(config)
-    of_audits.since(config)
+    of_audits.of_session(config)
     of_audits.point(config, ids.is_id)
     of_audits.shard(config)
 
 
 OPTIONS = [f"--maskcheck-{name.replace('_', '-')}" for name in NAMES if name not in {"strict", "may_swallow"}]
-OPTIONS += ["--maskcheck-point", "--maskcheck-shard", "--maskcheck-report", "--maskcheck-budget", "--maskcheck-since"]
+OPTIONS += ["--maskcheck-point", "--maskcheck-shard", "--maskcheck-report"]
+OPTIONS += [f"--maskcheck-{name}" for name in ("budget", "cache", "depth", "since")]
 
 
 @bounded
@@ -325,7 +324,7 @@ def test_any_option_is_used_or_refused(config, options):
         config.option = before
 
 
-INI = [*NAMES, "budget", "allow_none", "since"]
+INI = [*NAMES, *(row.name for row in of_audits.SESSION)]
 TOML = st.recursive(
     st.one_of(
         st.booleans(), st.integers(-(10**20), 10**20), st.floats(), TEXTS.filter(lambda text: text.isprintable())

@@ -40,7 +40,8 @@ def numbers() -> Iterator[int]:
 def body() -> None:
     with Held():
         inner("a", "b")
-    with threading.Lock():
+    lock = threading.Lock()
+    with lock:
         str(1)
     for number in numbers():
         str(number)
