@@ -130,6 +130,7 @@ SUITES = (
 )
 
 AUDIT = ("--maskcheck-all",)
+DEPTH = "--maskcheck-depth=lines"
 CHANGED = "--maskcheck-changed"
 SINCE = "--maskcheck-since"
 
@@ -143,20 +144,24 @@ class Phase:
         arguments: for pytest.
         needs: the option that pytest must have.
         edited: the function is edited before.
+        reports: the results are written to a file, which says how far the phase came. Results of an earlier session need not be read
+            in full if no file is wanted, so phases that use them write none.
     """
 
     name: str
     arguments: tuple[str, ...] = ()
     needs: str = ""
     edited: bool = False
+    reports: bool = True
 
 
 PLAIN = Phase("plain")
 PHASES = (
     PLAIN,
+    Phase("lines", (*AUDIT, DEPTH), DEPTH.partition("=")[0]),
     Phase("whole", AUDIT),
-    Phase("again", (*AUDIT, CHANGED), CHANGED),
-    Phase("edited", (*AUDIT, CHANGED), CHANGED, edited=True),
+    Phase("again", (*AUDIT, CHANGED), CHANGED, reports=False),
+    Phase("edited", (*AUDIT, CHANGED), CHANGED, edited=True, reports=False),
     Phase("since", (*AUDIT, f"{SINCE}=HEAD"), SINCE, edited=True),
 )
 
@@ -238,7 +243,7 @@ class Bench:
         report.unlink(missing_ok=True)
         limit = None if phase is PLAIN else self.limit  # the others are compared with it
         arguments = [*suite.arguments, *phase.arguments]
-        arguments += [f"--maskcheck-report=json:{report}"] if phase.arguments else []
+        arguments += [f"--maskcheck-report=json:{report}"] if phase.arguments and phase.reports else []
         ran = run([self.python, "-m", "pytest", "-q", *arguments], place, environment_for_measuring(), limit=limit)
         # 1: an audit found a defect; 2: interrupted, or the time was up.
         if ran.status not in ({0, 1, 2, -2} if phase.arguments else {0}) and ran.in_time:
