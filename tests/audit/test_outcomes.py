@@ -166,7 +166,7 @@ def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
     shown.fnmatch_lines(
         [
             "*= maskcheck =*",
-            "* tests audited at * points: * defects; * of * reached lines of * interrupted, * undecided",
+            "* tests audited at * points: 1 defect; * of * reached lines of * interrupted, * undecided",
         ]
     )
     shown.re_match_lines(["=+ 4 failed, 2 passed, 2 skipped, 3 xfailed in .*"])
