@@ -224,26 +224,29 @@ def _words_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _run_at_import(tree: ast.Module) -> Iterator[str]:
-    """Yield the words of what the import of a module calls."""
+    """Yield the words of what the import of a module calls.
+
+    A class statement calls methods of its bases, too, but only special ones: see ``deciding_code``.
+    """
     for node in _outside_functions(tree):
         if isinstance(node, ast.Call):
             # Arguments count, too: ``register(handler)``, ``map(convert, TABLE)``.
             yield from words_in(node)
         elif isinstance(node, ast.ClassDef):
-            yield from _words_of([*node.bases, *node.keywords, *node.decorator_list])
-        elif isinstance(node, (ast.For, ast.With, ast.Subscript, ast.BinOp, ast.Compare, ast.comprehension)):
+            yield from _words_of([*node.keywords, *node.decorator_list])
+        elif isinstance(node, (ast.For, ast.With, ast.BinOp, ast.Compare, ast.comprehension)):
             # Methods that operators and statements call have names that nobody mentions; their classes are mentioned.
-            yield from (
-                word for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for word in words_in(child)
-            )
+            inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.expr, ast.withitem))]
+            yield from _words_of(inner)
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what runs at import: all nodes but the bodies of functions; of pytest's decorators, only their arguments."""
+    """Yield what runs at import: all nodes but the bodies of functions; a decorator is called."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, _FUNCTIONS):
             for each in _run_by_def(child):
-                yield each if isinstance(each, ast.Call) else ast.Call(each, [], [])  # a decorator is called
+                is_decorator = each in child.decorator_list and not isinstance(each, ast.Call)
+                yield ast.Call(each, [], []) if is_decorator else each
                 yield from _outside_functions(each)
         else:
             yield child
