@@ -226,12 +226,13 @@ def _words_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
 def _run_at_import(tree: ast.Module) -> Iterator[str]:
     """Yield the words of what the import of a module calls.
 
-    A class statement calls methods of its bases, too, but only special ones: see ``deciding_code``.
+    A class statement calls methods of its bases, too, but only special ones: see ``deciding_code``. Strings do not count: those at module
+    level are names of fields and loggers (``namedtuple("Info", "size")``).
     """
     for node in _outside_functions(tree):
         if isinstance(node, ast.Call):
             # Arguments count, too: ``register(handler)``, ``map(convert, TABLE)``.
-            yield from words_in(node)
+            yield from _words_of(each for each in ast.walk(node) if isinstance(each, (ast.Name, ast.Attribute)))
         elif isinstance(node, ast.ClassDef):
             yield from _words_of([*node.keywords, *node.decorator_list])
         elif isinstance(node, (ast.For, ast.With, ast.BinOp, ast.Compare, ast.comprehension)):
