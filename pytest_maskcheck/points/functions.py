@@ -198,9 +198,18 @@ def locals_of(node: Node) -> frozenset[str]:
 
 
 def words_in(node: ast.AST, variables: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the names that code mentions, without the variables of its function."""
-    for each in ast.walk(node):
-        yield from _own_words(each, variables)
+    """Yield the names that code mentions, without the variables of its function, and without documentation."""
+    queue = [node]
+    while queue:
+        each = queue.pop()
+        if not _is_documentation(each):
+            yield from _own_words(each, variables)
+            queue += ast.iter_child_nodes(each)
+
+
+def _is_documentation(node: ast.AST) -> bool:
+    """Return whether a statement is nothing but a constant, such as a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
@@ -339,10 +348,17 @@ class Besides:
     Attributes:
         words: the names of what it may call.
         called: the names of what the other run called; if there are more functions of such a name, it may call those.
+        passed: other names in lines that were reached: functions that were passed on, to be called later, and properties.
     """
 
     words: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+
+    def settle(self, reached: Iterable[str]) -> None:
+        """Take names of functions that were reached for calls of them, as of properties; other functions may still be called."""
+        self.called |= self.passed.intersection(reached)
+        self.words |= self.passed.difference(reached)
 
     def add(self, text: str, reached: Callable[[str, int], set[int] | None]) -> None:
         """Add what the functions of a file may come to.
@@ -395,4 +411,4 @@ class Besides:
             return
         callees = {each.func for each in nodes if isinstance(each, ast.Call)}
         for each in nodes:
-            (self.called if each in callees else self.words).update(_own_words(each, variables))
+            (self.called if each in callees else self.passed).update(_own_words(each, variables))
