@@ -5,7 +5,8 @@
    installed in editable form, the whole text decides, as nobody measured which of their functions were reached.
 2. Functions: those that the test reached, and those that an interrupted run may come to besides. These are found by name: every function
    in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
-   its special methods, which are called without being mentioned.
+   its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
+   the end of an object call.
 3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
    override), so the places of all functions of that name decide, too.
 
@@ -59,6 +60,13 @@ class Reached:
         return cls(known, frozenset(words.split()), frozenset(called.split()))
 
 
+_AT_IMPORT = frozenset({"__init_subclass__", "__set_name__", "__prepare__", "__class_getitem__", "__mro_entries__"})
+"""Special methods that class statements and annotations call."""
+
+_UNSEEN = frozenset({"__exit__", "__aexit__", "__del__", "__getattr__", "__getattribute__", "__setattr__"})
+"""Special methods that an interrupt may bring about where no statement shows it."""
+
+
 class _View:
     """The code of several files, by name.
 
@@ -92,7 +100,7 @@ class _View:
         rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
         self.rests = digest(*rests)
         self.base = _Closure(self)
-        self.base.mention(run)
+        self.base.mention(run | _AT_IMPORT)
 
     def special(self, place: Place) -> list[Place]:
         """Return the special methods of a class."""
@@ -116,6 +124,7 @@ class _Closure:
         self.words: set[str] = set(base.words) if base else set()
         self.functions: set[Place] = set(base.functions) if base else set()
         self.classes: set[Place] = set(base.classes) if base else set()
+        self.used: set[Place] = set(base.used) if base else set()
 
     def mention(self, words: Iterable[str]) -> None:
         """Add what has one of these names, and what that leads to."""
@@ -136,11 +145,13 @@ class _Closure:
         self._enter(place, queue)
         self.mention(queue)
 
-    def reach(self, place: Place) -> None:
-        """Add a function without its words: what it called was reached itself."""
-        self.functions.add(place)
+    def reach(self, places: Iterable[Place]) -> None:
+        """Add functions without their words: what they called was reached itself."""
+        reached = [*places]
+        self.functions.update(reached)
         queue: list[str] = []
-        self._enter_class((place[0], place[1].rpartition(".")[0]), queue)
+        for owner in {(path, name.rpartition(".")[0]) for path, name in reached}:
+            self._use_class(owner, queue)
         self.mention(queue)
 
     def _enter(self, place: Place, queue: list[str]) -> None:
@@ -149,12 +160,23 @@ class _Closure:
         self.functions.add(place)
         for each in self._view.at.get(place, ()):
             queue += each.words
-        self._enter_class((place[0], place[1].rpartition(".")[0]), queue)
+        self._use_class((place[0], place[1].rpartition(".")[0]), queue)
+
+    def _use_class(self, place: Place, queue: list[str]) -> None:
+        """Add a class one of whose methods is called."""
+        if not place[1] or place in self.used:
+            return
+        self.used.add(place)
+        for each in self._view.special(place):
+            if each[1].rpartition(".")[2] in _UNSEEN:
+                self._enter(each, queue)
 
     def _enter_class(self, place: Place, queue: list[str]) -> None:
-        if not place[1] or place in self.classes:
+        """Add a class that may be called."""
+        if place in self.classes:
             return
         self.classes.add(place)
+        self.used.add(place)
         queue += self._view.bases(place)
         for each in self._view.special(place):
             self._enter(each, queue)
@@ -229,9 +251,7 @@ class DecidingCode:
         inside, outside = self.files([*starts, *reached.functions], matches, scope)
         view = self._view(inside, outside)
         closure = _Closure(view, view.base)
-        for path, names in reached.functions.items():
-            for name in names:
-                closure.reach((path, name))
+        closure.reach((path, name) for path, names in reached.functions.items() for name in names)
         for place in entered:
             closure.enter(place)
         closure.mention(always)
@@ -243,7 +263,7 @@ class DecidingCode:
         ]
         members = [
             f"{path} {owner} {' '.join(sorted(name for _, name in view.members.get((path, owner), ()) if not _is_test(name)))}"
-            for path, owner in sorted(closure.classes)
+            for path, owner in sorted(closure.used)
         ]
         named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
         return digest(view.rests, *functions, "", *members, "", *named)

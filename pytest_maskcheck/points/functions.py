@@ -198,9 +198,18 @@ def locals_of(node: Node) -> frozenset[str]:
 
 
 def words_in(node: ast.AST, variables: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the names that code mentions, without the variables of its function."""
-    for each in ast.walk(node):
-        yield from _own_words(each, variables)
+    """Yield the names that code mentions, without the variables of its function, and without documentation."""
+    queue = [node]
+    while queue:
+        each = queue.pop()
+        if not _is_documentation(each):
+            yield from _own_words(each, variables)
+            queue += ast.iter_child_nodes(each)
+
+
+def _is_documentation(node: ast.AST) -> bool:
+    """Return whether a statement is nothing but a constant, such as a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
@@ -224,26 +233,30 @@ def _words_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _run_at_import(tree: ast.Module) -> Iterator[str]:
-    """Yield the words of what the import of a module calls."""
+    """Yield the words of what the import of a module calls.
+
+    A class statement calls methods of its bases, too, but only special ones: see ``deciding_code``. Strings do not count: those at module
+    level are names of fields and loggers (``namedtuple("Info", "size")``).
+    """
     for node in _outside_functions(tree):
         if isinstance(node, ast.Call):
             # Arguments count, too: ``register(handler)``, ``map(convert, TABLE)``.
-            yield from words_in(node)
+            yield from _words_of(each for each in ast.walk(node) if isinstance(each, (ast.Name, ast.Attribute)))
         elif isinstance(node, ast.ClassDef):
-            yield from _words_of([*node.bases, *node.keywords, *node.decorator_list])
-        elif isinstance(node, (ast.For, ast.With, ast.Subscript, ast.BinOp, ast.Compare, ast.comprehension)):
+            yield from _words_of([*node.keywords, *node.decorator_list])
+        elif isinstance(node, (ast.For, ast.With, ast.BinOp, ast.Compare, ast.comprehension)):
             # Methods that operators and statements call have names that nobody mentions; their classes are mentioned.
-            yield from (
-                word for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for word in words_in(child)
-            )
+            inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.expr, ast.withitem))]
+            yield from _words_of(inner)
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what runs at import: all nodes but the bodies of functions; of pytest's decorators, only their arguments."""
+    """Yield what runs at import: all nodes but the bodies of functions; a decorator is called."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, _FUNCTIONS):
             for each in _run_by_def(child):
-                yield each if isinstance(each, ast.Call) else ast.Call(each, [], [])  # a decorator is called
+                is_decorator = each in child.decorator_list and not isinstance(each, ast.Call)
+                yield ast.Call(each, [], []) if is_decorator else each
                 yield from _outside_functions(each)
         else:
             yield child
@@ -335,10 +348,17 @@ class Besides:
     Attributes:
         words: the names of what it may call.
         called: the names of what the other run called; if there are more functions of such a name, it may call those.
+        passed: other names in lines that were reached: functions that were passed on, to be called later, and properties.
     """
 
     words: set[str] = field(default_factory=set)
     called: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+
+    def settle(self, reached: Iterable[str]) -> None:
+        """Take names of functions that were reached for calls of them, as of properties; other functions may still be called."""
+        self.called |= self.passed.intersection(reached)
+        self.words |= self.passed.difference(reached)
 
     def add(self, text: str, reached: Callable[[str, int], set[int] | None]) -> None:
         """Add what the functions of a file may come to.
@@ -391,4 +411,4 @@ class Besides:
             return
         callees = {each.func for each in nodes if isinstance(each, ast.Call)}
         for each in nodes:
-            (self.called if each in callees else self.words).update(_own_words(each, variables))
+            (self.called if each in callees else self.passed).update(_own_words(each, variables))

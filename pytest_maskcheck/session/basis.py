@@ -125,6 +125,7 @@ class Bases:
             reached = {key: of_it for key, of_it in ours.items() if of_it}
             functions[path] = tuple(dict.fromkeys(name for name, _ in reached))
             besides.add(self._sources.text(path), lambda name, first, known=reached: known.get((name, first)))  # type: ignore[misc]
+        besides.settle({name.rpartition(".")[2] for names in functions.values() for name in names})
         return Reached(functions, frozenset(besides.words), frozenset(besides.called))
 
     def positions(self, reached: Reached) -> str:
