@@ -7,16 +7,9 @@ garbage counts as the test's time, or as the audit's.
 
 from __future__ import annotations
 
-import sys
 from typing import ClassVar
 
 from pytest_maskcheck.system.unpatched import gc
-
-HAS_GENERATIONS = sys.version_info < (3, 14)
-"""Whether objects stay in one of two young generations until one of these is collected, which :func:`gc.get_stats` counts.
-
-From CPython 3.14 on, a collection may go through a part of the old objects instead.
-"""
 
 
 class FrozenHeap:
