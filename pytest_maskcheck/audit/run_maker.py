@@ -22,6 +22,7 @@ from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
 from pytest_maskcheck.interrupts.arming import arming
 from pytest_maskcheck.interrupts.catching import Catching
 from pytest_maskcheck.points.plan import Aim
+from pytest_maskcheck.resources.elders import ELDERS
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
@@ -91,14 +92,28 @@ class RunMaker:
         self._thawed = False
         with own_time:
             collect_garbage()
-            if self._is_unread:  # kinds must also see what was there before the first run
+            if not self._is_unread:
+                self._prepare_kinds()
+            elif not self._prepare_with_elders():  # kinds must also see what was there before the first run
                 FrozenHeap.thaw()
-                self._is_unread = False
-            with at_once:
-                for kind in self.runner.kind_set().kinds:
-                    kind.prepare()
+                self._prepare_kinds()
+            self._is_unread = False
             self.runner.kind_set().forget()
             FrozenHeap.freeze()
+
+    def _prepare_kinds(self) -> None:
+        with at_once:
+            for kind in self.runner.kind_set().kinds:
+                kind.prepare()
+
+    def _prepare_with_elders(self) -> bool:
+        """Prepare the kinds with what the session has found; return whether that was all that they look for."""
+        with at_once:
+            if not ELDERS.show():
+                return False
+            for kind in self.runner.kind_set().kinds:
+                kind.prepare()
+        return ELDERS.were_all()
 
     def freeze_first(self) -> None:
         """Freeze what there is before the first run, so that garbage is collected quickly after each.

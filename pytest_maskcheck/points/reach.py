@@ -46,8 +46,8 @@ class Reach:
         self._files: dict[str, str | None] = {}
         """``co_filename`` -> the key of the file in ``_lines``, or ``None`` if it has none."""
         self._statements: dict[str, set[int]] = {}
-        self._absolute: set[str] = set()
-        """Names of files that are known to be absolute and normalized."""
+        self._outside: set[str] = set()
+        """Absolute and normalized names of files out of scope; they may still be a test's own, and so be among ``_lines``."""
         self._noted: set[str] = set()
         """Files that earlier tests reached, still to be read; see :meth:`read_ahead`."""
         self._ready: tuple[frozenset[str], Measurement | None] = frozenset(), None
@@ -111,10 +111,12 @@ class Reach:
 
     def covers(self, filename: str) -> bool:
         """Return whether a file is in scope, reached or not."""
-        # This is called for each module before each audited test, and ``abspath`` would take most of the time.
-        path = filename if filename in self._absolute else os.path.abspath(filename)
-        if path == filename:
-            self._absolute.add(path)
+        # This is called for each module several times an audit, and most are out of scope: one lookup decides.
+        if filename in self._outside:
+            return filename in self._lines
+        path = os.path.abspath(filename)
+        if path == filename and not self.scope.matches(path):
+            self._outside.add(path)
         return path in self._lines or self._wanted(path)
 
     def _measured(self, filename: str) -> str | None:

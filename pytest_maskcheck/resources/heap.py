@@ -17,7 +17,7 @@ Theory of operation:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of
@@ -26,6 +26,9 @@ _Found = dict[type, list[object]]
 
 _WANTED: set[type] = set()
 """All types that were ever looked for, and the members of all families."""
+
+_ASKED: set[type] = set()
+"""Those that were looked for by themselves, not as members of a family."""
 
 _SEEN: set[type] = set()
 """Types that last as long as the process and were classified, that is, added to the families they belong to."""
@@ -45,7 +48,11 @@ _HEAP, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_HEAPTYPE, Py_TPFLAGS_IMMUTABLET
 
 
 def _walk() -> _Found:
-    objects = gc.get_objects()
+    return _wanted(gc.get_objects())
+
+
+def _wanted(objects: list[object]) -> _Found:
+    """Return those of ``objects`` whose type is wanted, by type."""
     try:
         return _sorted(objects, type)
     except KeyboardInterrupt:
@@ -200,6 +207,7 @@ at_once = _AtOnce()
 
 def want(types: Collection[type]) -> None:
     """Make every walk from now on look for these types, too."""
+    _ASKED.update(types)
     _WANTED.update(types)
     _IGNORED.difference_update(types)
 
@@ -213,11 +221,34 @@ def classify() -> None:
     if _SEEN:
         return
     look()
-    others = {kind for kind in _SEEN if not _stays(kind)}
+    _forget_others(_SEEN)
+
+
+def _forget_others(seen: Collection[type]) -> None:
+    """Forget those of the classes just seen that a test may unload."""
+    others = {kind for kind in seen if not _stays(kind)}
     for known in (_SEEN, _IGNORED, *(family.members for _, _, family in _FAMILIES)):
         known.difference_update(others)
-    _WANTED.difference_update(others)
+    _WANTED.difference_update(others - _ASKED)
     _forget_passing()
+
+
+def wanted_in(objects: list[object]) -> list[object]:
+    """Return those of ``objects`` that some kind looks for, and remember no class that a test may unload."""
+    before = {*_SEEN}
+    found = _wanted(objects)
+    _forget_others(_SEEN - before)
+    return [thing for things in found.values() for thing in things]
+
+
+def number_wanted() -> int:
+    """Return the number of types and families that kinds look for: it grows when a kind looks for another one."""
+    return len(_ASKED) + len(_FAMILIES)
+
+
+def show(others: Iterable[object]) -> None:
+    """Within ``at_once``, let all callers see ``others`` besides the objects on the heap."""
+    at_once.found = _wanted([*gc.get_objects(), *others])
 
 
 def _stays(kind: type) -> bool:

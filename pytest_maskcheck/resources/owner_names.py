@@ -60,15 +60,18 @@ def _names(thing: object, suffix: str, depth: int, seen: set[int]) -> list[tuple
     ``suffix``, such as ``['a'][]``, leads from ``thing`` to the object to be named; it is ``""`` if that is ``thing`` itself.
     """
     found = []
-    for holder in gc.get_referrers(thing):
-        if id(holder) in seen or is_our_look(holder):
-            continue
-        seen.add(id(holder))
+    holders = [each for each in gc.get_referrers(thing) if id(each) not in seen and not is_our_look(each)]
+    seen.update(map(id, [holders, *holders]))
+    for holder in holders:
         for rank, name in _direct(holder, thing):
             full = f"{_LOCAL_NAME}{name}{suffix}>" if rank == _LOCAL else name + suffix
             found.append((rank + _INDIRECT * bool(suffix), len(full), full))
+    # No name that leads through a container is better than these, and each holder costs a walk through the whole heap.
+    if not depth or any(rank < _INDIRECT for rank, _, _ in found):
+        return found
+    for holder in holders:
         # A container does not name what it contains; its own holders may.
-        if depth and issubclass(type(holder), _CONTAINERS):
+        if issubclass(type(holder), _CONTAINERS):
             found += _names(holder, _step(holder, thing) + suffix, depth - 1, seen)
     return found
 

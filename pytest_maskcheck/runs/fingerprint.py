@@ -11,6 +11,7 @@ import collections
 import re
 import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 from pytest_maskcheck.runs.namespaces import PLAIN, identity, namespace
 from pytest_maskcheck.runs.parts import parts_of
@@ -89,7 +90,9 @@ class Fingerprints:
 
 
 def _is_wanted(module: object, in_scope: Callable[[str], bool]) -> bool:
-    file = namespace(module).get("__file__")
+    # Asked of every module: no call for those of the plain type, whose attributes can be read without running code.
+    names = module.__dict__ if type(module) is ModuleType else namespace(module)
+    file = names.get("__file__")
     return isinstance(file, str) and in_scope(file)
 
 

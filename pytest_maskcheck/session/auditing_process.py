@@ -15,6 +15,7 @@ from pytest_maskcheck.interrupts.foreign import ForeignSignals
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.resources.elders import ELDERS
 from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory
@@ -50,6 +51,8 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
     measurement = running()  # before the fork: in the child, coverage's patch = fork replaces it
 
     def audit(say: Send) -> None:
+        ELDERS.inherit()
+
         def send(message: object) -> None:
             page.begin(0)  # each message restarts the clock of the parent
             say(message)
@@ -59,6 +62,7 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
 
     try:
         short = assembly.instruments.names.short
+        ELDERS.note()
         with closing(in_child(audit, page, limit, leader=True, freezes=True, name=short)) as said:
             death = take_all(said, take)
         if death is not None:

@@ -18,6 +18,7 @@ import coverage
 import pytest
 
 from pytest_maskcheck.points import scope as scope_module
+from pytest_maskcheck.points.cleanup_calls import cleanup_lines
 from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.points.reach import Reach
 from pytest_maskcheck.points.scope_entries import UnknownScopeError
@@ -399,3 +400,56 @@ def test_measuring_again_forgets(place: Path, load: Load) -> None:
     assert reached(scope, inner.f) == {"inner.py"}
     assert reached(scope, outer.f) == {"outer.py"}
     assert not scope.in_scope(str(place / "lib" / "inner.py"))
+
+
+def test_a_measurement_made_ready_beforehand_measures_the_same(place: Path, load: Load) -> None:
+    """A measurement that was made ready serves once, for the files it was made ready for; this coverage can be made ready."""
+    inner = load("lib/inner", FILES["lib/inner.py"])
+    own = load("single", FILES["single.py"])
+    file = str(own.__file__)
+    scope = Reach(str(place), include=["lib"])
+
+    def work() -> None:
+        assert inner.f() + own.f() == 2
+
+    for ready in (False, True, True):  # the third finds that the second has used it up
+        if ready and scope._ready[1] is None:
+            scope.read_ahead(file)
+            assert scope._ready[1] is not None
+        assert reached(scope, work, file) == {"inner.py", "single.py"}
+        assert scope.statements()[str(place / "lib" / "inner.py")] == [2]
+        assert scope._ready[1] is None
+    scope.read_ahead(file)
+    assert reached(scope, work) == {"inner.py"}  # made ready for other files
+
+
+def test_a_measurement_made_ready_leaves_nothing_registered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage registers a function with ``atexit`` for each measurement, which would keep all of them until the session ends."""
+    registered: list[object] = []
+    monkeypatch.setattr("atexit.register", registered.append)
+    Reach(str(place)).read_ahead(str(place / "single.py"))
+    assert registered == []
+
+
+def test_a_file_that_was_written_since_is_read_again(place: Path, load: Load) -> None:
+    """A test may generate a module at the place of another one; an unchanged file is read once."""
+    path = place / "lib" / "inner.py"
+    scope = Reach(str(place))
+    scope.note([str(path)])
+    scope.read_ahead()
+    first = scope._exclusions.of(str(path))
+    scope.read_ahead()
+    assert scope._exclusions.of(str(path)) is first
+    path.write_text("x = 1\n\ndef f():\n    x = 2\n    return x\n")
+    scope.read_ahead()
+    assert scope._exclusions.of(str(path)).first_lines == [1, 3, 4, 5]
+
+
+def test_the_lines_of_clean_up_follow_the_file(tmp_path: Path) -> None:
+    """The lines within ``finally`` are found anew after the file was written."""
+    path = tmp_path / "one.py"
+    path.write_text("try:\n    a()\nfinally:\n    b()\n")
+    assert cleanup_lines(str(path)) == {4}
+    path.write_text("try:\n    a()\n    a()\nfinally:\n    b()\n")
+    assert cleanup_lines(str(path)) == {5}
+    assert cleanup_lines(str(tmp_path / "none.py")) == frozenset()

@@ -97,3 +97,22 @@ def _lives(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(("held", "times"), [(True, 1), (False, 3)])
+def test_the_usual_state_is_recorded_in_each_worker_only_if_the_first_one_differs(held, times):
+    """Looking at all modules is slow in a new process: if the first worker finds them as in its parent, later ones do not look."""
+    reader, writer = os.pipe()
+    conditions = Conditions()
+
+    def settle():
+        os.write(writer, b".")
+        return held
+
+    conditions.settle = settle  # type: ignore[method-assign]
+    executor = Forked(lambda _request, _struck: RunResult(Strike()), 10, conditions=conditions)
+    for _ in range(3):
+        assert [ran.passed for ran in executor.runs([None], lambda *_: False)] == [True]
+    os.close(writer)
+    assert len(os.read(reader, 9)) == times
+    os.close(reader)

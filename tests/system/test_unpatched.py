@@ -256,6 +256,21 @@ def test_what_was_replaced_is_put_back_for_a_while(monkeypatch: pytest.MonkeyPat
     assert unpatched.os.path.exists(__file__)
 
 
+def test_only_the_modules_that_matter_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With names, ``unpatched`` looks at these modules alone."""
+    real = os.getcwd
+
+    def fake() -> None:
+        pytest.fail("called")
+
+    monkeypatch.setattr(time, "sleep", fake)
+    monkeypatch.setattr(os, "getcwd", fake)
+    with unpatched.unpatched("os"):
+        assert os.getcwd is real
+        assert time.sleep is fake
+    assert os.getcwd is fake
+
+
 def test_modules_of_the_audit_that_a_test_removed_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Modules of every room return to ``sys.modules`` as the same objects, and nothing else does."""
     names = [name for name in sys.modules if name.partition(".")[0] == "pytest_maskcheck"]
