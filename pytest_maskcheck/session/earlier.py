@@ -72,7 +72,7 @@ _UNSTEADY_NOTES = {Note.HOOK_FAILED, Note.RESOURCE_FAILED, Note.UNTRACED}
 """Notes that the next session should have, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Found:
     """A result of an earlier session that still holds.
 
