@@ -34,7 +34,7 @@ Place = tuple[str, str]
 """A file, and the qualified name of a function or class in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reached:
     """What an audit shows about the code that decides it.
 

@@ -38,7 +38,7 @@ _CHOICES = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.comprehension)
 Node = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Function:
     """A function at module or class level.
 
@@ -66,7 +66,7 @@ class Function:
         return self.name.rpartition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SourceFile:
     """What a source file consists of.
 
@@ -341,7 +341,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 # What an interrupted run may do besides
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Besides:
     """What a run may come to that another run of a test did not come to.
 

@@ -45,7 +45,7 @@ _ALWAYS = frozenset(
 _HOOK = "pytest_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Test:
     """What is compared of a test besides the code that it reached.
 

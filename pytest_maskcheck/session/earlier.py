@@ -26,6 +26,7 @@ from pytest_maskcheck.results.encoding import texts_in
 from pytest_maskcheck.session.basis import Bases
 from pytest_maskcheck.session.environment import environment
 from pytest_maskcheck.session.result_store import ResultStore, Row, UnusableStoreError
+from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import os, time
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ _UNSTEADY_NOTES = {Note.HOOK_FAILED, Note.RESOURCE_FAILED, Note.UNTRACED}
 """Notes that the next session should have, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Found:
     """A result of an earlier session that still holds.
 
@@ -145,7 +146,7 @@ class Earlier:
             return None
         try:
             return self._found(item, row)
-        except (ValueError, KeyError, TypeError):  # somebody has edited the file: audit the test
+        except Exception:  # noqa: BLE001  (somebody has edited the file, or an error of maskcheck: audit the test)
             return None
 
     def _row_of(self, item: pytest.Item) -> Row | None:
@@ -204,6 +205,12 @@ class Earlier:
         if not is_steady(audit):
             self._access(lambda store: store.drop(item.nodeid, self._environment), None)
             return
+        try:
+            self._keep(item, audit, data)
+        except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session goes on without the result)
+            self.complaint = f"the result of {item.nodeid} is not kept for later sessions: {breakdown_of(error).reason}"
+
+    def _keep(self, item: pytest.Function, audit: Audit, data: dict[str, Any]) -> None:
         reached = self._bases.reached(item, audit)
         basis = self._bases.of(item, reached)
         if self._bases.was_edited(item, reached, self._began):

@@ -46,7 +46,7 @@ class UnusableStoreError(Exception):
     """The file cannot be used; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Row:
     """One result.
 
