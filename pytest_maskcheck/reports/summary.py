@@ -72,10 +72,10 @@ def lacks_audit(audit: Audit) -> bool:
     return not (audit.audited or audit.is_elsewhere or audit.is_repeated)
 
 
-def undecided(audits: Iterable[Audit]) -> str:
+def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> str:
     """Return how many points have no verdict and how many tests have no audit, in one sentence, or ``""``."""
     audits = list(audits)
-    points = sum(audit.undecided for audit in audits)
+    points = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs)
     tests = sum(map(lacks_audit, audits))
     counted = [count(points, "point") + " undecided"] * (points > 0) + [count(tests, "test") + " not audited"] * (
         tests > 0
@@ -176,11 +176,11 @@ def _is_support(path: str) -> bool:
 
 
 def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = ()) -> str:
-    """Return the totals of a session on one line; lines and defects include what earlier sessions found."""
+    """Return the totals of a session on one line; lines, defects and undecided points include those of earlier sessions."""
     new = [audit for audit in audits if not audit.earlier]
     tests = sum(1 for audit in new if audit.audited)
     points = sum(audit.audited for audit in new)
-    undecided = sum(audit.undecided for audit in new)
+    undecided = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs)
     defects = {_identity(defect) for audit in audits for defect in audit.failures}
     reached = united(audit.lines_reached for audit in audits)
     interrupted = united([*(audit.lines_interrupted for audit in audits), *(each.lines_interrupted for each in briefs)])

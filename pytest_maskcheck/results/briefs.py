@@ -19,11 +19,13 @@ class Brief:
     Parameters:
         audit: the audit without points and results; what was not audited at points is among what was left out.
         points: the number of points where the interrupt was delivered.
+        undecided: the number of points without a verdict.
         interrupted: file -> the lines at which it was (``3-7,9``).
     """
 
     audit: Audit
     points: int
+    undecided: int
     interrupted: dict[str, str]
 
     @property
@@ -33,12 +35,13 @@ class Brief:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"audit": self.audit.to_json(), "points": self.points, "interrupted": self.interrupted}
+        counts = {"points": self.points, "undecided": self.undecided, "interrupted": self.interrupted}
+        return {"audit": self.audit.to_json(), **counts}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Brief:
         """Return the brief that :meth:`to_json` described."""
-        return cls(Audit.from_json(data["audit"]), data["points"], data["interrupted"])
+        return cls(Audit.from_json(data["audit"]), data["points"], data["undecided"], data["interrupted"])
 
 
 def brief(audit: Audit) -> Brief:
@@ -53,4 +56,4 @@ def brief(audit: Audit) -> Brief:
         earlier=True,
     )
     interrupted = {path: spans(lines) for path, lines in audit.lines_interrupted.items()}
-    return Brief(rest, audit.audited, interrupted)
+    return Brief(rest, audit.audited, audit.undecided, interrupted)

@@ -1,8 +1,9 @@
 """Results of earlier sessions: which of them still hold, and which of this session are kept.
 
 1. A result holds if its basis is the same (:mod:`.basis`). The test itself runs nevertheless, once: only the audit is left out.
-2. Kept are results that another audit would find again: of whole audits, without errors, and without points that stayed undecided by
-   chance. What is left out for a reason that is the same each time, such as a comment, is no obstacle.
+2. Kept are results that another audit would find again: of whole audits, without errors. What is left out for a reason that is the same
+   each time, such as a comment, is no obstacle. If points stayed undecided by chance, as where a test takes another way each time, the
+   next session tries once more; then the result is kept with the points that are undecided still.
 3. A result is not kept if code that decides it was edited since the session began: what was loaded may be older than the file.
 4. Nothing is read unless the user wants it. Results are written whenever there is a place for them, so that the first session with
    ``--maskcheck-changed`` profits from the one before it.
@@ -30,8 +31,9 @@ from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import os, time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from pytest_maskcheck.reasons import Code
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.settings import SessionSettings
 
@@ -68,7 +70,18 @@ STEADY = frozenset(
         NotAudited.SESSIONS_PROCESS,
     }
 )
-"""Reasons for which another audit would leave out the same; others may be chance, such as a run that took another way."""
+"""Reasons for which another audit would leave out the same."""
+
+CHANCE = frozenset(
+    {
+        NotAudited.FAILED_BEFORE,
+        NotAudited.NOT_REACHED,
+        NotAudited.NOT_REACHED_AFTER_FIRST,
+        NotAudited.OTHER_CONTEXT,
+        NotAudited.UNMEASURED,
+    }
+)
+"""Reasons for which another audit may leave out something else: a run took another way."""
 
 _UNSTEADY_NOTES = {Note.HOOK_FAILED, Note.RESOURCE_FAILED, Note.UNTRACED}
 """Notes that the next session should have, too."""
@@ -161,7 +174,7 @@ class Earlier:
 
     def _found(self, item: pytest.Function, row: Row) -> Found | None:
         reached = Reached.from_json(json.loads(row.reached))
-        if self._bases.of(item, reached) != row.basis:
+        if not row.settled or self._bases.of(item, reached) != row.basis:
             return None
         if row.brief and not self._config.getoption("--maskcheck-report"):
             self._used.append(row.test)
@@ -202,7 +215,7 @@ class Earlier:
         if self._store is None or not isinstance(item, pytest.Function) or audit.refused or audit.earlier:
             return
         self._environment = self._environment or environment(self._config)
-        if not is_steady(audit):
+        if not is_steady(audit, STEADY | CHANCE):
             self._access(lambda store: store.drop(item.nodeid, self._environment), None)
             return
         try:
@@ -216,8 +229,15 @@ class Earlier:
         if self._bases.was_edited(item, reached, self._began):
             return
         short = "" if audit.defects or audit.found else _json(brief(audit).to_json())
-        row = Row(item.nodeid, basis, _json(reached.to_json()), self._bases.positions(reached), short, self._name)
+        settled = is_steady(audit) or self._was_tried(item)
+        places = self._bases.positions(reached)
+        row = Row(item.nodeid, basis, _json(reached.to_json()), places, short, self._name, settled)
         self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
+
+    def _was_tried(self, item: pytest.Function) -> bool:
+        """Return whether an earlier session has audited a test that is still the same."""
+        row = self._row_of(item)
+        return row is not None and self._bases.of(item, Reached.from_json(json.loads(row.reached))) == row.basis
 
     def close(self) -> None:
         """Write what concerns all tests, at the end of the session."""
@@ -232,23 +252,28 @@ def _json(data: object) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-def is_steady(audit: Audit) -> bool:
-    """Return whether another audit of the same code would find the same."""
+def is_steady(audit: Audit, steady: Collection[Code] = STEADY) -> bool:
+    """Return whether another audit of the same code would find the same.
+
+    Parameters:
+        audit: the audit.
+        steady: the reasons for which something may have been left out.
+    """
     if audit.refused or audit.broken or audit.shard or any(result.varies or result.error for result in audit.results):
         return False
     texts = {name: getattr(audit, name) for name in ("no_first_use", "left_out", "unmeasured")}
     reasons = texts_in({"isolation": "", "strategy": "", "refused": "", "breakdown": "", "notes": (), **texts})
     results = (result.reason for result in audit.results if result.reason)
     notes = {reason_of(note).code for note in audit.notes}
-    return notes.isdisjoint(_UNSTEADY_NOTES) and all(map(_is_steady_reason, {*reasons, *results}))
+    return notes.isdisjoint(_UNSTEADY_NOTES) and all(_is_among(text, steady) for text in {*reasons, *results})
 
 
-def _is_steady_reason(text: str) -> bool:
+def _is_among(text: str, codes: Collection[Code]) -> bool:
     reason = reason_of(text)
     if reason.code in {NotAudited.SECOND, NotAudited.NO_SECOND}:
         why = reason.values.get("why")
-        return isinstance(why, Reason) and _is_steady_reason(why)
-    return reason.code in STEADY
+        return isinstance(why, Reason) and _is_among(why, codes)
+    return reason.code in codes
 
 
 # The file

@@ -36,7 +36,8 @@ _UNUSED = 90
 _TABLES = """
     CREATE TABLE results (
         test TEXT NOT NULL, environment TEXT NOT NULL, basis TEXT NOT NULL, reached TEXT NOT NULL, positions TEXT NOT NULL,
-        brief TEXT NOT NULL, audit BLOB NOT NULL, session TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (test, environment));
+        brief TEXT NOT NULL, session TEXT NOT NULL, settled INTEGER NOT NULL, audit BLOB NOT NULL, used INTEGER NOT NULL,
+        PRIMARY KEY (test, environment));
     CREATE TABLE sources (digest TEXT PRIMARY KEY, data TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE sessions (name TEXT PRIMARY KEY, number INTEGER NOT NULL, ended INTEGER NOT NULL);
 """
@@ -57,6 +58,7 @@ class Row:
         positions: digest of the places of that code.
         brief: what the summary needs, as JSON; ``""`` if the audit has findings.
         session: the session that made the audit.
+        settled: nothing is to be tried again: no point stayed undecided by chance, or that was so in two audits.
     """
 
     test: str
@@ -65,6 +67,7 @@ class Row:
     positions: str
     brief: str
     session: str
+    settled: bool = True
 
 
 class ResultStore:
@@ -143,7 +146,7 @@ class ResultStore:
 
     def rows(self, environment: str) -> dict[str, Row]:
         """Return all results of sessions with this environment, without their audits, by test."""
-        columns = "test, basis, reached, positions, brief, session"
+        columns = "test, basis, reached, positions, brief, session, settled"
         with self._open() as database:
             found = database.execute(f"SELECT {columns} FROM results WHERE environment = ?", (environment,))
             return {row[0]: Row(*row) for row in found}
@@ -193,8 +196,9 @@ class ResultStore:
             row.reached,
             row.positions,
             row.brief,
-            _packed(audit),
             row.session,
+            row.settled,
+            _packed(audit),
             _today(),
         )
         with self._open() as database:

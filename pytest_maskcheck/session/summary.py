@@ -131,7 +131,7 @@ class Summary:
     def _complain(self) -> None:
         """Find out why a session fails although no test may have failed."""
         assert self._session is not None
-        if self._must_decide and (left := undecided(self._audits)):
+        if self._must_decide and (left := undecided(self._audits, self._briefs)):
             self._complaints.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
         # The test with the defect fails by itself, unless another plugin has taken it for something else since.
         if self._session.exitstatus == pytest.ExitCode.OK and any(audit.found for audit in self._audits):

@@ -200,8 +200,8 @@ def test_usage_errors(pytester, run, arguments, message):
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
 
 
-def test_undecided_tests_are_audited_again(pytester, run):
-    """A test whose points were undecided by chance is no success that holds."""
+def test_undecided_tests_are_audited_once_more(pytester, run):
+    """A test whose points were undecided by chance is audited by the next session, too, and not by the one after that."""
     pytester.makepyfile("""
         import itertools, os
 
@@ -216,6 +216,30 @@ def test_undecided_tests_are_audited_again(pytester, run):
     steady = not any(each["code"] for each in data["audits"][0]["results"]) and not data["audits"][0]["left_out"]
     result = run("--maskcheck-all", "--maskcheck-changed", "--maskcheck-cache=results")
     assert ("unchanged: 1 test" in result.stdout.str()) == steady
+    result = run("--maskcheck-all", "--maskcheck-changed", "--maskcheck-cache=results")
+    assert "unchanged: 1 test" in result.stdout.str()
+
+
+def test_points_that_stay_undecided_are_counted_in_each_session(pytester, run):
+    """What an earlier session left undecided is in the closing line, and fails a session that must decide all points."""
+    pytester.makepyfile("""
+        import itertools, os
+
+        def test_it():
+            for number in range(os.getpid() % 7):
+                abs(number)
+            abs(2)
+        """)
+    arguments = ("--maskcheck-all", "--maskcheck-changed", "--maskcheck-cache=results")
+    for _ in range(3):
+        result = run(*arguments, "--maskcheck-report=json:report.json")
+    (audit,) = json.loads(Path("report.json").read_text())["audits"]
+    assert audit["earlier"]
+    number = sum(bool(each["code"]) for each in audit["results"])
+    result = run(*arguments)
+    assert f"{number} point" in result.outlines[-2]
+    assert result.outlines[-2].endswith("undecided")
+    assert run(*arguments, "--maskcheck-fail-undecided").ret == bool(number)
 
 
 def _report(run, *arguments: str) -> str:
