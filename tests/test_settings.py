@@ -37,6 +37,9 @@ SESSION_ROWS = {row.name: row for row in settings.SESSION}
 SESSION_RIGHT = {
     "budget": [("2.5", 2.5)],
     "allow_none": [(True, True)],
+    "fail_undecided": [(True, True)],
+    "since": [("HEAD~1", "HEAD~1")],
+    "depth": [("lines", "lines"), ("places", "places"), ("all", "all")],
     "changed": [(True, True)],
     "resume": [(True, True)],
     "cache": [("folder/results", "folder/results")],
@@ -46,6 +49,9 @@ SESSION_RIGHT = {
 SESSION_WRONG = {
     "budget": ["0", "-1", "soon", True],
     "allow_none": ["yes", 1],
+    "fail_undecided": ["yes", 1],
+    "since": ["", True],
+    "depth": ["deep", "", True],
     "changed": ["yes", 1],
     "resume": ["no", 0],
     "cache": ["", 1, True],
@@ -183,7 +189,14 @@ def test_session_setting_that_cannot_be_used(name, raw):
 def test_session_defaults(config):
     """Without options and ini keys, settings of the session have the documented defaults."""
     assert settings.of_session(config()) == SessionSettings(
-        budget=None, allow_none=False, changed=False, resume=False, cache=None
+        budget=None,
+        allow_none=False,
+        fail_undecided=False,
+        changed=False,
+        resume=False,
+        since=None,
+        depth="all",
+        cache=None,
     )
 
 

@@ -95,6 +95,11 @@ class Budget:
         """Expect so many tests to be audited by so many processes, each with the same budget and its part of the tests."""
         self._tests = math.ceil(tests / processes)
 
+    @property
+    def others(self) -> int:
+        """How many tests are expected after the one that has begun."""
+        return max(0, self._tests)
+
     def begins(self) -> None:
         """Count a test that begins and is to be audited."""
         self._tests -= 1

@@ -34,7 +34,7 @@ class Depth(IntEnum):
     ALL = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Surveyed:
     """What one test reaches.
 
@@ -56,7 +56,7 @@ class Surveyed:
         return self.seconds + MARGIN
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Chosen:
     """The points of one test that are audited first.
 
@@ -123,17 +123,19 @@ class Suite:
                 if layers.context in chosen.contexts:
                     _add(layers, self._covered)
 
-    def cost(self, test: str) -> float:
-        """Return the seconds that the audit of a test is expected to take."""
-        chosen = self.chosen.get(test)
-        if chosen is not None or test in self._tests:
-            return (chosen.cost if chosen is not None else 0.0) * self._pace
-        return self.cost_ahead / len(self.chosen) if self.chosen else FIXED * self._pace
+    def part(self, test: str, others: int, workers: int) -> float:
+        """Return the part of the time that is left for the audit of a test.
 
-    @property
-    def cost_ahead(self) -> float:
-        """The seconds that the audits of all tests to come are expected to take."""
-        return sum(each.cost for each in self.chosen.values()) * self._pace
+        Parameters:
+            test: its node id.
+            others: how many further tests this process expects to run.
+            workers: the number of processes; with several, it is not known which tests the others will be.
+        """
+        ahead = sum(each.cost for each in self.chosen.values())
+        mean = ahead / max(1, len(self._tests))
+        chosen = self.chosen.get(test)
+        cost = chosen.cost if chosen else 0.0 if test in self._tests else max(mean, FIXED)
+        return cost / (max(ahead, cost) if workers == 1 else cost + others * mean) if cost else 0.0
 
     @property
     def _pace(self) -> float:

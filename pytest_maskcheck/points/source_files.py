@@ -12,7 +12,7 @@ from pytest_maskcheck.system.unpatched import io, os
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_ABOUT = f"{VERSION} {sys.version_info[:2]}"
+_ABOUT = f"{VERSION} {sys.implementation.cache_tag}"
 """Part of the digest of each file: another interpreter may parse it in another way."""
 
 

@@ -266,7 +266,9 @@ class ItemProtocol:
             # Garbage of the ordinary run: if it were collected during the audit, a run would seem to release it.
             signals.collect_garbage()
         if self._budget and not self._only:
-            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, part=self._part(item)))
+            suite, others = self._survey and self._survey.suite, self._budget.others
+            part = suite.part(item.nodeid, others, self._workers.count) if suite else None
+            order = replace(order, budget=self._budget.share(more=more, seconds=seconds, part=part))
         alone = order.is_here or order.budget is not None
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
@@ -289,13 +291,6 @@ class ItemProtocol:
             # Another plugin or a mark may make a failing audit an xfail. Then the tests that meet the defect again have to fail.
             failed = any(report.failed for report in logged if report.when == "call")
             self._orders.audited.add(outcome.audit, outcome.keys, outcome.unsettled, failed=failed)
-
-    def _part(self, item: pytest.Item) -> float | None:
-        """Return the part of the time that is left for this test, if the suite was surveyed."""
-        if self._survey is None:
-            return None
-        cost = self._survey.suite.cost(item.nodeid)
-        return cost / max(self._survey.suite.cost_ahead, cost) if cost else 0.0
 
     def _against(self) -> str:
         """Return why the test that has just run is not audited, or ``""``."""

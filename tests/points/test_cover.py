@@ -57,7 +57,7 @@ def test_the_time_is_kept():
     tests = [reaches(f"test{number}", *((number * 10 + each, each, each) for each in range(5))) for number in range(20)]
     some = Suite(tests, Depth.ALL, 2.0)
     assert 0 < len(some.chosen) < 20
-    assert some.cost_ahead < 3.0
+    assert sum(each.cost for each in some.chosen.values()) < 3.0
     assert all(depth is Depth.LINES for each in some.chosen.values() for depth in each.contexts.values())
     assert len(Suite(tests, Depth.ALL, LONG).chosen) == 20
 
@@ -98,3 +98,14 @@ def test_a_test_that_was_not_surveyed_has_no_choice():
     suite = Suite([BROAD, NARROW], Depth.LINES, LONG)
     assert suite.next("unknown", LONG) is None
     assert suite.next("narrow", LONG).contexts == {}
+
+
+def test_the_time_that_is_left_is_shared_by_what_audits_are_expected_to_take():
+    """A test has its part of what all tests to come take; with several workers, of what as many tests as this one runs take."""
+    suite = Suite([BROAD, LAST], Depth.ALL, LONG)
+    parts = [suite.part(name, 1, 1) for name in ("broad", "last")]
+    assert 0.99 < sum(parts) < 1.01
+    assert suite.part("broad", 0, 2) == 1.0
+    assert 0.4 < suite.part("broad", 1, 2) < 0.6
+    assert Suite([BROAD, NARROW], Depth.LINES, LONG).part("narrow", 1, 1) == 0.0
+    assert 0.0 < suite.part("unknown", 1, 1) < 1.0

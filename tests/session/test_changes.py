@@ -186,7 +186,7 @@ def test_a_point_is_audited_whatever_changed(git, commit, run):
     """``--maskcheck-point`` wins: who names a point wants it audited."""
     commit(FILES)
     result = run("--maskcheck-point=code_of_ours.py:13:call#1", "--maskcheck-since=HEAD", "-k", "two")
-    result.stdout.fnmatch_lines(["1 test audited at 1 point, *"])
+    result.stdout.fnmatch_lines(["1 test audited at 1 point: *"])
 
 
 @pytest.mark.parametrize("name", ["with space.py", 'quote"d.py', "ünï.py", "tab\t.py", "back\\slash.py", "-dash.py"])
