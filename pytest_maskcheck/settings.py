@@ -274,6 +274,12 @@ class Settings:
     strategy: Literal["auto", "rerun", "snapshot"]
     repeats: int | Literal["auto", "all"]
 
+    @property
+    def judged_by(self) -> tuple[object, ...]:
+        """The settings that decide what counts as a finding at a point, and which callers are in scope."""
+        checks = (self.points, self.timeout, self.strict, self.may_swallow, self.allow, self.kinds)
+        return (*checks, self.include, self.exclude)
+
     def other_tests(self, *, marked: bool) -> int | None:
         """Return in how many other tests a point has to be audited before this test leaves it out; ``None``: it leaves none out.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.points.hit_filters import Counted
     from pytest_maskcheck.points.ids import Names
+    from pytest_maskcheck.points.layers import Layers
     from pytest_maskcheck.points.plan import Aim
     from pytest_maskcheck.points.reach import Reach
     from pytest_maskcheck.points.repeats import Repeats
@@ -104,7 +105,7 @@ class Selection:
 
         The survey may have taken an instruction for a place that is none. Then another point of its line is kept.
         """
-        keys = [layers_of(aim.first, aim.signum) for aim in (plan.aims[point.id] for point in plan.points)]
+        keys = [self._layers(plan.aims[point.id]) for point in plan.points]
         missed = {chosen.lines[context] for context in chosen.contexts.keys() - {key.context for key in keys}}
         seen: set[object] = set()
         kept = []
@@ -200,6 +201,10 @@ class Selection:
                 yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
                 seconds = (time.perf_counter() - began) / len(batch)
 
+    def _layers(self, aim: Aim) -> Layers:
+        """Return the keys by which a survey knows a point."""
+        return layers_of(aim.first, aim.signum, self.assignment.settings)
+
     def _later(self, aims: list[tuple[Point, Aim]]) -> Iterator[set[int]]:
         """Yield, for each stage of the audit, the positions of the points that come later; none in the last stage.
 
@@ -207,7 +212,7 @@ class Selection:
         """
         chosen = self.assignment.chosen
         if chosen is not None:
-            depths = [chosen.contexts.get(_context_of(aim), _UNCHOSEN) for _, aim in aims]
+            depths = [chosen.contexts.get(self._layers(aim).context, _UNCHOSEN) for _, aim in aims]
             for stage in Depth:
                 yield {position for position, depth in enumerate(depths) if depth > stage}
         yield set()
@@ -216,8 +221,3 @@ class Selection:
         """Return the ids of a sample of so many points."""
         aims = [(point, plan.aims[point.id]) for point in plan.points]
         return frozenset(aims[position][0].id for position in layered(aims, room, self.assignment.settings.seed))
-
-
-def _context_of(aim: Aim) -> int:
-    """Return the key by which a survey knows the context of a point."""
-    return layers_of(aim.first, aim.signum).context

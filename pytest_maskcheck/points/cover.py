@@ -87,6 +87,8 @@ class Suite:
         self._tests = {test.test: test for test in tests}
         self._depth = depth
         self._covered: Covered = tuple(set() for _ in Depth)
+        self._lost: list[Layers] = []
+        self._is_stale = False
         self._expected = self._taken = 0.0
         self._planned_pace = 1.0
         self.chosen: dict[str, Chosen] = {}
@@ -101,7 +103,7 @@ class Suite:
         """
         if test not in self._tests:
             return None
-        if not 1 / _DRIFT < self._pace / self._planned_pace < _DRIFT:
+        if self._is_stale or not 1 / _DRIFT < self._pace / self._planned_pace < _DRIFT:
             self._choose(seconds)
         return self.chosen.get(test) or Chosen()
 
@@ -111,17 +113,26 @@ class Suite:
         Parameters:
             test: its node id.
             seconds: how long its audit took.
-            complete: all points chosen were audited, so that no other test need be audited for them.
+            complete: all points chosen were audited, and a defect there fails the session, so that no other test need be audited for them.
         """
         surveyed, chosen = self._tests.pop(test, None), self.chosen.pop(test, None)
         if surveyed is None or chosen is None:
             return
-        self._expected += chosen.cost
-        self._taken += seconds
-        if complete:
-            for layers in surveyed.layers:
-                if layers.context in chosen.contexts:
-                    _add(layers, self._covered)
+        if seconds:
+            self._expected += chosen.cost
+            self._taken += seconds
+        audited = [layers for layers in surveyed.layers if layers.context in chosen.contexts]
+        if not complete:
+            self._is_stale = True  # other tests to come may reach the same
+            self._lost += audited
+            return
+        for layers in audited:
+            _add(layers, self._covered)
+
+    @property
+    def missed(self) -> int:
+        """How many lines, or whatever the depth asks for, were chosen in tests that were not audited, and in no test after them."""
+        return len({layers[self._depth] for layers in self._lost} - self._covered[self._depth])
 
     def part(self, test: str, others: int, workers: int) -> float:
         """Return the part of the time that is left for the audit of a test.
@@ -143,7 +154,7 @@ class Suite:
         return self._taken / self._expected if self._expected else 1.0
 
     def _choose(self, seconds: float) -> None:
-        self._planned_pace = self._pace
+        self._planned_pace, self._is_stale = self._pace, False
         covering = _Cover([*self._tests.values()], tuple(map(set, self._covered)), seconds / self._pace)
         for each in Depth:
             if each <= self._depth and covering.has_time:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit
     from pytest_maskcheck.interrupts.places import Site
+    from pytest_maskcheck.settings import Settings
 
 
 class Layers(NamedTuple):
@@ -28,11 +29,15 @@ class Layers(NamedTuple):
     context: int
 
 
-def layers_of(site: Site | Hit, signum: int) -> Layers:
-    """Return the keys of an instruction, in its calling context, that is interrupted with a signal."""
-    place = hash((_key(site.code), site.offset, signum))
+def layers_of(site: Site | Hit, signum: int, settings: Settings) -> Layers:
+    """Return the keys of an instruction, in its calling context, that is interrupted with a signal.
+
+    Tests with different settings have different keys: what is a finding of one may be none of the other.
+    """
+    judged = _digest(repr(settings.judged_by))
+    place = hash((judged, _key(site.code), site.offset, signum))
     near = tuple((_key(code), line) for code, line in site.context[:INNERMOST])
-    return Layers(hash((_file_key(site.code.co_filename), site.line)), place, hash((place, near)))
+    return Layers(hash((judged, _digest(site.code.co_filename), site.line)), place, hash((place, near)))
 
 
 # Keys are made of numbers alone, since each process of xdist hashes texts in a way of its own.
@@ -44,9 +49,5 @@ def _key(code: CodeType) -> int:
 
 
 @cache
-def _file_key(filename: str) -> int:
-    return _digest(filename)
-
-
 def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=7).digest())

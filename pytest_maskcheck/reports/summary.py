@@ -24,12 +24,13 @@ _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
-def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[str]:
+def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> Iterator[str]:
     """Yield the lines of the session's summary; the last one contains the totals.
 
     Parameters:
         audits: those of this session, and those of earlier ones that found something.
         briefs: those of earlier sessions that found nothing.
+        missed: the number of points that no test was audited at, as those that were chosen for them could not be.
     """
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
@@ -43,11 +44,7 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
             if not group[0].fails:
                 yield f"listed: {audit.test}: {headline(*group)}"
     yield from _repeats(done)
-    reasons: Counter[str] = Counter()
-    for audit in done:
-        reasons.update(audit.not_audited)
-    for reason, number in sorted(reasons.items()):
-        yield f"not audited: {count(number, 'point')}: {reason}"
+    yield from _unaudited_points(done, missed)
     yield from _unmeasured(audits)
     run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
     yield from _first_use(run_again)
@@ -64,19 +61,30 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> Iterator[s
     yield from _narrow(run_again)
     yield from _unchanged(audits, briefs)
     if audits:
-        yield closing(audits, briefs)
+        yield closing(audits, briefs, missed)
+
+
+def _unaudited_points(audits: Iterable[Audit], missed: int) -> Iterator[str]:
+    """Yield the points that were not audited: one line for each reason."""
+    reasons: Counter[str] = Counter()
+    for audit in audits:
+        reasons.update(audit.not_audited)
+    for reason, number in sorted(reasons.items()):
+        yield f"not audited: {count(number, 'point')}: {reason}"
+    if missed:
+        yield f"not audited: {count(missed, 'point')}: the tests chosen for them failed, or could not be audited"
 
 
 def lacks_audit(audit: Audit) -> bool:
-    """Return whether a test was audited at no point, neither here nor in another shard, nor at its places in other tests."""
-    return not (audit.audited or audit.is_elsewhere or audit.is_repeated)
+    """Return whether a test was audited at no point, neither here nor in another shard or session, nor at its places in other tests."""
+    return not (audit.audited or audit.is_elsewhere or audit.is_repeated or audit.earlier)
 
 
-def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = ()) -> str:
-    """Return how many points have no verdict and how many tests have no audit, in one sentence, or ``""``."""
+def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> str:
+    """Return how many points have no verdict and how many tests that were to be audited were not, in one sentence, or ``""``."""
     audits = list(audits)
-    points = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs)
-    tests = sum(map(lacks_audit, audits))
+    points = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs) + missed
+    tests = sum(lacks_audit(audit) and not audit.is_unwanted for audit in audits)
     counted = [count(points, "point") + " undecided"] * (points > 0) + [count(tests, "test") + " not audited"] * (
         tests > 0
     )
@@ -175,12 +183,12 @@ def _is_support(path: str) -> bool:
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
-def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = ()) -> str:
+def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> str:
     """Return the totals of a session on one line; lines, defects and undecided points include those of earlier sessions."""
     new = [audit for audit in audits if not audit.earlier]
     tests = sum(1 for audit in new if audit.audited)
     points = sum(audit.audited for audit in new)
-    undecided = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs)
+    undecided = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs) + missed
     defects = {_identity(defect) for audit in audits for defect in audit.failures}
     reached = united(audit.lines_reached for audit in audits)
     interrupted = united([*(audit.lines_interrupted for audit in audits), *(each.lines_interrupted for each in briefs)])

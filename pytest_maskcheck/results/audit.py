@@ -140,6 +140,11 @@ class Audit:
         return not self.points and bool(self.repeated or self.found)
 
     @property
+    def is_unwanted(self) -> bool:
+        """Whether the test was not to be audited: it reaches nothing that changed, or nothing that other tests do not stand for."""
+        return bool(self.refused) and reason_of(self.refused).code in {NotAudited.UNTOUCHED, NotAudited.DEPTH}
+
+    @property
     def is_untouched(self) -> bool:
         """Whether the test reaches nothing that changed since a commit, and so was not to be audited."""
         return bool(self.refused) and reason_of(self.refused).code is NotAudited.UNTOUCHED

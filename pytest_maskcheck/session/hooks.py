@@ -156,6 +156,7 @@ class AuditingSession:
         if item not in self._items:
             return None
         self._protocol.run(item, nextitem)
+        self._protocol.end(item)
         return True
 
     @pytest.hookimpl(wrapper=True)
@@ -238,10 +239,11 @@ class AuditingSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Read a worker's output: its usage error, if any, and the number of tests to audit."""
+        """Read a worker's output: its usage error, if any, the number of tests to audit, and that of the points that were missed."""
         output = getattr(node, "workeroutput", {})
         self._summary.usage = output.get("maskcheck_usage", self._summary.usage)
         self._summary.wanted = max(self._summary.wanted, output.get("maskcheck_wanted", 0))
+        self._summary.missed += output.get("maskcheck_missed", 0)
 
     def pytest_unconfigure(self) -> None:
         """Remove the board when all workers are gone."""
@@ -258,7 +260,9 @@ class AuditingSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
         self._keeping.close()
+        self._summary.missed += self._survey.missed if self._survey else 0
         if self._workers.is_worker:
+            self._workers.send("missed", self._summary.missed)
             return
         self._workers.close()
         self._summary.complaints = self._keeping.complaints()

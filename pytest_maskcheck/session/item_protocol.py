@@ -11,7 +11,7 @@ import pytest
 
 from pytest_maskcheck import settings
 from pytest_maskcheck.points.ids import FIRST
-from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.resources import Surroundings, all_kinds
 from pytest_maskcheck.resources.set_once import SetOnce
 from pytest_maskcheck.session.call_report import Failed, remade
@@ -104,6 +104,11 @@ class ItemProtocol:
             self._log(item, report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
+    def end(self, item: pytest.Item) -> None:
+        """Record that a test has ended, audited or not."""
+        if self._survey:
+            self._survey.suite.ends(item.nodeid, 0.0, complete=False)
+
     def assist(self, item: pytest.Item, helper: Helper) -> None:
         """Help another worker's audit: run the test, then its points; report nothing.
 
@@ -174,6 +179,8 @@ class ItemProtocol:
 
     def _repeat(self, item: pytest.Item, reports: list[pytest.TestReport], found: Found) -> None:
         """Report what an earlier session found."""
+        if self._survey:
+            self._survey.suite.ends(item.nodeid, 0.0, complete=True)
         if self._budget:
             self._budget.spend(0.0, audited=False)
         if found.audit is not None:
@@ -274,12 +281,8 @@ class ItemProtocol:
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
             outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
-        spent = time.perf_counter() - began
         if self._budget:
-            self._budget.spend(spent, audited=bool(outcome.audit.audited))
-        if self._survey:
-            complete = not any(reason_of(why).code is NotAudited.BUDGET for why in outcome.audit.not_audited)
-            self._survey.suite.ends(item.nodeid, spent, complete=complete)
+            self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
@@ -287,9 +290,11 @@ class ItemProtocol:
 
     def _remember(self, outcome: Outcome, logged: list[pytest.TestReport]) -> None:
         """Record what was audited, for the tests that follow."""
+        # Another plugin or a mark may make a failing audit an xfail. Then the tests that meet the defect again have to fail.
+        failed = any(report.failed for report in logged if report.when == "call")
+        if self._survey:
+            self._survey.ends(outcome.audit.test, outcome.audit, failed=failed)
         if outcome.unsettled is not None:
-            # Another plugin or a mark may make a failing audit an xfail. Then the tests that meet the defect again have to fail.
-            failed = any(report.failed for report in logged if report.when == "call")
             self._orders.audited.add(outcome.audit, outcome.keys, outcome.unsettled, failed=failed)
 
     def _against(self) -> str:

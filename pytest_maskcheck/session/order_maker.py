@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from pytest_maskcheck.settings import Settings, Shard
 
 
-_JUDGED_BY = ("points", "timeout", "strict", "may_swallow", "allow", "kinds", "include", "exclude")
-"""The settings that decide what counts as a finding at a point, and which callers are in scope."""
-
-
 class OrderMaker:
     """Makes the orders of a session.
 
@@ -121,8 +117,7 @@ class OrderMaker:
         if self._only or self._shard or chosen.interrupts > 1:
             return None
         least = chosen.other_tests(marked=item.get_closest_marker(MARKER) is not None)
-        judged_by = (isolation, *(getattr(chosen, name) for name in _JUDGED_BY))
-        return self.audited.repeats(item.nodeid, least, repr(judged_by))
+        return self.audited.repeats(item.nodeid, least, repr((isolation, *chosen.judged_by)))
 
     def changed(self, item: pytest.Item) -> Changed | None:
         """Return what a test must reach to be audited; ``None``: it is audited whatever it reaches."""

@@ -51,6 +51,7 @@ class Summary:
 
     Attributes:
         wanted: how many tests were to be audited.
+        missed: how many points no test was audited at, as those that were chosen for them could not be.
         usage: what is wrong with the settings of a test or of the session, or ``""``.
         complaints: what the user should know about results of other sessions.
         ended: tests were run, and none was left out.
@@ -81,6 +82,7 @@ class Summary:
         self._session: pytest.Session | None = None
         self._nothing: Nothing | None = None
         self.wanted = 0
+        self.missed = 0
         self.usage = ""
         self.ended = False
 
@@ -131,7 +133,7 @@ class Summary:
     def _complain(self) -> None:
         """Find out why a session fails although no test may have failed."""
         assert self._session is not None
-        if self._must_decide and (left := undecided(self._audits, self._briefs)):
+        if self._must_decide and (left := undecided(self._audits, self._briefs, self.missed)):
             self._complaints.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
         # The test with the defect fails by itself, unless another plugin has taken it for something else since.
         if self._session.exitstatus == pytest.ExitCode.OK and any(audit.found for audit in self._audits):
@@ -168,7 +170,7 @@ class Summary:
 
     def _lines(self) -> list[str]:
         try:
-            return [*self.complaints, *unfinished(self._unfinished), *summary(self._audits, self._briefs)]
+            return [*self.complaints, *unfinished(self._unfinished), *summary(self._audits, self._briefs, self.missed)]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:

@@ -5,8 +5,8 @@ to know what all tests reach. So the session forks once before its first test; t
 report, and sends the keys of its points. Nothing else of that run reaches the session: it has longer-lived fixtures of its own, which it
 tears down.
 
-The survey only chooses what is audited first. It proves nothing: each audit finds its own points again. A test that it could not run
-is audited as if there had been no survey.
+The survey only chooses what is audited first. It proves nothing: each audit finds its own points again. A test that it could not run,
+that may fail (``xfail``), or that has guarantees of its own (the fixture ``maskcheck``) is audited as if there had been no survey.
 
 Workers of xdist divide the survey: each surveys a part of the suite, whichever tests it will run, and posts it on the board. All of them
 then make the same choice.
@@ -27,7 +27,7 @@ from pytest_maskcheck.points.cover import Depth, Suite, Surveyed
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
 from pytest_maskcheck.points.layers import layers_of
-from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
 from pytest_maskcheck.runs.child import CAN_FORK, in_child
 from pytest_maskcheck.session.auditing_process import SILENCE
 from pytest_maskcheck.session.capture import own_output
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Mechanism
     from pytest_maskcheck.interrupts.places import Site
     from pytest_maskcheck.points.layers import Layers
+    from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.item_body import Body
     from pytest_maskcheck.session.workers import Workers
@@ -86,7 +87,7 @@ class Survey:
     def make(self, items: Sequence[pytest.Item]) -> None:
         """Run the tests in a forked process, and choose the points to audit first."""
         began = time.perf_counter()
-        usable = [item for item in items if isinstance(item, pytest.Function) and not refusal(item)]
+        usable = [item for item in items if isinstance(item, pytest.Function) and _may_stand_for_others(item)]
         mine = self._workers.own_part(usable)
         found: list[Surveyed] = []
         if CAN_FORK and threading.active_count() == 1 and mine:
@@ -108,6 +109,17 @@ class Survey:
         if self._depth is Depth.ALL:
             return Reason(NotAudited.BUDGET, seconds=self._limit)
         return Reason(NotAudited.DEPTH, depth=self.depth)
+
+    @property
+    def missed(self) -> int:
+        """How many points no test was audited at, as those that were chosen for them could not be; 0 with a budget, which has no room for all."""
+        return 0 if self._depth is Depth.ALL else self.suite.missed
+
+    def ends(self, test: str, audit: Audit, *, failed: bool) -> None:
+        """Take a test out of those to come, with its audit; ``failed``: it is reported as failed."""
+        late = any(reason_of(why).code is NotAudited.BUDGET for why in audit.not_audited)
+        complete = bool(audit.audited or audit.is_repeated) and not late and (failed or not audit.failures)
+        self.suite.ends(test, audit.seconds, complete=complete)
 
     def _take_all(self, items: Sequence[pytest.Function], found: list[Surveyed]) -> None:
         page = Page()
@@ -172,9 +184,14 @@ class Survey:
 
         def keys(*, of_test: bool) -> tuple[Layers, ...]:
             chosen = (site for site in sites if (site.code.co_filename in own) == of_test)
-            return tuple(layers_of(site, signum) for site in chosen for signum in settings.signals)
+            return tuple(layers_of(site, signum, settings) for site in chosen for signum in settings.signals)
 
         return Surveyed(item.nodeid, seconds, keys(of_test=False), keys(of_test=True))
+
+
+def _may_stand_for_others(item: pytest.Function) -> bool:
+    """Return whether other tests may be left out for this one: not if a defect would not fail it, or only it knows what must hold."""
+    return not refusal(item) and item.get_closest_marker("xfail") is None and "maskcheck" not in item.fixturenames
 
 
 def _call(body: Body) -> None:

@@ -109,3 +109,14 @@ def test_the_time_that_is_left_is_shared_by_what_audits_are_expected_to_take():
     assert 0.4 < suite.part("broad", 1, 2) < 0.6
     assert Suite([BROAD, NARROW], Depth.LINES, LONG).part("narrow", 1, 1) == 0.0
     assert 0.0 < suite.part("unknown", 1, 1) < 1.0
+
+
+def test_what_no_audit_has_covered_is_missed():
+    """A line of a test that was not audited is missed, unless a later test was audited there."""
+    suite = Suite([BROAD, NARROW, LAST], Depth.LINES, LONG)
+    suite.ends("broad", 0.0, complete=False)
+    assert suite.missed == 3
+    assert set(suite.next("narrow", LONG).contexts) == {1, 20}
+    suite.ends("narrow", 0.1, complete=True)
+    suite.ends("last", 0.1, complete=True)
+    assert suite.missed == 1

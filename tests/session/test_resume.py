@@ -245,3 +245,27 @@ def test_points_that_stay_undecided_are_counted_in_each_session(pytester, run):
 def _report(run, *arguments: str) -> str:
     run("--maskcheck-all", "--maskcheck-report=json:report.json", *arguments)
     return Path("report.json").read_text()
+
+
+def test_unchanged_tests_are_reported_as_what_they_are(pytester, run):
+    """A test taken from an earlier session was audited there: it is neither refused nor one of which nothing was left to audit."""
+    pytester.makepyfile(
+        shared="def work():\n    return str(1)\n",
+        test_it="""
+        from shared import work
+
+        def test_one():
+            work()
+
+        def test_two():
+            work()
+            work()
+        """,
+    )
+    arguments = ("--maskcheck-all", "--maskcheck-changed", "--maskcheck-cache=results")
+    first, second = (run(*arguments).outlines for _ in range(2))
+    assert any(line.startswith("unchanged: 2 tests") for line in second)
+    for text in ("it reached no point", "nothing new", "fail-undecided"):
+        assert not any(text in line for line in second)
+    assert first[-2].partition("; ")[2] == second[-2].partition("; ")[2]  # lines and undecided points
+    assert run(*arguments, "--maskcheck-fail-undecided").ret == 0

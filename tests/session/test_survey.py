@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 PACKAGE = """
@@ -151,3 +153,67 @@ def test_workers_make_the_same_choice(audit_folder):
     """Under pytest-xdist, each line is audited in one test, whichever worker runs it."""
     folder = audit_folder(FILES, *ALL, "--maskcheck-depth=lines", "-p", "xdist", "-n2")
     assert [name for name, found in points(folder).items() if found] == ["test_both"]
+
+
+LEAKY = """
+    import time
+    import pytest
+    from package import careful, careless
+    """
+
+
+def suite(*tests: str) -> dict[str, str]:
+    """Return the files of a suite of these tests, beside the package."""
+    return {"package.py": PACKAGE, "test_it.py": LEAKY + "".join(tests)}
+
+
+PLAIN = """
+    def test_plain():
+        time.sleep(0.03)
+        careless("a")
+    """
+
+
+@pytest.mark.parametrize("depth", ["lines", "places"])
+@pytest.mark.parametrize(
+    "mark",
+    ["xfail", 'interrupt_safe(allow="lock:*")', 'interrupt_safe(kinds="-lock")', "interrupt_safe(may_swallow=True)"],
+)
+def test_a_test_stands_only_for_tests_that_would_be_judged_alike(audit_folder, depth, mark):
+    """A test that may fail, or that accepts what another test does not, is not audited in its place."""
+    first = f"""
+    @pytest.mark.{mark}
+    def test_first():
+        careless("a")
+        careful("b")
+    """
+    folder = audit_folder(suite(first, PLAIN), *ALL, f"--maskcheck-depth={depth}")
+    assert "FAILED test_it.py::test_plain" in folder.output
+
+
+def test_another_test_takes_the_place_of_one_that_cannot_be_audited(audit_folder):
+    """If the test that was chosen cannot be audited, a later one is, and so the defect is found."""
+    refused = """
+    RUNS = []
+
+    def test_first():
+        RUNS.append(1)
+        careless("a")
+        careful("b")
+        if len(RUNS) > 1:
+            pytest.skip("only once")
+    """
+    folder = audit_folder(suite(refused, PLAIN), *ALL, "--maskcheck-depth=lines")
+    assert "FAILED test_it.py::test_plain" in folder.output
+    # The lines of careful(), which no later test reaches.
+    assert re.search(
+        r"not audited: [1-9] points?: the tests chosen for them failed, or could not be audited", folder.output
+    )
+    assert "0 points undecided" not in folder.output
+
+
+def test_what_the_depth_leaves_out_is_decided(audit_folder):
+    """Tests that others stand for do not fail a session that must decide all points; a point that nobody audited does."""
+    folder = audit_folder(FILES, *ALL, "--maskcheck-depth=lines", "--maskcheck-fail-undecided", "-k", "one or two")
+    assert "2 passed" in folder.output
+    assert "fail-undecided" not in folder.output
