@@ -7,6 +7,8 @@
    in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
    its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
    the end of an object call.
+   A name of a variable or an alias leads to what it stands for. What a decorator may have stored is found by the name of the
+   decorator, and by those of the variables and attributes that it may store things in.
 3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
    override), so the places of all functions of that name decide, too.
 
@@ -16,11 +18,12 @@ they are added to a class of which it reached something. Data files, environment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.points.functions import digest
+from pytest_maskcheck.points.functions import digest, is_special
 from pytest_maskcheck.points.module_files import ModuleFiles, is_installed, packages_above
 
 if TYPE_CHECKING:
@@ -81,8 +84,11 @@ class _View:
         self.classes: dict[str, list[Place]] = {}
         self.members: dict[Place, list[Place]] = {}
         self.at: dict[Place, list[Function]] = {}
+        self.stands: dict[str, set[str]] = {}
+        self.assigned: dict[Place, dict[str, frozenset[str]]] = {}
         self._bases: dict[Place, frozenset[str]] = {}
         run: set[str] = set()
+        decorated: dict[frozenset[str], set[str]] = {}
         rests = []
         for path in sorted(files):
             source = sources.read(path)
@@ -97,14 +103,29 @@ class _View:
             for name, words in source.classes.items():
                 self.classes.setdefault(name.rpartition(".")[2], []).append((path, name))
                 self._bases[path, name] = words
+            for name, words in source.stands.items():
+                owner, _, short = name.rpartition(".")
+                if owner:
+                    self.assigned.setdefault((path, owner), {})[short] = words
+                else:
+                    self.stands.setdefault(short, set()).update(words)
+            for name, words in source.decorated.items():
+                decorated.setdefault(words, set()).add(name)
         rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
         self.rests = digest(*rests)
         self.base = _Closure(self)
         self.base.mention(run | _AT_IMPORT)
+        # At import decorators only store; so the base does not have what they stored.
+        self.stored: dict[str, set[str]] = {}
+        for decorators, names in decorated.items():
+            closure = _Closure(self)
+            closure.mention(decorators)
+            for word in decorators | (closure.words & self.stands.keys()):
+                self.stored.setdefault(word, set()).update(names)
 
     def special(self, place: Place) -> list[Place]:
         """Return the special methods of a class."""
-        return [each for each in self.members.get(place, ()) if _is_special(each[1].rpartition(".")[2])]
+        return [each for each in self.members.get(place, ()) if is_special(each[1].rpartition(".")[2])]
 
     def bases(self, place: Place) -> frozenset[str]:
         """Return the words of the bases of a class."""
@@ -116,15 +137,16 @@ class _Closure:
 
     Parameters:
         view: the code.
-        base: what is known already.
+        stored: name -> the names of what decorators may have stored there.
     """
 
-    def __init__(self, view: _View, base: _Closure | None = None) -> None:
+    def __init__(self, view: _View, stored: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
         self._view = view
-        self.words: set[str] = set(base.words) if base else set()
-        self.functions: set[Place] = set(base.functions) if base else set()
-        self.classes: set[Place] = set(base.classes) if base else set()
-        self.used: set[Place] = set(base.used) if base else set()
+        self._stored = stored
+        self.words: set[str] = set()
+        self.functions: set[Place] = set()
+        self.classes: set[Place] = set()
+        self.used: set[Place] = set()
 
     def mention(self, words: Iterable[str]) -> None:
         """Add what has one of these names, and what that leads to."""
@@ -134,6 +156,8 @@ class _Closure:
             if word in self.words:
                 continue
             self.words.add(word)
+            queue += self._view.stands.get(word, ())
+            queue += self._stored.get(word, ())
             for place in self._view.functions.get(word, ()):
                 self._enter(place, queue)
             for place in self._view.classes.get(word, ()):
@@ -170,6 +194,9 @@ class _Closure:
         for each in self._view.special(place):
             if each[1].rpartition(".")[2] in _UNSEEN:
                 self._enter(each, queue)
+        for name, words in self._view.assigned.get(place, {}).items():
+            if name in _UNSEEN:
+                queue += words
 
     def _enter_class(self, place: Place, queue: list[str]) -> None:
         """Add a class that may be called."""
@@ -180,10 +207,8 @@ class _Closure:
         queue += self._view.bases(place)
         for each in self._view.special(place):
             self._enter(each, queue)
-
-
-def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
+        for words in self._view.assigned.get(place, {}).values():
+            queue += words
 
 
 class DecidingCode:
@@ -250,7 +275,7 @@ class DecidingCode:
         """
         inside, outside = self.files([*starts, *reached.functions], matches, scope)
         view = self._view(inside, outside)
-        closure = _Closure(view, view.base)
+        closure = _Closure(view, view.stored)
         closure.reach((path, name) for path, names in reached.functions.items() for name in names)
         for place in entered:
             closure.enter(place)
@@ -258,12 +283,12 @@ class DecidingCode:
         closure.mention(reached.words)
         functions = [
             f"{path} {name} {each.digest}"
-            for path, name in sorted(closure.functions)
+            for path, name in sorted(closure.functions | view.base.functions)
             for each in view.at.get((path, name), (_GONE,))
         ]
         members = [
             f"{path} {owner} {' '.join(sorted(name for _, name in view.members.get((path, owner), ()) if not _is_test(name)))}"
-            for path, owner in sorted(closure.used)
+            for path, owner in sorted(closure.used | view.base.used)
         ]
         named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
         return digest(view.rests, *functions, "", *members, "", *named)
