@@ -7,8 +7,8 @@
    in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
    its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
    the end of an object call.
-   A name of a variable or an alias leads to what it stands for. What a decorator may have stored is found by the name of the
-   decorator, and by those of the variables and attributes that it may store things in.
+   A name of a variable or an alias leads to what it stands for. What a decorator may have stored in a variable or an attribute counts
+   for every test, like whatever the import of a file calls.
 3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
    override), so the places of all functions of that name decide, too.
 
@@ -18,9 +18,8 @@ they are added to a class of which it reached something. Data files, environment
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.points.functions import digest, is_special
@@ -114,14 +113,24 @@ class _View:
         rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
         self.rests = digest(*rests)
         self.base = _Closure(self)
-        self.base.mention(run | _AT_IMPORT)
-        # At import decorators only store; so the base does not have what they stored.
-        self.stored: dict[str, set[str]] = {}
-        for decorators, names in decorated.items():
-            closure = _Closure(self)
-            closure.mention(decorators)
-            for word in decorators | (closure.words & self.stands.keys()):
-                self.stored.setdefault(word, set()).update(names)
+        stored = (name for decorators, names in decorated.items() if self._may_store(decorators) for name in names)
+        self.base.mention({*run, *_AT_IMPORT, *stored})
+
+    def _may_store(self, decorators: frozenset[str]) -> bool:
+        """Return whether decorators with these words are of a variable, or mention one, as do the functions that they name.
+
+        Two steps suffice for a decorator that calls a method to store; with more, common names would lead everywhere.
+        """
+        words = set(decorators)
+        for _ in range(2):
+            if not words.isdisjoint(self.stands):
+                return True
+            places = [place for word in words for place in self.functions.get(word, ())]
+            places += [
+                place for word in words for owner in self.classes.get(word, ()) for place in self.members.get(owner, ())
+            ]
+            words = {word for place in places for each in self.at[place] for word in each.words}
+        return not words.isdisjoint(self.stands)
 
     def special(self, place: Place) -> list[Place]:
         """Return the special methods of a class."""
@@ -137,16 +146,15 @@ class _Closure:
 
     Parameters:
         view: the code.
-        stored: name -> the names of what decorators may have stored there.
+        base: what is known already.
     """
 
-    def __init__(self, view: _View, stored: Mapping[str, Iterable[str]] = MappingProxyType({})) -> None:
+    def __init__(self, view: _View, base: _Closure | None = None) -> None:
         self._view = view
-        self._stored = stored
-        self.words: set[str] = set()
-        self.functions: set[Place] = set()
-        self.classes: set[Place] = set()
-        self.used: set[Place] = set()
+        self.words: set[str] = set(base.words) if base else set()
+        self.functions: set[Place] = set(base.functions) if base else set()
+        self.classes: set[Place] = set(base.classes) if base else set()
+        self.used: set[Place] = set(base.used) if base else set()
 
     def mention(self, words: Iterable[str]) -> None:
         """Add what has one of these names, and what that leads to."""
@@ -157,7 +165,6 @@ class _Closure:
                 continue
             self.words.add(word)
             queue += self._view.stands.get(word, ())
-            queue += self._stored.get(word, ())
             for place in self._view.functions.get(word, ()):
                 self._enter(place, queue)
             for place in self._view.classes.get(word, ()):
@@ -275,7 +282,7 @@ class DecidingCode:
         """
         inside, outside = self.files([*starts, *reached.functions], matches, scope)
         view = self._view(inside, outside)
-        closure = _Closure(view, view.stored)
+        closure = _Closure(view, view.base)
         closure.reach((path, name) for path, names in reached.functions.items() for name in names)
         for place in entered:
             closure.enter(place)
@@ -283,12 +290,12 @@ class DecidingCode:
         closure.mention(reached.words)
         functions = [
             f"{path} {name} {each.digest}"
-            for path, name in sorted(closure.functions | view.base.functions)
+            for path, name in sorted(closure.functions)
             for each in view.at.get((path, name), (_GONE,))
         ]
         members = [
             f"{path} {owner} {' '.join(sorted(name for _, name in view.members.get((path, owner), ()) if not _is_test(name)))}"
-            for path, owner in sorted(closure.used | view.base.used)
+            for path, owner in sorted(closure.used)
         ]
         named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
         return digest(view.rests, *functions, "", *members, "", *named)

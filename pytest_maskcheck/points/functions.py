@@ -535,7 +535,7 @@ class Besides:
 
     def _add_expression(self, node: ast.AST, variables: frozenset[str]) -> None:
         nodes = [*ast.walk(node)]
-        if any(isinstance(each, _CHOICES) for each in nodes):
+        if any(isinstance(each, _CHOICES) or (isinstance(each, ast.Compare) and len(each.ops) > 1) for each in nodes):
             self.words.update(words_in(node, variables))
             return
         callees = {each.func for each in nodes if isinstance(each, ast.Call)}

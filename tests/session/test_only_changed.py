@@ -98,6 +98,10 @@ PROJECT = {
             return abs(0)  # in_except
 
 
+        def in_comparison():
+            return abs(0)  # in_comparison
+
+
         def in_assert():
             return abs(0)  # in_assert
 
@@ -138,8 +142,8 @@ PROJECT = {
             return abs(0)  # as_exit
 
 
-        def added():
-            return abs(0)  # added
+        def put_elsewhere():
+            return abs(0)  # put_elsewhere
 
 
         def appended():
@@ -199,7 +203,7 @@ PROJECT = {
         same = SAME
         same += [in_same]
         FILLED.append(appended)
-        others += [added]
+        others += [put_elsewhere]
 
 
         class Late:
@@ -222,6 +226,7 @@ PROJECT = {
                 try: {}["a"]; in_try()
                 except KeyError: abs(0) if kind is None else in_except()
                 assert kind is None, in_assert()
+                return 0 < bool(kind) < in_comparison()
 
 
         def hidden(clean=by_default, *, again=by_keyword):
@@ -448,6 +453,13 @@ DECIDES = [
     ("what special methods call", STORE, "return abs(-2)", "return abs(-3)", STORES),
     ("a callback", STORE, "return abs(5)", "return abs(6)", {"test_registered"}),
     ("method of a base class", TOOLS, 'len("ab")', 'len("abc")', {"test_run"}),
+    (
+        "decorated function",
+        STORE,
+        "def shown(number):\n    return number",
+        "def shown(number):\n    return +number",
+        {"test_shown"},
+    ),
     ("class attribute", STORE, "factor = 2", "factor = 4", ALL),
     ("constant", STORE, "LIMIT = 3", "LIMIT = 4", ALL),
     ("decorator", TOOLS, "return wrapper", "return (wrapper)", ALL),
@@ -496,6 +508,7 @@ HIDDEN = [
     ("try on one line", "pkg/hidden.py", "in_try", {"test_hidden"}),
     ("except on one line", "pkg/hidden.py", "in_except", {"test_hidden"}),
     ("message of an assert", "pkg/hidden.py", "in_assert", {"test_hidden"}),
+    ("chained comparison", "pkg/hidden.py", "in_comparison", {"test_hidden"}),
     ("default value", "pkg/hidden.py", "by_default", {"test_hidden"}),
     ("default value of a keyword", "pkg/hidden.py", "by_keyword", {"test_hidden"}),
     ("list", "pkg/hidden.py", "in_list", {"test_hidden"}),
@@ -505,9 +518,9 @@ HIDDEN = [
     ("class attribute with a function", "pkg/hidden.py", "as_attribute", {"test_hidden"}),
     ("other name of a list", "pkg/hidden.py", "in_same", {"test_hidden"}),
     ("special method assigned", "pkg/hidden.py", "as_exit", {"test_hidden"}),
-    ("decorator that stores", "pkg/hidden.py", "stored", {"test_hidden"}),
-    ("method as decorator that stores", "pkg/hidden.py", "put", {"test_hidden"}),
-    ("added to a list elsewhere", "pkg/hidden.py", "added", {"test_hidden"}),
+    ("decorator that stores", "pkg/hidden.py", "stored", ALL),
+    ("method as decorator that stores", "pkg/hidden.py", "put", ALL),
+    ("added to a list elsewhere", "pkg/hidden.py", "put_elsewhere", {"test_hidden"}),
     ("appended at import", "pkg/hidden.py", "appended", ALL),
     ("alias", "pkg/hidden_parts.py", "by_alias", {"test_hidden"}),
     ("alias of a module", "pkg/hidden_parts.py", "by_module", {"test_hidden"}),
