@@ -341,7 +341,7 @@ def _stands(tree: ast.Module) -> dict[str, frozenset[str]]:
         words = {*_words_of(parts), *names}
         for name in names | same:
             found[f"{owner}.{name}" if owner and is_special(name) else name] |= words
-    return {name: frozenset(words - {name}) for name, words in found.items()}
+    return {name: frozenset(words - {name.rpartition(".")[2]}) for name, words in found.items()}
 
 
 _BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
