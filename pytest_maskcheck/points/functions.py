@@ -338,10 +338,11 @@ def _stands(tree: ast.Module) -> dict[str, frozenset[str]]:
         # Values may be containers that another name for them fills: ``mine = HOOKS; mine += [close]``.
         value = getattr(statement, "value", None)
         same = set(_stored(value)) if isinstance(value, (ast.Name, ast.Attribute)) else set()
-        words = {*_words_of(parts), *names}
+        # The name of a special method would lead to those of all classes.
+        words = {*_words_of(parts), *(name for name in names if not is_special(name))}
         for name in names | same:
             found[f"{owner}.{name}" if owner and is_special(name) else name] |= words
-    return {name: frozenset(words - {name.rpartition(".")[2]}) for name, words in found.items()}
+    return {name: frozenset(words - {name}) for name, words in found.items()}
 
 
 _BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
