@@ -7,6 +7,8 @@
    in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
    its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
    the end of an object call.
+   A name of a variable or an alias leads to what it stands for. What a decorator may have stored in a variable or an attribute counts
+   for every test, like whatever the import of a file calls.
 3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
    override), so the places of all functions of that name decide, too.
 
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.points.functions import digest
+from pytest_maskcheck.points.functions import digest, is_special
 from pytest_maskcheck.points.module_files import ModuleFiles, is_installed, packages_above
 
 if TYPE_CHECKING:
@@ -81,8 +83,11 @@ class _View:
         self.classes: dict[str, list[Place]] = {}
         self.members: dict[Place, list[Place]] = {}
         self.at: dict[Place, list[Function]] = {}
+        self.stands: dict[str, set[str]] = {}
+        self.assigned: dict[Place, dict[str, frozenset[str]]] = {}
         self._bases: dict[Place, frozenset[str]] = {}
         run: set[str] = set()
+        decorated: dict[frozenset[str], set[str]] = {}
         rests = []
         for path in sorted(files):
             source = sources.read(path)
@@ -97,14 +102,39 @@ class _View:
             for name, words in source.classes.items():
                 self.classes.setdefault(name.rpartition(".")[2], []).append((path, name))
                 self._bases[path, name] = words
+            for name, words in source.stands.items():
+                owner, _, short = name.rpartition(".")
+                if owner:
+                    self.assigned.setdefault((path, owner), {})[short] = words
+                else:
+                    self.stands.setdefault(short, set()).update(words)
+            for name, words in source.decorated.items():
+                decorated.setdefault(words, set()).add(name)
         rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
         self.rests = digest(*rests)
         self.base = _Closure(self)
-        self.base.mention(run | _AT_IMPORT)
+        stored = (name for decorators, names in decorated.items() if self._may_store(decorators) for name in names)
+        self.base.mention({*run, *_AT_IMPORT, *stored})
+
+    def _may_store(self, decorators: frozenset[str]) -> bool:
+        """Return whether decorators with these words are of a variable, or mention one, as do the functions that they name.
+
+        Two steps suffice for a decorator that calls a method to store; with more, common names would lead everywhere.
+        """
+        words = set(decorators)
+        for _ in range(2):
+            if not words.isdisjoint(self.stands):
+                return True
+            places = [place for word in words for place in self.functions.get(word, ())]
+            places += [
+                place for word in words for owner in self.classes.get(word, ()) for place in self.members.get(owner, ())
+            ]
+            words = {word for place in places for each in self.at[place] for word in each.words}
+        return not words.isdisjoint(self.stands)
 
     def special(self, place: Place) -> list[Place]:
         """Return the special methods of a class."""
-        return [each for each in self.members.get(place, ()) if _is_special(each[1].rpartition(".")[2])]
+        return [each for each in self.members.get(place, ()) if is_special(each[1].rpartition(".")[2])]
 
     def bases(self, place: Place) -> frozenset[str]:
         """Return the words of the bases of a class."""
@@ -134,6 +164,7 @@ class _Closure:
             if word in self.words:
                 continue
             self.words.add(word)
+            queue += self._view.stands.get(word, ())
             for place in self._view.functions.get(word, ()):
                 self._enter(place, queue)
             for place in self._view.classes.get(word, ()):
@@ -170,6 +201,9 @@ class _Closure:
         for each in self._view.special(place):
             if each[1].rpartition(".")[2] in _UNSEEN:
                 self._enter(each, queue)
+        for name, words in self._view.assigned.get(place, {}).items():
+            if name in _UNSEEN:
+                queue += words
 
     def _enter_class(self, place: Place, queue: list[str]) -> None:
         """Add a class that may be called."""
@@ -180,10 +214,8 @@ class _Closure:
         queue += self._view.bases(place)
         for each in self._view.special(place):
             self._enter(each, queue)
-
-
-def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
+        for words in self._view.assigned.get(place, {}).values():
+            queue += words
 
 
 class DecidingCode:

@@ -11,18 +11,23 @@ of a file are compared one by one, and an edit elsewhere in the file does not co
 3. *Words* are the names that code mentions, in whatever way: global variables, attributes, imports, and the parts of short strings
    (``getattr(self, "close")``). Code cannot call a function whose name it does not mention, other than by a name that it computes.
    Variables of the function itself are no words: what they refer to was mentioned elsewhere.
+4. Names outside functions *stand for* words: an alias and its original for each other, a variable for what is assigned to it or to its
+   parts. So ``for each in HOOKS: each()`` leads to what ``HOOKS`` contains.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
+import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Version of what :func:`source_of` returns; it grows by one whenever equal files give something else."""
 
 _LONGEST = 200
@@ -76,6 +81,8 @@ class SourceFile:
         classes: qualified name of each class -> the words of its bases and keywords.
         run: the words of what the import of the file calls: functions, decorators, base classes.
         imports: names of modules, absolute ones and relative ones with their dots, that the file may import.
+        stands: name -> the words that it stands for; a special method that a class body assigns has its qualified name.
+        decorated: name of each decorated function or class -> the words of its decorators, without those of the standard library.
     """
 
     rest: str
@@ -83,22 +90,29 @@ class SourceFile:
     classes: dict[str, frozenset[str]] = field(default_factory=dict)
     run: frozenset[str] = frozenset()
     imports: frozenset[str] = frozenset()
+    stands: dict[str, frozenset[str]] = field(default_factory=dict)
+    decorated: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def to_json(self) -> list[Any]:
         """Return plain data."""
         rows = [[each.name, each.first, each.last, each.digest, " ".join(each.words)] for each in self.functions]
-        classes = {name: " ".join(words) for name, words in self.classes.items()}
-        return [self.rest, rows, classes, " ".join(self.run), " ".join(self.imports)]
+        tables = [
+            {name: " ".join(words) for name, words in table.items()}
+            for table in (self.classes, self.stands, self.decorated)
+        ]
+        return [self.rest, rows, *tables, " ".join(self.run), " ".join(self.imports)]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> SourceFile:
         """Return the file that :meth:`to_json` described."""
-        rest, rows, classes, run, imports = data
+        rest, rows, *tables, run, imports = data
         functions = tuple(
             Function(name, first, last, text, frozenset(words.split())) for name, first, last, text, words in rows
         )
-        known = {name: frozenset(words.split()) for name, words in classes.items()}
-        return cls(rest, functions, known, frozenset(run.split()), frozenset(imports.split()))
+        classes, stands, decorated = (
+            {name: frozenset(words.split()) for name, words in table.items()} for table in tables
+        )
+        return cls(rest, functions, classes, frozenset(run.split()), frozenset(imports.split()), stands, decorated)
 
 
 def digest(*parts: str) -> str:
@@ -119,7 +133,7 @@ def source_of(text: str) -> SourceFile:
     lines = text.split("\n")
     nodes = dict(functions_in(tree))
     functions = tuple(
-        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(words_in(node, locals_of(node))))
+        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(_words_of_function(node)))
         for (name, first), node in nodes.items()
         for last in [node.end_lineno or first]
     )
@@ -130,7 +144,8 @@ def source_of(text: str) -> SourceFile:
         line.strip() for number, line in enumerate(lines, 1) if number not in inside and _has_comment_behind(line)
     ]
     run = frozenset(_run_at_import(tree))
-    return SourceFile(digest(_rest(tree), *behind), functions, classes, run, imports)
+    stands, decorated = _stands(tree), _decorated(tree)
+    return SourceFile(digest(_rest(tree), *behind), functions, classes, run, imports, stands, decorated)
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -195,6 +210,17 @@ def locals_of(node: Node) -> frozenset[str]:
     # A function within may declare a name as global that is a variable here.
     elsewhere.update(name for each in ast.walk(node) if isinstance(each, ast.Global) for name in each.names)
     return frozenset(found - elsewhere)
+
+
+def _words_of_function(node: Node) -> Iterator[str]:
+    """Yield the words of a function without the names of its decorators, which were called at import."""
+    variables = locals_of(node)
+    for child in ast.iter_child_nodes(node):
+        if child not in node.decorator_list:
+            yield from words_in(child, variables)
+        elif isinstance(child, ast.Call):
+            for each in (*child.args, *child.keywords):
+                yield from words_in(each, variables)
 
 
 def words_in(node: ast.AST, variables: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -280,6 +306,101 @@ def _is_of_pytest(decorator: ast.expr) -> bool:
     while isinstance(node, ast.Attribute):
         node = node.value
     return isinstance(node, ast.Name) and node.id == "pytest" and node is not decorator
+
+
+# What names stand for
+
+
+def _stands(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """Return the words that names outside functions stand for; attributes that functions assign are there without words."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for node in ast.walk(tree):
+        match node:
+            case ast.alias(asname=str(short)):
+                original = node.name.rpartition(".")[2]
+                found[short].add(original)
+                found[original].add(short)
+            case ast.Attribute(ctx=ast.Store()):
+                found[node.attr].update()
+            case ast.Global():
+                for name in node.names:
+                    found[name].update()
+    for owner, statement in _statements(tree, ""):
+        parts = [
+            child
+            for child in ast.iter_child_nodes(statement)
+            if not isinstance(child, _BLOCKS) and child is not getattr(statement, "annotation", None)
+        ]
+        nodes = [each for part in parts for each in ast.walk(part)]
+        names = {name for each in nodes if _is_stored(each) for name in _stored(each)}
+        if not names or "__all__" in names:
+            continue
+        # Values may be containers that another name for them fills: ``mine = HOOKS; mine += [close]``.
+        value = getattr(statement, "value", None)
+        same = set(_stored(value)) if isinstance(value, (ast.Name, ast.Attribute)) else set()
+        # The name of a special method would lead to those of all classes.
+        words = {*_words_of(parts), *(name for name in names if not is_special(name))}
+        for name in names | same:
+            found[f"{owner}.{name}" if owner and is_special(name) else name] |= words
+    return {name: frozenset(words - {name}) for name, words in found.items()}
+
+
+_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+
+
+def _statements(node: ast.AST, owner: str) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield all statements outside functions other than definitions, each with the qualified name of its class."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from _statements(child, f"{owner}.{child.name}" if owner else child.name)
+        elif isinstance(child, _BLOCKS) and not isinstance(child, _FUNCTIONS):
+            if isinstance(child, ast.stmt):
+                yield owner, child
+            yield from _statements(child, owner)
+
+
+def _is_stored(node: ast.AST) -> bool:
+    return isinstance(getattr(node, "ctx", None), ast.Store) and not isinstance(
+        node, (ast.Tuple, ast.List, ast.Starred)
+    )
+
+
+def _stored(node: ast.AST) -> Iterable[str]:
+    """Return the name of what a target changes: the container, if it is an item."""
+    match node:
+        case ast.Name():
+            return (node.id,)
+        case ast.Attribute():
+            return (node.attr,)
+        case ast.Subscript():
+            return _stored(node.value)
+    return words_in(node)
+
+
+def is_special(name: str) -> bool:
+    """Return whether a name is one like ``__exit__``."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def _decorated(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """Return the words of the decorators, which may have stored the function or class, of each name."""
+    library = {*dir(builtins)}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                module = alias.name if isinstance(node, ast.Import) else ("." * node.level + (node.module or ""))
+                if module.partition(".")[0] in sys.stdlib_module_names:
+                    library.add(alias.asname or alias.name.partition(".")[0])
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, node in _definitions(tree, ""):
+        assert isinstance(node, (*_FUNCTIONS, ast.ClassDef))
+        for each in node.decorator_list:
+            callee = each.func if isinstance(each, ast.Call) else each
+            names = {*words_in(callee)}
+            is_property = isinstance(callee, ast.Attribute) and callee.attr in {"setter", "getter", "deleter"}
+            if not _is_of_pytest(each) and not is_property and not names & library:
+                found[name.rpartition(".")[2]] |= names
+    return {name: frozenset(words) for name, words in found.items()}
 
 
 # The rest
@@ -373,8 +494,12 @@ class Besides:
             lines = reached(name, first)
             if lines is not None:
                 variables = locals_of(node)
+                # Arguments are variables, so that only their default values mention what they may be.
+                self.words.update(_words_of(each for each in (*node.args.defaults, *node.args.kw_defaults) if each))
+                after = _end_of_header(node)
                 for statement in node.body:
-                    self._add_statement(statement, lines, variables, handles=False)
+                    self._add_statement(statement, lines, variables, handles=statement.lineno <= after)
+                    after = statement.end_lineno or after
 
     def _add_statement(self, node: ast.AST, reached: set[int], variables: frozenset[str], *, handles: bool) -> None:
         """Add a statement: all of it if it was not reached, else only what may be of use after an interrupt.
@@ -383,7 +508,8 @@ class Besides:
             node: the statement.
             reached: lines.
             variables: those of its function.
-            handles: it is in an ``except`` or ``finally`` block, which an interrupt may enter in another state.
+            handles: it is in an ``except`` or ``finally`` block, which an interrupt may enter in another state, or on a line with other
+                code, so that lines do not show whether it was reached.
         """
         line = (
             min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
@@ -396,19 +522,30 @@ class Besides:
             return
         inner = handles or isinstance(node, ast.excepthandler)
         final = getattr(node, "finalbody", [])
+        after = _end_of_header(node)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-                self._add_statement(child, reached, variables, handles=inner or child in final)
-            elif isinstance(child, ast.withitem):
+                is_joined = isinstance(child, ast.stmt) and child.lineno <= after
+                self._add_statement(child, reached, variables, handles=inner or child in final or is_joined)
+                after = max(after, getattr(child, "end_lineno", None) or 0)
+            elif isinstance(child, ast.withitem) or isinstance(node, (ast.excepthandler, ast.match_case, ast.Assert)):
+                # What ``except make():`` and ``assert x, make()`` call depends on what happened before.
                 self.words.update(words_in(child, variables))
             else:
                 self._add_expression(child, variables)
 
     def _add_expression(self, node: ast.AST, variables: frozenset[str]) -> None:
         nodes = [*ast.walk(node)]
-        if any(isinstance(each, _CHOICES) for each in nodes):
+        if any(isinstance(each, _CHOICES) or (isinstance(each, ast.Compare) and len(each.ops) > 1) for each in nodes):
             self.words.update(words_in(node, variables))
             return
         callees = {each.func for each in nodes if isinstance(each, ast.Call)}
         for each in nodes:
             (self.called if each in callees else self.passed).update(_own_words(each, variables))
+
+
+def _end_of_header(node: ast.AST) -> int:
+    """Return the last line of a statement's own code, without its blocks."""
+    own = [child for child in ast.iter_child_nodes(node) if not isinstance(child, _BLOCKS)]
+    lines = [getattr(each, "end_lineno", None) or 0 for part in own for each in ast.walk(part)]
+    return max([getattr(node, "lineno", 0), *lines])

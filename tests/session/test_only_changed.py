@@ -67,6 +67,198 @@ PROJECT = {
             # a comment
             return number + 1
         """,
+    "pkg/hidden.py": """
+        from contextlib import suppress
+
+        import pkg.hidden_parts as parts
+        from pkg.hidden_parts import FILLED, OTHERS as others, by_alias as aliased
+
+
+        def in_branch():
+            return abs(0)  # in_branch
+
+
+        def in_while():
+            return abs(0)  # in_while
+
+
+        def in_for():
+            return abs(0)  # in_for
+
+
+        def in_with():
+            return abs(0)  # in_with
+
+
+        def in_try():
+            return abs(0)  # in_try
+
+
+        def in_except():
+            return abs(0)  # in_except
+
+
+        def in_comparison():
+            return abs(0)  # in_comparison
+
+
+        def in_assert():
+            return abs(0)  # in_assert
+
+
+        def by_default():
+            return abs(0)  # by_default
+
+
+        def by_keyword():
+            return abs(0)  # by_keyword
+
+
+        def in_list():
+            return abs(0)  # in_list
+
+
+        def in_table():
+            return abs(0)  # in_table
+
+
+        def as_item():
+            return abs(0)  # as_item
+
+
+        def as_name():
+            return abs(0)  # as_name
+
+
+        def as_attribute(*_):
+            return abs(0)  # as_attribute
+
+
+        def in_same():
+            return abs(0)  # in_same
+
+
+        def as_exit(*_):
+            return abs(0)  # as_exit
+
+
+        def put_elsewhere():
+            return abs(0)  # put_elsewhere
+
+
+        def appended():
+            return abs(0)  # appended
+
+
+        def of_nobody():
+            return abs(0)  # of_nobody
+
+
+        REGISTERED = []
+
+
+        def register(function):
+            REGISTERED.append(function)
+            return function
+
+
+        @register
+        def stored():
+            return abs(0)  # stored
+
+
+        class Registry:
+            def __init__(self):
+                self.kept = {}
+
+            def keep(self, key):
+                def keep_it(function):
+                    self.kept[key] = function
+                    return function
+
+                return keep_it
+
+            def call(self):
+                try:
+                    return len("ab")
+                except BaseException:
+                    for each in self.kept.values():
+                        each()
+                    raise
+
+
+        registry = Registry()
+
+
+        @registry.keep("put")
+        def put():
+            return abs(0)  # put
+
+
+        LIST = [in_list]
+        TABLE = {"a": in_table}
+        TABLE["b"] = as_item
+        NAME = as_name
+        SAME = []
+        same = SAME
+        same += [in_same]
+        FILLED.append(appended)
+        others += [put_elsewhere]
+
+
+        class Late:
+            handler = as_attribute
+            __exit__ = as_exit
+
+            def __enter__(self):
+                return self
+
+
+        class Guard:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, kind, *_):
+                if kind: in_branch()
+                while kind: in_while(); kind = None
+                for _ in range(bool(kind)): in_for()
+                with suppress(KeyError): {}["a" if kind is None else "b"]; in_with()
+                try: {}["a"]; in_try()
+                except KeyError: abs(0) if kind is None else in_except()
+                assert kind is None, in_assert()
+                return 0 < bool(kind) < in_comparison()
+
+
+        def hidden(clean=by_default, *, again=by_keyword):
+            late = Late
+            with Guard():
+                try:
+                    registry.call()
+                except BaseException:
+                    clean(); again(); aliased(); parts.by_module(); NAME(); late.handler()
+                    for each in [*LIST, *SAME, *REGISTERED, *parts.FILLED, *parts.OTHERS, *parts.REMOTE]: each()
+                    TABLE["b"]()
+                    with late():
+                        raise
+            return True
+        """,
+    "pkg/hidden_parts.py": """
+        def by_alias():
+            return abs(0)  # by_alias
+
+
+        def by_module():
+            return abs(0)  # by_module
+
+
+        def in_remote():
+            return abs(0)  # in_remote
+
+
+        FILLED = []
+        OTHERS = []
+        REMOTE = [in_remote]
+        """,
     "pkg/tools.py": """
         def helper(number):
             return abs(number)
@@ -115,6 +307,7 @@ PROJECT = {
         import pytest
 
         from pkg import store
+        from pkg.hidden import hidden
         from pkg.store import Store, registered, shown, unrelated
 
 
@@ -132,6 +325,10 @@ PROJECT = {
 
         def test_registered():
             assert registered()
+
+
+        def test_hidden():
+            assert hidden()
 
 
         def test_unrelated():
@@ -158,6 +355,7 @@ ALL = {
     "test_run",
     "test_shown",
     "test_registered",
+    "test_hidden",
     "test_unrelated",
     "test_replaced",
     "test_value[1]",
@@ -238,7 +436,7 @@ def test_nothing_changed(project):
     """Without a change no test is audited, one line says so, and the session is a success."""
     result = project.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["unchanged: 8 tests audited in an earlier session at * points, not audited again"])
+    result.stdout.fnmatch_lines(["unchanged: 9 tests audited in an earlier session at * points, not audited again"])
     assert not [line for line in result.outlines if line.startswith("AUDITED")]
 
 
@@ -255,6 +453,13 @@ DECIDES = [
     ("what special methods call", STORE, "return abs(-2)", "return abs(-3)", STORES),
     ("a callback", STORE, "return abs(5)", "return abs(6)", {"test_registered"}),
     ("method of a base class", TOOLS, 'len("ab")', 'len("abc")', {"test_run"}),
+    (
+        "decorated function",
+        STORE,
+        "def shown(number):\n    return number",
+        "def shown(number):\n    return +number",
+        {"test_shown"},
+    ),
     ("class attribute", STORE, "factor = 2", "factor = 4", ALL),
     ("constant", STORE, "LIMIT = 3", "LIMIT = 4", ALL),
     ("decorator", TOOLS, "return wrapper", "return (wrapper)", ALL),
@@ -292,6 +497,43 @@ def test_what_decides_is_noticed(project, file, old, new, audited):
         project.edit(file, old, new)
     else:
         (project.path / file).write_text(new)
+    assert project.audited("--collect-only") == audited
+
+
+HIDDEN = [
+    ("branch on one line", "pkg/hidden.py", "in_branch", {"test_hidden"}),
+    ("while on one line", "pkg/hidden.py", "in_while", {"test_hidden"}),
+    ("for on one line", "pkg/hidden.py", "in_for", {"test_hidden"}),
+    ("with on one line", "pkg/hidden.py", "in_with", {"test_hidden"}),
+    ("try on one line", "pkg/hidden.py", "in_try", {"test_hidden"}),
+    ("except on one line", "pkg/hidden.py", "in_except", {"test_hidden"}),
+    ("message of an assert", "pkg/hidden.py", "in_assert", {"test_hidden"}),
+    ("chained comparison", "pkg/hidden.py", "in_comparison", {"test_hidden"}),
+    ("default value", "pkg/hidden.py", "by_default", {"test_hidden"}),
+    ("default value of a keyword", "pkg/hidden.py", "by_keyword", {"test_hidden"}),
+    ("list", "pkg/hidden.py", "in_list", {"test_hidden"}),
+    ("dictionary", "pkg/hidden.py", "in_table", {"test_hidden"}),
+    ("item assigned", "pkg/hidden.py", "as_item", {"test_hidden"}),
+    ("variable", "pkg/hidden.py", "as_name", {"test_hidden"}),
+    ("class attribute with a function", "pkg/hidden.py", "as_attribute", {"test_hidden"}),
+    ("other name of a list", "pkg/hidden.py", "in_same", {"test_hidden"}),
+    ("special method assigned", "pkg/hidden.py", "as_exit", {"test_hidden"}),
+    ("decorator that stores", "pkg/hidden.py", "stored", ALL),
+    ("method as decorator that stores", "pkg/hidden.py", "put", ALL),
+    ("added to a list elsewhere", "pkg/hidden.py", "put_elsewhere", {"test_hidden"}),
+    ("appended at import", "pkg/hidden.py", "appended", ALL),
+    ("alias", "pkg/hidden_parts.py", "by_alias", {"test_hidden"}),
+    ("alias of a module", "pkg/hidden_parts.py", "by_module", {"test_hidden"}),
+    ("list in another file", "pkg/hidden_parts.py", "in_remote", {"test_hidden"}),
+    ("nothing", "pkg/hidden.py", "of_nobody", set()),
+]
+"""What only an interrupt comes to, and no handler mentions by its own name; the last row is mentioned nowhere."""
+
+
+@pytest.mark.parametrize(("file", "name", "audited"), [row[1:] for row in HIDDEN], ids=[row[0] for row in HIDDEN])
+def test_hidden_clean_up_is_noticed(project, file, name, audited):
+    """A change of a clean-up function makes the test be audited again that may come to it, by whatever name it is called."""
+    project.edit(file, f"return abs(0)  # {name}\n", f"return abs(1)  # {name}\n")
     assert project.audited("--collect-only") == audited
 
 
@@ -374,9 +616,9 @@ def test_renamed_and_deleted(project):
 def test_two_sessions_with_xdist(project):
     """Workers of xdist share the file: they find what is there, and keep what they find."""
     pytest.importorskip("xdist")
-    assert "unchanged: 8 tests" in project.run("-p", "xdist", "-n2").stdout.str()
+    assert "unchanged: 9 tests" in project.run("-p", "xdist", "-n2").stdout.str()
     project.edit(STORE, "return number + 1", "return 1 + number")
-    assert "unchanged: 5 tests" in project.run("-p", "xdist", "-n2").stdout.str()
+    assert "unchanged: 6 tests" in project.run("-p", "xdist", "-n2").stdout.str()
     assert project.audited() == set()
 
 
@@ -397,7 +639,7 @@ def test_reports(project, tmp_path):
     report = tmp_path / "report.json"
     assert project.audited(f"--maskcheck-report=json:{report}") == set()
     audits = read(str(report)).audits
-    assert len(audits) == 8
+    assert len(audits) == 9
     assert all(audit.earlier and audit.points for audit in audits)
     project.edit(STORE, "def unrelated", "\n\ndef unrelated")
     assert project.audited(f"--maskcheck-report=json:{report}") == {"test_unrelated", *VALUES}
