@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.points.functions import Besides, digest
@@ -203,42 +204,55 @@ class _Closure:
             self._enter(each, queue)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Deciding:
-    """The code that decides an audit.
+    """The code that decides an audit; which functions do is found out when that is asked for.
 
     Parameters:
-        whole: the files out of scope; all of their text decides. Of the others, the code outside functions decides, and some functions.
+        view: the code.
+        inside: the files in scope: the code outside functions decides, and some of the functions.
+        whole: the other files; all of their text decides.
+        reached: returns what was reached.
+        start: returns the functions that decide, from what was reached.
     """
 
-    _view: _View
-    _closure: _Closure
-    _called: frozenset[str]
-    _inside: frozenset[str]
-    whole: frozenset[str]
+    def __init__(
+        self,
+        view: _View,
+        inside: frozenset[str],
+        whole: frozenset[str],
+        reached: Callable[[], Reached],
+        start: Callable[[Reached], _Closure],
+    ) -> None:
+        self._view = view
+        self._find = reached
+        self._start = start
+        self.whole = whole
+        self.files = inside | whole
 
-    @property
-    def files(self) -> frozenset[str]:
-        """All files that decide."""
-        return self._inside | self.whole
+    @cached_property
+    def _reached(self) -> Reached:
+        return self._find()
+
+    @cached_property
+    def _closure(self) -> _Closure:
+        return self._start(self._reached)
 
     def idle(self, path: str) -> set[tuple[int, int]]:
         """Return the first and last lines of the functions of a file that do not decide."""
-        return {
-            (each.first, each.last)
-            for each in self._view.sources.read(path).functions
-            if (path, each.name) not in self._closure.functions
-        }
+        return {(each.first, each.last) for each in self._idle(path)}
 
     def apart(self, path: str) -> set[tuple[int, int]]:
         """Return the first and last lines of the functions of a file that would not decide even if they were new."""
         return {
             (each.first, each.last)
-            for each in self._view.sources.read(path).functions
-            if (path, each.name) not in self._closure.functions
-            and each.short not in self._called
+            for each in self._idle(path)
+            if each.short not in self._reached.called
             and ((path, each.owner) not in self._closure.used or _is_test(each.name))
         }
+
+    def _idle(self, path: str) -> list[Function]:
+        functions = self._view.sources.read(path).functions
+        return [each for each in functions if (path, each.name) not in self._closure.functions]
 
 
 def _is_special(name: str) -> bool:
@@ -327,14 +341,21 @@ class DecidingCode:
         matches: Matches,
         scope: str,
         *,
-        reached: Reached,
+        files: Iterable[str],
+        reached: Callable[[], Reached],
         entered: Iterable[Place],
         always: Iterable[str],
     ) -> Deciding:
-        """Return the code that decides an audit; parameters as for :meth:`digest`."""
-        inside, outside = self.files([*starts, *reached.functions], matches, scope)
+        """Return the code that decides an audit.
+
+        Parameters:
+            starts, matches, scope, entered, always: as for :meth:`digest`.
+            files: the files of which something was reached.
+            reached: returns what that is.
+        """
+        inside, outside = self.files([*starts, *files], matches, scope)
         view = self._view(inside, outside)
-        return Deciding(view, _closure(view, reached, entered, always), reached.called, inside, outside)
+        return Deciding(view, inside, outside, reached, lambda known: _closure(view, known, entered, always))
 
     def _view(self, inside: frozenset[str], outside: frozenset[str]) -> _View:
         key = inside, "\n".join(sorted(outside))

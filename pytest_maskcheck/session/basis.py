@@ -117,7 +117,8 @@ class Bases:
                 test.starts,
                 test.matches,
                 test.of_scope,
-                reached=Reached.of(self._sources, ours),
+                files=ours,
+                reached=lambda: Reached.of(self._sources, ours),
                 entered=test.entered,
                 always=_ALWAYS,
             )

@@ -48,14 +48,17 @@ class Changes:
     Parameters:
         config: pytest's configuration.
         items: the tests to audit, with their settings.
+        bases: finds the code that decides the audit of a test; ``None``: nothing else in the session does.
         commit: the commit, as the user named it.
         diff: the differences between it and the working tree.
     """
 
-    def __init__(self, config: pytest.Config, items: AuditedItems, commit: str, diff: Diff) -> None:
+    def __init__(
+        self, config: pytest.Config, items: AuditedItems, bases: Bases | None, commit: str, diff: Diff
+    ) -> None:
         self._config = config
         self._items = items
-        self._bases = Bases(config, items, SourceFiles())
+        self._bases = bases or Bases(config, items, SourceFiles())
         self._root = os.path.join(os.path.realpath(config.rootpath), "")
         self._reason = Reason(NotAudited.UNTOUCHED, commit=commit)
         self._folders = tuple(diff.folders)
@@ -71,13 +74,16 @@ class Changes:
         self._gone = [path for path in diff.removed if path.endswith(".py") and not _matches(path, tests)]
 
     @classmethod
-    def since(cls, config: pytest.Config, items: AuditedItems, commit: str) -> Changes:
+    def since(cls, config: pytest.Config, items: AuditedItems, bases: Bases | None, commit: str) -> Changes:
         """Return what changed since a commit.
+
+        Parameters:
+            config, items, bases, commit: as for the class.
 
         Raises:
             pytest.UsageError: git cannot compare the working tree with it.
         """
-        return cls(config, items, commit, differences(_places(config), commit))
+        return cls(config, items, bases, commit, differences(_places(config), commit))
 
     def header(self) -> str:
         """Return the line of pytest's header."""

@@ -67,9 +67,10 @@ class AuditingSession:
         depth = Depth[chosen.depth.upper()]
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
-        since = None if only else chosen.since
-        self._changes = None if since is None else Changes.since(config, self._items, since)
         self._keeping = Keeping(config, self._items, chosen, whole=not (only or self._shard))
+        since = None if only else chosen.since
+        bases = self._keeping.earlier.bases if self._keeping.earlier else None  # has read source files, and reads more
+        self._changes = None if since is None else Changes.since(config, self._items, bases, since)
         self._shared = SharedFixtures(config)
         self._orders = OrderMaker(
             config,
