@@ -4,7 +4,8 @@
    known by their versions. Of files in scope, the rests and some of the functions decide. Of others, such as a neighbour project that is
    installed in editable form, the whole text decides, as nobody measured which of their functions were reached.
 2. Functions: those that the test reached, and those that an interrupted run may come to besides. These are found by name: every function
-   in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
+   in those files that has a name which was mentioned counts, and all that it mentions, and so on. So do names that are given outside
+   functions (``HANDLERS = {"x": handle}``, ``import ... as``): what their values mention counts. A class that was mentioned counts with
    its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
    the end of an object call.
 3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
@@ -103,6 +104,7 @@ class _View:
         self.classes: dict[str, list[Place]] = {}
         self.members: dict[Place, list[Place]] = {}
         self.at: dict[Place, list[Function]] = {}
+        self.values: dict[str, set[str]] = {}
         self._bases: dict[Place, frozenset[str]] = {}
         run: set[str] = set()
         rests = []
@@ -110,6 +112,8 @@ class _View:
             source = sources.read(path)
             rests.append(f"{path} {source.rest}")
             run |= source.run
+            for name, words in source.values.items():
+                self.values.setdefault(name, set()).update(words)
             for each in source.functions:
                 place = path, each.name
                 if place not in self.at:
@@ -156,6 +160,7 @@ class _Closure:
             if word in self.words:
                 continue
             self.words.add(word)
+            queue += self._view.values.get(word, ())
             for place in self._view.functions.get(word, ()):
                 self._enter(place, queue)
             for place in self._view.classes.get(word, ()):

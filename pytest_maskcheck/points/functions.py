@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Version of what :func:`source_of` returns; it grows by one whenever equal files give something else."""
 
 _LONGEST = 200
@@ -75,6 +75,7 @@ class SourceFile:
         functions: in the order of their lines.
         classes: qualified name of each class -> the words of its bases and keywords.
         run: the words of what the import of the file calls: functions, decorators, base classes.
+        values: name given outside functions -> the names that its value mentions, as in tables of functions and for ``import ... as``.
         imports: names of modules, absolute ones and relative ones with their dots, that the file may import.
     """
 
@@ -82,23 +83,26 @@ class SourceFile:
     functions: tuple[Function, ...] = ()
     classes: dict[str, frozenset[str]] = field(default_factory=dict)
     run: frozenset[str] = frozenset()
+    values: dict[str, frozenset[str]] = field(default_factory=dict)
     imports: frozenset[str] = frozenset()
 
     def to_json(self) -> list[Any]:
         """Return plain data."""
         rows = [[each.name, each.first, each.last, each.digest, " ".join(each.words)] for each in self.functions]
         classes = {name: " ".join(words) for name, words in self.classes.items()}
-        return [self.rest, rows, classes, " ".join(self.run), " ".join(self.imports)]
+        values = {name: " ".join(words) for name, words in self.values.items()}
+        return [self.rest, rows, classes, " ".join(self.run), values, " ".join(self.imports)]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> SourceFile:
         """Return the file that :meth:`to_json` described."""
-        rest, rows, classes, run, imports = data
+        rest, rows, classes, run, values, imports = data
         functions = tuple(
             Function(name, first, last, text, frozenset(words.split())) for name, first, last, text, words in rows
         )
         known = {name: frozenset(words.split()) for name, words in classes.items()}
-        return cls(rest, functions, known, frozenset(run.split()), frozenset(imports.split()))
+        given = {name: frozenset(words.split()) for name, words in values.items()}
+        return cls(rest, functions, known, frozenset(run.split()), given, frozenset(imports.split()))
 
 
 def digest(*parts: str) -> str:
@@ -130,7 +134,8 @@ def source_of(text: str) -> SourceFile:
         line.strip() for number, line in enumerate(lines, 1) if number not in inside and _has_comment_behind(line)
     ]
     run = frozenset(_run_at_import(tree))
-    return SourceFile(digest(_rest(tree), *behind), functions, classes, run, imports)
+    values = _values(tree)
+    return SourceFile(digest(_rest(tree), *behind), functions, classes, run, values, imports)
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -248,6 +253,27 @@ def _run_at_import(tree: ast.Module) -> Iterator[str]:
             # Methods that operators and statements call have names that nobody mentions; their classes are mentioned.
             inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.expr, ast.withitem))]
             yield from _words_of(inner)
+
+
+def _values(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """Return the names that assignments and imports outside functions give -> those that the values mention; strings do not count."""
+    found: dict[str, set[str]] = {}
+    for node in _outside_functions(tree):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                pass
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.AugAssign(target=target, value=value):
+                targets = [target]
+            case ast.alias(name=name, asname=str(other)):
+                found.setdefault(other, set()).update(name.split("."))
+                continue
+            case _:
+                continue
+        words = {*_words_of(each for each in ast.walk(value) if isinstance(each, (ast.Name, ast.Attribute)))}
+        for each in (each for target in targets for each in ast.walk(target)):
+            if isinstance(each, (ast.Name, ast.Attribute)):
+                found.setdefault(each.id if isinstance(each, ast.Name) else each.attr, set()).update(words)
+    return {name: frozenset(words - {name}) for name, words in found.items() if words - {name}}
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:

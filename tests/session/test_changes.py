@@ -206,6 +206,8 @@ USES = {
         from contextlib import contextmanager
 
         import helping
+        from helping import TABLE
+        from helping import aliased as other
 
 
         def idle():
@@ -222,6 +224,8 @@ USES = {
                 from constants import SIZE
                 helping.work(SIZE)
                 helper.state
+                TABLE["x"]()
+                other()
                 raise
 
 
@@ -263,6 +267,17 @@ USES = {
 
         def others():
             return work()
+
+
+        def listed():
+            return work()
+
+
+        def aliased():
+            return work()
+
+
+        TABLE = {"x": listed}
 
 
         class Base:
@@ -346,6 +361,13 @@ INTERRUPTED = {
         "helping.py",
         "class Base:\n            def close(self):\n",
         "class Base:\n            def close(self):\n                work(2)\n",
+        {"use"},
+    ),
+    "a function in a table": ("helping.py", "def listed():\n", "def listed():\n            work(2)\n", {"use"}),
+    "one that is imported by another name": (
+        "helping.py",
+        "def aliased():\n",
+        "def aliased():\n            work(2)\n",
         {"use"},
     ),
     "a new override": (
