@@ -211,7 +211,7 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         None,
         "string",
         "COMMIT",
-        "audit only tests that reach lines changed in the working tree since this commit of git",
+        "audit only tests that reach what changed in the working tree since this commit of git, or may when interrupted",
     ),
     (
         "depth",

@@ -123,12 +123,12 @@ class FirstCourse:
             def choose(recording: Recording) -> Plan:
                 if changed is None:
                     return selection.first_plan(warm, recording)
-                if not changed.touches(_lines(recording, frozenset()), some=True):
+                if not changed.touches(_lines(recording, frozenset())):
                     raise Refused(changed.reason)
                 # Later runs were not recorded, as they are not touched. The second one may still do things for the first time.
                 record(keys_of, *selection.files, thin=True)
                 later = record(keys_of, *selection.files, thin=True)
-                if not changed.touches(_lines(recording, later), some=True):
+                if not changed.touches(_lines(recording, later)):
                     raise Refused(changed.reason)
                 return selection.first_plan(later, recording)
 

@@ -1,15 +1,18 @@
-"""Changed lines of source files, and whether a test reaches any of them.
+"""Changed functions and files, and whether any of them decides what an audit of a test finds.
 
-A change must touch every test that it can make unsafe, although only the new text of a file can be run:
+A change must touch every test that it can make unsafe:
 
-1. An added statement touches the tests that reach it.
-2. Where code was removed or replaced, a test may now go past the place without reaching any new line (``release()`` moved into an
-   ``if``). So that touches the tests that reach anything in the function around it.
+1. A function counts as a whole. A test may now go past the place of a change without reaching any new line (``release()`` moved into an
+   ``if``), and only an interrupted run reaches a statement that was added to an ``except`` block.
+2. A changed function touches the tests that reach anything in it, and those whose interrupted runs may come to it: it is called in an
+   ``except`` block, is an ``__exit__`` or a property that is used there, and so on (:mod:`.deciding_code`). Functions of fixtures, and
+   what they may call, count, too. A new function may take the place of another one of its name.
 3. Code that runs at import (module level, class bodies, decorators) is in no test's reach. A change there touches all tests that reach
-   anything in the file; if the file has no function, such as one of constants, nothing shows which tests use it, so it touches all tests.
+   anything in the file, or may import it; if the file has no function, such as one of constants, and is imported, all tests.
 4. Blank lines and comments touch nothing.
 
-What does not work: functions that only fixtures call are in no test's reach either. Files of data and templates are not looked at.
+What does not work: a function that only an interrupted run calls, by a name that it computes, is not found. Files of data and templates
+are not looked at.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pytest_maskcheck.system.unpatched import os
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_maskcheck.points.deciding_code import Deciding
     from pytest_maskcheck.reasons import Reason
 
 Span = tuple[int, int]
@@ -53,41 +57,64 @@ class ChangedFile:
     """What changed in one source file.
 
     Parameters:
-        spans: a test that reaches a line of them is touched.
-        functions: the functions with any change, each with its decorators.
+        functions: the functions with any change, each with its decorators and all that is nested in it.
+        headers: those of them whose ``def`` is new: the function may be new, too.
         at_import: code that runs at import changed.
         decorators: decorators of functions changed, which run at import, too.
         is_bare: the file has no function that a test could reach.
     """
 
-    spans: tuple[Span, ...] = ()
     functions: tuple[Span, ...] = ()
+    headers: tuple[Span, ...] = ()
     at_import: bool = False
     decorators: bool = False
     is_bare: bool = False
 
-    def is_reached_by(self, lines: Iterable[int], *, own: bool, some: bool = False) -> bool:
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything but comments and blank lines changed."""
+        return bool(self.functions) or self.at_import or self.decorators
+
+    def is_reached_by(self, lines: Iterable[int], *, own: bool) -> bool:
         """Return whether a test is touched that reaches these lines.
 
         Parameters:
-            lines: the lines that the test reaches in this file.
+            lines: lines of this file, at least one of each function that the test reaches.
             own: the file is the test's own. A decorator there matters only to its function: it makes a fixture, or parameters.
-            some: the test may reach more lines of the same functions.
         """
         reached = list(lines)
-        if reached and (self.at_import or (self.decorators and not own)):
+        if reached and self._concerns_file(own=own):
             return True
-        spans = (*self.spans, *self.functions) if some else self.spans
-        return any(first <= line <= last for line in reached for first, last in spans)
+        return any(first <= line <= last for line in reached for first, last in self.functions)
+
+    def decides(self, path: str, code: Deciding, *, own: bool) -> bool:
+        """Return whether a test is touched whose audit this code decides.
+
+        Parameters:
+            path: the path of this file in ``code``.
+            code: the code.
+            own: as for :meth:`is_reached_by`.
+        """
+        if path in code.whole:
+            return self.is_changed
+        # Functions that ``code`` does not list count: it may have failed to parse the file.
+        return (
+            self._concerns_file(own=own)
+            or not code.idle(path).issuperset(self.functions)
+            or not code.apart(path).issuperset(self.headers)
+        )
+
+    def _concerns_file(self, *, own: bool) -> bool:
+        return self.at_import or (self.decorators and not own)
 
 
 WHOLE = ChangedFile(at_import=True)
-"""A file that is new, or cannot be parsed: every test that reaches it is touched."""
+"""A file that is new, or cannot be parsed: every test that reaches it, or may import it, is touched."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Changed:
-    """What changed since a commit, as far as reached lines decide which tests that touches.
+    """What changed since a commit, as far as the code of a test decides whether that touches it.
 
     Parameters:
         reason: why a test that is not touched is not audited.
@@ -95,6 +122,7 @@ class Changed:
         folders: real paths of folders in which everything counts as changed, each with a separator at its end.
         own: the real paths of the test's own files.
         is_copy: returns whether a file is an installed copy of the project, which cannot be compared with the commit.
+        deciding: returns the code that decides the test's audit, by the lines that it reaches; ``None``: only these lines count.
     """
 
     reason: Reason
@@ -102,20 +130,32 @@ class Changed:
     folders: tuple[str, ...] = ()
     own: frozenset[str] = frozenset()
     is_copy: Callable[[str], bool] = lambda _: False
+    deciding: Callable[[Mapping[str, Iterable[int]]], Deciding] | None = None
 
     @property
     def is_nothing(self) -> bool:
         """Whether no test can reach anything that changed."""
         return not (self.files or self.folders)
 
-    def touches(self, reached: Mapping[str, Iterable[int]], *, some: bool = False) -> bool:
-        """Return whether a test is touched that reaches these lines, by absolute path; ``some``: see :class:`ChangedFile`."""
-        return any(self._touches(path, lines, some=some) for path, lines in reached.items())
+    def touches(self, reached: Mapping[str, Iterable[int]]) -> bool:
+        """Return whether a test is touched that reaches these lines, by absolute path: at least one of each function."""
+        if any(self._is_reached(path, lines) for path, lines in reached.items()):
+            return True
+        if self.deciding is None:
+            return False
+        code = self.deciding(reached)
+        return any(self._decides(path, code) for path in code.files)
 
-    def _touches(self, path: str, lines: Iterable[int], *, some: bool) -> bool:
+    def _is_reached(self, path: str, lines: Iterable[int]) -> bool:
         real = os.path.realpath(path)
         if real in self.files:
-            return self.files[real].is_reached_by(lines, own=real in self.own, some=some)
+            return self.files[real].is_reached_by(lines, own=real in self.own)
+        return real.startswith(self.folders) or self.is_copy(path)
+
+    def _decides(self, path: str, code: Deciding) -> bool:
+        real = os.path.realpath(path)
+        if real in self.files:
+            return self.files[real].decides(path, code, own=real in self.own)
         return real.startswith(self.folders) or self.is_copy(path)
 
 
@@ -129,10 +169,9 @@ def changed_file(source: bytes, hunks: Iterable[Hunk]) -> ChangedFile:
         return WHOLE
     for hunk in hunks:
         layout.take(hunk)
-    changed = (layout.function(first) for first, _ in layout.spans)
     return ChangedFile(
-        tuple(sorted(layout.spans)),
-        tuple(sorted({function for function in changed if function})),
+        tuple(sorted(layout.changed)),
+        tuple(sorted(layout.headers)),
         at_import=layout.at_import,
         decorators=layout.decorators,
         is_bare=not layout.functions,
@@ -143,12 +182,14 @@ class _Layout:
     """The statements and functions of a source file, and which of them changed.
 
     Attributes:
-        spans, at_import, decorators: see :class:`ChangedFile`.
+        changed: the functions with any change.
+        headers, at_import, decorators: see :class:`ChangedFile`.
         functions: the span of each outermost function, with its decorators and all that is nested in it.
     """
 
     def __init__(self, source: bytes) -> None:
-        self.spans: set[Span] = set()
+        self.changed: set[Span] = set()
+        self.headers: set[Span] = set()
         self.at_import = self.decorators = False
         self.functions: list[Span] = []
         self._lines = source.decode("utf-8", "replace").split("\n")
@@ -178,42 +219,41 @@ class _Layout:
         removed = [line for line in hunk.removed if _is_code(line)]
         lines = range(hunk.start, hunk.start + hunk.added)
         for line in lines:
-            self._change(line, alone=not removed)
+            self._change(line)
         before, after = self._around(lines)
         headed = any(map(_DEFINITION.match, removed))
         if (
             before and after and self._header(after) in lines and not headed
         ):  # a new ``def`` took over the end of a function
-            self.spans.add(before)
+            self.changed.add(before)
         inside = self._statements.get(hunk.start - 1)
         if inside is not None and inside == self._statements.get(
             lines.stop
         ):  # in a text of several lines, all lines count
-            self._change(hunk.start - 1, alone=False)
+            self._change(hunk.start - 1)
         elif removed:
             self._change_around(lines, removed)
 
-    def _change(self, line: int, *, alone: bool) -> None:
-        """Note that a line changed; ``alone``: nothing was removed there."""
-        function, statement = self.function(line), self._statements.get(line)
-        if statement is None and not _is_code(self._text(line)):
+    def _change(self, line: int) -> None:
+        """Note that a line was added or replaced."""
+        if line not in self._statements and not _is_code(self._text(line)):  # ``else`` and ``except`` are no statements
             return
+        function = self.function(line)
         if function is None:
             self.at_import = True
-        elif line in self._decorators:
+            return
+        self.changed.add(function)
+        if line in self._decorators:
             self.decorators = True
-            self.spans.add(function)
-        elif statement is None or not alone or statement[0] == self._header(function):
-            self.spans.add(function)  # ``else`` and ``except`` are no statements
-        else:
-            self.spans.add(statement)
+        elif line == self._header(function):
+            self.headers.add(function)
 
     def _change_around(self, lines: range, removed: Sequence[str]) -> None:
         """Note that code was removed between the code before and the code after these lines."""
         former, latter = self._around(lines)
         edge = _indentation(self._text(self._header(former))) if former else 0
         if former and _indentation(removed[0]) > edge:  # the end of that function
-            self.spans.add(former)
+            self.changed.add(former)
             if all(_indentation(line) > edge for line in removed):
                 return
         depth = min(map(_indentation, removed))
@@ -222,7 +262,7 @@ class _Layout:
                 continue
             if line.lstrip().startswith("@"):
                 self.decorators = True
-                self.spans.update([latter] if latter else [])
+                self.changed.update([latter] if latter else [])
                 continue
             # A function that is still defined was moved, or got another header: its lines count as added.
             definition = _DEFINITION.match(line)

@@ -107,13 +107,14 @@ class Suite:
             self._choose(seconds)
         return self.chosen.get(test) or Chosen()
 
-    def ends(self, test: str, seconds: float, *, complete: bool) -> None:
+    def ends(self, test: str, seconds: float, *, complete: bool, wanted: bool = True) -> None:
         """Take a test out of those to come.
 
         Parameters:
             test: its node id.
             seconds: how long its audit took.
             complete: all points chosen were audited, and a defect there fails the session, so that no other test need be audited for them.
+            wanted: points that no audit covers are missed; those of a test that was not to be audited are not.
         """
         surveyed, chosen = self._tests.pop(test, None), self.chosen.pop(test, None)
         if surveyed is None or chosen is None:
@@ -124,7 +125,7 @@ class Suite:
         audited = [layers for layers in surveyed.layers if layers.context in chosen.contexts]
         if not complete:
             self._is_stale = True  # other tests to come may reach the same
-            self._lost += audited
+            self._lost += audited if wanted else []
             return
         for layers in audited:
             _add(layers, self._covered)

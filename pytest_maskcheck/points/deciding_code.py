@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.points.functions import digest, is_special
+from pytest_maskcheck.points.functions import Besides, digest, is_special
 from pytest_maskcheck.points.module_files import ModuleFiles, is_installed, packages_above
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_maskcheck.points.functions import Function
     from pytest_maskcheck.points.source_files import SourceFiles
 
@@ -50,6 +53,20 @@ class Reached:
     words: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, sources: SourceFiles, lines: Mapping[str, Iterable[int]]) -> Reached:
+        """Return what the lines show that runs reached, by absolute path."""
+        besides = Besides()
+        functions = {}
+        for path, numbers in lines.items():
+            found = sources.read(path).functions
+            ours = {(each.name, each.first): _within(each, numbers) for each in found}
+            reached = {key: of_it for key, of_it in ours.items() if of_it}
+            functions[path] = tuple(dict.fromkeys(name for name, _ in reached))
+            besides.add(sources.text(path), lambda name, first, known=reached: known.get((name, first)))  # type: ignore[misc]
+        besides.settle({name.rpartition(".")[2] for names in functions.values() for name in names})
+        return cls(functions, frozenset(besides.words), frozenset(besides.called))
+
     def to_json(self) -> list[Any]:
         """Return plain data."""
         return [self.functions, " ".join(sorted(self.words)), " ".join(sorted(self.called))]
@@ -60,6 +77,10 @@ class Reached:
         functions, words, called = data
         known = {path: tuple(names) for path, names in functions.items()}
         return cls(known, frozenset(words.split()), frozenset(called.split()))
+
+
+def _within(function: Function, lines: Iterable[int]) -> set[int]:
+    return {line for line in lines if function.first <= line <= function.last}
 
 
 _AT_IMPORT = frozenset({"__init_subclass__", "__set_name__", "__prepare__", "__class_getitem__", "__mro_entries__"})
@@ -79,6 +100,7 @@ class _View:
     """
 
     def __init__(self, sources: SourceFiles, files: Iterable[str], others: Iterable[str]) -> None:
+        self.sources = sources
         self.functions: dict[str, list[Place]] = {}
         self.classes: dict[str, list[Place]] = {}
         self.members: dict[Place, list[Place]] = {}
@@ -218,6 +240,57 @@ class _Closure:
             queue += words
 
 
+class Deciding:
+    """The code that decides an audit; which functions do is found out when that is asked for.
+
+    Parameters:
+        view: the code.
+        inside: the files in scope: the code outside functions decides, and some of the functions.
+        whole: the other files; all of their text decides.
+        reached: returns what was reached.
+        start: returns the functions that decide, from what was reached.
+    """
+
+    def __init__(
+        self,
+        view: _View,
+        inside: frozenset[str],
+        whole: frozenset[str],
+        reached: Callable[[], Reached],
+        start: Callable[[Reached], _Closure],
+    ) -> None:
+        self._view = view
+        self._find = reached
+        self._start = start
+        self.whole = whole
+        self.files = inside | whole
+
+    @cached_property
+    def _reached(self) -> Reached:
+        return self._find()
+
+    @cached_property
+    def _closure(self) -> _Closure:
+        return self._start(self._reached)
+
+    def idle(self, path: str) -> set[tuple[int, int]]:
+        """Return the first and last lines of the functions of a file that do not decide."""
+        return {(each.first, each.last) for each in self._idle(path)}
+
+    def apart(self, path: str) -> set[tuple[int, int]]:
+        """Return the first and last lines of the functions of a file that would not decide even if they were new."""
+        return {
+            (each.first, each.last)
+            for each in self._idle(path)
+            if each.short not in self._reached.called
+            and ((path, each.owner) not in self._closure.used or _is_test(each.name))
+        }
+
+    def _idle(self, path: str) -> list[Function]:
+        functions = self._view.sources.read(path).functions
+        return [each for each in functions if (path, each.name) not in self._closure.functions]
+
+
 class DecidingCode:
     """Finds the code that decides audits; what files contain is read once."""
 
@@ -280,14 +353,8 @@ class DecidingCode:
             entered: functions that run unmeasured, such as fixtures.
             always: names of functions that are called without being mentioned.
         """
-        inside, outside = self.files([*starts, *reached.functions], matches, scope)
-        view = self._view(inside, outside)
-        closure = _Closure(view, view.base)
-        closure.reach((path, name) for path, names in reached.functions.items() for name in names)
-        for place in entered:
-            closure.enter(place)
-        closure.mention(always)
-        closure.mention(reached.words)
+        view = self._view(*self.files([*starts, *reached.functions], matches, scope))
+        closure = _closure(view, reached, entered, always)
         functions = [
             f"{path} {name} {each.digest}"
             for path, name in sorted(closure.functions)
@@ -300,11 +367,44 @@ class DecidingCode:
         named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
         return digest(view.rests, *functions, "", *members, "", *named)
 
+    def deciding(
+        self,
+        starts: Iterable[str],
+        matches: Matches,
+        scope: str,
+        *,
+        files: Iterable[str],
+        reached: Callable[[], Reached],
+        entered: Iterable[Place],
+        always: Iterable[str],
+    ) -> Deciding:
+        """Return the code that decides an audit.
+
+        Parameters:
+            starts, matches, scope, entered, always: as for :meth:`digest`.
+            files: the files of which something was reached.
+            reached: returns what that is.
+        """
+        inside, outside = self.files([*starts, *files], matches, scope)
+        view = self._view(inside, outside)
+        return Deciding(view, inside, outside, reached, lambda known: _closure(view, known, entered, always))
+
     def _view(self, inside: frozenset[str], outside: frozenset[str]) -> _View:
         key = inside, "\n".join(sorted(outside))
         if key not in self._views:
             self._views[key] = _View(self._sources, inside, outside)
         return self._views[key]
+
+
+def _closure(view: _View, reached: Reached, entered: Iterable[Place], always: Iterable[str]) -> _Closure:
+    """Return the functions that decide; parameters as for :meth:`DecidingCode.digest`."""
+    closure = _Closure(view, view.base)
+    closure.reach((path, name) for path, names in reached.functions.items() for name in names)
+    for place in entered:
+        closure.enter(place)
+    closure.mention(always)
+    closure.mention(reached.words)
+    return closure
 
 
 def _is_test(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.points.coverage_globs import escaped
 from pytest_maskcheck.points.deciding_code import DecidingCode, Place, Reached
-from pytest_maskcheck.points.functions import Besides, digest
+from pytest_maskcheck.points.functions import digest
 from pytest_maskcheck.points.module_files import is_installed
 from pytest_maskcheck.session.environment import environment
 from pytest_maskcheck.session.item_code import body_code, own_files
@@ -23,16 +23,15 @@ from pytest_maskcheck.session.private import fixtures
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pytest
 
-    from pytest_maskcheck.points.functions import Function
+    from pytest_maskcheck.points.deciding_code import Deciding
     from pytest_maskcheck.points.scope import Scope
     from pytest_maskcheck.points.source_files import SourceFiles
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
-    from pytest_maskcheck.settings import Settings
 
 _ALWAYS = frozenset(
     f"{when}{what}" for when in ("setup_", "teardown_") for what in ("module", "function", "class", "method")
@@ -47,21 +46,28 @@ _HOOK = "pytest_"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Test:
-    """What is compared of a test besides the code that it reached.
+    """Where the code of a test begins, whatever it reaches.
 
     Parameters:
-        described: settings, parameters, marks and fixtures, as text.
         starts: the files that its code begins in.
         entered: functions that run unmeasured.
         scope: what its scope was made of.
-        own: the test's own files.
+        own: patterns of the test's own files.
     """
 
-    described: str
     starts: frozenset[str]
     entered: tuple[Place, ...]
     scope: Scope
     own: tuple[str, ...]
+
+    def matches(self, path: str) -> bool:
+        """Return whether a file is in scope."""
+        return self.scope.matches(path, self.own)
+
+    @property
+    def of_scope(self) -> str:
+        """Equal for tests of which the same files are in scope."""
+        return " ".join(self.own) + repr(self.scope.decisive)
 
 
 class Bases:
@@ -80,7 +86,8 @@ class Bases:
         self._code = DecidingCode(sources)
         self._environment = ""
         self._plugin_files: list[str] | None = None
-        self._fixtures: dict[int, tuple[str, Place | None]] = {}
+        self._fixture_texts: dict[int, str] = {}
+        self._fixture_places: dict[int, Place | None] = {}
 
     def of(self, item: pytest.Function, reached: Reached) -> str:
         """Return the basis of a test, as of now.
@@ -92,41 +99,44 @@ class Bases:
         self._environment = self._environment or environment(self._config)
         test = self._test(item)
         code = self._code.digest(
-            test.starts,
-            lambda path: test.scope.matches(path, test.own),
-            " ".join(test.own) + repr(test.scope.decisive),
-            reached=reached,
-            entered=test.entered,
-            always=_ALWAYS,
+            test.starts, test.matches, test.of_scope, reached=reached, entered=test.entered, always=_ALWAYS
         )
-        return digest(self._environment, test.described, repr(test.scope.decisive), code)
+        return digest(self._environment, self._described(item), repr(test.scope.decisive), code)
+
+    def deciding(self, item: pytest.Function) -> Callable[[Mapping[str, Iterable[int]]], Deciding]:
+        """Return a function that returns the code that decides a test's audit, by the lines that the test reaches.
+
+        Most files are read now: the function may be called in a process that is forked for this test alone.
+        """
+        test = self._test(item)
+
+        def deciding(lines: Mapping[str, Iterable[int]]) -> Deciding:
+            ours = {path: {*numbers} for path, numbers in lines.items() if test.matches(path)}
+            _add_body(item, ours)
+            return self._code.deciding(
+                test.starts,
+                test.matches,
+                test.of_scope,
+                files=ours,
+                reached=lambda: Reached.of(self._sources, ours),
+                entered=test.entered,
+                always=_ALWAYS,
+            )
+
+        deciding({})
+        return deciding
 
     def was_edited(self, item: pytest.Function, reached: Reached, since: float) -> bool:
         """Return whether code that decides has been edited since then: the session may have loaded what it was before."""
         test = self._test(item)
-        inside, outside = self._code.files(
-            [*test.starts, *reached.functions],
-            lambda path: test.scope.matches(path, test.own),
-            " ".join(test.own) + repr(test.scope.decisive),
-        )
+        inside, outside = self._code.files([*test.starts, *reached.functions], test.matches, test.of_scope)
         return self._sources.changed_since(since, inside | outside)
 
     def reached(self, item: pytest.Function, audit: Audit) -> Reached:
         """Return what an audit shows about the code that decides it."""
         lines = _lines_reached(audit, str(self._config.rootpath))
-        code = body_code(item)
-        if code is not None:
-            lines.setdefault(os.path.abspath(code.co_filename), set()).add(code.co_firstlineno)
-        besides = Besides()
-        functions = {}
-        for path, numbers in lines.items():
-            found = self._sources.read(path).functions
-            ours = {(each.name, each.first): _within(each, numbers) for each in found}
-            reached = {key: of_it for key, of_it in ours.items() if of_it}
-            functions[path] = tuple(dict.fromkeys(name for name, _ in reached))
-            besides.add(self._sources.text(path), lambda name, first, known=reached: known.get((name, first)))  # type: ignore[misc]
-        besides.settle({name.rpartition(".")[2] for names in functions.values() for name in names})
-        return Reached(functions, frozenset(besides.words), frozenset(besides.called))
+        _add_body(item, lines)
+        return Reached.of(self._sources, lines)
 
     def positions(self, reached: Reached) -> str:
         """Return a digest of where the functions are that were reached: if it changes, lines in results have moved."""
@@ -141,11 +151,9 @@ class Bases:
     # The test
 
     def _test(self, item: pytest.Function) -> _Test:
-        settings = self._items.settings(item)
-        used = [self._fixture(definition) for definition in fixtures(item)]
         code = body_code(item)
         starts = {str(item.path), *self._classes(item), *self._plugins(item)}
-        entered = [place for _, place in used if place is not None]
+        entered = [place for each in fixtures(item) if (place := self._fixture_place(each)) is not None]
         if code is not None:
             starts.add(os.path.abspath(code.co_filename))
         entered += [
@@ -156,15 +164,18 @@ class Bases:
         ]
         starts |= {path for path, _ in entered}
         return _Test(
-            digest(*self._described(item, settings), *(text for text, _ in used)),
             frozenset(starts),
             tuple(entered),
-            self._items.reach(settings).scope,
+            self._items.reach(self._items.settings(item)).scope,
             tuple(map(escaped, sorted(own_files(item)))),
         )
 
-    def _described(self, item: pytest.Function, settings: Settings) -> Iterator[str]:
-        yield repr(settings)
+    def _described(self, item: pytest.Function) -> str:
+        """Return a digest of what is compared of a test besides code: settings, parameters, marks and fixtures."""
+        return digest(*self._descriptions(item), *map(self._fixture_text, fixtures(item)))
+
+    def _descriptions(self, item: pytest.Function) -> Iterator[str]:
+        yield repr(self._items.settings(item))
         yield f"{type(item).__module__}.{type(item).__qualname__}"
         yield " ".join(item.fixturenames)
         for mark in item.iter_markers():
@@ -173,22 +184,19 @@ class Bases:
         if spec is not None:
             yield as_text(dict(spec.params))
 
-    def _fixture(self, definition: pytest.FixtureDef[Any]) -> tuple[str, Place | None]:
-        """Return a fixture as text, and where its function is if that is no installed code."""
+    def _fixture_text(self, definition: pytest.FixtureDef[Any]) -> str:
         key = id(definition)
-        if key not in self._fixtures:
-            code = getattr(inspect.unwrap(definition.func), "__code__", None)
-            text = " ".join(
-                (
-                    definition.argname,
-                    definition.scope,
-                    definition.baseid,
-                    *definition.argnames,
-                    as_text(definition.params),
-                )
-            )
-            self._fixtures[key] = text, self._place(code)
-        return self._fixtures[key]
+        if key not in self._fixture_texts:
+            what = definition.argname, definition.scope, definition.baseid, *definition.argnames
+            self._fixture_texts[key] = " ".join((*what, as_text(definition.params)))
+        return self._fixture_texts[key]
+
+    def _fixture_place(self, definition: pytest.FixtureDef[Any]) -> Place | None:
+        """Return where the function of a fixture is if that is no installed code."""
+        key = id(definition)
+        if key not in self._fixture_places:
+            self._fixture_places[key] = self._place(getattr(inspect.unwrap(definition.func), "__code__", None))
+        return self._fixture_places[key]
 
     def _place(self, code: object) -> Place | None:
         """Return the function that a code object belongs to."""
@@ -225,8 +233,11 @@ class Bases:
         ]
 
 
-def _within(function: Function, lines: Iterable[int]) -> set[int]:
-    return {line for line in lines if function.first <= line <= function.last}
+def _add_body(item: pytest.Function, lines: dict[str, set[int]]) -> None:
+    """Add the test's function to the lines that it reached."""
+    code = body_code(item)
+    if code is not None:
+        lines.setdefault(os.path.abspath(code.co_filename), set()).add(code.co_firstlineno)
 
 
 def _lines_reached(audit: Audit, root: str) -> dict[str, set[int]]:

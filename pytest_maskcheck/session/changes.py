@@ -1,6 +1,6 @@
 """What changed since a commit, and which tests that can touch.
 
-:mod:`pytest_maskcheck.points.changed_code` decides by the lines that a test reaches. This module decides what needs no run: files that
+:mod:`pytest_maskcheck.points.changed_code` decides by the lines that a test reaches and what an interrupted run may come to besides. This module decides what needs no run: files that
 any test may depend on, and the functions that pytest calls for a test.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.points.changed_code import WHOLE, Changed, ChangedFile, Hunk, changed_file
+from pytest_maskcheck.points.source_files import SourceFiles
 from pytest_maskcheck.reasons import NotAudited, Reason, count
+from pytest_maskcheck.session.basis import Bases
 from pytest_maskcheck.session.git_diff import Diff, differences
 from pytest_maskcheck.session.item_code import own_files, supporting_code
 from pytest_maskcheck.system.unpatched import io, os
@@ -24,7 +27,7 @@ from pytest_maskcheck.system.untrusted import read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_maskcheck.points.reach import Reach
+    from pytest_maskcheck.session.audited_items import AuditedItems
 
 _CONFIGURATION = {
     ".coveragerc",
@@ -44,12 +47,18 @@ class Changes:
 
     Parameters:
         config: pytest's configuration.
+        items: the tests to audit, with their settings.
+        bases: finds the code that decides the audit of a test; ``None``: nothing else in the session does.
         commit: the commit, as the user named it.
         diff: the differences between it and the working tree.
     """
 
-    def __init__(self, config: pytest.Config, commit: str, diff: Diff) -> None:
+    def __init__(
+        self, config: pytest.Config, items: AuditedItems, bases: Bases | None, commit: str, diff: Diff
+    ) -> None:
         self._config = config
+        self._items = items
+        self._bases = bases or Bases(config, items, SourceFiles())
         self._root = os.path.join(os.path.realpath(config.rootpath), "")
         self._reason = Reason(NotAudited.UNTOUCHED, commit=commit)
         self._folders = tuple(diff.folders)
@@ -65,13 +74,16 @@ class Changes:
         self._gone = [path for path in diff.removed if path.endswith(".py") and not _matches(path, tests)]
 
     @classmethod
-    def since(cls, config: pytest.Config, commit: str) -> Changes:
+    def since(cls, config: pytest.Config, items: AuditedItems, bases: Bases | None, commit: str) -> Changes:
         """Return what changed since a commit.
+
+        Parameters:
+            config, items, bases, commit: as for the class.
 
         Raises:
             pytest.UsageError: git cannot compare the working tree with it.
         """
-        return cls(config, commit, differences(_places(config), commit))
+        return cls(config, items, bases, commit, differences(_places(config), commit))
 
     def header(self) -> str:
         """Return the line of pytest's header."""
@@ -81,25 +93,23 @@ class Changes:
             what = f"tests that reach what changed in {count(self._files, 'Python file')}"
         return f"maskcheck: since {self._commit}: {what}"
 
-    def for_item(self, item: pytest.Item, reach: Reach) -> Changed | None:
-        """Return what decides whether a test is touched; ``None`` if it is, whatever it reaches.
-
-        Parameters:
-            item: the test.
-            reach: its scope.
-        """
+    def for_item(self, item: pytest.Item) -> Changed | None:
+        """Return what decides whether a test is touched; ``None`` if it is, whatever it reaches."""
         if item.nodeid not in self._known:  # asked for several times in the audit of each test
-            self._known[item.nodeid] = self._found(item, reach)
+            self._known[item.nodeid] = self._found(item)
         return self._known[item.nodeid]
 
-    def _found(self, item: pytest.Item, reach: Reach) -> Changed | None:
+    def _found(self, item: pytest.Item) -> Changed | None:
         if self._configuration or os.path.realpath(item.path).startswith(self._below) or self._concerns_all:
             return None
         if not isinstance(item, pytest.Function):
             return Changed(self._reason, self._files, self._folders)
         own = frozenset(map(os.path.realpath, own_files(item)))
-        changed = Changed(self._reason, self._files, self._folders, own, reach.scope.is_installed)
-        return None if changed.touches(supporting_code(item)) else changed
+        is_copy = self._items.reach(self._items.settings(item)).scope.is_installed
+        changed = Changed(self._reason, self._files, self._folders, own, is_copy)
+        if changed.touches(supporting_code(item)):
+            return None
+        return changed if changed.is_nothing else replace(changed, deciding=self._bases.deciding(item))
 
     def _is_configuration(self, path: str) -> bool:
         folder, name = os.path.split(path)

@@ -110,6 +110,9 @@ class Earlier:
         chosen: settings of the session.
         name: the name of this session; that of the interrupted one if it goes on.
         reads: results of earlier sessions may be used.
+
+    Attributes:
+        bases: determines the basis of each test.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class Earlier:
         self._reads = reads
         self._began = time.time()
         self._sources = SourceFiles(lambda: self._access(ResultStore.sources, {}))
-        self._bases = Bases(config, items, self._sources)
+        self.bases = Bases(config, items, self._sources)
         self._environment = ""
         self._rows: dict[str, Row] | None = None
         self._used: list[str] = []
@@ -174,7 +177,7 @@ class Earlier:
 
     def _found(self, item: pytest.Function, row: Row) -> Found | None:
         reached = Reached.from_json(json.loads(row.reached))
-        if not row.settled or self._bases.of(item, reached) != row.basis:
+        if not row.settled or self.bases.of(item, reached) != row.basis:
             return None
         if row.brief and not self._config.getoption("--maskcheck-report"):
             self._used.append(row.test)
@@ -187,7 +190,7 @@ class Earlier:
 
     def _whole(self, row: Row, reached: Reached) -> Audit | None:
         """Return the whole audit of a row, if its ids and lines still hold."""
-        if self._bases.positions(reached) != row.positions:
+        if self.bases.positions(reached) != row.positions:
             return None
         text = self._access(lambda store: store.audit(row), None)
         return None if text is None else Audit.from_json(json.loads(text))
@@ -198,7 +201,7 @@ class Earlier:
             item, audit = self._items.item(test), None
             if isinstance(item, pytest.Function) and (row := self._row_of(item)) is not None:
                 reached = Reached.from_json(json.loads(row.reached))
-                audit = self._whole(row, reached) if self._bases.of(item, reached) == row.basis else None
+                audit = self._whole(row, reached) if self.bases.of(item, reached) == row.basis else None
             self._failing[test] = audit is not None and bool(audit.failures)
         return self._failing[test]
 
@@ -224,20 +227,20 @@ class Earlier:
             self.complaint = f"the result of {item.nodeid} is not kept for later sessions: {breakdown_of(error).reason}"
 
     def _keep(self, item: pytest.Function, audit: Audit, data: dict[str, Any]) -> None:
-        reached = self._bases.reached(item, audit)
-        basis = self._bases.of(item, reached)
-        if self._bases.was_edited(item, reached, self._began):
+        reached = self.bases.reached(item, audit)
+        basis = self.bases.of(item, reached)
+        if self.bases.was_edited(item, reached, self._began):
             return
         short = "" if audit.defects or audit.found else _json(brief(audit).to_json())
         settled = is_steady(audit) or self._was_tried(item)
-        places = self._bases.positions(reached)
+        places = self.bases.positions(reached)
         row = Row(item.nodeid, basis, _json(reached.to_json()), places, short, self._name, settled)
         self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
 
     def _was_tried(self, item: pytest.Function) -> bool:
         """Return whether an earlier session has audited a test that is still the same."""
         row = self._row_of(item)
-        return row is not None and self._bases.of(item, Reached.from_json(json.loads(row.reached))) == row.basis
+        return row is not None and self.bases.of(item, Reached.from_json(json.loads(row.reached))) == row.basis
 
     def close(self) -> None:
         """Write what concerns all tests, at the end of the session."""

@@ -59,7 +59,6 @@ class AuditingSession:
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
         may_audit_none = chosen.allow_none and not only
         self._shard = settings.shard(config)
-        self._changes = Changes.since(config, chosen.since) if chosen.since is not None and not only else None
         try:
             mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
@@ -69,6 +68,9 @@ class AuditingSession:
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
         self._keeping = Keeping(config, self._items, chosen, whole=not (only or self._shard))
+        since = None if only else chosen.since
+        bases = self._keeping.earlier.bases if self._keeping.earlier else None  # has read source files, and reads more
+        self._changes = None if since is None else Changes.since(config, self._items, bases, since)
         self._shared = SharedFixtures(config)
         self._orders = OrderMaker(
             config,

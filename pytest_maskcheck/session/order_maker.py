@@ -123,7 +123,7 @@ class OrderMaker:
         """Return what a test must reach to be audited; ``None``: it is audited whatever it reaches."""
         if self._changes is None:
             return None
-        return self._changes.for_item(item, self._items.reach(self._items.settings(item)))
+        return self._changes.for_item(item)
 
     def isolation(self, asked: str, item: pytest.Item | None = None) -> IsolationChoice:
         """Return how audited runs are isolated, and why.

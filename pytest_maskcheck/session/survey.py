@@ -119,7 +119,7 @@ class Survey:
         """Take a test out of those to come, with its audit; ``failed``: it is reported as failed."""
         late = any(reason_of(why).code is NotAudited.BUDGET for why in audit.not_audited)
         complete = bool(audit.audited or audit.is_repeated) and not late and (failed or not audit.failures)
-        self.suite.ends(test, audit.seconds, complete=complete)
+        self.suite.ends(test, audit.seconds, complete=complete, wanted=not audit.is_untouched)
 
     def _take_all(self, items: Sequence[pytest.Function], found: list[Surveyed]) -> None:
         page = Page()

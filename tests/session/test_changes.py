@@ -124,6 +124,18 @@ def audited(run) -> Callable[..., set[str]]:
     return audited
 
 
+@pytest.fixture
+def touched(run) -> Callable[[], set[str]]:
+    """Return a function that returns the names of the tests touched since the last commit, whatever their audits find."""
+
+    def touched() -> set[str]:
+        report = Path("report.json").absolute()
+        run("--maskcheck-all", "--maskcheck-since=HEAD", f"--maskcheck-report=json:{report}")
+        return {audit.test.partition("::test_")[2] for audit in read_audits(report) if audit.audited}
+
+    return touched
+
+
 CODE_OF = {"code_of_ours.py": CODE}
 ALL = {"one", "two", "once"}
 
@@ -134,7 +146,7 @@ CHANGES = {
     "a function that only the first run calls": ({"code_of_ours.py": CODE.replace('"once"', '"ecno"')}, {"once"}),
     "code at import": ({"code_of_ours.py": CODE.replace("SIZE = 1", "SIZE = 2")}, {"one", "two", "once"}),
     "a comment": ({"code_of_ours.py": CODE.replace("SIZE = 1", "SIZE = 1\n    # of things")}, set()),
-    "a branch not reached": ({"code_of_ours.py": CODE.replace("if yes:", "if yes:\n            len('more')")}, set()),
+    "a branch not reached": ({"code_of_ours.py": CODE.replace("if yes:", "if yes:\n            len('more')")}, {"one"}),
     "the test": ({"tests/test_it.py": TESTS.replace("assert one()", "assert one() > 0")}, {"one"}),
     "parameters": ({"tests/test_it.py": TESTS.replace("[3]", "[3, 3]")}, {"two"}),
     "a fixture": ({"tests/test_it.py": TESTS.replace("return 1", "return 2")}, {"two"}),
@@ -189,12 +201,244 @@ def test_a_point_is_audited_whatever_changed(git, commit, run):
     result.stdout.fnmatch_lines(["1 test audited at 1 point: *"])
 
 
+USES = {
+    "code_of_ours.py": """\
+        from contextlib import contextmanager
+
+        import helping
+        from helping import TABLE
+        from helping import aliased as other
+
+
+        def idle():
+            return len("idle")
+
+
+        def use():
+            helper = helping.Helper()
+            try:
+                return helping.work()
+            except KeyboardInterrupt:
+                helping.undo()
+                helper.close()
+                from constants import SIZE
+                helping.work(SIZE)
+                helper.state
+                TABLE["x"]()
+                other()
+                raise
+
+
+        @contextmanager
+        def managed():
+            try:
+                yield helping.work()
+            except KeyboardInterrupt:
+                helping.back()
+                raise
+    """,
+    "helping.py": """\
+        import functools
+
+
+        def decorated(function):
+            @functools.wraps(function)
+            def inner():
+                return function()
+            return inner
+
+
+        def work(size=1):
+            return len("work") * size
+
+
+        def undo():
+            return work()
+
+
+        def release():
+            return work()
+
+
+        @decorated
+        def back():
+            return work()
+
+
+        def others():
+            return work()
+
+
+        def listed():
+            return work()
+
+
+        def aliased():
+            return work()
+
+
+        TABLE = {"x": listed}
+
+
+        class Base:
+            def close(self):
+                return work()
+
+
+        class Helper(Base):
+            def close(self):
+                super().close()
+
+            @property
+            def state(self):
+                return work()
+
+
+        class Block:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, kind, *error):
+                if kind is not None:
+                    work()
+                    release()
+    """,
+    "constants.py": "SIZE = 1\n",
+    "tests/test_it.py": """\
+        from code_of_ours import managed, use
+        from helping import Block
+
+        def test_use():
+            assert use()
+
+        def test_managed():
+            with managed() as size:
+                assert size
+
+        def test_block():
+            with Block():
+                len("block")
+    """,
+    "tests/test_others.py": """\
+        def test_others():
+            len("others")
+    """,
+}
+IMPORTING = {"use", "managed", "block"}
+
+INTERRUPTED = {
+    "a line in the except": ("code_of_ours.py", "helping.undo()", "helping.work(2); helping.undo()", {"use"}),
+    "a line added before raise": ("code_of_ours.py", "raise\n", "len('more')\n                raise\n", {"use"}),
+    "a function that only the except calls": (
+        "helping.py",
+        "def undo():\n",
+        "def undo():\n            work(2)\n",
+        {"use"},
+    ),
+    "a branch of __exit__": ("helping.py", "is not None:\n", "is not None:\n                    work(2)\n", {"block"}),
+    "what __exit__ calls in a branch": (
+        "helping.py",
+        "def release():\n",
+        "def release():\n            work(2)\n",
+        {"block"},
+    ),
+    "a constant imported in the except": ("constants.py", "1", "2", IMPORTING),
+    "the except of a context manager": (
+        "code_of_ours.py",
+        "helping.back()\n",
+        "helping.back()\n                helping.work(2)\n",
+        {"managed"},
+    ),
+    "a decorated function of that": ("helping.py", "def back():\n", "def back():\n            work(2)\n", {"managed"}),
+    "a property used there": (
+        "helping.py",
+        "def state(self):\n",
+        "def state(self):\n                work(2)\n",
+        {"use"},
+    ),
+    "a method called there": ("helping.py", "super()", "work(2); super()", {"use"}),
+    "what super() calls there": (
+        "helping.py",
+        "class Base:\n            def close(self):\n",
+        "class Base:\n            def close(self):\n                work(2)\n",
+        {"use"},
+    ),
+    "a function in a table": ("helping.py", "def listed():\n", "def listed():\n            work(2)\n", {"use"}),
+    "one that is imported by another name": (
+        "helping.py",
+        "def aliased():\n",
+        "def aliased():\n            work(2)\n",
+        {"use"},
+    ),
+    "a new override": (
+        "helping.py",
+        "class Helper(Base):\n",
+        "class Helper(Base):\n            def __exit__(self, *error):\n                work()\n\n",
+        {"use"},
+    ),
+    "the function of the decorator": (
+        "helping.py",
+        "def inner():\n",
+        "def inner():\n                work(2)\n",
+        IMPORTING,
+    ),
+    "a decorator": ("helping.py", "@decorated", "@functools.cache", IMPORTING),
+    "a function that nothing calls": ("helping.py", "def others():\n", "def others():\n            work(2)\n", set()),
+    "one in the file of the code": ("code_of_ours.py", "def idle():\n", "def idle():\n            len('2')\n", set()),
+    "a comment there": ("code_of_ours.py", "helping.undo()\n", "helping.undo()\n                # more\n", set()),
+}
+"""File, text, what replaces it, and the tests that this touches."""
+
+
+@pytest.mark.parametrize("case", INTERRUPTED)
+def test_what_only_an_interrupted_run_reaches_counts(git, commit, touched, case):
+    """A test is touched by changes of code that none but an interrupted run of it comes to; not by those of other code."""
+    name, text, other, expected = INTERRUPTED[case]
+    commit({**FILES, **USES})
+    assert text in USES[name]
+    write({name: USES[name].replace(text, other, 1)})
+    assert touched() == expected
+
+
+def test_a_defect_that_was_added_to_an_except_block_is_found(git, commit, run):
+    """The uninterrupted run reaches no line of the change, and the session fails."""
+    code = """\
+        import threading
+
+        lock = threading.Lock()
+
+        def work():
+            len("work")
+
+        def use():
+            try:
+                work()
+            except KeyboardInterrupt:
+                work()
+                raise
+    """
+    tests = "from code_of_ours import use\ndef test_use():\n    use()\n"
+    commit({**FILES, "code_of_ours.py": code, "tests/test_it.py": tests})
+    assert run("--maskcheck-all", "--maskcheck-since=HEAD").ret == OK
+    write({"code_of_ours.py": code.replace("raise\n", "lock.acquire()\n                raise\n")})
+    assert run("--maskcheck-all", "--maskcheck-since=HEAD").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_what_a_fixture_calls_counts(git, commit, audited):
+    """Functions that only fixtures call are followed, too."""
+    tests = TESTS.replace("return 1", "from made import make; return make()")
+    made = "def make():\n    return 1\n\ndef unused():\n    return 1\n"
+    commit({**FILES, "tests/test_it.py": tests, "made.py": made})
+    write({"made.py": made.replace("return 1\n\n", "return 2\n\n")})
+    assert audited() == {"two"}
+
+
 @pytest.mark.parametrize("name", ["with space.py", 'quote"d.py', "ünï.py", "tab\t.py", "back\\slash.py", "-dash.py"])
 def test_a_file_may_have_any_name(git, commit, audited, name):
     """A changed file is found whatever its name is, tracked or not."""
     load = f"""
         import importlib.util, pathlib
-        path = pathlib.Path(__file__).with_name({name!r})
+        path = pathlib.Path(__file__).with_name({name[:-3]!r} + ".py")  # in one piece it could be the name of a module
         spec = importlib.util.spec_from_file_location("odd", path)
         odd = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(odd)
@@ -259,8 +503,11 @@ def test_a_submodule_that_changed_is_changed_as_a_whole(git, commit, audited, tm
     library = tmp_path / "library"
     library.mkdir()
     commit({"lib.py": "def f():\n    len('x')\n", "lib_2.py": ""}, str(library))
-    tests = "from sub.lib import f\ndef test_f():\n    f()\ndef test_g():\n    len('g')\n"
-    write({"pytest.ini": FILES["pytest.ini"], ".gitignore": FILES[".gitignore"], "test_it.py": tests})
+    tests = {
+        "test_f.py": "from sub.lib import f\ndef test_f():\n    f()\n",
+        "test_g.py": "def test_g():\n    len('g')\n",
+    }
+    write({"pytest.ini": FILES["pytest.ini"], ".gitignore": FILES[".gitignore"], **tests})
     git("init", "-q")
     git("submodule", "--quiet", "add", str(library), "sub")
     commit({})
