@@ -190,7 +190,7 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         False,
         "bool",
         None,
-        "audit only tests of which an earlier session has no result, or whose code has changed since; report the others as found then",
+        "audit only tests that have no result from an earlier session, or whose code has changed since; report the others as found then",
     ),
     (
         "resume",

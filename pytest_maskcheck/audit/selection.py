@@ -202,7 +202,7 @@ class Selection:
                 seconds = (time.perf_counter() - began) / len(batch)
 
     def _layers(self, aim: Aim) -> Layers:
-        """Return the keys by which a survey knows a point."""
+        """Return the keys that a survey has for a point."""
         return layers_of(aim.first, aim.signum, self.assignment.settings)
 
     def _later(self, aims: list[tuple[Point, Aim]]) -> Iterator[set[int]]:

@@ -105,7 +105,7 @@ class Survey:
 
     @property
     def reason(self) -> Reason:
-        """Why a test is not audited of which no point was chosen."""
+        """Why a test without a chosen point is not audited."""
         if self._depth is Depth.ALL:
             return Reason(NotAudited.BUDGET, seconds=self._limit)
         return Reason(NotAudited.DEPTH, depth=self.depth)

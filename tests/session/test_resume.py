@@ -248,7 +248,7 @@ def _report(run, *arguments: str) -> str:
 
 
 def test_unchanged_tests_are_reported_as_what_they_are(pytester, run):
-    """A test taken from an earlier session was audited there: it is neither refused nor one of which nothing was left to audit."""
+    """A test taken from an earlier session was audited there: it is neither refused nor one where nothing was left to audit."""
     pytester.makepyfile(
         shared="def work():\n    return str(1)\n",
         test_it="""
