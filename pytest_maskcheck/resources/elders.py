@@ -7,8 +7,8 @@ milliseconds. So the session keeps weak references to the objects that kinds loo
 Theory of operation. A full walk finds everything. From then on, new objects are in the young generations of the garbage collector, until
 a collection moves them on. It moves all objects of a generation at once. So as long as an object that was made just before the full walk
 is young, all that were made since are, too, and only the young generations are walked through. Otherwise, it is a full walk again. Where
-one of the objects has no weak references, or code under test has frozen objects by itself, the elders are not known, and the auditing
-process walks as before.
+one of the objects has no weak references, or others have frozen objects, as code under test may and CPython 3.12 does at its start, the
+elders are not known, and the auditing process walks as before.
 """
 
 from __future__ import annotations
