@@ -14,7 +14,7 @@ from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.interrupts import Recording, mechanism_of
 from pytest_maskcheck.points.choice import choose_points, known_among, ran_elsewhere
 from pytest_maskcheck.points.cover import Depth
-from pytest_maskcheck.points.layers import layers_of
+from pytest_maskcheck.points.layers import judged_key, layers_of
 from pytest_maskcheck.points.pairs import Pairs
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.points.sampling import layered
@@ -22,7 +22,7 @@ from pytest_maskcheck.reasons import NotAudited, Reason, as_first, elsewhere
 from pytest_maskcheck.system.unpatched import time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import CodeType
 
     from pytest_maskcheck.audit.assignment import Assignment, Send
@@ -105,7 +105,7 @@ class Selection:
 
         The survey may have taken an instruction for a place that is none. Then another point of its line is kept.
         """
-        keys = [self._layers(plan.aims[point.id]) for point in plan.points]
+        keys = self._layers(plan.aims[point.id] for point in plan.points)
         missed = {chosen.lines[context] for context in chosen.contexts.keys() - {key.context for key in keys}}
         seen: set[object] = set()
         kept = []
@@ -201,9 +201,10 @@ class Selection:
                 yield Plan([plan.points[position] for position in (*batch[first:], *batch[:first])])
                 seconds = (time.perf_counter() - began) / len(batch)
 
-    def _layers(self, aim: Aim) -> Layers:
-        """Return the keys that a survey has for a point."""
-        return layers_of(aim.first, aim.signum, self.assignment.settings)
+    def _layers(self, aims: Iterable[Aim]) -> list[Layers]:
+        """Return the keys that a survey has for points."""
+        judged = judged_key(self.assignment.settings)
+        return [layers_of(aim.first, aim.signum, judged) for aim in aims]
 
     def _later(self, aims: list[tuple[Point, Aim]]) -> Iterator[set[int]]:
         """Yield, for each stage of the audit, the positions of the points that come later; none in the last stage.
@@ -212,7 +213,8 @@ class Selection:
         """
         chosen = self.assignment.chosen
         if chosen is not None:
-            depths = [chosen.contexts.get(self._layers(aim).context, _UNCHOSEN) for _, aim in aims]
+            keys = self._layers(aim for _, aim in aims)
+            depths = [chosen.contexts.get(key.context, _UNCHOSEN) for key in keys]
             for stage in Depth:
                 yield {position for position, depth in enumerate(depths) if depth > stage}
         yield set()

@@ -29,12 +29,19 @@ class Layers(NamedTuple):
     context: int
 
 
-def layers_of(site: Site | Hit, signum: int, settings: Settings) -> Layers:
+def judged_key(settings: Settings) -> int:
+    """Return the part of keys that stands for settings: what is a finding of one test may be none of a test with others."""
+    return _digest(repr(settings.judged_by))
+
+
+def layers_of(site: Site | Hit, signum: int, judged: int) -> Layers:
     """Return the keys of an instruction, in its calling context, that is interrupted with a signal.
 
-    Tests with different settings have different keys: what is a finding of one may be none of the other.
+    Parameters:
+        site: the instruction, or a hit of it.
+        signum: the signal.
+        judged: what :func:`judged_key` returned for the settings of the test.
     """
-    judged = _digest(repr(settings.judged_by))
     place = hash((judged, _key(site.code), site.offset, signum))
     near = tuple((_key(code), line) for code, line in site.context[:INNERMOST])
     return Layers(hash((judged, _digest(site.code.co_filename), site.line)), place, hash((place, near)))

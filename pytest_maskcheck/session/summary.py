@@ -73,7 +73,7 @@ class Summary:
         self._shard = shard
         self._may_audit_none = may_audit_none
         self._must_decide = must_decide
-        self._complaints: list[str] = []
+        self._why_failed: list[str] = []
         self._audits: list[Audit] = []
         self._briefs: list[Brief] = []
         self._unfinished: list[Audit] = []
@@ -117,7 +117,7 @@ class Summary:
         self._complain()
         if self.usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self._complaints:
+        elif self._why_failed:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif (
@@ -134,10 +134,10 @@ class Summary:
         """Find out why a session fails although no test may have failed."""
         assert self._session is not None
         if self._must_decide and (left := undecided(self._audits, self._briefs, self.missed)):
-            self._complaints.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
+            self._why_failed.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
         # The test with the defect fails by itself, unless another plugin has taken it for something else since.
         if self._session.exitstatus == pytest.ExitCode.OK and any(audit.found for audit in self._audits):
-            self._complaints.append(
+            self._why_failed.append(
                 "a test has a defect that others reach, and is not reported as failed (exit status 1)"
             )
 
@@ -161,7 +161,7 @@ class Summary:
             terminalreporter.section("maskcheck")
             for line in self._lines():
                 terminalreporter.write_line(line)
-        for complaint in self._complaints:
+        for complaint in self._why_failed:
             terminalreporter.write_line(f"ERROR: {complaint}", red=True)
         if self._nothing:
             terminalreporter.write_line(

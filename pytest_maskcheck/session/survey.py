@@ -26,7 +26,7 @@ from pytest_maskcheck.interrupts.places import OUTERMOST
 from pytest_maskcheck.points.cover import Depth, Suite, Surveyed
 from pytest_maskcheck.points.coverage_config import running
 from pytest_maskcheck.points.coverage_pause import paused
-from pytest_maskcheck.points.layers import layers_of
+from pytest_maskcheck.points.layers import judged_key, layers_of
 from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
 from pytest_maskcheck.runs.child import CAN_FORK, in_child
 from pytest_maskcheck.session.auditing_process import SILENCE
@@ -182,9 +182,11 @@ class Survey:
             site for site in surveys[0] if not scope.reason_against(site.code.co_filename, site.line, reached=True)
         ]
 
+        judged = judged_key(settings)
+
         def keys(*, of_test: bool) -> tuple[Layers, ...]:
             chosen = (site for site in sites if (site.code.co_filename in own) == of_test)
-            return tuple(layers_of(site, signum, settings) for site in chosen for signum in settings.signals)
+            return tuple(layers_of(site, signum, judged) for site in chosen for signum in settings.signals)
 
         return Surveyed(item.nodeid, seconds, keys(of_test=False), keys(of_test=True))
 
