@@ -89,6 +89,18 @@ def test_another_schema_is_refused_in_one_sentence() -> None:
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("plain \U0001f40d", "plain \U0001f40d"), ("caf\udce9", r"caf\xe9"), ("\ud800", r"\ud800")]
+)
+def test_a_legible_audit_is_the_one_that_its_json_gives_back(text: str, shown: str) -> None:
+    """``legible`` returns the same object if all texts can be encoded, and otherwise what JSON would give back."""
+    note = Reason(NotAudited.FAILED_BEFORE, trouble=text)
+    audit = replace(AUDIT, results=(PointResult("a.py:1:call#1", reason=note), *AUDIT.results[1:]))
+    assert (audit.legible() is audit) is (text == shown)
+    assert audit.legible() == Audit.from_json(json.loads(json.dumps(audit.to_json())))
+    assert shown in audit.legible().results[0].reason
+
+
 def test_results_are_frozen() -> None:
     """An attribute of an audit cannot be set."""
     with pytest.raises(AttributeError):

@@ -178,10 +178,12 @@ class Judge:
             case None | Trace() | PastDefect():
                 return True
             case Catch(point) | (Point() as point):
-                pass
+                return self._ends(point, ran, self.findings.result(point, ran))
             case _:
                 assert_never(request)
-        result = self.findings.result(point, ran)
+
+    def _ends(self, point: Point, ran: RunResult, result: PointResult) -> bool:
+        """Return whether a run with this result is the last of its process."""
         if point.defect and result.findings:
             return True  # a run past the defect comes next, in a clean process
         return bool(result.reason or ran.died or ran.folded or is_failing(result) or self.baseline.is_exceeded(ran))
@@ -209,7 +211,7 @@ class Judge:
                     self._catchers.take(points[position], ran.caught)
                 result = waiting = self.findings.result(points[position], ran)
                 self._note_change(points[position], changed=ran.changed)
-                if self.stops(points[position], ran):
+                if self._ends(points[position], ran, result):
                     self._blame.was_followed = False
                     break
             else:  # the time is up: no run followed the last one

@@ -7,8 +7,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +23,8 @@ resource: Any = SimpleNamespace(**vars(_module)) if HAS_LIMITS else None
 """A copy of the module's namespace, as a test may replace its functions."""
 
 _ENOUGH_CALLS = sys_functions.getrecursionlimit()
-_ENOUGH_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else 0
+_DESCRIPTORS = resource.RLIMIT_NOFILE if HAS_LIMITS else -1
+_ENOUGH_DESCRIPTORS = resource.getrlimit(_DESCRIPTORS)[0] if HAS_LIMITS else 0
 
 _calls_left: list[int] = []
 """The recursion limit as the test left it, while ``room`` has another one in force; else empty."""
@@ -55,47 +55,43 @@ def set_resource_limit(number: int, value: Any) -> None:
     resource.setrlimit(number, value)
 
 
-@contextmanager
-def room() -> Iterator[None]:
-    """Permit enough calls and descriptors in the body of the ``with`` statement."""
-    with _calls(), _descriptors():
-        yield
+class _Room:
+    """See :func:`room`. A class and no generator, as every run enters it several times."""
 
+    __slots__ = ("_raised_calls", "_raised_descriptors")
 
-@contextmanager
-def _calls() -> Iterator[None]:
-    limit = sys_functions.getrecursionlimit()
-    # A nested use must not record the raised limit as the test's.
-    if limit >= _ENOUGH_CALLS or _calls_left:
-        yield
-        return
-    sys_functions.setrecursionlimit(_ENOUGH_CALLS)
-    _calls_left.append(limit)
-    try:
-        yield
-    finally:
-        if _calls_left:
+    def __init__(self) -> None:
+        self._raised_calls = self._raised_descriptors = False
+
+    def __enter__(self) -> None:
+        limit = sys_functions.getrecursionlimit()
+        # A nested use must not record the raised limit as the test's.
+        if limit < _ENOUGH_CALLS and not _calls_left:
+            sys_functions.setrecursionlimit(_ENOUGH_CALLS)
+            _calls_left.append(limit)
+            self._raised_calls = True
+        if HAS_LIMITS:
+            self._raise_descriptors()
+
+    def __exit__(self, *_: object) -> None:
+        # If a kind has repaired a limit meanwhile, its record is empty, and the repaired value stays.
+        if self._raised_descriptors and _DESCRIPTORS in _left:
+            resource.setrlimit(_DESCRIPTORS, _left.pop(_DESCRIPTORS))
+        if self._raised_calls and _calls_left:
             with suppress(RecursionError):  # the stack is deeper than the limit by now
                 sys_functions.setrecursionlimit(_calls_left.pop())
 
+    def _raise_descriptors(self) -> None:
+        soft, hard = resource.getrlimit(_DESCRIPTORS)
+        unlimited = resource.RLIM_INFINITY
+        if soft == unlimited or (unlimited != _ENOUGH_DESCRIPTORS and soft >= _ENOUGH_DESCRIPTORS):
+            return
+        may_have_all = hard == unlimited or (unlimited != _ENOUGH_DESCRIPTORS and hard >= _ENOUGH_DESCRIPTORS)
+        _left[_DESCRIPTORS] = soft, hard
+        resource.setrlimit(_DESCRIPTORS, (_ENOUGH_DESCRIPTORS if may_have_all else hard, hard))
+        self._raised_descriptors = True
 
-@contextmanager
-def _descriptors() -> Iterator[None]:
-    if not HAS_LIMITS:
-        yield
-        return
-    number, unlimited = resource.RLIMIT_NOFILE, resource.RLIM_INFINITY
-    soft, hard = resource.getrlimit(number)
-    if soft == unlimited or (unlimited != _ENOUGH_DESCRIPTORS and soft >= _ENOUGH_DESCRIPTORS):
-        yield
-        return
-    may_have_all = hard == unlimited or (unlimited != _ENOUGH_DESCRIPTORS and hard >= _ENOUGH_DESCRIPTORS)
-    enough = _ENOUGH_DESCRIPTORS if may_have_all else hard
-    _left[number] = soft, hard
-    resource.setrlimit(number, (enough, hard))
-    try:
-        yield
-    finally:
-        # If a kind has repaired the limit meanwhile, the record is empty and the repaired value stays.
-        if number in _left:
-            resource.setrlimit(number, _left.pop(number))
+
+def room() -> AbstractContextManager[None]:
+    """Permit enough calls and descriptors in the body of the ``with`` statement."""
+    return _Room()

@@ -50,6 +50,13 @@ class Surroundings:
 
     def named(self, text: str) -> str:
         """Return ``text`` with volatile directories replaced by their names, for display."""
+        # Most texts are those of interrupts, and name none.
+        if not any(
+            directory in text
+            for some in (self.named_only.values(), self.places.values(), self.others)
+            for directory in some
+        ):
+            return text
         for word, directory in self._all():
             text = text.replace(directory, f"<{word}>")
         return text

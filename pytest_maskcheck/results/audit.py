@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.reasons import NotAudited, reason_of
 from pytest_maskcheck.results.defects import grouped
-from pytest_maskcheck.results.encoding import decoded, encoded
+from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
 from pytest_maskcheck.results.values import Point, PointResult  # in annotations that are read
 
@@ -167,6 +167,10 @@ class Audit:
     def failures(self) -> tuple[Defect, ...]:
         """The defects that make the test fail."""
         return tuple(defect for defect in self.defects if defect.fails)
+
+    def legible(self) -> Audit:
+        """Return the audit as its plain data would give it back: texts that cannot be encoded are written with backslashes."""
+        return self if is_legible(self) else Audit.from_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data: dicts, lists, strings that can be encoded, numbers."""

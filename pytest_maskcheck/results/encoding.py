@@ -7,6 +7,7 @@ reasons and notes, each with its code and the values of its sentence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
@@ -15,6 +16,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pytest_maskcheck.reasons import CODES, Reason, codes_of, reason_of, restored_from
+from pytest_maskcheck.system.unpatched import pickle
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results.audit import Audit
@@ -79,6 +81,15 @@ def legible(text: str) -> str:
             "utf-8", "backslashreplace"
         )
     return text
+
+
+def is_legible(audit: Audit) -> bool:
+    """Return whether all texts of an audit can be encoded. Looking at each of them would take longer than most of its runs."""
+    return not _SURROGATE.search(pickle.dumps(audit))  # pickle writes surrogates as UTF-8 would, if it had any
+
+
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
+"""May also be part of a number, in which case the audit is encoded for nothing."""
 
 
 def _is_name(text: str) -> bool:

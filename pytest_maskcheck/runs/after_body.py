@@ -71,9 +71,10 @@ class AfterBody:
         with their_time:  # dropping the frames calls finalizers, which are the test's
             test = self._let_go_of(caught, ran)
         checks = self.guarantees is not None and self.guarantees.asked
-        settling = readings.settling()
+        settling: set[str] = set()
         second: list[Leftover] = []
         if first:  # second reading: of the frames of code under test, only the test's own is left
+            settling = readings.settling()
             self._let_go()
             second = readings.settled(settling)
         with their_time:

@@ -124,6 +124,7 @@ class _Child:
 
     def _run(self, work: Callable[[Callable[[object], None]], None], mask: set[int], parent: int) -> None:
         """Do the work, in the child; never return."""
+        wire.holding.forget()
         try:
             if self._freezes:
                 FrozenHeap.freeze()

@@ -11,38 +11,36 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from pytest_maskcheck.system.signals import collect_garbage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SHOWS = "_showwarnmsg"  # CPython calls it with each warning that no filter drops; it has no public name
 
 
 def collect_unheard() -> bool:
     """Collect garbage with warnings and exceptions of finalizers suppressed; return whether there was any."""
-    with _unheard():
+    with _Unheard():
         return collect_garbage() > 0
 
 
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Suppress warnings and exceptions of finalizers. Filters stay as they are: a change would make Python show warnings again."""
-    names = vars(warnings)
-    shows, hook = names.get(_SHOWS), sys.unraisablehook
-    if shows is not None:
-        names[_SHOWS] = _nothing
-    sys.unraisablehook = _nothing
-    try:
-        yield
-    finally:
+class _Unheard:
+    """Suppresses warnings and exceptions of finalizers. Filters stay as they are: a change would make Python show warnings again."""
+
+    __slots__ = ("_hook", "_shows")
+
+    def __enter__(self) -> None:
+        names = vars(warnings)
+        self._shows, self._hook = names.get(_SHOWS), sys.unraisablehook
+        if self._shows is not None:
+            names[_SHOWS] = _nothing
+        sys.unraisablehook = _nothing
+
+    def __exit__(self, *_: object) -> None:
+        names = vars(warnings)
         if sys.unraisablehook is _nothing:
-            sys.unraisablehook = hook
-        if shows is not None and names.get(_SHOWS) is _nothing:
-            names[_SHOWS] = shows
+            sys.unraisablehook = self._hook
+        if self._shows is not None and names.get(_SHOWS) is _nothing:
+            names[_SHOWS] = self._shows
 
 
 def _nothing(_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,4 +51,10 @@ def traceback_of(entries: list[Entry]) -> TracebackType | None:
 def is_harness(frame: FrameType) -> bool:
     """Return whether the frame is this package's or pytest's way to the test."""
     module = frame.f_globals.get("__name__", "")
-    return is_our_module(module) or (isinstance(module, str) and module.startswith(("_pytest.", "pluggy.")))
+    # A subclass of ``str`` may be the test's, and hash as it likes.
+    return _is_of_harness(module) if type(module) is str else is_our_module(module)
+
+
+@lru_cache(1000)
+def _is_of_harness(module: str) -> bool:
+    return is_our_module(module) or module.startswith(("_pytest.", "pluggy."))

@@ -10,7 +10,6 @@ import pytest
 
 from pytest_maskcheck import InterruptUnsafe
 from pytest_maskcheck.reports import account
-from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.capture import muted
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.drawn_traceback import drawn
@@ -56,8 +55,7 @@ def remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
 
 
 def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> pytest.CallInfo[None] | None:
-    data = outcome.audit.to_json()  # plain data, which xdist can send
-    audit = Audit.from_json(data)
+    audit = outcome.audit.legible()
     command = command_line(item.config)
     position = next(index for index, report in enumerate(reports) if report.when == "call")
     call = None
@@ -78,7 +76,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         report.sections.append(("maskcheck", account.section(audit, command)))
     if trouble:
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))
-    report.maskcheck = data  # type: ignore[attr-defined]
+    report.maskcheck = audit  # type: ignore[attr-defined]
     return call
 
 

@@ -180,9 +180,9 @@ class AuditingSession:
         failed = self._protocol.failure_of(report)
         if failed:
             vars(report).update(vars(failed.report))
-        data = getattr(report, "maskcheck", None)
-        if data is not None:
-            self._summary.take(Audit.from_json(data))
+        audit = getattr(report, "maskcheck", None)
+        if audit is not None:
+            self._summary.take(audit if isinstance(audit, Audit) else Audit.from_json(audit))
         if text := getattr(report, "maskcheck_earlier", ""):
             self._summary.take_earlier(text)
         result = yield
@@ -191,6 +191,14 @@ class AuditingSession:
         return result
 
     # Workers of xdist
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+        """Replace an audit by its plain data: xdist sends reports, and other plugins write them to files."""
+        data = yield
+        if data is not None and isinstance(audit := data.get("maskcheck"), Audit):
+            data["maskcheck"] = audit.to_json()
+        return data
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.system.unpatched import gc, signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _UNCATCHABLE = ("SIGKILL", "SIGSTOP")
 _FAULTS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
@@ -69,18 +68,30 @@ def blocked() -> frozenset[int]:
     return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
-@contextmanager
-def all_blocked() -> Iterator[set[int]]:
+class _AllBlocked:
+    """See :func:`all_blocked`. A class and no generator: every run enters it."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> set[int]:
+        # Asked for first: a handler that raises as the signals are blocked would lose the answer.
+        self._before: set[int] = set() if _change_mask is None else _change_mask(signal.SIG_BLOCK, ())
+        if _change_mask is not None:
+            try:
+                _change_mask(signal.SIG_BLOCK, _ALL)
+            except BaseException:
+                _change_mask(signal.SIG_SETMASK, self._before)
+                raise
+        return self._before
+
+    def __exit__(self, *_: object) -> None:
+        if _change_mask is not None:
+            _change_mask(signal.SIG_SETMASK, self._before)
+
+
+def all_blocked() -> AbstractContextManager[set[int]]:
     """Block all signals where that is possible; yield the mask that was in force."""
-    if _change_mask is None:
-        yield set()
-        return
-    before: set[int] = _change_mask(signal.SIG_BLOCK, ())
-    try:
-        _change_mask(signal.SIG_BLOCK, _ALL)
-        yield before
-    finally:
-        _change_mask(signal.SIG_SETMASK, before)
+    return _AllBlocked()
 
 
 def collect_garbage() -> int:

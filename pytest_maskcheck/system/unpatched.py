@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from operator import is_
+from operator import is_, itemgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -178,8 +178,14 @@ def put_own_back() -> None:
     if len(_modules) != _own.of:
         _own.of = len(_modules)
         _own.modules = {name: module for name, module in _modules.items() if name.partition(".")[0] == _PACKAGE}
+        _own.pick = itemgetter(*_own.modules)
+        _own.held = tuple(_own.modules.values())
     # None was removed, nearly always. This is asked before each run, so it is decided without a loop in Python.
-    if not all(map(is_, map(sys.modules.get, _own.modules), _own.modules.values())):
+    try:
+        held = all(map(is_, _own.pick(sys.modules), _own.held))
+    except KeyError:
+        held = False
+    if not held:
         sys.modules.update(_own.modules)
 
 
@@ -189,6 +195,8 @@ class _Own:
     def __init__(self) -> None:
         self.of = 0
         self.modules: dict[str, ModuleType] = {}
+        self.pick: Callable[[dict[str, ModuleType]], tuple[ModuleType, ...]]
+        self.held: tuple[ModuleType, ...] = ()
 
 
 _own = _Own()

@@ -118,8 +118,12 @@ class SignalMechanism:
 
     def begins_delivery(self, code: CodeType, frame: FrameType, strike: Strike) -> bool:
         # The entries that follow are the handler's, whether CPython called it or the audit.
-        called = (one.handler_code for one in strike.in_turn() if one.fired and not one.landed)
-        return any(code is each for each in called) or _is_delivery(frame)
+        one: Strike | None = strike
+        while one is not None:
+            if code is one.handler_code and one.fired and not one.landed:
+                return True
+            one = one.earlier
+        return _is_delivery(frame)
 
     def reason_against(self, numbers: Collection[int], inherited: Collection[int]) -> Reason | None:
         if _DEFAULT in numbers and _is_ignored():
