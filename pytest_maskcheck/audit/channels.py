@@ -35,6 +35,10 @@ class Renewable(Protocol):
         """Discard the parent's instances of these fixtures, so that this process sets up its own."""
         ...
 
+    def reuse_directory(self) -> None:
+        """From now on, in this process, use the directory of ``tmp_path`` again where nothing can tell."""
+        ...
+
     def end_renewed(self) -> None:
         """Tear down the fixtures that this process has set up again."""
         ...
@@ -63,7 +67,8 @@ class OwnChannels(Conditions):
         return bool(self.fixtures)
 
     def begin(self) -> None:
-        """Discard the parent's instances of the fixtures."""
+        """Discard the parent's instances of the fixtures, and keep what this process makes of its own."""
+        self.target.reuse_directory()
         if self.fixtures:
             self.target.renew(self.fixtures)
 

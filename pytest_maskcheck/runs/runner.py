@@ -66,7 +66,6 @@ class Runner:
         guarantees: what must hold after a run.
         state: returns what modules keep; see :meth:`noting_state`.
         own: ids of the code of the test itself: its function and those defined within it.
-        still: only the harness runs between two runs, so an unchanged snapshot is reused for the next run.
 
     Attributes:
         owner: the process that makes the run; a child that the audit forks during the run takes over.
@@ -82,7 +81,6 @@ class Runner:
     guarantees: Guarantees | None = None
     state: Callable[[], Fingerprint] = dict
     own: frozenset[int] = frozenset()
-    still: bool = False
     owner: int = 0
     _notes_state: bool = False
     _kind_set: KindSet | None = None
@@ -220,6 +218,7 @@ class Runner:
                         raise self._users.presentable(caught, ran.strike)
                     with room():
                         self._after_body.read(ran, end, caught, watch)
+                    self.target.note_left({kind for kind, _ in end.described})
                 finally:
                     readings.finish(listening=True)  # fixtures must not meet the hooks and filters of the snapshots
                     ran.lost_in = self._outcomes.beginning_out_of_scope(finalizers)
@@ -232,7 +231,7 @@ class Runner:
                 was_garbage = collect_unheard()
             if was_garbage:  # the snapshot that would be reused contains what the collection has just closed
                 kind_set.forget()
-            befores = kind_set.snapshot(still=self.still)
+            befores = kind_set.snapshot(still=self.target.still)
         return Readings(kind_set, befores)
 
     def _complete(self, ran: RunResult, hits: Sequence[Hit], catching: Catching | None) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_maskcheck.results import Finding
 
 
 class Target(Protocol):
     """A test that can be run again and again."""
+
+    @property
+    def still(self) -> bool:
+        """Whether only the harness has run since the body of the run before; read during a run."""
+        ...
 
     def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
         """Run once with everything fresh, calling ``around(body)`` in place of the body.
@@ -23,6 +28,10 @@ class Target(Protocol):
 
     def places(self) -> dict[str, str]:
         """Return directories that differ from run to run, by name; called during a run."""
+        ...
+
+    def note_left(self, kinds: Collection[str]) -> None:
+        """Take the kinds of what the body has left behind; called at the end of each body."""
         ...
 
     def forget(self) -> None:

@@ -168,7 +168,6 @@ def _runner(
         guarantees=ledger,
         state=state,
         own=frozenset(map(id, own_code(item))),
-        still=target.bare,
     )
 
 

@@ -6,6 +6,7 @@ An audit runs one item again and again, with fresh fixtures of function scope, i
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,11 @@ from _pytest._code.code import (  # a failure is drawn from recorded frames: tho
 from _pytest.python import get_direct_param_fixture_func  # marks fixtures that stand for a parameter: never set up anew
 from _pytest.runner import runtestprotocol  # one run with all hooks, for items that need them
 from _pytest.threadexception import thread_exceptions  # stash key of exceptions that keep frames of a run alive
+from _pytest.tmpdir import tmp_path as _tmp_path  # recognized, so that its directory can be used again
 from _pytest.tmpdir import tmppath_result_key  # ``tmp_path`` reads it at teardown; the protocol's hook would set it
 from _pytest.unraisableexception import unraisable_exceptions  # as thread_exceptions
+
+from pytest_maskcheck.system.unpatched import os, pathlib
 
 try:
     from _pytest.subtests import failed_subtests_key  # subtests of repeated runs must not count
@@ -43,6 +47,7 @@ __all__ = [
     "get_direct_param_fixture_func",
     "runtestprotocol",
     "thread_exceptions",
+    "tmp_path_fixture",
     "tmppath_result_key",
     "unraisable_exceptions",
 ]
@@ -104,6 +109,12 @@ def fixtures(item: pytest.Item) -> list[pytest.FixtureDef[Any]]:
     return [definition for several in info.name2fixturedefs.values() for definition in several] if info else []
 
 
+def arguments(item: pytest.Item) -> Sequence[str]:
+    """Return the names of the fixtures that a test itself requests as arguments."""
+    info = getattr(item, "_fixtureinfo", None)
+    return info.argnames if info else ()
+
+
 def finalizers(definition: pytest.FixtureDef[Any]) -> list[Callable[[], object]]:
     """Return the finalizers of a fixture: each run adds some to fixtures that outlive it."""
     return definition._finalizers  # noqa: SLF001
@@ -120,6 +131,42 @@ def set_temporary_directory(config: pytest.Config, directory: object) -> None:
     factory: Any = getattr(config, "_tmp_path_factory", None)  # none with -p no:tmpdir
     if factory is not None:
         factory._basetemp = directory  # noqa: SLF001
+
+
+tmp_path_fixture: Any = getattr(_tmp_path, "_get_wrapped_function", lambda: None)()
+"""The function behind pytest's own ``tmp_path``; ``None`` where it cannot be found."""
+
+
+def next_temporary(item: pytest.Item, path: str) -> str:
+    """Return the path that ``tmp_path`` would have in the next run if it had ``path`` in the one before; ``""`` if that is unknown."""
+    factory: Any = getattr(item.config, "_tmp_path_factory", None)
+    numbers = getattr(factory, "_next_number", None)
+    if numbers is None:  # the number is the first one that is not taken: that of the directory just removed
+        return path
+    directory, name = os.path.split(path)
+    prefix = _prefix(item)
+    number = numbers.get(prefix.lower(), 0)
+    if name != f"{prefix}{number - 1}":
+        return ""
+    numbers[prefix.lower()] = number + 1
+    return os.path.join(directory, f"{prefix}{number}")
+
+
+def _prefix(item: pytest.Item) -> str:
+    """Return what the names of an item's ``tmp_path`` begin with; numbers follow."""
+    return re.sub(r"[\W]", "_", item.name)[:30]
+
+
+def renumber(item: pytest.Function, path: str) -> None:
+    """Let an item that is set up find its ``tmp_path`` under another name, with the link to the current one."""
+    (definition,) = (each for each in fixtures(item) if each.argname == "tmp_path")
+    _, key, _ = definition.cached_result  # type: ignore[misc]
+    item.funcargs["tmp_path"] = directory = pathlib.Path(path)
+    definition.cached_result = (directory, key, None)
+    with suppress(OSError):
+        link = os.path.join(os.path.dirname(path), f"{_prefix(item)}current")
+        os.unlink(link)
+        os.symlink(path, link)
 
 
 @contextmanager

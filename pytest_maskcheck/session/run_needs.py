@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.session.private import fixtures, get_direct_param_fixture_func, is_unittest
+from pytest_maskcheck.session.private import (
+    arguments,
+    fixtures,
+    get_direct_param_fixture_func,
+    is_unittest,
+    tmp_path_fixture,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -39,3 +45,14 @@ def has_fresh(item: pytest.Function) -> bool:
         definition.scope == "function" and definition.func is not get_direct_param_fixture_func
         for definition in fixtures(item)
     )
+
+
+def has_only_directory(item: pytest.Function) -> bool:
+    """Return whether pytest's own ``tmp_path`` is the only fixture that is set up for each run of an item."""
+    fresh = [
+        definition
+        for definition in fixtures(item)
+        if definition.scope == "function" and definition.func is not get_direct_param_fixture_func
+    ]
+    # ``item.fixturenames`` has ``request`` as well: ``tmp_path`` itself requests it.
+    return "request" not in arguments(item) and [each.func for each in fresh] == [tmp_path_fixture]

@@ -15,7 +15,7 @@ Rules:
 1. Everything that a run adds to the item is removed: report sections, user properties, the class instance; and so are the finalizers that
    it adds to fixtures that outlive it.
 2. Nothing is logged, no subtest and no warning: a test has one outcome, however often it runs.
-3. The directory that ``tmp_path`` made for a repeated run is removed.
+3. The directory that ``tmp_path`` made for a repeated run is removed, or emptied and used again (:mod:`.kept_directory`).
 4. A run without the protocol provides what code under test can see of the protocol: warnings are recorded, the root logger has a handler
    that formats, the name of the test is in the environment.
 
@@ -38,6 +38,7 @@ from pytest_maskcheck.session.capture import drop_output
 from pytest_maskcheck.session.generated_examples import same_examples
 from pytest_maskcheck.session.item_body import replaced_runtest
 from pytest_maskcheck.session.item_fixtures import directories, same_finalizers, uses
+from pytest_maskcheck.session.kept_directory import KeptDirectory
 from pytest_maskcheck.session.ordinary import protocol
 from pytest_maskcheck.session.private import (
     begin_request,
@@ -47,13 +48,15 @@ from pytest_maskcheck.session.private import (
     forget_unittest_outcome,
     fresh_instance,
     is_unittest,
+    next_temporary,
+    renumber,
     report_sections,
     setup_state,
     thread_exceptions,
     tmppath_result_key,
     unraisable_exceptions,
 )
-from pytest_maskcheck.session.run_needs import has_fresh, needs_protocol
+from pytest_maskcheck.session.run_needs import has_fresh, has_only_directory, needs_protocol
 from pytest_maskcheck.session.unlogged import unlogged
 from pytest_maskcheck.system.unpatched import os, shutil
 from pytest_maskcheck.system.untrusted import last_line
@@ -77,6 +80,7 @@ class ItemTarget:
     Attributes:
         whole: each run goes through the whole protocol.
         bare: nothing is set up for a run or torn down after it.
+        still: nothing was set up for the run under way, nor torn down since the one before.
     """
 
     def __init__(self, item: pytest.Function, places: dict[str, str] | None = None) -> None:
@@ -86,11 +90,15 @@ class ItemTarget:
         self._kept = ExitStack()
         self.whole = needs_protocol(item)
         self.bare = not self.whole and not has_fresh(item)
+        self.still = self.bare
         self._handler = _Formatting()
         self._renewed: list[pytest.FixtureDef[Any]] = []
         self._inherited: list[object] = []
         self._is_set_up = False
         self._keeps = False
+        self._reuses = False
+        self._directory: KeptDirectory | None = None
+        self._leaves_files_only = False
         self._runs = 0
 
     def __call__(self, around: Callable[[Body], None]) -> str:
@@ -108,6 +116,14 @@ class ItemTarget:
         """Tear down what was kept for further runs."""
         if self._is_set_up:
             self._tear_down()
+
+    def reuse_directory(self) -> None:
+        """From now on, in this process, empty the directory of ``tmp_path`` after a run and use it again, where nothing can tell."""
+        self._reuses = not self.whole and not self._is_set_up and has_only_directory(self._item)
+
+    def note_left(self, kinds: Collection[str]) -> None:
+        """Take the kinds of what the body of the run under way has left behind."""
+        self._leaves_files_only = not kinds or set(kinds) == {"path"}
 
     def renew(self, names: Collection[str]) -> None:
         """Make a forked process set these longer-lived fixtures and those that use them up again: the present ones are its parent's."""
@@ -140,15 +156,28 @@ class ItemTarget:
         if self._runs % _OUTPUT == 0:  # without the protocol, captured output is never read, and it grows
             drop_output(item.config)
         self._warnings.clear()
+        self.still = self.bare or self._is_set_up
+        self._leaves_files_only = False  # until it is known
         try:
             fresh_instance(item)
             trouble = "" if self._is_set_up else self._set_up()
             if not trouble:
                 around(item.runtest)
         finally:
-            if not self.bare or trouble:
+            if trouble or not (self.bare or self._directory_is_new()):
                 trouble = self._tear_down() or trouble
         return trouble
+
+    def _directory_is_new(self) -> bool:
+        """Make the directory of ``tmp_path`` like a new one for the next run; return whether that was possible."""
+        if self._directory is None or not self._leaves_files_only:
+            return False
+        path = next_temporary(self._item, self._directory.path)
+        if not (path and self._directory.empty(path)):
+            return False
+        if path != str(self._item.funcargs["tmp_path"]):
+            renumber(self._item, path)
+        return True
 
     def _set_up(self) -> str:
         """Set the item up; return what went wrong."""
@@ -161,7 +190,11 @@ class ItemTarget:
         logging.root.addHandler(self._handler)
         begin_request(item)
         item.stash[tmppath_result_key] = {}
-        return _outcome("setup", lambda: setup_state(item).setup(item))
+        trouble = _outcome("setup", lambda: setup_state(item).setup(item))
+        if self._reuses and not trouble:
+            with suppress(OSError):
+                self._directory = KeptDirectory(self.places()["tmp_path"])
+        return trouble
 
     def _tear_down(self) -> str:
         """Tear down what has function scope; return what went wrong."""
@@ -172,6 +205,7 @@ class ItemTarget:
             return _outcome("teardown", lambda: state.teardown_exact(item.parent))
         finally:
             self._is_set_up = False
+            self._directory = None
             self._kept.close()
             end_request(item)
             logging.root.removeHandler(self._handler)

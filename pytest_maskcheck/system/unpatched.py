@@ -178,7 +178,9 @@ def put_own_back() -> None:
     if len(_modules) != _own.of:
         _own.of = len(_modules)
         _own.modules = {name: module for name, module in _modules.items() if name.partition(".")[0] == _PACKAGE}
-        _own.pick = itemgetter(*_own.modules)
+        _own.pick = (
+            itemgetter(*_own.modules) if len(_own.modules) > 1 else lambda names: (*map(names.get, _own.modules),)
+        )
         _own.held = tuple(_own.modules.values())
     # None was removed, nearly always. This is asked before each run, so it is decided without a loop in Python.
     try:
@@ -195,7 +197,7 @@ class _Own:
     def __init__(self) -> None:
         self.of = 0
         self.modules: dict[str, ModuleType] = {}
-        self.pick: Callable[[dict[str, ModuleType]], tuple[ModuleType, ...]]
+        self.pick: Callable[[dict[str, ModuleType]], tuple[ModuleType | None, ...]]
         self.held: tuple[ModuleType, ...] = ()
 
 

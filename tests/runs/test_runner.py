@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -45,12 +45,17 @@ def run(
     class Target:
         """A plain callable."""
 
+        still = False
+
         def __call__(self, around: Callable[[Callable[[], object]], None]) -> str:
             around(body)
             return ""
 
         def places(self) -> dict[str, str]:
             return places or {}
+
+        def note_left(self, kinds: Collection[str]) -> None:
+            pass
 
         def forget(self) -> None:
             pass
@@ -83,6 +88,8 @@ def test_an_interrupt_that_comes_out_of_a_fixture_ends_the_run() -> None:
         raise KeyboardInterrupt
 
     target.places = dict  # type: ignore[attr-defined]
+    target.still = False  # type: ignore[attr-defined]
+    target.note_left = lambda kinds: None  # type: ignore[attr-defined]
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, choose()[0])  # type: ignore[arg-type]
     assert runner.run(unarmed(nullcontext())).late
     runner = Runner(target, (), Surroundings(), Names(os.getcwd()), lambda _: True, choose()[0], here=True)  # type: ignore[arg-type]

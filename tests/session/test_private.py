@@ -34,6 +34,7 @@ IMPORTED = {
     ("_pytest.runner", "runtestprotocol"): "run an item with all hooks",
     ("_pytest.subtests", "failed_subtests_key"): "leave subtests of repeated runs uncounted",
     ("_pytest.threadexception", "thread_exceptions"): "drop frames that exceptions in threads keep alive",
+    ("_pytest.tmpdir", "tmp_path"): "recognize the fixture whose directory can be used again",
     ("_pytest.tmpdir", "tmppath_result_key"): "set up tmp_path without the protocol",
     ("_pytest.unraisableexception", "unraisable_exceptions"): "drop frames that exceptions in finalizers keep alive",
 }
@@ -56,7 +57,13 @@ ATTRIBUTES = {
 OPTIONAL = {"_instance"}
 """Attributes that may be missing: only some versions of pytest cache the instance of a test method."""
 
-BY_NAME = {"_tmp_path_factory": "config", "_excinfo": "item", "_fixtureinfo": "item"}
+BY_NAME = {
+    "_tmp_path_factory": "config",
+    "_excinfo": "item",
+    "_fixtureinfo": "item",
+    "_get_wrapped_function": "tmp_path",
+    "_next_number": "config._tmp_path_factory",
+}
 """Attributes that are read with ``getattr`` or from ``vars`` -> the object that has them."""
 
 
@@ -98,6 +105,10 @@ def test_items_have_what_is_read_by_name(request: pytest.FixtureRequest) -> None
     missing = "is gone: find another way in"
     assert hasattr(request.config, "_tmp_path_factory"), f"config._tmp_path_factory {missing} {PRIVATE}"
     assert hasattr(request.node, "_fixtureinfo"), f"item._fixtureinfo {missing} {PRIVATE}"
+    fixture = importlib.import_module("_pytest.tmpdir").tmp_path
+    assert hasattr(fixture, "_get_wrapped_function"), f"tmp_path._get_wrapped_function {missing} {PRIVATE}"
+    counts = hasattr(_pytest.tmpdir.TempPathFactory, "_make_counted_dir")
+    assert counts == hasattr(request.config._tmp_path_factory, "_next_number"), f"_next_number {missing} {PRIVATE}"
     function: Any = importlib.import_module("_pytest.unittest").TestCaseFunction
     assert hasattr(function, "_excinfo"), f"TestCaseFunction._excinfo {missing} {PRIVATE}"
 
@@ -125,7 +136,11 @@ def test_all_private_names_are_checked() -> None:
     used = {name for name in attributes if name.startswith("_") and not name.startswith("__")}
     assert used == {*ATTRIBUTES} | OPTIONAL
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    assert {text for text in texts if text.isidentifier() and text.startswith("_")} == {*BY_NAME, "_basetemp", "_other"}
+    assert {text for text in texts if text.isidentifier() and text.startswith("_") and text != "_"} == {
+        *BY_NAME,
+        "_basetemp",
+        "_other",
+    }
 
 
 def test_no_other_module_imports_private_modules() -> None:
