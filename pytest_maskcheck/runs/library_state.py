@@ -23,13 +23,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, chain, compress
-from operator import is_
+from itertools import accumulate, chain
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.runs.levels import picker
 from pytest_maskcheck.runs.namespaces import PLAIN, identity, ids, is_harness, module_of, namespace
+from pytest_maskcheck.system.identities import Identities
 from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 
@@ -46,7 +46,7 @@ _LARGE = 1_000
 """Items above which a container is left out."""
 
 _STAYING = PLAIN | ids(type, ModuleType, FunctionType, BuiltinFunctionType)
-"""Ids of types whose objects may be kept from one look to the next, as they own no resources: comparing them takes a third as long."""
+"""Ids of types whose objects are kept from one look to the next, as they own no resources: nothing else can get their addresses."""
 
 _SEQUENCES = frozenset(map(identity, (list, set, deque)))
 _DICT_OFFSET: Callable[[type], int] = type.__dict__["__dictoffset__"].__get__
@@ -62,13 +62,13 @@ class _Seen:
 
     names: _Names
     look: _Look
-    found: list[int]
+    found: Identities
 
     @property
     def changed(self) -> bool:
         """Whether the look would find something else now."""
         try:
-            return list(map(identity, self.look(self.names))) != self.found
+            return not self.found.are_those_of((*self.look(self.names),))
         except (KeyError, TypeError):  # something else has taken the place of a container
             return True
 
@@ -98,10 +98,8 @@ class LibraryState:
     _number: int = 0
     _values: list[ValuesView[Any]] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
-    _stays: list[bool] = field(default_factory=list)
     _staying: list[object] = field(default_factory=list)
-    _pick: Callable[[Any], Sequence[Any]] = field(default_factory=lambda: picker(()))
-    _identities: list[int] = field(default_factory=list)
+    _identities: Identities = field(default_factory=lambda: Identities(()))
     _deeper: list[_Seen] = field(default_factory=list)
 
     def take(self, near: Sequence[ModuleType]) -> None:
@@ -126,16 +124,14 @@ class LibraryState:
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
         own = map(namespace, used.values())
         looks += [(names, look) for names in own if not is_harness(_name(names)) and (look := _deeper(names))]
-        seen = (_Seen(names, look, list(map(identity, look(names)))) for names, look in looks)
+        seen = (_Seen(names, look, Identities((*look(names),))) for names, look in looks)
         self._seen = [each for each in seen if each.key not in self._restless]
         self._deeper = [each for each in self._seen if each.look is not _values]
         self._values = [each.names.values() for each in self._seen if each.look is _values]
         self._sizes = list(map(len, self._values))
-        found = list(chain.from_iterable(self._values))
-        stays = [identity(type(each)) in _STAYING for each in found]
-        self._staying = list(compress(found, stays))
-        self._stays, self._pick = stays, picker([at for at, stay in enumerate(stays) if not stay])
-        self._identities = list(map(identity, self._pick(found)))
+        found = (*chain.from_iterable(self._values),)
+        self._staying = [each for each in found if identity(type(each)) in _STAYING]
+        self._identities = Identities(found)
 
     def _has_run(self, name: str, module: ModuleType) -> bool:
         # Asked of every module, so the question that most of them answer with no comes first, and none makes a frame but has_run.
@@ -151,10 +147,7 @@ class LibraryState:
         # All namespaces in one go: this is asked after each run, and a call for each of them would take longer than the comparison.
         if list(map(len, self._values)) != self._sizes:
             return False
-        found = list(chain.from_iterable(self._values))
-        if not all(map(is_, compress(found, self._stays), self._staying)):
-            return False
-        if list(map(identity, self._pick(found))) != self._identities:
+        if not self._identities.are_those_of((*chain.from_iterable(self._values),)):
             return False
         return not any(each.changed for each in self._deeper)
 
