@@ -29,6 +29,8 @@ class Baseline:
 
     def beyond(self, ran: RunResult) -> tuple[list[Leftover], list[Leftover]]:
         """Return what a run leaked and dropped beyond what an uninterrupted run does."""
+        if not (ran.leaked or ran.dropped):
+            return [], []
         room = dict(self.numbers)
 
         def surplus(leftovers: Iterable[Leftover]) -> Iterator[Leftover]:

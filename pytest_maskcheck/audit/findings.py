@@ -60,7 +60,7 @@ class Findings:
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
         patterns = self.baseline.patterns
         # The first interrupt alone may cause some of the findings. They are in its own result, and are no findings of the pair.
-        known = {named(finding, patterns).identity for finding in self._of_first(point)}
+        known = {named(finding, patterns).identity for finding in self._of_first(point)} if point.first else ()
         findings = [
             each
             for each in self.of(point, ran)

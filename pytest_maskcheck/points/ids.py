@@ -108,6 +108,8 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
     ordinal = ordinals[place_of(hit)]
     mechanism = mechanism_of(signum)
     path = names.short(hit.code.co_filename)
+    # Runs that are interrupted there find it in the cache: made by each of them, frames would be walked with all new objects after each run.
+    names.frame(hit.code, hit.line)
     place = f"{path}:{hit.line}:{hit.kind}{f'.{ordinal}' if ordinal > 1 else ''}#{hit.number}"
     return Point(
         id=place + mechanism.suffix(signum),

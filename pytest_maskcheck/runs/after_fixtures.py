@@ -36,6 +36,12 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
         here: the process goes on after the run.
     """
     for end in ends:
+        if not (end.described or end.last):  # as after most runs
+            try:
+                end.readings.finish(listening=False)
+            except Exception as error:  # noqa: BLE001  (as below)
+                yield error
+            continue
         with own_time, standing, room():
             try:
                 if end.described:

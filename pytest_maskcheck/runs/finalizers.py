@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
@@ -11,7 +11,6 @@ from pytest_maskcheck.system.stopwatch import their_time
 from pytest_maskcheck.system.untrusted import attempt, name_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from types import CodeType
 
@@ -27,32 +26,47 @@ def finalizers_time() -> AbstractContextManager[None]:
     return their_time if FrozenHeap.is_frozen() else nullcontext()
 
 
-@contextmanager
-def noting_lost_interrupts(ran: RunResult, codes: list[CodeType], mechanism: Mechanism[Any]) -> Iterator[None]:
+class noting_lost_interrupts:  # noqa: N801  (used like a function)
     """Record interrupts that CPython drops in finalizers, and keep exceptions of finalizers off the terminal.
+
+    A class and no generator, as every run enters it, and suspended generators are looked at after it.
 
     Parameters:
         ran: the result of the run; its ``lost`` is filled in.
         codes: receives the code of these finalizers.
         mechanism: recognizes interrupts.
     """
-    lost: list[str] = []
 
-    # The snapshot was taken before this hook is installed, so the kind ``excepthook`` recognizes it by its module.
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_value is not None and mechanism.is_interrupt(unraisable.exc_value, ran.strike):
-            lost.append(_finalizer_of(unraisable))
+    __slots__ = ("_before", "_codes", "_hook", "_lost", "_mechanism", "_ran")
+
+    def __init__(self, ran: RunResult, codes: list[CodeType], mechanism: Mechanism[Any]) -> None:
+        self._ran = ran
+        self._codes = codes
+        self._mechanism = mechanism
+        self._lost: list[str] = []
+
+        def hook(unraisable: sys.UnraisableHookArgs) -> None:
+            self._note(unraisable)
+
+        # The snapshot was taken before this hook is installed, so the kind ``excepthook`` recognizes it by its module. It is a function,
+        # as a bound method has no module of its own.
+        self._hook = hook
+
+    def __enter__(self) -> None:
+        self._before = sys.unraisablehook
+        sys.unraisablehook = self._hook
+
+    def __exit__(self, *_: object) -> None:
+        if sys.unraisablehook is self._hook:  # if not, the test has installed another one, which is a finding
+            sys.unraisablehook = self._before
+        self._ran.lost = tuple(self._lost)
+        del self._hook  # it refers to this object
+
+    def _note(self, unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is not None and self._mechanism.is_interrupt(unraisable.exc_value, self._ran.strike):
+            self._lost.append(_finalizer_of(unraisable))
             if unraisable.exc_traceback is not None:
-                codes.append(unraisable.exc_traceback.tb_frame.f_code)
-
-    before = sys.unraisablehook
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        if sys.unraisablehook is hook:  # if not, the test has installed another one, which is a finding
-            sys.unraisablehook = before
-        ran.lost = tuple(lost)
+                self._codes.append(unraisable.exc_traceback.tb_frame.f_code)
 
 
 def _finalizer_of(unraisable: sys.UnraisableHookArgs) -> str:

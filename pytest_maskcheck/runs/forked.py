@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.runs.requests import Last, MakesRuns, Request
 
-_HOLD = 0.02
-"""Seconds for which a worker holds results back, as each message wakes up the process that waits for it."""
+_HOLD = 0.03
+"""Seconds for which a worker holds results back, as each message wakes up the process that waits for it; if the worker dies, it costs as much
+again to make these runs once more."""
 
 _ENDING = -2
 """The run number that stands for the time after the last run of a worker."""

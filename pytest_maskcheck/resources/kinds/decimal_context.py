@@ -29,6 +29,8 @@ class DecimalContext(ProcessState["Parts | None"]):
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
         self._variable: contextvars.ContextVar[Any] | None = None
+        self._type: Any = None
+        self._reduce: Any = None
         self._module: Any = None  # kept, as a test may replace or remove it in sys.modules
 
     def read(self) -> Parts | None:
@@ -46,8 +48,10 @@ class DecimalContext(ProcessState["Parts | None"]):
 
     def _parts(self, context: Any) -> Parts:
         # The context's own class: if ``decimal`` was imported again, the module has another one.
-        kind: Any = next(kind for kind in mro_of(type(context)) if name_of(kind) == "Context")
-        *parts, _flags, traps = kind.__reduce__(context)[1]
+        if type(context) is not self._type:
+            self._type = type(context)
+            self._reduce = next(kind for kind in mro_of(self._type) if name_of(kind) == "Context").__reduce__
+        *parts, _flags, traps = self._reduce(context)[1]
         return (*parts, traps)
 
     def differences(self, before: Parts | None, now: Parts | None) -> Iterator[Leftover]:
