@@ -51,9 +51,12 @@ def note(point: Point, ran: RunResult) -> str:
         notes.append(Reason(Note.HANDLER, handler=strike.handler))
     surfaced = ran.raised is not None and ran.raised.interrupt
     where = ran.raised.frames[-1] if ran.raised and ran.raised.frames else None
+    elsewhere = surfaced and (where is None or (where.path, where.line) != (point.path, point.line))
+    if not (strike.held or (elsewhere and point.kind != "line")):
+        return joined(notes)
     place = Reason(Note.ARRIVED, place=f"{where.path}:{where.line}") if where else Reason(Note.ARRIVED_LATE)
     if strike.held:
         notes.append(Reason(Note.HELD, by=strike.held, where=place if surfaced else "did not come out"))
-    elif surfaced and point.kind != "line" and (where is None or (where.path, where.line) != (point.path, point.line)):
+    else:
         notes.append(place)
     return joined(notes)

@@ -25,7 +25,6 @@ _NOTHING = object()
 _get = object.__getattribute__
 _TYPE = vars(type)
 _ERROR = vars(BaseException)
-_DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _PARTS = vars(BaseExceptionGroup)["exceptions"]
 
 
@@ -58,7 +57,8 @@ def namespace_of(thing: object) -> dict[str, object] | None:
     for base in mro_of(type(thing)):
         if (found := dict_of(base).get("__dict__")) is not None:
             # By identity: a metaclass may define __eq__.
-            ours = any(type(found) is kind for kind in _DESCRIPTORS)
+            kind = type(found)
+            ours = kind is GetSetDescriptorType or kind is MemberDescriptorType
             names = found.__get__(thing) if ours else None
             return names if type(names) is dict else None
     return None
