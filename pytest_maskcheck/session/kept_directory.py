@@ -8,7 +8,7 @@ Rules:
 2. Only if no other fixture is set up for each run, and only after a run that left nothing behind but files: whatever else it left might
    refer to the directory.
 3. The directory must be as it was when it was new, down to its inode, size and attributes. Otherwise it is removed, as usual.
-4. A run must find the path that it would have found: pytest 9.1 and later count directories, so the path differs in each run.
+4. A run must find the path that it would have found: newer versions of pytest count directories, so the path differs in each run.
 
 What does not work: a test can tell such a directory from a new one by when its inode was made, where the system tells that.
 """
