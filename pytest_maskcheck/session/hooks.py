@@ -235,7 +235,7 @@ class AuditingSession:
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
         """Attach what is known of a dead worker's audit to the report of its death."""
         audit = self._workers.left_behind(crashitem, report)
-        if audit is not None:
+        if audit is not None and not self._summary.has(crashitem):
             report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
             report.maskcheck = audit.to_json()
 
@@ -266,6 +266,9 @@ class AuditingSession:
         if self._workers.is_worker:
             self._workers.send("missed", self._summary.missed)
             return
+        for audit in self._workers.in_progress():  # none without a report, unless the session ends early
+            if not self._summary.has(audit.test):
+                self._summary.take_interrupted(audit)
         self._workers.close()
         self._summary.complaints = self._keeping.complaints()
         self._summary.finish(session)

@@ -280,7 +280,8 @@ class ItemProtocol:
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
+            journal = self._workers.journal
+            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted, journal)
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing

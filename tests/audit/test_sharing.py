@@ -502,6 +502,8 @@ def test_what_was_done_survives_who_did_it(tmp_path):
     audit = Audit("t", points=points(50), baseline=("fd:x",))
     source = """
         import subprocess, sys
+        from pytest_maskcheck.audit.messages import LeftBehind
+        from pytest_maskcheck.points.plan import Plan
         from pytest_maskcheck.results import Audit, Point
         from pytest_maskcheck.audit.sharing.board import Board
         from pytest_maskcheck.audit.sharing.lead import Lead
@@ -513,6 +515,10 @@ def test_what_was_done_survives_who_did_it(tmp_path):
 
         board = Board(sys.argv[1], "gw0", 2)
         board.attendance.attend()
+        journal = board.journal()
+        journal.begin(Audit("t", baseline=("fd:x",)))
+        journal.add(Plan([*points(50)]))
+        journal.add(LeftBehind(("fd:x",)))
         Lead(board).work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
     """
     try:
