@@ -494,7 +494,7 @@ def test_chunks_grow_smaller_towards_the_end(board):
     sizes = [len(chunk) for chunk in offer.chunks]
     assert [point for chunk in offer.chunks for point in chunk] == list(offer.audit.points)
     assert sizes == sorted(sizes[:-1], reverse=True) + sizes[-1:]
-    assert (sizes[0], sizes[-2]) == (60, 8)
+    assert (sizes[0], sizes[-2]) == (100, 8)
 
 
 def test_a_session_that_has_ended_is_no_longer_open():

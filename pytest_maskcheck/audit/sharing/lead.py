@@ -23,8 +23,11 @@ _LONG = 1.0
 _LEAST = (0.3, 8)
 """Seconds, and points, of work in the smallest chunk."""
 
-_MOST = (5.0, 60)
+_MOST = (10.0, 60)
 """Seconds, or points, of work in the largest chunk; a process that dies loses its chunk."""
+
+_ROUNDS = 1.5
+"""How many chunks of the present size each worker would take of the points left: each chunk costs two more runs, and fewer chunks divide less evenly."""
 
 _MARGIN = 0.001
 """Seconds that a point costs beyond its run."""
@@ -149,7 +152,7 @@ class Lead:
         most = max(round(_MOST[0] / seconds), _MOST[1])
         cuts: list[int] = []
         while (start := cuts[-1] if cuts else 0) < number:
-            size = min(max((number - start) // (2 * max(self._board.workers, 2)), least), most)
+            size = min(max(int((number - start) / (_ROUNDS * max(self._board.workers, 2))), least), most)
             cuts.append(min(start + size, number))
         return tuple(cuts)
 
