@@ -268,9 +268,10 @@ class AuditingSession:
         if self._workers.is_worker:
             self._workers.send("missed", self._summary.missed)
             return
-        for audit in self._workers.in_progress():  # none without a report, unless the session ends early
-            if not self._summary.has(audit.test):
-                self._summary.take_interrupted(audit)
+        if not self._summary.ended:  # by Ctrl-C, or by -x while other workers audit
+            for audit in self._workers.in_progress():
+                if not self._summary.has(audit.test):
+                    self._summary.take_interrupted(audit)
         self._workers.close()
         self._summary.complaints = self._keeping.complaints()
         self._summary.finish(session)

@@ -102,6 +102,7 @@ class Running:
         """Return exit status, output, and the audits in the report by name of the test."""
         output, _ = self._process.communicate(timeout=120)
         audits = read_audits(self.folder / "report.json")
+        assert len(audits) == len({audit.test for audit in audits})
         return self._process.returncode, output, {audit.test.partition("::")[2]: audit for audit in audits}
 
 
@@ -133,10 +134,9 @@ def test_what_workers_had_found_at_a_ctrl_c_is_reported(folder):
     status, output, audits = running.end()
     assert status == 2
     assert "interrupted: test_it.py::test_long: " in output
-    assert "interrupted: test_it.py::test_first" not in output
     audit = audits["test_long"]
     assert 0 < audit.audited < len(audit.points)
-    assert {reason_of(reason).code for reason in audit.not_audited} == {NotAudited.ENDED_EARLY}
+    assert {reason_of(reason).code for reason in audit.not_audited} == {NotAudited.ENDED_EARLY}, output
     assert [defect.verdict for defect in audit.failures] == [Verdict.LEAK]
 
 
@@ -146,7 +146,7 @@ def test_a_session_that_runs_to_its_end_has_no_audit_twice(folder):
     status, output, audits = running.end()
     assert status == 1
     assert "interrupted: " not in output
-    assert len(read_audits(folder / "report.json")) == len(audits) == 2
+    assert len(audits) == 2
 
 
 POINTS = tuple(Point(f"{at}", "a.py", "/a.py", at + 1, "entry", 1, "f") for at in range(3))

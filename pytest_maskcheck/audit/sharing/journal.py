@@ -2,7 +2,8 @@
 
 Rules:
 
-1. What was found is written at once. Clean results wait for others, up to :data:`_WAIT`: each write costs about as much as a short run.
+1. What was found is written at once. Clean results wait for others, up to :data:`_WAIT`: a write costs about as much as a short run, and
+   what is pickled together takes less time.
 2. The file is opened for each write: a descriptor that stayed open would look to the audit like something that its processes share.
 3. A file that ends in the middle of a message is read up to there: the worker was killed while it wrote.
 """
@@ -32,28 +33,28 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._waiting: list[bytes] = []
+        self._waiting: list[object] = []
         self._written = 0.0
 
     def begin(self, outline: Audit) -> None:
         """Begin with a test, or anew with the same one, whose audit is known in outline."""
         self._waiting = []
-        self._write([pickle.dumps((outline, time.time()))], "wb")
+        self._write((outline, time.time()), "wb")
 
     def add(self, message: object) -> None:
         """Record a message of the audit."""
         if message is None:  # only shows that the auditing process lives
             return
-        with suppress(Exception):  # a message that cannot be recorded is no reason to end an audit
-            self._waiting.append(pickle.dumps(message))
+        self._waiting.append(message)
         is_clean = isinstance(message, PointResult) and not message.findings
         if not is_clean or time.perf_counter() - self._written > _WAIT:
-            self._write(self._waiting, "ab")
-            self._waiting = []
+            waiting, self._waiting = self._waiting, []
+            self._write(waiting, "ab")
 
-    def _write(self, parts: list[bytes], mode: str) -> None:
-        with suppress(OSError), io.open(self._path, mode) as file:  # no room, or the board is gone
-            file.write(b"".join(parts))
+    def _write(self, content: object, mode: str) -> None:
+        # No room, the board is gone, or a message that cannot be recorded: none of them is a reason to end an audit.
+        with suppress(Exception), io.open(self._path, mode) as file:
+            file.write(pickle.dumps(content))
         self._written = time.perf_counter()
 
 
@@ -74,7 +75,8 @@ def audit_in(path: str, test: str | None, died: Reason | None, more: Collected |
                 return None
             with suppress(EOFError, pickle.UnpicklingError):
                 while True:
-                    collected.take(pickle.load(file))
+                    for message in pickle.load(file):
+                        collected.take(message)
             seconds = os.fstat(file.fileno()).st_mtime - began
     except Exception:  # noqa: BLE001  (not there, cut off, or written by another version of this package: of no use)
         return None
