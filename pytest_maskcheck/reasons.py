@@ -39,6 +39,7 @@ class NotAudited(Code):
     BUDGET = "time-budget", "beyond the time budget of {seconds:g} s"
     DEPTH = "beyond-depth", "audited in another test, or finer than --maskcheck-depth={depth}"
     ELSEWHERE = "other-shard", "in another shard (--maskcheck-shard {shard})"
+    WHOLE_ELSEWHERE = "whole-in-other-shard", "the whole test is in shard {shard} (dealing {dealing})"
     EXCLUDED = "excluded", "excluded by coverage's configuration"
     FOUND = "found-in-another-test", "another test has a defect there"
     HARNESS = "outside-test", "outside the test: pytest or a plugin was running"

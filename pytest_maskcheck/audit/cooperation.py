@@ -59,6 +59,7 @@ class Cooperation:
         # Does not run these points again for a verdict: finds the origins of what is in the results that snapshots gave.
         self._audit(done)
         wait = partial(send, None)
+        judge.pauses = lead.goes_on_with_others
         lead.work(
             audit, self.seconds, do=self._audit, take=take, wait=wait, firsts=firsts, baseline=judge.baseline.numbers
         )

@@ -61,6 +61,7 @@ class Judge:
         looking: runs made within it record the state of modules.
         late: returns whether no more than the given number of seconds is left. Once the time is up, only a first point is still audited.
         common: a description of what all processes share, which an interrupt may have spoiled for all of them.
+        pauses: returns whether to leave the other points for later, where a process has ended: how many were done, and how many are left.
 
     Attributes:
         results: id of a point -> its final result.
@@ -79,6 +80,7 @@ class Judge:
     looking: Callable[[], AbstractContextManager[None]] = nullcontext
     late: Callable[[float], bool] = lambda _seconds: False
     common: str = ""
+    pauses: Callable[[int, int], bool] = lambda _done, _left: False
     results: dict[str, PointResult] = field(init=False)
     baseline: Baseline = field(init=False)
     allowances: Allowances = field(init=False)
@@ -121,6 +123,8 @@ class Judge:
         position = 0
         while position < len(todo) and not self._is_over() and not self._blame.spoiled:
             position = self._sequence(todo, position)
+            if self.pauses(position, len(todo) - position):
+                break
         self._blame.follow_up()
         if self._blame.spoiled:
             for point in todo[position:]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results import PointResult
+from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -180,4 +180,33 @@ class Collected:
         return tuple(
             self.results.get(point.id) or PointResult(point.id, reason=self.refused or early)
             for point in self.plan.points
+        )
+
+    def audit(self, outline: Audit, seconds: float) -> Audit:
+        """Return the audit that the messages add up to.
+
+        Parameters:
+            outline: what is known without them.
+            seconds: how long it took.
+        """
+        return replace(
+            outline,
+            strategy=self.strategy,
+            points=tuple(self.plan.points),
+            results=self.complete(),
+            left_out=dict[str, int](self.plan.left_out.items()),
+            notes=tuple(self.notes),
+            ignores=self.ignores,
+            allows=self.allows,
+            baseline=self.baseline,
+            refused=self.refused if not self.results else "",
+            seconds=seconds,
+            plan=self.dealt,
+            reached_first=self.reached_first,
+            no_first_use=self.no_first_use,
+            reached=self.reached,
+            repeated=self.plan.repeated,
+            found=self.plan.found,
+            breakdown=self.refused if self.error else "",
+            error=self.error,
         )

@@ -1,7 +1,8 @@
 """Merges the audits of one test by different shards into one.
 
-The points were dealt out to the shards in turn, so the number of a shard determines the positions of its points in the whole plan. Every
-shard counted what was left out of the whole plan. Only the shard with the first interrupt of a pair counted the pairs after it.
+1. Points were dealt out to the shards in turn, so the number of a shard determines the positions of its points in the whole plan. Every
+   shard counted what was left out of the whole plan. Only the shard with the first interrupt of a pair counted the pairs after it.
+2. A test that was dealt out as a whole has its audit in one shard, and the others name that shard and the dealing.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Parts:
     def whole(self) -> Audit:
         """Return the audit of all points."""
         first, *_ = self._all.values()
+        if dealings := {reason for audit in self._all.values() if (reason := _dealing(audit))}:
+            return self._only_part(dealings)
         if not self._parts:
             return replace(first, shard="", plan="", seconds=self._seconds())
         first, *_ = audits = list(self._parts.values())
@@ -71,6 +74,27 @@ class Parts:
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
             error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
         )
+
+    def _only_part(self, dealings: set[Reason]) -> Audit:
+        """Return the audit of a test that belongs to one shard as a whole.
+
+        Raises:
+            ReportError: the shards disagree on which one that is.
+        """
+        (test,) = {audit.test for audit in self._all.values()}
+        reason, *more = dealings
+        owners = {f"{k}/{self._number}": audit for k, audit in self._all.items() if not _dealing(audit)}
+        if more or (owners and [*owners] != [reason.values["shard"]]) or any(audit.plan for audit in owners.values()):
+            message = (
+                f"the shards do not agree on which of them audits {test}: run all of them with the same tests and "
+                "the same file of results (--maskcheck-cache)"
+            )
+            raise ReportError(message)
+        if not owners:
+            why = Reason(NotAudited.SHARD_WITHOUT_TEST)
+            missing = Reason(NotAudited.SHARD_MISSING, shard=reason.values["shard"], why=why)
+            return replace(next(iter(self._all.values())), shard="", refused=missing, seconds=self._seconds())
+        return replace(*owners.values(), shard="", seconds=self._seconds())
 
     def _reached_first(self) -> dict[str, str]:
         reached = (
@@ -159,6 +183,12 @@ class Parts:
                 key, number = (("", note.values["what"]), note.values["number"]) if is_allowed else ((note, ""), 0)
                 notes[key] = notes.get(key, 0) + number
         return tuple(note or Reason(Note.ALLOWED, number=number, what=what) for (note, what), number in notes.items())
+
+
+def _dealing(audit: Audit) -> Reason | None:
+    """Return why a test is in another shard as a whole; ``None`` if it is not."""
+    reason = reason_of(audit.refused)
+    return reason if reason.code is NotAudited.WHOLE_ELSEWHERE else None
 
 
 def _is_elsewhere(reason: str) -> bool:

@@ -35,6 +35,7 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int =
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     yield from _untouched(audits)
+    yield from _elsewhere(audits)
     yield from _unaudited_tests(audit for audit in audits if not audit.is_untouched)
     for audit in done:
         if audit.strategy and reason_of(audit.strategy).code in _SNAPSHOTS:
@@ -137,6 +138,14 @@ def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
         yield f"not audited: {shown}: {reason}"
+
+
+def _elsewhere(audits: Iterable[Audit]) -> Iterator[str]:
+    """Yield how many tests other shards audit as a whole."""
+    dealt = [audit for audit in audits if audit.refused and audit.is_elsewhere]
+    if dealt:
+        dealing = reason_of(dealt[0].refused).values["dealing"]
+        yield f"{count(dealt, 'test')} in other shards (dealing {dealing})"
 
 
 def _untouched(audits: Iterable[Audit]) -> Iterator[str]:

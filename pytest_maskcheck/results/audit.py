@@ -130,7 +130,9 @@ class Audit:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether other shards have points of this test."""
+        """Whether other shards have points of this test, or all of it."""
+        if self.refused and reason_of(self.refused).code is NotAudited.WHOLE_ELSEWHERE:
+            return True
         others = (number for reason, number in self.left_out.items() if reason_of(reason).code is NotAudited.ELSEWHERE)
         return bool(self.shard) and any(others)
 

@@ -19,6 +19,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.audited_items import AuditedItems
 from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
+from pytest_maskcheck.session.dealing import Dealing
 from pytest_maskcheck.session.extensions import Extensions
 from pytest_maskcheck.session.item_protocol import ItemProtocol
 from pytest_maskcheck.session.keeping import Keeping
@@ -63,6 +64,7 @@ class AuditingSession:
             mechanism, self._engine_why = choose()
         except EngineUnavailableError as error:
             raise pytest.UsageError(str(error)) from None
+        self._dealing = Dealing.made(self._shard, chosen)
         extensions = Extensions(config)
         depth = Depth[chosen.depth.upper()]
         self._workers = Workers(config, only)
@@ -81,7 +83,7 @@ class AuditingSession:
             workers=self._workers,
             progress=Progress(config),
             only=only,
-            shard=self._shard,
+            dealing=self._dealing,
             changes=self._changes,
         )
         self._summary = Summary(
@@ -119,11 +121,10 @@ class AuditingSession:
     def pytest_report_header(self) -> list[str]:
         """Return header lines on how audits are made, why, and which code is in scope."""
         isolation = self._orders.isolation(self._common["isolation"])
-        shard = f"; shard {self._shard}" if self._shard else ""
         isolated = f"isolation {isolation.how} ({isolation.why})"
-        how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}{shard}"
+        how = f"maskcheck: {self._common['points']} points by {self._engine_why}; {isolated}"
         since = [self._changes.header()] if self._changes else []
-        return [how, *scope_line(self._config, self._common), *since, *self._keeping.header()]
+        return [how, *scope_line(self._config, self._common), *since, *self._dealing.header(), *self._keeping.header()]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -137,6 +138,7 @@ class AuditingSession:
             self._workers.send("usage", str(error))
             items.clear()
             return
+        self._dealing.deal(item.nodeid for item in items if item in self._items)
         self._summary.wanted = len(self._items)
         self._workers.send("wanted", len(self._items))
         if self._budget:
@@ -243,7 +245,7 @@ class AuditingSession:
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
         """Attach what is known of a dead worker's audit to the report of its death."""
         audit = self._workers.left_behind(crashitem, report)
-        if audit is not None:
+        if audit is not None and not self._summary.has(crashitem):
             report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
             report.maskcheck = audit.to_json()
 
@@ -274,6 +276,10 @@ class AuditingSession:
         if self._workers.is_worker:
             self._workers.send("missed", self._summary.missed)
             return
+        if not self._summary.ended:  # by Ctrl-C, or by -x while other workers audit
+            for audit in self._workers.in_progress():
+                if not self._summary.has(audit.test):
+                    self._summary.take_interrupted(audit)
         self._workers.close()
         self._summary.complaints = self._keeping.complaints()
         self._summary.finish(session)

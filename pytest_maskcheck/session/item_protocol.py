@@ -76,6 +76,7 @@ class ItemProtocol:
         self._budget = budget
         self._survey = survey
         self._chosen: Chosen | None = None
+        self._elsewhere: Reason | None = None
         self._only = only
         self._interrupted = interrupted
         self._passed: pytest.TestReport | None = None
@@ -97,6 +98,7 @@ class ItemProtocol:
         left = self._budget.left if self._budget else float("inf")
         self._chosen = self._survey.suite.next(item.nodeid, left) if self._survey else None
         self._failed = self._passed = None
+        self._elsewhere = self._orders.dealing.against(item.nodeid)
         if made_by_others(item, nextitem, partial(self._attempt_of_others, item)):
             return
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -280,7 +282,8 @@ class ItemProtocol:
         lead = None if alone else self._workers.lead()
         began = time.perf_counter()
         with closing(lead) if lead else nullcontext():
-            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted)
+            journal = self._workers.journal
+            outcome = audit_item(replace(order, share=lead), first, self._against(), self._interrupted, journal)
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing
@@ -301,12 +304,14 @@ class ItemProtocol:
         """Return why the test that has just run is not audited, or ``""``."""
         if self._failing_parts:
             return Reason(NotAudited.SUBTESTS_FAILED, number=self._failing_parts)
+        if self._elsewhere:
+            return self._elsewhere
         return self._survey.reason if self._survey and self._is_left_out else ""
 
     @property
     def _is_left_out(self) -> bool:
-        """Whether the survey has chosen no point of the test under way."""
-        return self._chosen is not None and not self._chosen.contexts
+        """Whether the survey has chosen no point of the test under way, or another shard audits it."""
+        return self._elsewhere is not None or (self._chosen is not None and not self._chosen.contexts)
 
 
 def _duration(reports: list[pytest.TestReport], at_most: float) -> float:

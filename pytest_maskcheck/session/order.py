@@ -47,6 +47,7 @@ class Order:
         progress: shows how far the audit is.
         shard: the part of the points to audit; ``None``: all of them.
         share: this process's part in an audit by several workers; ``None``: no other worker takes part.
+        session_shard: the shard of the session, which may have all points of this test; ``""``: it is no shard.
         over: returns whether the session has ended, so that nobody waits for the audit.
         repeats: what other tests have audited; ``None`` if this audit must not depend on them.
         chosen: the points that are audited first; ``None``: no survey has chosen any.
@@ -71,6 +72,7 @@ class Order:
     budget: Share | None = None
     progress: Progress | None = None
     shard: Shard | None = None
+    session_shard: str = ""
     share: Lead | Helper | None = None
     over: Callable[[], bool] = lambda: False
     repeats: Repeats | None = None

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from pytest_maskcheck.points.repeats import Repeats
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.changes import Changes
+    from pytest_maskcheck.session.dealing import Dealing
     from pytest_maskcheck.session.extensions import Extensions
     from pytest_maskcheck.session.first_use_process import FirstUse
     from pytest_maskcheck.session.progress import Progress
     from pytest_maskcheck.session.shared_fixtures import SharedFixtures
     from pytest_maskcheck.session.workers import Workers
-    from pytest_maskcheck.settings import Settings, Shard
+    from pytest_maskcheck.settings import Settings
 
 
 class OrderMaker:
@@ -42,7 +43,7 @@ class OrderMaker:
         workers: the workers of xdist.
         progress: shows how far an audit is.
         only: the id of the only point to audit, or ``""``.
-        shard: the part of the points to audit; ``None``: all of them.
+        dealing: which shard audits which tests.
         changes: what tests must reach to be audited; ``None``: they are audited whatever they reach.
 
     Attributes:
@@ -62,7 +63,7 @@ class OrderMaker:
         workers: Workers,
         progress: Progress,
         only: str,
-        shard: Shard | None,
+        dealing: Dealing,
         changes: Changes | None,
     ) -> None:
         self._config = config
@@ -73,7 +74,7 @@ class OrderMaker:
         self._workers = workers
         self._progress = progress
         self._only = only
-        self._shard = shard
+        self.dealing = dealing
         self._changes = changes
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
@@ -106,7 +107,8 @@ class OrderMaker:
             self._shared.channels_of(item, known),
             self._blocked,
             progress=self._progress,
-            shard=self._shard,
+            shard=self.dealing.part_of(item.nodeid),
+            session_shard=str(self.dealing.shard or ""),
             over=self._workers.is_over,
             repeats=self._repeats(item, chosen, isolation.how),
             changed=self.changed(item),
@@ -114,7 +116,7 @@ class OrderMaker:
 
     def _repeats(self, item: pytest.Item, chosen: Settings, isolation: Isolation) -> Repeats | None:
         """Return what other tests have audited; ``None`` for audits that have to be the same wherever and whenever they are made."""
-        if self._only or self._shard or chosen.interrupts > 1:
+        if self._only or self.dealing.shard or chosen.interrupts > 1:
             return None
         least = chosen.other_tests(marked=item.get_closest_marker(MARKER) is not None)
         return self.audited.repeats(item.nodeid, least, repr((isolation, *chosen.judged_by)))

@@ -32,6 +32,6 @@ def outline(order: Order, **rest: Any) -> Audit:
         isolation=Reason(order.isolation, why=order.why),
         mode=order.settings.points,
         unmeasured={**order.reach.scope.unmeasured},
-        shard=str(order.shard or ""),
+        shard=order.session_shard,
         **rest,
     )

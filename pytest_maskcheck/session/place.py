@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.sharing.journal import Journal
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.first_use_process import FirstUse
     from pytest_maskcheck.session.order import Order
@@ -39,6 +40,7 @@ def audit_item(
     first_use: FirstUse | None = None,
     against: str = "",
     interrupted: Callable[[Audit], object] = lambda _: None,
+    journal: Journal | None = None,
 ) -> Outcome:
     """Audit one test that passed.
 
@@ -47,6 +49,7 @@ def audit_item(
         first_use: the process for what only the first run reaches, if there is one.
         against: why the test is not to be audited, or ``""``.
         interrupted: called with the results so far if the user ends the session meanwhile.
+        journal: records the audit, so that it survives this process.
     """
     started = time.perf_counter()
     complaints = order.extensions.complaints() if order.extensions else ()
@@ -58,7 +61,7 @@ def audit_item(
     exception = None
     if not collected.refused:
         try:
-            order, exception = _audit(order, first_use, collected)
+            order, exception = _audit(order, first_use, collected, journal)
         except Exception as error:  # noqa: BLE001  (a defect of ours: it is reported as such, and the session goes on)
             collected.take(breakdown_of(error))
         except BaseException:  # the user's Ctrl-C, or the end of the session
@@ -74,30 +77,12 @@ def audit_item(
 
 def _audit_of(order: Order, collected: Collected, started: float) -> Audit:
     """Return the audit that the collected messages add up to."""
-    return outline(
-        order,
-        strategy=collected.strategy,
-        points=tuple(collected.plan.points),
-        results=collected.complete(),
-        left_out=collected.plan.left_out,
-        notes=tuple(collected.notes),
-        ignores=collected.ignores,
-        allows=collected.allows,
-        baseline=collected.baseline,
-        refused=collected.refused if not collected.results else "",
-        seconds=time.perf_counter() - started,
-        plan=collected.dealt,
-        reached_first=collected.reached_first,
-        no_first_use=collected.no_first_use,
-        reached=collected.reached,
-        repeated=collected.plan.repeated,
-        found=collected.plan.found,
-        breakdown=collected.refused if collected.error else "",
-        error=collected.error,
-    )
+    return collected.audit(outline(order), time.perf_counter() - started)
 
 
-def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tuple[Order, BaseException | None]:
+def _audit(
+    order: Order, first_use: FirstUse | None, collected: Collected, journal: Journal | None
+) -> tuple[Order, BaseException | None]:
     """Audit, and collect the messages; return the order as carried out, and the exception of the test for a debugger."""
     item = order.item
     assert isinstance(item, pytest.Function)
@@ -107,7 +92,7 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             if lost := lost_by_fork(assembly):
                 order = replace(order, isolation=Isolation.NONE, why=lost, share=None)
                 assembly = assemble(order, item, directory)
-            with _followed(order, collected.take) as take:
+            with _followed(order, _recorded(order, collected, journal)) as take:
                 if order.is_here:
                     return order, audit_here(assembly, take)
                 if not order.only or FIRST not in order.only:
@@ -124,6 +109,21 @@ def _audit(order: Order, first_use: FirstUse | None, collected: Collected) -> tu
             if LEDGER in item.stash:
                 del item.stash[LEDGER]
     return order, None
+
+
+def _recorded(order: Order, collected: Collected, journal: Journal | None) -> Send:
+    """Return a ``take`` for the messages of an audit that also records them in the journal."""
+    if journal is None:
+        return collected.take
+    journal.begin(outline(order))
+    for note in collected.notes:
+        journal.add(note)
+
+    def take_and_record(message: object) -> None:
+        collected.take(message)
+        journal.add(message)
+
+    return take_and_record
 
 
 @contextmanager

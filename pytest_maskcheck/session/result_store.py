@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.system.unpatched import os, time
+from pytest_maskcheck.system.unpatched import os, pathlib, time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -232,6 +233,30 @@ class ResultStore:
                 "UPDATE results SET used = ? WHERE test = ? AND environment = ? AND used < ?",
                 [(today, test, environment, today) for test in tests],
             )
+
+
+def seconds_in(path: str) -> dict[str, float]:
+    """Return how many seconds the audit of each test took, according to a file of results, which is only read; none if there is no file.
+
+    Where a test has several results, as of different interpreters, the longest time counts.
+
+    Raises:
+        UnusableStoreError: the file is not one of results, or of another version.
+    """
+    if not os.path.exists(path):
+        return {}
+    seconds: dict[str, float] = {}
+    try:
+        with closing(sqlite3.connect(f"{pathlib.Path(path).as_uri()}?mode=ro", uri=True, timeout=_WAIT)) as database:
+            marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+            if marks != [_MARK, VERSION]:
+                raise UnusableStoreError("it is not a file of results of this version of pytest-maskcheck")
+            for test, audit in database.execute("SELECT test, audit FROM results"):
+                took = float(json.loads(zlib.decompress(audit))["seconds"])
+                seconds[test] = max(seconds.get(test, 0.0), took)
+    except (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise UnusableStoreError(str(error)) from None
+    return seconds
 
 
 def _packed(text: str) -> bytes:

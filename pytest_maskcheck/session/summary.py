@@ -95,6 +95,10 @@ class Summary:
         self._audits.append(audit)
         self._unfinished.append(audit)
 
+    def has(self, test: str) -> bool:
+        """Return whether there is an audit of a test."""
+        return any(audit.test == test for audit in self._audits)
+
     def take_earlier(self, text: str) -> None:
         """Add the audit of one test that an earlier session made, without findings; ``text`` is its :class:`.Brief` as JSON."""
         self._briefs.append(Brief.from_json(json.loads(text)))

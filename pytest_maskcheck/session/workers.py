@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_maskcheck.audit.sharing.journal import Journal
     from pytest_maskcheck.results import Audit
 
     Assist = Callable[[pytest.Item, Helper], object]
@@ -37,12 +38,16 @@ class Workers:
     Parameters:
         config: pytest's configuration.
         only: the id of the only point to audit, or ``""``: a single point is not shared.
+
+    Attributes:
+        journal: records the audits of this process, if it is a worker.
     """
 
     def __init__(self, config: pytest.Config, only: str) -> None:
         self._config: Any = config
         self._only = only
         self._board: Board | None = None
+        self.journal: Journal | None = None
         self.is_worker = hasattr(config, "workerinput")
 
     @property
@@ -71,6 +76,10 @@ class Workers:
         """Return what is known of the audit that a worker was making when it died."""
         return self._board.left_behind(test, report.node.gateway.id) if self._board else None
 
+    def in_progress(self) -> Iterable[Audit]:
+        """Return the audits that workers are making, or made last, if this is the controller."""
+        return self._board.in_progress() if self._board and not self.is_worker else ()
+
     def close(self) -> None:
         """Make all workers leave, if this is the controller."""
         if self._board and not self.is_worker:
@@ -91,6 +100,7 @@ class Workers:
             with suppress(OSError):
                 board.attendance.attend()
                 self._board = board
+                self.journal = board.journal()
 
     def leave(self) -> None:
         """Withdraw the announcement."""

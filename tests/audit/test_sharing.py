@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
@@ -388,6 +389,29 @@ def test_a_helper_that_finds_other_points_does_not_help(session):
     assert not done.audit.not_audited
 
 
+LEAKS = (
+    PRELUDE
+    + """
+    @pytest.mark.interrupt_safe(hits="all")
+    def test_long():
+        LOCK.acquire()
+        for number in range(40):
+            abs(number)
+        LOCK.release()
+"""
+)
+
+
+def test_a_test_whose_findings_take_long_is_divided(session):
+    """A run of this test takes less than a millisecond, and each of its many findings far longer: others help with the rest."""
+    done = session(LEAKS, 2)
+    assert len(shares(done.audit)) == 2
+    assert done.audit.audited == len(done.audit.points) > 80
+    assert [(defect.verdict, defect.kind) for defect in done.audit.failures] == [(Verdict.LEAK, "lock")]
+    names = [[(defect.key, defect.points) for defect in each.audit.defects] for each in (done, session(LEAKS, 0))]
+    assert names[0] == names[1]
+
+
 @pytest.mark.parametrize("option", ["--maskcheck-isolation=none", "--maskcheck-point=test_it.py:22:entry#1", "-n1"])
 def test_nothing_is_offered_where_nobody_could_help(session, option):
     """An audit is not divided if it runs in the worker's process, has a single point, or belongs to the only worker."""
@@ -441,13 +465,36 @@ def test_only_long_audits_are_offered(board, seconds, offered):
     assert offers(board) == []
 
 
+@pytest.mark.parametrize(("seconds", "offered"), [(0.001, False), (0.1, True)])
+def test_points_that_turn_out_to_take_long_are_offered(board, seconds, offered):
+    """Runs of a millisecond promise a short audit; if the first points take a hundred times as long, the rest is offered."""
+    lead = Lead(board)
+    seen = []
+
+    def do(chosen):
+        seen.extend((point, bool(offers(board))) for point in chosen)
+        if offers(board):
+            return done(chosen)
+        for number in range(1, len(chosen) + 1):
+            time.sleep(seconds)
+            if lead.goes_on_with_others(number, len(chosen) - number):
+                del seen[number:]
+                return done(chosen[:number])
+        return done(chosen)
+
+    lead.work(Audit("t", points=points(34)), 0.001, do=do, take=pytest.fail, wait=pytest.fail)
+    assert [point for point, _ in seen] == list(points(34))
+    assert any(was_offered for _, was_offered in seen) == offered
+    assert not lead.goes_on_with_others(1, 1000)  # only what is audited alone ends early
+
+
 def test_chunks_grow_smaller_towards_the_end(board):
     """Every point is offered once, in order; the first chunks are limited by time, the last ones are small."""
     offer = Offer("gw0", Audit("t", points=points(1000)), Lead(board)._cuts(1000, 0.1), 0.1)
     sizes = [len(chunk) for chunk in offer.chunks]
     assert [point for chunk in offer.chunks for point in chunk] == list(offer.audit.points)
     assert sizes == sorted(sizes[:-1], reverse=True) + sizes[-1:]
-    assert (sizes[0], sizes[-2]) == (60, 8)
+    assert (sizes[0], sizes[-2]) == (100, 8)
 
 
 def test_a_session_that_has_ended_is_no_longer_open():
@@ -502,6 +549,8 @@ def test_what_was_done_survives_who_did_it(tmp_path):
     audit = Audit("t", points=points(50), baseline=("fd:x",))
     source = """
         import subprocess, sys
+        from pytest_maskcheck.audit.messages import LeftBehind
+        from pytest_maskcheck.points.plan import Plan
         from pytest_maskcheck.results import Audit, Point
         from pytest_maskcheck.audit.sharing.board import Board
         from pytest_maskcheck.audit.sharing.lead import Lead
@@ -513,6 +562,10 @@ def test_what_was_done_survives_who_did_it(tmp_path):
 
         board = Board(sys.argv[1], "gw0", 2)
         board.attendance.attend()
+        journal = board.journal()
+        journal.begin(Audit("t", baseline=("fd:x",)))
+        journal.add(Plan([*points(50)]))
+        journal.add(LeftBehind(("fd:x",)))
         Lead(board).work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
     """
     try:

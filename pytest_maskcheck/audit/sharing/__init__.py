@@ -9,7 +9,8 @@ Rules:
 2. A file appears as a whole: it is written aside and renamed.
 3. Each process that is present holds a lock on a file of its own (:mod:`.attendance`).
 4. The owner does a claimed chunk itself if the claimant ended without a result or gave the chunk up: a helper cannot lose points.
-5. The owner posts its own results, too, and they stay until all are reported: they survive the owner.
+5. The owner posts its own results, too, and they stay until all are reported. Whatever it audits, shared or not, is in its journal
+   (:mod:`.journal`), which survives the owner.
 6. A helper audits only what it would have planned itself. It gives up a chunk if it has not found exactly the same points, and does
    not help if the uninterrupted test leaves more behind there than in the owner's process.
 7. The owner waits only for chunks that a live process has claimed. A helper leaves when the board is closed or its maker has ended,

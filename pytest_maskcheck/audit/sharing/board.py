@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.audit.messages import Collected
 from pytest_maskcheck.audit.sharing.attendance import Attendance
+from pytest_maskcheck.audit.sharing.journal import Journal, audit_in
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Audit, PointResult
 from pytest_maskcheck.system.unpatched import HAS_FCNTL, io, os, pickle, shutil, tempfile
@@ -24,6 +27,7 @@ DIED = Reason(NotAudited.WORKER_DIED)
 """Why points are not audited if their owner died."""
 
 _OFFER = "offer-"
+_JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +166,39 @@ class Board:
         """Return what another process has posted; ``None`` if it has not."""
         return read(self.place_of(f"{what}-{by}"))
 
-    def left_behind(self, test: str, owner: str) -> Audit | None:
-        """Return the audit of a test whose owner has died, as far as it is on the board; ``None`` if it was not offered."""
-        offers = [each for each in self.offers() if (each[1].audit.test, each[1].owner) == (test, owner)]
-        if not offers:
+    def journal(self) -> Journal:
+        """Return the journal of this process's audits."""
+        return Journal(self._journal_of(self.name))
+
+    def left_behind(self, test: str | None, owner: str, why: Reason | None = DIED) -> Audit | None:
+        """Return an audit that its owner has not reported, with what helpers found; ``None`` if the owner was not auditing the test.
+
+        Parameters:
+            test: the test; ``None``: the latest one of the owner, whichever that was.
+            owner: the process that audits it.
+            why: why points without a result have none; ``None``: as the audit ended early.
+        """
+        kept = audit_in(self._journal_of(owner), test, why)
+        if kept is None:
             return None
-        done = [each for name, offer in offers for each in self.done(name, offer)]
-        found = {result.point: result for each in done for result in each.results}
-        notes = dict.fromkeys(note for each in done for note in each.notes)
-        points = tuple(point for _, offer in offers for point in offer.audit.points)
-        results = tuple(found.get(point.id) or PointResult(point.id, reason=DIED) for point in points)
-        return replace(offers[-1][1].audit, points=points, results=results, notes=tuple(notes))
+        helped = Collected()
+        for name, offer in self.offers():
+            if (offer.audit.test, offer.owner) == (kept.test, owner):
+                for done in self.done(name, offer):
+                    helped.results |= {result.point: result for result in done.results}
+                    helped.notes += [note for note in done.notes if note not in helped.notes]
+        return audit_in(self._journal_of(owner), test, why, helped) if helped.results else kept
+
+    def in_progress(self) -> Iterator[Audit]:
+        """Yield the latest audit of each worker, as far as it is known; that may have been reported."""
+        with suppress(OSError):
+            for name in sorted(os.listdir(self.path)):
+                begin, _, owner = name.partition("-")
+                if begin == _JOURNAL and (audit := self.left_behind(None, owner, None)):
+                    yield audit
+
+    def _journal_of(self, name: str) -> str:
+        return self.place_of(f"{_JOURNAL}-{name}")
 
 
 def claim(place: str, left: Mapping[int, object], name: str) -> int | None:

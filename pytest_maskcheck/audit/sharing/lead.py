@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, Point, PointResult
 
 _LONG = 1.0
-"""Points are offered if they are at least this many seconds of work."""
+"""Points are offered if they are at least this many seconds of work, as a run takes, or as the first of them took."""
 
 _LEAST = (0.3, 8)
 """Seconds, and points, of work in the smallest chunk."""
 
-_MOST = (5.0, 60)
+_MOST = (10.0, 60)
 """Seconds, or points, of work in the largest chunk; a process that dies loses its chunk."""
+
+_ROUNDS = 1.5
+"""How many chunks of the present size each worker would take of the points left: each chunk costs two more runs, and fewer chunks divide less evenly."""
 
 _MARGIN = 0.001
 """Seconds that a point costs beyond its run."""
@@ -43,6 +46,8 @@ class Lead:
         self._turn = 0
         self._place = ""
         self._shares: Counter[str] = Counter()
+        self._alone_since: float | None = None
+        self._is_paused = False
 
     def work(
         self,
@@ -67,9 +72,14 @@ class Lead:
             baseline: see :class:`Offer`.
         """
         seconds += _MARGIN
+        if len(audit.points) * seconds < _LONG:
+            points, seconds = self._begin_alone(audit.points, do)
+            audit = replace(audit, points=points)
+            if not points:
+                return
         cuts = self._cuts(len(audit.points), seconds)
         offer = Offer(self._board.name, audit, cuts, seconds, dict(firsts or {}), dict(baseline or {}))
-        if len(audit.points) * seconds < _LONG or not self._publish(offer):
+        if not self._publish(offer):
             do(audit.points)
             return
         left = dict(enumerate(offer.chunks))
@@ -89,6 +99,28 @@ class Lead:
             elif left and not ended:
                 wait()
                 time.sleep(POLL)
+
+    def _begin_alone(
+        self, points: tuple[Point, ...], do: Callable[[Sequence[Point]], Done]
+    ) -> tuple[tuple[Point, ...], float]:
+        """Audit points as long as nobody could help; return those left to offer, and how long one takes."""
+        self._alone_since, self._is_paused = time.perf_counter(), False
+        done = do(points)
+        seconds = (time.perf_counter() - self._alone_since) / max(len(done.results), 1)
+        self._alone_since = None
+        if not self._is_paused:  # what has no result now gets none
+            return (), seconds
+        self._shares[self._board.name] += len(done.results)
+        known = {result.point for result in done.results}
+        return tuple(point for point in points if point.id not in known), seconds
+
+    def goes_on_with_others(self, done: int, left: int) -> bool:
+        """Return whether the points left are to be offered: they turn out to take long, as findings take many times as long as a run."""
+        if self._alone_since is None or not done or left < _LEAST[1]:
+            return False
+        seconds = time.perf_counter() - self._alone_since
+        self._is_paused = seconds > _LEAST[0] and seconds / done * left >= _LONG
+        return self._is_paused
 
     def note(self) -> str:
         """Return how many points each process audited, in words; ``""`` if no other process helped."""
@@ -120,7 +152,7 @@ class Lead:
         most = max(round(_MOST[0] / seconds), _MOST[1])
         cuts: list[int] = []
         while (start := cuts[-1] if cuts else 0) < number:
-            size = min(max((number - start) // (2 * max(self._board.workers, 2)), least), most)
+            size = min(max(int((number - start) / (_ROUNDS * max(self._board.workers, 2))), least), most)
             cuts.append(min(start + size, number))
         return tuple(cuts)
 
