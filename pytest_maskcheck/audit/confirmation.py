@@ -118,6 +118,11 @@ class Confirmation:
         self._confirmed.update(finding.identity for finding in twice if finding.fails)
         return twice
 
+    def recurs(self, result: PointResult) -> bool:
+        """Return whether a result has nothing but leaks that were confirmed at other points."""
+        findings = result.findings
+        return bool(findings) and all(each.verdict is Verdict.LEAK and self._is_confirmed(each) for each in findings)
+
     def _is_confirmed(self, finding: Finding) -> bool:
         """Return whether a finding was confirmed at another point; a vague pattern is no proof, as it may match another thing."""
         finding = self._named(finding)

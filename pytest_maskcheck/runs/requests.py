@@ -102,6 +102,7 @@ class RunResult(Packed):
         raised: what came out, ``None`` if the body returned.
         leaked: what was there at the last reading, and locks that were still held once the interrupted frames were gone.
         dropped: what was there only at an earlier reading.
+        passable: all that was left is of kinds that need not affect further runs in the process; see :attr:`.Kind.passable`.
         folded: a resource was undone to see which others are parts of it, so the process must not be used further.
         sightings: kind and key of what is left -> how it came to be, if the run was watched.
         places: name, or kind and key -> all places where such a leftover came to be in the run, if the run was watched.
@@ -128,6 +129,7 @@ class RunResult(Packed):
     raised: Raised | None = None
     leaked: tuple[Leftover, ...] = ()
     dropped: tuple[Leftover, ...] = ()
+    passable: bool = False
     folded: bool = False
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)

@@ -86,6 +86,7 @@ class Runner:
     owner: int = 0
     _notes_state: bool = False
     _kind_set: KindSet | None = None
+    _passable: BodyEnd | None = None
     _outcomes: Outcomes = field(init=False)
     _users: UsersInterrupt = field(init=False)
     _after_body: AfterBody = field(init=False)
@@ -146,6 +147,7 @@ class Runner:
         """
         ran = RunResult(Strike())
         ends: list[BodyEnd] = []  # one for each time the body ran: normally one
+        self._passable = None
         broke: list[Exception] = []
 
         def around(body: Callable[[], object]) -> None:
@@ -171,8 +173,13 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}{self._outcomes.place(error)}"
         if broke:
             raise broke[0]
+        self._passable = ends[0] if ran.passable else None
         self._complete(ran, hits, catching)
         return ran
+
+    def release(self) -> bool:
+        """Make a further run possible in this process after one whose result is passable; return whether it is possible."""
+        return self._passable is not None and after_fixtures.release(self._passable)
 
     def _body(
         self,
