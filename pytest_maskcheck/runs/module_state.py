@@ -19,6 +19,7 @@ What does not work: objects whose state cannot be read from outside (``unseen``)
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class ModuleState:
         has_run: returns whether the test ran code of the module out of scope with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
         plugins: names of modules that are plugins of pytest.
+        candidates: returns the names of all modules out of scope whose code the test ran, and perhaps of others.
 
     Attributes:
         unseen: the name of an object whose state cannot be compared, or ``""``.
@@ -64,6 +66,7 @@ class ModuleState:
     has_run: Callable[[str], bool] = lambda _: False
     words: Callable[[], Iterable[str]] = tuple
     plugins: frozenset[str] = frozenset()
+    candidates: Callable[[], Iterable[str]] = lambda: [*sys.modules]
     unseen: str = ""
     beyond: str = ""
     _levels: list[Level] = field(default_factory=list)
@@ -73,7 +76,7 @@ class ModuleState:
     _libraries: LibraryState = field(init=False)
 
     def __post_init__(self) -> None:
-        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words, self.plugins)
+        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words, self.plugins, self.candidates)
 
     def holds(self) -> bool:
         """Return whether modules keep what they kept when :meth:`take` was called."""
