@@ -80,10 +80,12 @@ class Reach:
         """Do now what processes forked later would all do for a test with these files of its own."""
         noted, self._noted = self._noted, set()
         self._note_modules()
+        self.scope.matches(self._root, [*map(escaped, files)])  # compiles the patterns
         self._exclusions.forget_changed()
         for path in {*files} | noted:
             with suppress(Exception):  # the audit reads the file again, and reports the error
                 self._exclusions.of(path)
+                self._exclusions.ignores(path)
                 cleanup_lines(path)
         if self._ready[0] != {*files} or self._ready[1] is None:
             with suppress(Exception):  # likewise

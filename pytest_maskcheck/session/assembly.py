@@ -35,7 +35,7 @@ from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.system import descendants, signals
 from pytest_maskcheck.system.loaded_modules import LOADED
-from pytest_maskcheck.system.unpatched import os, time, unpatched
+from pytest_maskcheck.system.unpatched import FOR_FILES, os, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()
     kinds = _chosen(order, surroundings, user_kinds)
-    with unpatched():  # pytest's own code looks at the item
+    with unpatched(*FOR_FILES):  # pytest's own code looks at the item
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
     item.stash[LEDGER] = ledger = Ledger(item, surroundings.key, here=order.is_here)
     fingerprints = fingerprint.Fingerprints(reach.covers, surroundings.named, partial(kept_values, item), reach.modules)
