@@ -79,7 +79,8 @@ class Reach:
     def read_ahead(self, *files: str) -> None:
         """Do now what processes forked later would all do for a test with these files of its own."""
         noted, self._noted = self._noted, set()
-        self._note_modules()
+        LOADED.note()
+        self._look_at_modules()
         self.scope.matches(self._root, [*map(escaped, files)])  # compiles the patterns
         self._exclusions.forget_changed()
         for path in {*files} | noted:
@@ -91,8 +92,7 @@ class Reach:
             with suppress(Exception):  # likewise
                 self._ready = frozenset(files), prepared(self._root, *self.scope.measured_files(files))
 
-    def _note_modules(self) -> None:
-        LOADED.note()
+    def _look_at_modules(self) -> None:
         if self._looks == LOADED.looks:
             return
         for name, file in LOADED.files.items():
@@ -102,6 +102,7 @@ class Reach:
 
     def modules(self) -> list[str]:
         """Return the names of all loaded modules in scope, and perhaps of others, in the order in which they were loaded."""
+        self._look_at_modules()
         return LOADED.in_order([*self._modules, *LOADED.of_files(self._lines), *LOADED.new()])
 
     def note(self, files: Iterable[str]) -> None:

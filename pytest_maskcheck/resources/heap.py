@@ -17,6 +17,7 @@ Theory of operation:
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from operator import attrgetter
@@ -46,7 +47,16 @@ _PASSING: list[tuple[set[type], type]] = []
 _OLD_MODULES = frozenset(sys.modules)
 """Modules that were loaded before the first test was."""
 
-_COMING = {FrameType, TracebackType, KeyboardInterrupt, closing, attrgetter, type(iter(()))}
+_COMING = {
+    FrameType,
+    TracebackType,
+    KeyboardInterrupt,
+    Counter,
+    closing,
+    attrgetter,
+    type(iter(())),
+    type({}.values().__iter__()),
+}
 """Types from elsewhere that may have no instances before the first audited run."""
 
 # Read with the descriptor of ``type``, as a metaclass may define ``__flags__``.
