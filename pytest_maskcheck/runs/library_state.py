@@ -125,7 +125,8 @@ class LibraryState:
         # One step further: the test may have patched something in a module that one of these imports.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
         each_once = {identity(thing): thing for thing in referred}
-        others = {at: thing for at, thing in each_once.items() if at not in scope and _counts(thing)}
+        modules = LOADED.among(each_once)
+        others = {at: thing for at, thing in modules.items() if at not in scope and _counts(thing)}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
         own = map(namespace, used.values())
         looks += [(names, look) for names in own if not is_harness(_name(names)) and (look := _deeper(names))]

@@ -91,6 +91,13 @@ class LoadedModules:
         names += self.new()
         return [name for name in dict.fromkeys(names) if type(name) is str and sys.modules.get(name) is thing]
 
+    def among(self, things: dict[int, object]) -> dict[int, object]:
+        """Return those of the things, given by identity, that are modules in ``sys.modules``, and perhaps a few others."""
+        if self.new():  # these may be objects of any type
+            return things
+        known = self._names
+        return {at: thing for at, thing in things.items() if at in known or issubclass(type(thing), ModuleType)}
+
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Return names in the order in which they were found, each once; new ones come last."""
         given = dict.fromkeys(names)

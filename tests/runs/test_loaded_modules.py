@@ -47,6 +47,8 @@ def test_new_names_are_those_since_the_last_look(loaded: LoadedModules) -> None:
     assert loaded.new() == []
     assert list(loaded.of_files(["/lib/later.py", "<frozen os>"])) == ["later", "os"]
     assert loaded.files["later"] == "/lib/later.py"
+    things = {id(thing): thing for thing in (sys, later, len)}
+    assert list(loaded.among(things).values()) == [sys, later]
     assert loaded.in_order(["later", "os", "newer", "sys"]) == ["sys", "os", "later", "newer"]
     del sys.modules["later"]
     assert loaded.names_of(later) == []
