@@ -15,6 +15,7 @@ from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs.finalizers import finalizers_time
 from pytest_maskcheck.runs.undoing import comes_first, undo
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import own_time, their_time
@@ -55,8 +56,11 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
 
 def _is_passable(end: BodyEnd) -> bool:
     kinds = end.readings.kinds()
-    # Another thread might do something about it meanwhile.
-    return not has_other_threads() and all(kinds[each.kind].passable and not each.altered for each in end.last)
+    # Another thread might do something about it meanwhile. A heap that was thawed to name something makes the next run slower than
+    # another process is.
+    if has_other_threads() or not FrozenHeap.is_frozen():
+        return False
+    return all(kinds[each.kind].passable and not each.altered for each in end.last)
 
 
 def release(end: BodyEnd) -> bool:
