@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.requests import Conditions, RunResult
 from pytest_maskcheck.runs.sequence import changes_modules, make, needs_whole_run
@@ -135,6 +136,8 @@ class Forked:
                     self._harmless += 1
                     continue
                 sent += len(several)
+                for ran in several:
+                    Census.learn(ran.named)
                 yield from several
         finally:
             children.close()

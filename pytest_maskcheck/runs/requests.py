@@ -109,6 +109,7 @@ class RunResult(Packed):
         passed_by: id of a point that the run passed -> kind and key (``""`` if it has no final key yet) of what was there
             -> how each of them came to be.
         outlasting: id of a point that the run passed -> kind and key of what was there, and still was when the call under way returned.
+        named: names of objects that are older than the process; see :attr:`.Census.found`.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers where CPython printed and dropped the interrupt.
@@ -135,6 +136,7 @@ class RunResult(Packed):
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
     outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    named: dict[int, str] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Catcher | None = None
     lost: tuple[str, ...] = ()

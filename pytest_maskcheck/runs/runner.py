@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts.places import OUTERMOST
 from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
@@ -253,6 +254,7 @@ class Runner:
         if self._notes_state:
             with own_time, room():
                 ran.state = self.state()
+        ran.named = dict(Census.found)
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
             strike.fired and not hit.is_suspended and strike.context != hit.context
