@@ -141,6 +141,10 @@ class LibraryState:
         self._stays, self._pick = stays, picker([at for at, stay in enumerate(stays) if not stay])
         self._identities = list(map(identity, self._pick(found)))
 
+    def namespaces(self) -> list[_Names]:
+        """Return the namespaces of the modules that count."""
+        return [each.names for each in self._seen if each.look is _values]
+
     def _has_run(self, name: str, module: ModuleType) -> bool:
         # Asked of every module, so the question that most of them answer with no comes first, and none makes a frame but has_run.
         file = (
