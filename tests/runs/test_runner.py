@@ -17,6 +17,7 @@ from pytest_maskcheck.audit.run_maker import unarmed
 from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
@@ -282,6 +283,8 @@ def test_a_process_can_go_on_after_a_descriptor_or_a_lock_only() -> None:
         kept.append(os.open(os.devnull, os.O_RDONLY))
 
     runner = runner_of(lambda: (opens(), LOCK.acquire()))
+    FrozenHeap.freeze()
+    Census.learn({id(LOCK): "LOCK"})  # otherwise the heap is thawed to name it
     ran = runner.run(unarmed(nullcontext()))
     assert {leftover.kind for leftover in ran.leaked} == {"fd", "lock"}
     assert ran.passable
@@ -290,6 +293,7 @@ def test_a_process_can_go_on_after_a_descriptor_or_a_lock_only() -> None:
     assert not LOCK.locked()
     os.fstat(kept[0])  # still open
     runner = runner_of(lambda: os.environ.update(LEFT="1"))
+    FrozenHeap.freeze()
     assert not runner.run(unarmed(nullcontext())).passable
     assert not runner.release()
     del os.environ["LEFT"]
