@@ -3,7 +3,8 @@
 Rules:
 
 1. A finding that makes a test fail was seen twice, the second time in a clean process. Or it was seen once, in a clean process, and
-   the same finding was confirmed at another point.
+   the same finding was confirmed at another point. A process that has met nothing but confirmed leaks of kinds that do not affect
+   further runs (:attr:`.Kind.passable`) is as good as a clean one for one more such leak, and for nothing else.
 2. Where all runs share a process, and the interrupt breaks the test so that no second run reaches the point, once is enough.
 3. A hang or a crash that a clean process showed stands, even if no second run shows it again.
 """
@@ -117,6 +118,11 @@ class Confirmation:
         twice = without_lone_finalizer(twice, strict=self.findings.allowances.rules.strict)
         self._confirmed.update(finding.identity for finding in twice if finding.fails)
         return twice
+
+    def recurs(self, result: PointResult) -> bool:
+        """Return whether a result has nothing but leaks that were confirmed at other points."""
+        findings = result.findings
+        return bool(findings) and all(each.verdict is Verdict.LEAK and self._is_confirmed(each) for each in findings)
 
     def _is_confirmed(self, finding: Finding) -> bool:
         """Return whether a finding was confirmed at another point; a vague pattern is no proof, as it may match another thing."""

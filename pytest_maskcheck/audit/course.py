@@ -160,6 +160,9 @@ class Course:
         assignment, shown, seconds = self._assignment, prepared.shown, prepared.baseline.seconds
         limit = assignment.settings.timeout + 10 * seconds
         executor = Inspected(new_executor(limit), lambda ran: self._complaints.send_new(ran.complaints, send))
+        if executor.clean:
+            # The first snapshot of each worker lists all objects that are not frozen, and so copies the memory of what preparing has made.
+            self._instruments.maker.freeze()
         judge = self._new_judge(executor, prepared.baseline, send)
         outline = self._outline(judge, prepared, send)
         second = SecondInterrupts(assignment, self._instruments, seconds, send)

@@ -18,8 +18,9 @@ added later. The runs it returns are judged by these rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
 from pytest_maskcheck.audit.attribution import Attribution
@@ -39,13 +40,16 @@ from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_maskcheck.audit.naming import Name
     from pytest_maskcheck.audit.rules import Rules
     from pytest_maskcheck.points.plan import Plan
-    from pytest_maskcheck.runs.requests import Executor, Request, RunResult
+    from pytest_maskcheck.runs.requests import Executor, Last, Request, RunResult
+
+_RECURRING = 32
+"""Points with a known leak that one process passes at most, as each may cost it a descriptor."""
 
 
 @dataclass(slots=True, repr=False)
@@ -62,6 +66,7 @@ class Judge:
         late: returns whether no more than the given number of seconds is left. Once the time is up, only a first point is still audited.
         common: a description of what all processes share, which an interrupt may have spoiled for all of them.
         pauses: returns whether to leave the other points for later, where a process has ended: how many were done, and how many are left.
+        release: makes a further run possible in the process that calls it, after a leak; returns whether it is.
 
     Attributes:
         results: id of a point -> its final result.
@@ -81,6 +86,7 @@ class Judge:
     late: Callable[[float], bool] = lambda _seconds: False
     common: str = ""
     pauses: Callable[[int, int], bool] = lambda _done, _left: False
+    release: Callable[[], bool] = lambda: True
     results: dict[str, PointResult] = field(init=False)
     baseline: Baseline = field(init=False)
     allowances: Allowances = field(init=False)
@@ -192,13 +198,61 @@ class Judge:
             return True  # a run past the defect comes next, in a clean process
         return bool(result.reason or ran.died or ran.folded or is_failing(result) or self.baseline.is_exceeded(ran))
 
+    def _last(self) -> Last:
+        """Return what ends the process of a sequence."""
+        made = known = 0  # counted in that process: its runs, and those with a known leak
+
+        def last(request: Request, ran: RunResult) -> bool:
+            nonlocal made, known
+            recurs = made == known and self._recurs(request, ran) and self.release()
+            made, known = made + 1, known + recurs
+            if known:
+                return not recurs or known == _RECURRING or self.late(0.0)
+            return self.stops(request, ran) or self.late(0.0)
+
+        return last
+
+    def _pass_known(
+        self, points: Sequence[Point], start: int, runs: Iterator[RunResult]
+    ) -> tuple[int, Iterator[RunResult]]:
+        """Take the results of the points with known leaks with which a process begins.
+
+        Returns:
+            The position after them, and the runs from there on.
+        """
+        position = start
+        for ran in runs:
+            if position == len(points) or ran.spoiled or not self._recurs(points[position], ran):
+                return position, chain([ran], runs)
+            point = points[position]
+            self._blame.latest, self._blame.was_followed = point, False
+            self._note_change(point, changed=ran.changed)
+            self._final.take(self.findings.result(point, ran))
+            position += 1
+        return position, runs
+
+    def _recurs(self, request: Request, ran: RunResult) -> bool:
+        """Return whether a run shows only leaks that were confirmed at other points, and that do not affect further runs."""
+        if not (isinstance(request, Point) and self.executor.clean and ran.passable and not request.defect):
+            return False
+        result = self.findings.result(request, ran)
+        return not (result.reason or ran.died or ran.folded or ran.error) and self._confirmation.recurs(result)
+
     def _sequence(self, points: list[Point], start: int) -> int:
-        """Interrupt at points from ``start`` on, in one process while nothing fails; return the position to go on from.
+        """Interrupt at points from ``start`` on, in one process while nothing new fails; return the position to go on from."""
+        requests = [Catch(point) if self._catchers.watching else point for point in points[start:]]
+        with closing(self.executor.runs([*requests, None], self._last())) as runs:
+            passed, others = self._pass_known(points, start, runs)
+            # After a known leak, only a clean process can show anything else.
+            return passed if passed > start else self._judge_sequence(points, start, others, runs.close)
+
+    def _judge_sequence(
+        self, points: list[Point], start: int, runs: Iterator[RunResult], close: Callable[[], object]
+    ) -> int:
+        """Judge the runs of one process, while nothing fails; return the position to go on from.
 
         A point with no finding of its own waits for the next run, which shows whether the code still works.
         """
-        requests = [Catch(point) if self._catchers.watching else point for point in points[start:]]
-        runs = self.executor.runs([*requests, None], lambda point, ran: self.stops(point, ran) or self.late(0.0))
         waiting: PointResult | None = None  # no finding of its own; final once the next run has gone well
         try:
             for position, ran in enumerate(runs, start):
@@ -222,7 +276,7 @@ class Judge:
                 if position > start:
                     return position
         finally:
-            runs.close()  # never two processes at a time
+            close()  # never two processes at a time
         fresh = position == start
         if is_stray and not fresh:
             assert waiting is not None

@@ -37,7 +37,8 @@ def new_judge(
     rules = Rules(settings.strict, settings.may_swallow, (*settings.allow, *instruments.ledger.allowed))
     traced = {kind.name: kind.blocks for kind in instruments.kinds if kind.traced}
     late = budget.over if budget else (lambda _seconds: False)
-    return Judge(executor, Plan(), rules, send, traced, instruments.runner.noting_state, late, common)
+    runner = instruments.runner
+    return Judge(executor, Plan(), rules, send, traced, runner.noting_state, late, common, release=runner.release)
 
 
 def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:

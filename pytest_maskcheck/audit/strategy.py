@@ -125,6 +125,8 @@ def choose(asked: str, points: Sequence[Point], uninterrupted: Uninterrupted) ->
     before = tuple(point for position, point in enumerate(points) if position in rehearsal.reached)
     if not before:
         return Strategy((), why=Reason(Code.EFFECT_FIRST, effect=rehearsal.effect or Reason(Code.NOTHING_AGAIN)))
+    if asked == "auto" and uninterrupted.seconds < _WORTH:
+        return Strategy((), why=Reason(Code.SHORT))  # only the ordinary run took longer
     if asked == "auto":
         cost = _CHILD * _fork_seconds()
         # On average, a rerun reaches its point after half of the test.

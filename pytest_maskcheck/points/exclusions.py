@@ -59,6 +59,7 @@ class Exclusions:
         self._patterns = patterns
         self._files: dict[str, Statements] = {}
         self._versions: dict[str, Version | None] = {}
+        self._comments: dict[str, tuple[Version | None, list[int]]] = {}
         self._ignores_used: set[tuple[str, int]] = set()
 
     def forget_use(self) -> None:
@@ -92,12 +93,18 @@ class Exclusions:
 
     def note_ignored(self, path: str, line: int) -> None:
         """Record that a comment has kept a point on ``line`` from being audited: the nearest comment above the line, or on it."""
-        comment = max((comment for comment in _comments(path) if comment <= line), default=line)
+        comment = max((comment for comment in self._comments_in(path) if comment <= line), default=line)
         self._ignores_used.add((path, comment))
 
     def ignores(self, path: str) -> dict[tuple[str, int], bool]:
         """Return (file, line) of every ``# maskcheck: ignore`` in a file, and whether it has ignored a point."""
-        return {(path, line): (path, line) in self._ignores_used for line in _comments(path)}
+        return {(path, line): (path, line) in self._ignores_used for line in self._comments_in(path)}
+
+    def _comments_in(self, path: str) -> list[int]:
+        version = version_of(path)
+        if path not in self._comments or self._comments[path][0] != version or version is None:
+            self._comments[path] = version, _comments(path)
+        return self._comments[path][1]
 
 
 def _comments(path: str) -> list[int]:

@@ -11,6 +11,7 @@ from pytest_maskcheck.points.coverage_runs import NoSourceError, measured, prepa
 from pytest_maskcheck.points.exclusions import Exclusions
 from pytest_maskcheck.points.scope import Scope
 from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.system.loaded_modules import LOADED
 from pytest_maskcheck.system.unpatched import os
 
 _OUT_OF_SCOPE = Reason(NotAudited.OUT_OF_SCOPE)
@@ -50,6 +51,11 @@ class Reach:
         """Absolute and normalized names of files out of scope; they may still be a test's own, and so be among ``_lines``."""
         self._noted: set[str] = set()
         """Files that earlier tests reached, still to be read; see :meth:`read_ahead`."""
+        self._looked_at: dict[str, str] = {}
+        """Names of loaded modules -> their files, as of the last look."""
+        self._looks = 0
+        self._modules: dict[str, None] = {}
+        """Those of the names whose files may be in scope."""
         self._ready: tuple[frozenset[str], Measurement | None] = frozenset(), None
         """A test's own files, and a measurement that was made ready for them."""
 
@@ -73,14 +79,31 @@ class Reach:
     def read_ahead(self, *files: str) -> None:
         """Do now what processes forked later would all do for a test with these files of its own."""
         noted, self._noted = self._noted, set()
+        LOADED.note()
+        self._look_at_modules()
+        self.scope.matches(self._root, [*map(escaped, files)])  # compiles the patterns
         self._exclusions.forget_changed()
         for path in {*files} | noted:
             with suppress(Exception):  # the audit reads the file again, and reports the error
                 self._exclusions.of(path)
+                self._exclusions.ignores(path)
                 cleanup_lines(path)
         if self._ready[0] != {*files} or self._ready[1] is None:
             with suppress(Exception):  # likewise
                 self._ready = frozenset(files), prepared(self._root, *self.scope.measured_files(files))
+
+    def _look_at_modules(self) -> None:
+        if self._looks == LOADED.looks:
+            return
+        for name, file in LOADED.files.items():
+            if file and self._looked_at.get(name) != file and (self.covers(file) or file not in self._outside):
+                self._modules[name] = None
+        self._looked_at, self._looks = {**LOADED.files}, LOADED.looks
+
+    def modules(self) -> list[str]:
+        """Return the names of all loaded modules in scope, and perhaps of others, in the order in which they were loaded."""
+        self._look_at_modules()
+        return LOADED.in_order([*self._modules, *LOADED.of_files(self._lines), *LOADED.new()])
 
     def note(self, files: Iterable[str]) -> None:
         """Record files that a test reached: the next call of :meth:`read_ahead` reads them, too, as further tests may reach them."""

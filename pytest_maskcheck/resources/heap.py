@@ -17,8 +17,13 @@ Theory of operation:
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
+from operator import attrgetter
+from types import FrameType, ModuleType, TracebackType
 
+from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import gc
 from pytest_maskcheck.system.untrusted import attempt, dict_of, mro_of, namespace_of
 
@@ -41,6 +46,18 @@ _PASSING: list[tuple[set[type], type]] = []
 
 _OLD_MODULES = frozenset(sys.modules)
 """Modules that were loaded before the first test was."""
+
+_COMING = {
+    FrameType,
+    TracebackType,
+    KeyboardInterrupt,
+    Counter,
+    closing,
+    attrgetter,
+    type(iter(())),
+    type({}.values().__iter__()),
+}
+"""Types from elsewhere that may have no instances before the first audited run."""
 
 # Read with the descriptor of ``type``, as a metaclass may define ``__flags__``.
 _FLAGS: Callable[[type], int] = vars(type)["__flags__"].__get__
@@ -213,15 +230,25 @@ def want(types: Collection[type]) -> None:
 
 
 def classify() -> None:
-    """Classify the types that have instances now, so that processes forked later need not. Further calls do nothing.
+    """Classify the types that have instances now, and our own, so that processes forked later need not. Further calls do nothing.
 
-    Of classes written in Python, only those of modules as old as this one are remembered: a test may unload others, and expect that
-    they are gone.
+    Of other classes written in Python, only those of modules as old as this one are remembered: a test may unload others, and expect
+    that they are gone.
     """
     if _SEEN:
         return
     look()
+    # Classifying looks at many modules. A forked process would copy the memory of each, for objects of ours that only it makes.
+    _classify(_own_classes() | _COMING)
     _forget_others(_SEEN)
+    _IGNORED.update(_SEEN - _WANTED)
+
+
+def _own_classes() -> set[type]:
+    """Return the classes that the modules of this package hold."""
+    modules = [module for name, module in sys.modules.copy().items() if is_in_package(name)]
+    things = [thing for module in modules if type(module) is ModuleType for thing in vars(module).values()]
+    return {thing for thing in things if type(thing) is type and is_in_package(thing.__module__)}
 
 
 def _forget_others(seen: Collection[type]) -> None:
@@ -252,7 +279,9 @@ def show(others: Iterable[object]) -> None:
 
 
 def _stays(kind: type) -> bool:
-    return _is_of_c(kind) or attempt(lambda: kind.__module__ in _OLD_MODULES, otherwise=False)
+    if _is_of_c(kind):
+        return True
+    return attempt(lambda: kind.__module__ in _OLD_MODULES or is_in_package(kind.__module__), otherwise=False)
 
 
 def look(types: Collection[type] = ()) -> _Found:

@@ -110,6 +110,10 @@ class Kind(ABC):
     repeatable: ClassVar[bool] = False
     """True if a second snapshot that is equal to the first one proves that nothing is left; ``compare`` is then not called."""
 
+    passable: ClassVar[bool] = False
+    """True if a process can make further runs after such a leftover: it stays and does not affect them (descriptors), or it blocks and
+    ``repair`` undoes all of it (locks)."""
+
     absent: Callable[[Collection[type]], bool] | None = None
     """Return whether none of these types of new objects is of this kind. Its snapshot is then an empty dict, and is not taken."""
 

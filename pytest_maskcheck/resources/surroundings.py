@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,12 +21,14 @@ class Surroundings:
         places: word -> absolute directory, such as ``{"tmp_path": "/tmp/pytest-0/test_a0"}``. The audit updates it before
             every run, and looks for new files there.
         in_scope: returns whether a file contains code that is audited.
+        modules: returns the names of all loaded modules in scope, and perhaps of others.
         named_only: word -> directory, like ``places``, but nothing is looked for there.
         others: directory -> word, of further directories that share their word with another one.
     """
 
     places: dict[str, str] = field(default_factory=dict)
     in_scope: Callable[[str], bool] = lambda _path: False
+    modules: Callable[[], list[str]] = lambda: [*sys.modules]
     named_only: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
 

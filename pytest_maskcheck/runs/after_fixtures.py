@@ -15,6 +15,8 @@ from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs.finalizers import finalizers_time
 from pytest_maskcheck.runs.undoing import comes_first, undo
+from pytest_maskcheck.system.frozen_heap import FrozenHeap
+from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import own_time, their_time
 
@@ -48,12 +50,33 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
                     _sort(ran, end)
                 later = [each for each in end.last if not comes_first(each, end.readings.kind_set.kinds)]
                 undo(later, end.readings, ran.strike, here=here, after_fixtures=True)
+                if end.described and not here:
+                    ran.passable = len(ends) == 1 and _is_passable(end)
             except Exception as error:  # noqa: BLE001  (pytest would report it as the test's failure)
                 yield error
             finally:
                 end.readings.finish(listening=False)
                 # A timer that the run left is recorded by now, and must not go off during the next run.
                 standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
+
+
+def _is_passable(end: BodyEnd) -> bool:
+    kinds = end.readings.kinds()
+    # Another thread might do something about it meanwhile. A heap that was thawed to name something makes the next run slower than
+    # another process is.
+    if has_other_threads() or not FrozenHeap.is_frozen():
+        return False
+    return all(kinds[each.kind].passable and not each.altered for each in end.last)
+
+
+def release(end: BodyEnd) -> bool:
+    """Release what a further run in this process would wait for; return whether nothing of it is left."""
+    kinds = end.readings.kinds()
+    blocking = [each for each in end.last if kinds[each.kind].blocks]
+    with own_time, standing, room():
+        for leftover in blocking:
+            kinds[leftover.kind].repair(leftover)
+        return not end.readings.lasting(blocking)
 
 
 def _sort(ran: RunResult, end: BodyEnd) -> None:

@@ -42,6 +42,7 @@ class Fingerprints:
         in_scope: whether a file is in scope.
         named: replaces directories that differ from run to run by names.
         roots: returns the roots besides modules, by name.
+        names: returns the names of all loaded modules in scope, and perhaps of others.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Fingerprints:
         in_scope: Callable[[str], bool],
         named: Callable[[str], str] = str,
         roots: Callable[[], list[tuple[str, object]]] = list,
+        names: Callable[[], list[str]] = lambda: [*sys.modules],
     ) -> None:
         self._in_scope = in_scope
         self._named = named
         self.roots = roots
+        self._names = names
         self._modules: list[tuple[str, object]] = []
         self._of = 0
 
@@ -69,9 +72,8 @@ class Fingerprints:
     def modules(self) -> list[tuple[str, object]]:
         """Return the modules in scope, by name."""
         if self._of != len(sys.modules):
-            self._modules = [
-                (name, module) for name, module in list(sys.modules.items()) if _is_wanted(module, self._in_scope)
-            ]
+            loaded = [(name, sys.modules.get(name)) for name in self._names()]
+            self._modules = [(name, module) for name, module in loaded if _is_wanted(module, self._in_scope)]
             self._of = len(sys.modules)
         return self._modules
 

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.runs import wire
 from pytest_maskcheck.runs.child import OWN_GROUPS, in_child
 from pytest_maskcheck.runs.requests import Conditions, RunResult
@@ -137,6 +138,8 @@ class Forked:
                     self._harmless += 1
                     continue
                 sent += len(several)
+                for ran in several:
+                    Census.learn(ran.named)
                 # What follows from these results is sent on in one piece, before this process waits again.
                 with wire.holding:
                     yield from several

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_maskcheck.runs.levels import picker
 from pytest_maskcheck.runs.namespaces import PLAIN, identity, ids, is_harness, module_of, namespace
 from pytest_maskcheck.system.identities import Identities
+from pytest_maskcheck.system.loaded_modules import LOADED
 from pytest_maskcheck.system.own_code import PACKAGE
 from pytest_maskcheck.system.unpatched import gc
 
@@ -87,12 +88,14 @@ class LibraryState:
         has_run: returns whether the test ran code of the module with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
         plugins: names of modules that are plugins of pytest.
+        candidates: returns the names of all modules whose code the test ran, and perhaps of others.
     """
 
     fingerprints: Fingerprints
     has_run: Callable[[str], bool]
     words: Callable[[], Iterable[str]]
     plugins: frozenset[str] = frozenset()
+    candidates: Callable[[], Iterable[str]] = lambda: [*sys.modules]
     _seen: list[_Seen] = field(default_factory=list)
     _restless: set[object] = field(default_factory=set)
     _number: int = 0
@@ -105,22 +108,23 @@ class LibraryState:
     def take(self, near: Sequence[ModuleType]) -> None:
         """Record what is kept now as usual; ``near`` are the modules in scope that count."""
         self._number = len(sys.modules)
-        modules = list(sys.modules.items())
         scope = {identity(module) for _, module in self.fingerprints.modules()}
-        away = {
-            identity(module)
-            for name, module in modules
-            if identity(module) not in scope and name.partition(".")[0] not in _SKIPPED
-        }
         named = {prefix for word in self.words() for prefix in accumulate(word.split("."), "{}.{}".format)}
+        # Not all modules are looked at: a process that was forked just now would copy the memory of each.
+        names = LOADED.in_order([*self.candidates(), *named])
+        loaded = [(name, sys.modules[name]) for name in names if name in sys.modules]
         used = {
             identity(module): module
-            for name, module in modules
-            if (name in named or self._has_run(name, module)) and identity(module) in away
+            for name, module in loaded
+            if (name in named or self._has_run(name, module))
+            and identity(module) not in scope
+            and _counts(module, name)
         }
         # One step further: the test may have patched something in a module that one of these imports.
         referred = gc.get_referents(*map(namespace, (*near, *used.values())))
-        others = {identity(module): module for module in referred if identity(module) in away}
+        each_once = {identity(thing): thing for thing in referred}
+        modules = LOADED.among(each_once)
+        others = {at: thing for at, thing in modules.items() if at not in scope and _counts(thing)}
         looks: list[tuple[_Names, _Look]] = [(namespace(module), _values) for module in (used | others).values()]
         own = map(namespace, used.values())
         looks += [(names, look) for names in own if not is_harness(_name(names)) and (look := _deeper(names))]
@@ -132,6 +136,10 @@ class LibraryState:
         found = (*chain.from_iterable(self._values),)
         self._staying = [each for each in found if identity(type(each)) in _STAYING]
         self._identities = Identities(found)
+
+    def namespaces(self) -> list[_Names]:
+        """Return the namespaces of the modules that count."""
+        return [each.names for each in self._seen if each.look is _values]
 
     def _has_run(self, name: str, module: ModuleType) -> bool:
         # Asked of every module, so the question that most of them answer with no comes first, and none makes a frame but has_run.
@@ -157,6 +165,11 @@ class LibraryState:
             return
         self._restless.update(each.key for each in self._seen if each.changed)
         self.take(near)
+
+
+def _counts(thing: object, *names: str) -> bool:
+    """Return whether an object is a loaded module, and not one of those that are skipped; ``names`` are names that it is known to have."""
+    return any(name.partition(".")[0] not in _SKIPPED for name in (*names, *LOADED.names_of(thing)))
 
 
 def _values(names: _Names) -> Iterable[object]:

@@ -19,6 +19,7 @@ What does not work: objects whose state cannot be read from outside (``unseen``)
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from pytest_maskcheck.runs.library_state import LibraryState
 from pytest_maskcheck.runs.namespaces import PLAIN, class_dict, identity, namespace
 from pytest_maskcheck.runs.parts import step
 from pytest_maskcheck.runs.value_texts import is_opaque
+from pytest_maskcheck.runs.warning_registries import WarningRegistries
 
 _MOST = 8_000
 """Values compared, in about a millisecond; what lies deeper is left out, and ``beyond`` is the name of the first such thing."""
@@ -53,6 +55,7 @@ class ModuleState:
         has_run: returns whether the test ran code of the module out of scope with this file.
         words: returns the names and texts in code in scope, which may be names of modules.
         plugins: names of modules that are plugins of pytest.
+        candidates: returns the names of all modules out of scope whose code the test ran, and perhaps of others.
 
     Attributes:
         unseen: the name of an object whose state cannot be compared, or ``""``.
@@ -64,6 +67,7 @@ class ModuleState:
     has_run: Callable[[str], bool] = lambda _: False
     words: Callable[[], Iterable[str]] = tuple
     plugins: frozenset[str] = frozenset()
+    candidates: Callable[[], Iterable[str]] = lambda: [*sys.modules]
     unseen: str = ""
     beyond: str = ""
     _levels: list[Level] = field(default_factory=list)
@@ -71,12 +75,16 @@ class ModuleState:
     _looks: list[tuple[Any, Look]] = field(default_factory=list)
     _varying: set[str] = field(default_factory=set)
     _libraries: LibraryState = field(init=False)
+    _registries: WarningRegistries = field(default_factory=WarningRegistries)
 
     def __post_init__(self) -> None:
-        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words, self.plugins)
+        self._libraries = LibraryState(self.fingerprints, self.has_run, self.words, self.plugins, self.candidates)
 
     def holds(self) -> bool:
-        """Return whether modules keep what they kept when :meth:`take` was called."""
+        """Return whether modules keep what they kept when :meth:`take` was called, registries of warnings apart: these are put back."""
+        return self._is_as_taken() or (self._registries.put_back() and self._is_as_taken())
+
+    def _is_as_taken(self) -> bool:
         into: Sequence[Any] = [*self._namespaces, self._roots()]
         instances: Sequence[Any] = ()
         dicts: Sequence[Any] = self._namespaces
@@ -101,6 +109,7 @@ class ModuleState:
             run: makes an uninterrupted run.
         """
         for _ in range(_LEARNING):
+            self._registries.put_back()
             self._libraries.learn(self._near())
             if self.holds():
                 return
@@ -115,6 +124,7 @@ class ModuleState:
         """Record what is kept now as usual."""
         near = self._near()
         self._libraries.take(near)
+        self._registries.take([*map(namespace, near), *self._libraries.namespaces()])
         wanted, looks = self._wanted(near)
         roots = self._roots()
         namespaces = [namespace(module) for module in near]

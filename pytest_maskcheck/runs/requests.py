@@ -102,12 +102,14 @@ class RunResult(Packed):
         raised: what came out, ``None`` if the body returned.
         leaked: what was there at the last reading, and locks that were still held once the interrupted frames were gone.
         dropped: what was there only at an earlier reading.
+        passable: all that was left is of kinds that need not affect further runs in the process; see :attr:`.Kind.passable`.
         folded: a resource was undone to see which others are parts of it, so the process must not be used further.
         sightings: kind and key of what is left -> how it came to be, if the run was watched.
         places: name, or kind and key -> all places where such a leftover came to be in the run, if the run was watched.
         passed_by: id of a point that the run passed -> kind and key (``""`` if it has no final key yet) of what was there
             -> how each of them came to be.
         outlasting: id of a point that the run passed -> kind and key of what was there, and still was when the call under way returned.
+        named: names of objects that are older than the process; see :attr:`.Census.found`.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
         lost: finalizers where CPython printed and dropped the interrupt.
@@ -128,11 +130,13 @@ class RunResult(Packed):
     raised: Raised | None = None
     leaked: tuple[Leftover, ...] = ()
     dropped: tuple[Leftover, ...] = ()
+    passable: bool = False
     folded: bool = False
     sightings: dict[tuple[str, str], Sighting] = field(default_factory=dict)
     places: dict[str | tuple[str, str], tuple[Frame, ...]] = field(default_factory=dict)
     passed_by: dict[str, dict[tuple[str, str], tuple[Sighting, ...]]] = field(default_factory=dict)
     outlasting: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    named: dict[int, str] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Catcher | None = None
     lost: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.interrupts.places import OUTERMOST
 from pytest_maskcheck.interrupts.strike import Strike
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.resources.kind_set import KindSet
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
@@ -84,6 +85,7 @@ class Runner:
     owner: int = 0
     _notes_state: bool = False
     _kind_set: KindSet | None = None
+    _passable: BodyEnd | None = None
     _outcomes: Outcomes = field(init=False)
     _users: UsersInterrupt = field(init=False)
     _after_body: AfterBody = field(init=False)
@@ -144,6 +146,7 @@ class Runner:
         """
         ran = RunResult(Strike())
         ends: list[BodyEnd] = []  # one for each time the body ran: normally one
+        self._passable = None
         broke: list[Exception] = []
 
         def around(body: Callable[[], object]) -> None:
@@ -169,8 +172,13 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}{self._outcomes.place(error)}"
         if broke:
             raise broke[0]
+        self._passable = ends[0] if ran.passable else None
         self._complete(ran, hits, catching)
         return ran
+
+    def release(self) -> bool:
+        """Make a further run possible in this process after one whose result is passable; return whether it is possible."""
+        return self._passable is not None and after_fixtures.release(self._passable)
 
     def _body(
         self,
@@ -245,6 +253,7 @@ class Runner:
         if self._notes_state:
             with own_time, room():
                 ran.state = self.state()
+        ran.named = dict(Census.found)
         strikes = ran.strike.in_turn()
         ran.strike.strayed = any(
             strike.fired and not hit.is_suspended and strike.context != hit.context

@@ -34,7 +34,8 @@ from pytest_maskcheck.session.private import temporary_directory
 from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.system import descendants, signals
-from pytest_maskcheck.system.unpatched import os, time, unpatched
+from pytest_maskcheck.system.loaded_modules import LOADED
+from pytest_maskcheck.system.unpatched import FOR_FILES, os, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,15 +113,16 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     read_ahead(order)
     inner = os.path.join(directory, "p")
     names = Names(str(item.config.rootpath))
-    surroundings = Surroundings(in_scope=order.reach.covers, named_only={"basetemp": inner})
+    reach = order.reach
+    surroundings = Surroundings(in_scope=reach.covers, modules=reach.modules, named_only={"basetemp": inner})
     # Longer-lived fixtures have directories in the session's numbered one; reports name it like the one of the runs.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()
     kinds = _chosen(order, surroundings, user_kinds)
-    with unpatched():  # pytest's own code looks at the item
+    with unpatched(*FOR_FILES):  # pytest's own code looks at the item
         target = ItemTarget(item, {"tmp": os.path.join(directory, "t")})
     item.stash[LEDGER] = ledger = Ledger(item, surroundings.key, here=order.is_here)
-    fingerprints = fingerprint.Fingerprints(order.reach.covers, surroundings.named, partial(kept_values, item))
+    fingerprints = fingerprint.Fingerprints(reach.covers, surroundings.named, partial(kept_values, item), reach.modules)
     runner = _runner(
         order, item, target, kinds, surroundings=surroundings, names=names, ledger=ledger, state=fingerprints.take
     )
@@ -243,4 +245,5 @@ def _usual(order: Order, fingerprints: fingerprint.Fingerprints, selection: Sele
         has_run=lambda file: file in selection.recording.files,
         words=lambda: selection.recording.words(),  # noqa: PLW0108  (``recording`` is replaced by a later one)
         plugins=plugin_modules(order.item.config),
+        candidates=lambda: [*LOADED.of_files(selection.recording.files), *LOADED.new()],
     )

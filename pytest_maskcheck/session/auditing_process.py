@@ -22,7 +22,7 @@ from pytest_maskcheck.session.item_fixtures import own_directory
 from pytest_maskcheck.system import descendants
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.stopwatch import Page
-from pytest_maskcheck.system.unpatched import signal, unpatched
+from pytest_maskcheck.system.unpatched import FOR_FILES, signal, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -111,7 +111,7 @@ def own_process(assembly: Assembly, send: Send, measurement: Any) -> Iterator[No
 def take_over(assembly: Assembly) -> None:
     """Give a forked process its own output and directories, and make it adopt the descendants that lose their parent."""
     descendants.adopt()
-    with unpatched():
+    with unpatched(*FOR_FILES, "pathlib"):
         own_output(assembly.item.config)
         own_directory(assembly.item.config, assembly.directory)
 

@@ -236,7 +236,8 @@ class ItemProtocol:
     def _set_once(self, item: pytest.Item) -> SetOnce:
         """Return the reader of the process state that the ordinary run of a test leaves behind."""
         chosen = self._items.settings(item)
-        surroundings = Surroundings(in_scope=self._items.reach(chosen).covers)
+        reach = self._items.reach(chosen)
+        surroundings = Surroundings(in_scope=reach.covers, modules=reach.modules)
         names = settings.switched(chosen.kinds, self._items.kinds())
         kinds = [] if self._is_left_out else [kind for kind in all_kinds(surroundings) if kind.name in names]
         return SetOnce(kinds, surroundings, partial(directories, item))

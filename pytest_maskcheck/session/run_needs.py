@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.session.generated_examples import is_generated
 from pytest_maskcheck.session.private import (
     arguments,
     fixtures,
@@ -24,6 +25,9 @@ _RUN_HOOKS = ("pytest_runtest_setup", "pytest_runtest_call", "pytest_runtest_tea
 INDIFFERENT = ("_pytest", "pytest_timeout")
 """Packages whose hooks a run can do without: :mod:`.target` makes up for those of pytest, and the audit has its own time limits."""
 
+_HYPOTHESIS = "_hypothesis_pytestplugin"
+"""The package of hypothesis' plugin."""
+
 _NEED_PROTOCOL = {"caplog", "subtests"}
 """Fixtures that work only between the hooks of pytest itself."""
 
@@ -33,10 +37,17 @@ def needs_protocol(item: pytest.Function) -> bool:
     if is_unittest(item) or not _NEED_PROTOCOL.isdisjoint(item.fixturenames):
         return True
     implementations = [each for name in _RUN_HOOKS for each in getattr(item.ihook, name).get_hookimpls()]
-    if any(each.function.__module__.partition(".")[0] not in INDIFFERENT for each in implementations):
+    if any(_takes_part(each.function.__module__.partition(".")[0], item) for each in implementations):
         return True
     plugin: Any = item.config.pluginmanager.get_plugin("logging-plugin")
     return plugin is not None and (plugin.log_level is not None or plugin.log_cli_level is not None)
+
+
+def _takes_part(package: str, item: pytest.Function) -> bool:
+    """Return whether the hooks of a package do something in each run of an item."""
+    if package == _HYPOTHESIS:  # for other tests, it sets what it has already set in the ordinary run
+        return is_generated(item)
+    return package not in INDIFFERENT
 
 
 def has_fresh(item: pytest.Function) -> bool:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.system.signals import all_blocked
-from pytest_maskcheck.system.unpatched import keep, os, shutil, state_of, tempfile, unpatched
+from pytest_maskcheck.system.unpatched import FOR_FILES, keep, os, shutil, state_of, tempfile, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def scratch_directory() -> Iterator[str]:
     before = state["tempdir"]
     directory = ""
     try:
-        with all_blocked(), unpatched():
+        with all_blocked(), unpatched(*FOR_FILES, "shutil"):
             directory = os.path.realpath(tempfile.mkdtemp(prefix="mc-"))
         for name in "tp":
             os.mkdir(os.path.join(directory, name))
@@ -40,5 +40,5 @@ def scratch_directory() -> Iterator[str]:
 
 
 def _remove(directory: str) -> None:
-    with all_blocked(), unpatched():
+    with all_blocked(), unpatched(*FOR_FILES, "shutil"):
         shutil.rmtree(directory, ignore_errors=True)

@@ -239,7 +239,7 @@ def unpatched(*names: str) -> Iterator[None]:
         missing = [key for key in former if key not in now]
         restore.append((now, {key: now[key] for key in former if key in now}, missing))
         now.update(former)
-    others = {name: sys.modules.get(name) for name, module in _modules.items() if sys.modules.get(name) is not module}
+    others = {name: sys.modules.get(name) for name in names or _modules if sys.modules.get(name) is not _modules[name]}
     sys.modules.update({name: _modules[name] for name in others})
     try:
         yield

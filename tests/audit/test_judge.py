@@ -121,6 +121,59 @@ def test_a_known_leak_is_not_confirmed_again_when_it_was_seen_in_a_clean_process
     assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
 
 
+def test_one_process_passes_a_known_leak_at_several_points() -> None:
+    """Points with a leak that is already confirmed share a process if nothing else is left; the first other result needs a clean one."""
+
+    def run(history: list[Point | None]) -> RunResult:
+        last = history[-1]
+        return interrupted(*([LOCK] if last.line < 5 else []), passable=True) if last else passed()
+
+    results, script = judged(run, 6)
+    assert [[finding.verdict for finding in result.findings] for result in results] == [[Verdict.LEAK]] * 4 + [[], []]
+    lines = [[p and p.line for p in process] for process in script.processes]
+    assert lines == [[1], [1], [2, 3, 4, 5], [5, 6, None]]
+
+
+def test_only_a_clean_process_shows_what_is_new_after_a_known_leak() -> None:
+    """Another leak, or a run that does not reach its point, is looked at again in a clean process, and so never blamed on a known leak."""
+    other = Leftover("lock", "OTHER", "a lock is still held", None)
+
+    def run(history: list[Point | None]) -> RunResult:
+        last = history[-1]
+        if last is None:
+            return passed()
+        if last.line == 3:
+            return interrupted(LOCK, *([other] if len(history) == 1 else []), passable=True)
+        if last.line == 4 and len(history) > 1:
+            return interrupted(text="ValueError: broken", fired=False)
+        return interrupted(LOCK, passable=True)
+
+    results, script = judged(run, 5)
+    assert [[finding.key for finding in result.findings] for result in results] == [
+        ["LOCK"],
+        ["LOCK"],
+        ["LOCK"],
+        ["LOCK"],
+        ["LOCK"],
+    ]
+    lines = [[p and p.line for p in process] for process in script.processes]
+    assert lines == [[1], [1], [2, 3, 4], [4, 5, None]]
+
+
+@pytest.mark.parametrize("how", ["shared", "held", "more"])
+def test_a_leak_that_may_affect_further_runs_is_not_passed(how: str) -> None:
+    """Where runs share a process, a lock cannot be released, or something else is left, each point with a leak has its own process."""
+
+    def run(history: list[Point | None]) -> RunResult:
+        return interrupted(LOCK, passable=how != "more") if history[-1] else passed()
+
+    script = Script(run)
+    script.clean = how != "shared"
+    judge = Judge(script, Plan([point(line) for line in range(1, 4)]), Rules(), release=lambda: how != "held")  # type: ignore[arg-type]
+    assert all(result.findings for result in judge.audit())
+    assert [[p and p.line for p in process] for process in script.processes] == [[1], [1], [2], [3]]
+
+
 @pytest.mark.parametrize(
     "wreck",
     [

@@ -43,6 +43,16 @@ def test_a_strategy_says_what_is_rerun_and_why(rehearsal: Rehearsal, sentence: s
     assert chosen(rehearsal).text() == sentence
 
 
+def test_a_test_of_which_only_the_ordinary_run_took_long_is_rerun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the uninterrupted test turns out to be short, no process is forked to find out how long that takes."""
+    monkeypatch.setattr("pytest_maskcheck.audit.strategy._fork_seconds", lambda: pytest.fail("forked"))
+    reached = Rehearsal(reached={0, 1, 2, 3})
+    short = choose("auto", POINTS, Uninterrupted((), 0.001, reached))  # type: ignore[arg-type]
+    assert short.text() == "rerun: the test is short"
+    monkeypatch.setattr("pytest_maskcheck.audit.strategy._fork_seconds", lambda: 0.001)
+    assert choose("auto", POINTS, Uninterrupted((), 1.0, reached)).snapshots  # type: ignore[arg-type]
+
+
 def test_snapshots_that_ended_early_say_so() -> None:
     """If snapshots end early, the sentence counts the points that are rerun; if there are none, the sentence does not change."""
     strategy = chosen(Rehearsal(reached={0, 1, 2, 3}))

@@ -30,3 +30,33 @@ def test_a_class_that_is_unloaded_after_types_were_classified_is_gone() -> None:
         assert {type(thing) for thing in family.made()} == {Another, threading.Semaphore}
     """
     subprocess.run([sys.executable, "-c", dedent(program)], check=True)
+
+
+def test_types_of_the_audit_are_classified_before_processes_are_forked() -> None:
+    """A walk that meets only objects of the audit, and those that an interrupt makes, has no type to classify, in any process."""
+    program = """
+        from pytest_maskcheck.resources import heap
+        from pytest_maskcheck.interrupts import Strike
+        from pytest_maskcheck.results import Frame
+        from pytest_maskcheck.runs.requests import RunResult
+        from pytest_maskcheck.system.unpatched import gc
+
+        class Theirs: pass
+
+        heap.classify()
+        gc.freeze()
+        classified = []
+        classify = heap._classify
+        heap._classify = lambda kinds: classified.append(kinds) or classify(kinds)
+        kept = [RunResult(Strike()), Frame("a.py", 1, "f", "/a.py")]
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            kept += [error, error.__traceback__]
+            heap.look()
+        assert not classified, classified
+        kept.append(Theirs())
+        heap.look()
+        assert classified == [{Theirs}], classified
+    """
+    subprocess.run([sys.executable, "-c", dedent(program)], check=True)

@@ -357,3 +357,31 @@ def test_what_cannot_be_compared_is_named(kept, usual):
     kept.TURN = itertools.cycle("ab")
     usual.take()
     assert usual.unseen == "kept.TURN"
+
+
+@pytest.mark.parametrize("before", [None, {"version": 1}])
+@pytest.mark.parametrize("where", ["kept", "away"])
+def test_what_the_warnings_module_remembers_is_no_state_of_a_module(touched, kept, away, where, before):
+    """A registry of warnings that a run changed or added is put back, and counts for nothing; other changes still count."""
+    module = {"kept": kept, "away": away}[where]
+    if before is not None:
+        module.__warningregistry__ = {**before}
+    touched.take()
+    module.__warningregistry__ = {"version": 3, ("text", UserWarning, 7): True}
+    assert touched.holds()
+    assert where == "kept" or vars(module).get("__warningregistry__") == before
+    module.__warningregistry__ = {"version": 3}
+    module.__warningregistry__["version"] = 2
+    assert touched.holds()
+    module.__warningregistry__ = {"version": 4}
+    module.other = 1
+    assert not touched.holds()
+
+
+def test_learning_needs_no_further_run_for_a_registry_of_warnings(touched, kept, away):
+    """A registry that changes in each run is not learned as varying, which would take more runs."""
+    touched.take()
+    kept.__warningregistry__, away.__warningregistry__ = {"version": 1}, {"version": 1}
+    touched.learn(lambda: pytest.fail("one more run"))
+    away.function = max
+    assert not touched.holds()

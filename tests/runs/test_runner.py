@@ -17,6 +17,7 @@ from pytest_maskcheck.audit.run_maker import unarmed
 from pytest_maskcheck.interrupts import choose
 from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.resources import Kind, Leftover, Surroundings, all_kinds
+from pytest_maskcheck.resources.census import Census
 from pytest_maskcheck.runs import readings
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.runner import Runner
@@ -267,3 +268,40 @@ def test_an_interrupt_in_a_finalizer_is_noted() -> None:
 def test_what_is_an_interrupt(error: BaseException, expected: bool) -> None:
     """``KeyboardInterrupt`` counts as an interrupt, and so does an exception group that contains nothing else."""
     assert choose()[0].is_interrupt(error) is expected
+
+
+def test_a_process_can_go_on_after_a_descriptor_or_a_lock_only() -> None:
+    """A result is passable if nothing but descriptors and locks is left; ``release`` then releases the locks, and leaves descriptors."""
+    kept: list[int] = []
+
+    def runner_of(body: Callable[[], object]) -> Runner:
+        def target(around: Callable[[Callable[[], object]], None]) -> str:
+            around(body)
+            return ""
+
+        target.places = dict  # type: ignore[attr-defined]
+        target.forget = lambda: None  # type: ignore[attr-defined]
+        kinds = tuple(all_kinds(Surroundings()))
+        for kind in kinds:
+            kind.prepare()
+        return Runner(target, kinds, Surroundings(), Names(os.getcwd()), lambda name: name == __file__, choose()[0])  # type: ignore[arg-type]
+
+    def opens() -> None:
+        kept.append(os.open(os.devnull, os.O_RDONLY))
+
+    runner = runner_of(lambda: (opens(), LOCK.acquire()))
+    FrozenHeap.freeze()
+    Census.learn({id(LOCK): "LOCK"})  # otherwise the heap is thawed to name it
+    ran = runner.run(unarmed(nullcontext()))
+    assert {leftover.kind for leftover in ran.leaked} == {"fd", "lock"}
+    assert ran.passable
+    assert LOCK.locked()
+    assert runner.release()
+    assert not LOCK.locked()
+    os.fstat(kept[0])  # still open
+    runner = runner_of(lambda: os.environ.update(LEFT="1"))
+    FrozenHeap.freeze()
+    assert not runner.run(unarmed(nullcontext())).passable
+    assert not runner.release()
+    del os.environ["LEFT"]
+    os.close(kept[0])

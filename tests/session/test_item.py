@@ -63,6 +63,16 @@ def test_a_plugin_that_takes_part_gets_the_whole_protocol(pytester, item_of) -> 
     assert way(ItemTarget(item_of("def test_it(): pass"))) == WHOLE
 
 
+@pytest.mark.parametrize(
+    ("decorator", "expected"), [("", BARE), ("@given(strategies.none())", WHOLE)], ids=["plain", "generated"]
+)
+def test_hypothesis_takes_part_only_in_tests_with_generated_examples(item_of, decorator: str, expected: str) -> None:
+    """The plugin of hypothesis makes the whole protocol necessary for tests whose examples it generates, and for no others."""
+    pytest.importorskip("hypothesis")
+    source = f"from hypothesis import given, strategies\n\n{decorator}\ndef test_it({'x' if decorator else ''}): pass"
+    assert way(ItemTarget(item_of(source, "-p", "_hypothesis_pytestplugin"))) == expected
+
+
 def test_records_that_are_wanted_need_the_whole_protocol(item_of) -> None:
     """A log level option makes the whole protocol necessary, as pytest's own hooks set the level."""
     assert way(ItemTarget(item_of("def test_it(): pass", "--log-level=INFO"))) == WHOLE

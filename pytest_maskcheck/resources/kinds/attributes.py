@@ -13,6 +13,7 @@ from pytest_maskcheck.resources.kind import Leftover
 from pytest_maskcheck.resources.process_state import ProcessState
 from pytest_maskcheck.resources.surroundings import Surroundings
 from pytest_maskcheck.resources.user_objects import label_of, same
+from pytest_maskcheck.system.loaded_modules import LOADED, last_loaded
 from pytest_maskcheck.system.untrusted import attempt, dict_of, is_a, name_of
 
 _OFTEN = {
@@ -64,14 +65,14 @@ class Attributes(ProcessState[_Reading]):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         super().__init__(surroundings)
-        self._modules: list[str] = []
+        self._state: object = None
         self._watch()
 
     def prepare(self) -> None:
-        modules = list(sys.modules)
         # Going through all modules takes milliseconds in a process that was forked just now, as it copies the memory of each.
-        if modules != self._modules:
-            self._modules = modules
+        state = last_loaded()
+        if state != self._state:
+            self._state = state
             self._watch(*self._found())
 
     def _watch(self, *places: _Place) -> None:
@@ -79,7 +80,8 @@ class Attributes(ProcessState[_Reading]):
         self._readers = tuple((place.get, place.namespace) for place in self._places)
 
     def _found(self) -> Iterator[_Place]:
-        for name, module in list(sys.modules.items()):
+        for name in LOADED.in_order([*self.surroundings.modules(), *_OFTEN]):
+            module = sys.modules.get(name)
             if type(module) is not types.ModuleType or name != vars(module).get("__name__"):
                 continue
             namespace = vars(module)

@@ -56,6 +56,7 @@ class Descriptors(Kind):
     name = "fd"
     available = HAS_LISTING
     repeatable = True
+    passable = True
     settles = settled_by_threads = True
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:

@@ -51,6 +51,7 @@ class Locks(Kind):
     name = "lock"
     repeatable = True
     dies_with_frames = True
+    passable = True
 
     blocks = True
 
