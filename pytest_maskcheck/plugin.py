@@ -276,10 +276,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Record functions of the standard library before a ``conftest.py`` can replace them."""
+    """Record functions of the standard library before a ``conftest.py`` can replace them, and what code imports enter."""
     given = early_config.known_args_namespace
     if given.maskcheck or given.maskcheck_all or given.maskcheck_point:
-        import pytest_maskcheck.system.unpatched  # noqa: F401
+        from pytest_maskcheck.system.entered import AT_IMPORT
+
+        AT_IMPORT.start()
 
 
 def pytest_configure(config: pytest.Config) -> None:

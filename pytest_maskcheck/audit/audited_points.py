@@ -64,13 +64,12 @@ class AuditedPoints:
             unsettled: ids of points whose interrupts left modules in another state.
             failed: the test is reported as failed.
         """
-        rows = [(keys[result.point], result) for result in audit.results if result.point in keys]
-        doubtful = {key for key, result in rows if result.point in unsettled or not _is_settled(result)}
-        clean = {key for key, _ in rows} - doubtful
-        failing = {key for key, result in rows if any(finding.fails for finding in result.findings)}
-        noted = {reason_of(note).code for note in audit.notes}
-        trusted = not (audit.refused or audit.broken or audit.baseline or Note.RESOURCE_FAILED in noted)
-        record = (audit.test, sorted(clean) if trusted else [], sorted(failing) if failed else [])
+        failing = {
+            keys[result.point]
+            for result in audit.results
+            if result.point in keys and any(finding.fails for finding in result.findings)
+        }
+        record = (audit.test, sorted(clean_keys(audit, keys, unsettled)), sorted(failing) if failed else [])
         if record[1] or record[2]:
             self._take(*record)
             self._append(record)
@@ -116,6 +115,16 @@ class AuditedPoints:
             except ValueError:  # empty, or cut off
                 continue
             yield test, clean, failing
+
+
+def clean_keys(audit: Audit, keys: Mapping[str, str], unsettled: Collection[str]) -> set[str]:
+    """Return the keys that count as audited without a finding; parameters as for :meth:`AuditedPoints.add`."""
+    noted = {reason_of(note).code for note in audit.notes}
+    if audit.refused or audit.broken or audit.baseline or Note.RESOURCE_FAILED in noted:
+        return set()
+    rows = [(keys[result.point], result) for result in audit.results if result.point in keys]
+    doubtful = {key for key, result in rows if result.point in unsettled or not _is_settled(result)}
+    return {key for key, _ in rows} - doubtful
 
 
 def _others_in(table: Mapping[str, Mapping[str, None]], test: str, key: str) -> tuple[str, ...]:

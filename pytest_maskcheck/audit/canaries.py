@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.resources import self_test
 from pytest_maskcheck.runs.child import CAN_FORK, OWN_GROUPS, in_child
 from pytest_maskcheck.runs.watchdog import Death
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.stopwatch import Page
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _show(kinds: Sequence[Kind], name: Callable[[str], str]) -> tuple[dict[str, 
     page = Page()
 
     def work(say: Callable[[object], None]) -> None:
+        ENTERED.leave()  # canaries start processes, and no run of the test is made here
         for turn, kind in enumerate(kinds):
             page.begin(turn)
             say((kind.name, self_test([kind]).get(kind.name, "")))

@@ -133,7 +133,9 @@ class Collected:
                 for reason, count in message.left_out.items():
                     self.plan.leave_out(reason, count)
                 self.plan.keys |= message.keys
+                self.plan.lasting |= message.lasting
                 self.plan.repeated |= message.repeated
+                self.plan.leaning |= message.leaning
                 self.plan.found |= message.found
             case PointResult():
                 self.results[message.point] = message

@@ -12,6 +12,7 @@ from pytest_maskcheck.reasons import Isolation, NotAudited, Reason
 from pytest_maskcheck.reasons import Strategy as Code
 from pytest_maskcheck.runs import fork_sharing
 from pytest_maskcheck.runs.child import CAN_FORK
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.unpatched import os, signal, threading, time
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def _fork_seconds() -> float:
     started = time.perf_counter()
     pid = os.fork()
     if not pid:
+        ENTERED.close()  # no run is under way
         os.kill(os.getpid(), signal.SIGKILL)  # no exit handler and no flush: both are the parent's
     os.waitpid(pid, 0)
     return time.perf_counter() - started

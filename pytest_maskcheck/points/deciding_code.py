@@ -3,13 +3,17 @@
 1. Files: those that the test and the code it reached may import, directly or not, as far as they are no installed packages: these are
    known by their versions. Of files in scope, the rests and some of the functions decide. Of others, such as a neighbour project that is
    installed in editable form, the whole text decides, as nobody measured which of their functions were reached.
-2. Functions: those that the test reached, and those that an interrupted run may come to besides. These are found by name: every function
+2. Functions: those that runs entered, interrupted or not, if all of these are known (:mod:`pytest_maskcheck.system.entered`). An
+   interrupted run is the same as before up to the first function that was edited, so that nothing changes for a test none of whose runs
+   entered that one. What is mentioned without being entered is compared from outside: where the functions of a name are, their arguments,
+   and which methods the classes in use have.
+3. Otherwise, the functions that the test reached, and those that an interrupted run may come to besides. These are found by name: every function
    in those files that has a name which was mentioned counts, and all that it mentions, and so on. A class that was mentioned counts with
    its special methods, which are called without being mentioned; of a class that was in use, only those count that leaving a block or
    the end of an object call.
    A name of a variable or an alias leads to what it stands for. What a decorator may have stored in a variable or an attribute counts
    for every test, like whatever the import of a file calls.
-3. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
+4. Of a call that the test made, the function is known. It may still come to another one once there is a new one of that name (an
    override), so the places of all functions of that name decide, too.
 
 What does not work: functions whose names are computed (``getattr(self, f"visit_{kind}")``) are seen only if the test reached them, or if
@@ -23,20 +27,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.points.functions import Besides, digest, is_special
+from pytest_maskcheck.points.besides import Besides
+from pytest_maskcheck.points.code_view import Closure, CodeView, Place, is_test
+from pytest_maskcheck.points.functions import digest
 from pytest_maskcheck.points.module_files import ModuleFiles, is_installed, packages_above
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
+    from pytest_maskcheck.points.code_names import CodeNames
     from pytest_maskcheck.points.functions import Function
     from pytest_maskcheck.points.source_files import SourceFiles
+    from pytest_maskcheck.system.entered import Key
 
 Matches = Callable[[str], bool]
 """Returns whether a file is in scope."""
-
-Place = tuple[str, str]
-"""A file, and the qualified name of a function or class in it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,11 +52,46 @@ class Reached:
         functions: file -> the qualified names of the functions that were reached.
         words: the names of what an interrupted run may come to besides.
         called: the names of what was called.
+        is_all: these are the functions that any run entered, interrupted or not; then words are not needed.
+        unwatched: if ``is_all``, the files of which it is not known what their import enters.
     """
 
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     words: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
+    is_all: bool = False
+    unwatched: tuple[str, ...] = ()
+
+    @classmethod
+    def entered(
+        cls,
+        codes: CodeNames,
+        lines: Mapping[str, Iterable[int]],
+        files: Iterable[str],
+        has: Callable[[Key], bool],
+        watched: Container[str],
+    ) -> Reached:
+        """Return what records show that runs entered, and the import of files.
+
+        Parameters:
+            codes: finds the code of functions.
+            lines: the lines that runs reached, by absolute path: these count, too.
+            files: where to look for functions that were entered.
+            has: returns whether code was entered.
+            watched: the files of which it was seen what their import entered.
+        """
+        functions = {}
+        unwatched = tuple(sorted(path for path in files if path not in watched))
+        for path in sorted({*files, *lines}):
+            reached = lines.get(path, ())
+            names = (
+                each.name
+                for each, inner in codes.of(path)
+                if any(each.first <= line <= each.last for line in reached) or any(map(has, inner))
+            )
+            functions[path] = tuple(dict.fromkeys(names))
+        found = {path: names for path, names in functions.items() if names or path in lines}
+        return cls(found, is_all=True, unwatched=unwatched)
 
     @classmethod
     def of(cls, sources: SourceFiles, lines: Mapping[str, Iterable[int]]) -> Reached:
@@ -69,175 +109,24 @@ class Reached:
 
     def to_json(self) -> list[Any]:
         """Return plain data."""
-        return [self.functions, " ".join(sorted(self.words)), " ".join(sorted(self.called))]
+        return [
+            self.functions,
+            " ".join(sorted(self.words)),
+            " ".join(sorted(self.called)),
+            self.is_all,
+            [*self.unwatched],
+        ]
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Reached:
         """Return what :meth:`to_json` described."""
-        functions, words, called = data
+        functions, words, called, is_all, unwatched = data
         known = {path: tuple(names) for path, names in functions.items()}
-        return cls(known, frozenset(words.split()), frozenset(called.split()))
+        return cls(known, frozenset(words.split()), frozenset(called.split()), is_all, tuple(unwatched))
 
 
 def _within(function: Function, lines: Iterable[int]) -> set[int]:
     return {line for line in lines if function.first <= line <= function.last}
-
-
-_AT_IMPORT = frozenset({"__init_subclass__", "__set_name__", "__prepare__", "__class_getitem__", "__mro_entries__"})
-"""Special methods that class statements and annotations call."""
-
-_UNSEEN = frozenset({"__exit__", "__aexit__", "__del__", "__getattr__", "__getattribute__", "__setattr__"})
-"""Special methods that an interrupt may bring about where no statement shows it."""
-
-
-class _View:
-    """The code of several files, by name.
-
-    Parameters:
-        sources: reads files.
-        files: paths of the files in scope.
-        others: paths of other files that decide.
-    """
-
-    def __init__(self, sources: SourceFiles, files: Iterable[str], others: Iterable[str]) -> None:
-        self.sources = sources
-        self.functions: dict[str, list[Place]] = {}
-        self.classes: dict[str, list[Place]] = {}
-        self.members: dict[Place, list[Place]] = {}
-        self.at: dict[Place, list[Function]] = {}
-        self.stands: dict[str, set[str]] = {}
-        self.assigned: dict[Place, dict[str, frozenset[str]]] = {}
-        self._bases: dict[Place, frozenset[str]] = {}
-        run: set[str] = set()
-        decorated: dict[frozenset[str], set[str]] = {}
-        rests = []
-        for path in sorted(files):
-            source = sources.read(path)
-            rests.append(f"{path} {source.rest}")
-            run |= source.run
-            for each in source.functions:
-                place = path, each.name
-                if place not in self.at:
-                    self.functions.setdefault(each.short, []).append(place)
-                    self.members.setdefault((path, each.owner), []).append(place)
-                self.at.setdefault(place, []).append(each)
-            for name, words in source.classes.items():
-                self.classes.setdefault(name.rpartition(".")[2], []).append((path, name))
-                self._bases[path, name] = words
-            for name, words in source.stands.items():
-                owner, _, short = name.rpartition(".")
-                if owner:
-                    self.assigned.setdefault((path, owner), {})[short] = words
-                else:
-                    self.stands.setdefault(short, set()).update(words)
-            for name, words in source.decorated.items():
-                decorated.setdefault(words, set()).add(name)
-        rests += [f"{path} {sources.digest(path)}" for path in sorted(others)]
-        self.rests = digest(*rests)
-        self.base = _Closure(self)
-        stored = (name for decorators, names in decorated.items() if self._may_store(decorators) for name in names)
-        self.base.mention({*run, *_AT_IMPORT, *stored})
-
-    def _may_store(self, decorators: frozenset[str]) -> bool:
-        """Return whether decorators with these words are of a variable, or mention one, as do the functions that they name.
-
-        Two steps suffice for a decorator that calls a method to store; with more, common names would lead everywhere.
-        """
-        words = set(decorators)
-        for _ in range(2):
-            if not words.isdisjoint(self.stands):
-                return True
-            places = [place for word in words for place in self.functions.get(word, ())]
-            places += [
-                place for word in words for owner in self.classes.get(word, ()) for place in self.members.get(owner, ())
-            ]
-            words = {word for place in places for each in self.at[place] for word in each.words}
-        return not words.isdisjoint(self.stands)
-
-    def special(self, place: Place) -> list[Place]:
-        """Return the special methods of a class."""
-        return [each for each in self.members.get(place, ()) if is_special(each[1].rpartition(".")[2])]
-
-    def bases(self, place: Place) -> frozenset[str]:
-        """Return the words of the bases of a class."""
-        return self._bases.get(place, frozenset())
-
-
-class _Closure:
-    """The functions and classes that some words lead to.
-
-    Parameters:
-        view: the code.
-        base: what is known already.
-    """
-
-    def __init__(self, view: _View, base: _Closure | None = None) -> None:
-        self._view = view
-        self.words: set[str] = set(base.words) if base else set()
-        self.functions: set[Place] = set(base.functions) if base else set()
-        self.classes: set[Place] = set(base.classes) if base else set()
-        self.used: set[Place] = set(base.used) if base else set()
-
-    def mention(self, words: Iterable[str]) -> None:
-        """Add what has one of these names, and what that leads to."""
-        queue = [*words]
-        while queue:
-            word = queue.pop()
-            if word in self.words:
-                continue
-            self.words.add(word)
-            queue += self._view.stands.get(word, ())
-            for place in self._view.functions.get(word, ()):
-                self._enter(place, queue)
-            for place in self._view.classes.get(word, ()):
-                self._enter_class(place, queue)
-
-    def enter(self, place: Place) -> None:
-        """Add a function, and what its words lead to."""
-        queue: list[str] = []
-        self._enter(place, queue)
-        self.mention(queue)
-
-    def reach(self, places: Iterable[Place]) -> None:
-        """Add functions without their words: what they called was reached itself."""
-        reached = [*places]
-        self.functions.update(reached)
-        queue: list[str] = []
-        for owner in {(path, name.rpartition(".")[0]) for path, name in reached}:
-            self._use_class(owner, queue)
-        self.mention(queue)
-
-    def _enter(self, place: Place, queue: list[str]) -> None:
-        if place in self.functions:
-            return  # if it was only reached, its words are those of what an interrupted run may come to
-        self.functions.add(place)
-        for each in self._view.at.get(place, ()):
-            queue += each.words
-        self._use_class((place[0], place[1].rpartition(".")[0]), queue)
-
-    def _use_class(self, place: Place, queue: list[str]) -> None:
-        """Add a class one of whose methods is called."""
-        if not place[1] or place in self.used:
-            return
-        self.used.add(place)
-        for each in self._view.special(place):
-            if each[1].rpartition(".")[2] in _UNSEEN:
-                self._enter(each, queue)
-        for name, words in self._view.assigned.get(place, {}).items():
-            if name in _UNSEEN:
-                queue += words
-
-    def _enter_class(self, place: Place, queue: list[str]) -> None:
-        """Add a class that may be called."""
-        if place in self.classes:
-            return
-        self.classes.add(place)
-        self.used.add(place)
-        queue += self._view.bases(place)
-        for each in self._view.special(place):
-            self._enter(each, queue)
-        for words in self._view.assigned.get(place, {}).values():
-            queue += words
 
 
 class Deciding:
@@ -253,11 +142,11 @@ class Deciding:
 
     def __init__(
         self,
-        view: _View,
+        view: CodeView,
         inside: frozenset[str],
         whole: frozenset[str],
         reached: Callable[[], Reached],
-        start: Callable[[Reached], _Closure],
+        start: Callable[[Reached], Closure],
     ) -> None:
         self._view = view
         self._find = reached
@@ -270,7 +159,7 @@ class Deciding:
         return self._find()
 
     @cached_property
-    def _closure(self) -> _Closure:
+    def _closure(self) -> Closure:
         return self._start(self._reached)
 
     def idle(self, path: str) -> set[tuple[int, int]]:
@@ -283,7 +172,7 @@ class Deciding:
             (each.first, each.last)
             for each in self._idle(path)
             if each.short not in self._reached.called
-            and ((path, each.owner) not in self._closure.used or _is_test(each.name))
+            and ((path, each.owner) not in self._closure.used or is_test(each.name))
         }
 
     def _idle(self, path: str) -> list[Function]:
@@ -298,7 +187,7 @@ class DecidingCode:
         self._sources = sources
         self._modules = ModuleFiles()
         self._imported: dict[str, tuple[str, ...]] = {}
-        self._views: dict[tuple[frozenset[str], str], _View] = {}
+        self._views: dict[tuple[frozenset[str], str], CodeView] = {}
         self._files: dict[tuple[frozenset[str], str], tuple[frozenset[str], frozenset[str]]] = {}
 
     def files(self, starts: Iterable[str], matches: Matches, scope: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -354,17 +243,17 @@ class DecidingCode:
             always: names of functions that are called without being mentioned.
         """
         view = self._view(*self.files([*starts, *reached.functions], matches, scope))
-        closure = _closure(view, reached, entered, always)
+        closure = (_entered if reached.is_all else _closure)(view, reached, entered, always)
         functions = [
             f"{path} {name} {each.digest}"
             for path, name in sorted(closure.functions)
             for each in view.at.get((path, name), (_GONE,))
         ]
-        members = [
-            f"{path} {owner} {' '.join(sorted(name for _, name in view.members.get((path, owner), ()) if not _is_test(name)))}"
-            for path, owner in sorted(closure.used)
-        ]
-        named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
+        members = [f"{path} {owner} {view.names((path, owner))}" for path, owner in sorted(closure.used)]
+        if reached.is_all:
+            named = [f"{word} {view.faces(word)}" for word in sorted(closure.words & view.functions.keys())]
+        else:
+            named = [f"{word} {view.functions[word]}" for word in sorted(reached.called & view.functions.keys())]
         return digest(view.rests, *functions, "", *members, "", *named)
 
     def deciding(
@@ -389,16 +278,16 @@ class DecidingCode:
         view = self._view(inside, outside)
         return Deciding(view, inside, outside, reached, lambda known: _closure(view, known, entered, always))
 
-    def _view(self, inside: frozenset[str], outside: frozenset[str]) -> _View:
+    def _view(self, inside: frozenset[str], outside: frozenset[str]) -> CodeView:
         key = inside, "\n".join(sorted(outside))
         if key not in self._views:
-            self._views[key] = _View(self._sources, inside, outside)
+            self._views[key] = CodeView(self._sources, inside, outside)
         return self._views[key]
 
 
-def _closure(view: _View, reached: Reached, entered: Iterable[Place], always: Iterable[str]) -> _Closure:
+def _closure(view: CodeView, reached: Reached, entered: Iterable[Place], always: Iterable[str]) -> Closure:
     """Return the functions that decide; parameters as for :meth:`DecidingCode.digest`."""
-    closure = _Closure(view, view.base)
+    closure = Closure(view, view.base)
     closure.reach((path, name) for path, names in reached.functions.items() for name in names)
     for place in entered:
         closure.enter(place)
@@ -407,9 +296,18 @@ def _closure(view: _View, reached: Reached, entered: Iterable[Place], always: It
     return closure
 
 
-def _is_test(name: str) -> bool:
-    """Return whether a method is a test, by its name: tests do not call each other."""
-    return name.rpartition(".")[2].startswith("test")
+def _entered(view: CodeView, reached: Reached, entered: Iterable[Place], always: Iterable[str]) -> Closure:
+    """Return the functions that decide if all that were entered are known, with the names that these mention.
+
+    Parameters as for :meth:`DecidingCode.digest`; ``entered`` and ``always`` run before the audit, where nobody watches.
+    """
+    closure = Closure(view, view.imported(reached.unwatched))
+    for place in entered:
+        closure.enter(place)
+    closure.mention(always)
+    places = [(path, name) for path, names in reached.functions.items() for name in names]
+    closure.look(places)
+    return closure
 
 
 class _Gone:

@@ -22,12 +22,12 @@ import builtins
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Version of what :func:`source_of` returns; it grows by one whenever equal files give something else."""
 
 _LONGEST = 200
@@ -37,9 +37,6 @@ _WORD = re.compile(r"[^\W\d]\w*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_CHOICES = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.comprehension)
-"""Expressions of which coverage cannot tell whether all parts were reached, as they may be on one line."""
-
 Node = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -52,6 +49,8 @@ class Function:
         first, last: its lines, decorators included.
         digest: of its text.
         words: all names that it mentions.
+        face: a digest of what other code can see of it without calling it: arguments, annotations, documentation, whether it is a
+            coroutine or a generator.
     """
 
     name: str
@@ -59,6 +58,7 @@ class Function:
     last: int
     digest: str
     words: frozenset[str]
+    face: str
 
     @property
     def owner(self) -> str:
@@ -95,7 +95,9 @@ class SourceFile:
 
     def to_json(self) -> list[Any]:
         """Return plain data."""
-        rows = [[each.name, each.first, each.last, each.digest, " ".join(each.words)] for each in self.functions]
+        rows = [
+            [each.name, each.first, each.last, each.digest, " ".join(each.words), each.face] for each in self.functions
+        ]
         tables = [
             {name: " ".join(words) for name, words in table.items()}
             for table in (self.classes, self.stands, self.decorated)
@@ -107,7 +109,8 @@ class SourceFile:
         """Return the file that :meth:`to_json` described."""
         rest, rows, *tables, run, imports = data
         functions = tuple(
-            Function(name, first, last, text, frozenset(words.split())) for name, first, last, text, words in rows
+            Function(name, first, last, text, frozenset(words.split()), face)
+            for name, first, last, text, words, face in rows
         )
         classes, stands, decorated = (
             {name: frozenset(words.split()) for name, words in table.items()} for table in tables
@@ -127,17 +130,17 @@ def digest(*parts: str) -> str:
 
 def source_of(text: str) -> SourceFile:
     """Return what a source file consists of; if it is no Python, its rest is the digest of its text."""
-    tree = _parsed(text)
+    tree = parsed(text)
     if tree is None:
         return SourceFile(digest(text))
     lines = text.split("\n")
     nodes = dict(functions_in(tree))
     functions = tuple(
-        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(_words_of_function(node)))
+        Function(name, first, last, digest(*lines[first - 1 : last]), frozenset(_words_of_function(node)), _face(node))
         for (name, first), node in nodes.items()
         for last in [node.end_lineno or first]
     )
-    classes = {name: frozenset(_words_of([*node.bases, *node.keywords])) for name, node in _classes_in(tree)}
+    classes = {name: frozenset(words_of([*node.bases, *node.keywords])) for name, node in _classes_in(tree)}
     imports = frozenset(_imports(tree))
     inside = {number for each in functions for number in range(each.first, each.last + 1)}
     behind = [
@@ -148,7 +151,8 @@ def source_of(text: str) -> SourceFile:
     return SourceFile(digest(_rest(tree), *behind), functions, classes, run, imports, stands, decorated)
 
 
-def _parsed(text: str) -> ast.Module | None:
+def parsed(text: str) -> ast.Module | None:
+    """Return the syntax tree of a file; ``None`` if it is no Python."""
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -183,6 +187,22 @@ def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
             yield from _definitions(child, f"{prefix}{child.name}.")
         elif isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
             yield from _definitions(child, prefix)
+
+
+def _face(node: Node) -> str:
+    """Return a digest of what can be seen of a function without calling it; its default values belong to the rest."""
+    given = node.args
+    named = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg]
+    arguments = [
+        f"{each.arg}: {ast.dump(each.annotation) if each.annotation else ''}" if each else "/" for each in named
+    ]
+    numbers = [len(each) for each in (given.posonlyargs, given.args, given.defaults)]
+    numbers += [each is not None for each in given.kw_defaults]
+    returned = ast.dump(node.returns) if node.returns else ""
+    generates = any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in ast.walk(node))
+    return digest(type(node).__name__, *arguments, f"{numbers} {generates}", returned, ast.get_docstring(node) or "")[
+        :16
+    ]
 
 
 # Words
@@ -229,7 +249,7 @@ def words_in(node: ast.AST, variables: frozenset[str] = frozenset()) -> Iterator
     while queue:
         each = queue.pop()
         if not _is_documentation(each):
-            yield from _own_words(each, variables)
+            yield from own_words(each, variables)
             queue += ast.iter_child_nodes(each)
 
 
@@ -238,7 +258,8 @@ def _is_documentation(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
+def own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
+    """Return the names that a node mentions itself, without those of its parts."""
     match node:
         case ast.Name():
             return () if node.id in variables or isinstance(node.ctx, ast.Store) else (node.id,)
@@ -253,7 +274,8 @@ def _own_words(node: ast.AST, variables: frozenset[str]) -> Iterable[str]:
     return ()
 
 
-def _words_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
+def words_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the names that several pieces of code mention."""
     for node in nodes:
         yield from words_in(node)
 
@@ -267,13 +289,13 @@ def _run_at_import(tree: ast.Module) -> Iterator[str]:
     for node in _outside_functions(tree):
         if isinstance(node, ast.Call):
             # Arguments count, too: ``register(handler)``, ``map(convert, TABLE)``.
-            yield from _words_of(each for each in ast.walk(node) if isinstance(each, (ast.Name, ast.Attribute)))
+            yield from words_of(each for each in ast.walk(node) if isinstance(each, (ast.Name, ast.Attribute)))
         elif isinstance(node, ast.ClassDef):
-            yield from _words_of([*node.keywords, *node.decorator_list])
+            yield from words_of([*node.keywords, *node.decorator_list])
         elif isinstance(node, (ast.For, ast.With, ast.BinOp, ast.Compare, ast.comprehension)):
             # Methods that operators and statements call have names that nobody mentions; their classes are mentioned.
             inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.expr, ast.withitem))]
-            yield from _words_of(inner)
+            yield from words_of(inner)
 
 
 def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
@@ -329,7 +351,7 @@ def _stands(tree: ast.Module) -> dict[str, frozenset[str]]:
         parts = [
             child
             for child in ast.iter_child_nodes(statement)
-            if not isinstance(child, _BLOCKS) and child is not getattr(statement, "annotation", None)
+            if not isinstance(child, BLOCKS) and child is not getattr(statement, "annotation", None)
         ]
         nodes = [each for part in parts for each in ast.walk(part)]
         names = {name for each in nodes if _is_stored(each) for name in _stored(each)}
@@ -339,13 +361,13 @@ def _stands(tree: ast.Module) -> dict[str, frozenset[str]]:
         value = getattr(statement, "value", None)
         same = set(_stored(value)) if isinstance(value, (ast.Name, ast.Attribute)) else set()
         # The name of a special method would lead to those of all classes.
-        words = {*_words_of(parts), *(name for name in names if not is_special(name))}
+        words = {*words_of(parts), *(name for name in names if not is_special(name))}
         for name in names | same:
             found[f"{owner}.{name}" if owner and is_special(name) else name] |= words
     return {name: frozenset(words - {name}) for name, words in found.items()}
 
 
-_BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def _statements(node: ast.AST, owner: str) -> Iterator[tuple[str, ast.stmt]]:
@@ -353,7 +375,7 @@ def _statements(node: ast.AST, owner: str) -> Iterator[tuple[str, ast.stmt]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
             yield from _statements(child, f"{owner}.{child.name}" if owner else child.name)
-        elif isinstance(child, _BLOCKS) and not isinstance(child, _FUNCTIONS):
+        elif isinstance(child, BLOCKS) and not isinstance(child, _FUNCTIONS):
             if isinstance(child, ast.stmt):
                 yield owner, child
             yield from _statements(child, owner)
@@ -457,95 +479,3 @@ def _imports(tree: ast.Module) -> Iterator[str]:
                     for each in ast.walk(node.value)
                     if isinstance(each, ast.Constant) and type(each.value) is str
                 )
-
-
-# What an interrupted run may do besides
-
-
-@dataclass(slots=True, repr=False)
-class Besides:
-    """What a run may come to that another run of a test did not come to.
-
-    Attributes:
-        words: the names of what it may call.
-        called: the names of what the other run called; if there are more functions of such a name, it may call those.
-        passed: other names in lines that were reached: functions that were passed on, to be called later, and properties.
-    """
-
-    words: set[str] = field(default_factory=set)
-    called: set[str] = field(default_factory=set)
-    passed: set[str] = field(default_factory=set)
-
-    def settle(self, reached: Iterable[str]) -> None:
-        """Take names of functions that were reached for calls of them, as of properties; other functions may still be called."""
-        self.called |= self.passed.intersection(reached)
-        self.words |= self.passed.difference(reached)
-
-    def add(self, text: str, reached: Callable[[str, int], set[int] | None]) -> None:
-        """Add what the functions of a file may come to.
-
-        Parameters:
-            text: the text of the file.
-            reached: returns the lines that the other run reached of the function with this name and first line; ``None``: it did not
-                come to the function.
-        """
-        tree = _parsed(text)
-        for (name, first), node in functions_in(tree) if tree else ():
-            lines = reached(name, first)
-            if lines is not None:
-                variables = locals_of(node)
-                # Arguments are variables, so that only their default values mention what they may be.
-                self.words.update(_words_of(each for each in (*node.args.defaults, *node.args.kw_defaults) if each))
-                after = _end_of_header(node)
-                for statement in node.body:
-                    self._add_statement(statement, lines, variables, handles=statement.lineno <= after)
-                    after = statement.end_lineno or after
-
-    def _add_statement(self, node: ast.AST, reached: set[int], variables: frozenset[str], *, handles: bool) -> None:
-        """Add a statement: all of it if it was not reached, else only what may be of use after an interrupt.
-
-        Parameters:
-            node: the statement.
-            reached: lines.
-            variables: those of its function.
-            handles: it is in an ``except`` or ``finally`` block, which an interrupt may enter in another state, or on a line with other
-                code, so that lines do not show whether it was reached.
-        """
-        line = (
-            min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
-            if isinstance(node, ast.stmt)
-            else 0
-        )
-        is_header = isinstance(node, (ast.Try, ast.TryStar, ast.excepthandler, ast.match_case))
-        if not is_header and (handles or line not in reached):
-            self.words.update(words_in(node, variables))
-            return
-        inner = handles or isinstance(node, ast.excepthandler)
-        final = getattr(node, "finalbody", [])
-        after = _end_of_header(node)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
-                is_joined = isinstance(child, ast.stmt) and child.lineno <= after
-                self._add_statement(child, reached, variables, handles=inner or child in final or is_joined)
-                after = max(after, getattr(child, "end_lineno", None) or 0)
-            elif isinstance(child, ast.withitem) or isinstance(node, (ast.excepthandler, ast.match_case, ast.Assert)):
-                # What ``except make():`` and ``assert x, make()`` call depends on what happened before.
-                self.words.update(words_in(child, variables))
-            else:
-                self._add_expression(child, variables)
-
-    def _add_expression(self, node: ast.AST, variables: frozenset[str]) -> None:
-        nodes = [*ast.walk(node)]
-        if any(isinstance(each, _CHOICES) or (isinstance(each, ast.Compare) and len(each.ops) > 1) for each in nodes):
-            self.words.update(words_in(node, variables))
-            return
-        callees = {each.func for each in nodes if isinstance(each, ast.Call)}
-        for each in nodes:
-            (self.called if each in callees else self.passed).update(_own_words(each, variables))
-
-
-def _end_of_header(node: ast.AST) -> int:
-    """Return the last line of a statement's own code, without its blocks."""
-    own = [child for child in ast.iter_child_nodes(node) if not isinstance(child, _BLOCKS)]
-    lines = [getattr(each, "end_lineno", None) or 0 for part in own for each in ast.walk(part)]
-    return max([getattr(node, "lineno", 0), *lines])

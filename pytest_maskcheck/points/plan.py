@@ -40,7 +40,9 @@ class Plan:
         aims: the aim of each, by id.
         left_out: how many hits were left out, by reason.
         keys: id of a point -> its key among the tests of the session; see :mod:`.repeats`. Points of the test's own code have none.
+        lasting: id of a point -> its key that lasts when code elsewhere in its file is edited.
         repeated: id of a point left out because it was audited without a finding in other tests -> one of these tests.
+        leaning: lasting key of a point left out because it was audited without a finding in other tests -> those tests, as many as it takes.
         found: id of a point left out because another test has a defect there -> that test.
     """
 
@@ -48,7 +50,9 @@ class Plan:
     aims: dict[str, Aim] = field(default_factory=dict)
     left_out: dict[Reason, int] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    lasting: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
+    leaning: dict[str, tuple[str, ...]] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, reason: Reason, count: int = 1) -> None:

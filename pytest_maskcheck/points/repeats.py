@@ -13,6 +13,7 @@ Rules:
    same name, or modules are loaded again after a change, the keys differ.
 3. Points of the test's own code have no key: another test cannot have them.
 4. If no key can be made, the point is audited.
+5. Results that are kept need keys that *last* when code above is edited: the same ones without the lines where functions begin.
 
 What does not work: callers further out or out of scope, and the objects that code works on, are not part of a key. An interrupt may do
 harm only with the object that another test uses there. ``repeats=all``, and the marker by default, audit every point of a test.
@@ -70,21 +71,22 @@ class Repeats:
         """Give points their keys; return those to audit, and record in the plan which were left out and why."""
         seen: set[object] = set()
         try:
-            keyed = [(point, aim, self._key(aim, seen)) for point, aim in aims]
+            keyed = [(point, aim, self._keys(aim, seen)) for point, aim in aims]
         except Exception:  # noqa: BLE001  (a defect of ours, and no reason to audit less)
             return [*aims]
         kept = []
-        for point, aim, key in keyed:
-            if self._is_left_out(point, key, chosen):
+        for point, aim, keys in keyed:
+            if self._is_left_out(point, keys, chosen):
                 continue
-            if key:
-                chosen.keys[point.id] = key
+            if keys is not None:
+                chosen.keys[point.id], chosen.lasting[point.id] = keys
             kept.append((point, aim))
         return kept
 
-    def _is_left_out(self, point: Point, key: str, chosen: Plan) -> bool:
-        if self.least is None or not key:
+    def _is_left_out(self, point: Point, keys: tuple[str, str] | None, chosen: Plan) -> bool:
+        if self.least is None or keys is None:
             return False
+        key, lasting = keys
         if tests := self.failing(key):
             chosen.found[point.id] = tests[0]
             chosen.leave_out(Reason(NotAudited.FOUND))
@@ -93,6 +95,7 @@ class Repeats:
         if len(tests) < self.least:
             return False
         chosen.repeated[point.id] = tests[0]
+        chosen.leaning[lasting] = tuple(tests[: self.least])
         chosen.leave_out(Reason(NotAudited.REPEATED, repeats=self.least))
         return True
 
@@ -100,8 +103,8 @@ class Repeats:
         """Return whether another test has audited a key, though not yet as many as it takes."""
         return self.least is not None and bool(key) and bool(self.clean(key))
 
-    def _key(self, aim: Aim, seen: set[object]) -> str:
-        """Return the key of a point, ``""`` if it is in the test's own code.
+    def _keys(self, aim: Aim, seen: set[object]) -> tuple[str, str] | None:
+        """Return the key of a point, and the one that lasts; ``None`` if it is in the test's own code.
 
         Parameters:
             aim: the aim of the point.
@@ -109,41 +112,54 @@ class Repeats:
         """
         hit = aim.first
         if hit.code.co_filename in self.own:
-            return ""
+            return None
         group = (place_of(hit), circumstances_of(hit), aim.signum)
         is_first = group not in seen
         seen.add(group)
-        parts = (self.settings, is_first, int(aim.signum), *self._place(hit))
-        return sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:_SIZE]
+        common = (self.settings, is_first, int(aim.signum))
+        return _digest((*common, *self._place(hit, lasting=False))), _digest((*common, *self._place(hit, lasting=True)))
 
-    def _place(self, hit: Hit) -> tuple[object, ...]:
-        after = (self._code(code_with(hit.after[0])), *hit.after[1:]) if hit.after else ()
-        state = tuple(self._plain(each) for each in hit.state)
-        return (self._code(hit.code), hit.offset, hit.kind, self._context(hit), state, after)
+    def _place(self, hit: Hit, *, lasting: bool) -> tuple[object, ...]:
+        code = self._code(code_with(hit.after[0]), lasting=lasting) if hit.after else None
+        after = (code, *hit.after[1:]) if hit.after else ()
+        state = tuple(self._plain(each, lasting=lasting) for each in hit.state)
+        return (
+            self._code(hit.code, lasting=lasting),
+            hit.offset,
+            hit.kind,
+            self._context(hit, lasting=lasting),
+            state,
+            after,
+        )
 
-    def _context(self, hit: Hit) -> tuple[object, ...]:
+    def _context(self, hit: Hit, *, lasting: bool) -> tuple[object, ...]:
         """Return the innermost callers, up to the test's own code: where that calls from is another line in each test."""
         callers: list[object] = []
         for code, line in hit.context[:INNERMOST]:
             if code.co_filename in self.own:
                 return (*callers, _TEST)
-            callers.append((self._code(code), line))
+            callers.append((self._code(code, lasting=lasting), line - code.co_firstlineno if lasting else line))
         return tuple(callers)
 
-    def _code(self, code: CodeType) -> tuple[str, str, int, str]:
-        return (self.name(code.co_filename), code.co_qualname, code.co_firstlineno, digest_of(code))
+    def _code(self, code: CodeType, *, lasting: bool) -> tuple[str, str, int, str]:
+        first = 0 if lasting else code.co_firstlineno
+        return (self.name(code.co_filename), code.co_qualname, first, digest_of(code))
 
-    def _plain(self, value: object) -> object:
+    def _plain(self, value: object, *, lasting: bool) -> object:
         """Return a part of a hit's state as plain data, the same in all processes."""
         if isinstance(value, CodeType):
-            return self._code(value)
+            return self._code(value, lasting=lasting)
         if isinstance(value, tuple):
-            return tuple(map(self._plain, value))
+            return tuple(self._plain(each, lasting=lasting) for each in value)
         if isinstance(value, int):  # members of signal.Signals are shown in another way
             return int(value)
         if value is None or isinstance(value, str):
             return value
         raise TypeError(type(value))
+
+
+def _digest(parts: tuple[object, ...]) -> str:
+    return sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:_SIZE]
 
 
 @per_code

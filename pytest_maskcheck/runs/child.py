@@ -31,6 +31,7 @@ from pytest_maskcheck.runs.watchdog import LOOKS, Death, OrphanWatchdog, Watchdo
 from pytest_maskcheck.system import descendants, foreground
 from pytest_maskcheck.system.breakdown import AuditBrokeError, breakdown_of
 from pytest_maskcheck.system.descendants import Process, die_with
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.signals import all_blocked
 from pytest_maskcheck.system.stopwatch import Page, watched_on
@@ -129,6 +130,7 @@ class _Child:
             if self._freezes:
                 FrozenHeap.freeze()
             watched_on(self._page)
+            ENTERED.close()  # a run of this process begins later, if at all
             if self._leader:
                 os.setpgid(0, 0)
                 foreground.may_change_settings()
@@ -138,6 +140,7 @@ class _Child:
             faulthandler.enable(self._report, all_threads=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             work(self._say)
+            ENTERED.close()
             if descendants.adopts():  # orphans of the run became children of this process
                 descendants.end_all()
             self._say(wire.Done())

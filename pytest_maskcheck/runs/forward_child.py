@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from pytest_maskcheck.runs import effects
 from pytest_maskcheck.system.descendants import die_with
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.stopwatch import Page, own_time, watched_on
 from pytest_maskcheck.system.unpatched import os, tempfile
 
@@ -139,6 +140,7 @@ class ForwardChild:
         if not ends:
             slot.page.begin(RETRY)
             again = self._again()
+        ENTERED.close()
         slot.page.finish()  # before the result is sent: from here on the time has no limit
         self._turns.tell(Snapshot(slot.position, ran, again, self._effects[0] if self._effects else ""))
         os.write(self._writer, b".")

@@ -14,6 +14,7 @@ from pytest_maskcheck.runs.fork_hazards import ForkHazards
 from pytest_maskcheck.runs.forward_child import RETRY, Slot, Snapshot
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.watchdog import GRACE, ending, stack_of, wait_readable
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.stopwatch import Page, own_time
 from pytest_maskcheck.system.unpatched import os, signal, tempfile, time
 
@@ -133,6 +134,7 @@ class ForwardParent:
     def _leave(self, reason: str) -> None:
         """End this process: no child may see what comes next, or share it."""
         self._end(reason)
+        ENTERED.close()
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _wait(self) -> None:

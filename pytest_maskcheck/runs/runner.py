@@ -33,6 +33,7 @@ from pytest_maskcheck.runs.raised import is_audits
 from pytest_maskcheck.runs.readings import BodyEnd, Readings
 from pytest_maskcheck.runs.requests import RunResult
 from pytest_maskcheck.runs.users_interrupt import UsersInterrupt
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.stopwatch import own_time
 from pytest_maskcheck.system.unpatched import os, put_own_back, signal, time
 from pytest_maskcheck.system.untrusted import is_a, last_line
@@ -156,6 +157,7 @@ class Runner:
             except Exception as error:  # noqa: BLE001  (ours: pytest would report it as the test's failure)
                 broke.append(error)
 
+        ENTERED.open()
         try:
             try:
                 ran.trouble = self.target(around)
@@ -170,6 +172,8 @@ class Runner:
                 raise
             # Pytest failed on what the interrupt left, such as a patched ``os``.
             ran.trouble = f"pytest failed: {last_line(error)}{self._outcomes.place(error)}"
+        finally:
+            ENTERED.close()
         if broke:
             raise broke[0]
         self._passable = ends[0] if ran.passable else None

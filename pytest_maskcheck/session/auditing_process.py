@@ -20,6 +20,7 @@ from pytest_maskcheck.runs.child import in_child
 from pytest_maskcheck.session.capture import muted, own_output
 from pytest_maskcheck.session.item_fixtures import own_directory
 from pytest_maskcheck.system import descendants
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.stopwatch import Page
 from pytest_maskcheck.system.unpatched import FOR_FILES, signal, unpatched
@@ -51,6 +52,7 @@ def audit_in_child(assembly: Assembly, take: Send, limit: Callable[[], float]) -
     measurement = running()  # before the fork: in the child, coverage's patch = fork replaces it
 
     def audit(say: Send) -> None:
+        ENTERED.watch()
         ELDERS.inherit()
 
         def send(message: object) -> None:

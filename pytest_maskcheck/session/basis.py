@@ -9,17 +9,22 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_maskcheck.points.code_names import CodeNames
+from pytest_maskcheck.points.code_view import Place
 from pytest_maskcheck.points.coverage_globs import escaped
-from pytest_maskcheck.points.deciding_code import DecidingCode, Place, Reached
+from pytest_maskcheck.points.deciding_code import DecidingCode, Reached
 from pytest_maskcheck.points.functions import digest
 from pytest_maskcheck.points.module_files import is_installed
+from pytest_maskcheck.reasons import Note, reason_of
 from pytest_maskcheck.session.environment import environment
 from pytest_maskcheck.session.item_code import body_code, own_files
 from pytest_maskcheck.session.plain_text import as_text
 from pytest_maskcheck.session.private import fixtures
+from pytest_maskcheck.system.entered import AT_IMPORT, ENTERED
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -33,13 +38,16 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.session.audited_items import AuditedItems
 
-_ALWAYS = frozenset(
-    f"{when}{what}" for when in ("setup_", "teardown_") for what in ("module", "function", "class", "method")
-) | {
-    *("setUp", "tearDown", "setUpClass", "tearDownClass", "setUpModule", "tearDownModule"),
-    *("asyncSetUp", "asyncTearDown", "runTest", "pytest_generate_tests"),
+_ONCE = frozenset(f"{when}{what}" for when in ("setup_", "teardown_") for what in ("module", "class")) | {
+    *("setUpClass", "tearDownClass", "setUpModule", "tearDownModule", "pytest_generate_tests"),
 }
-"""Names of functions that pytest and unittest call, although nothing mentions them."""
+"""Names of functions that pytest and unittest call for several tests, although nothing mentions them."""
+
+_ALWAYS = _ONCE | {
+    *("setup_function", "setup_method", "teardown_function", "teardown_method"),
+    *("setUp", "tearDown", "asyncSetUp", "asyncTearDown", "runTest"),
+}
+"""Those that they call for each test, too."""
 
 _HOOK = "pytest_"
 
@@ -51,12 +59,14 @@ class _Test:
     Parameters:
         starts: the files that its code begins in.
         entered: functions that run unmeasured.
+        once: those of them that run only in the process of the session.
         scope: what its scope was made of.
         own: patterns of the test's own files.
     """
 
     starts: frozenset[str]
     entered: tuple[Place, ...]
+    once: tuple[Place, ...]
     scope: Scope
     own: tuple[str, ...]
 
@@ -84,10 +94,15 @@ class Bases:
         self._items = items
         self._sources = sources
         self._code = DecidingCode(sources)
-        self._environment = ""
+        self._codes = CodeNames(sources)
         self._plugin_files: list[str] | None = None
         self._fixture_texts: dict[int, str] = {}
         self._fixture_places: dict[int, Place | None] = {}
+
+    @cached_property
+    def environment(self) -> str:
+        """What all tests of the session share."""
+        return environment(self._config)
 
     def of(self, item: pytest.Function, reached: Reached) -> str:
         """Return the basis of a test, as of now.
@@ -96,12 +111,12 @@ class Bases:
             item: the test.
             reached: what an audit of it has shown about the code that decides.
         """
-        self._environment = self._environment or environment(self._config)
         test = self._test(item)
+        entered, always = (test.once, _ONCE) if reached.is_all else (test.entered, _ALWAYS)
         code = self._code.digest(
-            test.starts, test.matches, test.of_scope, reached=reached, entered=test.entered, always=_ALWAYS
+            test.starts, test.matches, test.of_scope, reached=reached, entered=entered, always=always
         )
-        return digest(self._environment, self._described(item), repr(test.scope.decisive), code)
+        return digest(self.environment, self._described(item), repr(test.scope.decisive), code)
 
     def deciding(self, item: pytest.Function) -> Callable[[Mapping[str, Iterable[int]]], Deciding]:
         """Return a function that returns the code that decides a test's audit, by the lines that the test reaches.
@@ -133,10 +148,22 @@ class Bases:
         return self._sources.changed_since(since, inside | outside)
 
     def reached(self, item: pytest.Function, audit: Audit) -> Reached:
-        """Return what an audit shows about the code that decides it."""
+        """Return what an audit that has just ended shows about the code that decides it."""
         lines = _lines_reached(audit, str(self._config.rootpath))
         _add_body(item, lines)
-        return Reached.of(self._sources, lines)
+        if not self._was_all_seen(audit):
+            return Reached.of(self._sources, lines)
+        test = self._test(item)
+        inside, _ = self._code.files([*test.starts, *lines], test.matches, test.of_scope)
+        known = AT_IMPORT.keys
+        return Reached.entered(
+            self._codes, lines, inside, lambda key: key in known or ENTERED.has(key), AT_IMPORT.files
+        )
+
+    def _was_all_seen(self, audit: Audit) -> bool:
+        """Return whether the record of the code that an audit entered is complete."""
+        others = any(reason_of(note).code is Note.DIVIDED for note in audit.notes)  # other workers audited points
+        return ENTERED.end() and not others
 
     def positions(self, reached: Reached) -> str:
         """Return a digest of where the functions are that were reached: if it changes, lines in results have moved."""
@@ -148,24 +175,35 @@ class Bases:
         )
         return digest(*places)
 
+    def texts(self, reached: Reached) -> str:
+        """Return a digest of the functions that were reached, which needs no test to be collected."""
+        found = (
+            f"{path} {each.name} {each.digest}"
+            for path, names in sorted(reached.functions.items())
+            for each in self._sources.read(path).functions
+            if each.name in names
+        )
+        return digest(*found)
+
     # The test
 
     def _test(self, item: pytest.Function) -> _Test:
         code = body_code(item)
         starts = {str(item.path), *self._classes(item), *self._plugins(item)}
-        entered = [place for each in fixtures(item) if (place := self._fixture_place(each)) is not None]
+        found = [(each.scope, place) for each in fixtures(item) if (place := self._fixture_place(each)) is not None]
         if code is not None:
             starts.add(os.path.abspath(code.co_filename))
-        entered += [
+        hooks = [
             (path, each.name)
             for path in self._plugins(item)
             for each in self._sources.read(path).functions
             if each.short.startswith(_HOOK)
         ]
-        starts |= {path for path, _ in entered}
+        starts |= {path for _, (path, _) in found} | {path for path, _ in hooks}
         return _Test(
             frozenset(starts),
-            tuple(entered),
+            (*(place for _, place in found), *hooks),
+            (*(place for scope, place in found if scope != "function"), *hooks),
             self._items.reach(self._items.settings(item)).scope,
             tuple(map(escaped, sorted(own_files(item)))),
         )

@@ -5,7 +5,9 @@
    each time, such as a comment, is no obstacle. If points stayed undecided by chance, as where a test takes another way each time, the
    next session tries once more; then the result is kept with the points that are undecided still.
 3. A result is not kept if code that decides it was edited since the session began: what was loaded may be older than the file.
-4. Nothing is read unless the user wants it. Results are written whenever there is a place for them, so that the first session with
+4. A test that left out points because others audit them leans on these: its result holds only while theirs still have the points, or
+   have them again, as a test that was audited anew earlier in this session. Line numbers do not count in that.
+5. Nothing is read unless the user wants it. Results are written whenever there is a place for them, so that the first session with
    ``--maskcheck-changed`` profits from the one before it.
 """
 
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_maskcheck.audit.audited_points import clean_keys
 from pytest_maskcheck.points.deciding_code import Reached
 from pytest_maskcheck.points.source_files import SourceFiles
 from pytest_maskcheck.reasons import NotAudited, Note, Reason, reason_of
@@ -25,9 +28,9 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import brief
 from pytest_maskcheck.results.encoding import texts_in
 from pytest_maskcheck.session.basis import Bases
-from pytest_maskcheck.session.environment import environment
 from pytest_maskcheck.session.result_store import ResultStore, Row, UnusableStoreError
 from pytest_maskcheck.system.breakdown import breakdown_of
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.unpatched import os, time
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.reasons import Code
     from pytest_maskcheck.session.audited_items import AuditedItems
+    from pytest_maskcheck.session.outcome import Outcome
     from pytest_maskcheck.settings import SessionSettings
 
 T = TypeVar("T")
@@ -53,7 +57,7 @@ STEADY = frozenset(
         NotAudited.OUT_OF_SCOPE,
         NotAudited.PAUSED,
         NotAudited.REMOVED,
-        NotAudited.REPEATED,  # the code that the other test reached there is reached by this one, too
+        NotAudited.REPEATED,  # as long as the other test audits them without a finding
         NotAudited.FIRST_HAS_FINDING,
         NotAudited.FIRST_UNSEEN,
         NotAudited.TRACING_ENDS,
@@ -136,6 +140,8 @@ class Earlier:
         self.bases = Bases(config, items, self._sources)
         self._environment = ""
         self._rows: dict[str, Row] | None = None
+        self._current: dict[tuple[str, str], bool] = {}
+        self._clean: dict[str, frozenset[str]] = {}
         self._used: list[str] = []
         self._failing: dict[str, bool] = {}
         self.complaint = store.complaint
@@ -155,19 +161,20 @@ class Earlier:
 
     def of(self, item: pytest.Item) -> Found | None:
         """Return the result that a test has from an earlier session, if it still holds."""
+        ENTERED.begin()
         if not self._reads or not isinstance(item, pytest.Function):
             return None
         row = self._row_of(item)
         if row is None:
             return None
         try:
-            return self._found(item, row)
+            return self._found(row)
         except Exception:  # noqa: BLE001  (somebody has edited the file, or an error of maskcheck: audit the test)
             return None
 
     def _row_of(self, item: pytest.Item) -> Row | None:
         if self._rows is None:
-            self._environment = environment(self._config)
+            self._environment = self.bases.environment
             nothing: dict[str, Row] = {}
             self._rows = self._access(lambda store: store.rows(self._environment), nothing)
         row = self._rows.get(item.nodeid)
@@ -175,22 +182,50 @@ class Earlier:
             return None
         return row
 
-    def _found(self, item: pytest.Function, row: Row) -> Found | None:
-        reached = Reached.from_json(json.loads(row.reached))
-        if not row.settled or self.bases.of(item, reached) != row.basis:
+    def _found(self, row: Row) -> Found | None:
+        if not row.settled or not self._is_current(row) or not self._holds_others(row):
             return None
         if row.brief and not self._config.getoption("--maskcheck-report"):
             self._used.append(row.test)
             return Found(brief=row.brief)
-        audit = self._whole(row, reached)
+        audit = self._whole(row)
         if audit is None or not all(map(self._still_fails, {*audit.found.values()})):
             return None
         self._used.append(row.test)
         return Found(audit=replace(audit, earlier=True))
 
-    def _whole(self, row: Row, reached: Reached) -> Audit | None:
+    def _holds_others(self, row: Row) -> bool:
+        """Return whether other tests still audit without a finding what a test has left out because they did."""
+        leaning: dict[str, list[str]] = json.loads(row.leaning)
+        return all(self._clean_in(test).issuperset(keys) for test, keys in leaning.items())
+
+    def _clean_in(self, test: str) -> frozenset[str]:
+        """Return the keys of the points that a test audits without a finding, as far as that is known for its code as it is now."""
+        if test not in self._clean:
+            row = (self._rows or {}).get(test)
+            if row is None or not self._is_current(row):
+                # It may have been audited anew in this session, by any worker; if it is yet to be, nothing is known.
+                row = self._access(lambda store: store.row(test, self._environment), None)
+                if row is None or row.session != self._name or not self._is_current(row):
+                    return frozenset()
+            self._clean[test] = frozenset(row.clean.split())
+        return self._clean[test]
+
+    def _is_current(self, row: Row) -> bool:
+        """Return whether what a test audits itself is decided by the same code as it was."""
+        key = row.test, row.basis
+        if key not in self._current:
+            reached = Reached.from_json(json.loads(row.reached))
+            item = self._items.item(row.test)
+            if isinstance(item, pytest.Function):
+                self._current[key] = self.bases.of(item, reached) == row.basis
+            else:  # it is not part of this session
+                self._current[key] = self.bases.texts(reached) == row.texts
+        return self._current[key]
+
+    def _whole(self, row: Row) -> Audit | None:
         """Return the whole audit of a row, if its ids and lines still hold."""
-        if self.bases.positions(reached) != row.positions:
+        if self.bases.positions(Reached.from_json(json.loads(row.reached))) != row.positions:
             return None
         text = self._access(lambda store: store.audit(row), None)
         return None if text is None else Audit.from_json(json.loads(text))
@@ -200,47 +235,63 @@ class Earlier:
         if test not in self._failing:
             item, audit = self._items.item(test), None
             if isinstance(item, pytest.Function) and (row := self._row_of(item)) is not None:
-                reached = Reached.from_json(json.loads(row.reached))
-                audit = self._whole(row, reached) if self.bases.of(item, reached) == row.basis else None
+                audit = self._whole(row) if self._is_current(row) else None
             self._failing[test] = audit is not None and bool(audit.failures)
         return self._failing[test]
 
     # Results for later sessions
 
-    def keep(self, item: pytest.Item, audit: Audit, data: dict[str, Any]) -> None:
+    def keep(self, item: pytest.Item, outcome: Outcome, data: dict[str, Any]) -> None:
         """Keep the result of a test for later sessions, if another audit would find the same.
 
         Parameters:
             item: the test.
-            audit: the result.
-            data: the same as plain data.
+            outcome: the result.
+            data: the audit as plain data.
         """
+        audit = outcome.audit
         if self._store is None or not isinstance(item, pytest.Function) or audit.refused or audit.earlier:
             return
-        self._environment = self._environment or environment(self._config)
+        self._environment = self.bases.environment
         if not is_steady(audit, STEADY | CHANCE):
             self._access(lambda store: store.drop(item.nodeid, self._environment), None)
             return
         try:
-            self._keep(item, audit, data)
+            self._keep(item, outcome, data)
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session goes on without the result)
             self.complaint = f"the result of {item.nodeid} is not kept for later sessions: {breakdown_of(error).reason}"
 
-    def _keep(self, item: pytest.Function, audit: Audit, data: dict[str, Any]) -> None:
+    def _keep(self, item: pytest.Function, outcome: Outcome, data: dict[str, Any]) -> None:
+        audit = outcome.audit
         reached = self.bases.reached(item, audit)
         basis = self.bases.of(item, reached)
         if self.bases.was_edited(item, reached, self._began):
             return
         short = "" if audit.defects or audit.found else _json(brief(audit).to_json())
         settled = is_steady(audit) or self._was_tried(item)
-        places = self.bases.positions(reached)
-        row = Row(item.nodeid, basis, _json(reached.to_json()), places, short, self._name, settled)
+        clean = clean_keys(audit, outcome.lasting, outcome.unsettled) if outcome.unsettled is not None else ()
+        leaning: dict[str, list[str]] = {}
+        for key, tests in outcome.leaning.items():
+            for test in tests:
+                leaning.setdefault(test, []).append(key)
+        row = Row(
+            item.nodeid,
+            basis,
+            _json(reached.to_json()),
+            self.bases.positions(reached),
+            self.bases.texts(reached),
+            " ".join(clean),
+            _json(leaning),
+            short,
+            self._name,
+            settled,
+        )
         self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
 
     def _was_tried(self, item: pytest.Function) -> bool:
         """Return whether an earlier session has audited a test that is still the same."""
         row = self._row_of(item)
-        return row is not None and self.bases.of(item, Reached.from_json(json.loads(row.reached))) == row.basis
+        return row is not None and self._is_current(row)
 
     def close(self) -> None:
         """Write what concerns all tests, at the end of the session."""

@@ -23,6 +23,7 @@ from pytest_maskcheck.session.assembly import assemble, read_ahead
 from pytest_maskcheck.session.auditing_process import SILENCE, own_process, take_all
 from pytest_maskcheck.session.shared_descriptors import shared_descriptors
 from pytest_maskcheck.system.breakdown import Breakdown, breakdown_of
+from pytest_maskcheck.system.entered import ENTERED
 from pytest_maskcheck.system.stopwatch import Page
 from pytest_maskcheck.system.unpatched import keep, os, pickle, state_of, threading, time
 
@@ -175,6 +176,7 @@ class FirstUse:
             page.begin(0)  # each message restarts the clock of the parent
             say(message)
 
+        ENTERED.watch()
         self._leave()
         order = replace(self._order(go.seconds), seeing=go.seeing, budget=go.budget)
         if go.touched:

@@ -29,6 +29,7 @@ from pytest_maskcheck.session.shared_fixtures import SharedFixtures
 from pytest_maskcheck.session.summary import Summary, scope_line
 from pytest_maskcheck.session.survey import Survey
 from pytest_maskcheck.session.workers import Workers
+from pytest_maskcheck.system.entered import AT_IMPORT
 from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
 
@@ -143,6 +144,11 @@ class AuditingSession:
         self._workers.send("wanted", len(self._items))
         if self._budget:
             self._budget.expect(len(self._items), self._workers.count)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        """Note which code the import of the tests entered."""
+        AT_IMPORT.stop()
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Return how many tests are to be audited."""

@@ -18,6 +18,8 @@ class Outcome:
         exception: the exception that came out of the test at a failing point, if it was kept for a debugger.
         keys: id of a point -> its key among the tests of the session.
         unsettled: ids of points whose interrupts left modules in another state; ``None``: that is not known.
+        lasting: id of a point -> its key in later sessions.
+        leaning: such a key of a point that was left out because other tests audited it without a finding -> these tests.
     """
 
     audit: Audit
@@ -25,6 +27,8 @@ class Outcome:
     exception: BaseException | None = None
     keys: dict[str, str] = field(default_factory=dict)
     unsettled: frozenset[str] | None = None
+    lasting: dict[str, str] = field(default_factory=dict)
+    leaning: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def broken(test: str, error: Exception) -> Audit:

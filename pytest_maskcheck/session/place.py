@@ -71,8 +71,8 @@ def audit_item(
     if isinstance(order.share, Lead):  # the auditing process may have ended before it passed on other workers' results
         collected.results = order.share.found() | collected.results
     audit = _audit_of(order, collected, started)
-    keys = collected.plan.keys
-    return Outcome(audit, collected.seeing or order.seeing, exception, keys, collected.unsettled)
+    plan, seeing = collected.plan, collected.seeing or order.seeing
+    return Outcome(audit, seeing, exception, plan.keys, collected.unsettled, plan.lasting, plan.leaning)
 
 
 def _audit_of(order: Order, collected: Collected, started: float) -> Audit:

@@ -22,7 +22,7 @@ from pytest_maskcheck.system.unpatched import os, pathlib, time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-VERSION = 1
+VERSION = 2
 """Version of the tables; it grows by one with each change of them."""
 
 _MARK = 0x6D61736B
@@ -37,11 +37,16 @@ _UNUSED = 90
 _TABLES = """
     CREATE TABLE results (
         test TEXT NOT NULL, environment TEXT NOT NULL, basis TEXT NOT NULL, reached TEXT NOT NULL, positions TEXT NOT NULL,
+        texts TEXT NOT NULL, clean TEXT NOT NULL, leaning TEXT NOT NULL,
         brief TEXT NOT NULL, session TEXT NOT NULL, settled INTEGER NOT NULL, audit BLOB NOT NULL, used INTEGER NOT NULL,
         PRIMARY KEY (test, environment));
     CREATE TABLE sources (digest TEXT PRIMARY KEY, data TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE sessions (name TEXT PRIMARY KEY, number INTEGER NOT NULL, ended INTEGER NOT NULL);
 """
+
+
+_COLUMNS = "test, basis, reached, positions, texts, clean, leaning, brief, session, settled"
+"""What is read of a result without its audit."""
 
 
 class UnusableStoreError(Exception):
@@ -57,6 +62,9 @@ class Row:
         basis: digest of what decides the result.
         reached: what the audit has shown about the code that decides, as JSON.
         positions: digest of the places of that code.
+        texts: digest of its functions.
+        clean: keys of the points that were audited without a finding, for tests that leave them out.
+        leaning: test -> such keys of it, of points that this test has left out; as JSON.
         brief: what the summary needs, as JSON; ``""`` if the audit has findings.
         session: the session that made the audit.
         settled: nothing is to be tried again: no point stayed undecided by chance, or that was so in two audits.
@@ -66,6 +74,9 @@ class Row:
     basis: str
     reached: str
     positions: str
+    texts: str
+    clean: str
+    leaning: str
     brief: str
     session: str
     settled: bool = True
@@ -147,10 +158,16 @@ class ResultStore:
 
     def rows(self, environment: str) -> dict[str, Row]:
         """Return all results of sessions with this environment, without their audits, by test."""
-        columns = "test, basis, reached, positions, brief, session, settled"
         with self._open() as database:
-            found = database.execute(f"SELECT {columns} FROM results WHERE environment = ?", (environment,))
+            found = database.execute(f"SELECT {_COLUMNS} FROM results WHERE environment = ?", (environment,))
             return {row[0]: Row(*row) for row in found}
+
+    def row(self, test: str, environment: str) -> Row | None:
+        """Return the result of a test as it is now; ``None`` if there is none."""
+        with self._open() as database:
+            query = f"SELECT {_COLUMNS} FROM results WHERE test = ? AND environment = ?"
+            found = database.execute(query, (test, environment)).fetchone()
+        return Row(*found) if found else None
 
     def audit(self, row: Row) -> str | None:
         """Return the audit of a result as JSON; ``None`` if another session has replaced it meanwhile."""
@@ -196,6 +213,9 @@ class ResultStore:
             row.basis,
             row.reached,
             row.positions,
+            row.texts,
+            row.clean,
+            row.leaning,
             row.brief,
             row.session,
             row.settled,
