@@ -282,6 +282,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from pytest_maskcheck.system.entered import AT_IMPORT
 
         AT_IMPORT.start()
+        early_config.add_cleanup(AT_IMPORT.stop)  # if there is no collection
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -241,13 +241,12 @@ class Earlier:
 
     # Results for later sessions
 
-    def keep(self, item: pytest.Item, outcome: Outcome, data: dict[str, Any]) -> None:
+    def keep(self, item: pytest.Item, outcome: Outcome) -> None:
         """Keep the result of a test for later sessions, if another audit would find the same.
 
         Parameters:
             item: the test.
             outcome: the result.
-            data: the audit as plain data.
         """
         audit = outcome.audit
         if self._store is None or not isinstance(item, pytest.Function) or audit.refused or audit.earlier:
@@ -257,11 +256,11 @@ class Earlier:
             self._access(lambda store: store.drop(item.nodeid, self._environment), None)
             return
         try:
-            self._keep(item, outcome, data)
+            self._keep(item, outcome)
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session goes on without the result)
             self.complaint = f"the result of {item.nodeid} is not kept for later sessions: {breakdown_of(error).reason}"
 
-    def _keep(self, item: pytest.Function, outcome: Outcome, data: dict[str, Any]) -> None:
+    def _keep(self, item: pytest.Function, outcome: Outcome) -> None:
         audit = outcome.audit
         reached = self.bases.reached(item, audit)
         basis = self.bases.of(item, reached)
@@ -286,7 +285,7 @@ class Earlier:
             self._name,
             settled,
         )
-        self._access(lambda store: store.keep(row, self._environment, _json(data)), None)
+        self._access(lambda store: store.keep(row, self._environment, _json(audit.to_json())), None)
 
     def _was_tried(self, item: pytest.Function) -> bool:
         """Return whether an earlier session has audited a test that is still the same."""

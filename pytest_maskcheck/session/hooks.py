@@ -277,6 +277,7 @@ class AuditingSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
+        AT_IMPORT.stop()  # the controller of xdist collects no tests
         self._keeping.close()
         self._summary.missed += self._survey.missed if self._survey else 0
         if self._workers.is_worker:

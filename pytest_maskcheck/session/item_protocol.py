@@ -193,9 +193,9 @@ class ItemProtocol:
 
     def _keep(self, item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> None:
         """Keep the result of a test for later sessions."""
-        data = next((getattr(report, "maskcheck", None) for report in reports if report.when == "call"), None)
-        if self._earlier is not None and data is not None:
-            self._earlier.keep(item, outcome, data)
+        reported = any(hasattr(report, "maskcheck") for report in reports if report.when == "call")
+        if self._earlier is not None and reported:
+            self._earlier.keep(item, outcome)
 
     def _attempt_of_others(self, item: pytest.Item, log: bool, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         """Make an attempt for a plugin that makes another one if this fails; the audit's verdict must not cause that."""

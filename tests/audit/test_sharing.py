@@ -394,20 +394,20 @@ LEAKS = (
     + """
     @pytest.mark.interrupt_safe(hits="all")
     def test_long():
-        LOCK.acquire()
+        os.environ["MASKCHECK_TEST"] = "1"
         for number in range(40):
             abs(number)
-        LOCK.release()
+        del os.environ["MASKCHECK_TEST"]
 """
 )
 
 
 def test_a_test_whose_findings_take_long_is_divided(session):
-    """A run of this test takes less than a millisecond, and each of its many findings far longer: others help with the rest."""
+    """A run of this test takes less than a millisecond, and each of its many findings a process of its own: others help with the rest."""
     done = session(LEAKS, 2)
     assert len(shares(done.audit)) == 2
     assert done.audit.audited == len(done.audit.points) > 80
-    assert [(defect.verdict, defect.kind) for defect in done.audit.failures] == [(Verdict.LEAK, "lock")]
+    assert [(defect.verdict, defect.kind) for defect in done.audit.failures] == [(Verdict.ALTERED, "environ")]
     names = [[(defect.key, defect.points) for defect in each.audit.defects] for each in (done, session(LEAKS, 0))]
     assert names[0] == names[1]
 

@@ -145,8 +145,9 @@ PLAIN = """
 CONFTEST = """
     import gc, json, signal, sys, tempfile
 
-    def state():
+    def state(imports=""):
         tools = [sys.monitoring.get_tool(tool) for tool in range(6)] if hasattr(sys, "monitoring") else []
+        tools = [None if tool == imports else tool for tool in tools]
         return [
             str(signal.getsignal(signal.SIGINT)), str(signal.pthread_sigmask(signal.SIG_BLOCK, ())), str(sys.gettrace()),
             str(sys.unraisablehook), str(tools), str(tempfile.tempdir), gc.isenabled(),
@@ -154,7 +155,7 @@ CONFTEST = """
         ]
 
     def pytest_configure(config):
-        config.state_before = state()
+        config.state_before = state("maskcheck")  # which watches imports until tests are collected
 
     def pytest_unconfigure(config):
         if not hasattr(config, "workerinput"):
