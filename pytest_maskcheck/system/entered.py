@@ -24,13 +24,10 @@ import mmap
 import sys
 from functools import cached_property, partial
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import read
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MONITORING: Any = getattr(sys, "monitoring", None)
 
@@ -72,10 +69,15 @@ def key_of(path: str, name: str, line: int) -> Key:
     return os.path.basename(path), name, line
 
 
-def _take(note: Callable[[object, object], object]) -> bool:
-    """Take the tool and begin to watch; return whether that is possible."""
+def _take(seen: list[object]) -> bool:
+    """Take the tool and begin to watch; return whether that is possible.
+
+    Parameters:
+        seen: gets the code that is entered.
+    """
     if _MONITORING is None or _MONITORING.get_tool(_TOOL) is not None:
         return False
+    note = _noting(seen)
     events = _MONITORING.events
     _MONITORING.use_tool_id(_TOOL, _NAME)
     for event in (events.PY_START, events.PY_RESUME):
@@ -106,7 +108,7 @@ class EnteredAtImport:
 
     def start(self) -> None:
         """Begin to watch, before tests are imported."""
-        if self._before is None and _take(_noting(self._seen)):
+        if self._before is None and _take(self._seen):
             self._before = _module_files()
 
     def stop(self) -> None:
@@ -167,7 +169,7 @@ class EnteredCode:
         """Begin to watch, in the first process of an audit; those that it forks go on."""
         if not self.wanted or self._memory is None:
             return
-        if not _take(_noting(self._seen)):
+        if not _take(self._seen):
             self._memory[_LOST] = _UNSEEN
             return
         if self._memory[_LOST] != _UNSEEN:
