@@ -176,13 +176,12 @@ class Bases:
         return digest(*places)
 
     def texts(self, reached: Reached) -> str:
-        """Return a digest of the functions that were reached, which needs no test to be collected."""
-        found = (
-            f"{path} {each.name} {each.digest}"
-            for path, names in sorted(reached.functions.items())
-            for each in self._sources.read(path).functions
-            if each.name in names
-        )
+        """Return a digest of the functions that were reached, and of what their files do outside of functions; no test need be collected."""
+        found = []
+        for path, names in sorted(reached.functions.items()):
+            source = self._sources.read(path)
+            found.append(f"{path} {source.rest}")
+            found += [f"{path} {each.name} {each.digest}" for each in source.functions if each.name in names]
         return digest(*found)
 
     # The test

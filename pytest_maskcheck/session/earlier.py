@@ -219,8 +219,8 @@ class Earlier:
             item = self._items.item(row.test)
             if isinstance(item, pytest.Function):
                 self._current[key] = self.bases.of(item, reached) == row.basis
-            else:  # it is not part of this session
-                self._current[key] = self.bases.texts(reached) == row.texts
+            else:  # It is not part of this session: only what it entered can be compared, if that is known.
+                self._current[key] = reached.is_all and self.bases.texts(reached) == row.texts
         return self._current[key]
 
     def _whole(self, row: Row) -> Audit | None:

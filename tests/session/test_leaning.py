@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,6 @@ def test_the_other_test_finds_something(audited):
 
 
 def test_the_other_test_is_not_selected(audited):
-    """A result holds without the other test in the session, unless what that one entered was edited."""
-    assert audited("", "", "test_it.py::test_second") == []
+    """A result holds without the other test in the session, if it is known what that one entered, and nothing of it was edited."""
+    assert audited("", "", "test_it.py::test_second") == ([] if sys.version_info >= (3, 12) else ["test_second"])
     assert audited("return abs(1)", "return abs(2)", "test_it.py::test_second") == ["test_second"]

@@ -62,7 +62,7 @@ DECIDES = [
         STORE,
         "class Store",
         "def abs(x):\n    return x\n\n\nclass Store",
-        {"test_total", "test_run", "test_registered", "test_hidden", "test_replaced"},
+        {"test_total", "test_run", "test_registered", "test_hidden", "test_replaced"} if SEES else ALL,
     ),
     ("arguments of a function that is passed on", STORE, "def later()", "def later(*_)", {"test_registered"}),
     (
