@@ -106,5 +106,6 @@ def test_the_other_test_finds_something(audited):
 
 def test_the_other_test_is_not_selected(audited):
     """A result holds without the other test in the session, if it is known what that one entered, and nothing of it was edited."""
-    assert audited("", "", "test_it.py::test_second") == ([] if sys.version_info >= (3, 12) else ["test_second"])
-    assert audited("return abs(1)", "return abs(2)", "test_it.py::test_second") == ["test_second"]
+    sees = sys.version_info >= (3, 12)  # else the test is audited alone, and leans on no other one from then on
+    assert audited("", "", "test_it.py::test_second") == ([] if sees else ["test_second"])
+    assert audited("return abs(1)", "return abs(2)", "test_it.py::test_second") == (["test_second"] if sees else [])
