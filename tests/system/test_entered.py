@@ -13,7 +13,10 @@ import pytest
 
 from pytest_maskcheck.system.entered import EnteredAtImport, EnteredCode, key_of
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="nothing can watch which code is entered")
+pytestmark = [
+    pytest.mark.skipif(sys.version_info < (3, 12), reason="nothing can watch which code is entered"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),  # a worker of xdist is
+]
 
 
 def made(name: str, text: str = "return 1") -> Callable[[], object]:
