@@ -53,7 +53,7 @@ class Reached:
         words: the names of what an interrupted run may come to besides.
         called: the names of what was called.
         is_all: these are the functions that any run entered, interrupted or not; then words are not needed.
-        unwatched: if ``is_all``, the files of which it is not known what their import enters.
+        unwatched: if ``is_all``, the files that were imported while nothing watched: what that entered is not known.
     """
 
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Reached:
             lines: the lines that runs reached, by absolute path: these count, too.
             files: where to look for functions that were entered.
             has: returns whether code was entered.
-            watched: the files of which it was seen what their import entered.
+            watched: the files that were imported while all that is entered was noted.
         """
         functions = {}
         unwatched = tuple(sorted(path for path in files if path not in watched))

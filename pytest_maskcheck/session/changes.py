@@ -21,7 +21,8 @@ from pytest_maskcheck.reasons import NotAudited, Reason, count
 from pytest_maskcheck.session.basis import Bases
 from pytest_maskcheck.session.git_diff import Diff, differences
 from pytest_maskcheck.session.item_code import own_files, supporting_code
-from pytest_maskcheck.system.unpatched import io, os
+from pytest_maskcheck.system.contents import content_of
+from pytest_maskcheck.system.unpatched import os
 from pytest_maskcheck.system.untrusted import read
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Changes:
         names = "|".join(re.escape(_module_name(path)) for path in self._gone)
         importing = re.compile(rf"\b({names})\b".encode())
         ours = (path for path in loaded if names and path.startswith(self._root) and path.endswith(".py"))
-        return any(importing.search(_content(path)) for path in ours)
+        return any(importing.search(content_of(path)) for path in ours)
 
 
 def _places(config: pytest.Config) -> Iterator[str]:
@@ -144,22 +145,13 @@ def _places(config: pytest.Config) -> Iterator[str]:
 
 def _file(path: str, hunks: Iterable[Hunk]) -> ChangedFile:
     several = list(hunks)
-    content = _content(path)
+    content = content_of(path)
     return changed_file(content, several) if several and content else WHOLE
 
 
 def _is_python(path: str) -> bool:
     """Return whether a file can have lines that a test reaches; other files touch no test."""
-    return path.endswith((".py", ".pyw")) or ("." not in os.path.basename(path) and _content(path).startswith(b"#!"))
-
-
-def _content(path: str) -> bytes:
-    """Return the content of a file; nothing if it cannot be read."""
-    try:
-        with io.open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
+    return path.endswith((".py", ".pyw")) or ("." not in os.path.basename(path) and content_of(path).startswith(b"#!"))
 
 
 def _matches(path: str, patterns: Iterable[str]) -> bool:

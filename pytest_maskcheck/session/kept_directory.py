@@ -10,7 +10,7 @@ Rules:
 3. The directory must be as it was when it was new, down to its inode, size and attributes. Otherwise it is removed, as usual.
 4. A run must find the path that it would have found: newer versions of pytest count directories, so the path differs in each run.
 
-What does not work: a test can tell such a directory from a new one by when its inode was made, where the system tells that.
+What does not work: where the system keeps the time when an inode was made, a test can see by it that such a directory is not new.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ A process or thread that is gone reads as absent and never raises. Where there i
 
 from __future__ import annotations
 
-from pytest_maskcheck.system.unpatched import io, os, time
+from pytest_maskcheck.system.contents import content_of
+from pytest_maskcheck.system.unpatched import os, time
 
 _TASKS = "/proc/{}/task"
 _STAT = "/proc/{}/stat"
@@ -26,14 +27,14 @@ def children_of(pid: int | str = "self") -> frozenset[int]:
 
 def children_of_thread(pid: int | str, thread: str) -> list[int]:
     """Return the children that one thread of a process started."""
-    return [*map(int, _read(f"{_TASKS.format(pid)}/{thread}/children").split())]
+    return [*map(int, content_of(f"{_TASKS.format(pid)}/{thread}/children").split())]
 
 
 def command_line(pid: int) -> bytes:
     """Return the command line of a process; wait if it is empty amid an exec."""
     # Amid an exec the command line is empty, as it is for a process that has ended.
     for _ in range(_LOOKS):
-        if (found := _read(f"/proc/{pid}/cmdline")) or has_ended(pid):
+        if (found := content_of(f"/proc/{pid}/cmdline")) or has_ended(pid):
             return found
         time.sleep(0.0002)
     return b""
@@ -51,7 +52,7 @@ def has_ended(pid: int) -> bool:
 
 def program_of(pid: int) -> str:
     """Return the name of the program that a process runs."""
-    return os.fsdecode(_read(f"/proc/{pid}/comm")).strip() or "process"
+    return os.fsdecode(content_of(f"/proc/{pid}/comm")).strip() or "process"
 
 
 def began(pid: int) -> int:
@@ -69,12 +70,4 @@ def run_state(path: str) -> str:
 def _stat(path: str) -> list[bytes]:
     """Return the words of a ``stat`` file, from the state on."""
     # The name of the program, in parentheses, may contain spaces and parentheses.
-    return _read(path).rpartition(b")")[2].split()
-
-
-def _read(path: str) -> bytes:
-    try:
-        with io.open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
+    return content_of(path).rpartition(b")")[2].split()

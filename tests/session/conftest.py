@@ -457,3 +457,19 @@ def audited(made, run, monkeypatch, tmp_path, *options: str) -> Project:
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
     monkeypatch.chdir(made)
     return Project(made, results, again)
+
+
+@pytest.fixture
+def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Function]:
+    """Return a function that collects the one test of a source, without installed plugins, as these may take part in runs."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def item_of(source: str, *args: str) -> pytest.Function:
+        config = pytester.parseconfigure(pytester.makepyfile(f"import pytest, unittest\n\n{source}"), *args)
+        session = pytest.Session.from_config(config)
+        config.hook.pytest_sessionstart(session=session)
+        (item,) = session.perform_collect()
+        assert isinstance(item, pytest.Function)
+        return item
+
+    return item_of

@@ -32,22 +32,6 @@ def way(target: ItemTarget) -> str:
     return WHOLE if target.whole else BARE if target.bare else FIXTURES
 
 
-@pytest.fixture
-def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Function]:
-    """Return a function that collects the one test of a source, without installed plugins, as these may take part in runs."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-    def item_of(source: str, *args: str) -> pytest.Function:
-        config = pytester.parseconfigure(pytester.makepyfile(f"import pytest, unittest\n\n{source}"), *args)
-        session = pytest.Session.from_config(config)
-        config.hook.pytest_sessionstart(session=session)
-        (item,) = session.perform_collect()
-        assert isinstance(item, pytest.Function)
-        return item
-
-    return item_of
-
-
 @pytest.mark.parametrize("name", ITEMS)
 def test_no_more_than_needed(item_of, name: str) -> None:
     """A repeated run is the body alone, the body with fresh fixtures, or the whole protocol, whichever is the least that the item needs."""

@@ -129,22 +129,6 @@ SEEN = []
 """
 
 
-@pytest.fixture
-def item_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.Function]:
-    """Return a function that collects the one test of a source, without installed plugins, as these may take part in runs."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-    def item_of(source: str) -> pytest.Function:
-        config = pytester.parseconfigure(pytester.makepyfile(source))
-        session = pytest.Session.from_config(config)
-        config.hook.pytest_sessionstart(session=session)
-        (item,) = session.perform_collect()
-        assert isinstance(item, pytest.Function)
-        return item
-
-    return item_of
-
-
 def runs(target: ItemTarget, *left: set[str]) -> list[bool]:
     """Make a run for each set of kinds that a run leaves; return whether each of them was still."""
     stills = []
