@@ -241,6 +241,7 @@ def bombard(subject: Callable[[Books], None], seconds: float, threads: int = 0) 
     """
     books = Books()
     armed = [False]
+    unraisable: list[sys.UnraisableHookArgs] = []
 
     def handler(signum: int, frame: object) -> None:
         if armed[0]:
@@ -253,6 +254,8 @@ def bombard(subject: Callable[[Books], None], seconds: float, threads: int = 0) 
     with ExitStack() as cleanup:
         for signum, before in handlers.items():
             cleanup.callback(signal.signal, signum, before)
+        cleanup.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
+        sys.unraisablehook = unraisable.append  # in C: a hook in Python would be interrupted, too
         for thread in idlers:
             thread.start()
             cleanup.callback(thread.join)
@@ -273,6 +276,8 @@ def bombard(subject: Callable[[Books], None], seconds: float, threads: int = 0) 
             except Interrupted:
                 books.interrupts += 1
             books.close_turn()
+            books.wrong += [repr(lost.exc_value) for lost in unraisable if lost.exc_type is not Interrupted]
+            unraisable.clear()  # interrupts that land in finalizers are expected
             if LOCK.locked():
                 LOCK.release()
         books.lost += close_leftovers(descriptors)

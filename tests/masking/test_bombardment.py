@@ -46,6 +46,28 @@ def test_idle_threads_make_no_difference():
     assert books.interrupts
 
 
+class Slow:
+    """Its finalizer is long enough for a signal to land there."""
+
+    def __del__(self) -> None:
+        bombardment.idle()
+
+
+class Broken(Slow):
+    """Its finalizer raises, too."""
+
+    def __del__(self) -> None:
+        super().__del__()
+        raise ValueError
+
+
+@pytest.mark.parametrize(("finalized", "wrong"), [(Slow, set()), (Broken, {"ValueError()"})])
+def test_an_interrupt_that_lands_in_a_finalizer_is_expected_and_another_error_is_not(finalized, wrong):
+    """CPython reports both to ``sys.unraisablehook``; in a suite, finalizers of earlier tests run here, too."""
+    books = bombardment.bombard(lambda _: [finalized() for _ in range(1000)].clear(), SECONDS)
+    assert set(books.wrong) == wrong
+
+
 def test_the_bombardment_finds_what_is_not_protected():
     """Unprotected code is spoiled by the same signals, so that the tests above mean something."""
     end = time.monotonic() + 30
