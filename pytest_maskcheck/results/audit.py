@@ -131,8 +131,8 @@ class Audit:
     @property
     def is_elsewhere(self) -> bool:
         """Whether other shards have points of this test, or all of it."""
-        if self.refused and reason_of(self.refused).code is NotAudited.WHOLE_ELSEWHERE:
-            return True
+        if self.refused:
+            return reason_of(self.refused).code is NotAudited.WHOLE_ELSEWHERE
         others = (number for reason, number in self.left_out.items() if reason_of(reason).code is NotAudited.ELSEWHERE)
         return bool(self.shard) and any(others)
 

@@ -153,6 +153,27 @@ def test_a_test_that_did_not_run_in_its_shard_is_not_audited():
     assert not audit.is_elsewhere
 
 
+def test_a_test_that_fails_when_it_is_run_again_is_told_by_its_shard(audit):
+    """A shard that divided the points of a test, and then could not audit it, says so, and does not pass."""
+    source = """
+        import pytest
+
+        RUNS = []
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            abs(1), abs(2), abs(3)
+            RUNS.append(1)
+            assert len(RUNS) < 4
+        """
+    audited = audit(source, "--maskcheck-shard=1/2")
+    assert audited.audit.left_out
+    assert not audited.audit.is_elsewhere
+    audited.result.stdout.fnmatch_lines(["not audited: *test_it: *AssertionError*"])
+    assert "maskcheck itself failed" not in audited.result.stdout.str()
+    assert audited.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 def test_a_file_that_has_no_results_is_a_usage_error(pytester, run):
     """A file that cannot be used is told in one sentence; one that is not there has no times."""
     pytester.makepyfile(test_it=SOURCE)
