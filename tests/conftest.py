@@ -403,3 +403,25 @@ def read_audits(report: Path) -> list[Audit]:
         ]
         assert not without
     return [Audit.from_json(audit) for audit in data]
+
+
+def start_apart(folder: Path, *options: str, **own: str) -> subprocess.Popen[str]:
+    """Start pytest with this plugin in a folder, in an interpreter of its own.
+
+    Parameters:
+        folder: the current directory of pytest.
+        options: besides those that all inner pytests of this suite have.
+        own: environment variables.
+
+    Returns:
+        The process, which writes output and errors to one pipe.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *_PLUGIN, "-p", "no:cacheprovider", *options],
+        cwd=folder,
+        env={**os.environ, **_ALONE, **own},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

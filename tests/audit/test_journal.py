@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from textwrap import dedent
@@ -18,7 +16,7 @@ from pytest_maskcheck.audit.sharing.journal import Journal, audit_in
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
 from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
-from tests.conftest import read_audits
+from tests.conftest import read_audits, start_apart
 
 pytest.importorskip("xdist")
 pytestmark = [pytest.mark.newest, pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")]
@@ -58,30 +56,8 @@ class Running:
         self.folder = folder
         (folder / "test_it.py").write_text(dedent(SUITE))
         (folder / "pytest.ini").write_text("[pytest]\n")
-        own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "TMPDIR": str(folder)}
-        command = (
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "-p",
-                "pytest_maskcheck.plugin",
-                "-p",
-                "xdist.plugin",
-                "-p",
-                "no:cacheprovider",
-            ),
-            *("--maskcheck", "--maskcheck-strategy=rerun", "--maskcheck-report=json:report.json", *options),
-        )
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        audits = ("--maskcheck", "--maskcheck-strategy=rerun", "--maskcheck-report=json:report.json")
+        self._process = start_apart(folder, "-p", "xdist.plugin", *audits, *options, TMPDIR=str(folder))
 
     @property
     def pid(self) -> int:

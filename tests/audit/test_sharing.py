@@ -17,7 +17,7 @@ from pytest_maskcheck.audit.sharing.board import CAN_SPREAD, DIED, Board, Done, 
 from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.results import Audit, Point, PointResult, Verdict
-from tests.conftest import read_audits
+from tests.conftest import read_audits, start_apart
 
 pytest.importorskip("xdist")
 pytestmark = [pytest.mark.newest, pytest.mark.skipif(not CAN_SPREAD, reason="needs fcntl")]
@@ -122,25 +122,16 @@ def session(place):
 
     def session(source: str, workers: int, *options: str, killed: int = 0) -> Session:
         (place / "test_it.py").write_text(dedent(source))
-        command = (
-            *(sys.executable, "-m", "pytest", "-p", "pytest_maskcheck.plugin", "-p", "xdist.plugin"),
-            *("-p", "no:cacheprovider", "--maskcheck", "--maskcheck-report=json:report.json", f"-n{workers}"),
-            *("--maskcheck-strategy=rerun", *options),
-        )
-        own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "TMPDIR": str(place / "tmp")}
-        done = subprocess.run(
-            command,
-            cwd=place,
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
+        audits = ("--maskcheck", "--maskcheck-report=json:report.json", "--maskcheck-strategy=rerun")
+        options = ("-p", "xdist.plugin", *audits, f"-n{workers}", *options)
+        process = start_apart(place, *options, TMPDIR=str(place / "tmp"))
+        try:
+            output, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
         left = [entry.name for entry in (place / "tmp").iterdir() if not entry.name.startswith("pytest-of-")]
         assert len(left) == killed, left  # a killed worker cannot remove its temporary directory
-        return Session(done.returncode, done.stdout, read_audits(place / "report.json"))
+        return Session(process.returncode, output, read_audits(place / "report.json"))
 
     return session
 

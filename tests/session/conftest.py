@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from tests.conftest import start_apart
 
 PROJECT = {
     "pkg/__init__.py": "",
@@ -410,12 +409,10 @@ def write(folder: Path) -> None:
 def make(folder: Path, *options: str) -> Path:
     """Audit the tests of the project in a folder; return the folder, with the results in the file ``results``."""
     write(folder)
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    plugins = ("-p", "pytest_maskcheck.plugin", "-p", "no:cacheprovider", *options)
-    command = [sys.executable, "-m", "pytest", *plugins, *OPTIONS, "--maskcheck-cache=results"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert {line.split()[1] for line in done.stdout.splitlines() if line.startswith("AUDITED")} == ALL
+    process = start_apart(folder, *options, *OPTIONS, "--maskcheck-cache=results")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert {line.split()[1] for line in output.splitlines() if line.startswith("AUDITED")} == ALL
     return folder
 
 
