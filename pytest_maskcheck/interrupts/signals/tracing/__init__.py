@@ -33,5 +33,6 @@ Where it still fails: while tracing, a C function that runs several Python funct
 last of them, as it would be by a real signal at the end of the call. Checks in C code that waits are not found, as in ``monitoring``;
 and ``int("x")``, which loses interrupts, looks like other calls. Lines reached by a thread that was started before the run are not
 recorded. While a wakeup descriptor is set (``signal.set_wakeup_fd``), it is removed for each probe. No probe is sent on lines that name
-``set_wakeup_fd``, so calls on those lines have no place.
+``set_wakeup_fd``, so calls on those lines have no place. If garbage is collected between a probe and the check, a finalizer in Python
+may take the probe, and that hit is not recorded; the heap is frozen before a recording, so that only garbage of the run itself can do that.
 """
