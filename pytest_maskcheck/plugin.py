@@ -207,6 +207,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "file to keep results in for later sessions (default: a file in pytest's cache directory)",
     ),
     (
+        "baseline",
+        None,
+        "string",
+        "PATH",
+        "file with the defects that are known and accepted; only others make a test fail",
+    ),
+    (
         "since",
         None,
         "string",
@@ -259,6 +266,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="K/N",
+    )
+    add(
+        "maskcheck_baseline_update",
+        "accept the defects that are found: write them to the file that --maskcheck-baseline names, and leave out those that are gone",
+        action="store_true",
     )
     for name, default, ini, metavar, text in (*_SETTINGS, *_SESSION):
         key = f"maskcheck_{name}"

@@ -247,6 +247,7 @@ SESSION = (
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
     Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
+    Row("baseline", lambda value: None if value is None else _path(value), "the path of a file"),
 )
 """The settings of the whole session, which a marker cannot set."""
 
@@ -293,7 +294,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """The settings of a whole session; see :data:`SESSION`. The path of the cache is absolute."""
+    """The settings of a whole session; see :data:`SESSION`. Paths are absolute."""
 
     budget: float | None
     allow_none: bool
@@ -303,6 +304,7 @@ class SessionSettings:
     since: str | None
     depth: str
     cache: str | None
+    baseline: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +365,16 @@ def of_session(config: pytest.Config) -> SessionSettings:
         pytest.UsageError: a value cannot be used.
     """
     chosen = SessionSettings(**{row.name: _from_config(config, row) for row in SESSION})
-    if chosen.cache is None:
-        return chosen
-    given = config.getoption("--maskcheck-cache") is not None
-    # As pytest does: paths of the command line are relative to the working directory, those of a file to the root directory.
-    base = os.curdir if given else str(config.rootpath)
-    return replace(chosen, cache=os.path.abspath(os.path.join(base, chosen.cache)))
+    cache, baseline = (_absolute(config, name, getattr(chosen, name)) for name in ("cache", "baseline"))
+    return replace(chosen, cache=cache, baseline=baseline)
+
+
+def _absolute(config: pytest.Config, name: str, path: str | None) -> str | None:
+    """Return a path as pytest reads it: relative to the working directory on the command line, to the root directory in a file."""
+    if path is None:
+        return None
+    given = config.getoption(f"--maskcheck-{name}") is not None
+    return os.path.abspath(os.path.join(os.curdir if given else str(config.rootpath), path))
 
 
 def _from_config(config: pytest.Config, row: Row) -> Any:
@@ -433,14 +439,15 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
         except ValueError as error:
             message = f"--maskcheck-report is {quoted(text)}; {error}"
             raise pytest.UsageError(message) from None
-        if not _can_be_written(path):
+        if not can_be_written(path):
             message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
         chosen.append((form, path))
     return chosen
 
 
-def _can_be_written(path: str) -> bool:
+def can_be_written(path: str) -> bool:
+    """Return whether a file can be written, or made in a folder that exists."""
     try:
         if os.path.exists(path):
             return not os.path.isdir(path) and os.access(path, os.W_OK)

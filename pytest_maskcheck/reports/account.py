@@ -85,18 +85,21 @@ def _errors(audit: Audit) -> list[str]:
 
 def totals(audit: Audit) -> str:
     """Return the totals of an audit on one line."""
-    listed = sum(1 for defect, *_ in together(audit.defects) if not defect.fails)
+    listed = sum(1 for defect, *_ in together(audit.defects) if not (defect.fails or defect.known))
+    known = sum(defect.known for defect in audit.defects)
     text = (
         f"{audit.audited} of {count(audit.points, 'point')} audited in {audit.seconds:.1f} s"
         f"{' in an earlier session' if audit.earlier else ''}, "
         f"{count(audit.failures, 'defect')}"
     )
-    return text + (f", {listed} listed only" if listed else "")
+    return text + (f", {known} known" if known else "") + (f", {listed} listed only" if listed else "")
 
 
 def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defect) -> Iterator[str]:
     point = defect.points[0]
-    listed = "" if defect.fails else "  (listed, does not fail the test)"
+    listed = (
+        "" if defect.fails else "  (known, in the baseline)" if defect.known else "  (listed, does not fail the test)"
+    )
     yield f"{defect.verdict}: {title(defect)}{category(defect)}{listed}"
     if defect.detail and defect.detail != title(defect):
         yield _labelled("what", defect.detail)

@@ -113,7 +113,7 @@ def _of_swallowed(defect: Defect) -> str:
         return _FINALIZER
     if defect.key and defect.origin is None:
         return _IN_C
-    return _BY_VERDICT[defect.verdict] if defect.fails else _EXPECTED
+    return _BY_VERDICT[defect.verdict] if defect.fails or defect.known else _EXPECTED
 
 
 def _entered(defect: Defect) -> int:

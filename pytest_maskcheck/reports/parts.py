@@ -71,6 +71,8 @@ class Parts:
             unmeasured=first.unmeasured,
             reached_first=self._reached_first(),
             no_first_use=self._common(lambda audit: audit.no_first_use),
+            sources={place: text for audit in audits for place, text in audit.sources.items()},
+            known=tuple(sorted({digest for audit in audits for digest in audit.known})),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
             error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
         )

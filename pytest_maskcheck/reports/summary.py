@@ -42,7 +42,7 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int =
             yield f"strategy: {audit.test}: {audit.strategy}"
     for audit in done:
         for group in together(audit.defects):
-            if not group[0].fails:
+            if not (group[0].fails or group[0].known):
                 yield f"listed: {audit.test}: {headline(*group)}"
     yield from _repeats(done)
     yield from _unaudited_points(done, missed)
@@ -199,13 +199,15 @@ def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int =
     points = sum(audit.audited for audit in new)
     undecided = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs) + missed
     defects = {_identity(defect) for audit in audits for defect in audit.failures}
+    known = {_identity(defect) for audit in audits for defect in audit.defects if defect.known}
     reached = united(audit.lines_reached for audit in audits)
     interrupted = united([*(audit.lines_interrupted for audit in audits), *(each.lines_interrupted for each in briefs)])
     code = _project(reached, {path for audit in audits for path in audit.own})
     lines = sum(len(reached[path]) for path in code.files)
     met = sum(len(interrupted.get(path, ())) for path in code.files)
     return (
-        f"{count(tests, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}; "
+        f"{count(tests, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}"
+        f"{f' and {len(known)} known' if known else ''}; "
         f"{met} of {count(lines, 'reached line')} of {code.name} interrupted, {count(undecided, 'point')} undecided"
     )
 

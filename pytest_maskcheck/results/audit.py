@@ -15,7 +15,7 @@ from pytest_maskcheck.results.values import Point, PointResult  # in annotations
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
 
-SCHEMA = 8
+SCHEMA = 9
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -52,6 +52,8 @@ class Audit:
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that failure, for a bug report.
         earlier: an earlier session made the audit, and nothing that decides it has changed since.
+        sources: ``path:line`` -> the text of the line, for the lines that findings are about.
+        known: digests of the fingerprints that the baseline has.
     """
 
     test: str
@@ -81,6 +83,8 @@ class Audit:
     breakdown: str = ""
     error: str = ""
     earlier: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
 
     @property
     def broken(self) -> str:
@@ -163,7 +167,7 @@ class Audit:
     @property
     def defects(self) -> tuple[Defect, ...]:
         """The findings, equal ones grouped, in the order of their points."""
-        return grouped(self.points, self.results)
+        return grouped(self.points, self.results, self.sources, self.known)
 
     @property
     def failures(self) -> tuple[Defect, ...]:

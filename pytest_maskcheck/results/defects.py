@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.results.values import Defect
+from pytest_maskcheck.results.values import Defect, Fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pytest_maskcheck.results.values import Finding, Frame, Point, PointResult
 
 
-def grouped(points: Sequence[Point], results: Sequence[PointResult]) -> tuple[Defect, ...]:
-    """Return the defects of an audit, in the order of their points."""
+def grouped(
+    points: Sequence[Point],
+    results: Sequence[PointResult],
+    sources: Mapping[str, str],
+    known: Collection[str],
+) -> tuple[Defect, ...]:
+    """Return the defects of an audit, in the order of their points.
+
+    Parameters:
+        points, results, sources, known: see :class:`.Audit`.
+    """
     by_id = {point.id: point for point in points}
     groups: dict[tuple[object, ...], list[tuple[Finding, PointResult]]] = {}
     for result in results:
         for finding in result.findings:
             groups.setdefault(_key(finding, results), []).append((finding, result))
-    return tuple(_defect(group, by_id) for group in groups.values())
+    return tuple(_marked(_defect(group, by_id, sources), known) for group in groups.values())
 
 
 def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]:
@@ -35,17 +45,37 @@ def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]
     return (*finding.identity, finding.category, places.pop() if len(places) == 1 else None)
 
 
-def _defect(group: list[tuple[Finding, PointResult]], points: dict[str, Point]) -> Defect:
+def _defect(
+    group: list[tuple[Finding, PointResult]], points: Mapping[str, Point], sources: Mapping[str, str]
+) -> Defect:
     finding = next((each for each in group if each[0].origin is not None), group[0])[0]
+    met = tuple(points[name] for name in dict.fromkeys(each.point for _, each in group))
     return Defect(
         verdict=finding.verdict,
         kind=finding.kind,
         key=finding.key,
         detail=finding.detail,
         fails=any(each.fails for each, _ in group),
-        points=tuple(points[name] for name in dict.fromkeys(each.point for _, each in group)),
+        points=met,
         traceback=group[0][1].traceback,
         origin=finding.origin,
         category=finding.category,
         package=finding.package,
+        fingerprints=tuple(_fingerprints(finding, met, sources)),
     )
+
+
+def _fingerprints(finding: Finding, points: Sequence[Point], sources: Mapping[str, str]) -> Iterator[Fingerprint]:
+    if finding.origin is not None:
+        place = finding.origin.place
+        yield Fingerprint(place.path, place.function, sources.get(f"{place.path}:{place.line}", ""), *finding.identity)
+        return
+    for path, function in dict.fromkeys((point.path, point.function) for point in points):
+        yield Fingerprint(path, function, "", *finding.identity)
+
+
+def _marked(defect: Defect, known: Collection[str]) -> Defect:
+    """Return a defect that does not fail if the baseline has each of its fingerprints."""
+    if not known or not defect.fails or not all(each.digest in known for each in defect.fingerprints):
+        return defect
+    return replace(defect, fails=False, known=True)

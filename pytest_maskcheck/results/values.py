@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from operator import attrgetter
 from typing import Any
 
@@ -190,9 +191,40 @@ class PointResult(Packed):
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Fingerprint:
+    """What identifies a defect in other sessions: no line numbers, node ids or absolute paths, which change without it.
+
+    Parameters:
+        path: the file, as shown in reports.
+        function: qualified name of the function.
+        text: the text of the line where the thing came from; ``""`` if that is not known, and the function alone has to do.
+        verdict, kind, key: those of the finding.
+    """
+
+    path: str
+    function: str
+    text: str
+    verdict: str
+    kind: str
+    key: str
+
+    @property
+    def digest(self) -> str:
+        """A short text for formats that want one, such as SARIF."""
+        parts = (self.path, self.function, self.text, self.verdict, self.kind, self.key)
+        return sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Equal findings with one origin, at one or several points."""
+    """Equal findings with one origin, at one or several points.
+
+    Parameters:
+        fails: it makes the test fail.
+        fingerprints: one if its origin is known, else one for each function that has a point of it.
+        known: the baseline has it, and so it does not fail.
+    """
 
     verdict: Verdict
     kind: str
@@ -204,6 +236,8 @@ class Defect:
     origin: Origin | None = None
     category: Category = Category.OWN
     package: str = ""
+    fingerprints: tuple[Fingerprint, ...] = ()
+    known: bool = False
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:

@@ -16,6 +16,7 @@ from pytest_maskcheck.points.ids import is_id
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import account, formats
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.session.accepted import Accepted
 from pytest_maskcheck.session.audited_items import AuditedItems
 from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
@@ -67,6 +68,7 @@ class AuditingSession:
             raise pytest.UsageError(str(error)) from None
         self._dealing = Dealing.made(self._shard, chosen)
         extensions = Extensions(config)
+        self._accepted = Accepted(config, chosen)
         depth = Depth[chosen.depth.upper()]
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
@@ -90,6 +92,7 @@ class AuditingSession:
         self._summary = Summary(
             config,
             reports,
+            self._accepted,
             only=only,
             shard=self._shard,
             may_audit_none=may_audit_none,
@@ -104,6 +107,7 @@ class AuditingSession:
             self._workers,
             extensions,
             self._keeping.earlier,
+            accepted=self._accepted,
             budget=self._budget,
             survey=self._survey,
             only=only,
@@ -273,6 +277,10 @@ class AuditingSession:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Drop the frames that were interrupted at an instruction that belongs to no line: pytest fails when it draws them."""
         excinfo.traceback = excinfo.traceback.filter(_has_line)
+
+    def pytest_deselected(self) -> None:
+        """Note that some tests are left out."""
+        self._summary.deselected = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.points.cover import Chosen
     from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.session.accepted import Accepted
     from pytest_maskcheck.session.audited_items import AuditedItems
     from pytest_maskcheck.session.earlier import Earlier, Found
     from pytest_maskcheck.session.extensions import Extensions
@@ -49,6 +50,7 @@ class ItemProtocol:
         workers: the workers of xdist.
         extensions: what other plugins add.
         earlier: the results of earlier sessions; ``None``: none are kept.
+        accepted: the defects that are known.
         budget: the time for all audits, if it is limited.
         survey: what all tests reach, if it is found out first.
         only: the id of the only point to audit, or ``""``.
@@ -63,6 +65,7 @@ class ItemProtocol:
         extensions: Extensions,
         earlier: Earlier | None,
         *,
+        accepted: Accepted,
         budget: Budget | None,
         survey: Survey | None,
         only: str,
@@ -73,6 +76,7 @@ class ItemProtocol:
         self._workers = workers
         self._extensions = extensions
         self._earlier = earlier
+        self._accepted = accepted
         self._budget = budget
         self._survey = survey
         self._chosen: Chosen | None = None
@@ -186,7 +190,8 @@ class ItemProtocol:
         if self._budget:
             self._budget.spend(0.0, audited=False)
         if found.audit is not None:
-            self._failed = remade(item, reports, Outcome(found.audit, self._orders.seeing)) or self._failed
+            outcome = Outcome(self._accepted.mark(found.audit), self._orders.seeing)
+            self._failed = remade(item, reports, outcome) or self._failed
             return
         report = next(report for report in reports if report.when == "call")
         report.maskcheck_earlier = found.brief  # type: ignore[attr-defined]
@@ -288,6 +293,7 @@ class ItemProtocol:
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing
+        outcome.audit = self._accepted.mark(outcome.audit)
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))
         return outcome
@@ -296,6 +302,8 @@ class ItemProtocol:
         """Record what was audited, for the tests that follow."""
         # Another plugin or a mark may make a failing audit an xfail. Then the tests that meet the defect again have to fail.
         failed = any(report.failed for report in logged if report.when == "call")
+        known = any(defect.known for defect in outcome.audit.defects)
+        failed = failed or (known and not outcome.audit.failures)
         if self._survey:
             self._survey.ends(outcome.audit.test, outcome.audit, failed=failed)
         if outcome.unsettled is not None:

@@ -11,6 +11,7 @@ import pytest
 from pytest_maskcheck.points.reach import Reach
 from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import formats
+from pytest_maskcheck.reports.baseline import changes
 from pytest_maskcheck.reports.nothing import Nothing, nothing
 from pytest_maskcheck.reports.scope import scope_line as named_scope
 from pytest_maskcheck.reports.summary import summary, undecided, unfinished
@@ -22,6 +23,8 @@ from pytest_maskcheck.system.unpatched import unpatched
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_maskcheck.reports.baseline import After
+    from pytest_maskcheck.session.accepted import Accepted
     from pytest_maskcheck.settings import Shard
 
 
@@ -44,6 +47,7 @@ class Summary:
     Parameters:
         config: pytest's configuration.
         reports: format and path of each file to write.
+        accepted: the defects that are known.
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session where nothing was audited may end with exit status 0.
@@ -55,12 +59,14 @@ class Summary:
         usage: what is wrong with the settings of a test or of the session, or ``""``.
         complaints: what the user should know about results of other sessions.
         ended: tests were run, and none was left out.
+        deselected: tests were collected that were not to be run.
     """
 
     def __init__(
         self,
         config: pytest.Config,
         reports: Sequence[tuple[str, str]],
+        accepted: Accepted,
         *,
         only: str,
         shard: Shard | None,
@@ -69,6 +75,8 @@ class Summary:
     ) -> None:
         self._config = config
         self._reports = reports
+        self._accepted = accepted
+        self._after: After | None = None
         self._only = only
         self._shard = shard
         self._may_audit_none = may_audit_none
@@ -85,6 +93,7 @@ class Summary:
         self.missed = 0
         self.usage = ""
         self.ended = False
+        self.deselected = False
 
     def take(self, audit: Audit) -> None:
         """Add the audit of one test."""
@@ -92,6 +101,7 @@ class Summary:
 
     def take_interrupted(self, audit: Audit) -> None:
         """Add what is known of the audit of a test that the user has ended; pytest has no report of that test."""
+        audit = self._accepted.mark(audit)
         self._audits.append(audit)
         self._unfinished.append(audit)
 
@@ -118,6 +128,7 @@ class Summary:
             self._interrupted = True
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
+        self._compare()
         self._complain()
         if self.usage:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -140,10 +151,23 @@ class Summary:
         if self._must_decide and (left := undecided(self._audits, self._briefs, self.missed)):
             self._why_failed.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
         # The test with the defect fails by itself, unless another plugin has taken it for something else since.
-        if self._session.exitstatus == pytest.ExitCode.OK and any(audit.found for audit in self._audits):
+        known = {audit.test for audit in self._audits if any(defect.known for defect in audit.defects)}
+        found = {test for audit in self._audits for test in audit.found.values()}
+        if self._session.exitstatus == pytest.ExitCode.OK and found - known:
             self._why_failed.append(
                 "a test has a defect that others reach, and is not reported as failed (exit status 1)"
             )
+
+    def _compare(self) -> None:
+        """Find out what the session has shown about the baseline, and write the next one if that is wanted."""
+        names = (str(name) for name in self._config.args)
+        some = self.deselected or any("::" in name or name.endswith(".py") for name in names)
+        self._after = self._accepted.after(self._audits, whole=self.ended and not some)
+        if self._after is not None and not self.usage:
+            try:
+                self._accepted.write(self._after)
+            except OSError as error:
+                self.usage = f"the baseline cannot be written: {error}"
 
     def _write_reports(self) -> None:
         for form, path in self._reports:
@@ -174,7 +198,16 @@ class Summary:
 
     def _lines(self) -> list[str]:
         try:
-            return [*self.complaints, *unfinished(self._unfinished), *summary(self._audits, self._briefs, self.missed)]
+            return [
+                *self.complaints,
+                *unfinished(self._unfinished),
+                *(
+                    changes(self._after, str(self._accepted.path), updated=self._accepted.updates)
+                    if self._after
+                    else ()
+                ),
+                *summary(self._audits, self._briefs, self.missed),
+            ]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
             if self._session is not None and self._session.exitstatus == pytest.ExitCode.OK:

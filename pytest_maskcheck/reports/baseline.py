@@ -1,0 +1,278 @@
+"""The baseline: a file of the defects that a project knows and accepts for now. Only others make a test fail.
+
+1. An entry is found again by its fingerprint: file, function, text of the line where the thing came from, verdict, kind and key. So it
+   survives edits elsewhere in the file, other tests that meet the defect, other checkouts and other interpreters.
+2. If a function was renamed or moved, its entry is found by the rest of the fingerprint, but only if no such function is left in the file.
+3. An entry is gone if its function is, or if the session has audited that function and left no point of it undecided. What the session has
+   not come to stays in the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import tomllib
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reports import files
+from pytest_maskcheck.results import Fingerprint
+from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_maskcheck.results import Audit
+
+VERSION = 1
+"""Version of the file's form."""
+
+_HEAD = f"""\
+# Defects that `pytest --maskcheck` knows and accepts. `--maskcheck-baseline-update` writes this file; a `reason` may be added to an entry.
+version = {VERSION}
+"""
+
+_FIELDS = tuple(each.name for each in fields(Fingerprint))
+
+_NAMELESS = ("<locals>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<module>")
+"""Parts of qualified names that no statement defines."""
+
+
+class BaselineError(Exception):
+    """The file cannot be used; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """A defect that is known.
+
+    Parameters:
+        fingerprint: identifies it.
+        reason: why it is accepted, or ``""``.
+    """
+
+    fingerprint: Fingerprint
+    reason: str = ""
+
+
+def read(path: str) -> tuple[Entry, ...]:
+    """Return the entries of a file.
+
+    Raises:
+        BaselineError: there is no such file, or it is no baseline.
+    """
+    try:
+        data = tomllib.loads(files.read(path).decode())
+    except OSError as error:
+        message = f"cannot be read ({error.strerror or error}): write it with --maskcheck-baseline-update"
+        raise BaselineError(message) from None
+    except ValueError as error:  # no TOML, or no UTF-8
+        message = f"is no baseline ({error}): mend it, or write another one with --maskcheck-baseline-update"
+        raise BaselineError(message) from None
+    version = data.get("version")
+    if version != VERSION:
+        message = f"has version {version}, and this version of pytest-maskcheck reads version {VERSION}"
+        raise BaselineError(message)
+    rows = data.get("defect", [])
+    if not isinstance(rows, list):
+        raise BaselineError("is no baseline: each entry must begin with [[defect]]")
+    return tuple(_entry(row, number) for number, row in enumerate(rows, 1))
+
+
+def _entry(row: object, number: int) -> Entry:
+    if not isinstance(row, dict) or not all(isinstance(value, str) for value in row.values()):
+        message = f"is no baseline: entry {number} must consist of texts"
+        raise BaselineError(message)
+    if missing := [name for name in _FIELDS if name not in row]:
+        message = f"is no baseline: entry {number} has no {missing[0]}"
+        raise BaselineError(message)
+    if unknown := row.keys() - {*_FIELDS, "reason"}:
+        message = f"is no baseline: entry {number} has {min(unknown)}, which is not known; it takes {', '.join(_FIELDS)}, reason"
+        raise BaselineError(message)
+    return Entry(Fingerprint(*(row[name] for name in _FIELDS)), row.get("reason", ""))
+
+
+def write(path: str, entries: Iterable[Entry]) -> None:
+    """Write a file, sorted, so that two versions of it are easy to compare.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    files.write(path, "\n".join([_HEAD, *map(_table, sorted(set(entries)))]).encode())
+
+
+def _table(entry: Entry) -> str:
+    rows = [(name, getattr(entry.fingerprint, name)) for name in _FIELDS]
+    if entry.reason:
+        rows.append(("reason", entry.reason))
+    return "\n".join(["[[defect]]", *(f"{name} = {_quoted(value)}" for name, value in rows), ""])
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a basic string of TOML: that of JSON, with one more character escaped."""
+    legible = text.encode("utf-8", "backslashreplace").decode()
+    return json.dumps(legible, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+class Baseline:
+    """The defects that are known.
+
+    Parameters:
+        entries: those of the file.
+        file_of: returns the file that reports show as a path, or ``""`` if there is none.
+        accepts_all: every defect is accepted, as the file is about to be written.
+    """
+
+    def __init__(self, entries: Sequence[Entry], file_of: Callable[[str], str], *, accepts_all: bool = False) -> None:
+        self._file_of = file_of
+        self._accepts_all = accepts_all
+        self._entries = {each.fingerprint: each for each in entries}
+        self._homeless: dict[tuple[str, ...], Entry] = {
+            _rest(each.fingerprint): each for each in entries if not self._has_home(each.fingerprint)
+        }
+
+    def known(self, audit: Audit) -> tuple[str, ...]:
+        """Return the digests of the fingerprints of an audit that are known."""
+        met = [each for defect in audit.failures for each in defect.fingerprints]
+        return tuple(sorted({each.digest for each in met if self._accepts_all or self._find(each)}))
+
+    def after(self, audits: Sequence[Audit], *, whole: bool) -> After:
+        """Return what a session has shown about the entries.
+
+        Parameters:
+            audits: those of the session.
+            whole: no test was left out.
+        """
+        met = dict.fromkeys(
+            each
+            for audit in audits
+            for defect in audit.defects
+            if defect.fails or defect.known
+            for each in defect.fingerprints
+        )
+        found = {each: self._find(each) for each in met}
+        still = {entry.fingerprint for entry in found.values() if entry}
+        audited = _functions_audited(audits) if whole else frozenset[tuple[str, str]]()
+        gone = [
+            entry
+            for key, entry in self._entries.items()
+            if key not in still and ((key.path, key.function) in audited or not self._has_home(key))
+        ]
+        unmet = [entry for key, entry in self._entries.items() if key not in still and entry not in gone]
+        new = [Entry(key) for key, entry in found.items() if entry is None]
+        kept = [Entry(key, entry.reason) for key, entry in found.items() if entry]
+        return After(kept, new, gone, unmet)
+
+    def _find(self, fingerprint: Fingerprint) -> Entry | None:
+        return self._entries.get(fingerprint) or self._homeless.get(_rest(fingerprint))
+
+    def _has_home(self, fingerprint: Fingerprint) -> bool:
+        """Return whether there still is a function of that name in the file."""
+        file = self._file_of(fingerprint.path)
+        return bool(file) and _name(fingerprint.function) in _names_in(file)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What a session has shown about the entries of a baseline.
+
+    Parameters:
+        kept: the known defects that were met, with the fingerprints that they have now.
+        new: defects that the baseline did not have.
+        gone: entries whose defects are gone.
+        unmet: entries that the session did not come to.
+    """
+
+    kept: Sequence[Entry]
+    new: Sequence[Entry]
+    gone: Sequence[Entry]
+    unmet: Sequence[Entry]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries of the next baseline."""
+        return [*self.kept, *self.new, *self.unmet]
+
+
+def changes(after: After, path: str, *, updated: bool) -> Iterator[str]:
+    """Yield the lines of the summary on a baseline.
+
+    Parameters:
+        after: what the session has shown.
+        path: that of the file.
+        updated: it was written anew.
+    """
+    for entry in sorted(after.gone):
+        yield f"baseline: gone: {_described(entry.fingerprint)}"
+    parts = [
+        f"{len(after.kept)} known",
+        f"{len(after.new)} new",
+        f"{len(after.gone)} gone",
+        f"{len(after.unmet)} not met",
+    ]
+    remedy = "" if updated or not after.gone else "; --maskcheck-baseline-update removes what is gone"
+    yield f"baseline: {', '.join(parts)} ({'written to ' if updated else ''}{path}){remedy}"
+
+
+def _described(fingerprint: Fingerprint) -> str:
+    thing = f"{fingerprint.verdict}: {fingerprint.kind} {fingerprint.key}".rstrip()
+    text = f": {fingerprint.text}" if fingerprint.text else ""
+    return f"{thing}, {fingerprint.path} in {fingerprint.function}{text}"
+
+
+def _rest(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Return what is left of a fingerprint if a function was renamed or moved."""
+    return (fingerprint.text, fingerprint.verdict, fingerprint.kind, fingerprint.key)
+
+
+def _functions_audited(audits: Iterable[Audit]) -> frozenset[tuple[str, str]]:
+    """Return path and name of the functions that were interrupted, except those with an undecided point."""
+    decided: set[tuple[str, str]] = set()
+    undecided: set[tuple[str, str]] = set()
+    for audit in audits:
+        for point, result in zip(audit.points, audit.results, strict=True):
+            (undecided if result.reason else decided).add((point.path, point.function))
+    return frozenset(decided - undecided)
+
+
+def _name(function: str) -> str:
+    """Return the name that a statement defines, of a qualified name such as ``Store.get.<locals>.<lambda>``."""
+    parts = function.split(".")
+    while parts and parts[-1] in _NAMELESS:
+        parts.pop()
+    return ".".join(parts)
+
+
+@cache
+def _names_in(file: str) -> frozenset[str]:
+    """Return the qualified names that a file of Python defines, ``""`` among them; none if it cannot be read."""
+    try:
+        tree = ast.parse(files.read(file))
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return frozenset()
+    return frozenset({"", *_defined(tree, "")})
+
+
+def _defined(tree: ast.AST, prefix: str) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield prefix + node.name
+            yield from _defined(node, f"{prefix}{node.name}.<locals>.")
+        elif isinstance(node, ast.ClassDef):
+            yield prefix + node.name
+            yield from _defined(node, f"{prefix}{node.name}.")
+        else:
+            yield from _defined(node, prefix)
+
+
+def file_of(root: str, paths: Sequence[str], path: str) -> str:
+    """Return the file that reports show as ``path``, or ``""``.
+
+    Parameters:
+        root: the root directory of the tests.
+        paths: where modules are imported from.
+        path: relative to one of these directories, or absolute.
+    """
+    candidates = (os.path.join(folder, path) for folder in (root, *paths))
+    return next((file for file in candidates if os.path.isfile(file)), "")
