@@ -9,7 +9,7 @@ import pytest
 
 from pytest_maskcheck.reasons import NotAudited, Reason, Strategy, as_second
 from pytest_maskcheck.reports import account
-from pytest_maskcheck.results import Audit, Finding, Frame, Point, PointResult, Verdict
+from pytest_maskcheck.results import SCHEMA, Audit, Finding, Frame, Point, PointResult, Verdict
 
 FRAME = Frame("a.py", 3, "f", "/a.py")
 
@@ -85,7 +85,7 @@ def test_json_has_the_codes_of_reasons_and_gives_them_back() -> None:
 
 def test_another_schema_is_refused_in_one_sentence() -> None:
     """Data with another schema version is refused in one sentence."""
-    with pytest.raises(ValueError, match=r"this is maskcheck result schema 99; this version reads schema 8"):
+    with pytest.raises(ValueError, match=f"this is maskcheck result schema 99; this version reads schema {SCHEMA}"):
         Audit.from_json({**AUDIT.to_json(), "schema": 99})
 
 

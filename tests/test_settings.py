@@ -43,6 +43,7 @@ SESSION_RIGHT = {
     "changed": [(True, True)],
     "resume": [(True, True)],
     "cache": [("folder/results", "folder/results")],
+    "baseline": [("known.toml", "known.toml")],
 }
 """Setting of the session -> valid values, each as a text or a switch, and as it is read."""
 
@@ -55,6 +56,7 @@ SESSION_WRONG = {
     "changed": ["yes", 1],
     "resume": ["no", 0],
     "cache": ["", 1, True],
+    "baseline": ["", 1, True],
 }
 """Setting of the session -> values that are refused."""
 
@@ -143,7 +145,7 @@ def test_defaults(config):
 def test_options_and_settings_are_the_same(config):
     """Every declared option is a setting, or switches audits or reports on."""
     given = {name.removeprefix("maskcheck_") for name in vars(config().option) if name.startswith("maskcheck")}
-    assert given - {"maskcheck", "all", "point", "report", "shard"} == {
+    assert given - {"maskcheck", "all", "baseline_update", "point", "report", "shard"} == {
         *ROWS,
         *SESSION_ROWS,
     }
@@ -173,7 +175,7 @@ def test_session_setting(pytester, config, name, entry):
     """Every setting of the session can be given on the command line and in an ini file."""
     raw, value = entry
     option = SESSION_ROWS[name].option
-    expected = str(pytester.path / value) if name == "cache" else value
+    expected = str(pytester.path / value) if name in {"cache", "baseline"} else value
     assert getattr(settings.of_session(config(option if raw is True else f"{option}={raw}")), name) == expected
     pytester.makeini(f"[pytest]\nmaskcheck_{name} = {str(raw).lower() if raw is True else raw}\n")
     assert getattr(settings.of_session(config()), name) == expected
@@ -197,6 +199,7 @@ def test_session_defaults(config):
         since=None,
         depth="all",
         cache=None,
+        baseline=None,
     )
 
 

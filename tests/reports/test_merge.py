@@ -13,7 +13,7 @@ import pytest
 
 from pytest_maskcheck.reasons import NotAudited, Note, Reason, as_second, elsewhere
 from pytest_maskcheck.reports import formats
-from pytest_maskcheck.results import Audit, Finding, Point, PointResult, Verdict
+from pytest_maskcheck.results import SCHEMA, Audit, Finding, Point, PointResult, Verdict
 
 pytestmark = pytest.mark.newest
 
@@ -287,18 +287,30 @@ TEXTS = {
     "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
     "twice": (
-        START + '8, "audits": []}',
+        START + f'{SCHEMA}, "audits": []}}',
         "0.json is no report of pytest-maskcheck (the name 'audits' is there twice in one object)",
     ),
     "NaN": (START + "NaN}", "0.json is no report of pytest-maskcheck (NaN is no number of JSON)"),
-    "schema as text": (START + '"8"}', "0.json has the result schema '8', and this version reads schema 8; "),
-    "schema as float": (START + "8.0}", "0.json has the result schema 8.0, and this version reads schema 8; "),
-    "schema as truth": (START + "true}", "0.json has the result schema True, and this version reads schema 8; "),
+    "schema as text": (
+        START + f'"{SCHEMA}"}}',
+        f"0.json has the result schema '{SCHEMA}', and this version reads schema {SCHEMA}; ",
+    ),
+    "schema as float": (
+        START + f"{SCHEMA}.0}}",
+        f"0.json has the result schema {SCHEMA}.0, and this version reads schema {SCHEMA}; ",
+    ),
+    "schema as truth": (
+        START + "true}",
+        f"0.json has the result schema True, and this version reads schema {SCHEMA}; ",
+    ),
     "shard": (
-        START.replace('""', '"3/2"') + "8}",
+        START.replace('""', '"3/2"') + f"{SCHEMA}}}",
         "0.json is a damaged report: shard is '3/2', and must be K/N with K from 1 to N",
     ),
-    "huge shard": (START.replace('""', '"1/999999999"') + "8}", "the report of shards 2/999999999, 3/999999999, "),
+    "huge shard": (
+        START.replace('""', '"1/999999999"') + f"{SCHEMA}}}",
+        "the report of shards 2/999999999, 3/999999999, ",
+    ),
     "no JSON": ("{", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "other JSON": (
         "[1]",
@@ -306,10 +318,10 @@ TEXTS = {
     ),
     "schema": (
         '{"tool": "pytest-maskcheck", "schema": 3}',
-        "0.json has the result schema 3, and this version reads schema 8; make and merge all reports with one version of ",
+        f"0.json has the result schema 3, and this version reads schema {SCHEMA}; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 8, "shard": "", "audits": [{"schema": 8}]}',
+        '{"tool": "pytest-maskcheck", "schema": 9, "shard": "", "audits": [{"schema": 9}]}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }
