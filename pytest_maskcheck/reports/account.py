@@ -26,6 +26,9 @@ _STACK = 6
 _NOTES = 3
 """Number of different notes shown for one defect."""
 
+_HEADLINES = 3
+"""Number of defects that the message of a failing test names; the others are counted."""
+
 _LABEL = 12
 
 _EARLIER = "found in an earlier session; nothing that decides it has changed since"
@@ -37,23 +40,27 @@ def message(audit: Audit) -> str:
     if not failures:
         return audit.broken
     again = [_EARLIER] if audit.earlier else []
-    lines = (
-        [headline(failures[0])]
-        if len(failures) == 1
-        else [
-            f"not interrupt-safe: {count(failures, 'defect')}",
-            *(headline(defect) for defect in failures),
-        ]
-    )
+    if len(failures) == 1:
+        lines = [headline(failures[0])]
+    else:
+        more = len(failures) - _HEADLINES
+        lines = [f"not interrupt-safe: {count(failures, 'defect')}", *map(headline, failures[:_HEADLINES])]
+        lines += [f"and {more} more"] if more > 0 else []
     return "\n".join([*lines, *again, *([audit.broken] if audit.broken else [])])
 
 
-def hint(audit: Audit, command: Sequence[str]) -> str:
-    """Return the command that reproduces the first failing defect, ``""`` if there is none.
+def story(audit: Audit, command: Sequence[str]) -> str:
+    """Return, in a few lines, the story of the first failing defect: where the thing came from, the cure, and how to see it again.
 
-    It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
+    It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report. ``""`` if no
+    defect fails the test.
     """
-    return f"reproduce: {_reproduce(audit, command, audit.failures[0])}" if audit.failures else ""
+    if not audit.failures:
+        return ""
+    defect = audit.failures[0]
+    lines = [*(_origin(defect, defect.origin) if defect.origin is not None else ())]
+    lines += [_labelled("reproduce", _reproduce(audit, command, defect)), _labelled("cure", cure(defect))]
+    return "\n".join(lines)
 
 
 def section(audit: Audit, command: Sequence[str]) -> str:

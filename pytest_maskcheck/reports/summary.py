@@ -7,55 +7,68 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.reasons import Strategy, count, reason_of
 from pytest_maskcheck.reports.defects import headline, together
+from pytest_maskcheck.reports.leading import leading
 from pytest_maskcheck.reports.unused import unused
+from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.results.lines import lines_of, spans, united
 from pytest_maskcheck.system.unpatched import pathlib
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pytest_maskcheck.results import Audit, Defect
+    from pytest_maskcheck.results import Audit
     from pytest_maskcheck.results.briefs import Brief
 
 _NAMED = 3
 """Number of tests, points or packages that a line names; the others are counted."""
 
+_LINES = 2
+"""Number of lines of one sort that are shown unless all are wanted."""
+
 _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_ENDED}
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
 
-def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> Iterator[str]:
+def summary(
+    audits: Iterable[Audit],
+    briefs: Sequence[Brief] = (),
+    missed: int = 0,
+    *,
+    command: Sequence[str] = ("pytest",),
+    verbose: bool = True,
+) -> Iterator[str]:
     """Yield the lines of the session's summary; the last one contains the totals.
 
     Parameters:
         audits: those of this session, and those of earlier ones that found something.
         briefs: those of earlier sessions that found nothing.
         missed: the number of points that no test was audited at, as those that were chosen for them could not be.
+        command: words of the command that runs a test again.
+        verbose: show all lines; else some sorts of lines are counted if there are many of them.
     """
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
+    defects = [each for each in over_tests(done) if each.fails]
+    if len(defects) > 1:
+        yield from leading(defects, command, verbose=verbose)
+
+    def few(lines: Iterable[str], what: str) -> Iterator[str]:
+        kept = [*lines]
+        number = len(kept)
+        yield from kept if verbose or number <= _LINES else [f"{what}: {number} lines, which -v shows"]
+
     yield from _untouched(audits)
     yield from _elsewhere(audits)
-    yield from _unaudited_tests(audit for audit in audits if not audit.is_untouched)
-    for audit in done:
-        if audit.strategy and reason_of(audit.strategy).code in _SNAPSHOTS:
-            yield f"strategy: {audit.test}: {audit.strategy}"
-    for audit in done:
-        for group in together(audit.defects):
-            if not (group[0].fails or group[0].known):
-                yield f"listed: {audit.test}: {headline(*group)}"
-    yield from _repeats(done)
-    yield from _unaudited_points(done, missed)
-    yield from _unmeasured(audits)
+    yield from few(_unaudited_tests(audit for audit in audits if not audit.is_untouched), "not audited")
+    yield from few(_strategies(done), "strategy")
+    yield from few(_listed(done), "listed, and no failure")
+    yield from few(_repeats(done), "reached again")
+    yield from few(_unaudited_points(done, missed), f"not audited: {_unaudited_number(done, missed)}")
+    yield from few(_unmeasured(audits), "not audited, although included")
     run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
-    yield from _first_use(run_again)
-    left = Counter(leftover for audit in done for leftover in audit.baseline)
-    for leftover, number in sorted(left.items()):
-        yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
-    for place in unused(audit.ignores for audit in done):
-        yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
-    for allow in unused(audit.allows for audit in done):
-        yield f"unused: {allow}: nothing like it was left behind in this run"
+    yield from few(_first_use(run_again), "first use not audited")
+    yield from few(_left_behind(done), "left behind by tests uninterrupted, and so no finding")
+    yield from few(_unused(done), "unused")
     varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
     if varying:
         yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
@@ -63,6 +76,36 @@ def summary(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int =
     yield from _unchanged(audits, briefs)
     if audits:
         yield closing(audits, briefs, missed)
+
+
+def _strategies(audits: Iterable[Audit]) -> Iterator[str]:
+    for audit in audits:
+        if audit.strategy and reason_of(audit.strategy).code in _SNAPSHOTS:
+            yield f"strategy: {audit.test}: {audit.strategy}"
+
+
+def _listed(audits: Iterable[Audit]) -> Iterator[str]:
+    for audit in audits:
+        for group in together(audit.defects):
+            if not (group[0].fails or group[0].known):
+                yield f"listed: {audit.test}: {headline(*group)}"
+
+
+def _left_behind(audits: Iterable[Audit]) -> Iterator[str]:
+    left = Counter(leftover for audit in audits for leftover in audit.baseline)
+    for leftover, number in sorted(left.items()):
+        yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
+
+
+def _unused(audits: Sequence[Audit]) -> Iterator[str]:
+    for place in unused(audit.ignores for audit in audits):
+        yield f"unused: {place}: `# maskcheck: ignore` ignored no point in this run"
+    for allow in unused(audit.allows for audit in audits):
+        yield f"unused: {allow}: nothing like it was left behind in this run"
+
+
+def _unaudited_number(audits: Iterable[Audit], missed: int) -> str:
+    return count(sum(sum(audit.not_audited.values()) for audit in audits) + missed, "point")
 
 
 def _unaudited_points(audits: Iterable[Audit], missed: int) -> Iterator[str]:
@@ -198,8 +241,8 @@ def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int =
     tests = sum(1 for audit in new if audit.audited)
     points = sum(audit.audited for audit in new)
     undecided = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs) + missed
-    defects = {_identity(defect) for audit in audits for defect in audit.failures}
-    known = {_identity(defect) for audit in audits for defect in audit.defects if defect.known}
+    shared = over_tests(audits)
+    defects, known = (sum(each.fails for each in shared), sum(each.known for each in shared))
     reached = united(audit.lines_reached for audit in audits)
     interrupted = united([*(audit.lines_interrupted for audit in audits), *(each.lines_interrupted for each in briefs)])
     code = _project(reached, {path for audit in audits for path in audit.own})
@@ -207,15 +250,9 @@ def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int =
     met = sum(len(interrupted.get(path, ())) for path in code.files)
     return (
         f"{count(tests, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}"
-        f"{f' and {len(known)} known' if known else ''}; "
+        f"{f' and {known} known' if known else ''}; "
         f"{met} of {count(lines, 'reached line')} of {code.name} interrupted, {count(undecided, 'point')} undecided"
     )
-
-
-def _identity(defect: Defect) -> tuple[object, ...]:
-    """Return what one defect has in common in all tests that meet it; without a known origin, its lines stand for that."""
-    origin = defect.lines if defect.origin is None else defect.origin.place
-    return (defect.verdict, defect.kind, defect.key, defect.category, origin)
 
 
 class _Code(NamedTuple):

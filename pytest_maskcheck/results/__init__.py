@@ -1,6 +1,7 @@
 """What an audit found, as frozen data that can be converted to JSON. Import from here; the modules below are its parts."""
 
 from pytest_maskcheck.results.audit import SCHEMA, Audit
+from pytest_maskcheck.results.over_tests import Meeting, SharedDefect, over_tests
 from pytest_maskcheck.results.values import (
     Category,
     Defect,
@@ -22,9 +23,12 @@ __all__ = [
     "Finding",
     "Fingerprint",
     "Frame",
+    "Meeting",
     "Origin",
     "Packed",
     "Point",
     "PointResult",
+    "SharedDefect",
     "Verdict",
+    "over_tests",
 ]

@@ -65,14 +65,15 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         call = _failed_call(failure, outcome.exception)
         with in_call_phase(item, "pytest_runtest_makereport"):
             report, trouble = _report_of(item, call)
-        hint = account.hint(audit, command)
-        report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), hint)
+        story = account.story(audit, command)
+        report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), story)
         report.sections = [*reports[position].sections]
         report.duration = reports[position].duration
         reports[position] = report
     report = reports[position]
     report.duration += 0.0 if audit.earlier else audit.seconds
-    if audit.defects or audit.found or audit.refused or audit.broken:
+    told = (audit.defects or audit.found) and item.config.get_verbosity() > 0
+    if told or audit.refused or audit.broken:
         report.sections.append(("maskcheck", account.section(audit, command)))
     if trouble:
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))

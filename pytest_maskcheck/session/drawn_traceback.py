@@ -19,15 +19,15 @@ _BEFORE = 10
 _HEADING = re.compile(r"\s*(async\s+)?def\s|\s*class\s")
 
 
-def drawn(frames: Sequence[Frame], message: str, hint: str = "") -> Any:
+def drawn(frames: Sequence[Frame], message: str, story: str = "") -> Any:
     """Return a traceback as pytest would draw it.
 
     Parameters:
         frames: outermost first.
         message: what went wrong; its first line goes to the short summary.
-        hint: lines below the message.
+        story: lines below the message.
     """
-    text = ["E   " + line for line in [*message.splitlines(), *hint.splitlines()]]
+    text = ["E   " + line for line in [*message.splitlines(), *story.splitlines()]]
     entries = []
     for position, frame in enumerate(frames):
         source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]

@@ -17,6 +17,7 @@ from pytest_maskcheck.reports.scope import scope_line as named_scope
 from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
+from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
 
@@ -206,7 +207,13 @@ class Summary:
                     if self._after
                     else ()
                 ),
-                *summary(self._audits, self._briefs, self.missed),
+                *summary(
+                    self._audits,
+                    self._briefs,
+                    self.missed,
+                    command=command_line(self._config),
+                    verbose=self._config.get_verbosity() > 0,
+                ),
             ]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)
             # Otherwise a session without failures would end as if its audits were in order.
