@@ -11,6 +11,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, headline, title, together, where
 from pytest_maskcheck.results import Verdict
+from pytest_maskcheck.results.windows import windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,9 @@ _NOTES = 3
 
 _HEADLINES = 3
 """Number of defects that the message of a failing test names; the others are counted."""
+
+_WINDOWS = 3
+"""Number of windows shown for one defect; the others are counted."""
 
 _LABEL = 12
 
@@ -58,7 +62,7 @@ def story(audit: Audit, command: Sequence[str]) -> str:
     if not audit.failures:
         return ""
     defect = audit.failures[0]
-    lines = [*(_origin(defect, defect.origin) if defect.origin is not None else ())]
+    lines = [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
     lines += [_labelled("reproduce", _reproduce(audit, command, defect)), _labelled("cure", cure(defect))]
     return "\n".join(lines)
 
@@ -118,6 +122,7 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
         yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)
+    yield from _windows(audit, defect)
     for note in _notes(audit, defect):
         yield _labelled("note", note)
     yield _labelled("reproduce", _reproduce(audit, command, defect))
@@ -142,6 +147,19 @@ def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
         yield _labelled("held by", origin.held_by)
     if origin.waiting:
         yield _labelled("blocks", f"whoever acquires it next: {', '.join(map(_frame, origin.waiting))}")
+
+
+def _windows(audit: Audit, defect: Defect) -> Iterator[str]:
+    """Yield the stretches that a mask would have to cover, and where an interrupt would arrive then."""
+    found = windows(audit, defect)
+    for window in found[:_WINDOWS]:
+        text = f"{window.path}:{window.lines} in {window.function}"
+        if window.after is not None:
+            place = f"{window.after.path}:" if window.after.path != window.path else "line "
+            text += f"; an interrupt just after it, at {place}{window.after.line}, does no harm"
+        yield _labelled("window", text)
+    if len(found) > _WINDOWS:
+        yield _labelled("", f"and {count(found[_WINDOWS:], 'more window')}")
 
 
 def _frame(frame: Frame) -> str:
