@@ -271,7 +271,7 @@ def audit(pytester: pytest.Pytester, run: Run) -> AuditSource:
         pytester.makepyfile(dedent(source))
         report = pytester.path / "report.json"
         report.unlink(missing_ok=True)
-        result = run("--maskcheck", f"--maskcheck-report=json:{report}", *args)
+        result = run("-v", "--maskcheck", f"--maskcheck-report=json:{report}", *args)
         return Audited(result, read_audits(report))
 
     return audit

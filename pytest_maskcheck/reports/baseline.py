@@ -170,7 +170,7 @@ class Baseline:
     def _has_home(self, fingerprint: Fingerprint) -> bool:
         """Return whether there still is a function of that name in the file."""
         file = self._file_of(fingerprint.path)
-        return bool(file) and _name(fingerprint.function) in _names_in(file)
+        return bool(file) and _name(fingerprint.function) in _functions_in(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,23 +244,31 @@ def _name(function: str) -> str:
     return ".".join(parts)
 
 
+def first_line(file: str, function: str) -> int:
+    """Return the number of lines before a function, given by its qualified name; 0 if it is not there."""
+    return _functions_in(file).get(_name(function), 0)
+
+
 @cache
-def _names_in(file: str) -> frozenset[str]:
-    """Return the qualified names that a file of Python defines, ``""`` among them; none if it cannot be read."""
+def _functions_in(file: str) -> dict[str, int]:
+    """Return qualified name -> number of lines before it, for what a file of Python defines; ``""`` is the file itself.
+
+    The dict is empty if the file cannot be read. Of several functions of one name it has the last.
+    """
     try:
         tree = ast.parse(files.read(file))
     except (OSError, ValueError, SyntaxError, RecursionError):
-        return frozenset()
-    return frozenset({"", *_defined(tree, "")})
+        return {}
+    return {"": 0, **dict(_defined(tree, ""))}
 
 
-def _defined(tree: ast.AST, prefix: str) -> Iterator[str]:
+def _defined(tree: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield prefix + node.name
+            yield prefix + node.name, node.lineno - 1
             yield from _defined(node, f"{prefix}{node.name}.<locals>.")
         elif isinstance(node, ast.ClassDef):
-            yield prefix + node.name
+            yield prefix + node.name, node.lineno - 1
             yield from _defined(node, f"{prefix}{node.name}.")
         else:
             yield from _defined(node, prefix)

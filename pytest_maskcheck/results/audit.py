@@ -52,7 +52,8 @@ class Audit:
         breakdown: why the audit itself failed, on one line, or ``""``; see also the results.
         error: the traceback of that failure, for a bug report.
         earlier: an earlier session made the audit, and nothing that decides it has changed since.
-        sources: ``path:line`` -> the text of the line, for the lines that findings are about.
+        sources: ``path:line`` -> the text of the line, for the lines that findings are about; if its function has several such lines, the
+            second one is followed by ``(2)``, and so on.
         known: digests of the fingerprints that the baseline has.
     """
 

@@ -100,7 +100,7 @@ def over_tests(audits: Sequence[Audit]) -> list[SharedDefect]:
 
 
 def _key(defect: Defect, fingerprint: Fingerprint) -> _Key:
-    return (fingerprint, defect.category)
+    return (fingerprint, defect.category, defect.origin and defect.origin.place.line)
 
 
 def _reached_again(audits: Iterable[Audit]) -> dict[tuple[str, str], list[str]]:

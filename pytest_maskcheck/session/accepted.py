@@ -98,8 +98,18 @@ def _sources(audit: Audit) -> dict[str, str]:
         for frame in _frames(audit):
             place = f"{frame.path}:{frame.line}"
             if place not in texts:
-                texts[place] = linecache.getline(frame.file, frame.line).strip()
+                texts[place] = _text(frame)
     return texts
+
+
+def _text(frame: Frame) -> str:
+    """Return the text of a line, with its number among equal lines of its function."""
+    lines = [line.strip() for line in linecache.getlines(frame.file)]
+    if not 0 < frame.line <= len(lines):
+        return ""
+    text = lines[frame.line - 1]
+    number = lines[baseline.first_line(frame.file, frame.function) : frame.line].count(text)
+    return f"{text} ({number})" if number > 1 else text
 
 
 def _frames(audit: Audit) -> Iterator[Frame]:

@@ -130,6 +130,18 @@ def test_same_line_elsewhere(project):
     project().assert_outcomes(passed=2, failed=1)
 
 
+def test_same_line_again(project):
+    """A second line with the same text in the same function is another defect."""
+    project(UPDATE)
+    source = Path("store.py").read_text(encoding="utf-8")
+    twice = "STORES['a'].lock.acquire()\n    abs(1)\n    STORES['a'].lock.release()\n"
+    twice = twice.replace("'", '"')
+    Path("store.py").write_text(source.replace(twice, f"{twice}    {twice}"))
+    result = project()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["baseline: 3 known, 1 new, 0 gone, 0 not met*"])
+
+
 def test_gone(project):
     """A defect that is gone is named, and an update drops it; reasons stay."""
     project(UPDATE)
