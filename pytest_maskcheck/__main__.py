@@ -1,4 +1,4 @@
-"""``python -m pytest_maskcheck merge``: merge the reports of several shards or sessions."""
+"""``python -m pytest_maskcheck``: ``merge`` merges the reports of several shards or sessions, ``cure`` tries edits for their defects."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command-line arguments after the program name; ``None``: those of this process.
 
     Returns:
-        0; 1 if a test is not interrupt-safe, or maskcheck itself failed; 5 if nothing was audited, unless that is allowed.
+        0; 1 if a test is not interrupt-safe, or no edit was found for a defect; 5 if nothing was audited, unless that is allowed.
 
     Raises:
-        SystemExit: with status 2, if something cannot be merged or written; the reason is on standard error.
+        SystemExit: with status 2, if something cannot be read, merged or written; the reason is on standard error.
     """
     command, options = _parsed(arguments)
+    return _cure(command, options) if "apply" in options else _merge(command, options)
+
+
+def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     outputs = _outputs(command, options)
     try:
         audits = merge.merge([reading.read(path) for path in options.reports])
@@ -50,10 +54,45 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
+def _cure(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    try:
+        from pytest_maskcheck.patches.command import CureError, cure
+    except ImportError:
+        command.error("it edits code with LibCST, which is not installed: install pytest-maskcheck[cure]")
+    try:
+        return cure(options.report, options.arguments, lambda line: _print([line]), apply=options.apply)
+    except CureError as error:
+        command.error(str(error))
+    except OSError as error:
+        command.error(f"the project cannot be copied, or the output cannot be printed: {error}")
+
+
 def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Return the command's parser, which prints errors, and the parsed options."""
     parser = argparse.ArgumentParser(prog="python -m pytest_maskcheck", description="Works with reports of audits.")
-    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    both = (_merge_parser(commands), _cure_parser(commands))
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
+    end = words.index("--") if "--" in words else len(words)  # what follows is for pytest
+    options = parser.parse_args(words[:end], argparse.Namespace(arguments=words[end + 1 :]))
+    return both["apply" in options], options
+
+
+def _cure_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        "cure",
+        usage="%(prog)s [-h] [--apply] REPORT [-- ARGUMENT FOR PYTEST ...]",
+        help="try edits for the defects of a report",
+        description="Try edits for the defects of a JSON report of the project in the working directory, on a copy of it, and print "
+        "as a diff those after which the tests are audited without the defect. Exits with 1 if there is a defect without one.",
+    )
+    command.add_argument("report", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote")
+    command.add_argument("--apply", action="store_true", help="write the edits into the project, too")
+    return command
+
+
+def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
         "merge",
         help="merge several JSON reports into one",
         description="Merge the JSON reports of the shards of a session, or of sessions with different tests, into one "
@@ -71,7 +110,7 @@ def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpa
         help=f"write the merged report to PATH; FORMAT is {' or '.join(formats.FORMATS)}; may be given several times",
     )
     command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
-    return command, parser.parse_args(arguments)
+    return command
 
 
 def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> list[tuple[str, str]]:

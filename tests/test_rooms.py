@@ -17,6 +17,7 @@ PACKAGE = Path(pytest_maskcheck.__file__).parent
 
 ROOMS = (
     "__main__",
+    "patches",
     "plugin",
     "session",
     "audit",
@@ -43,6 +44,7 @@ IMPORTERS = {
     "_pytest": ("session/private",),
     "pytest": ("plugin", "session/", "settings"),
     "pluggy": ("session/",),
+    "libcst": ("patches/",),
 }
 """Package outside the standard library -> the files or rooms that may import it, as prefixes."""
 

@@ -26,6 +26,12 @@ def audit(*rows: tuple[Point, Finding | str | None]) -> Audit:
     return Audit("test", points=tuple(point for point, _ in rows), results=results)
 
 
+def until(*rows: tuple[Point, Finding | str | None]) -> list[int]:
+    """Return the last line to be masked, of each window of the first defect."""
+    made = audit(*rows)
+    return [each.until for each in windows(made, made.defects[0])]
+
+
 def shown(*rows: tuple[Point, Finding | str | None]) -> list[tuple[str, str, int | None]]:
     """Return function, lines and following line of the windows of the first defect."""
     made = audit(*rows)
@@ -70,3 +76,12 @@ def test_several_times(then, after):
     """A stretch that the run comes to twice is one window; what follows must be clean each time."""
     rows = [(at(2, 9), LOST), (at(3, 9), None), (at(2, 9, hit=2), LOST), (at(3, 9, hit=2), then)]
     assert shown(*rows) == [("f", "2", after)]
+
+
+def test_to_be_masked():
+    """A mask must cover the line of the point that follows, unless that is in another function."""
+    assert until((at(2), LOST), (at(3), None)) == [3]
+    assert until((at(2, 9), LOST), (at(9, function="outer"), None)) == [2]
+    assert until((at(2, 9), LOST), (at(3, 10), None)) == [2]
+    assert until((at(2), LOST)) == [2]
+    assert until((at(6, function="outer"), LOST), (at(30, 7, function="release"), None)) == [7]

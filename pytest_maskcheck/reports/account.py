@@ -155,8 +155,8 @@ def _windows(audit: Audit, defect: Defect) -> Iterator[str]:
     for window in found[:_WINDOWS]:
         text = f"{window.path}:{window.lines} in {window.function}"
         if window.after is not None:
-            place = f"{window.after.path}:" if window.after.path != window.path else "line "
-            text += f"; an interrupt just after it, at {place}{window.after.line}, does no harm"
+            masked = f" if signals wait to the end of line {window.until}" if window.until != window.last else ""
+            text += f"; nothing is lost{masked or ' just after it'}"
         yield _labelled("window", text)
     if len(found) > _WINDOWS:
         yield _labelled("", f"and {count(found[_WINDOWS:], 'more window')}")

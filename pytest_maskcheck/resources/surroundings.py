@@ -24,6 +24,7 @@ class Surroundings:
         modules: returns the names of all loaded modules in scope, and perhaps of others.
         named_only: word -> directory, like ``places``, but nothing is looked for there.
         others: directory -> word, of further directories that share their word with another one.
+        root: the root directory of the tests: keys name files below it as reports do, relative to it.
     """
 
     places: dict[str, str] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Surroundings:
     modules: Callable[[], list[str]] = lambda: [*sys.modules]
     named_only: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
+    root: str = ""
 
     def ordered(self) -> Iterator[tuple[str, str]]:
         """Yield (word, directory), the longest directory first."""
@@ -45,6 +47,8 @@ class Surroundings:
         for word, directory in self._all():
             if path == directory or path.startswith(directory + os.sep):
                 return f"<{word}>" + self.text(path[len(directory) :])
+        if self.root and path.startswith(self.root.rstrip(os.sep) + os.sep):
+            return self.text(path[len(self.root.rstrip(os.sep)) + 1 :])
         return self.text(path)
 
     def text(self, text: str) -> str:

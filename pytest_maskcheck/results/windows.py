@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytest_maskcheck.results.audit import Audit
     from pytest_maskcheck.results.values import Defect, Frame, Point
@@ -25,6 +25,8 @@ class Window:
         path, file: that of the function, as shown in reports and absolute.
         function: its qualified name.
         first, last: the lines from the first to the last point.
+        until: the last line that a mask would have to cover: that of the point that follows, as the thing is released on the way there.
+            If that is in another function, or nothing follows, it is ``last``.
         after: the point that follows, if it was audited and an interrupt there led to nothing that fails; else ``None``.
     """
 
@@ -33,6 +35,7 @@ class Window:
     function: str
     first: int
     last: int
+    until: int
     after: Point | None
 
     @property
@@ -58,11 +61,10 @@ def windows(audit: Audit, defect: Defect) -> tuple[Window, ...]:
         if point.id in losing:
             stretch.append(point)
         elif stretch and not result.reason:  # an undecided point does not end a window
-            clean = not any(finding.fails for finding in result.findings)
-            found.append(_window(stretch, point if clean else None))
+            found.append(_window(stretch, point, clean=not any(finding.fails for finding in result.findings)))
             stretch = []
     if stretch:
-        found.append(_window(stretch, None))
+        found.append(_window(stretch, None, clean=False))
     merged: dict[tuple[str, str, int, int], Window] = {}
     for each in found:
         former = merged.setdefault((each.file, each.function, each.first, each.last), each)
@@ -71,16 +73,27 @@ def windows(audit: Audit, defect: Defect) -> tuple[Window, ...]:
     return tuple(merged.values())
 
 
-def _window(points: Sequence[Point], after: Point | None) -> Window:
-    frames = [*_in_common(points)]
-    lines = [frame.line for frame in frames]
-    place = frames[0]
-    return Window(place.path, place.file, place.function, min(lines), max(lines), after)
-
-
-def _in_common(points: Sequence[Point]) -> Iterator[Frame]:
-    """Return, for each point, the line of the innermost function that all of them are in or below."""
+def _window(points: Sequence[Point], following: Point | None, *, clean: bool) -> Window:
     ways = [point.traceback for point in points]
+    depth = _depth(ways)
+    lines = [way[depth].line for way in ways]
+    place, last = ways[0][depth], max(lines)
+    until = last
+    if following is not None and _function(following.traceback, depth) == _function(ways[0], depth):
+        until = max(last, following.traceback[depth].line)
+    after = following if clean else None
+    return Window(place.path, place.file, place.function, min(lines), last, until, after)
+
+
+def _function(way: Sequence[Frame], depth: int) -> tuple[object, ...] | None:
+    """Return what identifies the call of the function at a depth of a traceback: the calls that led to it, and the function."""
+    if depth >= len(way):
+        return None
+    return (*way[:depth], way[depth].file, way[depth].function)
+
+
+def _depth(ways: Sequence[Sequence[Frame]]) -> int:
+    """Return how deep the innermost function lies that all of these points are in or below."""
     depth = 0
     for level in zip(*ways, strict=False):  # the shortest way ends it
         if len({(frame.file, frame.function) for frame in level}) > 1:
@@ -88,4 +101,4 @@ def _in_common(points: Sequence[Point]) -> Iterator[Frame]:
         depth += 1
         if len({frame.line for frame in level}) > 1:  # below, these are different calls
             break
-    return (way[max(depth - 1, 0)] for way in ways)
+    return max(depth - 1, 0)

@@ -112,9 +112,9 @@ def assemble(order: Order, item: pytest.Function, directory: str) -> Assembly:
     began = time.perf_counter()
     read_ahead(order)
     inner = os.path.join(directory, "p")
-    names = Names(str(item.config.rootpath))
-    reach = order.reach
-    surroundings = Surroundings(in_scope=reach.covers, modules=reach.modules, named_only={"basetemp": inner})
+    reach, root = order.reach, str(item.config.rootpath)
+    names, inside = Names(root), {"basetemp": inner}
+    surroundings = Surroundings(in_scope=reach.covers, modules=reach.modules, named_only=inside, root=root)
     # Longer-lived fixtures have directories in the session's numbered one; reports name it like the one of the runs.
     surroundings.others = dict.fromkeys(filter(None, [temporary_directory(item.config)]), "basetemp")
     user_kinds = order.extensions.kinds() if order.extensions else ()

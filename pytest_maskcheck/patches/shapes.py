@@ -1,0 +1,220 @@
+"""The shapes of code for which an edit is known: what acquires and what releases stand in one block.
+
+A shape gets the statements of a block and the position of the one that acquires. It yields the ``with`` statements that may take the place of
+acquisition, use and release, with the number of statements that each replaces; none if the code has another shape. Whether an edit cures the
+defect is not decided here: it is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import libcst as cst
+
+Statements = Sequence[cst.BaseStatement]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The edit of a block.
+
+    Parameters:
+        title: what is done, in a few words.
+        made: the statement that is put there.
+        replaces: how many statements it takes the place of.
+        imports: the primitives of :mod:`pytest_maskcheck.masking` that it uses.
+    """
+
+    title: str
+    made: cst.BaseStatement
+    replaces: int
+    imports: tuple[str, ...] = ()
+
+
+Shape = Callable[[Statements, int], Iterator[Edit]]
+
+
+# Parts of statements
+
+
+def _expression(statement: cst.BaseStatement) -> cst.BaseExpression | None:
+    """Return the expression that is all of a statement."""
+    if not isinstance(statement, cst.SimpleStatementLine) or len(statement.body) != 1:
+        return None
+    small = statement.body[0]
+    return small.value if isinstance(small, cst.Expr) else None
+
+
+def _assigned(statement: cst.BaseStatement) -> tuple[cst.Name, cst.Call] | None:
+    """Return name and call of ``name = call(...)``."""
+    if not isinstance(statement, cst.SimpleStatementLine) or len(statement.body) != 1:
+        return None
+    small = statement.body[0]
+    if not isinstance(small, cst.Assign) or len(small.targets) != 1:
+        return None
+    target, value = small.targets[0].target, small.value
+    return (target, value) if isinstance(target, cst.Name) and isinstance(value, cst.Call) else None
+
+
+def _method(expression: cst.BaseExpression | None, *names: str) -> cst.BaseExpression | None:
+    """Return the object whose method of one of these names an expression calls without arguments."""
+    if not isinstance(expression, cst.Call) or expression.args or not isinstance(expression.func, cst.Attribute):
+        return None
+    return expression.func.value if expression.func.attr.value in names else None
+
+
+def _releasing(expression: cst.BaseExpression | None, name: cst.Name) -> cst.BaseExpression | None:
+    """Return the function that an expression calls with the variable as its only argument."""
+    if not isinstance(expression, cst.Call) or len(expression.args) != 1:
+        return None
+    (argument,) = expression.args
+    plain = argument.keyword is None and not argument.star
+    return expression.func if plain and argument.value.deep_equals(name) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What stands between acquisition and release.
+
+    Parameters:
+        body: these statements.
+        release: the expression that releases.
+        replaces: the number of statements from the acquisition to the release.
+    """
+
+    body: Statements
+    release: cst.BaseExpression
+    replaces: int
+
+
+def _uses(
+    statements: Statements, position: int, is_release: Callable[[cst.BaseExpression | None], bool]
+) -> Iterator[_Use]:
+    """Yield the possible uses: released alone in the ``finally`` of the next statement, or by a later statement of the block, the last first."""
+    following = statements[position + 1 :]
+    if following and isinstance(following[0], cst.Try) and (last := following[0].finalbody) is not None:
+        released = _only(last.body)
+        if released is not None and is_release(released):
+            yield _Use(_without_finally(following[0]), released, 2)
+            return
+    for number, statement in reversed([*enumerate(following)]):
+        released = _expression(statement)
+        if released is not None and is_release(released):
+            yield _Use(following[:number], released, number + 2)
+
+
+def _only(block: cst.BaseSuite) -> cst.BaseExpression | None:
+    """Return the expression that is all of a block."""
+    return _expression(block.body[0]) if isinstance(block, cst.IndentedBlock) and len(block.body) == 1 else None
+
+
+def _without_finally(statement: cst.Try) -> Statements:
+    if statement.handlers:
+        return (statement.with_changes(finalbody=None),)
+    body = statement.body
+    if isinstance(body, cst.SimpleStatementSuite):  # all on one line
+        return (cst.SimpleStatementLine(body.body),)
+    return tuple(each for each in body.body if isinstance(each, cst.BaseStatement))
+
+
+def _with(
+    first: cst.BaseStatement, item: cst.BaseExpression, name: cst.Name | None, body: Statements
+) -> cst.BaseStatement:
+    """Return a ``with`` statement in the place of ``first``, whose comments it keeps."""
+    suite = body or (cst.SimpleStatementLine([cst.Pass()]),)
+    assert isinstance(first, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
+    header = first.trailing_whitespace if isinstance(first, cst.SimpleStatementLine) else cst.TrailingWhitespace()
+    return cst.With(
+        [cst.WithItem(item, cst.AsName(name) if name is not None else None)],
+        cst.IndentedBlock(suite, header=header),
+        leading_lines=first.leading_lines,
+    )
+
+
+def _call(function: str, *arguments: cst.BaseExpression, more: Sequence[cst.Arg] = ()) -> cst.Call:
+    return cst.Call(cst.Name(function), [*map(cst.Arg, arguments), *more])
+
+
+# Shapes
+
+
+def lock(statements: Statements, position: int) -> Iterator[Edit]:
+    """``lock.acquire()`` ... ``lock.release()``: ``with lock``."""
+    taken = _method(_expression(statements[position]), "acquire")
+    if taken is None:
+        return
+
+    def releases(expression: cst.BaseExpression | None) -> bool:
+        released = _method(expression, "release")
+        return released is not None and released.deep_equals(taken)
+
+    for use in _uses(statements, position, releases):
+        yield Edit("take the lock with `with`", _with(statements[position], taken, None, use.body), use.replaces)
+
+
+def pair(statements: Statements, position: int) -> Iterator[Edit]:
+    """``x = acquire(...)`` ... ``release(x)``: ``with bracket(acquire, release, ...) as x``."""
+    assigned = _assigned(statements[position])
+    if assigned is None:
+        return
+    name, call = assigned
+    for use in _uses(statements, position, lambda expression: _releasing(expression, name) is not None):
+        release = _releasing(use.release, name)
+        assert release is not None
+        made = _with(statements[position], _call("bracket", call.func, release, more=call.args), name, use.body)
+        yield Edit("acquire and release it by `bracket`", made, use.replaces, ("bracket",))
+
+
+_CLOSERS = ("close", "shutdown", "release", "cleanup", "terminate")
+"""Methods that a context manager's ``__exit__`` is likely to call."""
+
+
+def manager(statements: Statements, position: int) -> Iterator[Edit]:
+    """``x = make(...)`` ... ``x.close()``: ``with shield(make, ...) as x``."""
+    assigned = _assigned(statements[position])
+    if assigned is None:
+        return
+    name, call = assigned
+
+    def closes(expression: cst.BaseExpression | None) -> bool:
+        closed = _method(expression, *_CLOSERS)
+        return closed is not None and closed.deep_equals(name)
+
+    for use in _uses(statements, position, closes):
+        made = _with(statements[position], _call("shield", call.func, more=call.args), name, use.body)
+        yield Edit("enter it with `shield`", made, use.replaces, ("shield",))
+
+
+def entered(statements: Statements, position: int) -> Iterator[Edit]:
+    """``with make(...) as x``: ``with shield(make, ...) as x``."""
+    statement = statements[position]
+    if not isinstance(statement, cst.With) or statement.asynchronous is not None:
+        return
+    items = [_shielded(item) for item in statement.items]
+    if any(new is not old for new, old in zip(items, statement.items, strict=True)):
+        yield Edit("enter it with `shield`", statement.with_changes(items=items), 1, ("shield",))
+
+
+def _shielded(item: cst.WithItem) -> cst.WithItem:
+    call = item.item
+    if not isinstance(call, cst.Call) or (
+        isinstance(call.func, cst.Name) and call.func.value in {"shield", "bracket", "mask"}
+    ):
+        return item
+    return item.with_changes(item=_call("shield", call.func, more=call.args))
+
+
+SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered)
+"""In the order in which they are tried."""
+
+
+def masked(statements: Statements, first: int, last: int) -> Edit:
+    """Return the edit that masks signals from one statement to another of a block."""
+    body = [*statements[first : last + 1]]
+    before = body[0]
+    assert isinstance(before, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
+    lines = before.leading_lines
+    body[0] = before.with_changes(leading_lines=())
+    made = cst.With([cst.WithItem(_call("mask"))], cst.IndentedBlock(body), leading_lines=lines)
+    return Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))

@@ -1,0 +1,147 @@
+"""The command ``cure``: edits that were tried, shown as a diff, and written if that is wanted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+POOL = '''\
+"""A pool."""
+
+import os
+import threading
+
+LOCK = threading.Lock()
+STATE = []
+
+
+def take():
+    LOCK.acquire()
+    abs(1)
+    LOCK.release()
+
+
+def read(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.read(fd, 1)
+    os.close(fd)
+
+
+def half_done():
+    STATE.append(1)
+    abs(1)
+    STATE.pop()
+
+
+def swallow():
+    try:
+        abs(1)
+    except BaseException:
+        pass
+'''
+
+TESTS = """
+import pytest
+import pool
+
+def test_take():
+    pool.take()
+
+def test_read():
+    pool.read("pool.py")
+
+@pytest.mark.interrupt_safe
+def test_half_done(maskcheck):
+    maskcheck.unchanged(lambda: list(pool.STATE))
+    pool.half_done()
+"""
+
+PLUGIN = ("-p", "pytest_maskcheck.plugin")
+"""The inner pytest loads no plugins by itself."""
+
+Cure = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cure(pytester, run) -> Cure:
+    """Return a function that audits the project and runs the command on the report."""
+    pytester.makepyfile(pool=POOL, test_pool=TESTS)
+
+    def cured(*words: str, tests: str = TESTS) -> subprocess.CompletedProcess[str]:
+        pytester.makepyfile(test_pool=tests)
+        run("--maskcheck-all", "--maskcheck-report=json:report.json", "-q", fresh=True)
+        return command("report.json", *words, "--", *PLUGIN)
+
+    return cured
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command here."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest_maskcheck", "cure", *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_cures_are_shown(cure):
+    """For each defect an edit is shown as a diff, with what was found before and after; the project is left alone."""
+    done = cure()
+    assert done.returncode == 0, done.stderr
+    assert "cured: leak: lock pool.LOCK [2 points, pool.py:11-12]: take the lock with `with`" in done.stdout
+    assert "-    LOCK.acquire()\n-    abs(1)\n-    LOCK.release()\n+    with LOCK:\n+        abs(1)\n" in done.stdout
+    assert "+    with bracket(os.open, os.close, path, os.O_RDONLY) as fd:\n" in done.stdout
+    assert "+    with mask():\n" in done.stdout
+    assert "+from pytest_maskcheck.masking import bracket, mask\n" in done.stdout
+    assert "3 tests audited again: 3 defects before, 0 after" in done.stdout
+    assert Path("pool.py").read_text(encoding="utf-8").strip() == POOL.strip()
+
+
+def test_cures_are_written(cure, run):
+    """With --apply the edits are written, and the next audit finds nothing."""
+    done = cure("--apply")
+    assert done.stdout.endswith("written: pool.py\n"), done.stderr
+    result = run("--maskcheck-all", "-q", fresh=True)
+    assert result.ret == 0
+    done = cure()
+    assert (done.returncode, done.stdout) == (0, "no defect makes a test fail: there is nothing to cure\n")
+
+
+def test_what_no_edit_cures(cure):
+    """An edit that does not cure is not shown, and the exit status says that a defect is left."""
+    done = cure(tests="import pool\ndef test_swallow():\n    pool.swallow()\n")
+    assert done.returncode == 1
+    assert done.stdout.startswith("no edit found: swallowed: ")
+    assert "---" not in done.stdout
+
+
+def test_bad_input(pytester):
+    """What cannot be used is one sentence."""
+    for words, message in {
+        ("none.json",): "the report cannot be read: ",
+        ("bad.json",): "bad.json is no report of pytest-maskcheck",
+    }.items():
+        Path("bad.json").write_text("x")
+        done = command(*words)
+        assert done.returncode == 2
+        assert f"error: {message}" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_project_that_does_not_run_in_a_copy(cure):
+    """If pytest fails in the copy, its output is shown."""
+    cure()
+    done = command("report.json", "--", *PLUGIN, "--no-such-option")
+    assert done.returncode == 2
+    assert "error: pytest ends with exit status 4 in a copy of the project:\n" in done.stderr
+    assert "--no-such-option" in done.stderr
+    assert json.loads(Path("report.json").read_text(encoding="utf-8"))["tool"] == "pytest-maskcheck"
