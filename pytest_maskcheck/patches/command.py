@@ -17,13 +17,13 @@ class CureError(Exception):
     """The command cannot be carried out; the message says why, and what to do."""
 
 
-def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *, apply: bool) -> int:
+def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *, apply: bool) -> int:
     """Propose edits for the defects of a report that make tests fail.
 
     Parameters:
         report: path of a JSON report of the project in the working directory.
         arguments: further arguments for pytest.
-        tell: called with each line of output.
+        show: called with each line of output.
         apply: write the edits into the project, too.
 
     Returns:
@@ -39,7 +39,7 @@ def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *
         raise CureError(str(error)) from None
     defects = [each for each in over_tests(audits) if each.fails]
     if not defects:
-        tell("no defect makes a test fail: there is nothing to cure")
+        show("no defect makes a test fail: there is nothing to cure")
         return 0
     made: list[Proposal] = []
     left = 0
@@ -49,35 +49,35 @@ def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *
             for each in proposals.make(defects):
                 if isinstance(each, Proposal):
                     made.append(each)
-                    tell(f"cured: {headline(each.defect.defect)}: {each.title}")
+                    show(f"cured: {headline(each.defect.defect)}: {each.title}")
                 else:
                     left += 1
-                    tell(f"no edit found: {headline(each.defect)}")
+                    show(f"no edit found: {headline(each.defect)}")
             changed = [*proposals.diffs()]
             tests = [*dict.fromkeys(proposal.defect.cheapest.audit.test for proposal in made)]
             after = copy.audit(tests) if made else None
         except TrialError as error:
             raise CureError(str(error)) from None
     for _, _, diff in changed:
-        tell("")
-        tell(diff.rstrip("\n"))
+        show("")
+        show(diff.rstrip("\n"))
     if after is not None:
-        tell("")
+        show("")
         before = len({id(each) for each in defects if each.cheapest.audit.test in tests})
-        tell(
+        show(
             f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, {len(after.defects)} after, "
             f"at {count(after.points, 'point')}"
         )
     if apply:
-        _write(root, changed, tell)
+        _write(root, changed, show)
     return 1 if left else 0
 
 
-def _write(root: Path, changed: Sequence[tuple[str, str, str]], tell: Callable[[str], object]) -> None:
+def _write(root: Path, changed: Sequence[tuple[str, str, str]], show: Callable[[str], object]) -> None:
     for path, text, _ in changed:
         try:
             files.write(str(root / path), text.encode())
         except OSError as error:
             message = f"{path} cannot be written: {error}"
             raise CureError(message) from None
-        tell(f"written: {path}")
+        show(f"written: {path}")

@@ -192,8 +192,8 @@ OWNERS = {module.__name__ for module in REPLACED} | {
 }
 """The modules that define the functions of those, since they import many from others."""
 
-NOT_IMPORTED = {"__main__", *(() if hasattr(sys, "monitoring") else ("monitoring", "tools"))}
-"""Modules of the package that are programs, or that this interpreter cannot import."""
+NOT_IMPORTED = {"__main__", "patches", *(() if hasattr(sys, "monitoring") else ("monitoring", "tools"))}
+"""Modules and rooms of the package that belong to commands, or that this interpreter cannot import: no audit has them."""
 
 BY_NAME = {
     ("interrupts.signals.handlers", "USUAL"): "a handler that others are compared with",
