@@ -17,12 +17,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import files
+from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.results import Fingerprint
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.results import Audit
 
 VERSION = 1
@@ -32,6 +34,9 @@ _HEAD = f"""\
 # Defects that `pytest --maskcheck` knows and accepts. `--maskcheck-baseline-update` writes this file; a `reason` may be added to an entry.
 version = {VERSION}
 """
+
+_NAMED = 10
+"""Number of entries that are named as gone; the others are counted."""
 
 _FIELDS = tuple(each.name for each in fields(Fingerprint))
 
@@ -195,16 +200,21 @@ class After:
         return [*self.kept, *self.new, *self.unmet]
 
 
-def changes(after: After, path: str, *, updated: bool) -> Iterator[str]:
+def changes(after: After, path: str, *, updated: bool, verbose: bool = True, look: Appearance = PLAIN) -> Iterator[str]:
     """Yield the lines of the summary on a baseline.
 
     Parameters:
         after: what the session has shown.
         path: that of the file.
         updated: it was written anew.
+        verbose: name all that is gone, not only the first few.
+        look: how parts of the lines stand out.
     """
-    for entry in sorted(after.gone):
-        yield f"baseline: gone: {_described(entry.fingerprint)}"
+    gone = sorted(after.gone)
+    for entry in gone if verbose else gone[:_NAMED]:
+        yield f"baseline: {look.toned('gone', Tone.GOOD)}: {_described(entry.fingerprint)}"
+    if not verbose and (more := len(gone) - _NAMED) > 0:
+        yield f"baseline: {look.toned('gone', Tone.GOOD)}: {more} more, which -v shows"
     parts = [
         f"{len(after.kept)} known",
         f"{len(after.new)} new",

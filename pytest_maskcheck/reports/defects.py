@@ -47,13 +47,13 @@ def category(defect: Defect) -> str:
     return ", in clean-up" if defect.category is Category.CLEANUP else ""
 
 
-def where(defect: Defect) -> str:
+def where(defect: Defect, functions: int = _LINES) -> str:
     """Return the lines where something is lost, such as ``store.py:12-18, 30``: the first few functions, and the number of others."""
     files: dict[str, list[str]] = {}
-    for path, numbers in defect.lines[:_LINES]:
+    for path, numbers in defect.lines[:functions]:
         files.setdefault(path, []).append(numbers)
     shown = ", ".join(f"{path}:{', '.join(numbers)}" for path, numbers in files.items())
-    more = len(defect.lines) - _LINES
+    more = len(defect.lines) - functions
     return f"{shown} and in {count(more, 'more function')}" if more > 0 else shown
 
 

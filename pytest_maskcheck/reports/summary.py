@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.reasons import Strategy, count, reason_of
+from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.defects import headline, together
 from pytest_maskcheck.reports.leading import leading
 from pytest_maskcheck.reports.unused import unused
@@ -14,8 +15,9 @@ from pytest_maskcheck.results.lines import lines_of, spans, united
 from pytest_maskcheck.system.unpatched import pathlib
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.results import Audit
     from pytest_maskcheck.results.briefs import Brief
 
@@ -23,7 +25,7 @@ _NAMED = 3
 """Number of tests, points or packages that a line names; the others are counted."""
 
 _LINES = 2
-"""Number of lines of one sort that are shown unless all are wanted."""
+"""Number of lines of one sort that are shown; of a sort that has more, only the number, unless all are wanted."""
 
 _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_ENDED}
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
@@ -36,6 +38,7 @@ def summary(
     *,
     command: Sequence[str] = ("pytest",),
     verbose: bool = True,
+    look: Appearance = PLAIN,
 ) -> Iterator[str]:
     """Yield the lines of the session's summary; the last one contains the totals.
 
@@ -44,38 +47,51 @@ def summary(
         briefs: those of earlier sessions that found nothing.
         missed: the number of points that no test was audited at, as those that were chosen for them could not be.
         command: words of the command that runs a test again.
-        verbose: show all lines; else some sorts of lines are counted if there are many of them.
+        verbose: show all lines; else sorts with many lines are counted, together on one line.
+        look: how parts of the lines stand out.
     """
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     defects = [each for each in over_tests(done) if each.fails]
     if len(defects) > 1:
-        yield from leading(defects, command, verbose=verbose)
+        yield from leading(defects, command, look, verbose=verbose)
+    counted: list[str] = []
 
-    def few(lines: Iterable[str], what: str) -> Iterator[str]:
+    def few(lines: Iterable[str], what: Callable[[int], str]) -> Iterator[str]:
         kept = [*lines]
-        number = len(kept)
-        yield from kept if verbose or number <= _LINES else [f"{what}: {number} lines, which -v shows"]
+        if verbose or len(kept) <= _LINES:
+            yield from kept
+        else:
+            counted.append(what(len(kept)))
 
     yield from _untouched(audits)
     yield from _elsewhere(audits)
-    yield from few(_unaudited_tests(audit for audit in audits if not audit.is_untouched), "not audited")
-    yield from few(_strategies(done), "strategy")
-    yield from few(_listed(done), "listed, and no failure")
-    yield from few(_repeats(done), "reached again")
-    yield from few(_unaudited_points(done, missed), f"not audited: {_unaudited_number(done, missed)}")
-    yield from few(_unmeasured(audits), "not audited, although included")
+    yield from few(
+        _unaudited_tests(audit for audit in audits if not audit.is_untouched),
+        lambda number: f"{count(_unaudited_in(audits), 'test')} not audited, for {number} reasons",
+    )
+    yield from few(_strategies(done), lambda number: f"how {number} tests were audited by snapshots")
+    yield from few(_listed(done), lambda number: f"{number} findings that fail no test")
+    yield from few(_repeats(done), lambda number: f"{number} tests with defects that other tests reach, too")
+    yield from few(
+        _unaudited_points(done, missed),
+        lambda number: f"{_unaudited_number(done, missed)} not audited, for {number} reasons",
+    )
+    yield from few(_unmeasured(audits), lambda number: f"code included to no effect, for {number} reasons")
     run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
-    yield from few(_first_use(run_again), "first use not audited")
-    yield from few(_left_behind(done), "left behind by tests uninterrupted, and so no finding")
-    yield from few(_unused(done), "unused")
+    yield from few(_first_use(run_again), lambda number: f"{number} lines on first use that was not audited")
+    yield from few(_left_behind(done), lambda number: f"{number} things that tests leave behind uninterrupted")
+    yield from few(_unused(done), lambda number: f"{number} comments and entries that were not needed")
     varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
     if varying:
-        yield f"UNDECIDED: what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
-    yield from _narrow(run_again)
+        what = f"what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
+        yield f"{look.toned('UNDECIDED', Tone.WARNING)}: {what}"
+    yield from _narrow(run_again, look)
     yield from _unchanged(audits, briefs)
+    if counted:
+        yield look.toned(f"with -v also: {'; '.join(counted)}", Tone.FAINT)
     if audits:
-        yield closing(audits, briefs, missed)
+        yield closing(audits, briefs, missed, look=look)
 
 
 def _strategies(audits: Iterable[Audit]) -> Iterator[str]:
@@ -134,7 +150,7 @@ def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int
     )
     if not counted:
         return ""
-    return f"{' and '.join(counted)}: the lines above that begin with `not audited` have the reasons, and a JSON report has all of them"
+    return f"{' and '.join(counted)}: the lines that begin with `not audited` have the reasons (-v shows all), and a JSON report has each of them"
 
 
 def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
@@ -170,6 +186,11 @@ def _unchanged(audits: Sequence[Audit], briefs: Sequence[Brief]) -> Iterator[str
             f"unchanged: {count(earlier, 'test')} audited in an earlier session at {count(points, 'point')}, "
             f"not audited again{how}"
         )
+
+
+def _unaudited_in(audits: Iterable[Audit]) -> int:
+    """Return how many of these tests were to be audited, and were audited at no point."""
+    return sum(lacks_audit(audit) and not audit.is_untouched for audit in audits)
 
 
 def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
@@ -212,7 +233,7 @@ def _few(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
+def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
     """Yield a warning if only the tests' own code was audited, not the code that they test."""
     own = {path for audit in audits for path in audit.own}
     reached = {path for audit in audits for path in audit.reached}
@@ -224,7 +245,7 @@ def _narrow(audits: Sequence[Audit]) -> Iterator[str]:
     names = [name for name, _ in packages.most_common(_NAMED)]
     imports = f", and none of what they import ({', '.join(names)})" if names else ""
     yield (
-        f"SCOPE: only the tests' own code was audited{imports}: name the package that they test with "
+        f"{look.toned('SCOPE', Tone.WARNING)}: only the tests' own code was audited{imports}: name the package that they test with "
         f"--maskcheck-include={names[0] if names else 'PACKAGE'}, or with maskcheck_include in the configuration file"
     )
 
@@ -235,7 +256,7 @@ def _is_support(path: str) -> bool:
     return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
-def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> str:
+def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0, *, look: Appearance = PLAIN) -> str:
     """Return the totals of a session on one line; lines, defects and undecided points include those of earlier sessions."""
     new = [audit for audit in audits if not audit.earlier]
     tests = sum(1 for audit in new if audit.audited)
@@ -248,9 +269,10 @@ def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int =
     code = _project(reached, {path for audit in audits for path in audit.own})
     lines = sum(len(reached[path]) for path in code.files)
     met = sum(len(interrupted.get(path, ())) for path in code.files)
+    tone = Tone.BAD if defects else Tone.GOOD if points else Tone.WARNING
     return (
-        f"{count(tests, 'test')} audited at {count(points, 'point')}: {count(defects, 'defect')}"
-        f"{f' and {known} known' if known else ''}; "
+        f"{count(tests, 'test')} audited at {count(points, 'point')}: "
+        f"{look.toned(count(defects, 'defect'), tone)}{f' and {known} known' if known else ''}; "
         f"{met} of {count(lines, 'reached line')} of {code.name} interrupted, {count(undecided, 'point')} undecided"
     )
 

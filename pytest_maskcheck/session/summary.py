@@ -18,12 +18,14 @@ from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.session.command_line import command_line
+from pytest_maskcheck.session.terminal_appearance import TerminalAppearance
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.reports.baseline import After
     from pytest_maskcheck.session.accepted import Accepted
     from pytest_maskcheck.settings import Shard
@@ -188,7 +190,7 @@ class Summary:
             terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
         if self._audits or self._nothing or self._briefs or self.complaints:
             terminalreporter.section("maskcheck")
-            for line in self._lines():
+            for line in self._lines(TerminalAppearance(terminalreporter)):
                 terminalreporter.write_line(line)
         for complaint in self._why_failed:
             terminalreporter.write_line(f"ERROR: {complaint}", red=True)
@@ -197,13 +199,20 @@ class Summary:
                 nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
 
-    def _lines(self) -> list[str]:
+    def _lines(self, look: Appearance) -> list[str]:
+        verbose = self._config.get_verbosity() > 0
         try:
             return [
                 *self.complaints,
                 *unfinished(self._unfinished),
                 *(
-                    changes(self._after, str(self._accepted.path), updated=self._accepted.updates)
+                    changes(
+                        self._after,
+                        str(self._accepted.path),
+                        updated=self._accepted.updates,
+                        verbose=verbose,
+                        look=look,
+                    )
                     if self._after
                     else ()
                 ),
@@ -212,7 +221,8 @@ class Summary:
                     self._briefs,
                     self.missed,
                     command=command_line(self._config),
-                    verbose=self._config.get_verbosity() > 0,
+                    verbose=verbose,
+                    look=look,
                 ),
             ]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the summaries of other plugins still come out)

@@ -1,0 +1,113 @@
+"""The summary of a session: what fits on a screen, and what is shown only if it is wanted."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reports import cures, hints
+from pytest_maskcheck.reports.baseline import After, Entry, changes
+from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.results import (
+    Audit,
+    Category,
+    Defect,
+    Finding,
+    Fingerprint,
+    Frame,
+    Origin,
+    Point,
+    PointResult,
+    Verdict,
+)
+
+SCREEN = 40
+"""Lines of a screen."""
+
+
+def audit(number: int, *, fails: bool = True, tests: str = "test_it.py::test") -> Audit:
+    """Return an audit with one defect, and with much that is only counted."""
+    point = Point(f"a.py:{number}:call#1", "a.py", "/a.py", number, "call", 1, f"f{number}")
+    origin = Origin((), Frame("a.py", number - 1, f"f{number}", "/a.py"))
+    finding = Finding(Verdict.LEAK, "lock", f"LOCK{number}", "lost", fails, origin)
+    left_out = {Reason(NotAudited.HITS, hits=3): 4, Reason(NotAudited.IGNORED): 1, Reason(NotAudited.PAUSED): 1}
+    return Audit(
+        f"{tests}_{number}",
+        points=(point,),
+        results=(PointResult(point.id, (finding,)),),
+        left_out={str(reason): many for reason, many in left_out.items()},
+        baseline=tuple(f"thread:pool-{each}" for each in range(5)),
+        reached={"a.py": "1-99"},
+    )
+
+
+def lines(*audits: Audit, verbose: bool = False) -> list[str]:
+    """Return the lines of a summary."""
+    return [*summary(audits, command=["pytest", "--maskcheck-hits=1"], verbose=verbose)]
+
+
+def test_fits_a_screen():
+    """Of forty defects ten are shown, in three lines each; the others and long lists are counted."""
+    shown = lines(*map(audit, range(10, 50)), *(audit(number, fails=False) for number in range(60, 90)))
+    assert len(shown) <= SCREEN
+    assert [line[:3] for line in shown if line[2:3] == "."] == [f"{number:2}." for number in range(1, 11)]
+    assert shown[:3] == [
+        " 1. leak: lock LOCK10; cure: `with lock:` or `with bracket(...)`",
+        "    a.py:10, from line 9",
+        "    'a.py:10:call#1' test_it.py::test_10",
+    ]
+    assert shown[30:] == [
+        "    and 30 more defects, which -v shows",
+        "    to see one again: pytest --maskcheck-hits=1 --maskcheck-point POINT TEST",
+        "with -v also: 30 findings that fail no test; 420 points not audited, for 3 reasons; 5 things that tests leave behind uninterrupted",
+        "70 tests audited at 70 points: 40 defects; 70 of 99 reached lines of a interrupted, 0 points undecided",
+    ]
+
+
+def test_all_of_it():
+    """With -v every defect has its cure and its command, and each line of a list is there."""
+    shown = lines(*map(audit, range(10, 50)), *(audit(number, fails=False) for number in range(60, 90)), verbose=True)
+    assert [line[:3] for line in shown if line[2:3] == "."] == [f"{number:2}." for number in range(1, 41)]
+    assert shown[1:4] == [
+        "    a.py:10, from line 9",
+        f"    cure: {cures.BY_KIND['lock']}",
+        "    pytest --maskcheck-hits=1 --maskcheck-point 'a.py:10:call#1' test_it.py::test_10",
+    ]
+    assert shown[6] == "    cure: as for 1"
+    assert sum(line.startswith("listed: ") for line in shown) == 30
+    assert not any("-v" in line.split() for line in shown)
+
+
+def test_one_defect_is_told_by_its_test():
+    """If there is only one defect, the test that fails by it tells everything; short lists are shown as they are."""
+    few = lines(audit(10))
+    assert not any("LOCK" in line for line in few)
+    shown = lines(Audit("test", left_out={str(Reason(NotAudited.PAUSED)): 2}))
+    assert "not audited: 2 points: within maskcheck.paused()" in shown
+
+
+def test_met_by_several_tests():
+    """A defect that several tests meet is one entry, which counts them."""
+    shown = lines(audit(10), audit(10, tests="test_it.py::test_again"), audit(11))
+    assert [line for line in shown if "leak" in line] == [
+        " 1. leak: lock LOCK10, in 2 tests; cure: `with lock:` or `with bracket(...)`",
+        " 2. leak: lock LOCK11; cure: `with lock:` or `with bracket(...)`",
+    ]
+
+
+@pytest.mark.parametrize("category", Category)
+def test_each_defect_has_a_hint(category):
+    """There is a short hint for each verdict and each kind that has a cure of its own."""
+    kinds = {*cures.BY_KIND, "finalizer", "exception", "made_up"}
+    for verdict, kind in product(Verdict, kinds):
+        defect = Defect(verdict, kind, "key", "", fails=True, points=(), traceback=(), category=category)
+        assert 0 < len(hints.hint(defect)) <= hints.LONGEST
+
+
+@pytest.mark.parametrize(("verbose", "number"), [(False, 12), (True, 31)])
+def test_what_is_gone_is_named(verbose, number):
+    """Of what is gone from a baseline, the first ten are named and the others counted; with -v all are named."""
+    gone = [Entry(Fingerprint("a.py", f"f{each}", "", "leak", "lock", "key")) for each in range(30)]
+    assert len([*changes(After([], [], gone, []), "known.toml", updated=False, verbose=verbose)]) == number
