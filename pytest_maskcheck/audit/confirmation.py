@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pytest_maskcheck.audit.blame import unusable
 from pytest_maskcheck.audit.excuses import excused, went_past
 from pytest_maskcheck.audit.findings import is_failing
 from pytest_maskcheck.audit.naming import named, named_result
+from pytest_maskcheck.audit.stage import Stage
 from pytest_maskcheck.audit.swallowed import EXCEPTION, FINALIZER, may_be_caught, without_lone_finalizer
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import PointResult, Verdict
@@ -43,12 +45,14 @@ class Confirmation:
         findings: judges them.
         search: compares names that differ from run to run.
         blame: receives a full run that fails in any process.
+        announce: called when a finding is to be confirmed.
     """
 
     executor: Executor
     findings: Findings
     search: PatternSearch
     blame: Blame
+    announce: Callable[[Stage], object] = lambda _: None
     _confirmed: set[tuple[str, str, str]] = field(default_factory=set)
 
     def settle(self, point: Point, result: PointResult, *, fresh: bool) -> PointResult:
@@ -86,6 +90,7 @@ class Confirmation:
         """Return the findings that a clean process shows again; without any, the point counts as not audited."""
         if fresh and all(self._is_confirmed(finding) for finding in first.findings if finding.fails):
             return named_result(first, self.search.patterns)
+        self.announce(Stage.CONFIRMING)
         earlier = [finding for finding in first.findings if finding.fails]
         compared: set[Sort] = set()
         for _ in range(_TRIES - 1):

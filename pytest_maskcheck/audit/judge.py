@@ -33,6 +33,7 @@ from pytest_maskcheck.audit.final_results import FinalResults
 from pytest_maskcheck.audit.findings import Findings, is_failing
 from pytest_maskcheck.audit.naming import PatternSearch, named_result
 from pytest_maskcheck.audit.rules import Allowances
+from pytest_maskcheck.audit.stage import Stage
 from pytest_maskcheck.audit.swallowed import Catchers
 from pytest_maskcheck.resources.known_patterns import Patterns
 from pytest_maskcheck.results import Point, PointResult
@@ -67,6 +68,7 @@ class Judge:
         common: a description of what all processes share, which an interrupt may have spoiled for all of them.
         pauses: returns whether to leave the other points for later, where a process has ended: how many were done, and how many are left.
         release: makes a further run possible in the process that calls it, after a leak; returns whether it is.
+        announce: called when the audit begins to do something else than to interrupt at further points.
 
     Attributes:
         results: id of a point -> its final result.
@@ -87,6 +89,7 @@ class Judge:
     common: str = ""
     pauses: Callable[[int, int], bool] = lambda _done, _left: False
     release: Callable[[], bool] = lambda: True
+    announce: Callable[[Stage], object] = lambda _: None
     results: dict[str, PointResult] = field(init=False)
     baseline: Baseline = field(init=False)
     allowances: Allowances = field(init=False)
@@ -112,7 +115,7 @@ class Judge:
         self.allowances = Allowances(self.rules, patterns)
         self.findings = Findings(self.allowances, self.baseline, self._catchers, self.results)
         self._blame = Blame(self.executor, self._final, self.late, self.looking, self.common)
-        self._confirmation = Confirmation(self.executor, self.findings, self._search, self._blame)
+        self._confirmation = Confirmation(self.executor, self.findings, self._search, self._blame, self.announce)
         self._attribution = Attribution(self.executor, self.traced, patterns, self.late)
 
     def learn_baseline(self, *runs: Counter[Name]) -> None:
@@ -156,6 +159,8 @@ class Judge:
     def explain(self, points: Sequence[Point]) -> None:
         """Find the origins of what was left behind at these points, while there is time."""
         rows = [(point, named_result(self.results[point.id], self._patterns)) for point in points]
+        if any(self._attribution.is_open(*row) for row in rows):
+            self.announce(Stage.TRACING)
         for result in self._attribution.explain(rows):
             self._final.take(result)
         rows = [(point, self.results[point.id]) for point in points if is_failing(self.results[point.id])]

@@ -38,7 +38,18 @@ def new_judge(
     traced = {kind.name: kind.blocks for kind in instruments.kinds if kind.traced}
     late = budget.over if budget else (lambda _seconds: False)
     runner = instruments.runner
-    return Judge(executor, Plan(), rules, send, traced, runner.noting_state, late, common, release=runner.release)
+    return Judge(
+        executor,
+        Plan(),
+        rules,
+        send,
+        traced,
+        runner.noting_state,
+        late,
+        common,
+        release=runner.release,
+        announce=send,
+    )
 
 
 def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:

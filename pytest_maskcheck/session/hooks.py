@@ -77,6 +77,7 @@ class AuditingSession:
         bases = self._keeping.earlier.bases if self._keeping.earlier else None  # has read source files, and reads more
         self._changes = None if since is None else Changes.since(config, self._items, bases, since)
         self._shared = SharedFixtures(config)
+        self._progress = Progress(config)
         self._orders = OrderMaker(
             config,
             self._items,
@@ -84,7 +85,7 @@ class AuditingSession:
             extensions,
             shared=self._shared,
             workers=self._workers,
-            progress=Progress(config),
+            progress=self._progress,
             only=only,
             dealing=self._dealing,
             changes=self._changes,
@@ -144,7 +145,7 @@ class AuditingSession:
             items.clear()
             return
         self._dealing.deal(item.nodeid for item in items if item in self._items)
-        self._summary.wanted = len(self._items)
+        self._summary.wanted = self._progress.wanted = len(self._items)
         self._workers.send("wanted", len(self._items))
         if self._budget:
             self._budget.expect(len(self._items), self._workers.count)
@@ -171,6 +172,7 @@ class AuditingSession:
             return None
         self._protocol.run(item, nextitem)
         self._protocol.end(item)
+        self._progress.ended += 1
         return True
 
     @pytest.hookimpl(wrapper=True)

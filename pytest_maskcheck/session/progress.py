@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_maskcheck.audit.snapshots import Struck
+from pytest_maskcheck.audit.stage import Stage
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.results import PointResult
@@ -34,6 +35,9 @@ LOGGED = 10.0
 _RECENT = 5.0
 """Seconds over which the rate is measured: points near the end of a long test take longer than those at its start."""
 
+_FINDING, _AUDITING = "finding points", "auditing"
+"""What is being done, besides the stages that an audit announces."""
+
 _BELOW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K"
 """Make sure that there is a line below, save the cursor, go to that line and clear it."""
 
@@ -50,12 +54,18 @@ class Progress:
     Parameters:
         config: that of the session.
         clock: returns the time in seconds.
+
+    Attributes:
+        wanted: how many tests the session audits; 0 if that is not known.
+        ended: how many of them it is done with.
     """
 
     def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.perf_counter) -> None:
         self._config = config
         self._clock = clock
         self._logged = clock()
+        self.wanted = 0
+        self.ended = 0
         self._way = ""
         self._drawn = False
 
@@ -71,6 +81,7 @@ class Progress:
         self._test = test
         self._deadline = deadline
         self._total = 0
+        self._doing = _FINDING
         self._done: set[str] = set()
         self._defects: set[object] = set()
         self._began = self._shown = self._clock()
@@ -81,20 +92,25 @@ class Progress:
         match message:
             case Plan():
                 self._total += len(message.points)
+                self._doing = _AUDITING
             case Struck():
                 self._done.add(message.point)
+            case Stage():
+                self._doing = message.value
             case PointResult():
+                self._doing = _AUDITING
                 self._done.add(message.point)
                 self._defects.update(finding.identity for finding in message.findings if finding.fails)
         now = self._clock()
         if self._way == "line" and now - self._shown >= REDRAWN:
             self._shown = now
-            self._draw(f"maskcheck: {self._text(now)} - {self._test}")
+            self._draw(self._text(now))
         elif self._way == "log" and now - max(self._logged, self._began) >= LOGGED:
             self._logged = now
             reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
             with self._to_the_user():
-                reporter.write_line(f"maskcheck: {self._test}: {self._text(now)}")
+                before, after = self._text(now)
+                reporter.write_line(f"{before}{self._test}{after}")
                 reporter.flush()
 
     def end(self) -> None:
@@ -105,18 +121,24 @@ class Progress:
             self._drawn = False
         self._way = ""
 
-    def _text(self, now: float) -> str:
-        """Return a text on how far the audit has come."""
+    def _text(self, now: float) -> tuple[str, str]:
+        """Return what stands before and after the name of the test: how far the session has come, and what is being done."""
+        before = f"maskcheck: {self._share()}"
         if not self._total:
-            return "looking for points"
+            return before, f": {self._doing}"
         done = len(self._done)
-        parts = [f"{done}/{count(self._total, 'point')}", count(len(self._defects), "defect")]
+        parts = [f": {self._doing}, {done}/{count(self._total, 'point')}", count(len(self._defects), "defect")]
         rate = round(self._rate(now, done), 1)
-        if rate:
-            parts.append(f"{rate:.{0 if rate >= 10 else 1}f} points/s")
         if rate and done < self._total:
             parts.append(f"{_duration(min((self._total - done) / rate, self._deadline - now))} left")
-        return ", ".join(parts)
+        return before, ", ".join(parts)
+
+    def _share(self) -> str:
+        """Return the part of the session's tests that is done, with the part of this test's points, as pytest shows it."""
+        if not self.wanted:
+            return ""
+        points = len(self._done) / self._total if self._total else 0.0
+        return f"[{min(100.0, 100 * (self.ended + points) / self.wanted):3.0f}%] "
 
     def _rate(self, now: float, done: int) -> float:
         """Return the points per second over the last :data:`_RECENT` seconds."""
@@ -126,14 +148,21 @@ class Progress:
             self._recent.popleft()
         return (done - before) / (now - since) if now > since else 0.0
 
-    def _draw(self, text: str) -> None:
-        """Show a line, unless there is no room for it, or the cursor is past the last column, where terminals differ."""
+    def _draw(self, text: tuple[str, str]) -> None:
+        """Show a line, unless there is no room for it, or the cursor is past the last column, where terminals differ.
+
+        Of a name that is too long the end is shown, which tells tests of one file apart.
+        """
         with self._to_the_user():
             columns, rows = _size()
             if columns < _LEAST or rows < 2 or self._hangs(columns):
                 return
             self._drawn = True
-            shown = text.encode("ascii", "replace").decode("ascii")  # characters of one column each
+            before, after = text
+            name, room = self._test, columns - 1 - len(before) - len(after)
+            if len(name) > room:
+                name = f"...{name[3 - room :]}" if room > len("...") else ""
+            shown = f"{before}{name}{after}".encode("ascii", "replace").decode("ascii")  # characters of one column each
             self._write(_BELOW + shown[: columns - 1] + _BACK)
 
     def _hangs(self, columns: int) -> bool:

@@ -15,6 +15,7 @@ import termios
 
 import pytest
 
+from pytest_maskcheck.audit.stage import Stage
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.results import Finding, Point, PointResult, Verdict
 from pytest_maskcheck.session import progress
@@ -180,7 +181,9 @@ def test_a_line_appears_and_vanishes(on_terminal, to_file, args, size):
     """The line appears, and in the end the screen shows the same as a file with the output."""
     sent = on_terminal(*args, **size)
     drawn = re.findall(r"\x1b\[Kmaskcheck: (.*?)\x1b8", sent)
-    assert any(re.match(r"\d+/\d+ points, 0 defects, \d+(\.\d)? poin", line) for line in drawn)
+    pattern = r"\[ *\d+%\] \S*test_it: auditing, \d+/\d+ points, 0 defects(, \d+ s left)?"
+    wide = size.get("columns", 80) > 80 - 1
+    assert any(re.fullmatch(pattern, line) for line in drawn) == wide
     assert all(len(line) < size.get("columns", 80) - len("maskcheck: ") for line in drawn)
     assert 2 < len(drawn) < 60
     shown = screen(sent, **size)
@@ -195,7 +198,7 @@ def test_the_line_grows_with_snapshots(pytester, on_terminal):
     """With snapshots, whose results come all at once, the line counts delivered interrupts."""
     pytester.makepyfile(test_sample=TESTS.replace("range(20)", "range(150)"))
     sent = on_terminal("--maskcheck-strategy=snapshot")
-    shown = [int(number) for number in re.findall(r"\x1b\[Kmaskcheck: (\d+)/", sent)]
+    shown = [int(number) for number in re.findall(r"\x1b\[Kmaskcheck: .*?auditing, (\d+)/", sent)]
     assert len(set(shown)) > 3
     assert shown == sorted(shown)
 
@@ -220,7 +223,7 @@ def test_the_line_counts_defects(pytester, on_terminal):
                 len("e"), len("f"), len("g"), len("h")
         """
     )
-    assert ", 1 defect, " in on_terminal()
+    assert ", 1 defect" in on_terminal()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,7 @@ def test_no_line_where_it_could_do_harm(on_terminal, args, environ):
     """There is neither a line nor a log of a short audit if the plugin does not have the terminal to itself."""
     sent = on_terminal(*args, **environ)
     assert "\x1b7" not in sent
-    assert "points/s" not in sent
+    assert "auditing" not in sent
 
 
 def test_no_line_where_there_is_no_room(on_terminal):
@@ -250,7 +253,7 @@ def test_no_line_where_there_is_no_room(on_terminal):
 def test_no_color_is_heard(on_terminal):
     """With ``NO_COLOR`` the line is shown without colour."""
     sent = on_terminal(NO_COLOR="1")
-    assert "points/s" in sent
+    assert "auditing" in sent
     assert not re.search(r"\x1b\[[0-9;]*m", sent)
 
 
@@ -259,17 +262,17 @@ def test_beside_xdist_nothing_is_shown(on_terminal):
     pytest.importorskip("xdist")
     sent = on_terminal("-p", "xdist", "-n2")
     assert "\x1b7" not in sent
-    assert "points/s" not in sent
+    assert "auditing" not in sent
     assert "3 passed" in sent
 
 
 def test_ctrl_c_leaves_no_line(on_terminal):
     """Ctrl-C during an audit removes the line, and the session ends as usual."""
-    sent = on_terminal(until="points/s")
+    sent = on_terminal(until="auditing")
     assert "KeyboardInterrupt" in sent
-    assert "points/s" in sent
+    assert "auditing" in sent
     shown = screen(sent)
-    assert "points/s" not in shown
+    assert "auditing" not in shown
     assert re.search(r"^test_sample.py \.$", shown, re.MULTILINE)
 
 
@@ -301,7 +304,7 @@ def followed(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr(progress, "_size", lambda: (80, 24))
 
-    def followed(*args, terminal=False, seconds=15, deadline=float("inf")):
+    def followed(*args, terminal=False, seconds=15, deadline=float("inf"), wanted=2):
         config = pytester.parseconfigure(*args)
         out = io.StringIO()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -309,6 +312,7 @@ def followed(pytester, monkeypatch):
         reporter.isatty = terminal
         clock = Clock()
         following = Progress(config, clock)
+        following.wanted = wanted
         for test in ("test_a.py::test_one", "test_a.py::test_two"):
             points = [Point(f"a.py:1:call#{n}", "a.py", "/a.py", 1, "call", n, "f") for n in range(10 * seconds)]
             following.begin(test, here=False, deadline=deadline)
@@ -318,6 +322,7 @@ def followed(pytester, monkeypatch):
                 finding = Finding(Verdict.LEAK, "fd", "/dev/null", "open") if point.hit == 50 else None
                 following.take(PointResult(point.id, (finding,) if finding else ()))
             following.end()
+            following.ended += 1
         config._ensure_unconfigure()
         return out.getvalue()
 
@@ -327,14 +332,51 @@ def followed(pytester, monkeypatch):
 def test_a_log_has_a_line_every_ten_seconds(followed):
     """A log has at most one line every ten seconds, over all tests, and none in the first ten seconds of a test."""
     assert followed().splitlines() == [
-        "maskcheck: test_a.py::test_one: 100/150 points, 1 defect, 10 points/s, 5 s left",
-        "maskcheck: test_a.py::test_two: 100/150 points, 1 defect, 10 points/s, 5 s left",
+        "maskcheck: [ 33%] test_a.py::test_one: auditing, 100/150 points, 1 defect, 5 s left",
+        "maskcheck: [ 83%] test_a.py::test_two: auditing, 100/150 points, 1 defect, 5 s left",
     ]
     lines = followed(seconds=35).splitlines()
-    assert [re.findall(r"(\w+): (\d+)/", line)[0] for line in lines] == [
+    assert [re.findall(r"(\w+): auditing, (\d+)/", line)[0] for line in lines] == [
         *[("test_one", "100"), ("test_one", "200"), ("test_one", "300")],
         *[("test_two", "100"), ("test_two", "200"), ("test_two", "300")],
     ]
+
+
+def test_without_a_number_of_tests_there_is_no_share(followed):
+    """If it is not known how many tests are to be audited, the share is left out."""
+    assert followed(wanted=0).startswith("maskcheck: test_a.py::test_one: auditing, 100/150 points")
+
+
+def test_what_is_being_done(pytester, monkeypatch):
+    """Before there are points they are being found; then stages are named as they are announced, up to the next result."""
+    monkeypatch.setattr(progress, "_way", lambda *_, **__: "line")
+    drawn = []
+    config = pytester.parseconfigure()
+    clock = Clock()
+    following = Progress(config, clock)
+    monkeypatch.setattr(following, "_draw", lambda text: drawn.append(text[1].split(", ")[0]))
+    following.begin("test", here=False)
+    point = Point("a.py:1:call#1", "a.py", "/a.py", 1, "call", 1, "f")
+    for message in (
+        None,
+        Plan([point]),
+        Stage.CONFIRMING,
+        PointResult(point.id),
+        Stage.TRACING,
+    ):
+        clock.tenths += 2
+        following.take(message)
+    assert drawn == [": finding points", ": auditing", ": confirming", ": auditing", ": finding origins"]
+    config._ensure_unconfigure()
+
+
+def test_a_long_name_is_shortened(followed, monkeypatch):
+    """Where the name of a test does not fit, its end is shown; where nothing of it does, none."""
+    for columns, name in ((80, "test_a.py::test_one"), (70, r"\.\.\.\w+::test_one"), (54, "")):
+        monkeypatch.setattr(progress, "_size", lambda columns=columns: (columns, 24))
+        line = re.findall(r"\x1b\[Kmaskcheck: (.*?)\x1b8", followed(terminal=True))[100]
+        assert len(line) < columns - len("maskcheck: ")
+        assert re.match(rf"\[ 4\d%\] {name}: auditing, ", line)
 
 
 def test_the_interval_is_what_it_is(followed, monkeypatch):
