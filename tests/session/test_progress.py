@@ -372,7 +372,7 @@ def test_what_is_being_done(pytester, monkeypatch):
 
 def test_a_long_name_is_shortened(followed, monkeypatch):
     """Where the name of a test does not fit, its end is shown; where nothing of it does, none."""
-    for columns, name in ((80, "test_a.py::test_one"), (70, r"\.\.\.\w+::test_one"), (54, "")):
+    for columns, name in ((100, "test_a.py::test_one"), (78, r"\.\.\.\w*::test_one"), (66, "")):
         monkeypatch.setattr(progress, "_size", lambda columns=columns: (columns, 24))
         line = re.findall(r"\x1b\[Kmaskcheck: (.*?)\x1b8", followed(terminal=True))[100]
         assert len(line) < columns - len("maskcheck: ")
