@@ -32,7 +32,7 @@ from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
 from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.audit.snapshots import SnapshotAudit
-from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
+from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, retell, send_untraced
 from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import Note, Reason
@@ -179,6 +179,8 @@ class Course:
             self._audit(cooperation, second.after(prepared.plan, judge.results))
         if assignment.share and (note := assignment.share.note()):
             send(note)
+        if assignment.only:
+            retell(judge, assignment.only, send)
         categorize(judge, shown, send, complete=prepared.complete)
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)

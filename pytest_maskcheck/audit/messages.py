@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.results import Audit, PointResult, Story
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -93,6 +93,13 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Retold:
+    """Message: what the run of the one point wanted did from the interrupt on."""
+
+    story: Story
+
+
+@dataclass(frozen=True, slots=True)
 class PairsSought:
     """Message: the search for points with a second interrupt goes on.
 
@@ -124,6 +131,7 @@ class Collected:
     unsettled: frozenset[str] | None = None
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
+    story: Story | None = None
 
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message."""
@@ -165,6 +173,8 @@ class Collected:
                 self.warm = message.keys
             case FirstUseReached():
                 self.reached_first, self.no_first_use = message.lines, message.reason
+            case Retold():
+                self.story = message.story
             case PairsSought():
                 self.following = message.firsts
             case str():
@@ -211,4 +221,5 @@ class Collected:
             found=self.plan.found,
             breakdown=self.refused if self.error else "",
             error=self.error,
+            story=self.story,
         )

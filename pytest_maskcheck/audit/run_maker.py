@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
 from pytest_maskcheck.interrupts.arming import arming
 from pytest_maskcheck.interrupts.catching import Catching
+from pytest_maskcheck.interrupts.retelling import Retelling
 from pytest_maskcheck.points.plan import Aim
 from pytest_maskcheck.resources.elders import ELDERS
 from pytest_maskcheck.resources.heap import at_once
@@ -150,8 +151,9 @@ class RunMaker:
                 around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
                 then = past(aim.second) if aim.second else None
                 return self.runner.run(self._strike(around, struck, then), aim.hits)
-            case Catch(point):
-                return self._struck_run(point, struck, Catching(self.mechanism.is_delivered, self.scope.in_scope))
+            case Catch(point, retells):
+                collects = Retelling if retells else Catching
+                return self._struck_run(point, struck, collects(self.mechanism.is_delivered, self.scope.in_scope))
             case Point():
                 return self._struck_run(request, struck)
             case _:

@@ -114,7 +114,10 @@ class Catching:
     Attributes:
         strike: what became of the interrupt.
         outermost: the code of the outermost frame in scope when it landed: the test's.
+        retells: lines are to be reported, too.
     """
+
+    retells = False
 
     def __init__(self, counts: Callable[[BaseException, Strike], bool], in_scope: InScope) -> None:
         self.strike = Strike()
@@ -154,6 +157,9 @@ class Catching:
             if self._in_scope(running.f_code.co_filename):
                 return running.f_code, line_of(running.f_code, running.f_lasti)
         return None
+
+    def line(self, code: CodeType, line: int) -> None:
+        """Process a line that is about to run, if lines are reported."""
 
     def runs(self, frame: FrameType, offset: int) -> bool:
         """Process an instruction that is about to run; return whether further instructions of this frame matter."""

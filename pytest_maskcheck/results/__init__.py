@@ -12,6 +12,9 @@ from pytest_maskcheck.results.values import (
     Packed,
     Point,
     PointResult,
+    Step,
+    StepKind,
+    Story,
     Verdict,
 )
 
@@ -29,6 +32,9 @@ __all__ = [
     "Point",
     "PointResult",
     "SharedDefect",
+    "Step",
+    "StepKind",
+    "Story",
     "Verdict",
     "over_tests",
 ]

@@ -166,6 +166,40 @@ class Finding(Packed):
         return (self.verdict, self.kind, self.key)
 
 
+class StepKind(StrEnum):
+    """What happened in one step from an interrupt on."""
+
+    INTERRUPTED = "interrupted"
+    """The interrupt arrived while this line was running."""
+
+    RAN = "ran"
+    """This line began."""
+
+    LEFT = "left"
+    """The interrupt left the function at this line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Packed):
+    """One step of a run from the interrupt on."""
+
+    kind: StepKind
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Story(Packed):
+    """What a run did from its interrupt on, in the code in scope.
+
+    Parameters:
+        steps: in order; the first ones if there are many.
+        more: the number of further steps.
+    """
+
+    steps: tuple[Step, ...]
+    more: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class PointResult(Packed):
     """The result of one interrupt.

@@ -1,9 +1,11 @@
-"""Who caught the interrupt of a run: the test, a tool of the test, code under test, or code in C."""
+"""Who caught the interrupt of a run (the test, a tool of the test, code under test, or code in C), and what happened on the way."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.retelling import Retelling
+from pytest_maskcheck.results import Step, Story
 from pytest_maskcheck.runs.requests import Catcher, CaughtBy
 
 if TYPE_CHECKING:
@@ -47,6 +49,13 @@ def catcher_of(
     mine = mine and (decides is None or id(decides) in own or not in_scope(decides.co_filename))
     frame = names.frame(code, line)
     return Catcher(frame, by=CaughtBy.TEST if mine else CaughtBy.CODE, package="" if is_in_scope else frame.package)
+
+
+def story_of(catching: Catching, names: Names) -> Story | None:
+    """Return what the run did from the interrupt on, if that was recorded."""
+    if not isinstance(catching, Retelling):
+        return None
+    return Story(tuple(Step(kind, names.frame(code, line)) for kind, code, line in catching.steps), catching.more)
 
 
 def _is_expecting(module: str) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.resources import Leftover
-    from pytest_maskcheck.results import Finding, Frame, Point
+    from pytest_maskcheck.results import Finding, Frame, Point, Story
     from pytest_maskcheck.runs.fingerprint import Fingerprint
     from pytest_maskcheck.runs.raised import Raised
     from pytest_maskcheck.runs.sightings import Sighting, Stretch
@@ -59,9 +59,11 @@ class Catch:
 
     Parameters:
         point: where to interrupt the run.
+        retells: the run also records what it does from the interrupt on.
     """
 
     point: Point
+    retells: bool = False
 
 
 Request: TypeAlias = "Point | Trace | PastDefect | Catch | None"
@@ -112,6 +114,7 @@ class RunResult(Packed):
         named: names of objects that are older than the process; see :attr:`.Census.found`.
         broken: guarantees that do not hold.
         caught: who caught the interrupt, if that was watched and is known.
+        story: what it did from the interrupt on, if that was recorded.
         lost: finalizers where CPython printed and dropped the interrupt.
         lost_in: where such a finalizer begins, if none of them is in scope.
         late: the interrupt came out of a fixture, after the body.
@@ -139,6 +142,7 @@ class RunResult(Packed):
     named: dict[int, str] = field(default_factory=dict)
     broken: tuple[Finding, ...] = ()
     caught: Catcher | None = None
+    story: Story | None = None
     lost: tuple[str, ...] = ()
     lost_in: Frame | None = None
     late: bool = False

@@ -25,7 +25,7 @@ from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs import after_fixtures
 from pytest_maskcheck.runs.after_body import AfterBody
-from pytest_maskcheck.runs.catcher import catcher_of
+from pytest_maskcheck.runs.catcher import catcher_of, story_of
 from pytest_maskcheck.runs.finalizers import finalizers_time, noting_lost_interrupts
 from pytest_maskcheck.runs.garbage import collect_unheard
 from pytest_maskcheck.runs.outcomes import Outcomes
@@ -249,6 +249,7 @@ class Runner:
     def _complete(self, ran: RunResult, hits: Sequence[Hit], catching: Catching | None) -> None:
         """Fill in what is known only after fixtures are torn down; leave nothing but plain data in the result."""
         if catching is not None and not ran.strike.withdrawn:  # a withdrawn interrupt never arrived
+            ran.story = story_of(catching, self.names)
             ran.caught = catcher_of(ran, catching, self.names, self.in_scope, self.own)
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named

@@ -13,6 +13,7 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.reports.baseline import changes
 from pytest_maskcheck.reports.nothing import Nothing, nothing
+from pytest_maskcheck.reports.retelling import retold
 from pytest_maskcheck.reports.scope import scope_line as named_scope
 from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
@@ -204,6 +205,7 @@ class Summary:
         try:
             return [
                 *self.complaints,
+                *(line for audit in self._audits for line in retold(audit, look)),
                 *unfinished(self._unfinished),
                 *(
                     changes(

@@ -42,7 +42,11 @@ class MonitoredCatching:
             (_events.INSTRUCTION, self._instruction),
         ):
             _monitoring.register_callback(self._tool, event, callback)
-        _monitoring.set_events(self._tool, _events.EXCEPTION_HANDLED | _events.PY_UNWIND | _events.PY_START)
+        events = _events.EXCEPTION_HANDLED | _events.PY_UNWIND | _events.PY_START
+        if self._catching.retells:
+            _monitoring.register_callback(self._tool, _events.LINE, self._line)
+            events |= _events.LINE
+        _monitoring.set_events(self._tool, events)
 
     def stop(self) -> None:
         """Stop watching."""
@@ -50,8 +54,10 @@ class MonitoredCatching:
             _monitoring.set_events(self._tool, 0)
             for code in self._watched.values():
                 _monitoring.set_local_events(self._tool, code, 0)
-            # Other phases have no callback for this event, so none would replace this one.
+            # Other phases have no callbacks for these events, so none would replace these.
             _monitoring.register_callback(self._tool, _events.EXCEPTION_HANDLED, None)
+            if self._catching.retells:
+                _monitoring.register_callback(self._tool, _events.LINE, None)
         self._watched.clear()
 
     def _is_main(self) -> bool:
@@ -67,6 +73,10 @@ class MonitoredCatching:
         if self._is_main() and not self._catching.runs(caller_frame(), offset):
             self._watched.pop(id(code), None)
             _monitoring.set_local_events(self._tool, code, 0)
+
+    def _line(self, code: CodeType, line: int) -> None:
+        if self._is_main():
+            self._catching.line(code, line)
 
     def _start(self, _: CodeType, __: int) -> None:
         if self._is_main():

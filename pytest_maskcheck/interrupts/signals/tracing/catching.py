@@ -28,7 +28,7 @@ class TracedCatching:
         for running in stack(frame):
             if id(running.f_code) in OUTERMOST:
                 break
-            running.f_trace, running.f_trace_lines = self._local, False
+            running.f_trace, running.f_trace_lines = self._local, self._catching.retells
         settrace(self._enter)
 
     def stop(self) -> None:
@@ -37,7 +37,7 @@ class TracedCatching:
     def _enter(self, frame: FrameType, _: str, __: object) -> Any:
         self._carrying.discard(id(frame))  # may be left over from a frame that has ended and had the same ``id``
         self._catching.starts(frame)
-        frame.f_trace_lines = False
+        frame.f_trace_lines = self._catching.retells
         return self._local
 
     def _local(self, frame: FrameType, event: str, about: Any) -> Any:
@@ -47,6 +47,8 @@ class TracedCatching:
                 frame.f_trace_opcodes = True
             else:
                 self._carrying.discard(id(frame))
+        elif event == "line":
+            self._catching.line(frame.f_code, frame.f_lineno)
         elif event == "opcode":
             if id(frame) in self._carrying and facts.bytecode(frame.f_code)[frame.f_lasti] == opcodes.PUSH_EXC_INFO:
                 self._catching.handled(frame, frame.f_lasti)
