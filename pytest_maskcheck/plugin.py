@@ -247,7 +247,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("maskcheck_all", "audit every test", action="store_true")
     add(
         "maskcheck_point",
-        "audit only the point with this id, as printed in reports, in this process; works with --pdb",
+        "audit only the point with this id, as printed in reports, in this process, and tell line by line what happens from there on; works with --pdb",
         action="append",
         default=[],
         metavar="ID",

@@ -69,15 +69,22 @@ def read(path: str) -> tuple[Entry, ...]:
     """
     try:
         data = tomllib.loads(files.read(path).decode())
+    except FileNotFoundError:
+        raise BaselineError("does not exist: write it with --maskcheck-baseline-update") from None
     except OSError as error:
-        message = f"cannot be read ({error.strerror or error}): write it with --maskcheck-baseline-update"
+        message = f"cannot be read ({error.strerror or 'it is no file'}): name a file that can"
         raise BaselineError(message) from None
     except ValueError as error:  # no TOML, or no UTF-8
-        message = f"is no baseline ({error}): mend it, or write another one with --maskcheck-baseline-update"
+        message = f"is no baseline ({error}): mend it, or remove it and write it with --maskcheck-baseline-update"
         raise BaselineError(message) from None
     version = data.get("version")
+    if type(version) is not int:
+        raise BaselineError("is no baseline (it has no version): name another file")
     if version != VERSION:
-        message = f"has version {version}, and this version of pytest-maskcheck reads version {VERSION}"
+        message = (
+            f"has version {version}, and this version of pytest-maskcheck reads version {VERSION}: "
+            "use one version of pytest-maskcheck, or remove the file and write it with --maskcheck-baseline-update"
+        )
         raise BaselineError(message)
     rows = data.get("defect", [])
     if not isinstance(rows, list):

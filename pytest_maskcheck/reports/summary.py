@@ -53,7 +53,7 @@ def summary(
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     defects = [each for each in over_tests(done) if each.fails]
-    if len(defects) > 1:
+    if len(defects) > 1 or any(len(each.tests) > 1 for each in defects):  # else the one test that fails tells it all
         yield from leading(defects, command, look, verbose=verbose)
     counted: list[str] = []
 

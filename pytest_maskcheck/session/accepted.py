@@ -78,15 +78,17 @@ class Accepted:
         """
         return self._baseline.after(audits, whole=whole) if self._baseline else None
 
-    def write(self, after: After) -> None:
-        """Write the next baseline, if that is wanted.
+    def write(self, after: After) -> bool:
+        """Write the next baseline, if that is wanted; return whether it was.
 
         Raises:
             OSError: the file cannot be written.
         """
-        if self.updates and self.path is not None:
-            with unpatched():
-                baseline.write(self.path, after.entries)
+        if not self.updates or self.path is None:
+            return False
+        with unpatched():
+            baseline.write(self.path, after.entries)
+        return True
 
 
 def _sources(audit: Audit) -> dict[str, str]:

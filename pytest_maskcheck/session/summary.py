@@ -81,6 +81,7 @@ class Summary:
         self._reports = reports
         self._accepted = accepted
         self._after: After | None = None
+        self._written = False
         self._only = only
         self._shard = shard
         self._may_audit_none = may_audit_none
@@ -169,7 +170,7 @@ class Summary:
         self._after = self._accepted.after(self._audits, whole=self.ended and not some)
         if self._after is not None and not self.usage:
             try:
-                self._accepted.write(self._after)
+                self._written = self._accepted.write(self._after)
             except OSError as error:
                 self.usage = f"the baseline cannot be written: {error}"
 
@@ -190,7 +191,7 @@ class Summary:
         if self._interrupted:
             terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
         if self._audits or self._nothing or self._briefs or self.complaints:
-            terminalreporter.section("maskcheck")
+            terminalreporter.write_sep("=", "maskcheck")
             for line in self._lines(TerminalAppearance(terminalreporter)):
                 terminalreporter.write_line(line)
         for complaint in self._why_failed:
@@ -211,7 +212,7 @@ class Summary:
                     changes(
                         self._after,
                         str(self._accepted.path),
-                        updated=self._accepted.updates,
+                        updated=self._written,
                         verbose=verbose,
                         look=look,
                     )

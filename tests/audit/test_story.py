@@ -153,9 +153,7 @@ def test_without_a_wanted_point_there_is_no_story(audit):
 def test_of_two_interrupts_it_begins_with_the_second(audit, file):
     """The story of a pair begins where the second interrupt lands."""
     first, second = line_of("abs(2)"), line_of("abs(1)")
-    done = audit(
-        SOURCE, "--maskcheck-point", f"{file}:{first}:call#1>{file}:{second}:call#1", "-k", "test_take"
-    )
+    done = audit(SOURCE, "--maskcheck-point", f"{file}:{first}:call#1>{file}:{second}:call#1", "-k", "test_take")
     (audited,) = done.audits
     assert audited.story is not None
     assert [step.frame.line for step in audited.story.steps[:2]] == [second, second]

@@ -225,10 +225,13 @@ def test_kept_results(project):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "cannot be read (No such file or directory): write it with --maskcheck-baseline-update"),
-        ("defect = [", "is no baseline (*): mend it, or write another one with --maskcheck-baseline-update"),
-        ("", "has version None, and this version of pytest-maskcheck reads version 1"),
-        ("version = 2", "has version 2, and this version of pytest-maskcheck reads version 1"),
+        (None, "does not exist: write it with --maskcheck-baseline-update"),
+        ("defect = [", "is no baseline (*): mend it, or remove it and write it with --maskcheck-baseline-update"),
+        ("", "is no baseline (it has no version): name another file"),
+        ("[tool.other]\nversion = 1", "is no baseline (it has no version): name another file"),
+        ("version = true", "is no baseline (it has no version): name another file"),
+        ("version = 2", "has version 2, and this version of pytest-maskcheck reads version 1: use one version *"),
+        ('{"tool": "pytest-maskcheck"}', "is no baseline (*): mend it, *"),
         ("version = 1\ndefect = 3", "is no baseline: each entry must begin with [[][[]defect]]"),
         ("version = 1\n[[defect]]\npath = 3", "is no baseline: entry 1 must consist of texts"),
         ("version = 1\n[[defect]]\npath = 'x'", "is no baseline: entry 1 has no function"),
@@ -248,6 +251,62 @@ def test_unusable(pytester, run, text, message):
     (line,) = filter(None, result.errlines)
     assert line.startswith("ERROR: --maskcheck-baseline: ")
     result.stderr.fnmatch_lines([f"*{FILE} {message}"])
+
+
+@pytest.mark.parametrize("text", ["[tool.other]\n", "version = 2\n", "version = 1\n[[defect]]\npath = 3\n", "{}"])
+def test_an_update_overwrites_no_other_file(pytester, run, text):
+    """An update does not replace a file that it cannot read: neither one of another tool nor a baseline that somebody has edited."""
+    pytester.makepyfile(test_it="def test_it(): pass")
+    Path(FILE).write_text(text)
+    result = run(*WITH, UPDATE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert len([*filter(None, result.errlines)]) == 1
+    assert Path(FILE).read_text(encoding="utf-8") == text
+
+
+def test_a_folder_is_no_baseline(pytester, run):
+    """A folder is named as such."""
+    pytester.makepyfile(test_it="def test_it(): pass")
+    Path(FILE).mkdir()
+    result = run(*WITH)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --maskcheck-baseline: *known.toml cannot be read (it is no file): *"])
+
+
+def test_not_written_at_the_end(project, pytester):
+    """If the file cannot be written any more at the end, the session says so, with its results; what was there stays."""
+    project(UPDATE)
+    text = Path(FILE).read_text(encoding="utf-8")
+    pytester.makeconftest(
+        """
+        import os, pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def moved():
+            yield
+            os.rename("known.toml", "moved.toml")
+            os.mkdir("known.toml")
+        """
+    )
+    result = project(UPDATE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(
+        [
+            "ERROR: the baseline cannot be written: *",
+            "baseline: 3 known, 0 new, 0 gone, 0 not met (/*",
+            "3 tests audited at *",
+        ]
+    )
+    assert Path("moved.toml").read_text(encoding="utf-8") == text
+
+
+def test_with_xdist_one_sentence(pytester, run):
+    """With workers, too, a file that cannot be used is one sentence."""
+    pytester.makepyfile(test_it="def test_it(): pass")
+    Path(FILE).write_text("[tool.other]")
+    result = run(*WITH, "-p", "xdist", "-n2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert len([*filter(None, result.errlines)]) == 1
 
 
 def test_update_without_file(pytester, run):
