@@ -20,7 +20,13 @@ class Tone(Enum):
 
 
 class Appearance:
-    """Shows texts as they are; a terminal derives its own from it."""
+    """Shows texts as they are; a terminal derives its own from it.
+
+    Attributes:
+        columns: the width of the terminal; of a file, what one may expect.
+    """
+
+    columns = 80
 
     def toned(self, text: str, tone: Tone) -> str:
         """Return a part of a text that stands out."""

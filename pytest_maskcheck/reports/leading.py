@@ -1,12 +1,17 @@
-"""The defects of a session, each once however many tests meet it: the worst first, in three lines each, the others counted."""
+"""The defects of a session, each once however many tests meet it: the worst first, in three lines each, the others counted.
+
+A screen has some forty lines, and other parts of the summary want some of them. Lines that are longer than the terminal is wide take up
+several; where paths are long, fewer defects are shown.
+"""
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
-from pytest_maskcheck.reports.appearance import Tone
+from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, title, where
 from pytest_maskcheck.reports.hints import hint
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Defect, SharedDefect
 
 _SHOWN = 10
-"""Number of defects that are shown unless all are wanted."""
+"""Number of defects that are shown at most, unless all are wanted."""
+
+_ROWS = 30
+"""Number of rows of the terminal that they may take up; one defect is shown in any case."""
 
 _LINES = 2
 """Number of functions whose lines are shown of one defect."""
@@ -37,23 +45,41 @@ def leading(
         look: how parts of the lines stand out.
         verbose: show all of them, with whole sentences and commands.
     """
+    if verbose:
+        yield from _all(defects, command, look)
+        return
+    shown = _fitting(defects, look.columns)
+    for number, each in enumerate(defects[:shown], 1):
+        yield from _brief(number, each, look)
+    if more := len(defects) - shown:
+        yield f"    and {count(defects[-more:], 'more defect')}, which -v shows"
+    yield look.toned(f"    to see one again: {shlex.join([*command, _POINT])} POINT TEST", Tone.FAINT)
+
+
+def _all(defects: Sequence[SharedDefect], command: Sequence[str], look: Appearance) -> Iterator[str]:
     told: dict[str, int] = {}
-    for number, each in enumerate(defects if verbose else defects[:_SHOWN], 1):
-        headline = f"{number:2}. {_headline(each, look)}"
-        if verbose:
-            first = told.setdefault(cure(each.defect), number)
-            yield headline
-            yield f"    {_place(each.defect, look)}"
-            yield f"    cure: {cure(each.defect) if first == number else f'as for {first}'}"
-            yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)
-        else:
-            yield f"{headline}; cure: {hint(each.defect)}"
-            yield f"    {_place(each.defect, look)}"
-            yield look.toned(f"    {shlex.join(_again(each))}", Tone.FAINT)
-    if not verbose:
-        if (more := len(defects) - _SHOWN) > 0:
-            yield f"    and {count(defects[-more:], 'more defect')}, which -v shows"
-        yield look.toned(f"    to see one again: {shlex.join([*command, _POINT])} POINT TEST", Tone.FAINT)
+    for number, each in enumerate(defects, 1):
+        first = told.setdefault(cure(each.defect), number)
+        yield f"{number:2}. {_headline(each, look)}"
+        yield f"    {_place(each.defect, look)}"
+        yield f"    cure: {cure(each.defect) if first == number else f'as for {first}'}"
+        yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)
+
+
+def _fitting(defects: Sequence[SharedDefect], columns: int) -> int:
+    """Return how many defects fit."""
+    rows = 0
+    for number, each in enumerate(defects[:_SHOWN], 1):
+        rows += sum(math.ceil(len(line) / columns) for line in _brief(number, each, PLAIN))
+        if rows > _ROWS and number > 1:
+            return number - 1
+    return min(len(defects), _SHOWN)
+
+
+def _brief(number: int, shared: SharedDefect, look: Appearance) -> Iterator[str]:
+    yield f"{number:2}. {_headline(shared, look)}; cure: {hint(shared.defect)}"
+    yield f"    {_place(shared.defect, look)}"
+    yield look.toned(f"    {shlex.join(_again(shared))}", Tone.FAINT)
 
 
 def _headline(shared: SharedDefect, look: Appearance) -> str:

@@ -30,6 +30,7 @@ class TerminalAppearance(Appearance):
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
         self._writer = reporter.config.get_terminal_writer()
+        self.columns = max(self._writer.fullwidth, 1)
         self._links = has_hyperlinks(is_terminal=bool(reporter.isatty), environment=os.environ)
 
     def toned(self, text: str, tone: Tone) -> str:

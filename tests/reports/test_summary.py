@@ -8,6 +8,7 @@ import pytest
 
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports import cures, hints
+from pytest_maskcheck.reports.appearance import Appearance
 from pytest_maskcheck.reports.baseline import After, Entry, changes
 from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.results import (
@@ -64,6 +65,16 @@ def test_fits_a_screen():
         "with -v also: 30 findings that fail no test; 420 points not audited, for 3 reasons; 5 things that tests leave behind uninterrupted",
         "70 tests audited at 70 points: 40 defects; 70 of 99 reached lines of a interrupted, 0 points undecided",
     ]
+
+
+def test_fits_a_narrow_screen():
+    """Where lines are longer than the terminal is wide, fewer defects are shown, and at least one."""
+    look = Appearance()
+    audits = [audit(number, tests="tests/" + "long/" * 30 + "test_it.py::test") for number in range(10, 50)]
+    for look.columns, number in ((200, 10), (80, 6), (30, 2), (1, 1)):
+        shown = [*summary(audits, verbose=False, look=look)]
+        assert sum(line[2:3] == "." for line in shown) == number
+        assert f"    and {40 - number} more defects, which -v shows" in shown
 
 
 def test_all_of_it():
