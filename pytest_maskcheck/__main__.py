@@ -41,7 +41,7 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
             formats.write(form, path, audits)
     except OSError as error:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
-    lines = [*summary(audits)]
+    lines = [*summary(audits, verbose=options.verbose)]
     status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
@@ -108,6 +108,9 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         default=[],
         metavar="FORMAT:PATH",
         help=f"write the merged report to PATH; FORMAT is {' or '.join(formats.FORMATS)}; may be given several times",
+    )
+    command.add_argument(
+        "-v", "--verbose", action="store_true", help="show all lines of the summary, as pytest -v does"
     )
     command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
     return command
