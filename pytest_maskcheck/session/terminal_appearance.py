@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.appearance import Appearance, Tone
 from pytest_maskcheck.system.hyperlinks import has_hyperlinks, hyperlink
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     import pytest
