@@ -17,7 +17,7 @@ from pytest_maskcheck.reports.defects import category, title, where
 from pytest_maskcheck.reports.hints import hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.results import Defect, SharedDefect
@@ -48,11 +48,12 @@ def leading(
     if verbose:
         yield from _all(defects, command, look)
         return
-    shown = _fitting(defects, look.columns)
-    for number, each in enumerate(defects[:shown], 1):
+    bundles = _bundled(defects)
+    shown = _fitting(bundles, look.columns)
+    for number, each in enumerate(bundles[:shown], 1):
         yield from _brief(number, each, look)
-    if more := len(defects) - shown:
-        yield f"    and {count(defects[-more:], 'more defect')}, which -v shows"
+    if more := [each for bundle in bundles[shown:] for each in bundle]:
+        yield f"    and {count(more, 'more defect')}, which -v shows"
     yield look.toned(f"    to see one again: {shlex.join([*command, _POINT])} POINT TEST", Tone.FAINT)
 
 
@@ -66,26 +67,39 @@ def _all(defects: Sequence[SharedDefect], command: Sequence[str], look: Appearan
         yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)
 
 
-def _fitting(defects: Sequence[SharedDefect], columns: int) -> int:
-    """Return how many defects fit."""
+def _bundled(defects: Iterable[SharedDefect]) -> list[list[SharedDefect]]:
+    """Return the defects in bundles: what one line does to several things of a kind, such as variables, is one entry."""
+    bundles: dict[object, list[SharedDefect]] = {}
+    for each in defects:
+        defect = each.defect
+        place = defect.origin and defect.origin.place
+        bundles.setdefault((defect.verdict, defect.kind, defect.category, defect.lines, place), []).append(each)
+    return [*bundles.values()]
+
+
+def _fitting(bundles: Sequence[Sequence[SharedDefect]], columns: int) -> int:
+    """Return how many bundles fit."""
     rows = 0
-    for number, each in enumerate(defects[:_SHOWN], 1):
+    for number, each in enumerate(bundles[:_SHOWN], 1):
         rows += sum(math.ceil(len(line) / columns) for line in _brief(number, each, PLAIN))
         if rows > _ROWS and number > 1:
             return number - 1
-    return min(len(defects), _SHOWN)
+    return min(len(bundles), _SHOWN)
 
 
-def _brief(number: int, shared: SharedDefect, look: Appearance) -> Iterator[str]:
-    yield f"{number:2}. {_headline(shared, look)}; cure: {hint(shared.defect)}"
+def _brief(number: int, bundle: Sequence[SharedDefect], look: Appearance) -> Iterator[str]:
+    shared, *others = bundle
+    yield f"{number:2}. {_headline(shared, look, *others)}; cure: {hint(shared.defect)}"
     yield f"    {_place(shared.defect, look)}"
     yield look.toned(f"    {shlex.join(_again(shared))}", Tone.FAINT)
 
 
-def _headline(shared: SharedDefect, look: Appearance) -> str:
+def _headline(shared: SharedDefect, look: Appearance, *others: SharedDefect) -> str:
     defect = shared.defect
-    tests = f", in {count(shared.tests, 'test')}" if len(shared.tests) > 1 else ""
-    return f"{look.toned(defect.verdict, Tone.BAD)}: {look.toned(title(defect), Tone.STRONG)}{category(defect)}{tests}"
+    number = len({test for each in (shared, *others) for test in each.tests})
+    tests = f", in {number} tests" if number > 1 else ""
+    about = title(defect) + (f" and {len(others)} more" if others else "")
+    return f"{look.toned(defect.verdict, Tone.BAD)}: {look.toned(about, Tone.STRONG)}{category(defect)}{tests}"
 
 
 def _place(defect: Defect, look: Appearance) -> str:

@@ -53,13 +53,16 @@ def summary(
     audits = [*audits, *(each.audit for each in briefs)]
     done = [audit for audit in audits if not audit.refused]
     defects = [each for each in over_tests(done) if each.fails]
-    if len(defects) > 1 or any(len(each.tests) > 1 for each in defects):  # else the one test that fails tells it all
+    leads = len(defects) > 1 or any(
+        len(each.tests) > 1 for each in defects
+    )  # else the one test that fails tells it all
+    if leads:
         yield from leading(defects, command, look, verbose=verbose)
     counted: list[str] = []
 
-    def few(lines: Iterable[str], what: Callable[[int], str]) -> Iterator[str]:
+    def few(lines: Iterable[str], what: Callable[[int], str], most: int = _LINES) -> Iterator[str]:
         kept = [*lines]
-        if verbose or len(kept) <= _LINES:
+        if verbose or len(kept) <= most:
             yield from kept
         else:
             counted.append(what(len(kept)))
@@ -67,12 +70,17 @@ def summary(
     yield from _untouched(audits)
     yield from _elsewhere(audits)
     yield from few(
-        _unaudited_tests(audit for audit in audits if not audit.is_untouched),
+        _unaudited_tests((audit for audit in audits if not audit.is_untouched), verbose=verbose),
         lambda number: f"{count(_unaudited_in(audits), 'test')} not audited, for {number} reasons",
     )
     yield from few(_strategies(done), lambda number: f"how {number} tests were audited by snapshots")
     yield from few(_listed(done), lambda number: f"{number} findings that fail no test")
-    yield from few(_repeats(done), lambda number: f"{number} tests with defects that other tests reach, too")
+    yield from _nothing_new(done)
+    again = sum(bool(audit.found) for audit in done)
+    # Those tests are counted with each defect, if defects are listed.
+    yield from few(
+        _repeats(done), lambda _: f"{count(again, 'test')} that would meet the defect of another", _LINES * (not leads)
+    )
     yield from few(
         _unaudited_points(done, missed),
         lambda number: f"{_unaudited_number(done, missed)} not audited, for {number} reasons",
@@ -153,10 +161,14 @@ def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int
     return f"{' and '.join(counted)}: the lines that begin with `not audited` have the reasons (-v shows all), and a JSON report has each of them"
 
 
-def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
-    """Yield what other tests have audited: tests where nothing was left to audit, and tests that reach the defect of another one."""
+def _nothing_new(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield how many tests had nothing left to audit."""
     if nothing_new := [audit.test for audit in audits if audit.is_repeated]:
         yield f"nothing new in {count(nothing_new, 'test')}: each of their points was audited in another test"
+
+
+def _repeats(audits: Sequence[Audit]) -> Iterator[str]:
+    """Yield the tests that reach the defect of another one."""
     reached: dict[str, Counter[str]] = {}
     for audit in audits:
         for test in audit.found.values():
@@ -193,14 +205,14 @@ def _unaudited_in(audits: Iterable[Audit]) -> int:
     return sum(lacks_audit(audit) and not audit.is_untouched for audit in audits)
 
 
-def _unaudited_tests(audits: Iterable[Audit]) -> Iterator[str]:
-    """Yield the tests that were audited at no point: one line for each reason."""
+def _unaudited_tests(audits: Iterable[Audit], *, verbose: bool) -> Iterator[str]:
+    """Yield the tests that were audited at no point: one line for each reason; if not ``verbose``, several tests are only counted."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
         if lacks_audit(audit):
             reasons.setdefault(audit.refused or _against_all(audit), []).append(audit.test)
     for reason, tests in reasons.items():
-        shown = tests[0] if len(tests) == 1 else f"{count(tests, 'test')} ({_few(tests)})"
+        shown = tests[0] if len(tests) == 1 else count(tests, "test") + (f" ({_few(tests)})" if verbose else "")
         yield f"not audited: {shown}: {reason}"
 
 

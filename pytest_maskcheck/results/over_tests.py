@@ -95,8 +95,33 @@ def over_tests(audits: Sequence[Audit]) -> list[SharedDefect]:
             place = {key: moved.get(at, at) for key, at in place.items()} if len(known) > 1 else place
             place.update(dict.fromkeys(keys, target))
             groups[target].append(Meeting(audit, defect))
+    _join_untraced(groups)
     again = _reached_again(audits)
     return [SharedDefect(tuple(group), _again(group, again)) for group in groups if group]
+
+
+def _join_untraced(groups: list[list[Meeting]]) -> None:
+    """Add a defect whose origin was not found to the one with the same findings in the same functions, if there is only one."""
+    homes: dict[_Key, set[int]] = {}
+    for number, group in enumerate(groups):
+        if group and group[0].defect.origin is not None:
+            for home in _homes(group):
+                homes.setdefault(home, set()).add(number)
+    for group in groups:
+        if group and group[0].defect.origin is None:
+            found = [homes.get(home, set()) for home in _homes(group)]
+            if len(set[int]().union(*found)) == 1 and all(found):
+                groups[min(found[0])] += group
+                group.clear()
+
+
+def _homes(group: Iterable[Meeting]) -> set[_Key]:
+    """Return findings and functions of a defect: what two of them have in common that may be the same."""
+    return {
+        (each.defect.verdict, each.defect.kind, each.defect.key, each.defect.category, point.path, point.function)
+        for each in group
+        for point in each.defect.points
+    }
 
 
 def _key(defect: Defect, fingerprint: Fingerprint) -> _Key:

@@ -22,6 +22,7 @@ from pytest_maskcheck.results import (
     Point,
     PointResult,
     Verdict,
+    over_tests,
 )
 
 SCREEN = 40
@@ -106,6 +107,39 @@ def test_met_by_several_tests():
         " 1. leak: lock LOCK10, in 2 tests; cure: `with lock:` or `with bracket(...)`",
         " 2. leak: lock LOCK11; cure: `with lock:` or `with bracket(...)`",
     ]
+
+
+def several(*names: str, line: int = 9, origin: bool = True, test: str = "test") -> Audit:
+    """Return an audit of a line that changes several variables."""
+    point = Point("a.py:20:call#1", "a.py", "/a.py", 20, "call", 1, "f")
+    place = Origin((), Frame("a.py", line, "f", "/a.py")) if origin else None
+    findings = tuple(Finding(Verdict.ALTERED, "environ", name, "changed", origin=place) for name in names)
+    return Audit(test, points=(point,), results=(PointResult(point.id, findings),))
+
+
+def test_what_one_line_does_is_one_entry():
+    """Several things of a kind that one line changes are one entry, unless -v is given; those of another line are another one."""
+    audits = several("A", "B", "C"), several("A", "D", line=10, test="other")
+    shown = [line.partition(";")[0] for line in lines(*audits) if "altered" in line]
+    assert shown == [" 1. altered: environ A and 2 more", " 2. altered: environ A and 1 more"]
+    assert sum("altered" in line for line in lines(*audits, verbose=True)) == 5
+    assert "2 tests audited at 2 points: 5 defects;" in lines(*audits)[-1]
+
+
+@pytest.mark.parametrize(("lines_", "number"), [((9,), 1), ((9, 10), 3)])
+def test_a_defect_without_an_origin(lines_, number):
+    """A defect whose origin was not found is the one that has the same findings in that function, if there is only one."""
+    known = [several("A", line=line, test=f"test_{line}") for line in lines_]
+    assert len(over_tests([*known, several("A", origin=False, test="late")])) == number
+
+
+@pytest.mark.parametrize(("verbose", "number"), [(False, 0), (True, 1)])
+def test_reached_again(verbose, number):
+    """Tests that reach a defect of another one are counted with that; -v names them."""
+    again = Audit("again", found={"a.py:10:call#2": audit(10).test})
+    shown = lines(audit(10), again, verbose=verbose)
+    assert shown[0].startswith(" 1. leak: lock LOCK10, in 2 tests")
+    assert sum(line.startswith("reached again: 1 other test ") for line in shown) == number
 
 
 @pytest.mark.parametrize("category", Category)
