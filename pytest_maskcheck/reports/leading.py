@@ -45,10 +45,10 @@ def leading(
         look: how parts of the lines stand out.
         verbose: show all of them, with whole sentences and commands.
     """
-    if verbose:
-        yield from _all(defects, command, look)
-        return
     bundles = _bundled(defects)
+    if verbose:
+        yield from _all(bundles, command, look)
+        return
     shown = _fitting(bundles, look.columns)
     for number, each in enumerate(bundles[:shown], 1):
         yield from _brief(number, each, look)
@@ -57,11 +57,13 @@ def leading(
     yield look.toned(f"    to see one again: {shlex.join([*command, _POINT])} POINT TEST", Tone.FAINT)
 
 
-def _all(defects: Sequence[SharedDefect], command: Sequence[str], look: Appearance) -> Iterator[str]:
+def _all(bundles: Iterable[Sequence[SharedDefect]], command: Sequence[str], look: Appearance) -> Iterator[str]:
     told: dict[str, int] = {}
-    for number, each in enumerate(defects, 1):
+    for number, (each, *others) in enumerate(bundles, 1):
         first = told.setdefault(cure(each.defect), number)
-        yield f"{number:2}. {_headline(each, look)}"
+        yield f"{number:2}. {_headline(each, look, *others)}"
+        if others:
+            yield f"    also {', '.join(title(other.defect) for other in others)}"
         yield f"    {_place(each.defect, look)}"
         yield f"    cure: {cure(each.defect) if first == number else f'as for {first}'}"
         yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)

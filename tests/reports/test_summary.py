@@ -118,11 +118,14 @@ def several(*names: str, line: int = 9, origin: bool = True, test: str = "test")
 
 
 def test_what_one_line_does_is_one_entry():
-    """Several things of a kind that one line changes are one entry, unless -v is given; those of another line are another one."""
+    """Several things of a kind that one line changes are one entry, and -v names them; those of another line are another one."""
     audits = several("A", "B", "C"), several("A", "D", line=10, test="other")
     shown = [line.partition(";")[0] for line in lines(*audits) if "altered" in line]
     assert shown == [" 1. altered: environ A and 2 more", " 2. altered: environ A and 1 more"]
-    assert sum("altered" in line for line in lines(*audits, verbose=True)) == 5
+    assert [line for line in lines(*audits, verbose=True) if "also" in line] == [
+        "    also environ B, environ C",
+        "    also environ D",
+    ]
     assert "2 tests audited at 2 points: 5 defects;" in lines(*audits)[-1]
 
 
