@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, title, where
+from pytest_maskcheck.reports.exposure import odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +42,8 @@ def _headline(shared: SharedDefect) -> str:
     defect = shared.defect
     tests = f", {count(shared.tests, 'test')}" if len(shared.tests) > 1 else ""
     came = f", from line {defect.origin.place.line}" if defect.origin is not None else ""
-    return f"{defect.verdict}: {title(defect)}{category(defect)} [{where(defect)}{came}{tests}]"
+    often = odds(shared.exposed.audit, shared.exposed.defect)
+    return f"{defect.verdict}: {title(defect)}{category(defect)} [{where(defect)}{came}{tests}{often and f'; {often}'}]"
 
 
 def reproduce(shared: SharedDefect, command: Sequence[str]) -> str:

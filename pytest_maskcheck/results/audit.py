@@ -10,7 +10,7 @@ from pytest_maskcheck.reasons import NotAudited, reason_of
 from pytest_maskcheck.results.defects import grouped
 from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
-from pytest_maskcheck.results.values import Point, PointResult  # in annotations that are read
+from pytest_maskcheck.results.values import Exposure, Point, PointResult  # in annotations that are read
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
@@ -55,6 +55,8 @@ class Audit:
         sources: ``path:line`` -> the text of the line, for the lines that findings are about; if its function has several such lines, the
             second one is followed by ``(2)``, and so on.
         known: digests of the fingerprints that the baseline has.
+        exposures: id of a point with a finding -> its exposure; points with two interrupts, or of a first run, have none.
+        duration: seconds that an uninterrupted run of the body takes, from the same measurement; 0.0 if there was none.
     """
 
     test: str
@@ -86,6 +88,8 @@ class Audit:
     earlier: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+    exposures: dict[str, Exposure] = field(default_factory=dict)
+    duration: float = 0.0
 
     @property
     def broken(self) -> str:
@@ -167,8 +171,8 @@ class Audit:
 
     @property
     def defects(self) -> tuple[Defect, ...]:
-        """The findings, equal ones grouped, in the order of their points."""
-        return grouped(self.points, self.results, self.sources, self.known)
+        """The findings, equal ones grouped; see :func:`.defects.grouped`."""
+        return grouped(self.points, self.results, self.sources, self.known, self.exposures)
 
     @property
     def failures(self) -> tuple[Defect, ...]:
