@@ -8,7 +8,8 @@ Rules:
 1. A hit that stands for others, which were not kept, counts as many times.
 2. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
    interrupt leads to what one at the last checkpoint (``back``) leads to depends on that code: its interval begins at 0.
-3. Where the thread waits for most of a gap, an interrupt ends the wait: that time is told apart.
+3. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
+4. Where the thread waits for most of a gap, an interrupt ends the wait: that time is told apart.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Gaps:
         idle = resting.waiting(begin, end) if begin is not None and end is not None else 0.0
         idle = idle if idle > _WAITS else 0.0
         waiting = idle * median(sum(gap) / 2 for gap in gaps)
-        running = 0.0 if hit.kind == "back" else least * (1 - idle), greatest * (1 - idle)
+        vague = hit.kind == "back" or hit.before is None
+        running = 0.0 if vague else least * (1 - idle), greatest * (1 - idle)
         return Exposure(*(round(each * hit.stands_for / 1000, 3) for each in (*running, waiting)))
 
     def _ends(self, hit: Hit, lap: Lap) -> tuple[Moment | None, Moment | None]:
