@@ -9,6 +9,7 @@
 | what one run shows | findings, failed_runs, proof, swallowed |
 | what is certain | judge, confirmation, blame, excuses, naming |
 | where it came from, and whose it is | attribution, categories |
+| how likely it is | exposures, gaps |
 | other workers | cooperation, sharing/ |
 | what is sent | messages, announcements, complaints, final_results |
 """

@@ -26,6 +26,7 @@ from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.channels import separate
 from pytest_maskcheck.audit.complaints import Complaints, Inspected
 from pytest_maskcheck.audit.cooperation import Cooperation
+from pytest_maskcheck.audit.exposures import exposures
 from pytest_maskcheck.audit.messages import LeftBehind, Unsettled
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
@@ -182,6 +183,8 @@ class Course:
         if assignment.only:
             retell(judge, assignment.only, send)
         categorize(judge, shown, send, complete=prepared.complete)
+        if (exposed := exposures(judge, shown, seconds)) is not None:
+            send(exposed)
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)
         send(Unsettled(frozenset(judge.unsettled)))

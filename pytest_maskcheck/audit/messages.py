@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pytest_maskcheck.audit.exposures import Exposed
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results import Audit, PointResult, Story
+from pytest_maskcheck.results import Audit, Exposure, PointResult, Story
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -132,6 +133,8 @@ class Collected:
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
     story: Story | None = None
+    exposures: dict[str, Exposure] = field(default_factory=dict)
+    duration: float = 0.0
 
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message."""
@@ -167,6 +170,8 @@ class Collected:
                 self.seeing = message.kinds
             case ShardDealt():
                 self.dealt = message.plan
+            case Exposed():
+                self.exposures, self.duration = message.points, message.seconds
             case Unsettled():
                 self.unsettled = message.points
             case WarmKeys():
@@ -216,6 +221,8 @@ class Collected:
             plan=self.dealt,
             reached_first=self.reached_first,
             no_first_use=self.no_first_use,
+            exposures=self.exposures,
+            duration=self.duration,
             reached=self.reached,
             repeated=self.plan.repeated,
             found=self.plan.found,

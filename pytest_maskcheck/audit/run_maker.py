@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
+from pytest_maskcheck.audit.gaps import Gaps
 from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
 from pytest_maskcheck.interrupts.arming import arming
 from pytest_maskcheck.interrupts.catching import Catching
@@ -27,7 +28,7 @@ from pytest_maskcheck.resources.elders import ELDERS
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
-from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
+from pytest_maskcheck.runs.requests import Catch, PastDefect, Timed, Trace
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
@@ -154,6 +155,8 @@ class RunMaker:
             case Catch(point, retells):
                 collects = Retelling if retells else Catching
                 return self._struck_run(point, struck, collects(self.mechanism.is_delivered, self.scope.in_scope))
+            case Timed(names, laps):
+                return self._timed_runs(names, laps)
             case Point():
                 return self._struck_run(request, struck)
             case _:
@@ -207,6 +210,18 @@ class RunMaker:
 
         with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
             yield strike
+
+    def _timed_runs(self, names: Sequence[str], laps: int) -> RunResult:
+        """Make uninterrupted runs that are timed; return the last one, with the exposure of points."""
+        gaps = Gaps([self.aims[name].first for name in names])
+        with self.mechanism.engine.time(gaps.triggers, self.scope.in_scope, self.mode) as clock:
+            for lap in range(1 + laps + 1):  # the first does not count; the last finds out where the thread waits
+                ran = self.runner.run(clock.lap(waits=lap > laps))
+                if not ran.passed:
+                    return ran
+        ran.exposures = dict(zip(names, gaps.exposures(clock.laps[1:-1], clock.laps[-1]), strict=True))
+        ran.seconds = gaps.seconds(clock.laps[1:-1])
+        return ran
 
     def go_forward(
         self,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.places import InScope, Mode, Site, Trigger
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.interrupts.timing import Clock
     from pytest_maskcheck.reasons import Reason
 
 
@@ -116,6 +117,16 @@ class Engine(Protocol[D_contra]):
             strike: the value that ``with`` binds; in a process that is interrupted, it records what became of the interrupt.
             reached: called with the index of each trigger as the run reaches it. It may fork. In the process to be interrupted it
                 returns what to deliver there; in the process that goes on it returns ``None``.
+        """
+        ...
+
+    def time(self, triggers: Sequence[Trigger], in_scope: InScope, mode: Mode) -> AbstractContextManager[Clock]:
+        """Time uninterrupted runs in the body of the ``with`` statement.
+
+        Parameters:
+            triggers: what to note the moments of; each counted from the beginning of a run.
+            in_scope: which calling frames make up a context.
+            mode: where interrupts go.
         """
         ...
 

@@ -116,6 +116,8 @@ class Hit:
     """How many hits it represents: itself, and those before it that were not kept; see :attr:`.recording.Recording.own`."""
     after: tuple[int, ...] = ()
     """For a stretch of code out of scope: what begins it. Stretches that differ in this are as distinct as calling contexts are."""
+    before: Trigger | None = None
+    """The trigger of the hit that the run reached just before this one; ``None``: there was none."""
 
     @property
     def line(self) -> int:

@@ -49,6 +49,7 @@ class Recording:
 
     running: int = 0
     """The frame of the last hit, by ``id``; 0 if a function has begun or resumed since, because another frame may have that ``id`` now."""
+    _before: Trigger | None = None
     _context: Context = ()
     _near: tuple[tuple[int, int], ...] = ()
     _called: bool = False
@@ -101,7 +102,8 @@ class Recording:
     ) -> Hit:
         place = (number_of(code), offset, kind)
         number = self.numbers[place] = self.numbers.get(place, 0) + 1
-        hit = Hit(code, offset, kind, number, context, trigger, self.state(), self.paused, after=after)
+        before, self._before = self._before, trigger
+        hit = Hit(code, offset, kind, number, context, trigger, self.state(), self.paused, after=after, before=before)
         self.hits.append(hit)
         return hit
 

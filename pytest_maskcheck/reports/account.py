@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, headline, title, together, where
+from pytest_maskcheck.reports.exposure import exposure
 from pytest_maskcheck.results import Verdict
 from pytest_maskcheck.results.windows import windows
 
@@ -62,7 +63,9 @@ def story(audit: Audit, command: Sequence[str]) -> str:
     if not audit.failures:
         return ""
     defect = audit.failures[0]
-    lines = [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
+    exposed = exposure(audit, defect)
+    lines = [_labelled("exposed", exposed)] if exposed else []
+    lines += [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
     lines += [_labelled("reproduce", _reproduce(audit, command, defect)), _labelled("cure", cure(defect))]
     return "\n".join(lines)
 
@@ -120,6 +123,8 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
     yield _labelled("interrupted", _points(defect.points))
     if len(defect.points) > 1:
         yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
+    if exposed := exposure(audit, defect):
+        yield _labelled("exposed", exposed)
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)
     yield from _windows(audit, defect)

@@ -14,13 +14,14 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, title, where
+from pytest_maskcheck.reports.exposure import odds
 from pytest_maskcheck.reports.hints import hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_maskcheck.reports.appearance import Appearance
-    from pytest_maskcheck.results import Defect, SharedDefect
+    from pytest_maskcheck.results import SharedDefect
 
 _SHOWN = 10
 """Number of defects that are shown at most, unless all are wanted."""
@@ -64,7 +65,7 @@ def _all(bundles: Iterable[Sequence[SharedDefect]], command: Sequence[str], look
         yield f"{number:2}. {_headline(each, look, *others)}"
         if others:
             yield f"    also {', '.join(title(other.defect) for other in others)}"
-        yield f"    {_place(each.defect, look)}"
+        yield f"    {_place(each, look)}"
         yield f"    cure: {cure(each.defect) if first == number else f'as for {first}'}"
         yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)
 
@@ -92,7 +93,7 @@ def _fitting(bundles: Sequence[Sequence[SharedDefect]], columns: int) -> int:
 def _brief(number: int, bundle: Sequence[SharedDefect], look: Appearance) -> Iterator[str]:
     shared, *others = bundle
     yield f"{number:2}. {_headline(shared, look, *others)}; cure: {hint(shared.defect)}"
-    yield f"    {_place(shared.defect, look)}"
+    yield f"    {_place(shared, look)}"
     yield look.toned(f"    {shlex.join(_again(shared))}", Tone.FAINT)
 
 
@@ -104,16 +105,19 @@ def _headline(shared: SharedDefect, look: Appearance, *others: SharedDefect) -> 
     return f"{look.toned(defect.verdict, Tone.BAD)}: {look.toned(about, Tone.STRONG)}{category(defect)}{tests}"
 
 
-def _place(defect: Defect, look: Appearance) -> str:
-    """Return where a defect is met, and where the thing came from if that is another line."""
+def _place(shared: SharedDefect, look: Appearance) -> str:
+    """Return where a defect is met, where the thing came from if that is another line, and how often an interrupt would lead there."""
+    defect = shared.defect
     point, origin = defect.points[0], defect.origin
     met = where(defect, _LINES)
     text = look.linked(met, point.file, point.line)
-    if origin is None or met == f"{origin.place.path}:{origin.place.line}":
-        return text
-    place = origin.place
-    came = f"line {place.line}" if {path for path, _ in defect.lines} == {place.path} else f"{place.path}:{place.line}"
-    return f"{text}, from {look.linked(came, place.file, place.line)}"
+    if origin is not None and met != f"{origin.place.path}:{origin.place.line}":
+        place = origin.place
+        near = {path for path, _ in defect.lines} == {place.path}
+        came = f"line {place.line}" if near else f"{place.path}:{place.line}"
+        text += f", from {look.linked(came, place.file, place.line)}"
+    often = odds(shared.exposed.audit, shared.exposed.defect)
+    return text + (often and f"; {often}")
 
 
 def _again(shared: SharedDefect) -> list[str]:

@@ -5,6 +5,7 @@ from pytest_maskcheck.results.over_tests import Meeting, SharedDefect, over_test
 from pytest_maskcheck.results.values import (
     Category,
     Defect,
+    Exposure,
     Finding,
     Fingerprint,
     Frame,
@@ -23,6 +24,7 @@ __all__ = [
     "Audit",
     "Category",
     "Defect",
+    "Exposure",
     "Finding",
     "Fingerprint",
     "Frame",

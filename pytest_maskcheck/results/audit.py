@@ -10,7 +10,7 @@ from pytest_maskcheck.reasons import NotAudited, reason_of
 from pytest_maskcheck.results.defects import grouped
 from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
-from pytest_maskcheck.results.values import Point, PointResult, Story  # in annotations that are read
+from pytest_maskcheck.results.values import Exposure, Point, PointResult, Story  # in annotations that are read
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
@@ -56,6 +56,8 @@ class Audit:
             second one is followed by ``(2)``, and so on.
         known: digests of the fingerprints that the baseline has.
         story: what the run did from the interrupt on, if a single point was wanted.
+        exposures: id of a point with a finding -> its exposure; points with two interrupts, or of a first run, have none.
+        duration: seconds that an uninterrupted run of the body takes, from the same measurement; 0.0 if there was none.
     """
 
     test: str
@@ -88,6 +90,8 @@ class Audit:
     sources: dict[str, str] = field(default_factory=dict)
     known: tuple[str, ...] = ()
     story: Story | None = None
+    exposures: dict[str, Exposure] = field(default_factory=dict)
+    duration: float = 0.0
 
     @property
     def broken(self) -> str:
@@ -169,8 +173,8 @@ class Audit:
 
     @property
     def defects(self) -> tuple[Defect, ...]:
-        """The findings, equal ones grouped, in the order of their points."""
-        return grouped(self.points, self.results, self.sources, self.known)
+        """The findings, equal ones grouped; see :func:`.defects.grouped`."""
+        return grouped(self.points, self.results, self.sources, self.known, self.exposures)
 
     @property
     def failures(self) -> tuple[Defect, ...]:

@@ -10,7 +10,7 @@ from pytest_maskcheck.results.values import Defect, Fingerprint
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pytest_maskcheck.results.values import Finding, Frame, Point, PointResult
+    from pytest_maskcheck.results.values import Exposure, Finding, Frame, Point, PointResult
 
 
 def grouped(
@@ -18,18 +18,25 @@ def grouped(
     results: Sequence[PointResult],
     sources: Mapping[str, str],
     known: Collection[str],
+    exposures: Mapping[str, Exposure],
 ) -> tuple[Defect, ...]:
-    """Return the defects of an audit, in the order of their points.
+    """Return the defects of an audit: the most exposed first, and of several that hardly differ in that, in the order of their points.
 
     Parameters:
-        points, results, sources, known: see :class:`.Audit`.
+        points, results, sources, known, exposures: see :class:`.Audit`.
     """
     by_id = {point.id: point for point in points}
     groups: dict[tuple[object, ...], list[tuple[Finding, PointResult]]] = {}
     for result in results:
         for finding in result.findings:
             groups.setdefault(_key(finding, results), []).append((finding, result))
-    return tuple(_marked(_defect(group, by_id, sources), known) for group in groups.values())
+    defects = [_marked(_defect(group, by_id, sources, exposures), known) for group in groups.values()]
+    return tuple(sorted(defects, key=by_exposure))
+
+
+def by_exposure(defect: Defect) -> tuple[bool, int]:
+    """Return the key to sort defects by: the most exposed first, those not measured last."""
+    return (defect.exposure is None, -defect.exposure.rank if defect.exposure else 0)
 
 
 def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]:
@@ -46,10 +53,14 @@ def _key(finding: Finding, results: Sequence[PointResult]) -> tuple[object, ...]
 
 
 def _defect(
-    group: list[tuple[Finding, PointResult]], points: Mapping[str, Point], sources: Mapping[str, str]
+    group: list[tuple[Finding, PointResult]],
+    points: Mapping[str, Point],
+    sources: Mapping[str, str],
+    exposures: Mapping[str, Exposure],
 ) -> Defect:
     finding = next((each for each in group if each[0].origin is not None), group[0])[0]
     met = tuple(points[name] for name in dict.fromkeys(each.point for _, each in group))
+    measured = [exposures[point.id] for point in met if point.id in exposures]
     return Defect(
         verdict=finding.verdict,
         kind=finding.kind,
@@ -62,6 +73,7 @@ def _defect(
         category=finding.category,
         package=finding.package,
         fingerprints=tuple(_fingerprints(finding, met, sources)),
+        exposure=sum(measured[1:], measured[0]) if measured else None,
     )
 
 

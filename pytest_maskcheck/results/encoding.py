@@ -144,7 +144,8 @@ def _decoder(kind: Any) -> Decoder:
         decode = _decoder(arguments[0])
         return lambda data: tuple(map(decode, data))
     if get_origin(kind) is dict:
-        return dict
+        value = _decoder(arguments[1])
+        return dict if value is _same else lambda data: {name: value(each) for name, each in data.items()}
     if isinstance(kind, UnionType):
         (other,) = (each for each in arguments if each is not NoneType)
         return lambda data: None if data is None else _decoder(other)(data)  # looked up late: a point may have a point

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.results.defects import by_exposure
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -56,6 +58,11 @@ class SharedDefect:
         return self.cheapest.defect
 
     @property
+    def exposed(self) -> Meeting:
+        """The test in which it is exposed for longest."""
+        return min(self.meetings, key=lambda each: by_exposure(each.defect))
+
+    @property
     def fails(self) -> bool:
         """Whether a test fails because of it."""
         return any(each.defect.fails for each in self.meetings)
@@ -77,7 +84,7 @@ class SharedDefect:
 
 
 def over_tests(audits: Sequence[Audit]) -> list[SharedDefect]:
-    """Return the defects of several audits, in the order in which they were met."""
+    """Return the defects of several audits: the most exposed first, and those that hardly differ in that in the order they were met."""
     groups: list[list[Meeting]] = []
     place: dict[_Key, int] = {}
     for audit in audits:
@@ -97,7 +104,8 @@ def over_tests(audits: Sequence[Audit]) -> list[SharedDefect]:
             groups[target].append(Meeting(audit, defect))
     _join_untraced(groups)
     again = _reached_again(audits)
-    return [SharedDefect(tuple(group), _again(group, again)) for group in groups if group]
+    shared = [SharedDefect(tuple(group), _again(group, again)) for group in groups if group]
+    return sorted(shared, key=lambda each: by_exposure(each.exposed.defect))
 
 
 def _join_untraced(groups: list[list[Meeting]]) -> None:

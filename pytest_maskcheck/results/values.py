@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
+from math import log10
 from operator import attrgetter
 from typing import Any
 
@@ -225,6 +226,34 @@ class PointResult(Packed):
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure(Packed):
+    """For how long in one run of a test an interrupt would arrive at a point, or at any of several points.
+
+    Parameters:
+        least, greatest: microseconds while code runs; what is known of it lies between the two.
+        waiting: microseconds for which the thread waits there in a call, such as for a lock or for data; an interrupt ends the wait.
+    """
+
+    least: float
+    greatest: float
+    waiting: float = 0.0
+
+    def __add__(self, other: Exposure) -> Exposure:
+        """Return the exposure of the points of both."""
+        return Exposure(self.least + other.least, self.greatest + other.greatest, self.waiting + other.waiting)
+
+    @property
+    def total(self) -> float:
+        """All of it, in microseconds, as one number to sort by."""
+        return (self.least + self.greatest) / 2 + self.waiting
+
+    @property
+    def rank(self) -> int:
+        """A number that is equal for exposures which hardly differ; the greater, the longer."""
+        return round(2 * log10(max(self.total, 0.001)))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fingerprint:
     """What identifies a defect in other sessions: no line numbers, node ids or absolute paths, which change without it.
@@ -258,6 +287,7 @@ class Defect:
         fails: it makes the test fail.
         fingerprints: one if its origin is known, else one for each function that has a point of it.
         known: the baseline has it, and so it does not fail.
+        exposure: that of its points as far as it was measured, ``None`` if at none.
     """
 
     verdict: Verdict
@@ -272,6 +302,7 @@ class Defect:
     package: str = ""
     fingerprints: tuple[Fingerprint, ...] = ()
     known: bool = False
+    exposure: Exposure | None = None
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Strike
     from pytest_maskcheck.resources import Leftover
-    from pytest_maskcheck.results import Finding, Frame, Point, Story
+    from pytest_maskcheck.results import Exposure, Finding, Frame, Point, Story
     from pytest_maskcheck.runs.fingerprint import Fingerprint
     from pytest_maskcheck.runs.raised import Raised
     from pytest_maskcheck.runs.sightings import Sighting, Stretch
@@ -66,7 +66,20 @@ class Catch:
     retells: bool = False
 
 
-Request: TypeAlias = "Point | Trace | PastDefect | Catch | None"
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A request for several uninterrupted runs that are timed, to measure the exposure of points.
+
+    Parameters:
+        points: ids of the points.
+        laps: the number of runs that count.
+    """
+
+    points: tuple[str, ...]
+    laps: int
+
+
+Request: TypeAlias = "Point | Trace | PastDefect | Catch | Timed | None"
 """What a run is made for: a point to interrupt at, one of the above, or ``None`` for a run without an interrupt."""
 
 
@@ -127,6 +140,7 @@ class RunResult(Packed):
         spoiled: the whole run with which a process begins failed, so the request was not run.
         error: the audit itself failed: the run proves nothing.
         changed: modules keep something else than after a whole run, or may do so.
+        exposures: id of a point -> its exposure, if runs were timed.
     """
 
     strike: Strike
@@ -157,6 +171,7 @@ class RunResult(Packed):
     spoiled: bool = False
     error: Breakdown | None = None
     changed: bool = False
+    exposures: dict[str, Exposure] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.runs.requests import Catch, PastDefect, RunResult, Trace
+from pytest_maskcheck.runs.requests import Catch, PastDefect, RunResult, Timed, Trace
 from pytest_maskcheck.system.breakdown import breakdown_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def changes_modules(conditions: Conditions, request: Request) -> bool:
     """Return whether modules keep something else than after a whole run, or may do so, after the run for a request."""
     match request:
         case (
-            None | Trace()
-        ):  # a watched run explains what another one found: nothing is judged by what it leaves in modules
+            None | Trace() | Timed()
+        ):  # such a run explains what others found: nothing is judged by what it leaves in modules
             return False
         case Point() | PastDefect() | Catch():
             return conditions.wary or not conditions.is_usual()

@@ -47,13 +47,14 @@ If a recording begins in the middle of a run, calls under way are probed in thei
 ==================  ================================================================
 file                purpose
 ==================  ================================================================
-``engine``          the three ways to watch a run; takes and gives back the tool
+``engine``          the ways to watch a run; takes and gives back the tool
 ``recorder``        the base of all recordings: watched code, counts of events
 ``checkpoints``     the recording of checkpoints
 ``stretches``       its part about code out of scope
 ``line_starts``     the recording of lines
 ``striker``         waits for one trigger, and strikes
 ``passing``         passes many triggers, and may fork the process at each
+``timing``          times runs
 ``catching``        watches which handlers catch an interrupt
 ``events``          which events to watch for
 ==================  ================================================================

@@ -16,6 +16,7 @@ from pytest_maskcheck.interrupts.signals.monitoring.line_starts import LineRecor
 from pytest_maskcheck.interrupts.signals.monitoring.passing import Passing
 from pytest_maskcheck.interrupts.signals.monitoring.striker import Striker
 from pytest_maskcheck.interrupts.signals.monitoring.surveyor import Surveyor
+from pytest_maskcheck.interrupts.signals.monitoring.timing import Timing
 from pytest_maskcheck.interrupts.signals.states import SignalRecording
 from pytest_maskcheck.interrupts.signals.two_phases import arranged
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.signals.delivery import Delivery
     from pytest_maskcheck.interrupts.signals.monitoring.recorder import Recorder
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.interrupts.timing import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,16 @@ class MonitoringEngine:
                 yield strike
             finally:
                 passing.stop()
+
+    @arming
+    def time(self, triggers: Sequence[Trigger], _in_scope: InScope, _mode: Mode) -> Iterator[Clock]:
+        with tools.taken() as tool:
+            timing = Timing(tool, triggers)
+            timing.start()
+            try:
+                yield timing
+            finally:
+                timing.stop()
 
     def disarm(self) -> None:
         """Give the tool back."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts.cpython import facts, tools
 from pytest_maskcheck.interrupts.cpython.frames import caller_frame
 from pytest_maskcheck.interrupts.signals.delivery import deliver
-from pytest_maskcheck.interrupts.signals.monitoring.events import EVERYWHERE, local_event
+from pytest_maskcheck.interrupts.signals.monitoring.events import EVERYWHERE, events_for, local_event
 from pytest_maskcheck.interrupts.signals.waits import Waits
 from pytest_maskcheck.system.unpatched import threading
 
@@ -46,16 +46,10 @@ class Passing:
         self._main = threading.get_ident()  # where gevent has patched, ``main_thread().ident`` is gevent's
         self._waits = Waits(triggers)
         starts = [trigger.since for trigger in triggers if trigger.since is not None]
-        self._watched: dict[int, tuple[CodeType, int]] = {}  # code by ``id``, and its local events
+        self._watched, self._everywhere = events_for(
+            (*(trigger for trigger in triggers if trigger.since is None), *starts)
+        )
         self._armed_since: list[CodeType] = []
-        self._everywhere = 0
-        for trigger in (*(trigger for trigger in triggers if trigger.since is None), *starts):
-            if trigger.event in EVERYWHERE:
-                self._everywhere |= getattr(_events, trigger.event)
-                continue
-            code = trigger.callee or trigger.code
-            _, events = self._watched.get(id(code), (code, 0))
-            self._watched[id(code)] = (code, events | local_event(trigger))
         for trigger in triggers:
             if trigger.since is not None and trigger.event == "C_RETURN":  # see ``Striker.start``
                 _, events = self._watched.get(id(trigger.code), (trigger.code, 0))

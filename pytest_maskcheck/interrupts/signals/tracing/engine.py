@@ -14,6 +14,7 @@ from pytest_maskcheck.interrupts.signals.tracing.catching import TracedCatching
 from pytest_maskcheck.interrupts.signals.tracing.passing import Passing
 from pytest_maskcheck.interrupts.signals.tracing.recorder import Recorder
 from pytest_maskcheck.interrupts.signals.tracing.striker import Striker
+from pytest_maskcheck.interrupts.signals.tracing.timing import Timing
 from pytest_maskcheck.interrupts.signals.tracing.tracer import tracing, untrace
 from pytest_maskcheck.interrupts.signals.two_phases import arranged
 from pytest_maskcheck.reasons import NotAudited, Reason
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.signals.delivery import Delivery
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.interrupts.timing import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class TracingEngine:
     ) -> Iterator[Strike]:
         with ExitStack() as ending, tracing(Passing(triggers, in_scope, mode, reached, ending)):
             yield strike
+
+    @arming
+    def time(self, triggers: Sequence[Trigger], in_scope: InScope, mode: Mode) -> Iterator[Clock]:
+        yield Timing(triggers, in_scope, mode)
 
     def disarm(self) -> None:
         """Stop tracing."""

@@ -1,0 +1,81 @@
+"""The exposure of points, from runs that were timed: for each hit, the gap between the hit before it and itself.
+
+Theory of operation. A signal that arrives in the gap before a place waits for that place. So the gap is the time that decides how often a
+real Ctrl-C lands there. Each hit is timed in several runs; of these, the shortest and the longest gap bound the interval.
+
+Rules:
+
+1. A hit that stands for others, which were not kept, counts as many times.
+2. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
+   interrupt leads to what one at the last checkpoint (``back``) leads to depends on that code: its interval begins at 0.
+3. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
+4. Where the thread waits for most of a gap, an interrupt ends the wait: that time is told apart.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts.timing import within
+from pytest_maskcheck.results import Exposure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_maskcheck.interrupts import Hit, Trigger
+    from pytest_maskcheck.interrupts.timing import Lap, Moment
+
+_WAITS = 0.5
+"""The share of a gap from which on it counts as waiting."""
+
+
+class Gaps:
+    """The gaps before hits.
+
+    Parameters:
+        hits: the hits.
+
+    Attributes:
+        triggers: what to note the moments of.
+    """
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self._hits = hits
+        self.triggers: list[Trigger] = []
+        self._places: dict[int, int] = {}  # a trigger, by ``id``, and its position
+        for trigger in (each for hit in hits for each in (hit.before, hit.trigger) if each is not None):
+            if self._places.setdefault(id(trigger), len(self.triggers)) == len(self.triggers):
+                self.triggers.append(trigger)
+
+    def seconds(self, laps: Sequence[Lap]) -> float:
+        """Return how long one run takes when it is not watched."""
+        return median(lap.seconds for lap in laps)
+
+    def exposures(self, laps: Sequence[Lap], resting: Lap) -> Iterator[Exposure]:
+        """Yield the exposure of each hit.
+
+        Parameters:
+            laps: runs.
+            resting: a run in which it was measured when the thread waits.
+        """
+        for hit in self._hits:
+            yield self._exposure(hit, laps, resting)
+
+    def _exposure(self, hit: Hit, laps: Sequence[Lap], resting: Lap) -> Exposure:
+        ends = [(lap, *self._ends(hit, lap)) for lap in laps]
+        gaps = [lap.between(begin, end) for lap, begin, end in ends if begin is not None and end is not None]
+        if not gaps:
+            return Exposure(0.0, 0.0)
+        least, greatest = within([gap[0] for gap in gaps])[0], within([gap[1] for gap in gaps])[1]
+        begin, end = self._ends(hit, resting)
+        idle = resting.waiting(begin, end) if begin is not None and end is not None else 0.0
+        idle = idle if idle > _WAITS else 0.0
+        waiting = idle * median(sum(gap) / 2 for gap in gaps)
+        vague = hit.kind == "back" or hit.before is None
+        running = 0.0 if vague else least * (1 - idle), greatest * (1 - idle)
+        return Exposure(*(round(each * hit.stands_for / 1000, 3) for each in (*running, waiting)))
+
+    def _ends(self, hit: Hit, lap: Lap) -> tuple[Moment | None, Moment | None]:
+        begin = lap.reached[self._places[id(hit.before)]] if hit.before is not None else lap.begin
+        return begin, lap.reached[self._places[id(hit.trigger)]]

@@ -1,0 +1,98 @@
+"""Times runs.
+
+Unlike in :mod:`.passing`, no event is switched on or off during a run, not even for triggers that are counted from another event: code objects
+that run after such a change are prepared anew, and that takes longer than most gaps.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.interrupts.cpython import facts, tools
+from pytest_maskcheck.interrupts.cpython.frames import caller_frame
+from pytest_maskcheck.interrupts.places import Trigger
+from pytest_maskcheck.interrupts.signals.clock import Clock, now
+from pytest_maskcheck.interrupts.signals.monitoring.events import EVERYWHERE, events_for
+from pytest_maskcheck.system.unpatched import threading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import CodeType
+
+_monitoring = sys.monitoring
+_events = _monitoring.events
+
+_BY_CALLER = {"PY_START", "PY_RESUME", "PY_RETURN", "PY_THROW"}
+"""Events of a callee that triggers may await as events of its caller."""
+
+_NEVER = sys.maxsize
+"""A count that no event reaches: it is watched for, and that is all."""
+
+
+class Timing(Clock):
+    """Notes when each of several triggers comes, in each of several runs."""
+
+    def __init__(self, tool: int, triggers: Sequence[Trigger]) -> None:
+        super().__init__(triggers)
+        self._tool = tool
+        starts = [trigger.since for trigger in triggers if trigger.since is not None]
+        awaited = [*triggers, *starts, *self._in_loops()]
+        self._local, self._everywhere = events_for(awaited)
+        self._names = {"CALL", *(trigger.event for trigger in awaited)}
+        self._kept = {
+            (trigger.event, id(trigger.code), trigger.offset) for trigger in awaited if trigger.callee is None
+        }
+        # ``C_RETURN`` fires only where ``CALL`` is watched.
+        self._kept |= {("CALL", code, at) for event, code, at in self._kept if event == "C_RETURN"}
+
+    def _in_loops(self) -> list[Trigger]:
+        """Return triggers that make the events in the loops fire."""
+        calls, entries, jumps = (each.__code__ for each in (self.calls, self.nothing, self.jumps))
+        at_call = next(at for at in range(0, len(calls.co_code), facts.CODE_UNIT) if facts.is_call(calls, at))
+        at_jump = next(at for at in range(0, len(jumps.co_code), facts.CODE_UNIT) if facts.is_backward_jump(jumps, at))
+        return [
+            Trigger("C_RETURN", calls, at_call, _NEVER),
+            Trigger("PY_START", entries, facts.resume_of(entries), _NEVER),
+            Trigger("INSTRUCTION", jumps, at_jump, _NEVER),
+        ]
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for event in self._names:
+            _monitoring.register_callback(self._tool, getattr(_events, event), self._callback(event))
+        for code, events in self._local.values():
+            _monitoring.set_local_events(self._tool, code, events)
+        _monitoring.set_events(self._tool, self._everywhere)
+
+    def stop(self) -> None:
+        """Cease to watch."""
+        if tools.is_held(self._tool):
+            _monitoring.set_events(self._tool, 0)
+            for code, _ in self._local.values():
+                _monitoring.set_local_events(self._tool, code, 0)
+
+    def _callback(self, event: str) -> Callable[..., object]:
+        """Return the callback for an event."""
+        by_caller, kept, main, tool = event in _BY_CALLER, self._kept, self.main, self._tool
+        cannot_disable = event == "C_RETURN" or event in EVERYWHERE
+        armed, thread = tools.ARMED, threading.get_ident
+
+        def callback(code: CodeType, at: int, *about: object) -> object:
+            begin = now()
+            del about  # see ``Striker._callback``
+            wanted = (event, id(code), at) in kept
+            if not wanted and not by_caller and not cannot_disable:
+                return _monitoring.DISABLE
+            if thread() != main or tool not in armed:
+                return None
+            if wanted:
+                self.note(self.waits.come(event, code, at), begin)
+            if by_caller and (place := caller_frame().f_back) is not None:
+                # Count the same event also as an event of the callee that ``place`` has called.
+                self.note(self.waits.come(event, place.f_code, place.f_lasti, code), begin)
+            self.events += 1
+            self.lost += now() - begin
+            return None
+
+        return callback

@@ -1,0 +1,55 @@
+"""The exposure of a defect, in words: how long a run is open to it, and how likely a Ctrl-C is to meet it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.results import Audit, Defect
+
+_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "\N{MICRO SIGN}s"))
+"""Units of time, in microseconds."""
+
+_NEARLY_ALL = 1.5
+"""One in so many, or in fewer, is called nearly every one."""
+
+
+def exposure(audit: Audit, defect: Defect) -> str:
+    """Return how long a run is open to a defect, such as ``3-5 \u00b5s of a run of 18 ms; about one Ctrl-C in 4,500``.
+
+    ``""`` if that was not measured.
+    """
+    exposed = defect.exposure
+    if exposed is None:
+        return ""
+    spans = [_span(exposed.least, exposed.greatest)] if exposed.greatest or not exposed.waiting else []
+    spans += [f"{_time(exposed.waiting)} in which it waits"] if exposed.waiting else []
+    return f"{' and '.join(spans)}, of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
+
+
+def odds(audit: Audit, defect: Defect) -> str:
+    """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured."""
+    if defect.exposure is None:
+        return ""
+    number = audit.duration * 1e6 / max(defect.exposure.total, 0.001)
+    return "nearly every Ctrl-C" if number <= _NEARLY_ALL else f"about one Ctrl-C in {_rounded(number):,}"
+
+
+def _span(least: float, greatest: float) -> str:
+    """Return an interval of time, given in microseconds."""
+    low, _, unit = _time(least).partition(" ")
+    high, _, other = _time(greatest).partition(" ")
+    if (low, unit) == (high, other):
+        return f"{high} {other}"
+    return f"{low}-{high} {unit}" if unit == other else f"{low} {unit} to {high} {other}"
+
+
+def _time(microseconds: float) -> str:
+    size, unit = next((each for each in _UNITS if microseconds >= each[0]), _UNITS[-1])
+    number = microseconds / size
+    return f"{number:.2g} {unit}" if number < 10 else f"{number:.0f} {unit}"
+
+
+def _rounded(number: float) -> int:
+    """Return a number with its first two digits."""
+    return int(float(f"{number:.2g}"))

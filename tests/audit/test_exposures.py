@@ -1,0 +1,137 @@
+"""The exposure of defects: which points have one, and in which order defects come.
+
+How long something takes differs from machine to machine: these tests compare what differs by orders of magnitude.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_maskcheck.audit.exposures import Exposed, exposures
+from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.results import Audit, Exposure, Finding, Point, PointResult, Verdict
+from pytest_maskcheck.runs.requests import RunResult
+
+TWO_LOCKS = """
+    import threading, pytest
+
+    brief, long = threading.Lock(), threading.Lock()
+
+    @pytest.mark.interrupt_safe{arguments}
+    def test_it():
+        brief.acquire()
+        brief.release()
+        long.acquire()
+        sum(range(300_000))
+        long.release()
+"""
+
+
+def source(arguments: str = "") -> str:
+    """Return a test that holds one lock briefly and another one for long."""
+    return TWO_LOCKS.format(arguments=arguments)
+
+
+def test_points_with_a_finding_have_an_exposure(audit):
+    """The exposure of each point where something is lost is measured, and that of no other point; and how long the test takes."""
+    audited = audit(source()).audit
+    losing = {result.point for result in audited.results if result.findings}
+    assert losing
+    assert audited.exposures.keys() == losing
+    assert all(0 <= each.least <= each.greatest for each in audited.exposures.values())
+    assert audited.duration > 500e-6
+
+
+def test_the_most_exposed_defect_comes_first(audit):
+    """The lock that is held while something long runs is lost far more often, and its defect comes first, although it was met last."""
+    audited = audit(source()).audit
+    first, second = audited.defects
+    assert "long" in first.key
+    assert "brief" in second.key
+    assert first.exposure.least > 500
+    assert second.exposure.greatest < first.exposure.least
+    assert first.exposure == sum((audited.exposures[point.id] for point in first.points), start=Exposure(0, 0))
+
+
+def test_the_report_says_how_likely_it_is(audit):
+    """The story of a defect names its exposure."""
+    audited = audit(source())
+    audited.result.stdout.fnmatch_lines(["E *exposed * of a run of *: *Ctrl-C*"])
+
+
+def test_nothing_is_measured_where_nothing_is_lost(audit):
+    """A test without a finding has no exposure."""
+    audited = audit(
+        """
+        import threading, pytest
+        lock = threading.Lock()
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            with lock:
+                abs(1)
+        """
+    ).audit
+    assert audited.audited
+    assert (audited.exposures, audited.duration) == ({}, 0.0)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_where_there_is_no_time_it_is_unknown(late):
+    """If there is no time left for timed runs, none are made."""
+    point = Point("a.py:1:call#1", "a.py", "/a.py", 1, "call", 1, "f")
+    found = PointResult(point.id, (Finding(Verdict.LEAK, "lock", "a.LOCK", ""),))
+    ran = RunResult(Strike(), exposures={point.id: Exposure(1, 2)}, seconds=0.5)
+    executor = SimpleNamespace(runs=lambda *_: iter([ran]))
+    judge: Any = SimpleNamespace(results={point.id: found}, late=lambda _: late, executor=executor)
+    expected = None if late else Exposed({point.id: Exposure(1, 2)}, 0.5)
+    assert exposures(judge, [point], 0.01) == expected
+
+
+def test_a_wanted_point_has_its_exposure(audit):
+    """The audit of one point measures that of this point."""
+    first, *_ = audit(source()).audit.defects
+    name = first.points[0].id
+    assert audit(source(), f"--maskcheck-point={name}").audit.exposures.keys() == {name}
+
+
+def test_the_second_of_two_interrupts_has_none(audit):
+    """Where something is lost by two interrupts only, no exposure is stated."""
+    audited = audit(
+        """
+        import threading, pytest
+        lock = threading.Lock()
+
+        @pytest.mark.interrupt_safe(interrupts=2)
+        def test_it():
+            with lock:
+                try:
+                    abs(1)
+                except BaseException:
+                    abs(2)
+                    lock.release()
+                    abs(3)
+                    lock.acquire()
+                    raise
+        """
+    ).audit
+    assert any(defect.points[0].first for defect in audited.defects)
+    assert all(defect.exposure is None for defect in audited.defects if all(point.first for point in defect.points))
+
+
+@pytest.mark.parametrize("isolation", ["fork", "none"])
+def test_it_is_measured_in_each_isolation(audit, isolation):
+    """It does not matter in which process runs are made."""
+    audited = audit(source(), f"--maskcheck-isolation={isolation}").audit
+    assert audited.exposures
+
+
+def test_it_survives_json(audit):
+    """The exposure is part of the JSON form."""
+    audited = audit(source()).audit
+    again = Audit.from_json(audited.to_json())
+    assert (again.exposures, again.duration) == (audited.exposures, audited.duration)
+    assert [each.exposure for each in again.defects] == [each.exposure for each in audited.defects]

@@ -1,0 +1,81 @@
+"""The exposure of hits, from timed runs given as data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_maskcheck.audit.gaps import Gaps
+from pytest_maskcheck.interrupts import Hit, Trigger
+from pytest_maskcheck.interrupts.timing import Lap, Moment
+from pytest_maskcheck.results import Exposure
+
+CODE = (lambda: None).__code__
+BEFORE = Trigger("C_RETURN", CODE, 2, 1)
+HIT = Hit(CODE, 4, "call", 1, (), Trigger("C_RETURN", CODE, 4, 1), before=BEFORE)
+
+
+def lap(*times: int | None, events: int = 0, overhead: tuple[float, float] = (0, 0), idle: int = 0) -> Lap:
+    """Return a run of 100 microseconds in which triggers come at these times, with so many events and so much idle time between them."""
+    moments = [
+        None if time is None else Moment(time, number * events, number * idle, number * (idle > 0))
+        for number, time in enumerate(times)
+    ]
+    return Lap(Moment(0, 0), Moment(100_000, 0), tuple(moments), overhead)
+
+
+def exposure(hit: Hit, *laps: Lap, resting: Lap | None = None) -> Exposure:
+    """Return the exposure of a hit."""
+    (found,) = Gaps([hit]).exposures(laps, resting or laps[0])
+    return found
+
+
+def test_the_shortest_and_the_longest_gap_bound_the_interval():
+    """Of several runs, the least and the greatest gap count, in microseconds."""
+    assert exposure(HIT, lap(1000, 4000), lap(1000, 6000), lap(2000, 6000)) == Exposure(3, 5)
+
+
+def test_what_is_not_known_of_the_overhead_widens_the_interval():
+    """The overhead of an event is subtracted: the greatest from the lower bound, the least from the upper one."""
+    assert exposure(HIT, lap(1000, 6000, events=2, overhead=(500, 1000))) == Exposure(3, 4)
+
+
+def test_a_hit_counts_for_those_it_stands_for():
+    """A hit that stands for others counts as many times."""
+    assert exposure(replace(HIT, stands_for=4), lap(1000, 3000)) == Exposure(8, 8)
+
+
+@pytest.mark.parametrize("hit", [replace(HIT, kind="back"), replace(HIT, before=None)], ids=["back", "first"])
+def test_a_gap_that_may_be_shorter_begins_at_zero(hit):
+    """The end of a stretch out of scope, and the first hit of a run, have intervals that begin at zero."""
+    run = lap(1000, 3000) if hit.before else lap(3000)
+    assert exposure(hit, run) == Exposure(0, 2 if hit.before else 3)
+
+
+def test_waiting_is_told_apart():
+    """If the thread waited for most of a gap, that time is waiting; if it waited for little of it, all of it is running."""
+    runs = [lap(1000, 11_000), lap(1000, 21_000), lap(1000, 11_000)]
+    assert exposure(HIT, *runs, resting=lap(1000, 11_000, idle=8000)) == Exposure(2, 4, 8)
+    assert exposure(HIT, *runs, resting=lap(1000, 11_000, idle=2000)) == Exposure(10, 20)
+
+
+def test_runs_that_take_another_way_do_not_count():
+    """A run that lacks one of the two triggers is left out; if all do, the exposure is zero."""
+    assert exposure(HIT, lap(1000, 3000), lap(None, 9000), lap(1000, None)) == Exposure(2, 2)
+    assert exposure(HIT, lap(None, 9000)) == Exposure(0, 0)
+
+
+def test_a_trigger_is_timed_once():
+    """Hits that follow each other share a trigger."""
+    following = Hit(CODE, 6, "call", 1, (), Trigger("C_RETURN", CODE, 6, 1), before=HIT.trigger)
+    gaps = Gaps([HIT, following])
+    assert gaps.triggers == [BEFORE, HIT.trigger, following.trigger]
+    first, second = gaps.exposures([lap(1000, 3000, 8000)], lap(1000, 3000, 8000))
+    assert (first, second) == (Exposure(2, 2), Exposure(5, 5))
+
+
+def test_the_duration_is_that_of_the_usual_run():
+    """The duration of a run is the median."""
+    runs = [replace(lap(1), end=Moment(each, 0)) for each in (100_000, 200_000, 900_000)]
+    assert Gaps([]).seconds(runs) == pytest.approx(200e-6)
