@@ -4,7 +4,7 @@
 | --- | --- |
 | what is to be done, and with what | assignment, rules, instruments, budget |
 | the sequence | course, first_course, steps |
-| before the first interrupt | preparation, baseline, rehearsal, selection, strategy, canaries, channels |
+| before the first interrupt | preparation, left_anyway, rehearsal, selection, strategy, canaries, channels |
 | making runs | run_maker, snapshots, first_use, second_interrupts |
 | what one run shows | findings, failed_runs, proof, swallowed |
 | what is certain | judge, confirmation, blame, excuses, naming |

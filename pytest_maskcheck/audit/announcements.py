@@ -62,6 +62,6 @@ def send_allowed(judge: Judge, send: Send) -> None:
         allowing = list(map(str, rules.allowing(kind, key)))
         used |= dict.fromkeys(allowing, True)
         send(Reason(Note.ALLOWED, number=len(places), what=f"{kind}:{key} ({'; '.join(allowing)})"))
-    for kind, key in judge.baseline.numbers:
+    for kind, key in judge.left_anyway.numbers:
         used |= {str(allow): True for allow in rules.allowing(kind, key)}
     send(AllowsUsed(used))

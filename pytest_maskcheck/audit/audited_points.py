@@ -120,7 +120,7 @@ class AuditedPoints:
 def clean_keys(audit: Audit, keys: Mapping[str, str], unsettled: Collection[str]) -> set[str]:
     """Return the keys that count as audited without a finding; parameters as for :meth:`AuditedPoints.add`."""
     noted = {reason_of(note).code for note in audit.notes}
-    if audit.refused or audit.broken or audit.baseline or Note.RESOURCE_FAILED in noted:
+    if audit.refused or audit.broken or audit.left_anyway or Note.RESOURCE_FAILED in noted:
         return set()
     rows = [(keys[result.point], result) for result in audit.results if result.point in keys]
     doubtful = {key for key, result in rows if result.point in unsettled or not _is_settled(result)}

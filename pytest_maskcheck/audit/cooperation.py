@@ -61,7 +61,13 @@ class Cooperation:
         wait = partial(send, None)
         judge.pauses = lead.goes_on_with_others
         lead.work(
-            audit, self.seconds, do=self._audit, take=take, wait=wait, firsts=firsts, baseline=judge.baseline.numbers
+            audit,
+            self.seconds,
+            do=self._audit,
+            take=take,
+            wait=wait,
+            firsts=firsts,
+            left_anyway=judge.left_anyway.numbers,
         )
 
     def help(
@@ -79,9 +85,9 @@ class Cooperation:
         """
         offer = helper.offer
         self.judge.results |= offer.firsts
-        self.judge.baseline.numbers = offer.baseline
+        self.judge.left_anyway.numbers = offer.left_anyway
         known = partial(pairs, planned) if offer.firsts else lambda _: planned
-        helper.work(self.outline.baseline, known, self._audit)
+        helper.work(self.outline.left_anyway, known, self._audit)
 
     def _audit(self, chosen: Sequence[Point]) -> Done:
         """Audit some points; results and allowed leftovers of earlier ones stay in the judge."""

@@ -5,7 +5,7 @@ session assembles what it works with (:class:`~pytest_maskcheck.audit.instrument
 
 The order of the steps matters:
 
-1. Whatever makes objects for all later runs (plan, canaries) comes before the baseline, which freezes the heap: later readings see
+1. Whatever makes objects for all later runs (plan, canaries) comes before the uninterrupted runs, which freeze the heap: later readings see
    new objects only.
 2. Complaints of kinds, and the values at the end of the uninterrupted test, are settled between the last run in this process and the
    first worker.
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit import strategy
 from pytest_maskcheck.audit.announcements import send_allowed, send_blind_kinds, send_ignores, send_reached
-from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.channels import separate
 from pytest_maskcheck.audit.complaints import Complaints, Inspected
 from pytest_maskcheck.audit.cooperation import Cooperation
 from pytest_maskcheck.audit.exposures import exposures
+from pytest_maskcheck.audit.left_anyway import leftovers
 from pytest_maskcheck.audit.messages import LeftBehind, Unsettled
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
@@ -66,7 +66,7 @@ class _Prepared:
     Parameters:
         plan: the points with one interrupt.
         shown: the points of the plan that are audited; none if the one point wanted has a second interrupt.
-        baseline: what the uninterrupted test does.
+        uninterrupted: what the test does without an interrupt.
         dealt: a digest of all points, if only those of one shard are in the plan.
         reached: file -> the lines that the test reached.
         ignores: place of an ignore comment -> whether it left out a point.
@@ -75,7 +75,7 @@ class _Prepared:
 
     plan: Plan
     shown: list[Point]
-    baseline: Uninterrupted
+    uninterrupted: Uninterrupted
     dealt: str
     reached: dict[str, str]
     ignores: dict[str, bool]
@@ -141,9 +141,9 @@ class Course:
         send_blind_kinds(instruments, assignment.seeing, send)
         # A rehearsal finds the points before the first effect outside the process; only snapshots need it.
         rehearsed = [] if assignment.why_rerun else shown
-        baseline = preparation.run_twice(rehearsed, instruments.usual.take)
+        uninterrupted = preparation.run_twice(rehearsed, instruments.usual.take)
         instruments.usual.learn(preparation.run_through)
-        return _Prepared(plan, shown, baseline, dealt, reached, ignores, complete)
+        return _Prepared(plan, shown, uninterrupted, dealt, reached, ignores, complete)
 
     def _check_touched(self) -> None:
         """Check that the test reaches what changed.
@@ -158,13 +158,13 @@ class Course:
     def _judge_points(self, prepared: _Prepared, send: Send, new_executor: NewExecutor) -> None:
         """Interrupt the test at its points, and judge the runs."""
         self._settle(send)
-        assignment, shown, seconds = self._assignment, prepared.shown, prepared.baseline.seconds
+        assignment, shown, seconds = self._assignment, prepared.shown, prepared.uninterrupted.seconds
         limit = assignment.settings.timeout + 10 * seconds
         executor = Inspected(new_executor(limit), lambda ran: self._complaints.send_new(ran.complaints, send))
         if executor.clean:
             # The first snapshot of each worker lists all objects that are not frozen, and so copies the memory of what preparing has made.
             self._instruments.maker.freeze()
-        judge = self._new_judge(executor, prepared.baseline, send)
+        judge = self._new_judge(executor, prepared.uninterrupted, send)
         outline = self._outline(judge, prepared, send)
         second = SecondInterrupts(assignment, self._instruments, seconds, send)
         cooperation = Cooperation(judge, outline, seconds, self._notes, send)
@@ -172,8 +172,8 @@ class Course:
             planned = {point.id: point for point in prepared.plan.points}
             cooperation.help(assignment.share, planned, second.of)
             return
-        chosen = self._choose_strategy(shown, prepared.baseline)
-        passes_effect = bool(prepared.baseline.rehearsal.effect)
+        chosen = self._choose_strategy(shown, prepared.uninterrupted)
+        passes_effect = bool(prepared.uninterrupted.rehearsal.effect)
         snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
         self._audit(cooperation, replace(prepared.plan, points=shown), snapshots.audit)
         if assignment.wants_pair or (assignment.settings.interrupts == 2 and not assignment.only):
@@ -198,34 +198,34 @@ class Course:
             grace = _GRACE * (time.perf_counter() - self._assignment.began)
             self._assignment = replace(self._assignment, budget=self._assignment.budget.at_least(grace))
 
-    def _new_judge(self, executor: Executor, baseline: Uninterrupted, send: Send) -> Judge:
+    def _new_judge(self, executor: Executor, uninterrupted: Uninterrupted, send: Send) -> Judge:
         """Return a judge that compares runs with the uninterrupted ones."""
         assignment, instruments = self._assignment, self._instruments
         if beyond := instruments.usual.beyond:
             send(Reason(Note.TOO_MUCH, what=beyond))
         common = separate(assignment.channels, instruments.conditions, executor, send)
         judge = new_judge(assignment, instruments, executor, send, common)
-        judge.learn_baseline(*_left_behind(baseline, executor))
+        judge.learn_left_anyway(*_left_anyway(uninterrupted, executor))
         return judge
 
     def _outline(self, judge: Judge, prepared: _Prepared, send: Send) -> Audit:
         """Send what the uninterrupted test leaves behind; return what is known of the audit before its points."""
-        names = (f"{kind}:{key}" for kind, key in judge.baseline.numbers)
-        left_behind = tuple(sorted({*names, *self._assignment.left}))
-        send(LeftBehind(left_behind))
+        names = (f"{kind}:{key}" for kind, key in judge.left_anyway.numbers)
+        left_anyway = tuple(sorted({*names, *self._assignment.left}))
+        send(LeftBehind(left_anyway))
         return self._assignment.outline(
             left_out=prepared.plan.left_out,
             ignores=prepared.ignores,
-            baseline=left_behind,
+            left_anyway=left_anyway,
             plan=prepared.dealt,
             reached=prepared.reached,
         )
 
-    def _choose_strategy(self, shown: list[Point], baseline: Uninterrupted) -> strategy.Strategy:
+    def _choose_strategy(self, shown: list[Point], uninterrupted: Uninterrupted) -> strategy.Strategy:
         """Choose the points to audit by snapshots."""
         if self._assignment.why_rerun:
             return strategy.Strategy((), why=self._assignment.why_rerun)
-        return strategy.choose(self._assignment.settings.strategy, shown, baseline)
+        return strategy.choose(self._assignment.settings.strategy, shown, uninterrupted)
 
     def _audit(self, cooperation: Cooperation, plan: Plan, snapshots: Callable[[], object] = nothing) -> None:
         """Audit the points of a plan, alone or with other workers, as far as there is time.
@@ -252,15 +252,15 @@ class Course:
         report_the_rest(judge, plan.points, assignment.budget)
 
 
-def _left_behind(baseline: Uninterrupted, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
+def _left_anyway(uninterrupted: Uninterrupted, executor: Executor) -> Sequence[Counter[tuple[str, str]]]:
     """Return what uninterrupted runs leave behind.
 
     The auditing process, which made these runs, also adopts children of other processes and cannot tell them from its own. Workers
     adopt none, so the children that are left behind are counted there.
     """
-    if not descendants.adopts() or not any(kind == Children.name for left in baseline.left for kind, _ in left):
-        return baseline.left
+    if not descendants.adopts() or not any(kind == Children.name for left in uninterrupted.left for kind, _ in left):
+        return uninterrupted.left
     runs = [leftovers(ran) for ran in alone(executor, None, None) if ran.passed]
     children = [Counter({each: run[each] for each in run if each[0] == Children.name}) for run in runs]
-    others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in baseline.left]
-    return [left + more for left, more in zip(others, children, strict=False)] or baseline.left
+    others = [Counter({each: left[each] for each in left if each[0] != Children.name}) for left in uninterrupted.left]
+    return [left + more for left, more in zip(others, children, strict=False)] or uninterrupted.left

@@ -19,7 +19,7 @@ from pytest_maskcheck.runs.requests import CaughtBy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_maskcheck.audit.baseline import Baseline
+    from pytest_maskcheck.audit.left_anyway import LeftAnyway
     from pytest_maskcheck.audit.rules import Allowances
     from pytest_maskcheck.audit.swallowed import Catchers
     from pytest_maskcheck.results import Point
@@ -33,13 +33,13 @@ class Findings:
 
     Parameters:
         allowances: what counts as a failure, and what is allowed.
-        baseline: what the uninterrupted test leaves behind.
+        left_anyway: what the uninterrupted test leaves behind.
         catchers: who caught the interrupt at which point.
         results: id of a point -> its final result.
     """
 
     allowances: Allowances
-    baseline: Baseline
+    left_anyway: LeftAnyway
     catchers: Catchers
     results: Mapping[str, PointResult]
 
@@ -58,7 +58,7 @@ class Findings:
         code = NO_VERDICT.get(ran.died)
         if reason := Reason(code, detail=ran.detail) if code else unproven(ran, caught):
             return PointResult(point.id, reason=reason, exception=exception, traceback=traceback)
-        patterns = self.baseline.patterns
+        patterns = self.left_anyway.patterns
         # The first interrupt alone may cause some of the findings. They are in its own result, and are no findings of the pair.
         known = {named(finding, patterns).identity for finding in self._of_first(point)} if point.first else ()
         findings = [
@@ -87,7 +87,7 @@ class Findings:
         strict = self.allowances.rules.strict
         left = False
         dropped = tuple(leftover.key for leftover in ran.dropped if leftover.kind != "implicit")
-        leaked, released = self.baseline.beyond(ran)
+        leaked, released = self.left_anyway.beyond(ran)
         for leftover in leaked:
             if leftover.kind == "implicit" and leftover.key.endswith(dropped):
                 continue  # a ResourceWarning about a thing that is listed anyway

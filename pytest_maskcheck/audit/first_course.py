@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
 from pytest_maskcheck.audit.first_use import FirstPlan, FirstRuns, key_of, keys_of
+from pytest_maskcheck.audit.left_anyway import leftovers
 from pytest_maskcheck.audit.messages import FirstUseReached, Touched
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
@@ -77,7 +77,7 @@ class FirstCourse:
         send(Plan([*shown], {}, {}))
         judge = new_judge(self._assignment, self._instruments, executor, send)
         # What an uninterrupted first run leaves behind is the purpose of first use. There is only this one run, so it counts as both.
-        judge.learn_baseline(leftovers(ordinary), leftovers(ordinary))
+        judge.learn_left_anyway(leftovers(ordinary), leftovers(ordinary))
         self._audit(judge, shown, send)
 
     def _audit(self, judge: Judge, shown: Sequence[Point], send: Send) -> None:

@@ -9,7 +9,7 @@ added later. The runs it returns are judged by these rules:
    (:mod:`.blame`). A full run follows after all points that passed. One also follows after each point that leaves modules in a different
    state than an uninterrupted run does, or that may leave something where no comparison can see it
    (:class:`~pytest_maskcheck.runs.requests.Conditions`).
-4. What an uninterrupted run leaves behind too is no finding, up to the same number (:mod:`.baseline`).
+4. What an uninterrupted run leaves behind too is no finding, up to the same number (:mod:`.left_anyway`).
 5. At a point where CPython has a known defect, CPython is to blame only for findings that disappear when the interrupt goes past the
    defect (:mod:`.excuses`).
 6. Two runs that lose the same kind at the same origin have the same finding, whatever its name (:mod:`.naming`).
@@ -24,13 +24,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
 from pytest_maskcheck.audit.attribution import Attribution
-from pytest_maskcheck.audit.baseline import Baseline, steady
 from pytest_maskcheck.audit.blame import Blame
 from pytest_maskcheck.audit.categories import sort_out
 from pytest_maskcheck.audit.confirmation import Confirmation
 from pytest_maskcheck.audit.failed_runs import strayed
 from pytest_maskcheck.audit.final_results import FinalResults
 from pytest_maskcheck.audit.findings import Findings, is_failing
+from pytest_maskcheck.audit.left_anyway import LeftAnyway, steady
 from pytest_maskcheck.audit.naming import PatternSearch, named_result
 from pytest_maskcheck.audit.rules import Allowances
 from pytest_maskcheck.audit.stage import Stage
@@ -72,7 +72,7 @@ class Judge:
 
     Attributes:
         results: id of a point -> its final result.
-        baseline: what the uninterrupted test leaves behind.
+        left_anyway: what the uninterrupted test leaves behind.
         allowances: drops allowed findings, and records them.
         findings: judges single runs.
         untraced: number of failing points that were not traced because the time was up.
@@ -91,7 +91,7 @@ class Judge:
     release: Callable[[], bool] = lambda: True
     announce: Callable[[Stage], object] = lambda _: None
     results: dict[str, PointResult] = field(init=False)
-    baseline: Baseline = field(init=False)
+    left_anyway: LeftAnyway = field(init=False)
     allowances: Allowances = field(init=False)
     findings: Findings = field(init=False)
     untraced: int = field(default=0, init=False)
@@ -111,19 +111,19 @@ class Judge:
         self._catchers = Catchers(self.executor)
         self._final = FinalResults(self.report, patterns)
         self.results = self._final.by_point
-        self.baseline = Baseline(patterns)
+        self.left_anyway = LeftAnyway(patterns)
         self.allowances = Allowances(self.rules, patterns)
-        self.findings = Findings(self.allowances, self.baseline, self._catchers, self.results)
+        self.findings = Findings(self.allowances, self.left_anyway, self._catchers, self.results)
         self._blame = Blame(self.executor, self._final, self.late, self.looking, self.common)
         self._confirmation = Confirmation(self.executor, self.findings, self._search, self._blame, self.announce)
         self._attribution = Attribution(self.executor, self.traced, patterns, self.late)
 
-    def learn_baseline(self, *runs: Counter[Name]) -> None:
+    def learn_left_anyway(self, *runs: Counter[Name]) -> None:
         """Record what each of several uninterrupted runs left behind.
 
         If names differ between the runs, more runs are made to find out which names belong to one thing.
         """
-        self.baseline.numbers = steady(self._search.compare_uninterrupted(runs))
+        self.left_anyway.numbers = steady(self._search.compare_uninterrupted(runs))
 
     def audit(self) -> tuple[PointResult, ...]:
         """Audit every point of the plan that has no result yet, while there is time; report each result as soon as it is final."""
@@ -201,7 +201,7 @@ class Judge:
         """Return whether a run with this result is the last of its process."""
         if point.defect and result.findings:
             return True  # a run past the defect comes next, in a clean process
-        return bool(result.reason or ran.died or ran.folded or is_failing(result) or self.baseline.is_exceeded(ran))
+        return bool(result.reason or ran.died or ran.folded or is_failing(result) or self.left_anyway.is_exceeded(ran))
 
     def _last(self) -> Last:
         """Return what ends the process of a sequence."""

@@ -120,7 +120,7 @@ class Collected:
     notes: list[str] = field(default_factory=list)
     ignores: dict[str, bool] = field(default_factory=dict)
     allows: dict[str, bool] = field(default_factory=dict)
-    baseline: tuple[str, ...] = ()
+    left_anyway: tuple[str, ...] = ()
     reached: dict[str, str] = field(default_factory=dict)
     seeing: dict[str, str] = field(default_factory=dict)
     strategy: str = ""
@@ -163,7 +163,7 @@ class Collected:
             case AllowsUsed():
                 self.allows = message.used
             case LeftBehind():
-                self.baseline = message.leftovers
+                self.left_anyway = message.leftovers
             case StrategyChosen():
                 self.strategy = message.text
             case CanaryResults():
@@ -215,7 +215,7 @@ class Collected:
             notes=tuple(self.notes),
             ignores=self.ignores,
             allows=self.allows,
-            baseline=self.baseline,
+            left_anyway=self.left_anyway,
             refused=self.refused if not self.results else "",
             seconds=seconds,
             plan=self.dealt,

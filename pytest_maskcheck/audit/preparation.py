@@ -9,8 +9,8 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.failed_runs import trouble
+from pytest_maskcheck.audit.left_anyway import leftovers
 from pytest_maskcheck.audit.rehearsal import Rehearsal, Uninterrupted
 from pytest_maskcheck.audit.run_maker import MEASURED, PLAIN, RECORDED, unarmed
 from pytest_maskcheck.interrupts import Strike, nothing

@@ -63,7 +63,7 @@ class Parts:
             notes=self._notes(),
             ignores=used_in_any(audit.ignores for audit in audits),
             allows=used_in_any(audit.allows for audit in audits),
-            baseline=tuple(sorted({leftover for audit in audits for leftover in audit.baseline})),
+            left_anyway=tuple(sorted({leftover for audit in audits for leftover in audit.left_anyway})),
             seconds=self._seconds(),
             own=first.own,
             reached={path: spans(lines) for path, lines in united(audit.lines_reached for audit in audits).items()},

@@ -116,7 +116,7 @@ def _listed(audits: Iterable[Audit]) -> Iterator[str]:
 
 
 def _left_behind(audits: Iterable[Audit]) -> Iterator[str]:
-    left = Counter(leftover for audit in audits for leftover in audit.baseline)
+    left = Counter(leftover for audit in audits for leftover in audit.left_anyway)
     for leftover, number in sorted(left.items()):
         yield f"left behind by {count(number, 'test')} uninterrupted, and so no finding: {leftover}"
 

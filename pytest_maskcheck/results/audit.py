@@ -35,7 +35,7 @@ class Audit:
         notes: what else a reader should know (what was allowed, kinds that are blind here).
         ignores: place of each ``# maskcheck: ignore`` in a reached file (``path:line``) -> whether it ignored a point.
         allows: each entry of ``allow``, from all layers -> whether it was needed; empty if the audit ended early.
-        baseline: what the uninterrupted test leaves behind too (``kind:key``): no finding.
+        left_anyway: what the uninterrupted test leaves behind too (``kind:key``): no finding.
         refused: why the test was not audited at all, or ``""``.
         seconds: how long the audit took.
         shard: which part of the points this audit had, such as ``1/3``; ``""``: all of them.
@@ -71,7 +71,7 @@ class Audit:
     notes: tuple[str, ...] = ()
     ignores: dict[str, bool] = field(default_factory=dict)
     allows: dict[str, bool] = field(default_factory=dict)
-    baseline: tuple[str, ...] = ()
+    left_anyway: tuple[str, ...] = ()
     refused: str = ""
     seconds: float = 0.0
     shard: str = ""

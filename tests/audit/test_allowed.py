@@ -69,7 +69,7 @@ def test_it():
     len("x")
     sys.modules["json"] = json
 """,
-    "baseline": """
+    "left_anyway": """
 KEPT = []
 @pytest.mark.interrupt_safe(allow="fd:/dev/null")
 def test_it():
@@ -110,7 +110,7 @@ def kinds(audit: Audit) -> set[str]:
         ("only_one", {"fd", "test"}),
         ("kind_on", {"modules"}),
         ("kind_off_by_default", {"test"}),  # the next run misses the module
-        ("baseline", set()),
+        ("left_anyway", set()),
     ],
 )
 def test_what_is_left_to_fail(audits, name, left):
@@ -140,8 +140,8 @@ def test_what_allowed_nothing_is_reported_once(folder, audits):
 
 def test_what_the_uninterrupted_test_leaves_is_listed_once(folder, audits):
     """A leftover of the uninterrupted test is listed and is not a finding; an entry that allows it counts as used."""
-    assert audits["baseline"].baseline == ("fd:/dev/null",)
-    assert audits["nothing"].baseline == ()
+    assert audits["left_anyway"].left_anyway == ("fd:/dev/null",)
+    assert audits["nothing"].left_anyway == ()
     (line,) = (line for line in folder.output.splitlines() if "uninterrupted, and so" in line)
     assert line == "left behind by 1 test uninterrupted, and so no finding: fd:/dev/null"
 

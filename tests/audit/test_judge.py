@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from pytest_maskcheck.audit.baseline import leftovers
 from pytest_maskcheck.audit.judge import Judge
+from pytest_maskcheck.audit.left_anyway import leftovers
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.points.plan import Plan
@@ -277,25 +277,25 @@ def test_verdicts_about_leftovers() -> None:
 
 
 def test_what_the_uninterrupted_test_leaves_behind_too_is_no_finding() -> None:
-    """The baseline is subtracted by kind and key, and a point that leaves no more needs no process of its own."""
+    """What is left anyway is subtracted by kind and key, and a point that leaves no more needs no process of its own."""
     script = Script(lambda history: interrupted(LOCK) if history[-1] else passed())
     plan = Plan([point(1), point(2)])
     judge = Judge(script, plan, Rules())
-    judge.baseline.numbers = {("lock", "LOCK"): 1}
+    judge.left_anyway.numbers = {("lock", "LOCK"): 1}
     results = judge.audit()
     assert not any(result.findings for result in results)
     assert len(script.processes) == 1
 
 
 def test_one_more_than_the_uninterrupted_test_leaves_is_a_finding() -> None:
-    """The baseline counts things, except for warnings and for those that two uninterrupted runs do not leave equally often."""
+    """What is left anyway counts things, except for warnings and for those that two uninterrupted runs do not leave equally often."""
     two, warned = Leftover("fd", "pipe", "", None), Leftover("implicit", "unclosed", "", None)
     one_run = RunResult(Strike(), None, (two, warned))
     judge = Judge(Script(lambda _: passed()), Plan(), Rules(strict=True))
-    judge.learn_baseline(leftovers(one_run), leftovers(one_run))
+    judge.learn_left_anyway(leftovers(one_run), leftovers(one_run))
     assert not judge.findings.result(point(1), interrupted(two, warned, warned)).findings
     assert [finding.key for finding in judge.findings.result(point(1), interrupted(two, two)).findings] == ["pipe"]
-    judge.learn_baseline(leftovers(one_run), leftovers(passed()))
+    judge.learn_left_anyway(leftovers(one_run), leftovers(passed()))
     assert not judge.findings.result(point(1), interrupted(two, two)).findings
 
 

@@ -351,7 +351,7 @@ def test_which_results_count_as_clean(case):
 
 @pytest.mark.parametrize(
     ("changes", "unsettled"),
-    [({"baseline": ("lock:L",)}, ()), ({"breakdown": "x"}, ()), ({"notes": (FAILED,)}, ()), ({}, ("p",))],
+    [({"left_anyway": ("lock:L",)}, ()), ({"breakdown": "x"}, ()), ({"notes": (FAILED,)}, ()), ({}, ("p",))],
     ids=["leaves something behind", "broke", "a kind failed", "changed modules"],
 )
 def test_what_does_not_count_as_clean(changes, unsettled):

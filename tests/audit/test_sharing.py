@@ -189,11 +189,11 @@ RANDOM = (
 
 
 def test_owner_and_helper_give_one_name_to_what_differs_from_run_to_run(session):
-    """Owner and helper find the same patterns independently, so there is one defect and one baseline."""
+    """Owner and helper find the same patterns independently, so there is one defect, and the same is left anyway."""
     audit = session(RANDOM, 2).audit
     assert len(shares(audit)) == 2
     assert [defect.key for defect in audit.failures] == ["<tmp_path>/part-*"]
-    assert audit.baseline == ("path:<tmp_path>/log-*",)
+    assert audit.left_anyway == ("path:<tmp_path>/log-*",)
     assert not audit.not_audited
 
 
@@ -537,7 +537,7 @@ helper.work((), lambda chosen: {point.id: point for point in chosen}, do)
 def test_what_was_done_survives_who_did_it(tmp_path):
     """If the owner ends, the board still has a helper's results and notes, and counts the points of the owner's chunk as missing."""
     board = Board.make()
-    audit = Audit("t", points=points(50), baseline=("fd:x",))
+    audit = Audit("t", points=points(50), left_anyway=("fd:x",))
     source = """
         import subprocess, sys
         from pytest_maskcheck.audit.messages import LeftBehind
@@ -554,10 +554,10 @@ def test_what_was_done_survives_who_did_it(tmp_path):
         board = Board(sys.argv[1], "gw0", 2)
         board.attendance.attend()
         journal = board.journal()
-        journal.begin(Audit("t", baseline=("fd:x",)))
+        journal.begin(Audit("t", left_anyway=("fd:x",)))
         journal.add(Plan([*points(50)]))
         journal.add(LeftBehind(("fd:x",)))
-        Lead(board).work(Audit("t", points=points(50), baseline=("fd:x",)), 0.1, do=do, take=print, wait=print)
+        Lead(board).work(Audit("t", points=points(50), left_anyway=("fd:x",)), 0.1, do=do, take=print, wait=print)
     """
     try:
         root = Path(__file__).parents[2]
@@ -568,7 +568,7 @@ def test_what_was_done_survives_who_did_it(tmp_path):
         (first, *_) = Lead(board)._cuts(50, 0.101)
         assert left.not_audited == {DIED: first}
         assert {result.note for result in left.results if not result.reason} == {"helped"}
-        assert (left.points, left.baseline) == (audit.points, audit.baseline)
+        assert (left.points, left.left_anyway) == (audit.points, audit.left_anyway)
         assert left.notes
         assert Helper.find(board, ()) is None  # the offer of a dead owner is not found
     finally:

@@ -443,7 +443,7 @@ def report(*, fails: bool) -> dict[str, Any]:
         notes=(Reason(Note.ALLOWED, number=1, what="fd:* (why)"),),
         ignores={"a.py:9": True},
         allows={"allow fd:*": False},
-        baseline=("fd:x",),
+        left_anyway=("fd:x",),
         reached={"a.py": "3-7,9"},
         reached_first={"a.py": "8"},
         own=("a.py",),

@@ -40,7 +40,7 @@ def audit(number: int, *, fails: bool = True, tests: str = "test_it.py::test") -
         points=(point,),
         results=(PointResult(point.id, (finding,)),),
         left_out={str(reason): many for reason, many in left_out.items()},
-        baseline=tuple(f"thread:pool-{each}" for each in range(5)),
+        left_anyway=tuple(f"thread:pool-{each}" for each in range(5)),
         reached={"a.py": "1-99"},
     )
 

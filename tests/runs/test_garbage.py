@@ -101,7 +101,7 @@ def test_files_that_garbage_has_do_not_close_in_a_later_run(audit_together: Audi
     for name, audit in audits.items():
         assert not [result.point for result in audit.results if result.reason], name
         assert not [defect for defect in audit.defects if defect.fails], name
-        assert not [key for key in audit.baseline if "/" in key.replace("<tmp_path>/", "")], name
+        assert not [key for key in audit.left_anyway if "/" in key.replace("<tmp_path>/", "")], name
 
 
 def test_a_file_that_the_run_closes_is_found(audit_together: AuditTogether) -> None:

@@ -40,7 +40,7 @@ class Offer:
         cuts: the positions where the chunks end.
         seconds: duration of the audit of one point.
         firsts: for points with a second interrupt, the result of the first one alone, by id.
-        baseline: kind and key of what the uninterrupted test leaves behind -> how many of them.
+        left_anyway: kind and key of what the uninterrupted test leaves behind -> how many of them.
     """
 
     owner: str
@@ -48,7 +48,7 @@ class Offer:
     cuts: tuple[int, ...]
     seconds: float
     firsts: dict[str, PointResult] = field(default_factory=dict)
-    baseline: dict[tuple[str, str], float] = field(default_factory=dict)
+    left_anyway: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def chunks(self) -> list[tuple[Point, ...]]:

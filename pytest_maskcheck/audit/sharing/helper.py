@@ -56,7 +56,7 @@ class Helper:
             known: returns the points that this process found, by id; at least those among the given ones.
             do: audits points in this process.
         """
-        if not {*left_behind} <= {*self.offer.audit.baseline}:
+        if not {*left_behind} <= {*self.offer.audit.left_anyway}:
             return
         with suppress(OSError):  # raised when the owner has withdrawn the offer
             while self.is_wanted():

@@ -58,7 +58,7 @@ class Lead:
         take: Callable[[Done], object],
         wait: Callable[[], object],
         firsts: Mapping[str, PointResult] | None = None,
-        baseline: Mapping[tuple[str, str], float] | None = None,
+        left_anyway: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         """Audit points together with any helpers.
 
@@ -69,7 +69,7 @@ class Lead:
             take: called with each outcome of a helper.
             wait: called now and then while there is nothing to do here.
             firsts: see :class:`Offer`.
-            baseline: see :class:`Offer`.
+            left_anyway: see :class:`Offer`.
         """
         seconds += _MARGIN
         if len(audit.points) * seconds < _LONG:
@@ -78,7 +78,7 @@ class Lead:
             if not points:
                 return
         cuts = self._cuts(len(audit.points), seconds)
-        offer = Offer(self._board.name, audit, cuts, seconds, dict(firsts or {}), dict(baseline or {}))
+        offer = Offer(self._board.name, audit, cuts, seconds, dict(firsts or {}), dict(left_anyway or {}))
         if not self._publish(offer):
             do(audit.points)
             return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, repr=False)
-class Baseline:
+class LeftAnyway:
     """What the uninterrupted test leaves behind.
 
     Parameters:
