@@ -60,10 +60,7 @@ def test_each_line_is_audited_in_one_test(audit_folder):
     lines = {(int(point.split(":")[1])) for point in audited["test_both"]}
     (every,) = (audit for audit in audit_folder(FILES, *ALL, "-k", "test_both").audits)
     assert lines == {point.line for point in every.points if point.path == "package.py"}
-    assert (
-        "not audited: 3 tests (test_it.py::test_one, test_it.py::test_two, test_it.py::test_three): audited in another test"
-        in folder.output
-    )
+    assert "not audited: 3 tests: audited in another test" in folder.output
     assert "1 failed, 3 passed" in folder.output
 
 
