@@ -73,6 +73,8 @@ class Parts:
             no_first_use=self._common(lambda audit: audit.no_first_use),
             sources={place: text for audit in audits for place, text in audit.sources.items()},
             known=tuple(sorted({digest for audit in audits for digest in audit.known})),
+            exposures={name: each for audit in audits for name, each in audit.exposures.items()},
+            duration=max(audit.duration for audit in audits),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
             error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
         )

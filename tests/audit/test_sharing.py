@@ -152,7 +152,7 @@ def alike(audit: Audit) -> Audit:
         replace(result, findings=tuple(replace(finding, origin=None) for finding in result.findings))
         for result in audit.results
     )
-    return replace(audit, seconds=0.0, notes=notes, results=results)
+    return replace(audit, seconds=0.0, exposures={}, duration=0.0, notes=notes, results=results)
 
 
 def test_one_long_test_is_audited_by_all_workers(session):

@@ -77,11 +77,11 @@ def read(path: Path) -> list[Audit]:
 
 def alike(audit: Audit) -> Audit:
     """Return an audit without the fields that differ between sessions."""
-    return replace(audit, seconds=0.0, strategy="")
+    return replace(audit, seconds=0.0, exposures={}, duration=0.0, strategy="")
 
 
 def test_merged_shards_are_the_audit_without_shards(pytester, audit):
-    """The merged reports of three shards equal the report of one session in everything but seconds and strategy."""
+    """The merged reports of three shards equal the report of one session in everything but strategy and times."""
     whole = audit(SOURCE)
     parts = []
     for shard in ("1/3", "2/3", "3/3"):
@@ -97,7 +97,8 @@ def test_merged_shards_are_the_audit_without_shards(pytester, audit):
     assert [one.test for one in whole.audits] == list(merged)
     for one in whole.audits:
         assert alike(merged[one.test]) == alike(one)
-        assert merged[one.test].defects == one.defects
+        assert alike(merged[one.test]).defects == alike(one).defects
+        assert merged[one.test].exposures.keys() == one.exposures.keys()
     assert any(point.first for point in whole.audits[2].points)
 
 

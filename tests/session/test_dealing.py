@@ -98,7 +98,7 @@ def shards(pytester, run):
 
 
 def alike(audits: list[Audit]) -> dict[str, Audit]:
-    return {audit.test: replace(audit, seconds=0.0, strategy="") for audit in audits}
+    return {audit.test: replace(audit, seconds=0.0, exposures={}, duration=0.0, strategy="") for audit in audits}
 
 
 def test_shards_that_know_the_times_audit_whole_tests(pytester, run, shards):
