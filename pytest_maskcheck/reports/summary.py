@@ -27,6 +27,9 @@ _NAMED = 3
 _LINES = 2
 """Number of lines of one sort that are shown; of a sort that has more, only the number, unless all are wanted."""
 
+_TO_DO = 10
+"""The same for lines that ask for an edit."""
+
 _SNAPSHOTS = {Strategy.SNAPSHOT, Strategy.SNAPSHOT_AND_RERUN, Strategy.SNAPSHOT_ENDED}
 """Strategies that the summary names; it does not name `rerun`, the usual one."""
 
@@ -89,7 +92,7 @@ def summary(
     run_again = [audit for audit in audits if audit.is_untouched or not audit.refused]
     yield from few(_first_use(run_again), lambda number: f"{number} lines on first use that was not audited")
     yield from few(_left_behind(done), lambda number: f"{number} things that tests leave behind uninterrupted")
-    yield from few(_unused(done), lambda number: f"{number} comments and entries that were not needed")
+    yield from few(_unused(done), lambda number: f"{number} comments and entries that were not needed", _TO_DO)
     varying = [f"{audit.test} at {each.point}" for audit in done for each in audit.results if each.varies]
     if varying:
         what = f"what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"

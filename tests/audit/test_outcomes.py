@@ -174,7 +174,7 @@ def test_workers_of_xdist_give_the_same_results(mixed, audit_folder):
 
 def test_quiet_shows_one_letter_for_each_test(audit):
     """With ``-q`` and without capture, each test has one letter and prints its output once."""
-    result = audit(TWO, "-q", "-s").result
+    result = audit(TWO, "-qq", "-s").result
     assert result.outlines[0] == "said by unsafe"
     assert result.outlines[1] == "Fsaid by safe"
     assert result.outlines[2].rstrip() == "."
@@ -398,8 +398,8 @@ def test_it():
     )
     audited = audit(source, "--maskcheck-hits=1", "--junitxml=report.xml")
     (failure,) = ET.parse(pytester.path / "report.xml").iter("failure")
-    (line,) = [text for text in failure.text.splitlines() if text.startswith("E   reproduce: ")]
-    words = shlex.split(line.removeprefix("E   reproduce: "))
+    (line,) = [text for text in failure.text.splitlines() if text.startswith("E     reproduce ")]
+    words = shlex.split(line.removeprefix("E     reproduce "))
     assert words == [
         *("pytest", "--maskcheck-hits=1", "--maskcheck-point"),
         *(audited.defect.points[0].id, audited.audit.test),
@@ -421,7 +421,7 @@ def test_it():
     print("complained", file=sys.stderr)
     len("x")
 
-def test_later():
+def test_next():
     print("later")
 """
     )
