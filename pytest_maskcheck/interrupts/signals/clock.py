@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts.places import Trigger
 
-now = time.perf_counter_ns
-
 _ROUNDS = 60
 """How often each loop repeats what it measures."""
 
@@ -79,6 +77,7 @@ class Clock:
 
     def __init__(self, triggers: Sequence[Trigger]) -> None:
         self.laps: list[Lap] = []
+        self.now = time.perf_counter_ns  # not a name of this module: freezegun would replace it
         self.main = threading.get_ident()  # where gevent has patched, ``main_thread().ident`` is gevent's
         self.events = self.lost = 0
         self.reached: list[Moment | None] = []
@@ -117,12 +116,12 @@ class Clock:
         self._begin(self._triggers)
         self._waits = waits and hasattr(resource, "RUSAGE_THREAD")
         self.watching()
-        moment = now()
+        moment = self.now()
         begin = Moment(moment, 0, *self._rest(moment))
         try:
             yield Strike()
         finally:
-            moment = now()
+            moment = self.now()
             end = Moment(moment - self.lost, self.events, *self._rest(moment))
             self.resting()
             self._waits = False
@@ -142,14 +141,14 @@ class Clock:
     def _overhead(self, watched: Callable[[], None], unwatched: Callable[[], None]) -> float:
         times = []
         for _ in range(3):
-            begin = now()
+            begin = self.now()
             unwatched()
-            usual = now() - begin
+            usual = self.now() - begin
             self._begin(())
             self.watching()
-            begin = now()
+            begin = self.now()
             watched()
-            taken = now() - begin - self.lost
+            taken = self.now() - begin - self.lost
             self.resting()
             times.append((taken - usual) / max(1, self.events))
         return sorted(times)[1]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.interrupts.cpython import facts, tools
 from pytest_maskcheck.interrupts.cpython.frames import caller_frame
 from pytest_maskcheck.interrupts.places import Trigger
-from pytest_maskcheck.interrupts.signals.clock import Clock, now
+from pytest_maskcheck.interrupts.signals.clock import Clock
 from pytest_maskcheck.interrupts.signals.monitoring.events import EVERYWHERE, events_for
 from pytest_maskcheck.system.unpatched import threading
 
@@ -76,7 +76,7 @@ class Timing(Clock):
         """Return the callback for an event."""
         by_caller, kept, main, tool = event in _BY_CALLER, self._kept, self.main, self._tool
         cannot_disable = event == "C_RETURN" or event in EVERYWHERE
-        armed, thread = tools.ARMED, threading.get_ident
+        armed, thread, now = tools.ARMED, threading.get_ident, self.now
 
         def callback(code: CodeType, at: int, *about: object) -> object:
             begin = now()

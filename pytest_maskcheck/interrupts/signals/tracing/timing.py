@@ -9,7 +9,7 @@ from __future__ import annotations
 from sys import gettrace, settrace
 from typing import TYPE_CHECKING, Any
 
-from pytest_maskcheck.interrupts.signals.clock import Clock, now
+from pytest_maskcheck.interrupts.signals.clock import Clock
 from pytest_maskcheck.interrupts.signals.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class Timing(Clock, Tracer):
         return id(code) in self._codes
 
     def enter(self, frame: FrameType, event: str, value: object) -> TraceFunction | None:
-        begin = self._begin_of_event = now()
+        begin = self._begin_of_event = self.now()
         function = super().enter(frame, event, value)
         self.events += 1
-        self.lost += now() - begin
+        self.lost += self.now() - begin
         return function
 
     def entered(self, frame: FrameType) -> TraceFunction | None:
@@ -63,7 +63,7 @@ class Timing(Clock, Tracer):
         return self.local
 
     def local(self, frame: FrameType, event: str, _: object) -> Any:
-        begin = now()
+        begin = self.now()
         if due := self._due.pop(id(frame), None):
             self.note(due, begin)
         place: FrameType | None = frame
@@ -75,5 +75,5 @@ class Timing(Clock, Tracer):
             if positions := self.waits.come(event, place.f_code, where):
                 self._due.setdefault(id(place), []).extend(positions)
         self.events += 1
-        self.lost += now() - begin
+        self.lost += self.now() - begin
         return self.local
