@@ -36,7 +36,7 @@ from pytest_maskcheck.audit.rules import Allowances
 from pytest_maskcheck.audit.swallowed import Catchers
 from pytest_maskcheck.resources.known_patterns import Patterns
 from pytest_maskcheck.results import Point, PointResult
-from pytest_maskcheck.runs.requests import Catch, PastDefect, Trace
+from pytest_maskcheck.runs.requests import Catch, HeldBack, PastDefect, Trace
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -185,7 +185,7 @@ class Judge:
     def stops(self, request: Request, ran: RunResult) -> bool:
         """Return whether the process that made the run must not make further ones."""
         match request:
-            case None | Trace() | PastDefect():
+            case None | Trace() | PastDefect() | HeldBack():
                 return True
             case Catch(point) | (Point() as point):
                 return self._ends(point, ran, self.findings.result(point, ran))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results import Audit, PointResult
+from pytest_maskcheck.results import Audit, HeldBackRun, PointResult
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -68,6 +68,13 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowsTried:
+    """Message: the runs that tried windows."""
+
+    runs: tuple[HeldBackRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WarmKeys:
     """Message: the places that a later run in a process reaches; see :func:`.first_use.keys_of`."""
 
@@ -122,6 +129,7 @@ class Collected:
     error: str = ""
     warm: frozenset[int] = frozenset()
     unsettled: frozenset[str] | None = None
+    held_back: tuple[HeldBackRun, ...] = ()
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
 
@@ -161,6 +169,8 @@ class Collected:
                 self.dealt = message.plan
             case Unsettled():
                 self.unsettled = message.points
+            case WindowsTried():
+                self.held_back = message.runs
             case WarmKeys():
                 self.warm = message.keys
             case FirstUseReached():
@@ -211,4 +221,5 @@ class Collected:
             found=self.plan.found,
             breakdown=self.refused if self.error else "",
             error=self.error,
+            held_back=self.held_back,
         )

@@ -65,12 +65,21 @@ class Source:
                 for edit in shape(block.body, position):
                     yield self._apply(block, position, edit)
 
-    def masked(self, first: int, last: int) -> Iterator[Candidate]:
-        """Yield the edit that masks signals from one line to another."""
-        found = self._find(first, last)
+    def masked(self, first: int, last: int | None) -> Iterator[Candidate]:
+        """Yield the edit that masks signals from one line to another, or (``None``) to the end of the function."""
+        found = self._find(first, last or self._end(first))
         if found is not None:
             block, start, end = found
             yield self._apply(block, start, masked(block.body, start, end))
+
+    def _end(self, line: int) -> int:
+        """Return the last line of the innermost function around a line; of the file, if there is none."""
+        around = [
+            span.end.line
+            for statement, span in self._ranges.items()
+            if isinstance(statement, cst.FunctionDef) and span.start.line <= line <= span.end.line
+        ]
+        return min(around or [max(span.end.line for span in self._ranges.values())])
 
     def _find(self, first: int, last: int) -> tuple[_Block, int, int] | None:
         """Return the innermost block with statements that cover these lines, and the positions of the first and last of them."""

@@ -114,8 +114,10 @@ class Proposals:
         if origin is not None and (source := self._source(origin.place.path)):
             yield from ((origin.place.path, each) for each in source.candidates(origin.place.line))
         for window in windows(meeting.audit, meeting.defect):
+            if window.proven is False:
+                continue
             if source := self._source(window.path):
-                yield from ((window.path, each) for each in source.masked(window.first, window.until))
+                yield from ((window.path, each) for each in source.masked(window.since, window.until))
 
     def _source(self, path: str) -> Source | None:
         """Return the text of a file with the edits so far; ``None`` if it is none of the project's."""

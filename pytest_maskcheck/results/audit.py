@@ -10,7 +10,7 @@ from pytest_maskcheck.reasons import NotAudited, reason_of
 from pytest_maskcheck.results.defects import grouped
 from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
-from pytest_maskcheck.results.values import Point, PointResult  # in annotations that are read
+from pytest_maskcheck.results.values import HeldBackRun, Point, PointResult  # in annotations that are read
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
@@ -55,6 +55,7 @@ class Audit:
         sources: ``path:line`` -> the text of the line, for the lines that findings are about; if its function has several such lines, the
             second one is followed by ``(2)``, and so on.
         known: digests of the fingerprints that the baseline has.
+        held_back: the runs that tried windows; see :mod:`.windows`.
     """
 
     test: str
@@ -86,6 +87,7 @@ class Audit:
     earlier: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     known: tuple[str, ...] = ()
+    held_back: tuple[HeldBackRun, ...] = ()
 
     @property
     def broken(self) -> str:

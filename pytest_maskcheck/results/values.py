@@ -191,6 +191,21 @@ class PointResult(Packed):
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBackRun(Packed):
+    """A run whose interrupt came at one point and was held back until another one, as a mask would.
+
+    Parameters:
+        begins: id of the point where it came.
+        after: id of the point where it arrived; ``""``: after the test.
+        clean: it arrived there, and nothing that makes a test fail was wrong afterwards.
+    """
+
+    begins: str
+    after: str
+    clean: bool
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fingerprint:
     """What identifies a defect in other sessions: no line numbers, node ids or absolute paths, which change without it.
