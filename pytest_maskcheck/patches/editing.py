@@ -54,6 +54,10 @@ class Source:
             for node, place in positions.items()
             if isinstance(node, cst.BaseStatement) and isinstance(place, CodeRange)
         }
+        self._handlers: dict[int, list[cst.ExceptHandler]] = {}
+        for node, place in positions.items():
+            if isinstance(node, cst.ExceptHandler) and isinstance(place, CodeRange):
+                self._handlers.setdefault(place.start.line, []).append(node)
         self._blocks: list[_Block] = [node for node in positions if isinstance(node, (cst.Module, cst.IndentedBlock))]
 
     def candidates(self, line: int) -> Iterator[Candidate]:
@@ -65,12 +69,28 @@ class Source:
                 for edit in shape(block.body, position):
                     yield self._apply(block, position, edit)
 
+    def narrowed(self, line: int) -> Iterator[Candidate]:
+        """Yield the edit of the ``except`` clause on a line that lets interrupts pass."""
+        for handler in self._handlers.get(line, ()):
+            caught = handler.type
+            if caught is None or (isinstance(caught, cst.Name) and caught.value == "BaseException"):
+                space = handler.whitespace_after_except if caught is not None else cst.SimpleWhitespace(" ")
+                new = handler.with_changes(type=cst.Name("Exception"), whitespace_after_except=space)
+                module = self._module.deep_replace(handler, new)
+                assert isinstance(module, cst.Module)
+                yield Candidate("catch `Exception`, which interrupts are not", module.code, ())
+
     def masked(self, first: int, last: int | None) -> Iterator[Candidate]:
-        """Yield the edit that masks signals from one line to another, or (``None``) to the end of the function."""
+        """Yield the edits that mask signals from one line to another, or (``None``) to the end of the function.
+
+        The second one begins a statement earlier: ``sys.stdin = None`` has no place where an interrupt can arrive, and the one that follows
+        is the first to lead into the defect.
+        """
         found = self._find(first, last or self._end(first))
         if found is not None:
             block, start, end = found
-            yield self._apply(block, start, masked(block.body, start, end))
+            for position in range(start, max(start - 2, -1), -1):
+                yield self._apply(block, position, masked(block.body, position, end))
 
     def _end(self, line: int) -> int:
         """Return the last line of the innermost function around a line; of the file, if there is none."""

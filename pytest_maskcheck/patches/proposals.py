@@ -1,38 +1,60 @@
-"""Proposes edits for the defects of a report: only those after which the tests concerned are audited without the defect."""
+"""Proposes edits for the defects of a report: only those after which the tests concerned are audited without the defect.
+
+Starting pytest takes longer than most audits. So edits of several defects are tried in one session, if none of them can change what the test
+of another one does: no test of the round reaches a file that is edited for another. Within a file, defects are tried from its end to its
+beginning, so that an edit does not move the lines of the next one.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.patches.editing import Source, with_imports
 from pytest_maskcheck.patches.trial import Copy, Outcome, TrialError
+from pytest_maskcheck.results import Verdict
 from pytest_maskcheck.results.windows import windows
 
 if TYPE_CHECKING:
     from pytest_maskcheck.patches.editing import Candidate
     from pytest_maskcheck.results import SharedDefect
+    from pytest_maskcheck.results.windows import Window
+
+
+_WINDOWS = 3
+"""The number of windows of a defect that edits are tried for."""
+
+_CANDIDATES = 16
+"""The number of edits that are tried for a defect."""
+
+
+class End(Enum):
+    """How the search for an edit ended."""
+
+    CURED = "an edit cures it"
+    GONE = "an edit of another defect cured it"
+    NOT_MET = "the test does not meet it in the copy"
+    ELSEWHERE = "no code of the project has it"
+    UNCURED = "no edit that was tried cures it"
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An edit that cured a defect.
+    """What was found for a defect.
 
     Parameters:
         defect: the defect.
-        title: what is done.
-        path: the file that is edited.
-        before, after: what the audits of the test found.
+        end: how the search ended.
+        title: what is done; ``""`` if there is no edit.
     """
 
     defect: SharedDefect
-    title: str
-    path: str
-    before: Outcome
-    after: Outcome
+    end: End
+    title: str = ""
 
 
 @dataclass(slots=True)
@@ -54,8 +76,36 @@ class _File:
         return with_imports(text, [*self.imports, *imports])
 
 
+@dataclass(slots=True, repr=False)
+class _Case:
+    """A defect that edits are tried for.
+
+    Parameters:
+        defect: the defect.
+        windows: its windows, without those that do not help.
+        paths: the files that its edits are in.
+        reached: the files that its test reaches.
+        candidates: the edits that are still to be tried.
+    """
+
+    defect: SharedDefect
+    windows: Sequence[Window]
+    paths: frozenset[str]
+    reached: frozenset[str]
+    candidates: Iterator[tuple[str, Candidate]] | None = None
+
+    @property
+    def test(self) -> str:
+        """The test in which the defect is met."""
+        return self.defect.cheapest.audit.test
+
+    def is_apart(self, other: _Case) -> bool:
+        """Return whether edits for both can be tried in one session."""
+        return self.test != other.test and not (self.paths & other.reached) and not (other.paths & self.reached)
+
+
 class Proposals:
-    """Tries edits for defects, from the end of each file to its beginning, so that an edit does not move the lines of the next one.
+    """Tries edits for defects.
 
     Parameters:
         copy: a copy of the project.
@@ -65,11 +115,21 @@ class Proposals:
         self._copy = copy
         self._files: dict[str, _File] = {}
         self._found: dict[str, Outcome] = {}  # test -> what its audit finds as the files are now
+        self._reached: dict[str, set[str]] = {}  # test -> files
+        self._edited: set[str] = set()
 
-    def make(self, defects: Sequence[SharedDefect]) -> Iterator[Proposal | SharedDefect]:
-        """Yield a proposal for each defect, or the defect itself if no edit cures it."""
-        for each in sorted(defects, key=_place, reverse=True):
-            yield self._propose(each) or each
+    def make(self, defects: Sequence[SharedDefect]) -> Iterator[Proposal]:
+        """Yield a proposal for each defect, also if no edit cures it."""
+        todo = [self._case(each) for each in sorted(defects, key=_place, reverse=True)]
+        while todo:
+            chosen: list[_Case] = []
+            for number, case in enumerate(todo):
+                in_turn = not any(case.paths & before.paths for before in todo[:number])
+                if in_turn and all(case.is_apart(other) for other in chosen):
+                    chosen.append(case)
+            for made in self._round(chosen):
+                todo = [case for case in todo if case.defect is not made.defect]
+                yield made
 
     def diffs(self) -> Iterator[tuple[str, str, str]]:
         """Yield path, new text and unified diff of each edited file."""
@@ -81,43 +141,106 @@ class Proposals:
                 )
                 yield path, new, "".join(lines)
 
-    def _propose(self, shared: SharedDefect) -> Proposal | None:
+    def _case(self, shared: SharedDefect) -> _Case:
         meeting = shared.cheapest
-        test = meeting.audit.test
-        before = self._found[test] = self._found.get(test) or self._copy.audit([test])
-        if _identity(shared) not in before.identities:
-            return None
-        for path, candidate in self._candidates(shared):
+        helping = [window for window in windows(meeting.audit, meeting.defect) if window.proven is not False]
+        paths = {path for path, _ in _ways(shared, helping[:_WINDOWS])}
+        reached = {*meeting.audit.reached, *meeting.audit.own, meeting.audit.test.partition("::")[0]}
+        self._reached.setdefault(meeting.audit.test, set()).update(reached)
+        paths = {path for path in paths if self._source(path)}
+        # A mask in the test around a call of what is tested would only hide the defect.
+        paths = paths - {*meeting.audit.own} or paths
+        return _Case(shared, helping, frozenset(paths), frozenset(reached))
+
+    def _round(self, cases: Sequence[_Case]) -> Iterator[Proposal]:
+        """Try the next edit for each of these defects; yield those whose search is over."""
+        self._look([case.test for case in cases])
+        trying: list[tuple[_Case, str, Candidate]] = []
+        for case in cases:
+            before = self._found.get(case.test)
+            if not case.paths:
+                yield Proposal(case.defect, End.ELSEWHERE)
+            elif before is None or _identity(case.defect) not in before.identities:
+                yield Proposal(case.defect, End.GONE if case.reached & self._edited else End.NOT_MET)
+            elif (found := self._next(case)) is None:
+                yield Proposal(case.defect, End.UNCURED)
+            else:
+                trying.append((case, *found))
+        for _, path, candidate in trying:
             file = self._files[path]
             self._copy.write(path, file.whole(candidate.text, candidate.imports))
-            try:
-                after = self._copy.audit([test])
-            except TrialError:  # the edit broke the test
-                after = None
-            if (
-                after
-                and after.sound
-                and len(after.defects) < len(before.defects)
-                and after.identities <= before.identities
-            ):
-                file.text = candidate.text
-                file.imports += candidate.imports
-                self._found = {test: after}
-                return Proposal(shared, candidate.title, path, before, after)
-            self._copy.write(path, file.whole(file.text, ()))
-        return None
-
-    def _candidates(self, shared: SharedDefect) -> Iterator[tuple[str, Candidate]]:
-        """Yield path and candidate: edits of what the line of the origin acquires, then masks over the windows."""
-        meeting = shared.cheapest
-        origin = meeting.defect.origin
-        if origin is not None and (source := self._source(origin.place.path)):
-            yield from ((origin.place.path, each) for each in source.candidates(origin.place.line))
-        for window in windows(meeting.audit, meeting.defect):
-            if window.proven is False:
+        outcomes = self._audited([case.test for case, _, _ in trying], strict=False)
+        for case, path, candidate in trying:
+            file, after = self._files[path], outcomes.get(case.test)
+            if after is None or not _is_better(after, self._found[case.test]):
+                self._copy.write(path, file.whole(file.text, ()))
                 continue
-            if source := self._source(window.path):
-                yield from ((window.path, each) for each in source.masked(window.since, window.until))
+            file.text = candidate.text
+            file.imports += candidate.imports
+            self._edited.add(path)
+            self._found = {test: found for test, found in self._found.items() if path not in self._reached[test]}
+            self._found[case.test] = after
+            yield Proposal(case.defect, End.CURED, candidate.title)
+
+    def _look(self, tests: Sequence[str]) -> None:
+        """Audit those of the tests of which it is not known what they meet as the files are now."""
+        self._found |= self._audited([test for test in tests if test not in self._found], strict=True)
+
+    def _audited(self, tests: Sequence[str], *, strict: bool) -> dict[str, Outcome]:
+        """Audit these tests; one by one if they cannot be audited together. A test that an edit broke is left out.
+
+        Raises:
+            TrialError: a test cannot be audited, and nothing was edited that can be the reason.
+        """
+        if not tests:
+            return {}
+        try:
+            return self._copy.audit(tests)
+        except TrialError:
+            if len(tests) == 1:
+                if strict:
+                    raise
+                return {}
+        return {name: found for test in tests for name, found in self._audited([test], strict=strict).items()}
+
+    def _next(self, case: _Case) -> tuple[str, Candidate] | None:
+        """Return path and text of the next edit to be tried for a defect."""
+        if case.candidates is None:
+            case.candidates = self._candidates(case)
+        return next(case.candidates, None)
+
+    def _candidates(self, case: _Case) -> Iterator[tuple[str, Candidate]]:
+        """Yield path and candidate, each once: edits of what acquires, from the inside out, then masks over the windows and around calls."""
+        defect = case.defect.defect
+        windows = case.windows[:_WINDOWS]
+        lines = [(path, line) for path, line in dict.fromkeys(_ways(case.defect, windows)) if path in case.paths]
+        if defect.verdict is Verdict.SWALLOWED and defect.kind != "finalizer" and defect.origin is not None:
+            # A mask would help, too: it would hide that the code catches what it should not.
+            place = defect.origin.place
+            if source := self._source(place.path):
+                yield from ((place.path, each) for each in source.narrowed(place.line))
+            return
+        spans = dict.fromkeys(
+            (window.path, window.since, window.until) for window in windows if window.path in case.paths
+        )
+        spans |= dict.fromkeys((path, line, line) for path, line in lines)
+        tried: set[tuple[str, str]] = set()
+        for path, candidate in chain(self._of_shapes(lines), self._of_masks(spans)):
+            if (path, candidate.text) not in tried:
+                tried.add((path, candidate.text))
+                yield path, candidate
+            if len(tried) == _CANDIDATES:
+                return
+
+    def _of_shapes(self, lines: Iterable[tuple[str, int]]) -> Iterator[tuple[str, Candidate]]:
+        for path, line in lines:
+            if source := self._source(path):
+                yield from ((path, each) for each in source.candidates(line))
+
+    def _of_masks(self, spans: Iterable[tuple[str, int, int | None]]) -> Iterator[tuple[str, Candidate]]:
+        for path, first, last in spans:
+            if source := self._source(path):
+                yield from ((path, each) for each in source.masked(first, last))
 
     def _source(self, path: str) -> Source | None:
         """Return the text of a file with the edits so far; ``None`` if it is none of the project's."""
@@ -131,6 +254,26 @@ class Proposals:
             return Source(self._files[path].text)
         except ValueError:
             return None
+
+
+def _ways(shared: SharedDefect, windows: Sequence[Window]) -> Iterator[tuple[str, int]]:
+    """Yield the lines that led to the defect, the innermost first: of the origin, of the windows, and of their callers."""
+    meeting = shared.cheapest
+    origin = meeting.defect.origin
+    if origin is not None:
+        yield origin.place.path, origin.place.line
+    for window in windows:
+        yield window.path, window.since
+    stacks = [origin.stack] if origin is not None else []
+    stacks += [point.traceback for point in (meeting.defect.points[0], *(window.begins for window in windows))]
+    for stack in stacks:
+        for frame in reversed(stack):
+            yield frame.path, frame.line
+
+
+def _is_better(after: Outcome, before: Outcome) -> bool:
+    """Return whether the audit of a test has fewer defects than before, and no other ones."""
+    return after.sound and len(after.defects) < len(before.defects) and after.identities <= before.identities
 
 
 def _identity(shared: SharedDefect) -> tuple[str, str, str]:

@@ -112,14 +112,22 @@ def _only(block: cst.BaseSuite) -> cst.BaseExpression | None:
 def _without_finally(statement: cst.Try) -> Statements:
     if statement.handlers:
         return (statement.with_changes(finalbody=None),)
-    body = statement.body
+    return _of_body(statement.body)
+
+
+def _of_body(body: cst.BaseSuite) -> Statements:
     if isinstance(body, cst.SimpleStatementSuite):  # all on one line
         return (cst.SimpleStatementLine(body.body),)
     return tuple(each for each in body.body if isinstance(each, cst.BaseStatement))
 
 
 def _with(
-    first: cst.BaseStatement, item: cst.BaseExpression, name: cst.Name | None, body: Statements
+    first: cst.BaseStatement,
+    item: cst.BaseExpression,
+    name: cst.Name | None,
+    body: Statements,
+    *,
+    is_async: bool = False,
 ) -> cst.BaseStatement:
     """Return a ``with`` statement in the place of ``first``, whose comments it keeps."""
     suite = body or (cst.SimpleStatementLine([cst.Pass()]),)
@@ -129,6 +137,7 @@ def _with(
         [cst.WithItem(item, cst.AsName(name) if name is not None else None)],
         cst.IndentedBlock(suite, header=header),
         leading_lines=first.leading_lines,
+        asynchronous=cst.Asynchronous() if is_async else None,
     )
 
 
@@ -140,8 +149,10 @@ def _call(function: str, *arguments: cst.BaseExpression, more: Sequence[cst.Arg]
 
 
 def lock(statements: Statements, position: int) -> Iterator[Edit]:
-    """``lock.acquire()`` ... ``lock.release()``: ``with lock``."""
-    taken = _method(_expression(statements[position]), "acquire")
+    """``lock.acquire()`` ... ``lock.release()``: ``with lock``; ``async with lock`` if it is awaited."""
+    expression = _expression(statements[position])
+    is_async = isinstance(expression, cst.Await)
+    taken = _method(expression.expression if isinstance(expression, cst.Await) else expression, "acquire")
     if taken is None:
         return
 
@@ -150,7 +161,8 @@ def lock(statements: Statements, position: int) -> Iterator[Edit]:
         return released is not None and released.deep_equals(taken)
 
     for use in _uses(statements, position, releases):
-        yield Edit("take the lock with `with`", _with(statements[position], taken, None, use.body), use.replaces)
+        made = _with(statements[position], taken, None, use.body, is_async=is_async)
+        yield Edit(f"take the lock with `{'async with' if is_async else 'with'}`", made, use.replaces)
 
 
 def pair(statements: Statements, position: int) -> Iterator[Edit]:
@@ -205,16 +217,45 @@ def _shielded(item: cst.WithItem) -> cst.WithItem:
     return item.with_changes(item=_call("shield", call.func, more=call.args))
 
 
-SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered)
+_NEAR = 3
+"""The number of statements after an acquisition within which the ``try`` begins that releases."""
+
+
+def guarded(statements: Statements, position: int) -> Iterator[Edit]:
+    """Acquisition, ``try``, ``finally``: all of it masked but the body of the ``try``, in which signals are delivered."""
+    for number, statement in enumerate(statements[position + 1 : position + 1 + _NEAR], position + 1):
+        if isinstance(statement, cst.Try) and statement.finalbody is not None:
+            group = statements[position : number + 1]
+            name = _free("restore", group)
+            inner = cst.With([cst.WithItem(_call(name))], cst.IndentedBlock(_of_body(statement.body)))
+            guard = statement.with_changes(body=cst.IndentedBlock([inner]))
+            made = _masking([*group[:-1], guard], name)
+            yield Edit("mask signals but in the body of the `try`", made, len(group), ("mask",))
+            return
+
+
+def _free(name: str, statements: Statements) -> str:
+    """Return a name that these statements do not use."""
+    text = "".join(cst.Module([]).code_for_node(each) for each in statements)
+    while name in text:
+        name += "_"
+    return name
+
+
+SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered, guarded)
 """In the order in which they are tried."""
 
 
 def masked(statements: Statements, first: int, last: int) -> Edit:
     """Return the edit that masks signals from one statement to another of a block."""
-    body = [*statements[first : last + 1]]
-    before = body[0]
-    assert isinstance(before, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
-    lines = before.leading_lines
-    body[0] = before.with_changes(leading_lines=())
-    made = cst.With([cst.WithItem(_call("mask"))], cst.IndentedBlock(body), leading_lines=lines)
+    made = _masking(statements[first : last + 1])
     return Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))
+
+
+def _masking(statements: Statements, restore: str = "") -> cst.With:
+    """Return a mask around statements; comments above them stay above it."""
+    before, *others = statements
+    assert isinstance(before, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
+    item = cst.WithItem(_call("mask"), cst.AsName(cst.Name(restore)) if restore else None)
+    body = [before.with_changes(leading_lines=()), *others]
+    return cst.With([item], cst.IndentedBlock(body), leading_lines=before.leading_lines)
