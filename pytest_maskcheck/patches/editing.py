@@ -25,11 +25,18 @@ class Candidate:
         title: what was done.
         text: the whole file, without the imports.
         imports: the primitives that it needs.
+        is_mask: it masks signals over a stretch of code, one of several perhaps.
     """
 
     title: str
     text: str
     imports: tuple[str, ...]
+    is_mask: bool = False
+
+    @property
+    def whole(self) -> str:
+        """The whole file."""
+        return with_imports(self.text, self.imports)
 
 
 class Source:
@@ -90,7 +97,8 @@ class Source:
         if found is not None:
             block, start, end = found
             for position in range(start, max(start - 2, -1), -1):
-                yield self._apply(block, position, masked(block.body, position, end))
+                for edit in masked(block.body, position, end):
+                    yield self._apply(block, position, edit)
 
     def _end(self, line: int) -> int:
         """Return the last line of the innermost function around a line; of the file, if there is none."""
@@ -126,7 +134,7 @@ class Source:
         body = [*block.body[:position], edit.made, *block.body[position + edit.replaces :]]
         changed = self._module.deep_replace(block, block.with_changes(body=body)) if block is not self._module else None
         module = changed if isinstance(changed, cst.Module) else self._module.with_changes(body=body)
-        return Candidate(edit.title, module.code, edit.imports)
+        return Candidate(edit.title, module.code, edit.imports, "mask" in edit.imports)
 
 
 def with_imports(text: str, names: Iterable[str]) -> str:

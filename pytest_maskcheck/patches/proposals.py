@@ -2,19 +2,20 @@
 
 Starting pytest takes longer than most audits. So edits of several defects are tried in one session, if none of them can change what the test
 of another one does: no test of the round reaches a file that is edited for another. Within a file, defects are tried from its end to its
-beginning, so that an edit does not move the lines of the next one.
+beginning. A mask may help at some points of a defect only: then it is kept, and what is tried next is found anew from the audit with it. If
+the defect is not gone at last, all of its edits are undone.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.patches.editing import Source, with_imports
+from pytest_maskcheck.patches.editing import Source
 from pytest_maskcheck.patches.trial import Copy, Outcome, TrialError
 from pytest_maskcheck.results import Verdict
 from pytest_maskcheck.results.windows import windows
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 _WINDOWS = 3
 """The number of windows of a defect that edits are tried for."""
 
+_STEPS = 6
+"""The number of edits that together cure a defect."""
+
 _CANDIDATES = 16
-"""The number of edits that are tried for a defect."""
+"""The number of edits that are tried for a defect, before one helps and after it."""
 
 
 class End(Enum):
@@ -63,17 +67,11 @@ class _File:
 
     Parameters:
         original: its text.
-        text: its text with the edits so far, without their imports.
-        imports: what the edits use.
+        text: its text with the edits so far.
     """
 
     original: str
     text: str
-    imports: list[str] = field(default_factory=list)
-
-    def whole(self, text: str, imports: Sequence[str]) -> str:
-        """Return another text of the file, with all imports."""
-        return with_imports(text, [*self.imports, *imports])
 
 
 @dataclass(slots=True, repr=False)
@@ -81,18 +79,20 @@ class _Case:
     """A defect that edits are tried for.
 
     Parameters:
-        defect: the defect.
-        windows: its windows, without those that do not help.
+        defect: the defect, as the report has it.
         paths: the files that its edits are in.
         reached: the files that its test reaches.
         candidates: the edits that are still to be tried.
+        steps: what the edits do that helped at some of its points.
+        restore: what undoes them.
     """
 
     defect: SharedDefect
-    windows: Sequence[Window]
     paths: frozenset[str]
     reached: frozenset[str]
     candidates: Iterator[tuple[str, Candidate]] | None = None
+    steps: list[str] = field(default_factory=list)
+    restore: Callable[[], object] | None = None
 
     @property
     def test(self) -> str:
@@ -134,53 +134,74 @@ class Proposals:
     def diffs(self) -> Iterator[tuple[str, str, str]]:
         """Yield path, new text and unified diff of each edited file."""
         for path, file in sorted(self._files.items()):
-            new = file.whole(file.text, ())
-            if new != file.original:
-                lines = difflib.unified_diff(
-                    file.original.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}"
-                )
-                yield path, new, "".join(lines)
+            if file.text != file.original:
+                old, new = (text.splitlines(keepends=True) for text in (file.original, file.text))
+                yield path, file.text, "".join(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
 
     def _case(self, shared: SharedDefect) -> _Case:
-        meeting = shared.cheapest
-        helping = [window for window in windows(meeting.audit, meeting.defect) if window.proven is not False]
-        paths = {path for path, _ in _ways(shared, helping[:_WINDOWS])}
-        reached = {*meeting.audit.reached, *meeting.audit.own, meeting.audit.test.partition("::")[0]}
-        self._reached.setdefault(meeting.audit.test, set()).update(reached)
-        paths = {path for path in paths if self._source(path)}
+        audit = shared.cheapest.audit
+        reached = {*audit.reached, *audit.own, audit.test.partition("::")[0]}
+        self._reached.setdefault(audit.test, set()).update(reached)
+        paths = {path for path, _ in _ways(shared, _helping(shared)) if self._source(path)}
         # A mask in the test around a call of what is tested would only hide the defect.
-        paths = paths - {*meeting.audit.own} or paths
-        return _Case(shared, helping, frozenset(paths), frozenset(reached))
+        return _Case(shared, frozenset(paths - {*audit.own} or paths), frozenset(reached))
 
     def _round(self, cases: Sequence[_Case]) -> Iterator[Proposal]:
         """Try the next edit for each of these defects; yield those whose search is over."""
-        self._look([case.test for case in cases])
+        self._look([case.test for case in cases if case.paths])
         trying: list[tuple[_Case, str, Candidate]] = []
         for case in cases:
-            before = self._found.get(case.test)
             if not case.paths:
                 yield Proposal(case.defect, End.ELSEWHERE)
-            elif before is None or _identity(case.defect) not in before.identities:
+            elif (now := self._now(case)) is None:
                 yield Proposal(case.defect, End.GONE if case.reached & self._edited else End.NOT_MET)
-            elif (found := self._next(case)) is None:
+            elif (found := self._next(case, now)) is None:
+                if case.restore is not None:
+                    case.restore()
                 yield Proposal(case.defect, End.UNCURED)
             else:
                 trying.append((case, *found))
         for _, path, candidate in trying:
-            file = self._files[path]
-            self._copy.write(path, file.whole(candidate.text, candidate.imports))
+            self._copy.write(path, candidate.whole)
         outcomes = self._audited([case.test for case, _, _ in trying], strict=False)
         for case, path, candidate in trying:
-            file, after = self._files[path], outcomes.get(case.test)
-            if after is None or not _is_better(after, self._found[case.test]):
-                self._copy.write(path, file.whole(file.text, ()))
+            file, before, after = self._files[path], self._found[case.test], outcomes.get(case.test)
+            helps = after is not None and (
+                after.is_progress(before, case.defect) if candidate.is_mask else after.is_cured(before, case.defect)
+            )
+            if after is None or not helps or len(case.steps) == _STEPS:
+                self._copy.write(path, file.text)
                 continue
-            file.text = candidate.text
-            file.imports += candidate.imports
-            self._edited.add(path)
-            self._found = {test: found for test, found in self._found.items() if path not in self._reached[test]}
+            if case.restore is None:
+                case.restore = self._restoring(case)
+            file.text = candidate.whole
+            case.steps.append(candidate.title)
+            case.candidates = None  # the others are found anew, where the lines are now
             self._found[case.test] = after
-            yield Proposal(case.defect, End.CURED, candidate.title)
+            if after.is_cured(before, case.defect):
+                self._edited |= case.paths
+                known = self._found.items()
+                apart = {test: found for test, found in known if not (case.paths & self._reached[test])}
+                self._found = {**apart, case.test: after}
+                yield Proposal(case.defect, End.CURED, "; ".join(dict.fromkeys(case.steps)))
+
+    def _now(self, case: _Case) -> SharedDefect | None:
+        """Return a defect as the test meets it now."""
+        found = self._found.get(case.test)
+        return found.find(case.defect) if found is not None else None
+
+    def _restoring(self, case: _Case) -> Callable[[], object]:
+        """Return a function that undoes all edits for a defect from here on."""
+        before = self._found[case.test]
+        texts = {path: self._files[path].text for path in case.paths}
+
+        def restore() -> None:
+            self._found[case.test] = before
+            for path, text in texts.items():
+                self._files[path].text = text
+                self._copy.write(path, text)
+
+        return restore
 
     def _look(self, tests: Sequence[str]) -> None:
         """Audit those of the tests of which it is not known what they meet as the files are now."""
@@ -203,17 +224,17 @@ class Proposals:
                 return {}
         return {name: found for test in tests for name, found in self._audited([test], strict=strict).items()}
 
-    def _next(self, case: _Case) -> tuple[str, Candidate] | None:
-        """Return path and text of the next edit to be tried for a defect."""
+    def _next(self, case: _Case, now: SharedDefect) -> tuple[str, Candidate] | None:
+        """Return path and text of the next edit to be tried for a defect, which is ``now`` as the files are now."""
         if case.candidates is None:
-            case.candidates = self._candidates(case)
+            case.candidates = self._candidates(case, now)
         return next(case.candidates, None)
 
-    def _candidates(self, case: _Case) -> Iterator[tuple[str, Candidate]]:
+    def _candidates(self, case: _Case, now: SharedDefect) -> Iterator[tuple[str, Candidate]]:
         """Yield path and candidate, each once: edits of what acquires, from the inside out, then masks over the windows and around calls."""
-        defect = case.defect.defect
-        windows = case.windows[:_WINDOWS]
-        lines = [(path, line) for path, line in dict.fromkeys(_ways(case.defect, windows)) if path in case.paths]
+        defect = now.defect
+        windows = _helping(now)
+        lines = [(path, line) for path, line in dict.fromkeys(_ways(now, windows)) if path in case.paths]
         if defect.verdict is Verdict.SWALLOWED and defect.kind != "finalizer" and defect.origin is not None:
             # A mask would help, too: it would hide that the code catches what it should not.
             place = defect.origin.place
@@ -271,13 +292,10 @@ def _ways(shared: SharedDefect, windows: Sequence[Window]) -> Iterator[tuple[str
             yield frame.path, frame.line
 
 
-def _is_better(after: Outcome, before: Outcome) -> bool:
-    """Return whether the audit of a test has fewer defects than before, and no other ones."""
-    return after.sound and len(after.defects) < len(before.defects) and after.identities <= before.identities
-
-
-def _identity(shared: SharedDefect) -> tuple[str, str, str]:
-    return (shared.defect.verdict, shared.defect.kind, shared.defect.key)
+def _helping(shared: SharedDefect) -> list[Window]:
+    """Return the windows of a defect, as far as they are looked at, without those that do not help."""
+    meeting = shared.cheapest
+    return [each for each in windows(meeting.audit, meeting.defect) if each.proven is not False][:_WINDOWS]
 
 
 def _place(shared: SharedDefect) -> tuple[str, int]:

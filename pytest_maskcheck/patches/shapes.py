@@ -178,6 +178,8 @@ def pair(statements: Statements, position: int) -> Iterator[Edit]:
         yield Edit("acquire and release it by `bracket`", made, use.replaces, ("bracket",))
 
 
+_MASKS = {"bracket", "mask", "shield", "sigmask"}
+
 _CLOSERS = ("close", "shutdown", "release", "cleanup", "terminate")
 """Methods that a context manager's ``__exit__`` is likely to call."""
 
@@ -210,9 +212,7 @@ def entered(statements: Statements, position: int) -> Iterator[Edit]:
 
 def _shielded(item: cst.WithItem) -> cst.WithItem:
     call = item.item
-    if not isinstance(call, cst.Call) or (
-        isinstance(call.func, cst.Name) and call.func.value in {"shield", "bracket", "mask"}
-    ):
+    if not isinstance(call, cst.Call) or _is_mask(item):
         return item
     return item.with_changes(item=_call("shield", call.func, more=call.args))
 
@@ -226,12 +226,59 @@ def guarded(statements: Statements, position: int) -> Iterator[Edit]:
     for number, statement in enumerate(statements[position + 1 : position + 1 + _NEAR], position + 1):
         if isinstance(statement, cst.Try) and statement.finalbody is not None:
             group = statements[position : number + 1]
+            if _yields(group):
+                return
             name = _free("restore", group)
-            inner = cst.With([cst.WithItem(_call(name))], cst.IndentedBlock(_of_body(statement.body)))
-            guard = statement.with_changes(body=cst.IndentedBlock([inner]))
-            made = _masking([*group[:-1], guard], name)
+            made = _masking([*group[:-1], _restored(statement, name)], name)
             yield Edit("mask signals but in the body of the `try`", made, len(group), ("mask",))
             return
+
+
+def inside(statements: Statements, position: int) -> Iterator[Edit]:
+    """``with manager``: entered and left masked; in the body signals are delivered."""
+    statement = statements[position]
+    if not isinstance(statement, cst.With) or statement.asynchronous is not None or any(map(_is_mask, statement.items)):
+        return
+    if _yields([statement]):
+        return
+    name = _free("restore", [statement])
+    made = _masking([_restored(statement, name)], name)
+    yield Edit("mask signals but in the body of the `with`", made, 1, ("mask",))
+
+
+def _restored(statement: cst.Try | cst.With, name: str) -> cst.Try | cst.With:
+    """Return a statement in whose body signals are delivered; ``name`` is that of the mask's function."""
+    inner = cst.With([cst.WithItem(_call(name))], cst.IndentedBlock(_of_body(statement.body)))
+    header = statement.body.header if isinstance(statement.body, cst.IndentedBlock) else cst.TrailingWhitespace()
+    return statement.with_changes(body=cst.IndentedBlock([inner], header=header))
+
+
+def _yields(statements: Statements) -> bool:
+    """Return whether one of these statements hands over to a caller, whose code must not run masked: functions within do not count."""
+    finder = _Yields()
+    for statement in statements:
+        statement.visit(finder)
+    return finder.found
+
+
+class _Yields(cst.CSTVisitor):
+    def __init__(self) -> None:
+        self.found = False
+
+    def visit_Yield(self, _node: cst.Yield) -> None:  # noqa: N802  (a visitor of LibCST)
+        self.found = True
+
+    def visit_FunctionDef(self, _node: cst.FunctionDef) -> bool:  # noqa: N802
+        return False
+
+    def visit_Lambda(self, _node: cst.Lambda) -> bool:  # noqa: N802
+        return False
+
+
+def _is_mask(item: cst.WithItem) -> bool:
+    """Return whether an item of a ``with`` statement is a mask already."""
+    call = item.item
+    return isinstance(call, cst.Call) and isinstance(call.func, cst.Name) and call.func.value in _MASKS
 
 
 def _free(name: str, statements: Statements) -> str:
@@ -242,14 +289,16 @@ def _free(name: str, statements: Statements) -> str:
     return name
 
 
-SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered, guarded)
+SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered, guarded, inside)
 """In the order in which they are tried."""
 
 
-def masked(statements: Statements, first: int, last: int) -> Edit:
-    """Return the edit that masks signals from one statement to another of a block."""
+def masked(statements: Statements, first: int, last: int) -> Iterator[Edit]:
+    """Yield the edit that masks signals from one statement to another of a block."""
+    if _yields(statements[first : last + 1]):
+        return
     made = _masking(statements[first : last + 1])
-    return Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))
+    yield Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))
 
 
 def _masking(statements: Statements, restore: str = "") -> cst.With:

@@ -63,10 +63,32 @@ class Outcome:
     points: int
     sound: bool
 
+    def find(self, known: SharedDefect) -> SharedDefect | None:
+        """Return a defect as it is now: the one with a fingerprint of it."""
+        fingerprints = {*known.defect.fingerprints}
+        near = (each for each in self.defects if not fingerprints.isdisjoint(each.defect.fingerprints))
+        return next(near, None)
+
+    def is_progress(self, before: Outcome, known: SharedDefect) -> bool:
+        """Return whether a known defect is at fewer points than before, or at none, and there are no other ones."""
+        if not self.sound or not self.identities <= before.identities or len(self.defects) > len(before.defects):
+            return False
+        return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
+
+    def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
+        """Return whether a known defect is gone, and not only from the line where it was."""
+        return self.find(known) is None and len(self._equal(known)) < len(before._equal(known))
+
+    def _points_of(self, known: SharedDefect) -> int:
+        return sum(len(each.points) for each in self._equal(known))
+
+    def _equal(self, known: SharedDefect) -> list[SharedDefect]:
+        return [each for each in self.defects if _identity(each) == _identity(known)]
+
     @property
     def identities(self) -> set[Identity]:
         """Verdict, kind and key of each defect."""
-        return {(each.defect.verdict, each.defect.kind, each.defect.key) for each in self.defects}
+        return {_identity(each) for each in self.defects}
 
 
 class Copy:
@@ -149,6 +171,10 @@ class Copy:
         given = os.environ.get("PYTHONPATH")
         paths = [*dict.fromkeys(str(place) for place in below if place.is_dir()), *([given] if given else [])]
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _identity(shared: SharedDefect) -> Identity:
+    return (shared.defect.verdict, shared.defect.kind, shared.defect.key)
 
 
 def _outcome(audit: Audit) -> Outcome:

@@ -43,8 +43,28 @@ def half_done():
 def swallow():
     try:
         abs(1)
+    except (OSError, BaseException):
+        pass
+
+
+def swallow_all():
+    try:
+        abs(1)
     except BaseException:
         pass
+
+
+FILES = []
+
+
+def open_twice(path):
+    first = os.open(path, os.O_RDONLY)
+    FILES.append(first)
+    os.close(FILES.pop())
+    abs(1)
+    second = os.open(path, os.O_RDONLY)
+    FILES.append(second)
+    os.close(FILES.pop())
 '''
 
 TESTS = """
@@ -122,6 +142,29 @@ def test_what_no_edit_cures(cure):
     assert done.returncode == 1
     assert done.stdout.startswith("no edit found: swallowed: ")
     assert "---" not in done.stdout
+
+
+def test_several_edits(cure):
+    """A defect with several windows is cured by an edit of each; the edits of one that is not cured are undone."""
+    done = cure(tests="import pool\ndef test_open_twice():\n    pool.open_twice('pool.py')\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("+    with mask():\n") == 2
+    assert "1 test audited again" in done.stdout
+
+
+def test_catching_less(cure):
+    """A clause that catches interrupts is narrowed, and no mask hides it."""
+    done = cure(tests="import pool\ndef test_swallow_all():\n    pool.swallow_all()\n")
+    assert "-    except BaseException:\n+    except Exception:\n" in done.stdout
+    assert "mask" not in done.stdout.partition("---")[2]
+
+
+def test_code_of_others(cure):
+    """A defect of code that is not in the project is named as such, unless a line of the project leads there."""
+    done = cure(
+        tests="import pytest, tempfile\n@pytest.mark.interrupt_safe(include=['tempfile'])\ndef test_it(tmp_path):\n    with tempfile.TemporaryDirectory(dir=tmp_path):\n        abs(1)\n"
+    )
+    assert "+    with shield(tempfile.TemporaryDirectory, dir=tmp_path):\n" in done.stdout, done.stdout
 
 
 def test_bad_input(pytester):

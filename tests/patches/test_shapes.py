@@ -158,6 +158,26 @@ EDITS = {
                     more()
         """,
     ),
+    "entered as it is": (
+        """
+        def f():
+            with POOL.open():
+                work()
+            # acquire
+            with LOCK:  # now
+                work()
+        """,
+        """
+        def f():
+            with POOL.open():
+                work()
+            # acquire
+            with mask() as restore:
+                with LOCK:  # now
+                    with restore():
+                        work()
+        """,
+    ),
     "a name that is taken": (
         """
         def f(lock):
@@ -187,7 +207,6 @@ NO_EDITS = {
     "released with more arguments": "fd = acquire()\nrelease(fd, 1)\n",
     "release of another": "fd = acquire()\nrelease(other)\n",
     "shielded": "with shield(open, path) as file:\n    pass\n",
-    "no call": "with LOCK:\n    pass\n",
     "asynchronous": "async def f():\n    async with make() as x:\n        pass\n",
 }
 
@@ -199,7 +218,7 @@ def test_edit(name):
     line = next(
         number
         for number, text in enumerate(before.splitlines(), 1)
-        if any(word in text for word in ("acquire", "open", "get("))
+        if any(word in text for word in ("acquire(", "open(path", "get(", "LOCK:"))
     )
     (candidate, *_) = Source(before).candidates(line)
     assert candidate.text == after
@@ -238,6 +257,16 @@ def test_clauses_that_catch_all(clause, new):
     assert candidate.text == source.format(new)
     assert not [*Source(source.format(clause)).narrowed(3)]
     assert not [*Source(source.format(clause)).narrowed(6)]
+
+
+def test_generators():
+    """No mask goes around a ``yield``: the code that runs meanwhile is another one's."""
+    source = "def f():\n    with make():\n        yield 1\n    a()\n    def g(): yield\n"
+    assert [each.title for each in Source(source).candidates(2)] == ["enter it with `shield`"]
+    assert not [*Source(source).masked(2, 4)]
+    assert len([*Source(source).masked(4, 5)]) == 1
+    source = "def f():\n    a()\n    try:\n        yield 1\n    finally:\n        b()\n"
+    assert not [*Source(source).candidates(2)]
 
 
 def test_line_endings_and_tabs():
