@@ -163,6 +163,9 @@ def lock(statements: Statements, position: int) -> Iterator[Edit]:
     for use in _uses(statements, position, releases):
         made = _with(statements[position], taken, None, use.body, is_async=is_async)
         yield Edit(f"take the lock with `{'async with' if is_async else 'with'}`", made, use.replaces)
+        if not is_async:  # its ``__enter__`` and ``__exit__`` may be Python code, which loses it
+            for edit in inside([made], 0):
+                yield Edit("take the lock with `with`, masked but in its body", edit.made, use.replaces, edit.imports)
 
 
 def pair(statements: Statements, position: int) -> Iterator[Edit]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import reading
-from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results import Verdict, over_tests
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, SharedDefect
@@ -55,11 +55,14 @@ class Outcome:
 
     Parameters:
         defects: those that make a test fail.
+        listed: verdict, kind and key of those that are only listed, except for what reference counting released. An edit that turns a defect
+            into one of them (a ``with`` whose manager, out of scope, loses the thing) cures nothing.
         points: the number of points where an interrupt was delivered.
         sound: the test passed by itself, and was audited.
     """
 
     defects: tuple[SharedDefect, ...]
+    listed: frozenset[Identity]
     points: int
     sound: bool
 
@@ -73,10 +76,14 @@ class Outcome:
         """Return whether a known defect is at fewer points than before, or at none, and there are no other ones."""
         if not self.sound or not self.identities <= before.identities or len(self.defects) > len(before.defects):
             return False
+        if not self.listed <= before.listed:
+            return False
         return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
 
     def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
-        """Return whether a known defect is gone, and not only from the line where it was."""
+        """Return whether a known defect is gone, and neither listed instead nor only gone from the line where it was."""
+        if not self.sound or not self.listed <= before.listed or _identity(known) in self.listed:
+            return False
         return self.find(known) is None and len(self._equal(known)) < len(before._equal(known))
 
     def _points_of(self, known: SharedDefect) -> int:
@@ -98,14 +105,15 @@ class Copy:
         root: its root directory.
         folder: where the copy is.
         arguments: further arguments for pytest.
+        limit: seconds that a session may take; ``None``: it depends on the first one.
     """
 
-    def __init__(self, root: Path, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, root: Path, folder: Path, arguments: Sequence[str], limit: float | None = None) -> None:
         self._root = root
         self._folder = folder
         self._arguments = arguments
         self._audits = 0
-        self._limit: float | None = None
+        self._limit = limit
 
     def read(self, path: str) -> str:
         """Return the text of a file, by its path below the root.
@@ -178,8 +186,12 @@ def _identity(shared: SharedDefect) -> Identity:
 
 
 def _outcome(audit: Audit) -> Outcome:
-    defects = tuple(each for each in over_tests([audit]) if each.fails)
-    return Outcome(defects, audit.audited, bool(audit.audited) and not audit.broken)
+    found = over_tests([audit])
+    defects = tuple(each for each in found if each.fails)
+    listed = frozenset(
+        _identity(each) for each in found if not each.fails and each.defect.verdict is not Verdict.IMPLICIT
+    )
+    return Outcome(defects, listed, audit.audited, bool(audit.audited) and not audit.broken)
 
 
 def _ending(status: int | None) -> str:
@@ -187,9 +199,9 @@ def _ending(status: int | None) -> str:
 
 
 @contextmanager
-def copied(root: Path, arguments: Sequence[str]) -> Iterator[Copy]:
+def copied(root: Path, arguments: Sequence[str], limit: float | None = None) -> Iterator[Copy]:
     """Yield a copy of a project, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="maskcheck-cure-") as directory:
         folder = Path(directory) / root.name
         shutil.copytree(root, folder, symlinks=True, ignore=_LEFT_OUT)
-        yield Copy(root, folder, arguments)
+        yield Copy(root, folder, arguments, limit)

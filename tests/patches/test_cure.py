@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.patches.trial import TrialError, copied
+
 pytestmark = pytest.mark.slow
 
 POOL = '''\
@@ -157,6 +159,41 @@ def test_catching_less(cure):
     done = cure(tests="import pool\ndef test_swallow_all():\n    pool.swallow_all()\n")
     assert "-    except BaseException:\n+    except Exception:\n" in done.stdout
     assert "mask" not in done.stdout.partition("---")[2]
+
+
+CONDITION = """
+import threading
+CONDITION = threading.Condition()
+def test_condition():
+    CONDITION.acquire()
+    abs(1)
+    CONDITION.release()
+"""
+
+
+def test_what_is_only_listed_then(cure):
+    """A ``with`` whose manager is Python code out of scope loses the thing there: that is no cure, although it fails no test."""
+    done = cure(tests=CONDITION)
+    assert "take the lock with `with`, masked but in its body\n" in done.stdout
+    assert "+    with mask() as restore:\n+        with CONDITION:\n+            with restore():\n" in done.stdout
+
+
+def test_what_is_mended_already(cure):
+    """A defect that the copy does not have is named as such."""
+    cure(tests="import pool\ndef test_take():\n    pool.take()\n")
+    text = Path("pool.py").read_text(encoding="utf-8")
+    Path("pool.py").write_text(text.replace("    LOCK.acquire()\n    abs(1)\n    LOCK.release()\n", "    abs(1)\n"))
+    done = command("report.json", "--", *PLUGIN)
+    assert done.stdout.startswith("not met in a copy of the project: leak: lock pool.LOCK"), done.stdout
+    assert done.returncode == 1
+
+
+def test_a_test_that_does_not_end(pytester, monkeypatch):
+    """A session in the copy that takes far longer than the first one is ended."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(test_slow="import time\ndef test_it():\n    time.sleep(60)\n")
+    with copied(Path.cwd(), PLUGIN, limit=3.0) as copy, pytest.raises(TrialError, match="pytest does not end"):
+        copy.audit(["test_slow.py::test_it"])
 
 
 def test_code_of_others(cure):

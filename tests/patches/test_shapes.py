@@ -271,7 +271,7 @@ def test_generators():
 
 def test_line_endings_and_tabs():
     """Line endings and indentation are those of the file."""
-    (candidate,) = Source("def f(lock):\r\n\tlock.acquire()\r\n\tlock.release()\r\n").candidates(2)
+    candidate, _ = Source("def f(lock):\r\n\tlock.acquire()\r\n\tlock.release()\r\n").candidates(2)
     assert candidate.text == "def f(lock):\r\n\twith lock:\r\n\t\tpass\r\n"
 
 
