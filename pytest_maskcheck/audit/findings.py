@@ -6,7 +6,6 @@ No run is made here. What a single run shows is not certain yet: see :mod:`.conf
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck import interrupts
@@ -17,6 +16,7 @@ from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PROCESS, IN_HANDLER = "process", "in_handler"
 """Kinds of hangs and crashes: anywhere, or in the handler of the interrupt."""
 
-_DELIVERY = str(Path(interrupts.__file__).parent)
+_DELIVERY = os.path.dirname(interrupts.__file__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

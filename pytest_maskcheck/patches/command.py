@@ -25,13 +25,13 @@ class CureError(Exception):
     """The command cannot be carried out; the message says why, and what to do."""
 
 
-def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *, apply: bool) -> int:
+def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *, apply: bool) -> int:
     """Propose edits for the defects of a report that make tests fail.
 
     Parameters:
         report: path of a JSON report of the project in the working directory.
         arguments: further arguments for pytest.
-        tell: called with each line of output.
+        show: called with each line of output.
         apply: write the edits into the project, too.
 
     Returns:
@@ -47,7 +47,7 @@ def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *
         raise CureError(str(error)) from None
     defects = [each for each in over_tests(audits) if each.fails]
     if not defects:
-        tell("no defect makes a test fail: there is nothing to cure")
+        show("no defect makes a test fail: there is nothing to cure")
         return 0
     made: list[Proposal] = []
     left = 0
@@ -55,7 +55,7 @@ def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *
         proposals = Proposals(copy)
         try:
             for each in proposals.make(defects):
-                tell(f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}")
+                show(f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}")
                 if each.end in {End.CURED, End.GONE}:
                     made.append(each)
                 else:
@@ -66,26 +66,26 @@ def cure(report: str, arguments: Sequence[str], tell: Callable[[str], object], *
         except TrialError as error:
             raise CureError(str(error)) from None
     for _, _, diff in changed:
-        tell("")
-        tell(diff.rstrip("\n"))
+        show("")
+        show(diff.rstrip("\n"))
     if after:
-        tell("")
+        show("")
         before = sum(each.cheapest.audit.test in tests for each in defects)
-        tell(
+        show(
             f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, "
             f"{sum(len(each.defects) for each in after.values())} after, "
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
     if apply:
-        _write(root, changed, tell)
+        _write(root, changed, show)
     return 1 if left else 0
 
 
-def _write(root: Path, changed: Sequence[tuple[str, str, str]], tell: Callable[[str], object]) -> None:
+def _write(root: Path, changed: Sequence[tuple[str, str, str]], show: Callable[[str], object]) -> None:
     for path, text, _ in changed:
         try:
             files.write(str(root / path), text.encode())
         except OSError as error:
             message = f"{path} cannot be written: {error}"
             raise CureError(message) from None
-        tell(f"written: {path}")
+        show(f"written: {path}")
