@@ -11,6 +11,7 @@ The order of the steps matters:
    first worker.
 3. Second interrupts come after all first ones: a first interrupt with a finding gets no second one.
 4. Findings are categorized when all of them are known: the category of a finding depends on the other points.
+5. Windows are tried last: they are those of the final findings.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from pytest_maskcheck.audit.channels import separate
 from pytest_maskcheck.audit.complaints import Complaints, Inspected
 from pytest_maskcheck.audit.cooperation import Cooperation
 from pytest_maskcheck.audit.exposures import exposures
+from pytest_maskcheck.audit.held_back import try_windows
 from pytest_maskcheck.audit.left_anyway import leftovers
-from pytest_maskcheck.audit.messages import LeftBehind, Unsettled
+from pytest_maskcheck.audit.messages import LeftBehind, Unsettled, WindowsTried
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
 from pytest_maskcheck.audit.sharing.helper import Helper
@@ -182,7 +184,10 @@ class Course:
             send(note)
         if assignment.only:
             retell(judge, assignment.only, send)
-        categorize(judge, shown, send, complete=prepared.complete)
+        final = categorize(judge, shown, send, complete=prepared.complete)
+        # Without points next to each other there are no windows, and nothing holds an interrupt back that is raised by force.
+        if executor.clean and not (assignment.only or assignment.shard) and self._instruments.maker.mode != "raise":
+            send(WindowsTried(tuple(try_windows(judge, shown, final))))
         if (exposed := exposures(judge, shown, seconds)) is not None:
             send(exposed)
         send_untraced(judge, assignment.budget, send)

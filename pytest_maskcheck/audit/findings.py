@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck import interrupts
 from pytest_maskcheck.audit.failed_runs import NO_VERDICT
 from pytest_maskcheck.audit.naming import named
 from pytest_maskcheck.audit.proof import is_unseen, note, unproven
@@ -15,16 +16,23 @@ from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_maskcheck.audit.left_anyway import LeftAnyway
     from pytest_maskcheck.audit.rules import Allowances
     from pytest_maskcheck.audit.swallowed import Catchers
-    from pytest_maskcheck.results import Point
+    from pytest_maskcheck.results import Frame, Point
     from pytest_maskcheck.runs.raised import Raised
     from pytest_maskcheck.runs.requests import RunResult
+
+
+PROCESS, IN_HANDLER = "process", "in_handler"
+"""Kinds of hangs and crashes: anywhere, or in the handler of the interrupt."""
+
+_DELIVERY = os.path.dirname(interrupts.__file__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,7 +88,8 @@ class Findings:
         if ran.died:
             where = f"{ran.stack[-1].path}:{ran.stack[-1].line}" if ran.stack else ""
             detail = f"{ran.detail}, at {where} in {ran.stack[-1].function}" if where else ran.detail
-            yield Finding(Verdict(ran.died), "process", where or ran.detail, detail)
+            kind = IN_HANDLER if _is_in_handler(ran.stack) else PROCESS
+            yield Finding(Verdict(ran.died), kind, where or ran.detail, detail)
             return
         if ran.trouble:
             yield Finding(Verdict.UNUSABLE, "fixture", ran.trouble, f"after the interrupt {ran.trouble}")
@@ -133,6 +142,11 @@ class Findings:
             yield finalizer
         elif due and not rules.may_swallow:
             yield swallowed(caught)
+
+
+def _is_in_handler(stack: Sequence[Frame]) -> bool:
+    """Return whether a stack ends in a handler that the audit has called, as CPython would have."""
+    return any(frame.file.startswith(_DELIVERY) for frame in stack)
 
 
 def is_failing(result: PointResult) -> bool:

@@ -37,7 +37,7 @@ from pytest_maskcheck.audit.stage import Stage
 from pytest_maskcheck.audit.swallowed import Catchers
 from pytest_maskcheck.resources.known_patterns import Patterns
 from pytest_maskcheck.results import Point, PointResult
-from pytest_maskcheck.runs.requests import Catch, PastDefect, Timed, Trace
+from pytest_maskcheck.runs.requests import Catch, HeldBack, PastDefect, Timed, Trace
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -190,7 +190,7 @@ class Judge:
     def stops(self, request: Request, ran: RunResult) -> bool:
         """Return whether the process that made the run must not make further ones."""
         match request:
-            case None | Trace() | PastDefect() | Timed():
+            case None | Trace() | PastDefect() | HeldBack() | Timed():
                 return True
             case Catch(point) | (Point() as point):
                 return self._ends(point, ran, self.findings.result(point, ran))

@@ -8,7 +8,7 @@ from pytest_maskcheck.audit.exposures import Exposed
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results import Audit, Exposure, PointResult, Story
+from pytest_maskcheck.results import Audit, Exposure, HeldBackRun, PointResult, Story
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -66,6 +66,13 @@ class Unsettled:
     """Message: ids of points whose interrupts left modules in another state than an uninterrupted run, or may have."""
 
     points: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsTried:
+    """Message: the runs that tried windows."""
+
+    runs: tuple[HeldBackRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class Collected:
     error: str = ""
     warm: frozenset[int] = frozenset()
     unsettled: frozenset[str] | None = None
+    held_back: tuple[HeldBackRun, ...] = ()
     reached_first: dict[str, str] = field(default_factory=dict)
     no_first_use: str = ""
     story: Story | None = None
@@ -174,6 +182,8 @@ class Collected:
                 self.exposures, self.duration = message.points, message.seconds
             case Unsettled():
                 self.unsettled = message.points
+            case WindowsTried():
+                self.held_back = message.runs
             case WarmKeys():
                 self.warm = message.keys
             case FirstUseReached():
@@ -229,4 +239,5 @@ class Collected:
             breakdown=self.refused if self.error else "",
             error=self.error,
             story=self.story,
+            held_back=self.held_back,
         )

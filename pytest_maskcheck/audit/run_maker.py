@@ -28,7 +28,7 @@ from pytest_maskcheck.resources.elders import ELDERS
 from pytest_maskcheck.resources.heap import at_once
 from pytest_maskcheck.results import Point
 from pytest_maskcheck.runs.origins import Watch
-from pytest_maskcheck.runs.requests import Catch, PastDefect, Timed, Trace
+from pytest_maskcheck.runs.requests import Catch, HeldBack, PastDefect, Timed, Trace
 from pytest_maskcheck.system.frozen_heap import FrozenHeap
 from pytest_maskcheck.system.signals import collect_garbage
 from pytest_maskcheck.system.stopwatch import limited, own_time
@@ -139,7 +139,7 @@ class RunMaker:
         """
         return limited(self.limit and self.limit + slower * max(self.seconds, 0.0))
 
-    def make_run(self, request: Request, struck: Callable[[], None]) -> RunResult:
+    def make_run(self, request: Request, struck: Callable[[], None]) -> RunResult:  # noqa: PLR0911  (one for each sort of request)
         """Make the run for a request; call ``struck`` when the interrupt is sent."""
         self.freeze_again()
         match request:
@@ -152,6 +152,9 @@ class RunMaker:
                 around = Aim(replace(aim.first, trigger=past(aim.first)), aim.signum)
                 then = past(aim.second) if aim.second else None
                 return self.runner.run(self._strike(around, struck, then), aim.hits)
+            case HeldBack(begins, after):
+                hits = [self.aims[after.id].first] if after is not None else []
+                return self.runner.run(self._holding_back(begins, after, struck), hits)
             case Catch(point, retells):
                 collects = Retelling if retells else Catching
                 return self._struck_run(point, struck, collects(self.mechanism.is_delivered, self.scope.in_scope))
@@ -222,6 +225,30 @@ class RunMaker:
         ran.exposures = dict(zip(names, gaps.exposures(clock.laps[1:-1], clock.laps[-1]), strict=True))
         ran.seconds = gaps.seconds(clock.laps[1:-1])
         return ran
+
+    @arming
+    def _holding_back(self, begins: Point, after: Point | None, struck: Callable[[], None]) -> Iterator[Strike]:
+        """Send an interrupt at one point that is held back until another one, or until the body has ended."""
+        aims = [self.aims[point.id] for point in (begins, after) if point is not None]
+        strike = Strike()
+        held: list[Callable[[], bool]] = []
+
+        def reached(position: int) -> Sendable | None:
+            if position == 0:
+                held.append(self.mechanism.hold_back(aims[0].signum))
+                return None
+            if not held or not held.pop()():
+                return None  # the run took another path, or the code let the interrupt through: this proves nothing
+            delivery: Sendable = self.mechanism.delivery(aims[1].signum, struck, strike=strike)
+            return delivery
+
+        triggers = [aim.first.trigger for aim in aims]
+        with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, strike, reached):
+            try:
+                yield strike
+            finally:
+                if held:
+                    strike.withdrawn = held.pop()()
 
     def go_forward(
         self,

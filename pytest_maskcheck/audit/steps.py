@@ -54,7 +54,7 @@ def new_judge(
     )
 
 
-def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> None:
+def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bool) -> list[PointResult]:
     """Give each finding its category, now that all of them are known; drop those whose category is allowed.
 
     Parameters:
@@ -62,14 +62,20 @@ def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bo
         shown: the points.
         send: receives the results that change.
         complete: no point was left out of the plan.
+
+    Returns:
+        The results, as they are now.
     """
+    final = []
     audited = [point for point in shown if point.id in judge.results and not judge.results[point.id].reason]
     for result in judge.sort_out(audited, complete=complete and len(audited) == len(shown)):
         kept = tuple(
             finding for finding in result.findings if not judge.allowances.allows_cleanup(result.point, finding)
         )
+        final.append(replace(result, findings=kept))
         if kept != judge.results[result.point].findings:
-            send(replace(result, findings=kept))
+            send(final[-1])
+    return final
 
 
 def retell(judge: Judge, wanted: str, send: Send) -> None:

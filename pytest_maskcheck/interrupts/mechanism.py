@@ -5,7 +5,8 @@ A mechanism answers five questions, and no other part of the plugin does:
 ==========================  =====================================================================================
 who is the victim           ``victim``
 which are its places        ``engine.record``, which fills in what ``recording`` returns
-how is one delivered        ``engine.strike``, ``engine.forward``, ``engine.disarm``, ``delivery``
+how is one delivered        ``engine.strike``, ``engine.forward``, ``engine.disarm``, ``delivery``,
+                            ``hold_back``
 which exception counts      ``is_interrupt``, ``is_delivered``; ``may_be_users``, ``begins_delivery``, ``raises_in``
 what holds it back          before the audit ``reason_against`` and ``clear_way``; in a run ``Strike.held`` and
                             ``Strike.undelivered``; between two interrupts ``engine.reason_against_second``
@@ -117,6 +118,14 @@ class Mechanism(Protocol[D]):
             struck: called just before it is sent.
             landed: called with the interrupted frame when it has landed, if that can be seen; see :class:`.engine.Sendable`.
             strike: filled in with what becomes of it.
+        """
+        ...
+
+    def hold_back(self, number: int) -> Callable[[], bool]:
+        """Send an interrupt that waits.
+
+        Returns:
+            A function that takes it back, so that further ones are delivered again, and returns whether it was still waiting.
         """
         ...
 

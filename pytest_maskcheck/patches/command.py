@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_maskcheck.patches.proposals import Proposal, Proposals
+from pytest_maskcheck.patches.proposals import End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import files, reading
 from pytest_maskcheck.reports.defects import headline
 from pytest_maskcheck.results import over_tests
+
+_ENDS = {
+    End.CURED: "cured",
+    End.GONE: "cured by another edit",
+    End.NOT_MET: "not met in a copy of the project",
+    End.ELSEWHERE: "no edit, as no code of the project has it",
+    End.UNCURED: "no edit found",
+}
 
 
 class CureError(Exception):
@@ -47,26 +55,26 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         proposals = Proposals(copy)
         try:
             for each in proposals.make(defects):
-                if isinstance(each, Proposal):
+                show(f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}")
+                if each.end in {End.CURED, End.GONE}:
                     made.append(each)
-                    show(f"cured: {headline(each.defect.defect)}: {each.title}")
                 else:
                     left += 1
-                    show(f"no edit found: {headline(each.defect)}")
             changed = [*proposals.diffs()]
             tests = [*dict.fromkeys(proposal.defect.cheapest.audit.test for proposal in made)]
-            after = copy.audit(tests) if made else None
+            after = copy.audit(tests) if made else {}
         except TrialError as error:
             raise CureError(str(error)) from None
     for _, _, diff in changed:
         show("")
         show(diff.rstrip("\n"))
-    if after is not None:
+    if after:
         show("")
-        before = len({id(each) for each in defects if each.cheapest.audit.test in tests})
+        before = sum(each.cheapest.audit.test in tests for each in defects)
         show(
-            f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, {len(after.defects)} after, "
-            f"at {count(after.points, 'point')}"
+            f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, "
+            f"{sum(len(each.defects) for each in after.values())} after, "
+            f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
     if apply:
         _write(root, changed, show)

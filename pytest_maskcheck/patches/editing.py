@@ -25,11 +25,18 @@ class Candidate:
         title: what was done.
         text: the whole file, without the imports.
         imports: the primitives that it needs.
+        is_mask: it masks signals over a stretch of code, one of several perhaps.
     """
 
     title: str
     text: str
     imports: tuple[str, ...]
+    is_mask: bool = False
+
+    @property
+    def whole(self) -> str:
+        """The whole file."""
+        return with_imports(self.text, self.imports)
 
 
 class Source:
@@ -54,6 +61,10 @@ class Source:
             for node, place in positions.items()
             if isinstance(node, cst.BaseStatement) and isinstance(place, CodeRange)
         }
+        self._handlers: dict[int, list[cst.ExceptHandler]] = {}
+        for node, place in positions.items():
+            if isinstance(node, cst.ExceptHandler) and isinstance(place, CodeRange):
+                self._handlers.setdefault(place.start.line, []).append(node)
         self._blocks: list[_Block] = [node for node in positions if isinstance(node, (cst.Module, cst.IndentedBlock))]
 
     def candidates(self, line: int) -> Iterator[Candidate]:
@@ -65,12 +76,38 @@ class Source:
                 for edit in shape(block.body, position):
                     yield self._apply(block, position, edit)
 
-    def masked(self, first: int, last: int) -> Iterator[Candidate]:
-        """Yield the edit that masks signals from one line to another."""
-        found = self._find(first, last)
+    def narrowed(self, line: int) -> Iterator[Candidate]:
+        """Yield the edit of the ``except`` clause on a line that lets interrupts pass."""
+        for handler in self._handlers.get(line, ()):
+            caught = handler.type
+            if caught is None or (isinstance(caught, cst.Name) and caught.value == "BaseException"):
+                space = handler.whitespace_after_except if caught is not None else cst.SimpleWhitespace(" ")
+                new = handler.with_changes(type=cst.Name("Exception"), whitespace_after_except=space)
+                module = self._module.deep_replace(handler, new)
+                assert isinstance(module, cst.Module)
+                yield Candidate("catch `Exception`, which interrupts are not", module.code, ())
+
+    def masked(self, first: int, last: int | None) -> Iterator[Candidate]:
+        """Yield the edits that mask signals from one line to another, or (``None``) to the end of the function.
+
+        The second one begins a statement earlier: ``sys.stdin = None`` has no place where an interrupt can arrive, and the one that follows
+        is the first to lead into the defect.
+        """
+        found = self._find(first, last or self._end(first))
         if found is not None:
             block, start, end = found
-            yield self._apply(block, start, masked(block.body, start, end))
+            for position in range(start, max(start - 2, -1), -1):
+                for edit in masked(block.body, position, end):
+                    yield self._apply(block, position, edit)
+
+    def _end(self, line: int) -> int:
+        """Return the last line of the innermost function around a line; of the file, if there is none."""
+        around = [
+            span.end.line
+            for statement, span in self._ranges.items()
+            if isinstance(statement, cst.FunctionDef) and span.start.line <= line <= span.end.line
+        ]
+        return min(around or [max(span.end.line for span in self._ranges.values())])
 
     def _find(self, first: int, last: int) -> tuple[_Block, int, int] | None:
         """Return the innermost block with statements that cover these lines, and the positions of the first and last of them."""
@@ -97,7 +134,7 @@ class Source:
         body = [*block.body[:position], edit.made, *block.body[position + edit.replaces :]]
         changed = self._module.deep_replace(block, block.with_changes(body=body)) if block is not self._module else None
         module = changed if isinstance(changed, cst.Module) else self._module.with_changes(body=body)
-        return Candidate(edit.title, module.code, edit.imports)
+        return Candidate(edit.title, module.code, edit.imports, "mask" in edit.imports)
 
 
 def with_imports(text: str, names: Iterable[str]) -> str:

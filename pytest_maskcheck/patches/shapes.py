@@ -112,14 +112,22 @@ def _only(block: cst.BaseSuite) -> cst.BaseExpression | None:
 def _without_finally(statement: cst.Try) -> Statements:
     if statement.handlers:
         return (statement.with_changes(finalbody=None),)
-    body = statement.body
+    return _of_body(statement.body)
+
+
+def _of_body(body: cst.BaseSuite) -> Statements:
     if isinstance(body, cst.SimpleStatementSuite):  # all on one line
         return (cst.SimpleStatementLine(body.body),)
     return tuple(each for each in body.body if isinstance(each, cst.BaseStatement))
 
 
 def _with(
-    first: cst.BaseStatement, item: cst.BaseExpression, name: cst.Name | None, body: Statements
+    first: cst.BaseStatement,
+    item: cst.BaseExpression,
+    name: cst.Name | None,
+    body: Statements,
+    *,
+    is_async: bool = False,
 ) -> cst.BaseStatement:
     """Return a ``with`` statement in the place of ``first``, whose comments it keeps."""
     suite = body or (cst.SimpleStatementLine([cst.Pass()]),)
@@ -129,6 +137,7 @@ def _with(
         [cst.WithItem(item, cst.AsName(name) if name is not None else None)],
         cst.IndentedBlock(suite, header=header),
         leading_lines=first.leading_lines,
+        asynchronous=cst.Asynchronous() if is_async else None,
     )
 
 
@@ -140,8 +149,10 @@ def _call(function: str, *arguments: cst.BaseExpression, more: Sequence[cst.Arg]
 
 
 def lock(statements: Statements, position: int) -> Iterator[Edit]:
-    """``lock.acquire()`` ... ``lock.release()``: ``with lock``."""
-    taken = _method(_expression(statements[position]), "acquire")
+    """``lock.acquire()`` ... ``lock.release()``: ``with lock``; ``async with lock`` if it is awaited."""
+    expression = _expression(statements[position])
+    is_async = isinstance(expression, cst.Await)
+    taken = _method(expression.expression if isinstance(expression, cst.Await) else expression, "acquire")
     if taken is None:
         return
 
@@ -150,7 +161,11 @@ def lock(statements: Statements, position: int) -> Iterator[Edit]:
         return released is not None and released.deep_equals(taken)
 
     for use in _uses(statements, position, releases):
-        yield Edit("take the lock with `with`", _with(statements[position], taken, None, use.body), use.replaces)
+        made = _with(statements[position], taken, None, use.body, is_async=is_async)
+        yield Edit(f"take the lock with `{'async with' if is_async else 'with'}`", made, use.replaces)
+        if not is_async:  # its ``__enter__`` and ``__exit__`` may be Python code, which loses it
+            for edit in inside([made], 0):
+                yield Edit("take the lock with `with`, masked but in its body", edit.made, use.replaces, edit.imports)
 
 
 def pair(statements: Statements, position: int) -> Iterator[Edit]:
@@ -165,6 +180,8 @@ def pair(statements: Statements, position: int) -> Iterator[Edit]:
         made = _with(statements[position], _call("bracket", call.func, release, more=call.args), name, use.body)
         yield Edit("acquire and release it by `bracket`", made, use.replaces, ("bracket",))
 
+
+_MASKS = {"bracket", "mask", "shield", "sigmask"}
 
 _CLOSERS = ("close", "shutdown", "release", "cleanup", "terminate")
 """Methods that a context manager's ``__exit__`` is likely to call."""
@@ -198,23 +215,99 @@ def entered(statements: Statements, position: int) -> Iterator[Edit]:
 
 def _shielded(item: cst.WithItem) -> cst.WithItem:
     call = item.item
-    if not isinstance(call, cst.Call) or (
-        isinstance(call.func, cst.Name) and call.func.value in {"shield", "bracket", "mask"}
-    ):
+    if not isinstance(call, cst.Call) or _is_mask(item):
         return item
     return item.with_changes(item=_call("shield", call.func, more=call.args))
 
 
-SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered)
+_NEAR = 3
+"""The number of statements after an acquisition within which the ``try`` begins that releases."""
+
+
+def guarded(statements: Statements, position: int) -> Iterator[Edit]:
+    """Acquisition, ``try``, ``finally``: all of it masked but the body of the ``try``, in which signals are delivered."""
+    for number, statement in enumerate(statements[position + 1 : position + 1 + _NEAR], position + 1):
+        if isinstance(statement, cst.Try) and statement.finalbody is not None:
+            group = statements[position : number + 1]
+            if _yields(group):
+                return
+            name = _free("restore", group)
+            made = _masking([*group[:-1], _restored(statement, name)], name)
+            yield Edit("mask signals but in the body of the `try`", made, len(group), ("mask",))
+            return
+
+
+def inside(statements: Statements, position: int) -> Iterator[Edit]:
+    """``with manager``: entered and left masked; in the body signals are delivered."""
+    statement = statements[position]
+    if not isinstance(statement, cst.With) or statement.asynchronous is not None or any(map(_is_mask, statement.items)):
+        return
+    if _yields([statement]):
+        return
+    name = _free("restore", [statement])
+    made = _masking([_restored(statement, name)], name)
+    yield Edit("mask signals but in the body of the `with`", made, 1, ("mask",))
+
+
+def _restored(statement: cst.Try | cst.With, name: str) -> cst.Try | cst.With:
+    """Return a statement in whose body signals are delivered; ``name`` is that of the mask's function."""
+    inner = cst.With([cst.WithItem(_call(name))], cst.IndentedBlock(_of_body(statement.body)))
+    header = statement.body.header if isinstance(statement.body, cst.IndentedBlock) else cst.TrailingWhitespace()
+    return statement.with_changes(body=cst.IndentedBlock([inner], header=header))
+
+
+def _yields(statements: Statements) -> bool:
+    """Return whether one of these statements hands over to a caller, whose code must not run masked: functions within do not count."""
+    finder = _Yields()
+    for statement in statements:
+        statement.visit(finder)
+    return finder.found
+
+
+class _Yields(cst.CSTVisitor):
+    def __init__(self) -> None:
+        self.found = False
+
+    def visit_Yield(self, _node: cst.Yield) -> None:  # noqa: N802  (a visitor of LibCST)
+        self.found = True
+
+    def visit_FunctionDef(self, _node: cst.FunctionDef) -> bool:  # noqa: N802
+        return False
+
+    def visit_Lambda(self, _node: cst.Lambda) -> bool:  # noqa: N802
+        return False
+
+
+def _is_mask(item: cst.WithItem) -> bool:
+    """Return whether an item of a ``with`` statement is a mask already."""
+    call = item.item
+    return isinstance(call, cst.Call) and isinstance(call.func, cst.Name) and call.func.value in _MASKS
+
+
+def _free(name: str, statements: Statements) -> str:
+    """Return a name that these statements do not use."""
+    text = "".join(cst.Module([]).code_for_node(each) for each in statements)
+    while name in text:
+        name += "_"
+    return name
+
+
+SHAPES: tuple[Shape, ...] = (lock, pair, manager, entered, guarded, inside)
 """In the order in which they are tried."""
 
 
-def masked(statements: Statements, first: int, last: int) -> Edit:
-    """Return the edit that masks signals from one statement to another of a block."""
-    body = [*statements[first : last + 1]]
-    before = body[0]
+def masked(statements: Statements, first: int, last: int) -> Iterator[Edit]:
+    """Yield the edit that masks signals from one statement to another of a block."""
+    if _yields(statements[first : last + 1]):
+        return
+    made = _masking(statements[first : last + 1])
+    yield Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))
+
+
+def _masking(statements: Statements, restore: str = "") -> cst.With:
+    """Return a mask around statements; comments above them stay above it."""
+    before, *others = statements
     assert isinstance(before, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
-    lines = before.leading_lines
-    body[0] = before.with_changes(leading_lines=())
-    made = cst.With([cst.WithItem(_call("mask"))], cst.IndentedBlock(body), leading_lines=lines)
-    return Edit("mask signals from the first to the last of these lines", made, last - first + 1, ("mask",))
+    item = cst.WithItem(_call("mask"), cst.AsName(cst.Name(restore)) if restore else None)
+    body = [before.with_changes(leading_lines=()), *others]
+    return cst.With([item], cst.IndentedBlock(body), leading_lines=before.leading_lines)

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import reading
-from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results import Verdict, over_tests
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.results import SharedDefect
+    from pytest_maskcheck.results import Audit, SharedDefect
 
 _LEFT_OUT = shutil.ignore_patterns(
     ".*_cache", ".git", ".hg", ".nox", ".tox", ".venv", "__pycache__", "node_modules", "venv", "*.pyc"
 )
 """What is not copied: it is large, and no test needs it."""
+
+_OPTIONS = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "--continue-on-collection-errors",
+    "--maskcheck-all",
+    "--maskcheck-repeats=all",
+)
+"""Each test is audited at all of its points, also if an edit breaks the module of another one."""
+
+_LEAST, _SLOWER = 60.0, 10.0
+"""A session may take this many seconds, and this many times as long as the first one."""
 
 _TAIL = 20
 """Lines of pytest's output that a message shows."""
@@ -36,22 +51,51 @@ class TrialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an audit in the copy found.
+    """What an audit of a test in the copy found.
 
     Parameters:
         defects: those that make a test fail.
+        listed: verdict, kind and key of those that are only listed, except for what reference counting released. An edit that turns a defect
+            into one of them (a ``with`` whose manager, out of scope, loses the thing) cures nothing.
         points: the number of points where an interrupt was delivered.
-        sound: each test passed by itself, and was audited.
+        sound: the test passed by itself, and was audited.
     """
 
     defects: tuple[SharedDefect, ...]
+    listed: frozenset[Identity]
     points: int
     sound: bool
+
+    def find(self, known: SharedDefect) -> SharedDefect | None:
+        """Return a defect as it is now: the one with a fingerprint of it."""
+        fingerprints = {*known.defect.fingerprints}
+        near = (each for each in self.defects if not fingerprints.isdisjoint(each.defect.fingerprints))
+        return next(near, None)
+
+    def is_progress(self, before: Outcome, known: SharedDefect) -> bool:
+        """Return whether a known defect is at fewer points than before, or at none, and there are no other ones."""
+        if not self.sound or not self.identities <= before.identities or len(self.defects) > len(before.defects):
+            return False
+        if not self.listed <= before.listed:
+            return False
+        return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
+
+    def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
+        """Return whether a known defect is gone, and neither listed instead nor only gone from the line where it was."""
+        if not self.sound or not self.listed <= before.listed or _identity(known) in self.listed:
+            return False
+        return self.find(known) is None and len(self._equal(known)) < len(before._equal(known))
+
+    def _points_of(self, known: SharedDefect) -> int:
+        return sum(len(each.points) for each in self._equal(known))
+
+    def _equal(self, known: SharedDefect) -> list[SharedDefect]:
+        return [each for each in self.defects if _identity(each) == _identity(known)]
 
     @property
     def identities(self) -> set[Identity]:
         """Verdict, kind and key of each defect."""
-        return {(each.defect.verdict, each.defect.kind, each.defect.key) for each in self.defects}
+        return {_identity(each) for each in self.defects}
 
 
 class Copy:
@@ -61,13 +105,15 @@ class Copy:
         root: its root directory.
         folder: where the copy is.
         arguments: further arguments for pytest.
+        limit: seconds that a session may take; ``None``: it depends on the first one.
     """
 
-    def __init__(self, root: Path, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, root: Path, folder: Path, arguments: Sequence[str], limit: float | None = None) -> None:
         self._root = root
         self._folder = folder
         self._arguments = arguments
         self._audits = 0
+        self._limit = limit
 
     def read(self, path: str) -> str:
         """Return the text of a file, by its path below the root.
@@ -85,32 +131,46 @@ class Copy:
         """Write the text of a file."""
         (self._folder / path).write_bytes(text.encode())
 
-    def audit(self, tests: Sequence[str]) -> Outcome:
-        """Audit these tests.
+    def audit(self, tests: Sequence[str]) -> dict[str, Outcome]:
+        """Audit these tests in one session; return what each of them meets.
 
         Raises:
-            TrialError: pytest fails for another reason than a test.
+            TrialError: pytest fails for another reason than a test, or takes far longer than at first.
         """
         self._audits += 1
         report = self._folder.parent / f"{self._audits}.json"
-        command = [sys.executable, "-P", "-m", "pytest", "-q", "--maskcheck-all", f"--maskcheck-report=json:{report}"]
-        done = subprocess.run(
-            [*command, "-p", "no:cacheprovider", *self._arguments, *tests],
-            cwd=self._folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode not in {0, 1} or not report.exists():
-            lines = (done.stdout + done.stderr).strip().splitlines()[-_TAIL:]
-            message = f"pytest ends with exit status {done.returncode} in a copy of the project:\n" + "\n".join(lines)
+        status, output = self._pytest(f"--maskcheck-report=json:{report}", *self._arguments, *tests)
+        if status not in {0, 1} or not report.exists():
+            message = f"pytest {_ending(status)} in a copy of the project:\n" + "\n".join(output[-_TAIL:])
             raise TrialError(message)
-        audits = reading.read(str(report)).audits
-        sound = len(audits) == len(tests) and all(each.audited and not each.broken for each in audits)
-        defects = tuple(each for each in over_tests(audits) if each.fails)
-        return Outcome(defects, sum(each.audited for each in audits), sound)
+        return {audit.test: _outcome(audit) for audit in reading.read(str(report)).audits}
+
+    def _pytest(self, *arguments: str) -> tuple[int | None, list[str]]:
+        """Run pytest; return its exit status, ``None`` if it was stopped, and its output."""
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pytest", *_OPTIONS, *arguments],
+                cwd=self._folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(self._limit)
+            except subprocess.TimeoutExpired:  # an edit made the test wait for ever
+                status = None
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            output.seek(0)
+            lines = output.read().decode(errors="replace").strip().splitlines()
+        if self._limit is None:
+            self._limit = _LEAST + _SLOWER * (time.monotonic() - began)
+        return status, lines
 
     def _environment(self) -> dict[str, str]:
         """Return an environment in which modules come from the copy, even if the project is installed in editable mode."""
@@ -121,10 +181,27 @@ class Copy:
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+def _identity(shared: SharedDefect) -> Identity:
+    return (shared.defect.verdict, shared.defect.kind, shared.defect.key)
+
+
+def _outcome(audit: Audit) -> Outcome:
+    found = over_tests([audit])
+    defects = tuple(each for each in found if each.fails)
+    listed = frozenset(
+        _identity(each) for each in found if not each.fails and each.defect.verdict is not Verdict.IMPLICIT
+    )
+    return Outcome(defects, listed, audit.audited, bool(audit.audited) and not audit.broken)
+
+
+def _ending(status: int | None) -> str:
+    return "does not end" if status is None else f"ends with exit status {status}"
+
+
 @contextmanager
-def copied(root: Path, arguments: Sequence[str]) -> Iterator[Copy]:
+def copied(root: Path, arguments: Sequence[str], limit: float | None = None) -> Iterator[Copy]:
     """Yield a copy of a project, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="maskcheck-cure-") as directory:
         folder = Path(directory) / root.name
         shutil.copytree(root, folder, symlinks=True, ignore=_LEFT_OUT)
-        yield Copy(root, folder, arguments)
+        yield Copy(root, folder, arguments, limit)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_maskcheck.results import Audit, Defect, Frame, Origin, Point
+    from pytest_maskcheck.results.windows import Window
 
 _SHOWN = 8
 """Number of point ids shown for one defect; the others are counted."""
@@ -155,16 +156,28 @@ def _origin(defect: Defect, origin: Origin) -> Iterator[str]:
 
 
 def _windows(audit: Audit, defect: Defect) -> Iterator[str]:
-    """Yield the stretches that a mask would have to cover, and where an interrupt would arrive then."""
-    found = windows(audit, defect)
+    """Yield the stretches that a mask would have to cover, and where an interrupt would arrive then; none of which a run shows that it does not help."""
+    found = [window for window in windows(audit, defect) if window.proven is not False]
     for window in found[:_WINDOWS]:
-        text = f"{window.path}:{window.lines} in {window.function}"
-        if window.after is not None:
-            masked = f" if signals wait to the end of line {window.until}" if window.until != window.last else ""
-            text += f"; nothing is lost{masked or ' just after it'}"
-        yield _labelled("window", text)
+        yield _labelled("window", f"{window.path}:{window.lines} in {window.function}{_masked(window)}")
     if len(found) > _WINDOWS:
         yield _labelled("", f"and {count(found[_WINDOWS:], 'more window')}")
+
+
+def _masked(window: Window) -> str:
+    """Return where an interrupt would arrive if it were masked over a window, if a run has shown that nothing is lost then."""
+    if not window.proven:
+        return ""
+    until = f"the end of {window.function}" if window.until is None else f"line {window.until}"
+    lines = f"on line {window.since}" if window.until == window.since else f"from line {window.since} to {until}"
+    place = "after the test"
+    if window.after is not None:
+        place = (
+            f"at line {window.after.line}"
+            if window.after.path == window.path
+            else f"at {window.after.path}:{window.after.line}"
+        )
+    return f"; with signals masked {lines}, {window.begins.signal} would arrive {place}, where nothing is lost"
 
 
 def _frame(frame: Frame) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RESERVED = ("test", "fixture", "process", "exception", "finalizer", "invariant", "unchanged", "atomic")
+RESERVED = ("test", "fixture", "process", "in_handler", "exception", "finalizer", "invariant", "unchanged", "atomic")
 """Words that reports use in place of a kind's name. No resource may have one of them as its name."""
 
 

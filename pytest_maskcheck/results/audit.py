@@ -10,7 +10,13 @@ from pytest_maskcheck.reasons import NotAudited, reason_of
 from pytest_maskcheck.results.defects import grouped
 from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
-from pytest_maskcheck.results.values import Exposure, Point, PointResult, Story  # in annotations that are read
+from pytest_maskcheck.results.values import (
+    Exposure,
+    HeldBackRun,
+    Point,
+    PointResult,
+    Story,
+)  # in annotations that are read
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
@@ -58,6 +64,7 @@ class Audit:
         story: what the run did from the interrupt on, if a single point was wanted.
         exposures: id of a point with a finding -> its exposure; points with two interrupts, or of a first run, have none.
         duration: seconds that an uninterrupted run of the body takes, from the same measurement; 0.0 if there was none.
+        held_back: the runs that tried windows; see :mod:`.windows`.
     """
 
     test: str
@@ -92,6 +99,7 @@ class Audit:
     story: Story | None = None
     exposures: dict[str, Exposure] = field(default_factory=dict)
     duration: float = 0.0
+    held_back: tuple[HeldBackRun, ...] = ()
 
     @property
     def broken(self) -> str:

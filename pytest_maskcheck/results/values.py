@@ -254,6 +254,21 @@ class Exposure(Packed):
         return round(2 * log10(max(self.total, 0.001)))
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBackRun(Packed):
+    """A run whose interrupt came at one point and was held back until another one, as a mask would.
+
+    Parameters:
+        begins: id of the point where it came.
+        after: id of the point where it arrived; ``""``: after the test.
+        clean: it arrived there, and nothing that makes a test fail was wrong afterwards.
+    """
+
+    begins: str
+    after: str
+    clean: bool
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fingerprint:
     """What identifies a defect in other sessions: no line numbers, node ids or absolute paths, which change without it.

@@ -54,6 +54,19 @@ class PastDefect:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A request for a run whose interrupt comes at one point, and is held back until another one.
+
+    Parameters:
+        begins: where it comes.
+        after: where it is let through; ``None``: it is held back until the test is over.
+    """
+
+    begins: Point
+    after: Point | None
+
+
+@dataclass(frozen=True, slots=True)
 class Catch:
     """A request for a run that is interrupted at a point and also finds out who catches the interrupt.
 
@@ -79,7 +92,7 @@ class Timed:
     laps: int
 
 
-Request: TypeAlias = "Point | Trace | PastDefect | Catch | Timed | None"
+Request: TypeAlias = "Point | Trace | PastDefect | HeldBack | Catch | Timed | None"
 """What a run is made for: a point to interrupt at, one of the above, or ``None`` for a run without an interrupt."""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pytest_maskcheck.interrupts import Strike
 from pytest_maskcheck.results import Point
-from pytest_maskcheck.runs.requests import Catch, PastDefect, RunResult, Timed, Trace
+from pytest_maskcheck.runs.requests import Catch, HeldBack, PastDefect, RunResult, Timed, Trace
 from pytest_maskcheck.system.breakdown import breakdown_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def changes_modules(conditions: Conditions, request: Request) -> bool:
             None | Trace() | Timed()
         ):  # such a run explains what others found: nothing is judged by what it leaves in modules
             return False
-        case Point() | PastDefect() | Catch():
+        case Point() | PastDefect() | HeldBack() | Catch():
             return conditions.wary or not conditions.is_usual()
         case _:
             assert_never(request)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.patches.trial import TrialError, copied
+
 pytestmark = pytest.mark.slow
 
 POOL = '''\
@@ -43,8 +45,28 @@ def half_done():
 def swallow():
     try:
         abs(1)
+    except (OSError, BaseException):
+        pass
+
+
+def swallow_all():
+    try:
+        abs(1)
     except BaseException:
         pass
+
+
+FILES = []
+
+
+def open_twice(path):
+    first = os.open(path, os.O_RDONLY)
+    FILES.append(first)
+    os.close(FILES.pop())
+    abs(1)
+    second = os.open(path, os.O_RDONLY)
+    FILES.append(second)
+    os.close(FILES.pop())
 '''
 
 TESTS = """
@@ -122,6 +144,64 @@ def test_what_no_edit_cures(cure):
     assert done.returncode == 1
     assert done.stdout.startswith("no edit found: swallowed: ")
     assert "---" not in done.stdout
+
+
+def test_several_edits(cure):
+    """A defect with several windows is cured by an edit of each; the edits of one that is not cured are undone."""
+    done = cure(tests="import pool\ndef test_open_twice():\n    pool.open_twice('pool.py')\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("+    with mask():\n") == 2
+    assert "1 test audited again" in done.stdout
+
+
+def test_catching_less(cure):
+    """A clause that catches interrupts is narrowed, and no mask hides it."""
+    done = cure(tests="import pool\ndef test_swallow_all():\n    pool.swallow_all()\n")
+    assert "-    except BaseException:\n+    except Exception:\n" in done.stdout
+    assert "mask" not in done.stdout.partition("---")[2]
+
+
+CONDITION = """
+import threading
+CONDITION = threading.Condition()
+def test_condition():
+    CONDITION.acquire()
+    abs(1)
+    CONDITION.release()
+"""
+
+
+def test_what_is_only_listed_then(cure):
+    """A ``with`` whose manager is Python code out of scope loses the thing there: that is no cure, although it fails no test."""
+    done = cure(tests=CONDITION)
+    assert "take the lock with `with`, masked but in its body\n" in done.stdout
+    assert "+    with mask() as restore:\n+        with CONDITION:\n+            with restore():\n" in done.stdout
+
+
+def test_what_is_mended_already(cure):
+    """A defect that the copy does not have is named as such."""
+    cure(tests="import pool\ndef test_take():\n    pool.take()\n")
+    text = Path("pool.py").read_text(encoding="utf-8")
+    Path("pool.py").write_text(text.replace("    LOCK.acquire()\n    abs(1)\n    LOCK.release()\n", "    abs(1)\n"))
+    done = command("report.json", "--", *PLUGIN)
+    assert done.stdout.startswith("not met in a copy of the project: leak: lock pool.LOCK"), done.stdout
+    assert done.returncode == 1
+
+
+def test_a_test_that_does_not_end(pytester, monkeypatch):
+    """A session in the copy that takes far longer than the first one is ended."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(test_slow="import time\ndef test_it():\n    time.sleep(60)\n")
+    with copied(Path.cwd(), PLUGIN, limit=3.0) as copy, pytest.raises(TrialError, match="pytest does not end"):
+        copy.audit(["test_slow.py::test_it"])
+
+
+def test_code_of_others(cure):
+    """A defect of code that is not in the project is named as such, unless a line of the project leads there."""
+    done = cure(
+        tests="import pytest, tempfile\n@pytest.mark.interrupt_safe(include=['tempfile'])\ndef test_it(tmp_path):\n    with tempfile.TemporaryDirectory(dir=tmp_path):\n        abs(1)\n"
+    )
+    assert "+    with shield(tempfile.TemporaryDirectory, dir=tmp_path):\n" in done.stdout, done.stdout
 
 
 def test_bad_input(pytester):

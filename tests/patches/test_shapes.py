@@ -115,18 +115,98 @@ EDITS = {
                 file.read()
         """,
     ),
+    "awaited lock": (
+        """
+        async def f(lock):
+            await lock.acquire()
+            await work()
+            lock.release()
+        """,
+        """
+        async def f(lock):
+            async with lock:
+                await work()
+        """,
+    ),
+    "more in finally": (
+        """
+        def f(lock):
+            # why
+            lock.acquire()
+            count()
+            try:
+                work()
+            except OSError:
+                pass
+            finally:
+                lock.release()
+                more()
+        """,
+        """
+        def f(lock):
+            # why
+            with mask() as restore:
+                lock.acquire()
+                count()
+                try:
+                    with restore():
+                        work()
+                except OSError:
+                    pass
+                finally:
+                    lock.release()
+                    more()
+        """,
+    ),
+    "entered as it is": (
+        """
+        def f():
+            with POOL.open():
+                work()
+            # acquire
+            with LOCK:  # now
+                work()
+        """,
+        """
+        def f():
+            with POOL.open():
+                work()
+            # acquire
+            with mask() as restore:
+                with LOCK:  # now
+                    with restore():
+                        work()
+        """,
+    ),
+    "a name that is taken": (
+        """
+        def f(lock):
+            lock.acquire(1)
+            try: restore()
+            finally: lock.release()
+        """,
+        """
+        def f(lock):
+            with mask() as restore_:
+                lock.acquire(1)
+                try:
+                    with restore_():
+                        restore()
+                finally: lock.release()
+        """,
+    ),
 }
 
 NO_EDITS = {
     "another lock": "lock.acquire()\nother.release()\n",
     "lock with a timeout": "lock.acquire(timeout=1)\nlock.release()\n",
-    "more in finally": "lock.acquire()\ntry:\n    work()\nfinally:\n    lock.release()\n    more()\n",
+    "no finally": "lock.acquire()\ntry:\n    work()\nexcept OSError:\n    lock.release()\n",
+    "a try that is far away": "lock.acquire()\n" + "a = 1\n" * 3 + "try:\n    work()\nfinally:\n    lock.release()\n",
     "two targets": "a = b = open(path)\na.close()\n",
     "attribute": "self.file = open(path)\nself.file.close()\n",
     "released with more arguments": "fd = acquire()\nrelease(fd, 1)\n",
     "release of another": "fd = acquire()\nrelease(other)\n",
     "shielded": "with shield(open, path) as file:\n    pass\n",
-    "no call": "with LOCK:\n    pass\n",
     "asynchronous": "async def f():\n    async with make() as x:\n        pass\n",
 }
 
@@ -138,7 +218,7 @@ def test_edit(name):
     line = next(
         number
         for number, text in enumerate(before.splitlines(), 1)
-        if any(word in text for word in ("acquire", "open", "get("))
+        if any(word in text for word in ("acquire(", "open(path", "get(", "LOCK:"))
     )
     (candidate, *_) = Source(before).candidates(line)
     assert candidate.text == after
@@ -154,17 +234,44 @@ def test_no_edit(name):
 def test_mask_over_lines():
     """A mask goes around the statements of the innermost block that has all of the lines."""
     source = "def f():\n    for x in y:\n        # why\n        a()\n        b(\n            c)\n        d()\n"
-    (candidate,) = Source(source).masked(4, 6)
+    candidate, earlier = Source(source).masked(5, 6)
+    assert (
+        "        # why\n        a()\n        with mask():\n            b(\n                c)\n        d()\n"
+        in candidate.text
+    )
+    candidate = earlier  # begins at the statement before it
     assert candidate.text == (
         "def f():\n    for x in y:\n        # why\n        with mask():\n            a()\n            b(\n                c)\n        d()\n"
     )
-    (candidate,) = Source(source).masked(2, 7)
+    (candidate,) = Source(source).masked(2, None)
     assert "    with mask():\n        for x in y:\n" in candidate.text
+
+
+@pytest.mark.parametrize(
+    ("clause", "new"), [("except:", "except Exception:"), ("except BaseException as e:", "except Exception as e:")]
+)
+def test_clauses_that_catch_all(clause, new):
+    """A clause that catches interrupts is narrowed; others are left alone."""
+    source = "try:\n    a()\nexcept OSError:\n    b()\n{}  # why\n    c()\n"
+    (candidate,) = Source(source.format(clause)).narrowed(5)
+    assert candidate.text == source.format(new)
+    assert not [*Source(source.format(clause)).narrowed(3)]
+    assert not [*Source(source.format(clause)).narrowed(6)]
+
+
+def test_generators():
+    """No mask goes around a ``yield``: the code that runs meanwhile is another one's."""
+    source = "def f():\n    with make():\n        yield 1\n    a()\n    def g(): yield\n"
+    assert [each.title for each in Source(source).candidates(2)] == ["enter it with `shield`"]
+    assert not [*Source(source).masked(2, 4)]
+    assert len([*Source(source).masked(4, 5)]) == 1
+    source = "def f():\n    a()\n    try:\n        yield 1\n    finally:\n        b()\n"
+    assert not [*Source(source).candidates(2)]
 
 
 def test_line_endings_and_tabs():
     """Line endings and indentation are those of the file."""
-    (candidate,) = Source("def f(lock):\r\n\tlock.acquire()\r\n\tlock.release()\r\n").candidates(2)
+    candidate, _ = Source("def f(lock):\r\n\tlock.acquire()\r\n\tlock.release()\r\n").candidates(2)
     assert candidate.text == "def f(lock):\r\n\twith lock:\r\n\t\tpass\r\n"
 
 

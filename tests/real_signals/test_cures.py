@@ -23,12 +23,13 @@ ENOUGH = 5
 """The number of signals that must land in a body."""
 
 PREAMBLE = """
-import asyncio, contextlib, os, shutil, sqlite3, subprocess, tempfile, threading
+import asyncio, contextlib, os, shutil, signal, sqlite3, subprocess, tempfile, threading
 from pathlib import Path
-from pytest_maskcheck.masking import bracket, mask, shield
+from pytest_maskcheck.masking import bracket, mask, shield, sigmask
 
 LOCK = threading.Lock()
 GATE = threading.Semaphore(2)
+ASYNC_LOCK = asyncio.Lock()
 END = threading.Event()
 DATABASE = sqlite3.connect(":memory:")
 DATABASE.execute("CREATE TABLE names (name)")
@@ -243,6 +244,54 @@ TRIED = {
             len("x")
         """,
         "DATABASE.in_transaction",
+    ),
+    "double_close": Tried(
+        "`detach()` it first",
+        """
+        file = open(os.devnull)
+        LEFT.append(file)
+        os.close(file.fileno())
+        len("x")
+        os.open(os.devnull, os.O_RDONLY)
+        LEFT.pop().close()
+        """,
+        """
+        with mask():
+            file = os.fdopen(os.open(os.devnull, os.O_RDONLY), closefd=False)
+            LEFT.append(file)
+            os.close(file.fileno())
+            LEFT.clear()
+        """,
+    ),
+    "sigmask": Tried(
+        "`with sigmask(...)`",
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        len("x")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+        """,
+        """
+        with sigmask(signal.SIGUSR1, other_threads="allow"):
+            len("x")
+        """,
+        "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
+    ),
+    "async_lock": Tried(
+        "`async with`",
+        """
+        async def work():
+            await ASYNC_LOCK.acquire()
+            await asyncio.sleep(0)
+            ASYNC_LOCK.release()
+        asyncio.run(work())
+        """,
+        """
+        async def work():
+            async with ASYNC_LOCK:
+                await asyncio.sleep(0)
+        asyncio.run(work())
+        """,
+        "ASYNC_LOCK.locked()",
     ),
     "loop": Tried(
         "let `asyncio.run()`",

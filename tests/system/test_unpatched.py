@@ -198,6 +198,8 @@ NOT_IMPORTED = {"__main__", "patches", *(() if hasattr(sys, "monitoring") else (
 BY_NAME = {
     ("interrupts.signals.handlers", "USUAL"): "a handler that others are compared with",
     ("masking", "..."): "works with what it finds, as code does that tests run",
+    ("patches.command", "..."): "a command: no test runs in its process",
+    ("patches.trial", "..."): "a command: no test runs in its process",
     ("resources.kinds.environ", "os"): "reads os.environ as it is",
     ("resources.kinds.interpreter_hooks", "threading"): "reads threading.excepthook as it is",
     ("resources.kinds.locks", "_LOCK"): "a type that objects are compared with",

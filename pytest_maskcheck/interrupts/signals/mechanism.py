@@ -16,7 +16,7 @@ from pytest_maskcheck.interrupts.signals.delivery import Delivery
 from pytest_maskcheck.interrupts.signals.states import SignalRecording
 from pytest_maskcheck.reasons import NotAudited, Note, Reason
 from pytest_maskcheck.system import signals
-from pytest_maskcheck.system.unpatched import signal
+from pytest_maskcheck.system.unpatched import signal, threading
 from pytest_maskcheck.system.untrusted import is_a, parts_of, traceback_of
 
 if TYPE_CHECKING:
@@ -89,6 +89,22 @@ class SignalMechanism:
         strike: Strike | None = None,
     ) -> Delivery:
         return Delivery(number, struck, landed, strike)
+
+    def hold_back(self, number: int) -> Callable[[], bool]:
+        # Sent to this thread: if it were sent to the process, a thread that does not block it might receive it.
+        # A mask of the kernel, rather than a handler: it changes nothing that the code under test is likely to look at.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        signal.pthread_kill(threading.get_ident(), number)
+
+        def take_back() -> bool:
+            is_waiting = number in signal.sigpending()
+            if is_waiting:
+                signal.sigwait({number})
+            if number not in before:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+            return is_waiting
+
+        return take_back
 
     def begin(self) -> None:
         expiry.begin()
