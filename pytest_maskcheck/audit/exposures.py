@@ -44,7 +44,7 @@ def exposures(judge: Judge, shown: Sequence[Point], seconds: float) -> Exposed |
     names = tuple(point.id for point in shown if point.id in judge.results and judge.results[point.id].findings)
     least, most = _LAPS
     laps = max(least, min(most, int(_SECONDS / max(seconds, 0.001))))
-    if not names or judge.late((laps + 2) * seconds):
+    if not names or judge.late(2 * (laps + 1) * seconds):
         return None
     ran = alone(judge.executor, Timed(names, laps))[0]
     return Exposed(ran.exposures, ran.seconds) if ran.exposures else None

@@ -6,10 +6,12 @@ real Ctrl-C lands there. Each hit is timed in several runs; of these, the shorte
 Rules:
 
 1. A hit that stands for others, which were not kept, counts as many times.
-2. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
+2. Code that runs after a function of ours is slower than else, as it finds the caches of the processor changed. How much slower a run is on
+   the whole is known from runs that are not watched; the lower bound is divided by that.
+3. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
    interrupt leads to what one at the last checkpoint (``back``) leads to depends on that code: its interval begins at 0.
-3. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
-4. Where the thread waits for most of a gap, an interrupt ends the wait: that time is told apart.
+4. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
+5. Where the thread waits for most of a gap, an interrupt ends the wait: how much of the time that is, is told apart.
 """
 
 from __future__ import annotations
@@ -48,33 +50,30 @@ class Gaps:
             if self._places.setdefault(id(trigger), len(self.triggers)) == len(self.triggers):
                 self.triggers.append(trigger)
 
-    def seconds(self, laps: Sequence[Lap]) -> float:
-        """Return how long one run takes when it is not watched."""
-        return median(lap.seconds for lap in laps)
-
-    def exposures(self, laps: Sequence[Lap], resting: Lap) -> Iterator[Exposure]:
+    def exposures(self, laps: Sequence[Lap], resting: Lap, seconds: float) -> Iterator[Exposure]:
         """Yield the exposure of each hit.
 
         Parameters:
             laps: runs.
             resting: a run in which it was measured when the thread waits.
+            seconds: how long a run takes that is not watched.
         """
+        slower = max(1.0, median(lap.seconds for lap in laps) / seconds) if laps and seconds else 1.0
         for hit in self._hits:
-            yield self._exposure(hit, laps, resting)
+            yield self._exposure(hit, laps, resting, slower)
 
-    def _exposure(self, hit: Hit, laps: Sequence[Lap], resting: Lap) -> Exposure:
+    def _exposure(self, hit: Hit, laps: Sequence[Lap], resting: Lap, slower: float) -> Exposure:
         ends = [(lap, *self._ends(hit, lap)) for lap in laps]
         gaps = [lap.between(begin, end) for lap, begin, end in ends if begin is not None and end is not None]
         if not gaps:
             return Exposure(0.0, 0.0)
-        least, greatest = within([gap[0] for gap in gaps])[0], within([gap[1] for gap in gaps])[1]
+        least, greatest = within([gap[0] for gap in gaps])[0] / slower, within([gap[1] for gap in gaps])[1]
         begin, end = self._ends(hit, resting)
         idle = resting.waiting(begin, end) if begin is not None and end is not None else 0.0
-        idle = idle if idle > _WAITS else 0.0
-        waiting = idle * median(sum(gap) / 2 for gap in gaps)
-        vague = hit.kind == "back" or hit.before is None
-        running = 0.0 if vague else least * (1 - idle), greatest * (1 - idle)
-        return Exposure(*(round(each * hit.stands_for / 1000, 3) for each in (*running, waiting)))
+        waiting = idle * median(sum(gap) / 2 for gap in gaps) if idle > _WAITS else 0.0
+        if hit.kind == "back" or hit.before is None:
+            least = 0.0
+        return Exposure(*(round(each * hit.stands_for / 1000, 3) for each in (least, greatest, waiting)))
 
     def _ends(self, hit: Hit, lap: Lap) -> tuple[Moment | None, Moment | None]:
         begin = lap.reached[self._places[id(hit.before)]] if hit.before is not None else lap.begin

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from pytest_maskcheck.audit.gaps import Gaps
@@ -217,13 +218,14 @@ class RunMaker:
     def _timed_runs(self, names: Sequence[str], laps: int) -> RunResult:
         """Make uninterrupted runs that are timed; return the last one, with the exposure of points."""
         gaps = Gaps([self.aims[name].first for name in names])
+        seconds = median(self.runner.run(unarmed(nullcontext())).seconds for _ in range(laps))
         with self.mechanism.engine.time(gaps.triggers, self.scope.in_scope, self.mode) as clock:
             for lap in range(1 + laps + 1):  # the first does not count; the last finds out where the thread waits
                 ran = self.runner.run(clock.lap(waits=lap > laps))
                 if not ran.passed:
                     return ran
-        ran.exposures = dict(zip(names, gaps.exposures(clock.laps[1:-1], clock.laps[-1]), strict=True))
-        ran.seconds = gaps.seconds(clock.laps[1:-1])
+        ran.exposures = dict(zip(names, gaps.exposures(clock.laps[1:-1], clock.laps[-1], seconds), strict=True))
+        ran.seconds = seconds
         return ran
 
     @arming

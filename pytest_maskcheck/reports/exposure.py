@@ -22,9 +22,9 @@ def exposure(audit: Audit, defect: Defect) -> str:
     exposed = defect.exposure
     if exposed is None:
         return ""
-    spans = [_span(exposed.least, exposed.greatest)] if exposed.greatest or not exposed.waiting else []
-    spans += [f"{_time(exposed.waiting)} in which it waits"] if exposed.waiting else []
-    return f"{' and '.join(spans)}, of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
+    waiting = f" ({_time(exposed.waiting)} of it waiting)" if exposed.waiting else ""
+    span = _span(exposed.least, exposed.greatest)
+    return f"{span}{waiting}, of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
 def odds(audit: Audit, defect: Defect) -> str:

@@ -231,8 +231,8 @@ class Exposure(Packed):
     """For how long in one run of a test an interrupt would arrive at a point, or at any of several points.
 
     Parameters:
-        least, greatest: microseconds while code runs; what is known of it lies between the two.
-        waiting: microseconds for which the thread waits there in a call, such as for a lock or for data; an interrupt ends the wait.
+        least, greatest: microseconds; what is known of it lies between the two.
+        waiting: microseconds of it for which the thread waits in a call, such as for a lock or for data; an interrupt ends the wait.
     """
 
     least: float
@@ -245,8 +245,8 @@ class Exposure(Packed):
 
     @property
     def total(self) -> float:
-        """All of it, in microseconds, as one number to sort by."""
-        return (self.least + self.greatest) / 2 + self.waiting
+        """Microseconds, as one number to sort by."""
+        return (self.least + self.greatest) / 2
 
     @property
     def rank(self) -> int:

@@ -25,9 +25,9 @@ def lap(*times: int | None, events: int = 0, overhead: tuple[float, float] = (0,
     return Lap(Moment(0, 0), Moment(100_000, 0), tuple(moments), overhead)
 
 
-def exposure(hit: Hit, *laps: Lap, resting: Lap | None = None) -> Exposure:
+def exposure(hit: Hit, *laps: Lap, resting: Lap | None = None, seconds: float = 100e-6) -> Exposure:
     """Return the exposure of a hit."""
-    (found,) = Gaps([hit]).exposures(laps, resting or laps[0])
+    (found,) = Gaps([hit]).exposures(laps, resting or laps[0], seconds)
     return found
 
 
@@ -54,9 +54,9 @@ def test_a_gap_that_may_be_shorter_begins_at_zero(hit):
 
 
 def test_waiting_is_told_apart():
-    """If the thread waited for most of a gap, that time is waiting; if it waited for little of it, all of it is running."""
+    """If the thread waited for most of a gap, the part in which it waited is stated; if it waited for little of it, none is."""
     runs = [lap(1000, 11_000), lap(1000, 21_000), lap(1000, 11_000)]
-    assert exposure(HIT, *runs, resting=lap(1000, 11_000, idle=8000)) == Exposure(2, 4, 8)
+    assert exposure(HIT, *runs, resting=lap(1000, 11_000, idle=8000)) == Exposure(10, 20, 8)
     assert exposure(HIT, *runs, resting=lap(1000, 11_000, idle=2000)) == Exposure(10, 20)
 
 
@@ -71,11 +71,11 @@ def test_a_trigger_is_timed_once():
     following = Hit(CODE, 6, "call", 1, (), Trigger("C_RETURN", CODE, 6, 1), before=HIT.trigger)
     gaps = Gaps([HIT, following])
     assert gaps.triggers == [BEFORE, HIT.trigger, following.trigger]
-    first, second = gaps.exposures([lap(1000, 3000, 8000)], lap(1000, 3000, 8000))
+    first, second = gaps.exposures([lap(1000, 3000, 8000)], lap(1000, 3000, 8000), 100e-6)
     assert (first, second) == (Exposure(2, 2), Exposure(5, 5))
 
 
-def test_the_duration_is_that_of_the_usual_run():
-    """The duration of a run is the median."""
-    runs = [replace(lap(1), end=Moment(each, 0)) for each in (100_000, 200_000, 900_000)]
-    assert Gaps([]).seconds(runs) == pytest.approx(200e-6)
+def test_a_run_that_is_slower_when_watched_has_a_smaller_lower_bound():
+    """If runs are twice as slow when they are watched, a gap may be half as long; if they are not slower, it is as long as it was."""
+    assert exposure(HIT, lap(1000, 4000), seconds=50e-6) == Exposure(1.5, 3)
+    assert exposure(HIT, lap(1000, 4000), seconds=200e-6) == Exposure(3, 3)

@@ -22,18 +22,23 @@ import random
 import signal
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from types import CodeType, FrameType, ModuleType
+from typing import Any
 
 if importlib.util.find_spec("pytest_maskcheck") is None:  # run alone, from a checkout
     sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from pytest_maskcheck.audit.gaps import Gaps
-from pytest_maskcheck.interrupts import choose
+from pytest_maskcheck.interrupts import Engine, Hit, choose
 from pytest_maskcheck.interrupts.cpython import facts
 from pytest_maskcheck.interrupts.cpython.positions import line_of
+from pytest_maskcheck.interrupts.signals.clock import calls, entries, jumps
+from pytest_maskcheck.interrupts.timing import Lap
 
 Place = tuple[CodeType, int, bool]
 """Code, offset, and whether a signal landed in code that was called there."""
@@ -122,29 +127,64 @@ def compare(signals: int, seed: int = 1) -> Comparison:
     engine = choose()[0].engine
     with engine.record(in_scope, "checkpoint", outside=True) as recording:
         work()
-    gaps = Gaps(recording.hits)
-    laps, resting, landings = [], [], Counter[Place]()
+    # As in an audit, where few points are timed at once: the fewer events there are, the less a run is slowed down.
+    functions: defaultdict[CodeType, list[Hit]] = defaultdict(list)
+    for hit in recording.hits:
+        # A stretch out of scope is one place here: all of it counts, not only what is known of its end.
+        functions[hit.code].append(replace(hit, kind="call") if hit.kind == "back" else hit)
+    timed = [Timed(Gaps(hits), hits) for hits in functions.values()]
+    landings, durations = Counter[Place](), list[float]()
     storm = Storm(random.Random(seed), landings)
+    beyond = {id(hit.trigger) for hit in recording.hits if hit.kind in {"into", "back"}}
     for block in range(_BLOCKS):
-        with engine.time(gaps.triggers, in_scope, "checkpoint") as clock:
+        for each in timed:
+            each.time(engine)
+        durations += map(_plain_run, range(_LAPS))
+        storm.blow(signals * (block + 1) // _BLOCKS, median(durations))
+    seconds = median(durations)
+    stated: defaultdict[Place, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for each in timed:
+        for hit, found in zip(each.hits, each.gaps.exposures(each.laps, each.resting, seconds), strict=True):
+            place = (hit.code, hit.offset, id(hit.trigger) in beyond)
+            least, greatest = stated[place]
+            stated[place] = least + found.least * 1e-6 / seconds, greatest + found.greatest * 1e-6 / seconds
+    overheads = [overhead for each in timed for lap in each.laps for overhead in lap.overhead]
+    return Comparison(dict(stated), landings, (min(overheads), max(overheads)), seconds)
+
+
+@dataclass
+class Timed:
+    """The hits of one function, and runs in which they were timed."""
+
+    gaps: Gaps
+    hits: list[Hit]
+    laps: list[Lap] = field(default_factory=list)
+
+    def time(self, engine: Engine[Any]) -> None:
+        """Time some more runs."""
+        with engine.time(self.gaps.triggers, in_scope, "checkpoint") as clock:
             for lap in range(1 + _LAPS + 1):
                 with clock.lap(waits=lap > _LAPS):
-                    work()
-        laps += clock.laps[1:-1]
-        resting.append(clock.laps[-1])
-        storm.blow(signals * (block + 1) // _BLOCKS, gaps.seconds(laps))
-    seconds = gaps.seconds(laps)
-    stated: defaultdict[Place, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for hit, each in zip(recording.hits, gaps.exposures(laps, resting[-1]), strict=True):
-        beyond = hit.kind in {"into", "back"}
-        # A stretch out of scope is one place here: any signal within it counts.
-        least, greatest = (each.greatest, each.greatest) if hit.kind == "back" else (each.least, each.greatest)
-        bounds = stated[hit.code, hit.offset, beyond]
-        bounds[0] += (least + each.waiting) * 1e-6 / seconds
-        bounds[1] += (greatest + each.waiting) * 1e-6 / seconds
-    overheads = [each for lap in laps for each in lap.overhead]
-    shares = {place: (least, greatest) for place, (least, greatest) in stated.items()}
-    return Comparison(shares, landings, (min(overheads), max(overheads)), seconds)
+                    workload().work()
+        *laps, self.resting = clock.laps[1:]
+        self.laps += laps
+
+
+def _other_code() -> None:
+    """Do what is done before a timed run, so that caches are as they are then."""
+    items = [0] * 60
+    for _ in range(6):
+        calls(items)
+        entries(items, lambda: None)
+        jumps(items)
+
+
+def _plain_run(_: int) -> float:
+    """Return the duration of a run, in seconds."""
+    _other_code()
+    begin = perf_counter()
+    workload().work()
+    return perf_counter() - begin
 
 
 class Storm:
@@ -160,6 +200,7 @@ class Storm:
         before = signal.signal(signal.SIGALRM, self._handle)
         try:
             while self._total < total:
+                _other_code()
                 signal.setitimer(signal.ITIMER_REAL, max(1e-6, self._chance.random() * seconds * _BEYOND))
                 workload().work()
                 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,7 +1,11 @@
 """Times runs.
 
-Unlike in :mod:`.passing`, no event is switched on or off during a run, not even for triggers that are counted from another event: code objects
-that run after such a change are prepared anew, and that takes longer than most gaps.
+Rules:
+
+1. Unlike in :mod:`.passing`, no event is switched on or off during a run, not even for triggers that are counted from another event: code
+   objects that run after such a change are prepared anew, and that takes longer than most gaps.
+2. A callback does as little as it can. The clock leaves out the time that it takes, but not what it leaves in the caches of the processor: code
+   that runs after it is slower.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ _events = _monitoring.events
 _BY_CALLER = {"PY_START", "PY_RESUME", "PY_RETURN", "PY_THROW"}
 """Events of a callee that triggers may await as events of its caller."""
 
+_Site = tuple[str, int, int]
+"""Event, code object by ``id``, and offset."""
+
 _NEVER = sys.maxsize
 """A count that no event reaches: it is watched for, and that is all."""
 
@@ -45,6 +52,21 @@ class Timing(Clock):
         }
         # ``C_RETURN`` fires only where ``CALL`` is watched.
         self._kept |= {("CALL", code, at) for event, code, at in self._kept if event == "C_RETURN"}
+        # Most triggers are counted from the beginning of a run, as events of their own code. What else there is takes a slower way.
+        simple = [position for position, each in enumerate(triggers) if each.since is None and each.callee is None]
+        self._others = [position for position in range(len(triggers)) if position not in {*simple}]
+        self._sites: dict[_Site, dict[int, int]] = {}
+        for position in simple:
+            each = triggers[position]
+            self._sites.setdefault((each.event, id(each.code), each.offset), {})[each.count] = position
+        self._slow = {
+            (each.event, id(each.code), each.offset)
+            for position in self._others
+            for each in (triggers[position], triggers[position].since)
+            if each is not None and each.callee is None
+        }
+        self._callees = {id(each.callee) for each in awaited if each.callee is not None}
+        self._counts = dict.fromkeys(self._kept, 0)
 
     def _in_loops(self) -> list[Trigger]:
         """Return triggers that make the events in the loops fire."""
@@ -72,25 +94,43 @@ class Timing(Clock):
             for code, _ in self._local.values():
                 _monitoring.set_local_events(self._tool, code, 0)
 
+    def reset(self, triggers: Sequence[Trigger]) -> None:
+        super().reset([triggers[position] for position in self._others] if triggers else ())
+        self.reached = [None] * len(triggers)
+        for site in self._counts:
+            self._counts[site] = 0
+
+    def _come(self, positions: Sequence[int], moment: int) -> None:
+        """Note that triggers came that take the slower way, given their positions among those."""
+        if positions:
+            self.note([self._others[position] for position in positions], moment)
+
     def _callback(self, event: str) -> Callable[..., object]:
         """Return the callback for an event."""
-        by_caller, kept, main, tool = event in _BY_CALLER, self._kept, self.main, self._tool
-        cannot_disable = event == "C_RETURN" or event in EVERYWHERE
-        armed, thread, now = tools.ARMED, threading.get_ident, self.now
+        callees = self._callees if event in _BY_CALLER else set()
+        cannot_disable = event in {"C_RETURN", *_BY_CALLER, *EVERYWHERE}
+        counts, sites, slow, nowhere = self._counts, self._sites, self._slow, dict[int, int]()
+        main, tool, armed, thread, now = self.main, self._tool, tools.ARMED, threading.get_ident, self.now
 
         def callback(code: CodeType, at: int, *about: object) -> object:
             begin = now()
             del about  # see ``Striker._callback``
-            wanted = (event, id(code), at) in kept
-            if not wanted and not by_caller and not cannot_disable:
+            site = (event, id(code), at)
+            count = counts.get(site)
+            if count is None and not cannot_disable:
                 return _monitoring.DISABLE
             if thread() != main or tool not in armed:
                 return None
-            if wanted:
-                self.note(self.waits.come(event, code, at), begin)
-            if by_caller and (place := caller_frame().f_back) is not None:
+            if count is not None:
+                counts[site] = count = count + 1
+                position = sites.get(site, nowhere).get(count)
+                if position is not None and self.reached:
+                    self.note((position,), begin)
+                if site in slow:
+                    self._come(self.waits.come(event, code, at), begin)
+            if id(code) in callees and (place := caller_frame().f_back) is not None:
                 # Count the same event also as an event of the callee that ``place`` has called.
-                self.note(self.waits.come(event, place.f_code, place.f_lasti, code), begin)
+                self._come(self.waits.come(event, place.f_code, place.f_lasti, code), begin)
             self.events += 1
             self.lost += now() - begin
             return None
