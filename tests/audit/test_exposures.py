@@ -66,13 +66,12 @@ def test_nothing_is_measured_where_nothing_is_lost(audit):
     """A test without a finding has no exposure."""
     audited = audit(
         """
-        import threading, pytest
-        lock = threading.Lock()
+        import pytest
 
         @pytest.mark.interrupt_safe
         def test_it():
-            with lock:
-                abs(1)
+            abs(1)
+            sum(range(300_000))
         """
     ).audit
     assert audited.audited
