@@ -55,15 +55,16 @@ def message(audit: Audit) -> str:
     return "\n".join([*lines, *again, *([audit.broken] if audit.broken else [])])
 
 
-def story(audit: Audit, command: Sequence[str]) -> str:
-    """Return, in a few lines, the story of the first failing defect: where the thing came from, the cure, and how to see it again.
+def as_told(test: str) -> str:
+    """Return what is said of a defect whose story another test has told."""
+    return _labelled("told in", test)
 
-    It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report. ``""`` if no
-    defect fails the test.
+
+def story(audit: Audit, defect: Defect, command: Sequence[str]) -> str:
+    """Return, in a few lines, the story of a defect: where the thing came from, the cure, and how to see it again.
+
+    It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
     """
-    if not audit.failures:
-        return ""
-    defect = audit.failures[0]
     exposed = exposure(audit, defect)
     lines = [_labelled("exposed", exposed)] if exposed else []
     lines += [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]

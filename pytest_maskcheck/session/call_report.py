@@ -23,6 +23,12 @@ from pytest_maskcheck.system.untrusted import last_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_maskcheck.results import Audit, Fingerprint
+
+
+_TOLD = pytest.StashKey[dict["Fingerprint", str]]()
+"""Stash key: a defect of the session -> the test that has told its story."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Failed:
@@ -65,8 +71,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         call = _failed_call(failure, outcome.exception)
         with in_call_phase(item, "pytest_runtest_makereport"):
             report, trouble = _report_of(item, call)
-        story = account.story(audit, command)
-        report.longrepr = drawn(audit.failures[0].traceback if audit.failures else (), str(failure), story)
+        report.longrepr = _longrepr(item, audit, command)
         report.sections = [*reports[position].sections]
         report.duration = reports[position].duration
         reports[position] = report
@@ -79,6 +84,24 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))
     report.maskcheck = audit  # type: ignore[attr-defined]
     return call
+
+
+def _longrepr(item: pytest.Item, audit: Audit, command: list[str]) -> Any:
+    """Return what pytest shows of a failure: the story of the worst defect that no test before has told; with ``-v``, of the worst one."""
+    verbose = item.config.get_verbosity() > 0
+    long = verbose or item.config.getoption("tbstyle", "auto") == "long"
+    text = account.message(audit)
+    if not audit.failures:
+        return drawn((), text, long=long)
+    told = item.config.stash.setdefault(_TOLD, {})
+    tellers = [next((told[each] for each in defect.fingerprints if each in told), "") for defect in audit.failures]
+    defect = next((each for each, teller in zip(audit.failures, tellers, strict=True) if not teller), None)
+    if verbose:
+        defect = audit.failures[0]
+    if defect is None:
+        return drawn((), text, account.as_told(tellers[0]))
+    told.update(dict.fromkeys(defect.fingerprints, item.nodeid))
+    return drawn(defect.traceback, text, account.story(audit, defect, command), long=long)
 
 
 def _failed_call(failure: InterruptUnsafe, exception: BaseException | None) -> pytest.CallInfo[None]:

@@ -19,28 +19,37 @@ _BEFORE = 10
 _HEADING = re.compile(r"\s*(async\s+)?def\s|\s*class\s")
 
 
-def drawn(frames: Sequence[Frame], message: str, story: str = "") -> Any:
+def drawn(frames: Sequence[Frame], message: str, story: str = "", *, long: bool = False) -> Any:
     """Return a traceback as pytest would draw it.
 
     Parameters:
         frames: outermost first.
         message: what went wrong; its first line goes to the short summary.
         story: lines below the message.
+        long: show the source above each line, as ``--tb=long`` does; else that line alone, as ``--tb=short`` does.
     """
     text = ["E   " + line for line in [*message.splitlines(), *story.splitlines()]]
-    entries = []
-    for position, frame in enumerate(frames):
-        source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]
-        start = next((at for at in reversed(range(len(source))) if _HEADING.match(source[at])), 0)
-        lines = ["    " + line.rstrip() for line in source[start:]]
-        if lines:
-            lines[-1] = ">" + lines[-1][1:]
-        last = position == len(frames) - 1
-        if last:
-            lines += text
-        place = ReprFileLocation(frame.path, frame.line, message.splitlines()[0] if last else "")
-        entries.append(ReprEntry(lines, None, None, place, "long"))
-    if not entries:
+    entries = [(_long if long else _short)(frame) for frame in frames]
+    if entries:
+        entries[-1].lines = [*entries[-1].lines, *text]
+    else:
         entries.append(ReprEntry(text, None, None, None, "short"))
+    if long and frames:
+        entries[-1].reprfileloc = ReprFileLocation(frames[-1].path, frames[-1].line, message.splitlines()[0])
     crash = ReprFileLocation(frames[-1].path, frames[-1].line, message) if frames else ReprFileLocation("", 0, message)
-    return ExceptionChainRepr([(ReprTraceback(entries, None, "long"), crash, None)])
+    return ExceptionChainRepr([(ReprTraceback(entries, None, "long" if long else "short"), crash, None)])
+
+
+def _long(frame: Frame) -> ReprEntry:
+    source = linecache.getlines(frame.file)[max(0, frame.line - _BEFORE) : frame.line]
+    start = next((at for at in reversed(range(len(source))) if _HEADING.match(source[at])), 0)
+    lines = ["    " + line.rstrip() for line in source[start:]]
+    if lines:
+        lines[-1] = ">" + lines[-1][1:]
+    return ReprEntry(lines, None, None, ReprFileLocation(frame.path, frame.line, ""), "long")
+
+
+def _short(frame: Frame) -> ReprEntry:
+    line = linecache.getline(frame.file, frame.line).strip()
+    place = ReprFileLocation(frame.path, frame.line, f"in {frame.function.rpartition('.')[2]}")
+    return ReprEntry([f"    {line}"] if line else [], None, None, place, "short")
