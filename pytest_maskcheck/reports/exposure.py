@@ -24,7 +24,7 @@ def exposure(audit: Audit, defect: Defect) -> str:
         return ""
     waiting = f" ({_time(exposed.waiting)} of it waiting)" if exposed.waiting else ""
     span = _span(exposed.least, exposed.greatest)
-    return f"{span}{waiting}, of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
+    return f"{span}{waiting} of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
 def odds(audit: Audit, defect: Defect) -> str:

@@ -7,7 +7,7 @@ returns it, the window is in its caller.
 A mask ends with a line, and an interrupt that it has held back arrives at the next point. So a mask must cover the line of the first
 point where nothing is lost, as the thing is released on the way there, and the interrupt arrives at the next point on another
 line. If something is lost there, too, the mask has to cover that as well. Whether nothing is lost then, a run shows
-(:mod:`pytest_maskcheck.audit.windows`).
+(:mod:`pytest_maskcheck.audit.held_back`).
 """
 
 from __future__ import annotations

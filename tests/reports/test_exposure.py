@@ -16,19 +16,19 @@ def defect(exposed: Exposure | None) -> Defect:
 @pytest.mark.parametrize(
     ("exposed", "seconds", "text"),
     [
-        (Exposure(3.2, 4.9), 0.018, "3.2-4.9 µs, of a run of 18 ms: about one Ctrl-C in 4,400"),
-        (Exposure(0.0, 0.25), 1.0, "0-0.25 µs, of a run of 1 s: about one Ctrl-C in 8,000,000"),
-        (Exposure(900, 1500), 0.018, "900 µs to 1.5 ms, of a run of 18 ms: about one Ctrl-C in 15"),
-        (Exposure(120, 120), 0.1, "120 µs, of a run of 100 ms: about one Ctrl-C in 830"),
+        (Exposure(3.2, 4.9), 0.018, "3.2-4.9 µs of a run of 18 ms: about one Ctrl-C in 4,400"),
+        (Exposure(0.0, 0.25), 1.0, "0-0.25 µs of a run of 1 s: about one Ctrl-C in 8,000,000"),
+        (Exposure(900, 1500), 0.018, "900 µs to 1.5 ms of a run of 18 ms: about one Ctrl-C in 15"),
+        (Exposure(120, 120), 0.1, "120 µs of a run of 100 ms: about one Ctrl-C in 830"),
         (
             Exposure(15_002, 15_600, 15_000),
             0.016,
-            "15-16 ms (15 ms of it waiting), of a run of 16 ms: nearly every Ctrl-C",
+            "15-16 ms (15 ms of it waiting) of a run of 16 ms: nearly every Ctrl-C",
         ),
         (
             Exposure(4_000, 6_000, 4_800),
             0.05,
-            "4-6 ms (4.8 ms of it waiting), of a run of 50 ms: about one Ctrl-C in 10",
+            "4-6 ms (4.8 ms of it waiting) of a run of 50 ms: about one Ctrl-C in 10",
         ),
     ],
 )
