@@ -8,10 +8,12 @@ Rules:
 1. A hit that stands for others, which were not kept, counts as many times.
 2. Code that runs after a function of ours is slower than else, as it finds the caches of the processor changed. How much slower a run is on
    the whole is known from runs that are not watched; the lower bound is divided by that.
-3. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
+3. Code that goes on until some time is up, such as a loop that polls, does less while it is watched. The time by which the watched run is
+   then shorter is added to each upper bound, as it may belong to any gap. No gap is longer than the run.
+4. A signal that arrives within a stretch of code out of scope lands somewhere between its first and its last checkpoint. Whether such an
    interrupt leads to what one at the last checkpoint (``back``) leads to depends on that code: its interval begins at 0.
-4. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
-5. Where the thread waits for most of a gap, an interrupt ends the wait: how much of the time that is, is told apart.
+5. The first hit has none before it: its gap is that since the body began, part of which is spent in pytest. Its interval begins at 0, too.
+6. Where the thread waits for most of a gap, an interrupt ends the wait: how much of the time that is, is told apart.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ _WAITS = 0.5
 """The share of a gap from which on it counts as waiting."""
 
 
+_SHORTER = 0.8
+"""A watched run of less than this part of the duration of others has left something out; runs differ by less."""
+
+
 class Gaps:
     """The gaps before hits.
 
@@ -50,6 +56,15 @@ class Gaps:
             if self._places.setdefault(id(trigger), len(self.triggers)) == len(self.triggers):
                 self.triggers.append(trigger)
 
+    @property
+    def events(self) -> int:
+        """How many events a run has, at least, that bring the triggers about."""
+        counts: dict[tuple[object, ...], int] = {}
+        for each in (since for trigger in self.triggers for since in (trigger, trigger.since) if since is not None):
+            site = (each.event, id(each.code), each.offset, id(each.callee))
+            counts[site] = max(counts.get(site, 0), each.count)
+        return sum(counts.values())
+
     def exposures(self, laps: Sequence[Lap], resting: Lap, seconds: float) -> Iterator[Exposure]:
         """Yield the exposure of each hit.
 
@@ -58,9 +73,17 @@ class Gaps:
             resting: a run in which it was measured when the thread waits.
             seconds: how long a run takes that is not watched.
         """
-        slower = max(1.0, median(lap.seconds for lap in laps) / seconds) if laps and seconds else 1.0
+        watched = median(lap.seconds for lap in laps) if laps else seconds
+        slower = max(1.0, watched / seconds) if seconds else 1.0
+        missing = seconds - watched if watched < _SHORTER * seconds else 0.0
         for hit in self._hits:
-            yield self._exposure(hit, laps, resting, slower)
+            found = self._exposure(hit, laps, resting, slower)
+            yield Exposure(
+                *(
+                    round(min(each, seconds * 1e6), 3)
+                    for each in (found.least, found.greatest + missing * 1e6, found.waiting)
+                )
+            )
 
     def _exposure(self, hit: Hit, laps: Sequence[Lap], resting: Lap, slower: float) -> Exposure:
         ends = [(lap, *self._ends(hit, lap)) for lap in laps]
@@ -73,7 +96,7 @@ class Gaps:
         waiting = idle * median(sum(gap) / 2 for gap in gaps) if idle > _WAITS else 0.0
         if hit.kind == "back" or hit.before is None:
             least = 0.0
-        return Exposure(*(round(each * hit.stands_for / 1000, 3) for each in (least, greatest, waiting)))
+        return Exposure(*(each * hit.stands_for / 1000 for each in (least, greatest, waiting)))
 
     def _ends(self, hit: Hit, lap: Lap) -> tuple[Moment | None, Moment | None]:
         begin = lap.reached[self._places[id(hit.before)]] if hit.before is not None else lap.begin

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Trigger
     from pytest_maskcheck.interrupts.engine import Sendable
+    from pytest_maskcheck.interrupts.timing import Lap
     from pytest_maskcheck.runs.requests import Request, RunResult
     from pytest_maskcheck.runs.runner import Runner
 
@@ -218,15 +219,24 @@ class RunMaker:
     def _timed_runs(self, names: Sequence[str], laps: int) -> RunResult:
         """Make uninterrupted runs that are timed; return the last one, with the exposure of points."""
         gaps = Gaps([self.aims[name].first for name in names])
-        seconds = median(self.runner.run(unarmed(nullcontext())).seconds for _ in range(laps))
-        with self.mechanism.engine.time(gaps.triggers, self.scope.in_scope, self.mode) as clock:
-            for lap in range(1 + laps + 1):  # the first does not count; the last finds out where the thread waits
-                ran = self.runner.run(clock.lap(waits=lap > laps))
-                if not ran.passed:
-                    return ran
-        ran.exposures = dict(zip(names, gaps.exposures(clock.laps[1:-1], clock.laps[-1], seconds), strict=True))
-        ran.seconds = seconds
+        ran, plain = self._laps([], laps, waits=False)  # nothing is watched: how long a run takes
+        if len(plain) < laps:
+            return ran
+        ran, watched = self._laps(gaps.triggers, laps + 1, waits=True)
+        if len(watched) < laps + 1:
+            return ran
+        ran.seconds = median(lap.seconds for lap in plain)
+        ran.exposures = dict(zip(names, gaps.exposures(watched[:-1], watched[-1], ran.seconds), strict=True))
         return ran
+
+    def _laps(self, triggers: Sequence[Trigger], number: int, *, waits: bool) -> tuple[RunResult, list[Lap]]:
+        """Time so many runs, not counting a first one; in the last of them, measure when the thread waits, if wanted. Stop if one fails."""
+        with self.mechanism.engine.time(triggers, self.scope.in_scope, self.mode) as clock:
+            for lap in range(1 + number):
+                ran = self.runner.run(clock.lap(waits=waits and lap == number))
+                if not ran.passed:
+                    return ran, clock.laps[1:-1]
+        return ran, clock.laps[1:]
 
     @arming
     def _holding_back(self, begins: Point, after: Point | None, struck: Callable[[], None]) -> Iterator[Strike]:

@@ -6,6 +6,7 @@ Each filter takes ``what``, which converts its reason to the reason that is coun
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts.places import is_own, near
@@ -54,7 +55,7 @@ def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, wha
 
 
 def few(hits: list[Hit], number: int | None, chosen: Plan, what: Counted = as_first) -> list[Hit]:
-    """Return a few hits of each place in each context; count the others in ``chosen``."""
+    """Return a few hits of each place in each context, which stand for the others; count those in ``chosen``."""
     if number is None:
         return hits
     kept = _first_and_last(hits, number)
@@ -80,12 +81,14 @@ def circumstances_of(hit: Hit) -> tuple[object, ...]:
 
 
 def _first_and_last(hits: list[Hit], number: int) -> list[Hit]:
-    """Keep the first, the last and, for 3, the second hit of each place in the same circumstances."""
+    """Keep the first, the last and, for 3, the second hit of each place in the same circumstances; the last of them stands for the others."""
     groups: dict[object, list[Hit]] = {}
     for hit in hits:
         groups.setdefault((place_of(hit), circumstances_of(hit)), []).append(hit)
-    wanted = set()
+    wanted: dict[int, int] = {}
     for group in groups.values():
         positions = {0} if number == 1 else {0, len(group) - 1} | ({1} if number > 2 else set())
-        wanted |= {id(group[position]) for position in positions if position < len(group)}
-    return [hit for hit in hits if id(hit) in wanted]
+        kept = sorted(position for position in positions if position < len(group))
+        wanted |= {id(group[position]): 1 for position in kept}
+        wanted[id(group[kept[-1]])] = number_in(group) - len(kept) + 1
+    return [replace(hit, stands_for=wanted[id(hit)]) for hit in hits if id(hit) in wanted]

@@ -27,12 +27,18 @@ def exposure(audit: Audit, defect: Defect) -> str:
     return f"{span}{waiting} of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
+def brief(audit: Audit, defect: Defect) -> str:
+    """Return the same in fewer words, such as ``3-5 \u00b5s, about one Ctrl-C in 4,500``."""
+    exposed = defect.exposure
+    return f"{_span(exposed.least, exposed.greatest)}, {odds(audit, defect)}" if exposed is not None else ""
+
+
 def odds(audit: Audit, defect: Defect) -> str:
     """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured."""
     if defect.exposure is None:
         return ""
     number = audit.duration * 1e6 / max(defect.exposure.total, 0.001)
-    return "nearly every Ctrl-C" if number <= _NEARLY_ALL else f"about one Ctrl-C in {_rounded(number):,}"
+    return "nearly every Ctrl-C" if number < _NEARLY_ALL else f"about one Ctrl-C in {_rounded(number):,}"
 
 
 def _span(least: float, greatest: float) -> str:
@@ -52,4 +58,4 @@ def _time(microseconds: float) -> str:
 
 def _rounded(number: float) -> int:
     """Return a number with its first two digits."""
-    return int(float(f"{number:.2g}"))
+    return round(float(f"{number:.2g}"))

@@ -14,7 +14,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, title, where
-from pytest_maskcheck.reports.exposure import odds
+from pytest_maskcheck.reports.exposure import brief
 from pytest_maskcheck.reports.hints import hint
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _place(shared: SharedDefect, look: Appearance) -> str:
         near = {path for path, _ in defect.lines} == {place.path}
         came = f"line {place.line}" if near else f"{place.path}:{place.line}"
         text += f", from {look.linked(came, place.file, place.line)}"
-    often = odds(shared.exposed.audit, shared.exposed.defect)
+    often = brief(shared.exposed.audit, shared.exposed.defect)
     return text + (often and f"; {often}")
 
 

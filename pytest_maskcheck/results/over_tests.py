@@ -59,8 +59,8 @@ class SharedDefect:
 
     @property
     def exposed(self) -> Meeting:
-        """The test in which it is exposed for longest."""
-        return min(self.meetings, key=lambda each: by_exposure(each.defect))
+        """The test whose exposure is stated: the one in which the defect is reproduced, or another one if that has none."""
+        return min((self.cheapest, *self.meetings), key=lambda each: each.defect.exposure is None)
 
     @property
     def fails(self) -> bool:

@@ -5,13 +5,17 @@ How long something takes differs from machine to machine: these tests compare wh
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pytest_maskcheck.audit.budget import Share
 from pytest_maskcheck.audit.exposures import Exposed, exposures
-from pytest_maskcheck.interrupts import Strike
+from pytest_maskcheck.interrupts import Hit, Strike, Trigger
+from pytest_maskcheck.points.plan import Aim
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, reason_of
 from pytest_maskcheck.results import Audit, Exposure, Finding, Point, PointResult, Verdict
 from pytest_maskcheck.runs.requests import RunResult
 
@@ -78,16 +82,29 @@ def test_nothing_is_measured_where_nothing_is_lost(audit):
     assert (audited.exposures, audited.duration) == ({}, 0.0)
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_where_there_is_no_time_it_is_unknown(late):
-    """If there is no time left for timed runs, none are made."""
+@pytest.mark.parametrize(
+    ("left", "mode", "count", "why"),
+    [
+        (100, "checkpoint", 20_000, None),
+        (0, "checkpoint", 1, Reason(NotAudited.BUDGET, seconds=5)),
+        (100, "line", 1, Reason(Note.OTHER_MODE)),
+        (100, "checkpoint", 20_001, Reason(Note.TOO_OFTEN, number=20_001)),
+    ],
+    ids=["measured", "no time", "lines", "too often"],
+)
+def test_where_it_cannot_be_measured_it_says_why(left, mode, count, why):
+    """If there is no time left for timed runs, points are lines, or the test comes to them too often, there is none, but a reason."""
     point = Point("a.py:1:call#1", "a.py", "/a.py", 1, "call", 1, "f")
     found = PointResult(point.id, (Finding(Verdict.LEAK, "lock", "a.LOCK", ""),))
     ran = RunResult(Strike(), exposures={point.id: Exposure(1, 2)}, seconds=0.5)
     executor = SimpleNamespace(runs=lambda *_: iter([ran]))
-    judge: Any = SimpleNamespace(results={point.id: found}, late=lambda _: late, executor=executor)
-    expected = None if late else Exposed({point.id: Exposure(1, 2)}, 0.5)
-    assert exposures(judge, [point], 0.01) == expected
+    judge: Any = SimpleNamespace(results={point.id: found}, executor=executor)
+    trigger = Trigger("PY_START", exposures.__code__, 0, count)
+    hit = Hit(exposures.__code__, 0, "entry", 1, (), trigger)
+    maker: Any = SimpleNamespace(aims={point.id: Aim(hit, 2)}, mode=mode)
+    share = Share(time.perf_counter() + left, 5)
+    measured = exposures(judge, maker, [point], 0.01, share)
+    assert measured == (Reason(Note.UNTIMED, why=why) if why else Exposed({point.id: Exposure(1, 2)}, 0.5))
 
 
 def test_a_wanted_point_has_its_exposure(audit):
@@ -134,3 +151,55 @@ def test_it_survives_json(audit):
     again = Audit.from_json(audited.to_json())
     assert (again.exposures, again.duration) == (audited.exposures, audited.duration)
     assert [each.exposure for each in again.defects] == [each.exposure for each in audited.defects]
+
+
+def test_a_loop_that_polls_has_a_wide_interval(audit):
+    """A loop that goes on until some time is up makes fewer turns while it is watched; the interval still holds the time that it takes."""
+    audited = audit(
+        """
+        import threading, time
+        import pytest
+
+        lock = threading.Lock()
+
+        @pytest.mark.interrupt_safe
+        def test_it():
+            end = time.perf_counter() + 0.01
+            lock.acquire()
+            while time.perf_counter() < end:
+                pass
+            lock.release()
+        """
+    ).audit
+    (defect,) = audited.failures
+    assert defect.exposure is None or defect.exposure.greatest > 8_000
+
+
+LOOP = """
+    import threading
+    import pytest
+
+    lock = threading.Lock()
+
+    @pytest.mark.interrupt_safe{arguments}
+    def test_it():
+        lock.acquire()
+        for number in range(30_000):
+            number += 1
+        lock.release()
+"""
+
+
+def test_points_count_for_the_hits_that_they_stand_for(audit):
+    """If only the first turn of a loop is interrupted, the exposure is still that of all of its turns."""
+    audited = audit(LOOP.format(arguments="(hits=1)")).audit
+    (defect,) = audited.failures
+    assert defect.exposure.greatest > 0.5e6 * audited.duration
+
+
+def test_a_place_reached_too_often_has_no_exposure(audit):
+    """Where the last of many turns is interrupted, so that all of them would be counted, nothing is stated, and the report says why."""
+    audited = audit(LOOP.format(arguments="")).audit
+    assert audited.failures
+    assert audited.exposures == {}
+    assert any(reason_of(note).code is Note.UNTIMED for note in audited.notes)

@@ -78,4 +78,21 @@ def test_a_trigger_is_timed_once():
 def test_a_run_that_is_slower_when_watched_has_a_smaller_lower_bound():
     """If runs are twice as slow when they are watched, a gap may be half as long; if they are not slower, it is as long as it was."""
     assert exposure(HIT, lap(1000, 4000), seconds=50e-6) == Exposure(1.5, 3)
-    assert exposure(HIT, lap(1000, 4000), seconds=200e-6) == Exposure(3, 3)
+    assert exposure(HIT, lap(1000, 4000), seconds=120e-6) == Exposure(3, 3)
+
+
+def test_what_is_left_out_while_watched_may_belong_to_any_gap():
+    """If runs take much longer when they are not watched, the difference is added to each upper bound; a small one is not."""
+    assert exposure(HIT, lap(1000, 4000), seconds=300e-6) == Exposure(3, 203)
+    assert exposure(HIT, lap(1000, 4000), seconds=110e-6) == Exposure(3, 3)
+
+
+def test_no_gap_is_longer_than_the_run():
+    """A hit that stands for many is open for no longer than the run takes."""
+    assert exposure(replace(HIT, stands_for=1000), lap(1000, 4000)) == Exposure(100, 100)
+
+
+def test_events_are_counted():
+    """The events of a run are those of its triggers, each site once, with as many as its last trigger awaits."""
+    later = Hit(CODE, 4, "call", 7, (), Trigger("C_RETURN", CODE, 4, 7), before=HIT.trigger)
+    assert Gaps([HIT, later]).events == 1 + 7
