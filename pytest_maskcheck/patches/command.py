@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pytest_maskcheck.patches.cases import chosen
 from pytest_maskcheck.patches.proposals import End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
@@ -52,16 +53,18 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
     made: list[Proposal] = []
     left = 0
     with copied(root, arguments) as copy:
-        proposals = Proposals(copy)
+        proposals = Proposals(copy, audits)
         try:
             for each in proposals.make(defects):
-                show(f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}")
+                show(
+                    f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}{_tests(each)}"
+                )
                 if each.end in {End.CURED, End.GONE}:
                     made.append(each)
                 else:
                     left += 1
             changed = [*proposals.diffs()]
-            tests = [*dict.fromkeys(proposal.defect.cheapest.audit.test for proposal in made)]
+            tests = [*dict.fromkeys(test for proposal in made for test in chosen(proposal.defect))]
             after = copy.audit(tests) if made else {}
         except TrialError as error:
             raise CureError(str(error)) from None
@@ -70,15 +73,25 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         show(diff.rstrip("\n"))
     if after:
         show("")
-        before = sum(each.cheapest.audit.test in tests for each in defects)
+        before = sum(not {*chosen(each)}.isdisjoint(tests) for each in defects)
+        found = {id(each.cheapest.audit): each.cheapest.audit for outcome in after.values() for each in outcome.defects}
         show(
             f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, "
-            f"{sum(len(each.defects) for each in after.values())} after, "
+            f"{sum(each.fails for each in over_tests([*found.values()]))} after, "
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
     if apply:
         _write(root, changed, show)
     return 1 if left else 0
+
+
+def _tests(proposal: Proposal) -> str:
+    """Return how many tests an edit was tried in that meet the defect, if there are several."""
+    meeting, tried = proposal.defect.tests, chosen(proposal.defect)
+    if proposal.end is not End.CURED or len(meeting) == 1:
+        return ""
+    left = len(meeting) - len(tried)
+    return f" (in {count(tried, 'test')} that meet it{f'; {left} more not tried' if left else ''})"
 
 
 def _write(root: Path, changed: Sequence[tuple[str, str, str]], show: Callable[[str], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.patches import passing as plugin
 from pytest_maskcheck.reports import reading
 from pytest_maskcheck.results import Verdict, over_tests
 
@@ -26,18 +28,17 @@ _LEFT_OUT = shutil.ignore_patterns(
 )
 """What is not copied: it is large, and no test needs it."""
 
-_OPTIONS = (
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "--continue-on-collection-errors",
-    "--maskcheck-all",
-    "--maskcheck-repeats=all",
-)
-"""Each test is audited at all of its points, also if an edit breaks the module of another one."""
+_OPTIONS = ("-q", "-p", "no:cacheprovider", "--continue-on-collection-errors")
+"""Tests run also if an edit breaks the module of another one."""
+
+_AUDIT = ("--maskcheck-all", "--maskcheck-repeats=all")
+"""Each test is audited at all of its points."""
+
+_AGAIN = 50
+"""The greatest number of tests that are run a second time alone, as one that fails now and then must not count against an edit."""
 
 _LEAST, _SLOWER = 60.0, 10.0
-"""A session may take this many seconds, and this many times as long as the first one."""
+"""A session may take this many seconds, and this many times as long as the first one of its sort."""
 
 _TAIL = 20
 """Lines of pytest's output that a message shows."""
@@ -80,6 +81,13 @@ class Outcome:
             return False
         return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
 
+    def is_no_worse(self, before: Outcome) -> bool:
+        """Return whether nothing is found that was not found before, if the test could be audited then."""
+        if not before.sound:
+            return True
+        new = not self.identities <= before.identities or not self.listed <= before.listed
+        return self.sound and not new and len(self.defects) <= len(before.defects)
+
     def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
         """Return whether a known defect is gone, and neither listed instead nor only gone from the line where it was."""
         if not self.sound or not self.listed <= before.listed or _identity(known) in self.listed:
@@ -112,8 +120,9 @@ class Copy:
         self._root = root
         self._folder = folder
         self._arguments = arguments
-        self._audits = 0
+        self._sessions = 0
         self._limit = limit
+        self._suite_limit: float | None = None
 
     def read(self, path: str) -> str:
         """Return the text of a file, by its path below the root.
@@ -137,29 +146,65 @@ class Copy:
         Raises:
             TrialError: pytest fails for another reason than a test, or takes far longer than at first.
         """
-        self._audits += 1
-        report = self._folder.parent / f"{self._audits}.json"
-        status, output = self._pytest(f"--maskcheck-report=json:{report}", *self._arguments, *tests)
+        report = self._new_file()
+        began = time.monotonic()
+        arguments = (*_AUDIT, f"--maskcheck-report=json:{report}", *self._arguments, *tests)
+        status, output = self._pytest(arguments, self._limit)
+        self._limit = self._limit or _longest(began)
         if status not in {0, 1} or not report.exists():
-            message = f"pytest {_ending(status)} in a copy of the project:\n" + "\n".join(output[-_TAIL:])
-            raise TrialError(message)
+            raise _failed(status, output)
         return {audit.test: _outcome(audit) for audit in reading.read(str(report)).audits}
 
-    def _pytest(self, *arguments: str) -> tuple[int | None, list[str]]:
-        """Run pytest; return its exit status, ``None`` if it was stopped, and its output."""
+    def passing(self) -> frozenset[str]:
+        """Run the whole suite without audits; return the tests that pass.
+
+        Raises:
+            TrialError: pytest fails for another reason than a test, or takes far longer than at first.
+        """
         began = time.monotonic()
+        passed = self._passing((), self._suite_limit)
+        self._suite_limit = self._suite_limit or _longest(began)
+        return passed
+
+    def breaks(self, passing: frozenset[str]) -> bool:
+        """Return whether one of these tests, which passed without edits, does not pass now."""
+        try:
+            failing = passing - self.passing()
+            if 0 < len(failing) <= _AGAIN:
+                failing -= self._passing(sorted(failing), self._suite_limit)
+        except TrialError:
+            return True
+        return bool(failing)
+
+    def _passing(self, tests: Sequence[str], limit: float | None) -> frozenset[str]:
+        written = self._new_file()
+        environment = {plugin.VARIABLE: str(written)}
+        status, output = self._pytest(("-p", plugin.__name__, *self._arguments, *tests), limit, environment)
+        if not written.exists():
+            raise _failed(status, output)
+        return frozenset(json.loads(written.read_bytes()))
+
+    def _new_file(self) -> Path:
+        """Return the path of a file that pytest writes in the next session."""
+        self._sessions += 1
+        return self._folder.parent / f"{self._sessions}.json"
+
+    def _pytest(
+        self, arguments: Sequence[str], limit: float | None, environment: Mapping[str, str] | None = None
+    ) -> tuple[int | None, list[str]]:
+        """Run pytest; return its exit status, ``None`` if it was stopped, and its output."""
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "pytest", *_OPTIONS, *arguments],
                 cwd=self._folder,
-                env=self._environment(),
+                env=self._environment() | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
             try:
-                status = process.wait(self._limit)
+                status = process.wait(limit)
             except subprocess.TimeoutExpired:  # an edit made the test wait for ever
                 status = None
             finally:
@@ -168,8 +213,6 @@ class Copy:
                 process.wait()
             output.seek(0)
             lines = output.read().decode(errors="replace").strip().splitlines()
-        if self._limit is None:
-            self._limit = _LEAST + _SLOWER * (time.monotonic() - began)
         return status, lines
 
     def _environment(self) -> dict[str, str]:
@@ -194,8 +237,14 @@ def _outcome(audit: Audit) -> Outcome:
     return Outcome(defects, listed, audit.audited, bool(audit.audited) and not audit.broken)
 
 
-def _ending(status: int | None) -> str:
-    return "does not end" if status is None else f"ends with exit status {status}"
+def _longest(began: float) -> float:
+    """Return how many seconds sessions like one that ends now may take."""
+    return _LEAST + _SLOWER * (time.monotonic() - began)
+
+
+def _failed(status: int | None, output: Sequence[str]) -> TrialError:
+    ending = "does not end" if status is None else f"ends with exit status {status}"
+    return TrialError(f"pytest {ending} in a copy of the project:\n" + "\n".join(output[-_TAIL:]))
 
 
 @contextmanager

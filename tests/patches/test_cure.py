@@ -188,6 +188,93 @@ def test_what_is_mended_already(cure):
     assert done.returncode == 1
 
 
+TWO_WAYS = """
+import threading
+
+LOCK = threading.Lock()
+
+def take(early):
+    LOCK.acquire()
+    if early:
+        {}
+        return 1
+    abs(1)
+    LOCK.release()
+    return 2
+"""
+
+TWO_TESTS = """
+import pytest
+import two
+
+@pytest.mark.interrupt_safe
+def test_late():
+    assert two.take(False) == 2
+
+{}
+def test_early():
+    assert two.take(True) == 1
+    {}
+"""
+
+
+def test_ways_of_other_tests(cure, pytester, run):
+    """An edit cures a defect in all tests that meet it, also if they leave the function in different ways, and the suite still passes."""
+    pytester.makepyfile(two=TWO_WAYS.format("LOCK.release()"))
+    done = cure("--apply", tests=TWO_TESTS.format("@pytest.mark.interrupt_safe", ""))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mask signals from the first to the last of these lines (in 2 tests that meet it)\n" in done.stdout
+    assert "2 tests audited again: 1 defect before, 0 after" in done.stdout
+    result = run("--maskcheck", "-q", fresh=True)
+    assert result.ret == 0
+    assert Path("two.py").read_text(encoding="utf-8").count("with mask():") == 1
+
+
+def test_an_edit_that_breaks_another_test(cure, pytester):
+    """An edit after which a test fails that is not audited is none, even if the audits find nothing; what failed before does not count."""
+    pytester.makepyfile(two=TWO_WAYS.format("abs(1)"))  # the caller releases
+    pytester.makepyfile(test_failing="def test_it(): assert 0\n")
+    pytester.makeini("[pytest]\naddopts = --maskcheck\n")
+    tests = TWO_TESTS.format("", "two.LOCK.release()")
+    pytester.makepyfile(test_pool=tests)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "--maskcheck-report=json:report.json", "-q", *PLUGIN],
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    done = command("report.json", "--", *PLUGIN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "+    with LOCK" not in done.stdout
+    assert "cured: leak: lock two.LOCK [2 points, two.py:6-10]: mask signals" in done.stdout
+
+
+def test_suite(pytester, monkeypatch):
+    """A test that stops passing counts against an edit; one that fails now and then does not, nor one that failed before."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    flaky = """
+from pathlib import Path
+
+def test_flaky():
+    runs = Path("runs")
+    runs.write_text(runs.read_text() + "x")
+    assert len(runs.read_text()) != 2
+
+def test_failing():
+    assert 0
+"""
+    pytester.makepyfile(mod="A = 1\n", test_mod="import mod\ndef test_it(): assert mod.A == 1\n", test_flaky=flaky)
+    Path("runs").write_text("")
+    with copied(Path.cwd(), PLUGIN) as copy:
+        passing = copy.passing()
+        assert passing == {"test_mod.py::test_it", "test_flaky.py::test_flaky"}
+        copy.write("mod.py", "A = 2 - 1\n")
+        assert not copy.breaks(passing)
+        for text in ("A = 2\n", "A =\n"):
+            copy.write("mod.py", text)
+            assert copy.breaks(passing)
+
+
 def test_a_test_that_does_not_end(pytester, monkeypatch):
     """A session in the copy that takes far longer than the first one is ended."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
