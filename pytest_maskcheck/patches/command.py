@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_maskcheck.patches.cases import chosen
-from pytest_maskcheck.patches.proposals import End, Proposal, Proposals
+from pytest_maskcheck.patches.proposals import Edited, End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import files, reading
@@ -36,7 +36,7 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         apply: write the edits into the project, too.
 
     Returns:
-        The exit status: 0 if there is an edit for each defect, else 1.
+        The exit status: 0 if there is an edit for each defect, and all are written that were to be, else 1.
 
     Raises:
         CureError: see there.
@@ -63,14 +63,14 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
                     made.append(each)
                 else:
                     left += 1
-            changed = [*proposals.diffs()]
+            changed = [*proposals.edited()]
             tests = [*dict.fromkeys(test for proposal in made for test in chosen(proposal.defect))]
             after = copy.audit(tests) if made else {}
         except TrialError as error:
             raise CureError(str(error)) from None
-    for _, _, diff in changed:
+    for file in changed:
         show("")
-        show(diff.rstrip("\n"))
+        show(file.diff.removesuffix("\n"))
     if after:
         show("")
         before = sum(not {*chosen(each)}.isdisjoint(tests) for each in defects)
@@ -80,9 +80,8 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
             f"{sum(each.fails for each in over_tests([*found.values()]))} after, "
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
-    if apply:
-        _write(root, changed, show)
-    return 1 if left else 0
+    written = not apply or _write(root, changed, show)
+    return 1 if left or not written else 0
 
 
 def _tests(proposal: Proposal) -> str:
@@ -94,11 +93,19 @@ def _tests(proposal: Proposal) -> str:
     return f" (in {count(tried, 'test')} that meet it{f'; {left} more not tried' if left else ''})"
 
 
-def _write(root: Path, changed: Sequence[tuple[str, str, str]], show: Callable[[str], object]) -> None:
-    for path, text, _ in changed:
+def _write(root: Path, changed: Sequence[Edited], show: Callable[[str], object]) -> bool:
+    """Write the files that are still as they were copied; return whether all are."""
+    complete = True
+    for each in changed:
+        path = root / each.path
         try:
-            files.write(str(root / path), text.encode())
+            if not path.is_file() or path.read_bytes() != each.before:
+                show(f"not written: {each.path} has changed since it was copied; run the command again")
+                complete = False
+                continue
+            files.write(str(path), each.after)
         except OSError as error:
-            message = f"{path} cannot be written: {error}"
+            message = f"{each.path} cannot be written: {error}"
             raise CureError(message) from None
-        show(f"written: {path}")
+        show(f"written: {each.path}")
+    return complete

@@ -61,6 +61,22 @@ class Proposal:
     title: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A file that edits change.
+
+    Parameters:
+        path: its path below the root.
+        before, after: its content as it was copied, and with the edits.
+        diff: the unified diff.
+    """
+
+    path: str
+    before: bytes
+    after: bytes
+    diff: str
+
+
 @dataclass(slots=True)
 class _File:
     """A file that is being edited.
@@ -103,7 +119,10 @@ class Proposals:
         self._copy = copy
         self._files: dict[str, _File] = {}
         self._found: dict[str, Outcome] = {}  # test -> what its audit finds as the files are now
-        self._reached = {audit.test: {*audit.reached, *audit.own, _file(audit.test)} for audit in audits}
+        self._names: dict[str, str] = {}  # path, perhaps of a symbolic link -> path
+        self._reached = {
+            audit.test: {*map(self._name, (*audit.reached, *audit.own, _file(audit.test)))} for audit in audits
+        }
         self._passing: frozenset[str] | None = None  # the tests that pass without edits
         self._edited: set[str] = set()
 
@@ -120,21 +139,25 @@ class Proposals:
                 todo = [case for case in todo if case.defect is not made.defect]
                 yield made
 
-    def diffs(self) -> Iterator[tuple[str, str, str]]:
-        """Yield path, new text and unified diff of each edited file."""
+    def edited(self) -> Iterator[Edited]:
+        """Yield the files that edits change."""
         for path, file in sorted(self._files.items()):
             if file.text != file.original:
-                old, new = (text.splitlines(keepends=True) for text in (file.original, file.text))
-                yield path, file.text, "".join(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
+                before, after = (self._copy.encoded(path, text) for text in (file.original, file.text))
+                try:  # with a byte order mark, which is in the first line of the diff, too
+                    diff = _diff(path, before.decode(), after.decode())
+                except UnicodeDecodeError:
+                    diff = _diff(path, file.original, file.text)
+                yield Edited(path, before, after, diff)
 
     def _case(self, shared: SharedDefect) -> Case:
         tests = chosen(shared)
-        reached = {path for test in tests for path in self._reached.get(test, {_file(test)})}
+        reached = {path for test in tests for path in self._reached.get(test, {self._name(_file(test))})}
         meetings = [each for each in shared.meetings if each.audit.test in tests]
         lines = (line for each in meetings for line in ways(each, helping(each)))
-        paths = {path for path in dict.fromkeys(path for path, _ in lines) if self._source(path)}
+        paths = {path for path in dict.fromkeys(self._name(path) for path, _ in lines) if self._source(path)}
         # A mask in the test around a call of what is tested would only hide the defect.
-        own = {path for each in meetings for path in each.audit.own}
+        own = {self._name(path) for each in meetings for path in each.audit.own}
         return Case(shared, frozenset(paths - own or paths), frozenset(reached))
 
     def _round(self, cases: Sequence[Case]) -> Iterator[Proposal]:
@@ -278,16 +301,16 @@ class Proposals:
         """Yield path and candidate, each once: edits of what acquires, from the inside out, then masks over the windows and around calls."""
         defect = now.defect
         windows = helping(now.cheapest)
-        lines = [(path, line) for path, line in dict.fromkeys(ways(now.cheapest, windows)) if path in case.paths]
+        around = dict.fromkeys((self._name(path), line) for path, line in ways(now.cheapest, windows))
+        lines = [(path, line) for path, line in around if path in case.paths]
         if defect.verdict is Verdict.SWALLOWED and defect.kind != "finalizer" and defect.origin is not None:
             # A mask would help, too: it would hide that the code catches what it should not.
-            at = defect.origin.place
-            if source := self._source(at.path):
-                yield from ((at.path, each) for each in source.narrowed(at.line))
+            path = self._name(defect.origin.place.path)
+            if source := self._source(path):
+                yield from ((path, each) for each in source.narrowed(defect.origin.place.line))
             return
-        spans = dict.fromkeys(
-            (window.path, window.since, window.until) for window in windows if window.path in case.paths
-        )
+        named = ((self._name(window.path), window) for window in windows)
+        spans = dict.fromkeys((path, window.since, window.until) for path, window in named if path in case.paths)
         spans |= dict.fromkeys((path, line, line) for path, line in lines)
         tried: set[tuple[str, str]] = set()
         for path, candidate in chain(self._of_shapes(lines), self._of_masks(spans)):
@@ -307,11 +330,20 @@ class Proposals:
             if source := self._source(path):
                 yield from ((path, each) for each in source.masked(first, last))
 
+    def _name(self, path: str) -> str:
+        """Return the path of the file itself, if a path names a link to one of the project's."""
+        if path not in self._names:
+            try:
+                self._names[path] = self._copy.name(path)
+            except TrialError:
+                self._names[path] = path
+        return self._names[path]
+
     def _source(self, path: str) -> Source | None:
         """Return the text of a file with the edits so far; ``None`` if it is none of the project's."""
         if path not in self._files:
             try:
-                text = self._copy.read(path)
+                text = self._copy.read(self._copy.name(path))
             except TrialError:
                 return None
             self._files[path] = _File(text, text)
@@ -324,3 +356,12 @@ class Proposals:
 def _file(test: str) -> str:
     """Return the path of the file that a test is in."""
     return test.partition("::")[0]
+
+
+def _diff(path: str, before: str, after: str) -> str:
+    """Return a unified diff that ``git apply`` accepts."""
+    old, new = ([f"{line}\n" for line in text.split("\n")] for text in (before, after))
+    for lines in (old, new):  # the last one is what follows the last end of a line
+        lines[-1:] = [] if lines[-1] == "\n" else [f"{lines[-1]}\\ No newline at end of file\n"]
+    end = "\t" if " " in path else ""
+    return "".join(difflib.unified_diff(old, new, f"a/{path}{end}", f"b/{path}{end}"))

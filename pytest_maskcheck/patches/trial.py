@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,10 +26,13 @@ from pytest_maskcheck.results import Verdict, over_tests
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, SharedDefect
 
-_LEFT_OUT = shutil.ignore_patterns(
+_NOT_NEEDED = shutil.ignore_patterns(
     ".*_cache", ".git", ".hg", ".nox", ".tox", ".venv", "__pycache__", "node_modules", "venv", "*.pyc"
 )
 """What is not copied: it is large, and no test needs it."""
+
+_CANNOT_COPY = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
+"""Types of files that have no content."""
 
 _OPTIONS = ("-q", "-p", "no:cacheprovider", "--continue-on-collection-errors")
 """Tests run also if an edit breaks the module of another one."""
@@ -120,9 +126,22 @@ class Copy:
         self._root = root
         self._folder = folder
         self._arguments = arguments
+        self._encodings: dict[str, str] = {}
         self._sessions = 0
         self._limit = limit
         self._suite_limit: float | None = None
+
+    def name(self, path: str) -> str:
+        """Return the path below the root of the file that a path names, which may be a symbolic link.
+
+        Raises:
+            TrialError: it is no file of the project.
+        """
+        try:
+            return str((self._folder / path).resolve(strict=True).relative_to(self._folder.resolve()))
+        except (OSError, ValueError) as error:
+            message = f"{path} is no file of the project: {error}"
+            raise TrialError(message) from None
 
     def read(self, path: str) -> str:
         """Return the text of a file, by its path below the root.
@@ -131,14 +150,20 @@ class Copy:
             TrialError: it cannot be read.
         """
         try:
-            return (self._folder / path).read_bytes().decode()  # line endings stay as they are
-        except (OSError, UnicodeDecodeError) as error:
+            data = (self._folder / path).read_bytes()
+            self._encodings[path] = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+            return data.decode(self._encodings[path])  # line endings stay as they are
+        except (OSError, UnicodeDecodeError, SyntaxError) as error:
             message = f"{path} cannot be read: {error}"
             raise TrialError(message) from None
 
+    def encoded(self, path: str, text: str) -> bytes:
+        """Return the text of a file that was read, in its encoding, which may be one with a byte order mark."""
+        return text.encode(self._encodings[path])
+
     def write(self, path: str, text: str) -> None:
-        """Write the text of a file."""
-        (self._folder / path).write_bytes(text.encode())
+        """Write the text of a file that was read."""
+        (self._folder / path).write_bytes(self.encoded(path, text))
 
     def audit(self, tests: Sequence[str]) -> dict[str, Outcome]:
         """Audit these tests in one session; return what each of them meets.
@@ -252,5 +277,21 @@ def copied(root: Path, arguments: Sequence[str], limit: float | None = None) -> 
     """Yield a copy of a project, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="maskcheck-cure-") as directory:
         folder = Path(directory) / root.name
-        shutil.copytree(root, folder, symlinks=True, ignore=_LEFT_OUT)
+        shutil.copytree(root, folder, symlinks=True, ignore=_left_out)
+        _redirect_links(root.resolve(), folder)
         yield Copy(root, folder, arguments, limit)
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    """Return the names in a directory that are not copied."""
+    special = {name for name in names if stat.S_IFMT(os.lstat(Path(directory, name)).st_mode) in _CANNOT_COPY}
+    return special | {*_NOT_NEEDED(directory, names)}
+
+
+def _redirect_links(root: Path, folder: Path) -> None:
+    """Make absolute links to files of the project lead to those of the copy: an edit must not get into the project through them."""
+    for directory, folders, names in os.walk(folder):
+        for path in (Path(directory, name) for name in (*folders, *names)):
+            if path.is_symlink() and (target := path.readlink()).is_absolute() and target.is_relative_to(root):
+                path.unlink()
+                path.symlink_to(folder / target.relative_to(root))

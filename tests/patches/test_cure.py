@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.patches.proposals import _diff
 from pytest_maskcheck.patches.trial import TrialError, copied
 
 pytestmark = pytest.mark.slow
@@ -273,6 +275,73 @@ def test_failing():
         for text in ("A = 2\n", "A =\n"):
             copy.write("mod.py", text)
             assert copy.breaks(passing)
+
+
+FILE = """import threading
+
+LOCK = threading.Lock()
+
+def take():
+    LOCK.acquire()
+    abs(1)
+    LOCK.release()
+"""
+
+FILES_TESTS = """
+import latin, link, mark
+
+def test_latin(): latin.take()
+def test_link(): link.take()
+def test_mark(): mark.take()
+"""
+
+
+def test_files_of_all_sorts(cure, pytester):
+    """Encodings, byte order marks, and missing ends of lines stay; the file behind a link is edited, and what is no file is not copied."""
+    before = {
+        "latin.py": f'# coding: latin-1\n\n\n\n{FILE}\n\n\nNAME = "h\xe4h"\n'.encode("latin-1"),
+        "mark.py": FILE.encode("utf-8-sig"),
+        "shared/re al.py": FILE.strip().encode(),
+    }
+    Path("shared").mkdir()
+    for name, data in before.items():
+        Path(name).write_bytes(data)
+    Path("link.py").symlink_to(Path("shared/re al.py").absolute())
+    os.mkfifo("pipe")
+    done = cure(tests=FILES_TESTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\ncured") + done.stdout.startswith("cured") == 3
+    assert all(Path(name).read_bytes() == data for name, data in before.items())
+    diff = "---" + done.stdout.partition("\n---")[2].rpartition("\n\n")[0] + "\n"
+    subprocess.run(["git", "apply", "-"], input=diff.encode(), check=True, timeout=60)
+    after = {name: Path(name).read_bytes() for name in before}
+    assert all(b"    with LOCK:\n        abs(1)" in data for data in after.values())
+    assert after["latin.py"].endswith(b'NAME = "h\xe4h"\n')
+    assert after["mark.py"].startswith(b"\xef\xbb\xbfimport")
+    assert after["shared/re al.py"].endswith(b"abs(1)")
+
+
+def test_diffs():
+    """Only line feeds end lines in a diff, and a missing last one is marked."""
+    assert _diff("a.py", "a\x0cb\nc", "a\x0cb\nd\n") == (
+        "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n a\x0cb\n-c\n\\ No newline at end of file\n+d\n"
+    )
+
+
+def test_files_that_change_meanwhile(cure, pytester):
+    """A file that was edited while the command ran is not written; the others are, and the exit status is 1."""
+    Path("one.py").write_text(FILE)
+    Path("two.py").write_text(FILE)
+    pytester.makeconftest(
+        f"from pathlib import Path\nif Path.cwd() != Path({str(Path.cwd())!r}): Path({str(Path('two.py').absolute())!r}).write_text('mine = 1')\n"
+    )
+    done = cure("--apply", tests="import one, two\ndef test_one(): one.take()\ndef test_two(): two.take()\n")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.endswith(
+        "written: one.py\nnot written: two.py has changed since it was copied; run the command again\n"
+    )
+    assert Path("two.py").read_text() == "mine = 1"
+    assert "with LOCK" in Path("one.py").read_text()
 
 
 def test_a_test_that_does_not_end(pytester, monkeypatch):
