@@ -29,6 +29,7 @@ class Case:
 
     Parameters:
         defect: the defect, as the report has it.
+        tests: those in which edits must cure it, the cheapest first.
         paths: the files that its edits are in.
         reached: the files that its tests reach.
         candidates: the edits that are still to be tried.
@@ -37,16 +38,12 @@ class Case:
     """
 
     defect: SharedDefect
+    tests: tuple[str, ...]
     paths: frozenset[str]
     reached: frozenset[str]
     candidates: Iterator[tuple[str, Candidate]] | None = None
     steps: list[str] = field(default_factory=list)
     restore: Callable[[], object] | None = None
-
-    @property
-    def tests(self) -> tuple[str, ...]:
-        """The tests in which edits must cure it."""
-        return chosen(self.defect)
 
     def is_apart(self, other: Case) -> bool:
         """Return whether edits for both can be tried in one session."""

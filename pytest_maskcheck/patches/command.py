@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_maskcheck.patches.cases import chosen
 from pytest_maskcheck.patches.proposals import Edited, End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import files, reading
 from pytest_maskcheck.reports.defects import headline
-from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results import Audit, over_tests
 
 _ENDS = {
     End.CURED: "cured",
     End.GONE: "cured by another edit",
     End.NOT_MET: "not met in a copy of the project",
+    End.NOT_PASSING: "no edit tried, as none of its tests passes in a copy of the project",
     End.ELSEWHERE: "no edit, as no code of the project has it",
     End.UNCURED: "no edit found",
 }
@@ -50,8 +50,9 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
     if not defects:
         show("no defect makes a test fail: there is nothing to cure")
         return 0
+    _require_tests(root, report, audits)
     made: list[Proposal] = []
-    left = 0
+    ends: list[End] = []
     with copied(root, arguments) as copy:
         proposals = Proposals(copy, audits)
         try:
@@ -59,21 +60,22 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
                 show(
                     f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}{_tests(each)}"
                 )
+                ends.append(each.end)
                 if each.end in {End.CURED, End.GONE}:
                     made.append(each)
-                else:
-                    left += 1
             changed = [*proposals.edited()]
-            tests = [*dict.fromkeys(test for proposal in made for test in chosen(proposal.defect))]
+            tests = [*dict.fromkeys(test for proposal in made for test in proposal.tests)]
             after = copy.audit(tests) if made else {}
         except TrialError as error:
             raise CureError(str(error)) from None
+    if {*ends} <= {End.NOT_MET, End.NOT_PASSING}:
+        show(f"the project has changed since {report} was written: audit it again")
     for file in changed:
         show("")
         show(file.diff.removesuffix("\n"))
     if after:
         show("")
-        before = sum(not {*chosen(each)}.isdisjoint(tests) for each in defects)
+        before = sum(not {*each.tests}.isdisjoint(tests) for each in defects)
         found = {id(each.cheapest.audit): each.cheapest.audit for outcome in after.values() for each in outcome.defects}
         show(
             f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, "
@@ -81,12 +83,26 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
     written = not apply or _write(root, changed, show)
-    return 1 if left or not written else 0
+    return 0 if written and len(made) == len(defects) else 1
+
+
+def _require_tests(root: Path, report: str, audits: Sequence[Audit]) -> None:
+    """Raise an error unless a test file of a report is in the directory.
+
+    A report of another checkout of the project can be used, so it does not matter where it was written.
+    """
+    if any((root / audit.test.partition("::")[0]).is_file() for audit in audits):
+        return
+    frames = (point for audit in audits for point in audit.points)
+    known = (each.file.removesuffix(each.path) for each in frames if each.file.endswith(f"/{each.path}"))
+    place = next(known, "").rstrip("/") or "the project's root directory"
+    message = f"none of the test files of {report} is in {root}: run the command in {place}"
+    raise CureError(message)
 
 
 def _tests(proposal: Proposal) -> str:
     """Return how many tests an edit was tried in that meet the defect, if there are several."""
-    meeting, tried = proposal.defect.tests, chosen(proposal.defect)
+    meeting, tried = proposal.defect.tests, proposal.tests
     if proposal.end is not End.CURED or len(meeting) == 1:
         return ""
     left = len(meeting) - len(tried)

@@ -42,6 +42,7 @@ class End(Enum):
     CURED = "an edit cures it"
     GONE = "an edit of another defect cured it"
     NOT_MET = "the test does not meet it in the copy"
+    NOT_PASSING = "none of its tests passes in the copy"
     ELSEWHERE = "no code of the project has it"
     UNCURED = "no edit that was tried cures it"
 
@@ -54,11 +55,13 @@ class Proposal:
         defect: the defect.
         end: how the search ended.
         title: what is done; ``""`` if there is no edit.
+        tests: the tests that it was tried in.
     """
 
     defect: SharedDefect
     end: End
     title: str = ""
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +126,16 @@ class Proposals:
         self._reached = {
             audit.test: {*map(self._name, (*audit.reached, *audit.own, _file(audit.test)))} for audit in audits
         }
-        self._passing: frozenset[str] | None = None  # the tests that pass without edits
+        self._passing: frozenset[str] = frozenset()  # the tests that pass without edits
         self._edited: set[str] = set()
 
     def make(self, defects: Sequence[SharedDefect]) -> Iterator[Proposal]:
         """Yield a proposal for each defect, also if no edit cures it."""
         todo = [self._case(each) for each in sorted(defects, key=place, reverse=True)]
+        if any(case.paths for case in todo):
+            self._passing = self._copy.passing()
+        for case in todo:
+            case.tests = tuple(test for test in case.tests if test in self._passing)
         while todo:
             chosen: list[Case] = []
             for number, case in enumerate(todo):
@@ -158,7 +165,7 @@ class Proposals:
         paths = {path for path in dict.fromkeys(self._name(path) for path, _ in lines) if self._source(path)}
         # A mask in the test around a call of what is tested would only hide the defect.
         own = {self._name(path) for each in meetings for path in each.audit.own}
-        return Case(shared, frozenset(paths - own or paths), frozenset(reached))
+        return Case(shared, tests, frozenset(paths - own or paths), frozenset(reached))
 
     def _round(self, cases: Sequence[Case]) -> Iterator[Proposal]:
         """Try the next edit for each of these defects; yield those whose search is over."""
@@ -167,8 +174,11 @@ class Proposals:
         for case in cases:
             if not case.paths:
                 yield Proposal(case.defect, End.ELSEWHERE)
+            elif not case.tests:  # it was deleted, say
+                yield Proposal(case.defect, End.NOT_PASSING)
             elif (now := self._now(case)) is None:
-                yield Proposal(case.defect, End.GONE if case.reached & self._edited else End.NOT_MET)
+                end = End.GONE if case.reached & self._edited else End.NOT_MET
+                yield Proposal(case.defect, end, tests=case.tests)
             elif len(case.steps) == _STEPS or (found := self._next(case, now)) is None:
                 if case.restore is not None:
                     case.restore()
@@ -186,12 +196,10 @@ class Proposals:
             self._found |= {test: outcomes[test] for test in case.tests}
             if self._now(case) is None:
                 self._edited |= case.paths
-                yield Proposal(case.defect, End.CURED, "; ".join(dict.fromkeys(case.steps)))
+                yield Proposal(case.defect, End.CURED, "; ".join(dict.fromkeys(case.steps)), case.tests)
 
     def _kept(self, trying: Sequence[_Trial]) -> Iterator[tuple[_Trial, dict[str, Outcome]]]:
         """Write edits, and undo those that do not help or break something; yield the others, with what their tests find then."""
-        if trying and self._passing is None:  # nothing is edited yet
-            self._passing = self._copy.passing()
         for each in trying:
             self._copy.write(each.path, each.candidate.whole)
         outcomes = self._audited([each.test for each in trying], strict=False)
@@ -204,8 +212,7 @@ class Proposals:
 
     def _breaking(self, trying: Sequence[_Trial]) -> list[_Trial]:
         """Return those of the edits, which are written, that break a test of the suite."""
-        passing = self._passing or frozenset()
-        if not trying or not self._copy.breaks(passing):
+        if not trying or not self._copy.breaks(self._passing):
             return []
         if len(trying) == 1:
             return [*trying]
@@ -214,7 +221,7 @@ class Proposals:
         breaking: list[_Trial] = []
         for each in trying:  # one after the other shows which of them it is
             self._copy.write(each.path, each.candidate.whole)
-            if self._copy.breaks(passing):
+            if self._copy.breaks(self._passing):
                 breaking.append(each)
                 self._undo(each)
         return breaking

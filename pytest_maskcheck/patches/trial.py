@@ -46,9 +46,6 @@ _AGAIN = 50
 _LEAST, _SLOWER = 60.0, 10.0
 """A session may take this many seconds, and this many times as long as the first one of its sort."""
 
-_TAIL = 20
-"""Lines of pytest's output that a message shows."""
-
 Identity = tuple[str, str, str]
 
 
@@ -268,8 +265,12 @@ def _longest(began: float) -> float:
 
 
 def _failed(status: int | None, output: Sequence[str]) -> TrialError:
+    """Return an error with the line of pytest's output that says most."""
     ending = "does not end" if status is None else f"ends with exit status {status}"
-    return TrialError(f"pytest {ending} in a copy of the project:\n" + "\n".join(output[-_TAIL:]))
+    lines = [line for line in output if line.strip()]
+    telling = [line for line in lines if "error" in line.lower()] or lines
+    cause = f": {telling[-1].removeprefix('E ').strip()}" if telling else ""
+    return TrialError(f"pytest {ending} in a copy of the project{cause}")
 
 
 @contextmanager
