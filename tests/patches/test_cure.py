@@ -290,6 +290,7 @@ def test_failing():
     with copied(Path.cwd(), PLUGIN) as copy:
         passing = copy.passing()
         assert passing == {"test_mod.py::test_it", "test_flaky.py::test_flaky"}
+        assert copy.read("mod.py").strip() == "A = 1"  # in an encoding that is kept
         copy.write("mod.py", "A = 2 - 1\n")
         assert not copy.breaks(passing)
         for text in ("A = 2\n", "A =\n"):
