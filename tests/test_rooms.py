@@ -42,7 +42,7 @@ NOTHING_OF_THE_PACKAGE = {"masking", "resource", "reasons"}
 IMPORTERS = {
     "coverage": ("points/coverage_",),
     "_pytest": ("session/private",),
-    "pytest": ("plugin", "session/", "settings"),
+    "pytest": ("plugin", "session/", "settings", "patches/passing"),
     "pluggy": ("session/",),
     "libcst": ("patches/",),
 }

@@ -61,6 +61,16 @@ def test_followed_by_another_defect():
     assert shown(*rows)[0] == ("f", "2", None, None)
 
 
+def test_another_turn_of_a_loop():
+    """If the line where the interrupt arrives has points with the defect at another turn, the window is not stated as proven."""
+    rows = [(at(2), LOST), (at(3), None), (at(1, hit=2), None), (at(2, hit=2), None), (at(1, hit=3), None)]
+    made = replace(audit(*rows), held_back=(HeldBackRun(rows[0][0].id, rows[2][0].id, clean=True),))
+    assert [each.proven for each in windows(made, made.defects[0])] == [True]
+    rows.append((at(1, hit=4), LOST))
+    made = replace(audit(*rows), held_back=made.held_back)
+    assert windows(made, made.defects[0])[0].proven is None
+
+
 def test_in_the_caller():
     """What a function acquires and returns is lost in its caller, whose lines count."""
     rows = [

@@ -2,6 +2,8 @@
 
 For each window of a defect that fails, up to a number, one run is made in a clean process: the interrupt comes at the first point of the
 window and is let through at the point where a mask would let it (:mod:`pytest_maskcheck.results.windows`). An uninterrupted run follows it.
+
+No mask may be held over an ``await`` or a ``yield``, so no run is made for a window with one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.failed_runs import strayed
 from pytest_maskcheck.audit.findings import is_failing
+from pytest_maskcheck.points.suspensions import suspends
 from pytest_maskcheck.results import Audit, HeldBackRun
 from pytest_maskcheck.results.windows import windows
 from pytest_maskcheck.runs.requests import HeldBack, alone
@@ -45,7 +48,11 @@ def try_windows(judge: Judge, points: Sequence[Point], results: Sequence[PointRe
             if judge.late(0.0):
                 return
             tried.add(pair)
-            yield HeldBackRun(window.begins.id, window.after.id if window.after else "", _is_clean(judge, window))
+            after = window.after.id if window.after else ""
+            if suspends(window.file, window.since, window.until):
+                yield HeldBackRun(window.begins.id, after, clean=False, suspends=True)
+            else:
+                yield HeldBackRun(window.begins.id, after, _is_clean(judge, window))
 
 
 def _is_clean(judge: Judge, window: Window) -> bool:

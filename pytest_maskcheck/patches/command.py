@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_maskcheck.patches.proposals import End, Proposal, Proposals
+from pytest_maskcheck.patches.proposals import Edited, End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports import files, reading
 from pytest_maskcheck.reports.defects import headline
-from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results import Audit, over_tests
 
 _ENDS = {
     End.CURED: "cured",
     End.GONE: "cured by another edit",
     End.NOT_MET: "not met in a copy of the project",
+    End.NOT_PASSING: "no edit tried, as none of its tests passes in a copy of the project",
     End.ELSEWHERE: "no edit, as no code of the project has it",
     End.UNCURED: "no edit found",
 }
@@ -35,7 +36,7 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         apply: write the edits into the project, too.
 
     Returns:
-        The exit status: 0 if there is an edit for each defect, else 1.
+        The exit status: 0 if there is an edit for each defect, and all are written that were to be, else 1.
 
     Raises:
         CureError: see there.
@@ -49,43 +50,78 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
     if not defects:
         show("no defect makes a test fail: there is nothing to cure")
         return 0
+    _require_tests(root, report, audits)
     made: list[Proposal] = []
-    left = 0
+    ends: list[End] = []
     with copied(root, arguments) as copy:
-        proposals = Proposals(copy)
+        proposals = Proposals(copy, audits)
         try:
             for each in proposals.make(defects):
-                show(f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}")
+                show(
+                    f"{_ENDS[each.end]}: {headline(each.defect.defect)}{f': {each.title}' if each.title else ''}{_tests(each)}"
+                )
+                ends.append(each.end)
                 if each.end in {End.CURED, End.GONE}:
                     made.append(each)
-                else:
-                    left += 1
-            changed = [*proposals.diffs()]
-            tests = [*dict.fromkeys(proposal.defect.cheapest.audit.test for proposal in made)]
+            changed = [*proposals.edited()]
+            tests = [*dict.fromkeys(test for proposal in made for test in proposal.tests)]
             after = copy.audit(tests) if made else {}
         except TrialError as error:
             raise CureError(str(error)) from None
-    for _, _, diff in changed:
+    if {*ends} <= {End.NOT_MET, End.NOT_PASSING}:
+        show(f"the project has changed since {report} was written: audit it again")
+    for file in changed:
         show("")
-        show(diff.rstrip("\n"))
+        show(file.diff.removesuffix("\n"))
     if after:
         show("")
-        before = sum(each.cheapest.audit.test in tests for each in defects)
+        before = sum(not {*each.tests}.isdisjoint(tests) for each in defects)
+        found = {id(each.cheapest.audit): each.cheapest.audit for outcome in after.values() for each in outcome.defects}
         show(
             f"{count(tests, 'test')} audited again: {count(before, 'defect')} before, "
-            f"{sum(len(each.defects) for each in after.values())} after, "
+            f"{sum(each.fails for each in over_tests([*found.values()]))} after, "
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
-    if apply:
-        _write(root, changed, show)
-    return 1 if left else 0
+    written = not apply or _write(root, changed, show)
+    return 0 if written and len(made) == len(defects) else 1
 
 
-def _write(root: Path, changed: Sequence[tuple[str, str, str]], show: Callable[[str], object]) -> None:
-    for path, text, _ in changed:
+def _require_tests(root: Path, report: str, audits: Sequence[Audit]) -> None:
+    """Raise an error unless a test file of a report is in the directory.
+
+    A report of another checkout of the project can be used, so it does not matter where it was written.
+    """
+    if any((root / audit.test.partition("::")[0]).is_file() for audit in audits):
+        return
+    frames = (point for audit in audits for point in audit.points)
+    known = (each.file.removesuffix(each.path) for each in frames if each.file.endswith(f"/{each.path}"))
+    place = next(known, "").rstrip("/") or "the project's root directory"
+    message = f"none of the test files of {report} is in {root}: run the command in {place}"
+    raise CureError(message)
+
+
+def _tests(proposal: Proposal) -> str:
+    """Return how many tests an edit was tried in that meet the defect, if there are several."""
+    meeting, tried = proposal.defect.tests, proposal.tests
+    if proposal.end is not End.CURED or len(meeting) == 1:
+        return ""
+    left = len(meeting) - len(tried)
+    return f" (in {count(tried, 'test')} that meet it{f'; {left} more not tried' if left else ''})"
+
+
+def _write(root: Path, changed: Sequence[Edited], show: Callable[[str], object]) -> bool:
+    """Write the files that are still as they were copied; return whether all are."""
+    complete = True
+    for each in changed:
+        path = root / each.path
         try:
-            files.write(str(root / path), text.encode())
+            if not path.is_file() or path.read_bytes() != each.before:
+                show(f"not written: {each.path} has changed since it was copied; run the command again")
+                complete = False
+                continue
+            files.write(str(path), each.after)
         except OSError as error:
-            message = f"{path} cannot be written: {error}"
+            message = f"{each.path} cannot be written: {error}"
             raise CureError(message) from None
-        show(f"written: {path}")
+        show(f"written: {each.path}")
+    return complete

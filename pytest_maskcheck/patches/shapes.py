@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
+from libcst import matchers
 
 Statements = Sequence[cst.BaseStatement]
 
@@ -91,17 +92,28 @@ class _Use:
 def _uses(
     statements: Statements, position: int, is_release: Callable[[cst.BaseExpression | None], bool]
 ) -> Iterator[_Use]:
-    """Yield the possible uses: released alone in the ``finally`` of the next statement, or by a later statement of the block, the last first."""
+    """Yield the possible uses: released alone in the ``finally`` of the next statement, or by a later statement of the block, the last first.
+
+    None has a second release in its body, such as one before an early ``return``: what is left by a ``with`` statement is released there, too.
+    """
     following = statements[position + 1 :]
     if following and isinstance(following[0], cst.Try) and (last := following[0].finalbody) is not None:
         released = _only(last.body)
         if released is not None and is_release(released):
-            yield _Use(_without_finally(following[0]), released, 2)
+            body = _without_finally(following[0])
+            if not _has(body, released):
+                yield _Use(body, released, 2)
             return
     for number, statement in reversed([*enumerate(following)]):
         released = _expression(statement)
-        if released is not None and is_release(released):
+        if released is not None and is_release(released) and not _has(following[:number], released):
             yield _Use(following[:number], released, number + 2)
+
+
+def _has(statements: Statements, release: cst.BaseExpression) -> bool:
+    """Return whether the same release is in one of these statements, at any depth."""
+    same = matchers.MatchIfTrue(release.deep_equals)
+    return any(matchers.findall(statement, same) for statement in statements)
 
 
 def _only(block: cst.BaseSuite) -> cst.BaseExpression | None:
@@ -257,7 +269,10 @@ def _restored(statement: cst.Try | cst.With, name: str) -> cst.Try | cst.With:
 
 
 def _yields(statements: Statements) -> bool:
-    """Return whether one of these statements hands over to a caller, whose code must not run masked: functions within do not count."""
+    """Return whether one of these statements hands over to a caller or the event loop, whose code must not run masked.
+
+    Functions within do not count.
+    """
     finder = _Yields()
     for statement in statements:
         statement.visit(finder)
@@ -269,6 +284,12 @@ class _Yields(cst.CSTVisitor):
         self.found = False
 
     def visit_Yield(self, _node: cst.Yield) -> None:  # noqa: N802  (a visitor of LibCST)
+        self.found = True
+
+    def visit_Await(self, _node: cst.Await) -> None:  # noqa: N802
+        self.found = True
+
+    def visit_Asynchronous(self, _node: cst.Asynchronous) -> None:  # noqa: N802  (``async with``, ``async for``)
         self.found = True
 
     def visit_FunctionDef(self, _node: cst.FunctionDef) -> bool:  # noqa: N802
@@ -309,5 +330,31 @@ def _masking(statements: Statements, restore: str = "") -> cst.With:
     before, *others = statements
     assert isinstance(before, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
     item = cst.WithItem(_call("mask"), cst.AsName(cst.Name(restore)) if restore else None)
-    body = [before.with_changes(leading_lines=()), *others]
-    return cst.With([item], cst.IndentedBlock(body), leading_lines=before.leading_lines)
+    group = cst.IndentedBlock([before.with_changes(leading_lines=()), *others])
+    body = group if restore else _without_masks(group)
+    return cst.With([item], body, leading_lines=before.leading_lines)
+
+
+def _without_masks(block: cst.IndentedBlock) -> cst.IndentedBlock:
+    """Return a block without the masks in it, as one around all of it does what they do."""
+    changed = block.visit(_Unmasking())
+    assert isinstance(changed, cst.IndentedBlock)
+    return changed
+
+
+class _Unmasking(cst.CSTTransformer):
+    def leave_With(  # noqa: N802
+        self,
+        original_node: cst.With,  # noqa: ARG002
+        updated_node: cst.With,
+    ) -> cst.With | cst.FlattenSentinel[cst.BaseStatement]:
+        if len(updated_node.items) > 1 or not updated_node.items[0].deep_equals(cst.WithItem(_call("mask"))):
+            return updated_node
+        body = _of_body(updated_node.body)
+        first = body[0]
+        assert isinstance(first, (cst.SimpleStatementLine, cst.BaseCompoundStatement))
+        lines = (*updated_node.leading_lines, *first.leading_lines)
+        return cst.FlattenSentinel([first.with_changes(leading_lines=lines), *body[1:]])
+
+    def visit_FunctionDef(self, _node: cst.FunctionDef) -> bool:  # noqa: N802  (it may be called elsewhere)
+        return False

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.patches import passing as plugin
 from pytest_maskcheck.reports import reading
 from pytest_maskcheck.results import Verdict, over_tests
 
 if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit, SharedDefect
 
-_LEFT_OUT = shutil.ignore_patterns(
+_NOT_NEEDED = shutil.ignore_patterns(
     ".*_cache", ".git", ".hg", ".nox", ".tox", ".venv", "__pycache__", "node_modules", "venv", "*.pyc"
 )
 """What is not copied: it is large, and no test needs it."""
 
-_OPTIONS = (
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "--continue-on-collection-errors",
-    "--maskcheck-all",
-    "--maskcheck-repeats=all",
-)
-"""Each test is audited at all of its points, also if an edit breaks the module of another one."""
+_CANNOT_COPY = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
+"""Types of files that have no content."""
+
+_OPTIONS = ("-q", "-p", "no:cacheprovider", "--continue-on-collection-errors")
+"""Tests run also if an edit breaks the module of another one."""
+
+_AUDIT = ("--maskcheck-all", "--maskcheck-repeats=all")
+"""Each test is audited at all of its points."""
+
+_AGAIN = 50
+"""The greatest number of tests that are run a second time alone, as one that fails now and then must not count against an edit."""
 
 _LEAST, _SLOWER = 60.0, 10.0
-"""A session may take this many seconds, and this many times as long as the first one."""
-
-_TAIL = 20
-"""Lines of pytest's output that a message shows."""
+"""A session may take this many seconds, and this many times as long as the first one of its sort."""
 
 Identity = tuple[str, str, str]
 
@@ -80,6 +84,13 @@ class Outcome:
             return False
         return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
 
+    def is_no_worse(self, before: Outcome) -> bool:
+        """Return whether nothing is found that was not found before, if the test could be audited then."""
+        if not before.sound:
+            return True
+        new = not self.identities <= before.identities or not self.listed <= before.listed
+        return self.sound and not new and len(self.defects) <= len(before.defects)
+
     def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
         """Return whether a known defect is gone, and neither listed instead nor only gone from the line where it was."""
         if not self.sound or not self.listed <= before.listed or _identity(known) in self.listed:
@@ -112,8 +123,22 @@ class Copy:
         self._root = root
         self._folder = folder
         self._arguments = arguments
-        self._audits = 0
+        self._encodings: dict[str, str] = {}
+        self._sessions = 0
         self._limit = limit
+        self._suite_limit: float | None = None
+
+    def name(self, path: str) -> str:
+        """Return the path below the root of the file that a path names, which may be a symbolic link.
+
+        Raises:
+            TrialError: it is no file of the project.
+        """
+        try:
+            return str((self._folder / path).resolve(strict=True).relative_to(self._folder.resolve()))
+        except (OSError, ValueError) as error:
+            message = f"{path} is no file of the project: {error}"
+            raise TrialError(message) from None
 
     def read(self, path: str) -> str:
         """Return the text of a file, by its path below the root.
@@ -122,14 +147,20 @@ class Copy:
             TrialError: it cannot be read.
         """
         try:
-            return (self._folder / path).read_bytes().decode()  # line endings stay as they are
-        except (OSError, UnicodeDecodeError) as error:
+            data = (self._folder / path).read_bytes()
+            self._encodings[path] = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+            return data.decode(self._encodings[path])  # line endings stay as they are
+        except (OSError, UnicodeDecodeError, SyntaxError) as error:
             message = f"{path} cannot be read: {error}"
             raise TrialError(message) from None
 
+    def encoded(self, path: str, text: str) -> bytes:
+        """Return the text of a file that was read, in its encoding, which may be one with a byte order mark."""
+        return text.encode(self._encodings[path])
+
     def write(self, path: str, text: str) -> None:
-        """Write the text of a file."""
-        (self._folder / path).write_bytes(text.encode())
+        """Write the text of a file that was read."""
+        (self._folder / path).write_bytes(self.encoded(path, text))
 
     def audit(self, tests: Sequence[str]) -> dict[str, Outcome]:
         """Audit these tests in one session; return what each of them meets.
@@ -137,29 +168,65 @@ class Copy:
         Raises:
             TrialError: pytest fails for another reason than a test, or takes far longer than at first.
         """
-        self._audits += 1
-        report = self._folder.parent / f"{self._audits}.json"
-        status, output = self._pytest(f"--maskcheck-report=json:{report}", *self._arguments, *tests)
+        report = self._new_file()
+        began = time.monotonic()
+        arguments = (*_AUDIT, f"--maskcheck-report=json:{report}", *self._arguments, *tests)
+        status, output = self._pytest(arguments, self._limit)
+        self._limit = self._limit or _longest(began)
         if status not in {0, 1} or not report.exists():
-            message = f"pytest {_ending(status)} in a copy of the project:\n" + "\n".join(output[-_TAIL:])
-            raise TrialError(message)
+            raise _failed(status, output)
         return {audit.test: _outcome(audit) for audit in reading.read(str(report)).audits}
 
-    def _pytest(self, *arguments: str) -> tuple[int | None, list[str]]:
-        """Run pytest; return its exit status, ``None`` if it was stopped, and its output."""
+    def passing(self) -> frozenset[str]:
+        """Run the whole suite without audits; return the tests that pass.
+
+        Raises:
+            TrialError: pytest fails for another reason than a test, or takes far longer than at first.
+        """
         began = time.monotonic()
+        passed = self._passing((), self._suite_limit)
+        self._suite_limit = self._suite_limit or _longest(began)
+        return passed
+
+    def breaks(self, passing: frozenset[str]) -> bool:
+        """Return whether one of these tests, which passed without edits, does not pass now."""
+        try:
+            failing = passing - self.passing()
+            if 0 < len(failing) <= _AGAIN:
+                failing -= self._passing(sorted(failing), self._suite_limit)
+        except TrialError:
+            return True
+        return bool(failing)
+
+    def _passing(self, tests: Sequence[str], limit: float | None) -> frozenset[str]:
+        written = self._new_file()
+        environment = {plugin.VARIABLE: str(written)}
+        status, output = self._pytest(("-p", plugin.__name__, *self._arguments, *tests), limit, environment)
+        if not written.exists():
+            raise _failed(status, output)
+        return frozenset(json.loads(written.read_bytes()))
+
+    def _new_file(self) -> Path:
+        """Return the path of a file that pytest writes in the next session."""
+        self._sessions += 1
+        return self._folder.parent / f"{self._sessions}.json"
+
+    def _pytest(
+        self, arguments: Sequence[str], limit: float | None, environment: Mapping[str, str] | None = None
+    ) -> tuple[int | None, list[str]]:
+        """Run pytest; return its exit status, ``None`` if it was stopped, and its output."""
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "pytest", *_OPTIONS, *arguments],
                 cwd=self._folder,
-                env=self._environment(),
+                env=self._environment() | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
             try:
-                status = process.wait(self._limit)
+                status = process.wait(limit)
             except subprocess.TimeoutExpired:  # an edit made the test wait for ever
                 status = None
             finally:
@@ -168,8 +235,6 @@ class Copy:
                 process.wait()
             output.seek(0)
             lines = output.read().decode(errors="replace").strip().splitlines()
-        if self._limit is None:
-            self._limit = _LEAST + _SLOWER * (time.monotonic() - began)
         return status, lines
 
     def _environment(self) -> dict[str, str]:
@@ -194,8 +259,18 @@ def _outcome(audit: Audit) -> Outcome:
     return Outcome(defects, listed, audit.audited, bool(audit.audited) and not audit.broken)
 
 
-def _ending(status: int | None) -> str:
-    return "does not end" if status is None else f"ends with exit status {status}"
+def _longest(began: float) -> float:
+    """Return how many seconds sessions like one that ends now may take."""
+    return _LEAST + _SLOWER * (time.monotonic() - began)
+
+
+def _failed(status: int | None, output: Sequence[str]) -> TrialError:
+    """Return an error with the line of pytest's output that says most."""
+    ending = "does not end" if status is None else f"ends with exit status {status}"
+    lines = [line for line in output if line.strip()]
+    telling = [line for line in lines if "error" in line.lower()] or lines
+    cause = f": {telling[-1].removeprefix('E ').strip()}" if telling else ""
+    return TrialError(f"pytest {ending} in a copy of the project{cause}")
 
 
 @contextmanager
@@ -203,5 +278,21 @@ def copied(root: Path, arguments: Sequence[str], limit: float | None = None) -> 
     """Yield a copy of a project, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="maskcheck-cure-") as directory:
         folder = Path(directory) / root.name
-        shutil.copytree(root, folder, symlinks=True, ignore=_LEFT_OUT)
+        shutil.copytree(root, folder, symlinks=True, ignore=_left_out)
+        _redirect_links(root.resolve(), folder)
         yield Copy(root, folder, arguments, limit)
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    """Return the names in a directory that are not copied."""
+    special = {name for name in names if stat.S_IFMT(os.lstat(Path(directory, name)).st_mode) in _CANNOT_COPY}
+    return special | {*_NOT_NEEDED(directory, names)}
+
+
+def _redirect_links(root: Path, folder: Path) -> None:
+    """Make absolute links to files of the project lead to those of the copy: an edit must not get into the project through them."""
+    for directory, folders, names in os.walk(folder):
+        for path in (Path(directory, name) for name in (*folders, *names)):
+            if path.is_symlink() and (target := path.readlink()).is_absolute() and target.is_relative_to(root):
+                path.unlink()
+                path.symlink_to(folder / target.relative_to(root))

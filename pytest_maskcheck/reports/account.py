@@ -178,7 +178,8 @@ def _masked(window: Window) -> str:
             if window.after.path == window.path
             else f"at {window.after.path}:{window.after.line}"
         )
-    return f"; with signals masked {lines}, {window.begins.signal} would arrive {place}, where nothing is lost"
+    # Another test that meets the defect may take another way out of the window.
+    return f"; in this test, with signals masked {lines}, {window.begins.signal} would arrive {place}, where nothing is lost"
 
 
 def _frame(frame: Frame) -> str:

@@ -256,17 +256,20 @@ class Exposure(Packed):
 
 @dataclass(frozen=True, slots=True)
 class HeldBackRun(Packed):
-    """A run whose interrupt came at one point and was held back until another one, as a mask would.
+    """A run whose interrupt came at one point and was held back until another one, as by a mask.
 
     Parameters:
         begins: id of the point where it came.
         after: id of the point where it arrived; ``""``: after the test.
         clean: it arrived there, and nothing that makes a test fail was wrong afterwards.
+        suspends: no run was made, as the function has an ``await`` or a ``yield`` on the way: a mask would hold back interrupts of the code
+            that runs meanwhile.
     """
 
     begins: str
     after: str
     clean: bool
+    suspends: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -37,7 +37,8 @@ class Window:
             function: there may be no point on that line. Without an ``until``, it extends to the end of the function.
         begins: the first point.
         after: the point where an interrupt arrives that such a mask has held back; ``None``: that is after the test.
-        proven: a run has shown that nothing is lost then, or (``False``) that something is; ``None`` if none was made.
+        proven: a run has shown that nothing is lost then, or (``False``) that something is, or no mask may be there; ``None`` if no run was
+            made, or the line where it arrives has other points with the defect.
     """
 
     path: str
@@ -96,9 +97,21 @@ def windows(audit: Audit, defect: Defect) -> tuple[Window, ...]:
             key = (made.file, made.function, made.first, made.last)
             if key not in found or found[key].reach < made.reach:
                 name = made.after.id if made.after is not None else ""
-                since = _since(defect, made)
-                found[key] = replace(made, since=since, proven=tried.get((made.begins.id, name)))
+                proven = tried.get((made.begins.id, name))
+                if proven and _is_lost_there(rows, made.after):
+                    proven = None
+                found[key] = replace(made, since=_since(defect, made), proven=proven)
     return tuple(found.values())
+
+
+def _is_lost_there(rows: Sequence[_Row], after: Point | None) -> bool:
+    """Return whether the defect is met on the line where the interrupt arrives, at another turn of a loop or in another call.
+
+    The run has shown what happens at one of them. That nothing is lost on that line would not be true.
+    """
+    return after is not None and any(
+        row.lost and (row.point.file, row.point.line) == (after.file, after.line) for row in rows
+    )
 
 
 def _since(defect: Defect, window: Window) -> int:

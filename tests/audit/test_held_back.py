@@ -34,7 +34,7 @@ def test_a_window_is_proven(audit):
 def test_it_is_shown(audit):
     """The report says how long signals have to be masked, and where the interrupt would arrive."""
     made = audit(HEAD.format("") + "    LOCK.acquire()\n    abs(1)\n    LOCK.release()\n    abs(2)\n")
-    text = "in test_it; with signals masked from line 6 to line 8, SIGINT would arrive at line 9, where nothing is lost"
+    text = "in test_it; in this test, with signals masked from line 6 to line 8, SIGINT would arrive at line 9, where nothing is lost"
     made.result.stdout.fnmatch_lines([f"*window * {text}"])
 
 
@@ -44,6 +44,38 @@ def test_a_window_that_does_not_help(audit):
     assert [proven for *_, proven in tried(audit, body)] == [False]
     made = audit(HEAD.format("") + body)
     made.result.stdout.no_fnmatch_line("*window *")
+
+
+SUSPENDED = """
+import asyncio, threading
+LOCK = threading.Lock()
+
+async def wait():
+    LOCK.acquire()
+    await asyncio.sleep(0)
+    LOCK.release()
+
+def taken():
+    LOCK.acquire()
+    yield
+    LOCK.release()
+
+def test_await():
+    asyncio.run(wait())
+
+def test_yield():
+    list(taken())
+"""
+
+
+def test_a_window_with_a_suspension(audit):
+    """No mask may be held over an ``await`` or a ``yield``: such a window is not tried, and not shown."""
+    for test in ("test_await", "test_yield"):
+        made = audit(SUSPENDED, "--maskcheck-all", "-k", test)
+        assert made.audit.failures
+        assert {(each.clean, each.suspends) for each in made.audit.held_back} >= {(False, True)}
+        made.result.stdout.no_fnmatch_line("*window * in wait*")
+        made.result.stdout.no_fnmatch_line("*window * in taken*")
 
 
 def test_what_breaks_the_next_run(audit):

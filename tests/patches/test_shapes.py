@@ -198,6 +198,8 @@ EDITS = {
 }
 
 NO_EDITS = {
+    "lock that is released earlier, too": "lock.acquire()\nif a:\n    lock.release()\n    b()\nlock.release()\n",
+    "pair that is released earlier, too": "fd = acquire()\nif a:\n    release(fd)\n    b()\nrelease(fd)\n",
     "another lock": "lock.acquire()\nother.release()\n",
     "lock with a timeout": "lock.acquire(timeout=1)\nlock.release()\n",
     "no finally": "lock.acquire()\ntry:\n    work()\nexcept OSError:\n    lock.release()\n",
@@ -267,6 +269,28 @@ def test_generators():
     assert len([*Source(source).masked(4, 5)]) == 1
     source = "def f():\n    a()\n    try:\n        yield 1\n    finally:\n        b()\n"
     assert not [*Source(source).candidates(2)]
+
+
+def test_released_in_the_try_too():
+    """What the body of a ``try`` releases already is not released by a ``with`` statement once more."""
+    source = "lock.acquire()\ntry:\n    lock.release()\nfinally:\n    lock.release()\n"
+    assert [each.title for each in Source(source).candidates(1)] == ["mask signals but in the body of the `try`"]
+
+
+def test_coroutines():
+    """No mask goes around an ``await``: it would hold back the interrupts of other tasks, too."""
+    source = "async def f():\n    a()\n    await b()\n    async with c: d()\n    async for e in f: g()\n    h()\n    async def i(): await j()\n"
+    assert not [each for first in (3, 4, 5) for each in Source(source).masked(first, first)]
+    assert len([*Source(source).masked(7, 7)]) == 2
+
+
+def test_masks_within():
+    """A mask around others takes their place; one whose function is used stays."""
+    source = "a()\nif b:\n    # why\n    with mask():\n        # how\n        c()\n        d()\nwith mask() as restore:\n    e()\n"
+    (candidate,) = Source(source).masked(1, 9)
+    assert candidate.text == (
+        "with mask():\n    a()\n    if b:\n        # why\n        # how\n        c()\n        d()\n    with mask() as restore:\n        e()\n"
+    )
 
 
 def test_line_endings_and_tabs():
