@@ -52,6 +52,12 @@ class _Standing:
             if now > _FAR / 2:
                 signal.setitimer(number, left, interval)
 
+    def postpone(self, names: Collection[str]) -> None:
+        """Give those timers, of these names, that would expire soon more time, so that they can be disarmed before they do."""
+        for name, number in zip(NAMES, NUMBERS, strict=True):
+            if name in names and number in self._left:
+                self._left[number] = max(self._left[number], _SOON)
+
     def disarm(self, names: Collection[str]) -> None:
         """Disarm those timers, of these names, that would expire soon: their handlers would run in the middle of the audit."""
         for name, number in zip(NAMES, NUMBERS, strict=True):

@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.resources.kinds.interval_timers import IntervalTimers
 from pytest_maskcheck.resources.raised_limits import room
 from pytest_maskcheck.resources.stopped_timers import standing
 from pytest_maskcheck.runs.finalizers import finalizers_time
@@ -57,7 +56,7 @@ def finish(ran: RunResult, ends: list[BodyEnd], *, here: bool) -> Iterator[Excep
             finally:
                 end.readings.finish(listening=False)
                 # A timer that the run left is recorded by now, and must not go off during the next run.
-                standing.disarm({leftover.key for leftover in end.last if leftover.kind == IntervalTimers.name})
+                standing.disarm(end.timers)
 
 
 def _is_passable(end: BodyEnd) -> bool:

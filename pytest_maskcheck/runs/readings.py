@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.resources.kinds.interval_timers import IntervalTimers
 from pytest_maskcheck.system.other_threads import has_other_threads
 from pytest_maskcheck.system.unpatched import time
 
@@ -115,3 +116,8 @@ class BodyEnd:
     described: dict[Identity, Leftover] = field(default_factory=dict)
     last: list[Leftover] = field(default_factory=list)
     kept: set[Identity] = field(default_factory=set)
+
+    @property
+    def timers(self) -> set[str]:
+        """The names of interval timers that the body left armed."""
+        return {leftover.key for leftover in self.last if leftover.kind == IntervalTimers.name}

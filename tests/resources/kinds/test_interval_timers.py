@@ -87,6 +87,24 @@ def test_what_is_done_to_a_timer_meanwhile_holds() -> None:
         assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(now, abs=60)
 
 
+def test_a_timer_that_was_left_does_not_go_off_before_it_is_disarmed() -> None:
+    """A timer with little time left that a run has left gets more, so that there is time to disarm it; other timers get none."""
+    for names, least in ((["ITIMER_REAL"], 0.5), (["ITIMER_PROF"], 0.0)):
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with standing:
+            standing.postpone(names)
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert least < left <= least + 0.5
+        with standing:
+            standing.disarm(names)
+        assert (signal.getitimer(signal.ITIMER_REAL)[0] == 0) is bool(least)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_REAL, 500)
+    with standing:
+        standing.postpone(["ITIMER_REAL"])
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(500, abs=60)
+
+
 LATE = """
 import contextlib, pytest, signal, time
 
@@ -105,14 +123,14 @@ def handler():
 @pytest.mark.interrupt_safe
 def test_lost():
     with contextlib.suppress(LateError):
-        signal.setitimer(signal.ITIMER_REAL, 0.004)
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
         time.sleep(10)
 
 @pytest.mark.interrupt_safe
 def test_undone():
     try:
         with contextlib.suppress(LateError):
-            signal.setitimer(signal.ITIMER_REAL, 0.004)
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
             time.sleep(10)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
