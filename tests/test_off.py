@@ -38,7 +38,7 @@ ALWAYS = "pytest_maskcheck pytest_maskcheck.plugin"
 ON_DEMAND = (
     "pytest_maskcheck pytest_maskcheck.plugin pytest_maskcheck.reasons "
     "pytest_maskcheck.results pytest_maskcheck.results.audit pytest_maskcheck.results.defects pytest_maskcheck.results.encoding "
-    "pytest_maskcheck.results.lines pytest_maskcheck.results.values pytest_maskcheck.session pytest_maskcheck.session.comparison "
+    "pytest_maskcheck.results.lines pytest_maskcheck.results.over_tests pytest_maskcheck.results.values pytest_maskcheck.session pytest_maskcheck.session.comparison "
     "pytest_maskcheck.session.fixture pytest_maskcheck.session.guarantee pytest_maskcheck.session.ledger pytest_maskcheck.settings "
     "pytest_maskcheck.system pytest_maskcheck.system.bytecode pytest_maskcheck.system.plain "
     "pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "

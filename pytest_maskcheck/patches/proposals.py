@@ -80,7 +80,7 @@ class Edited:
     diff: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _File:
     """A file that is being edited.
 
