@@ -3,28 +3,26 @@
 1. An entry is found again by its fingerprint: file, function, text of the line where the thing came from, verdict, kind and key. So it
    survives edits elsewhere in the file, other tests that meet the defect, other checkouts and other interpreters.
 2. If a function was renamed or moved, its entry is found by the rest of the fingerprint, but only if no such function is left in the file.
-3. An entry is gone if its function is, or if the session has audited that function and left no point of it undecided. What the session has
-   not come to stays in the file.
+3. An entry is gone if :mod:`.evidence` shows it. What the session has not looked for stays in the file.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import tomllib
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import files
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
+from pytest_maskcheck.reports.definitions import may_define
 from pytest_maskcheck.results import Fingerprint
-from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_maskcheck.reports.appearance import Appearance
+    from pytest_maskcheck.reports.evidence import Evidence
     from pytest_maskcheck.results import Audit
 
 VERSION = 1
@@ -39,9 +37,6 @@ _NAMED = 10
 """Number of entries that are named as gone; the others are counted."""
 
 _FIELDS = tuple(each.name for each in fields(Fingerprint))
-
-_NAMELESS = ("<locals>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<module>")
-"""Parts of qualified names that no statement defines."""
 
 
 class BaselineError(Exception):
@@ -149,32 +144,25 @@ class Baseline:
         met = [each for defect in audit.failures for each in defect.fingerprints]
         return tuple(sorted({each.digest for each in met if self._accepts_all or self._find(each)}))
 
-    def after(self, audits: Sequence[Audit], *, whole: bool) -> After:
+    def after(self, audits: Sequence[Audit], evidence: Evidence) -> After:
         """Return what a session has shown about the entries.
 
         Parameters:
             audits: those of the session.
-            whole: no test was left out.
+            evidence: tells which defects that were not met are gone.
         """
-        met = dict.fromkeys(
-            each
-            for audit in audits
-            for defect in audit.defects
-            if defect.fails or defect.known
-            for each in defect.fingerprints
-        )
-        found = {each: self._find(each) for each in met}
+        # What is only listed today, as it would fail only with `strict`, is still there.
+        found: dict[Fingerprint, Entry | None] = {
+            each: entry for each in _met(audits, failing=False) if (entry := self._entries.get(each))
+        }
+        found |= {each: self._find(each) for each in _met(audits, failing=True)}
         still = {entry.fingerprint for entry in found.values() if entry}
-        audited = _functions_audited(audits) if whole else frozenset[tuple[str, str]]()
-        gone = [
-            entry
-            for key, entry in self._entries.items()
-            if key not in still and ((key.path, key.function) in audited or not self._has_home(key))
-        ]
-        unmet = [entry for key, entry in self._entries.items() if key not in still and entry not in gone]
+        missing = [entry for key, entry in self._entries.items() if key not in still]
+        gone = {entry for entry in missing if evidence.shows_gone(entry.fingerprint)}
+        unmet = [entry for entry in missing if entry not in gone]
         new = [Entry(key) for key, entry in found.items() if entry is None]
         kept = [Entry(key, entry.reason) for key, entry in found.items() if entry]
-        return After(kept, new, gone, unmet)
+        return After(kept, new, [*gone], unmet)
 
     def _find(self, fingerprint: Fingerprint) -> Entry | None:
         return self._entries.get(fingerprint) or self._homeless.get(_rest(fingerprint))
@@ -182,7 +170,7 @@ class Baseline:
     def _has_home(self, fingerprint: Fingerprint) -> bool:
         """Return whether there still is a function of that name in the file."""
         file = self._file_of(fingerprint.path)
-        return bool(file) and _name(fingerprint.function) in _functions_in(file)
+        return bool(file) and may_define(file, fingerprint.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,61 +231,9 @@ def _rest(fingerprint: Fingerprint) -> tuple[str, ...]:
     return (fingerprint.text, fingerprint.verdict, fingerprint.kind, fingerprint.key)
 
 
-def _functions_audited(audits: Iterable[Audit]) -> frozenset[tuple[str, str]]:
-    """Return path and name of the functions that were interrupted, except those with an undecided point."""
-    decided: set[tuple[str, str]] = set()
-    undecided: set[tuple[str, str]] = set()
+def _met(audits: Iterable[Audit], *, failing: bool) -> Iterator[Fingerprint]:
+    """Yield the fingerprints of the defects that fail, or would if they were not known; or those of the others."""
     for audit in audits:
-        for point, result in zip(audit.points, audit.results, strict=True):
-            (undecided if result.reason else decided).add((point.path, point.function))
-    return frozenset(decided - undecided)
-
-
-def _name(function: str) -> str:
-    """Return the name that a statement defines, of a qualified name such as ``Store.get.<locals>.<lambda>``."""
-    parts = function.split(".")
-    while parts and parts[-1] in _NAMELESS:
-        parts.pop()
-    return ".".join(parts)
-
-
-def first_line(file: str, function: str) -> int:
-    """Return the number of lines before a function, given by its qualified name; 0 if it is not there."""
-    return _functions_in(file).get(_name(function), 0)
-
-
-@cache
-def _functions_in(file: str) -> dict[str, int]:
-    """Return qualified name -> number of lines before it, for what a file of Python defines; ``""`` is the file itself.
-
-    The dict is empty if the file cannot be read. Of several functions of one name it has the last.
-    """
-    try:
-        tree = ast.parse(files.read(file))
-    except (OSError, ValueError, SyntaxError, RecursionError):
-        return {}
-    return {"": 0, **dict(_defined(tree, ""))}
-
-
-def _defined(tree: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield prefix + node.name, node.lineno - 1
-            yield from _defined(node, f"{prefix}{node.name}.<locals>.")
-        elif isinstance(node, ast.ClassDef):
-            yield prefix + node.name, node.lineno - 1
-            yield from _defined(node, f"{prefix}{node.name}.")
-        else:
-            yield from _defined(node, prefix)
-
-
-def file_of(root: str, paths: Sequence[str], path: str) -> str:
-    """Return the file that reports show as ``path``, or ``""``.
-
-    Parameters:
-        root: the root directory of the tests.
-        paths: where modules are imported from.
-        path: relative to one of these directories, or absolute.
-    """
-    candidates = (os.path.join(folder, path) for folder in (root, *paths))
-    return next((file for file in candidates if os.path.isfile(file)), "")
+        for defect in audit.defects:
+            if (defect.fails or defect.known) is failing:
+                yield from defect.fingerprints
