@@ -2,7 +2,8 @@
 
 1. An entry is found again by its fingerprint: file, function, text of the line where the thing came from, verdict, kind and key. So it
    survives edits elsewhere in the file, other tests that meet the defect, other checkouts and other interpreters.
-2. If a function was renamed or moved, its entry is found by the rest of the fingerprint, but only if no such function is left in the file.
+2. If a function was renamed or moved, its entry is found by the rest of the fingerprint (:mod:`.moves`), but only if no such function is left
+   in the file.
 3. An entry is gone if :mod:`.evidence` shows it. What the session has not looked for stays in the file.
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import files
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
-from pytest_maskcheck.reports.definitions import may_define
+from pytest_maskcheck.reports.moves import Moves
 from pytest_maskcheck.results import Fingerprint
 
 if TYPE_CHECKING:
@@ -134,15 +135,16 @@ class Baseline:
     def __init__(self, entries: Sequence[Entry], file_of: Callable[[str], str], *, accepts_all: bool = False) -> None:
         self._file_of = file_of
         self._accepts_all = accepts_all
+        self._moves = Moves(file_of)
         self._entries = {each.fingerprint: each for each in entries}
-        self._homeless: dict[tuple[str, ...], Entry] = {
-            _rest(each.fingerprint): each for each in entries if not self._has_home(each.fingerprint)
-        }
+        self._by_line: dict[tuple[str, ...], list[Entry]] = {}
+        for each in entries:
+            self._by_line.setdefault(_line(each.fingerprint), []).append(each)
 
     def known(self, audit: Audit) -> tuple[str, ...]:
         """Return the digests of the fingerprints of an audit that are known."""
         met = [each for defect in audit.failures for each in defect.fingerprints]
-        return tuple(sorted({each.digest for each in met if self._accepts_all or self._find(each)}))
+        return tuple(sorted({each.digest for each in met if self._accepts_all or self._candidates(each)}))
 
     def after(self, audits: Sequence[Audit], evidence: Evidence) -> After:
         """Return what a session has shown about the entries.
@@ -155,7 +157,7 @@ class Baseline:
         found: dict[Fingerprint, Entry | None] = {
             each: entry for each in _met(audits, failing=False) if (entry := self._entries.get(each))
         }
-        found |= {each: self._find(each) for each in _met(audits, failing=True)}
+        found |= self._found(_met(audits, failing=True))
         still = {entry.fingerprint for entry in found.values() if entry}
         missing = [entry for key, entry in self._entries.items() if key not in still]
         gone = {entry for entry in missing if evidence.shows_gone(entry.fingerprint)}
@@ -164,13 +166,23 @@ class Baseline:
         kept = [Entry(key, entry.reason) for key, entry in found.items() if entry]
         return After(kept, new, [*gone], unmet)
 
-    def _find(self, fingerprint: Fingerprint) -> Entry | None:
-        return self._entries.get(fingerprint) or self._homeless.get(_rest(fingerprint))
+    def _found(self, fingerprints: Iterable[Fingerprint]) -> dict[Fingerprint, Entry | None]:
+        """Return the entry of each fingerprint: one that no other has, if there is such a one."""
+        found: dict[Fingerprint, Entry | None] = {}
+        taken: set[Entry] = set()
+        for each in sorted(set(fingerprints), key=lambda each: (each not in self._entries, each)):
+            candidates = self._candidates(each)
+            found[each] = next((entry for entry in candidates if entry not in taken), next(iter(candidates), None))
+            taken.update(filter(None, [found[each]]))
+        return found
 
-    def _has_home(self, fingerprint: Fingerprint) -> bool:
-        """Return whether there still is a function of that name in the file."""
-        file = self._file_of(fingerprint.path)
-        return bool(file) and may_define(file, fingerprint.function)
+    def _candidates(self, fingerprint: Fingerprint) -> list[Entry]:
+        """Return the entries that may stand for a fingerprint, the likeliest first."""
+        if entry := self._entries.get(fingerprint):
+            return [entry]
+        alike = self._by_line.get(_line(fingerprint), ())
+        moved = [entry for entry in alike if self._moves.has_moved(entry.fingerprint, fingerprint)]
+        return sorted(moved, key=lambda entry: entry.fingerprint.function != fingerprint.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +238,9 @@ def _described(fingerprint: Fingerprint) -> str:
     return f"{thing}, {fingerprint.path} in {fingerprint.function}{text}"
 
 
-def _rest(fingerprint: Fingerprint) -> tuple[str, ...]:
-    """Return what is left of a fingerprint if a function was renamed or moved."""
-    return (fingerprint.text, fingerprint.verdict, fingerprint.kind, fingerprint.key)
+def _line(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Return what stays of a fingerprint, whatever was renamed or moved."""
+    return (fingerprint.text, fingerprint.verdict, fingerprint.kind)
 
 
 def _met(audits: Iterable[Audit], *, failing: bool) -> Iterator[Fingerprint]:
