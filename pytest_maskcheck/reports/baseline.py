@@ -64,7 +64,8 @@ def read(path: str) -> tuple[Entry, ...]:
         BaselineError: there is no such file, or it is no baseline.
     """
     try:
-        data = tomllib.loads(files.read(path).decode())
+        content = files.read(path).decode()
+        data = tomllib.loads(content)
     except FileNotFoundError:
         raise BaselineError("does not exist: write it with --maskcheck-baseline-update") from None
     except OSError as error:
@@ -73,6 +74,8 @@ def read(path: str) -> tuple[Entry, ...]:
     except ValueError as error:  # no TOML, or no UTF-8
         message = f"is no baseline ({error}): mend it, or remove it and write it with --maskcheck-baseline-update"
         raise BaselineError(message) from None
+    if not content.strip():
+        raise BaselineError("is empty: remove it, and --maskcheck-baseline-update writes a new one")
     version = data.get("version")
     if type(version) is not int:
         raise BaselineError("is no baseline (it has no version): name another file")

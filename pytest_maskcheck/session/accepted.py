@@ -35,6 +35,9 @@ class Accepted:
         config: pytest's configuration.
         chosen: settings of the session.
 
+    Attributes:
+        shown: the path of its file, as shown in reports.
+
     Raises:
         pytest.UsageError: the file cannot be used.
     """
@@ -42,6 +45,7 @@ class Accepted:
     def __init__(self, config: pytest.Config, chosen: SessionSettings) -> None:
         self._config = config
         self.path = chosen.baseline
+        self.shown = _shown(config, chosen.baseline or "")
         self.updates: bool = config.getoption(UPDATE)
         self._baseline: baseline.Baseline | None = None
         if self.path is None:
@@ -101,6 +105,12 @@ class Accepted:
         with unpatched():
             baseline.write(self.path, after.entries)
         return True
+
+
+def _shown(config: pytest.Config, path: str) -> str:
+    """Return the path relative to the root directory, if it lies below it."""
+    root = os.path.join(str(config.rootpath), "")
+    return path.removeprefix(root)
 
 
 def _sources(audit: Audit) -> dict[str, str]:

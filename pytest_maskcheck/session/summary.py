@@ -212,7 +212,7 @@ class Summary:
                 *(
                     changes(
                         self._after,
-                        str(self._accepted.path),
+                        self._accepted.shown,
                         updated=self._written,
                         verbose=verbose,
                         look=look,
