@@ -28,9 +28,13 @@ class Moves:
 
     def has_moved(self, old: Fingerprint, new: Fingerprint) -> bool:
         """Return whether an entry may stand for a defect with the same line, verdict and kind."""
-        if not self._has_home(old):
-            return old.key == new.key or _own_key(old) == _own_key(new) or self._has_moved_key(old, new)
-        return (old.path, old.function) == (new.path, new.function) and self._has_moved_key(old, new)
+        if self._has_home(old):
+            return (old.path, old.function) == (new.path, new.function) and self._has_moved_key(old, new)
+        if old.key == new.key:
+            return True
+        # Without names, keys of unrelated code are alike: `LOCK` is a common name. So it may have been moved or renamed, not both.
+        is_near = old.function == new.function or old.path == new.path
+        return is_near and (_own_key(old) == _own_key(new) or self._has_moved_key(old, new))
 
     def _has_home(self, fingerprint: Fingerprint) -> bool:
         """Return whether there still is a function of that name in the file."""

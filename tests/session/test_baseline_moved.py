@@ -141,3 +141,23 @@ def work():
     write(a="# A comment.\n" + hangs)
     result = audited(source, "--maskcheck-timeout=0.5")
     result.stdout.fnmatch_lines(["baseline: 1 known, 0 new, 0 gone, 0 not met (*)"])
+
+
+def test_an_unrelated_function(audited):
+    """A new function of another module that swallows in the same way is not taken for one that was removed."""
+    write(a=SWALLOWS)
+    audited("from pkg import a\ndef test_it(): a.swallow()", UPDATE)
+    write(a="", b=SWALLOWS.replace("swallow", "drop"))
+    result = audited("from pkg import b\ndef test_it(): b.drop()")
+    result.stdout.fnmatch_lines(["baseline: 0 known, 1 new, 1 gone, 0 not met (*)*"])
+
+
+def test_renamed_test(audited):
+    """A test with a defect of its own is renamed, and its file, too: one after the other, with an update between."""
+    source = LOCKS + "\ndef test_it():\n    LOCK.acquire()\n    LOCK.release()\n"
+    audited(source, UPDATE)
+    assert [each["key"] for each in entries()] == ["test_it.LOCK"]
+    renamed = source.replace("def test_it", "def test_that")
+    audited(renamed, UPDATE).stdout.fnmatch_lines(["baseline: 1 known, 0 new, 0 gone, 0 not met (*)"])
+    Path("test_other.py").write_text(renamed, encoding="utf-8")
+    audited("").stdout.fnmatch_lines(["baseline: 1 known, 0 new, 0 gone, 0 not met (*)"])
