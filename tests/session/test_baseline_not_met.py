@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -132,6 +134,27 @@ def test_the_same_line_reached_by_another_test(adopted, pytester, run, monkeypat
     pytester.makepyfile(test_two=masked)
     monkeypatch.setenv("SKIP", "")
     run("--maskcheck", *WITH, UPDATE, fresh=True).stdout.fnmatch_lines([NOT_MET])
+    assert Path(FILE).read_text(encoding="utf-8") == adopted
+
+
+def test_what_was_not_touched(adopted, run):
+    """With --maskcheck-since, entries of tests that reach nothing that changed stay as they were."""
+    for command in ("init -q", "add .", "-c user.name=x -c user.email=x@example.org commit -q -m x"):
+        subprocess.run(["git", *command.split()], check=True)
+    path = Path("test_two.py")
+    path.write_text(path.read_text(encoding="utf-8").replace("work(False)", "work(0)"), encoding="utf-8")
+    run("--maskcheck", *WITH, UPDATE, "--maskcheck-since=HEAD", fresh=True).stdout.fnmatch_lines([NOT_MET])
+    assert Path(FILE).read_text(encoding="utf-8") == adopted
+
+
+@pytest.mark.parametrize("shard", ["1/2", "2/2"])
+def test_shards_of_whole_tests(adopted, pytester, run, shard):
+    """Where tests are dealt out as a whole, entries of those in other shards stay as they were."""
+    pytester.makepyfile(test_two="import time\n" + dedent(TWO).replace("False)", "False)\n    time.sleep(0.05)"))
+    times = "--maskcheck-cache=times"
+    run("--maskcheck", *WITH, times, fresh=True)
+    result = run("--maskcheck", *WITH, times, UPDATE, f"--maskcheck-shard={shard}", fresh=True)
+    result.stdout.fnmatch_lines(["baseline: * known, 0 new, 0 gone, *"])
     assert Path(FILE).read_text(encoding="utf-8") == adopted
 
 
