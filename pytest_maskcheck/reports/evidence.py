@@ -17,9 +17,9 @@ from pytest_maskcheck.reports.definitions import lines_of_function, lines_that_l
 from pytest_maskcheck.results import Category
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pytest_maskcheck.reasons import Reason
+    from pytest_maskcheck.reasons import Code, Reason
     from pytest_maskcheck.results import Audit, Fingerprint
     from pytest_maskcheck.results.briefs import Brief
 
@@ -29,17 +29,17 @@ _NEVER_AUDITED = {NotAudited.DOCTEST, NotAudited.NOT_A_FUNCTION, NotAudited.RUNT
 _CUT_SHORT = {
     NotAudited.AUDITOR_ENDED,
     NotAudited.BROKE,
-    NotAudited.BUDGET,
-    NotAudited.DEPTH,
     NotAudited.ELSEWHERE,
     NotAudited.ENDED_EARLY,
     NotAudited.HINDERED,
-    NotAudited.MAX_POINTS,
     NotAudited.SHARD_MISSING,
     NotAudited.UNTOUCHED,
     NotAudited.WORKER_DIED,
 }
 """Reasons for which an audit has points left of which the session knows nothing."""
+
+_SAMPLED = {NotAudited.BUDGET, NotAudited.DEPTH, NotAudited.MAX_POINTS}
+"""Reasons for which an audit took a sample: it shows nothing of the lines that the test reached."""
 
 Lines = dict[str, set[int]]
 """File -> some of its lines."""
@@ -146,10 +146,17 @@ class Evidence:
             for name in audit.found:  # left out, as another test has a defect there: this one may have another
                 if name in points:
                     undecided.setdefault(points[name].path, set()).add(points[name].line)
-            _add(reached, _unless_ignored(audit))
+            _add(
+                *(
+                    (undecided, audit.lines_reached)
+                    if _has_reason(audit, _SAMPLED)
+                    else (reached, _unless_ignored(audit))
+                )
+            )
         for brief in self._briefs:
             _add(decided, brief.lines_interrupted)
-            _add(undecided if brief.undecided else reached, _unless_ignored(brief.audit))
+            is_partial = brief.undecided or _has_reason(brief.audit, _SAMPLED)
+            _add(*((undecided, brief.audit.lines_reached) if is_partial else (reached, _unless_ignored(brief.audit))))
         return reached, decided, undecided
 
 
@@ -161,8 +168,12 @@ def _is_whole(audit: Audit) -> bool:
     """Return whether the audit of a test was made to its end; that of a test that is never audited counts as well."""
     if audit.refused:
         return reason_of(audit.refused).code in _NEVER_AUDITED
-    reasons = {reason_of(reason).code for reason in audit.not_audited}
-    return not (audit.broken or audit.shard or audit.story) and reasons.isdisjoint(_CUT_SHORT)
+    return not (audit.broken or audit.shard or audit.story or _has_reason(audit, _CUT_SHORT))
+
+
+def _has_reason(audit: Audit, reasons: Collection[Code]) -> bool:
+    """Return whether something was not audited for one of these reasons."""
+    return any(reason_of(reason).code in reasons for reason in audit.not_audited)
 
 
 def _unless_ignored(audit: Audit) -> Mapping[str, Iterable[int]]:

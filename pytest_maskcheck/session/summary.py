@@ -225,6 +225,7 @@ class Summary:
                     self._briefs,
                     self.missed,
                     command=command_line(self._config),
+                    point=self._only,
                     verbose=verbose,
                     look=look,
                 ),

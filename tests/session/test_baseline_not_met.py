@@ -213,3 +213,20 @@ def test_mended_where_the_line_stays(pytester, run):
     Path("store.py").write_text(mended, encoding="utf-8")
     result = run(*WITH, "--maskcheck-all", "--maskcheck-allow=cleanup:*", fresh=True)
     result.stdout.fnmatch_lines(["baseline: gone: swallowed: *", "baseline: 0 known, 0 new, 1 gone, 1 not met (*)*"])
+
+
+@pytest.mark.parametrize(("max_points", "gone"), [(1000, 1), (2, 0)])
+def test_a_sample(pytester, run, max_points, gone):
+    """That a sample of the points of a test meets no defect does not show that it is gone."""
+    source = "import os\n\ndef test_it():\n{}    os.environ['A'] = '1'\n    abs(1)\n    os.environ.pop('A')\n"
+    Path("test_it.py").write_text(source.format(""), encoding="utf-8")
+    run(*WITH, "--maskcheck-all", UPDATE).stdout.fnmatch_lines(["baseline: 0 known, 1 new, *"])
+    masked = (
+        source.format("    with mask():\n")
+        .replace("    os.environ", "        os.environ")
+        .replace("    abs", "        abs")
+    )
+    masked = "from pytest_maskcheck.masking import mask\n" + masked + "    abs(2)\n"
+    Path("test_it.py").write_text(masked, encoding="utf-8")
+    result = run(*WITH, "--maskcheck-all", f"--maskcheck-max-points={max_points}", fresh=True)
+    result.stdout.fnmatch_lines([f"baseline: 0 known, 0 new, {gone} gone, {1 - gone} not met (*"])
