@@ -50,7 +50,8 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
         _print(lines)
     except OSError as error:
         written = ", ".join(path for _, path in outputs)
-        command.error(f"the summary cannot be printed: {error}; the merged report is in {written}")
+        where = f"the merged report is in {written}" if written else "no report was written, as none was asked for"
+        command.error(f"the summary cannot be printed: {error}; {where}")
     return status
 
 
@@ -96,7 +97,7 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "merge",
         help="merge several JSON reports into one",
         description="Merge the JSON reports of the shards of a session, or of sessions with different tests, into one "
-        "report, and print its summary. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
+        "report, and print its summary; without -o and --report, only that. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
     )
     command.add_argument(
         "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
@@ -125,8 +126,6 @@ def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> l
             chosen.append(formats.parse(text))
         except ValueError as error:
             command.error(f"--report is {quoted(text)}; {error}")
-    if not chosen:
-        command.error("the following arguments are required: -o/--output or --report")
     return chosen
 
 

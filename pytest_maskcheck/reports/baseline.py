@@ -2,29 +2,28 @@
 
 1. An entry is found again by its fingerprint: file, function, text of the line where the thing came from, verdict, kind and key. So it
    survives edits elsewhere in the file, other tests that meet the defect, other checkouts and other interpreters.
-2. If a function was renamed or moved, its entry is found by the rest of the fingerprint, but only if no such function is left in the file.
-3. An entry is gone if its function is, or if the session has audited that function and left no point of it undecided. What the session has
-   not come to stays in the file.
+2. If a function was renamed or moved, its entry is found by the rest of the fingerprint (:mod:`.moves`), but only if no such function is left
+   in the file.
+3. An entry is gone if :mod:`.evidence` shows it. What the session has not looked for stays in the file.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import tomllib
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import files
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
+from pytest_maskcheck.reports.moves import Moves
 from pytest_maskcheck.results import Fingerprint
-from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_maskcheck.reports.appearance import Appearance
+    from pytest_maskcheck.reports.evidence import Evidence
     from pytest_maskcheck.results import Audit
 
 VERSION = 1
@@ -39,9 +38,6 @@ _NAMED = 10
 """Number of entries that are named as gone; the others are counted."""
 
 _FIELDS = tuple(each.name for each in fields(Fingerprint))
-
-_NAMELESS = ("<locals>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<module>")
-"""Parts of qualified names that no statement defines."""
 
 
 class BaselineError(Exception):
@@ -68,7 +64,8 @@ def read(path: str) -> tuple[Entry, ...]:
         BaselineError: there is no such file, or it is no baseline.
     """
     try:
-        data = tomllib.loads(files.read(path).decode())
+        content = files.read(path).decode()
+        data = tomllib.loads(content)
     except FileNotFoundError:
         raise BaselineError("does not exist: write it with --maskcheck-baseline-update") from None
     except OSError as error:
@@ -77,6 +74,8 @@ def read(path: str) -> tuple[Entry, ...]:
     except ValueError as error:  # no TOML, or no UTF-8
         message = f"is no baseline ({error}): mend it, or remove it and write it with --maskcheck-baseline-update"
         raise BaselineError(message) from None
+    if not content.strip():
+        raise BaselineError("is empty: remove it, and --maskcheck-baseline-update writes a new one")
     version = data.get("version")
     if type(version) is not int:
         raise BaselineError("is no baseline (it has no version): name another file")
@@ -139,50 +138,54 @@ class Baseline:
     def __init__(self, entries: Sequence[Entry], file_of: Callable[[str], str], *, accepts_all: bool = False) -> None:
         self._file_of = file_of
         self._accepts_all = accepts_all
+        self._moves = Moves(file_of)
         self._entries = {each.fingerprint: each for each in entries}
-        self._homeless: dict[tuple[str, ...], Entry] = {
-            _rest(each.fingerprint): each for each in entries if not self._has_home(each.fingerprint)
-        }
+        self._by_line: dict[tuple[str, ...], list[Entry]] = {}
+        for each in entries:
+            self._by_line.setdefault(_line(each.fingerprint), []).append(each)
 
     def known(self, audit: Audit) -> tuple[str, ...]:
         """Return the digests of the fingerprints of an audit that are known."""
         met = [each for defect in audit.failures for each in defect.fingerprints]
-        return tuple(sorted({each.digest for each in met if self._accepts_all or self._find(each)}))
+        return tuple(sorted({each.digest for each in met if self._accepts_all or self._candidates(each)}))
 
-    def after(self, audits: Sequence[Audit], *, whole: bool) -> After:
+    def after(self, audits: Sequence[Audit], evidence: Evidence) -> After:
         """Return what a session has shown about the entries.
 
         Parameters:
             audits: those of the session.
-            whole: no test was left out.
+            evidence: tells which defects that were not met are gone.
         """
-        met = dict.fromkeys(
-            each
-            for audit in audits
-            for defect in audit.defects
-            if defect.fails or defect.known
-            for each in defect.fingerprints
-        )
-        found = {each: self._find(each) for each in met}
+        # What is only listed today, as it would fail only with `strict`, is still there.
+        found: dict[Fingerprint, Entry | None] = {
+            each: entry for each in _met(audits, failing=False) if (entry := self._entries.get(each))
+        }
+        found |= self._found(_met(audits, failing=True))
         still = {entry.fingerprint for entry in found.values() if entry}
-        audited = _functions_audited(audits) if whole else frozenset[tuple[str, str]]()
-        gone = [
-            entry
-            for key, entry in self._entries.items()
-            if key not in still and ((key.path, key.function) in audited or not self._has_home(key))
-        ]
-        unmet = [entry for key, entry in self._entries.items() if key not in still and entry not in gone]
+        missing = [entry for key, entry in self._entries.items() if key not in still]
+        gone = {entry for entry in missing if evidence.shows_gone(entry.fingerprint)}
+        unmet = [entry for entry in missing if entry not in gone]
         new = [Entry(key) for key, entry in found.items() if entry is None]
         kept = [Entry(key, entry.reason) for key, entry in found.items() if entry]
-        return After(kept, new, gone, unmet)
+        return After(kept, new, [*gone], unmet)
 
-    def _find(self, fingerprint: Fingerprint) -> Entry | None:
-        return self._entries.get(fingerprint) or self._homeless.get(_rest(fingerprint))
+    def _found(self, fingerprints: Iterable[Fingerprint]) -> dict[Fingerprint, Entry | None]:
+        """Return the entry of each fingerprint: one that no other has, if there is such a one."""
+        found: dict[Fingerprint, Entry | None] = {}
+        taken: set[Entry] = set()
+        for each in sorted(set(fingerprints), key=lambda each: (each not in self._entries, each)):
+            candidates = self._candidates(each)
+            found[each] = next((entry for entry in candidates if entry not in taken), next(iter(candidates), None))
+            taken.update(filter(None, [found[each]]))
+        return found
 
-    def _has_home(self, fingerprint: Fingerprint) -> bool:
-        """Return whether there still is a function of that name in the file."""
-        file = self._file_of(fingerprint.path)
-        return bool(file) and _name(fingerprint.function) in _functions_in(file)
+    def _candidates(self, fingerprint: Fingerprint) -> list[Entry]:
+        """Return the entries that may stand for a fingerprint, the likeliest first."""
+        if entry := self._entries.get(fingerprint):
+            return [entry]
+        alike = self._by_line.get(_line(fingerprint), ())
+        moved = [entry for entry in alike if self._moves.has_moved(entry.fingerprint, fingerprint)]
+        return sorted(moved, key=lambda entry: entry.fingerprint.function != fingerprint.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,66 +241,14 @@ def _described(fingerprint: Fingerprint) -> str:
     return f"{thing}, {fingerprint.path} in {fingerprint.function}{text}"
 
 
-def _rest(fingerprint: Fingerprint) -> tuple[str, ...]:
-    """Return what is left of a fingerprint if a function was renamed or moved."""
-    return (fingerprint.text, fingerprint.verdict, fingerprint.kind, fingerprint.key)
+def _line(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Return what stays of a fingerprint, whatever was renamed or moved."""
+    return (fingerprint.text, fingerprint.verdict, fingerprint.kind)
 
 
-def _functions_audited(audits: Iterable[Audit]) -> frozenset[tuple[str, str]]:
-    """Return path and name of the functions that were interrupted, except those with an undecided point."""
-    decided: set[tuple[str, str]] = set()
-    undecided: set[tuple[str, str]] = set()
+def _met(audits: Iterable[Audit], *, failing: bool) -> Iterator[Fingerprint]:
+    """Yield the fingerprints of the defects that fail, or would if they were not known; or those of the others."""
     for audit in audits:
-        for point, result in zip(audit.points, audit.results, strict=True):
-            (undecided if result.reason else decided).add((point.path, point.function))
-    return frozenset(decided - undecided)
-
-
-def _name(function: str) -> str:
-    """Return the name that a statement defines, of a qualified name such as ``Store.get.<locals>.<lambda>``."""
-    parts = function.split(".")
-    while parts and parts[-1] in _NAMELESS:
-        parts.pop()
-    return ".".join(parts)
-
-
-def first_line(file: str, function: str) -> int:
-    """Return the number of lines before a function, given by its qualified name; 0 if it is not there."""
-    return _functions_in(file).get(_name(function), 0)
-
-
-@cache
-def _functions_in(file: str) -> dict[str, int]:
-    """Return qualified name -> number of lines before it, for what a file of Python defines; ``""`` is the file itself.
-
-    The dict is empty if the file cannot be read. Of several functions of one name it has the last.
-    """
-    try:
-        tree = ast.parse(files.read(file))
-    except (OSError, ValueError, SyntaxError, RecursionError):
-        return {}
-    return {"": 0, **dict(_defined(tree, ""))}
-
-
-def _defined(tree: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield prefix + node.name, node.lineno - 1
-            yield from _defined(node, f"{prefix}{node.name}.<locals>.")
-        elif isinstance(node, ast.ClassDef):
-            yield prefix + node.name, node.lineno - 1
-            yield from _defined(node, f"{prefix}{node.name}.")
-        else:
-            yield from _defined(node, prefix)
-
-
-def file_of(root: str, paths: Sequence[str], path: str) -> str:
-    """Return the file that reports show as ``path``, or ``""``.
-
-    Parameters:
-        root: the root directory of the tests.
-        paths: where modules are imported from.
-        path: relative to one of these directories, or absolute.
-    """
-    candidates = (os.path.join(folder, path) for folder in (root, *paths))
-    return next((file for file in candidates if os.path.isfile(file)), "")
+        for defect in audit.defects:
+            if (defect.fails or defect.known) is failing:
+                yield from defect.fingerprints

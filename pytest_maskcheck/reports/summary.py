@@ -40,6 +40,7 @@ def summary(
     missed: int = 0,
     *,
     command: Sequence[str] = ("pytest",),
+    point: str = "",
     verbose: bool = True,
     look: Appearance = PLAIN,
 ) -> Iterator[str]:
@@ -50,6 +51,7 @@ def summary(
         briefs: those of earlier sessions that found nothing.
         missed: the number of points that no test was audited at, as those that were chosen for them could not be.
         command: words of the command that runs a test again.
+        point: the id of the only point to audit, or ``""``.
         verbose: show all lines; else sorts with many lines are counted, together on one line.
         look: how parts of the lines stand out.
     """
@@ -73,7 +75,7 @@ def summary(
     yield from _untouched(audits)
     yield from _elsewhere(audits)
     yield from few(
-        _unaudited_tests((audit for audit in audits if not audit.is_untouched), verbose=verbose),
+        _unaudited_tests((audit for audit in audits if not audit.is_untouched), point, verbose=verbose),
         lambda number: f"{count(_unaudited_in(audits), 'test')} not audited, for {number} reasons",
     )
     yield from few(_strategies(done), lambda number: f"how {number} tests were audited by snapshots")
@@ -208,12 +210,12 @@ def _unaudited_in(audits: Iterable[Audit]) -> int:
     return sum(lacks_audit(audit) and not audit.is_untouched for audit in audits)
 
 
-def _unaudited_tests(audits: Iterable[Audit], *, verbose: bool) -> Iterator[str]:
+def _unaudited_tests(audits: Iterable[Audit], point: str, *, verbose: bool) -> Iterator[str]:
     """Yield the tests that were audited at no point: one line for each reason; if not ``verbose``, several tests are only counted."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
         if lacks_audit(audit):
-            reasons.setdefault(audit.refused or _against_all(audit), []).append(audit.test)
+            reasons.setdefault(audit.refused or _against_all(audit, point), []).append(audit.test)
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else count(tests, "test") + (f" ({_few(tests)})" if verbose else "")
         yield f"not audited: {shown}: {reason}"
@@ -234,11 +236,11 @@ def _untouched(audits: Iterable[Audit]) -> Iterator[str]:
         yield f"{count(number, 'test')} {'reaches' if number == 1 else 'reach'} no line changed since {commit}"
 
 
-def _against_all(audit: Audit) -> str:
+def _against_all(audit: Audit, point: str) -> str:
     """Return why no point of a test was audited."""
     reasons = sorted(audit.not_audited, key=audit.not_audited.__getitem__, reverse=True)
     if not reasons:
-        return "it reached no point in scope"
+        return f"it does not come to the point {point}" if point else "it reached no point in scope"
     return reasons[0] + (" and other reasons" if len(reasons) > 1 else "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.results.values import Defect, Fingerprint
+from pytest_maskcheck.results.values import Defect, Fingerprint, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -83,7 +83,13 @@ def _fingerprints(finding: Finding, points: Sequence[Point], sources: Mapping[st
         yield Fingerprint(place.path, place.function, sources.get(f"{place.path}:{place.line}", ""), *finding.identity)
         return
     for path, function in dict.fromkeys((point.path, point.function) for point in points):
-        yield Fingerprint(path, function, "", *finding.identity)
+        yield Fingerprint(path, function, "", finding.verdict, finding.kind, _without_line(finding))
+
+
+def _without_line(finding: Finding) -> str:
+    """Return the key of a finding; where the process hung or died that is a place, of which the line changes with edits elsewhere."""
+    path, _, line = finding.key.rpartition(":")
+    return path if finding.verdict in {Verdict.HANG, Verdict.CRASH} and line.isdecimal() else finding.key
 
 
 def _marked(defect: Defect, known: Collection[str]) -> Defect:

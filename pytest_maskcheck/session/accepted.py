@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import sys
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck.reports import baseline
+from pytest_maskcheck.reports.definitions import file_of, text_of
+from pytest_maskcheck.reports.evidence import Evidence
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.settings import can_be_written
 from pytest_maskcheck.system.unpatched import os, unpatched
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.reports.baseline import After
     from pytest_maskcheck.results import Audit
+    from pytest_maskcheck.results.briefs import Brief
+    from pytest_maskcheck.session.left_out import Collected
     from pytest_maskcheck.settings import SessionSettings
 
 UPDATE = "--maskcheck-baseline-update"
@@ -32,6 +35,9 @@ class Accepted:
         config: pytest's configuration.
         chosen: settings of the session.
 
+    Attributes:
+        shown: the path of its file, as shown in reports.
+
     Raises:
         pytest.UsageError: the file cannot be used.
     """
@@ -39,6 +45,7 @@ class Accepted:
     def __init__(self, config: pytest.Config, chosen: SessionSettings) -> None:
         self._config = config
         self.path = chosen.baseline
+        self.shown = _shown(config, chosen.baseline or "")
         self.updates: bool = config.getoption(UPDATE)
         self._baseline: baseline.Baseline | None = None
         if self.path is None:
@@ -47,8 +54,8 @@ class Accepted:
                 raise pytest.UsageError(message)
             return
         entries = self._read(self.path)
-        file_of = partial(baseline.file_of, str(config.rootpath), tuple(sys.path))
-        self._baseline = baseline.Baseline(entries, file_of, accepts_all=self.updates)
+        self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
+        self._baseline = baseline.Baseline(entries, self._file_of, accepts_all=self.updates)
 
     def _read(self, path: str) -> tuple[baseline.Entry, ...]:
         if self.updates and not can_be_written(path):
@@ -69,14 +76,23 @@ class Accepted:
         audit = replace(audit, sources=_sources(audit))
         return replace(audit, known=self._baseline.known(audit)) if self._baseline else audit
 
-    def after(self, audits: Sequence[Audit], *, whole: bool) -> After | None:
+    def after(
+        self, audits: Sequence[Audit], briefs: Sequence[Brief], collected: Collected, wanted: int, *, some: bool
+    ) -> After | None:
         """Return what the session has shown about the baseline; ``None`` if there is none.
 
         Parameters:
             audits: those of the session.
-            whole: no test was left out.
+            briefs: those of earlier sessions that still hold.
+            collected: what was left out before tests ran.
+            wanted: how many tests were to be audited.
+            some: only some tests or points were to be audited, or the session has not come to its end.
         """
-        return self._baseline.after(audits, whole=whole) if self._baseline else None
+        if self._baseline is None:
+            return None
+        left_out = collected.left_out
+        left_out = replace(left_out, tests=some or left_out.tests)
+        return self._baseline.after(audits, Evidence(audits, briefs, left_out, wanted, self._file_of))
 
     def write(self, after: After) -> bool:
         """Write the next baseline, if that is wanted; return whether it was.
@@ -91,6 +107,12 @@ class Accepted:
         return True
 
 
+def _shown(config: pytest.Config, path: str) -> str:
+    """Return the path relative to the root directory, if it lies below it."""
+    root = os.path.join(str(config.rootpath), "")
+    return path.removeprefix(root)
+
+
 def _sources(audit: Audit) -> dict[str, str]:
     """Return ``path:line`` -> the text of each line that a finding of the audit is about."""
     if audit.sources:  # of an earlier session
@@ -100,18 +122,8 @@ def _sources(audit: Audit) -> dict[str, str]:
         for frame in _frames(audit):
             place = f"{frame.path}:{frame.line}"
             if place not in texts:
-                texts[place] = _text(frame)
+                texts[place] = text_of(frame.file, frame.function, frame.line)
     return texts
-
-
-def _text(frame: Frame) -> str:
-    """Return the text of a line, with its number among equal lines of its function."""
-    lines = [line.strip() for line in linecache.getlines(frame.file)]
-    if not 0 < frame.line <= len(lines):
-        return ""
-    text = lines[frame.line - 1]
-    number = lines[baseline.first_line(frame.file, frame.function) : frame.line].count(text)
-    return f"{text} ({number})" if number > 1 else text
 
 
 def _frames(audit: Audit) -> Iterator[Frame]:

@@ -55,7 +55,7 @@ class AuditedItems:
             pytest.UsageError: settings of one of them cannot be used.
         """
         for item in items:
-            if self._wants(item):
+            if self.wants(item):
                 chosen = settings.for_item(item, self._common)
                 try:
                     self.reach(chosen)
@@ -88,6 +88,7 @@ class AuditedItems:
         """Return the names of all kinds, those of other plugins included, and whether each is looked for by default."""
         return kind_defaults() | {kind.name: kind.default for kind in self._extensions.kinds()}
 
-    def _wants(self, item: pytest.Item) -> bool:
+    def wants(self, item: pytest.Item) -> bool:
+        """Return whether an item would be audited."""
         marked = item.get_closest_marker(settings.MARKER) is not None
         return marked or bool(self._config.getoption("--maskcheck-all")) or bool(self._only)

@@ -24,6 +24,7 @@ from pytest_maskcheck.session.dealing import Dealing
 from pytest_maskcheck.session.extensions import Extensions
 from pytest_maskcheck.session.item_protocol import ItemProtocol
 from pytest_maskcheck.session.keeping import Keeping
+from pytest_maskcheck.session.left_out import NAME, Collected
 from pytest_maskcheck.session.order_maker import OrderMaker
 from pytest_maskcheck.session.progress import Progress
 from pytest_maskcheck.session.shared_fixtures import SharedFixtures
@@ -72,6 +73,8 @@ class AuditingSession:
         depth = Depth[chosen.depth.upper()]
         self._workers = Workers(config, only)
         self._items = AuditedItems(config, self._common, only, extensions)
+        self._collected = Collected(config, self._items)
+        config.pluginmanager.register(self._collected, "maskcheck-collected")
         self._keeping = Keeping(config, self._items, chosen, whole=not (only or self._shard))
         since = None if only else chosen.since
         bases = self._keeping.earlier.bases if self._keeping.earlier else None  # has read source files, and reads more
@@ -94,6 +97,7 @@ class AuditingSession:
             config,
             reports,
             self._accepted,
+            self._collected,
             only=only,
             shard=self._shard,
             may_audit_none=may_audit_none,
@@ -268,6 +272,8 @@ class AuditingSession:
         self._summary.usage = output.get("maskcheck_usage", self._summary.usage)
         self._summary.wanted = max(self._summary.wanted, output.get("maskcheck_wanted", 0))
         self._summary.missed += output.get("maskcheck_missed", 0)
+        if left_out := output.get(f"maskcheck_{NAME}"):
+            self._collected.add(left_out)
 
     def pytest_unconfigure(self) -> None:
         """Remove the board when all workers are gone."""
@@ -280,10 +286,6 @@ class AuditingSession:
         """Drop the frames that were interrupted at an instruction that belongs to no line: pytest fails when it draws them."""
         excinfo.traceback = excinfo.traceback.filter(_has_line)
 
-    def pytest_deselected(self) -> None:
-        """Note that some tests are left out."""
-        self._summary.deselected = True
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report files, and set the exit status."""
@@ -292,6 +294,7 @@ class AuditingSession:
         self._summary.missed += self._survey.missed if self._survey else 0
         if self._workers.is_worker:
             self._workers.send("missed", self._summary.missed)
+            self._workers.send(NAME, self._collected.to_plain())
             return
         if not self._summary.ended:  # by Ctrl-C, or by -x while other workers audit
             for audit in self._workers.in_progress():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.reports.baseline import After
     from pytest_maskcheck.session.accepted import Accepted
+    from pytest_maskcheck.session.left_out import Collected
     from pytest_maskcheck.settings import Shard
 
 
@@ -52,6 +53,7 @@ class Summary:
         config: pytest's configuration.
         reports: format and path of each file to write.
         accepted: the defects that are known.
+        collected: what was left out before tests ran.
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session where nothing was audited may end with exit status 0.
@@ -63,7 +65,6 @@ class Summary:
         usage: what is wrong with the settings of a test or of the session, or ``""``.
         complaints: what the user should know about results of other sessions.
         ended: tests were run, and none was left out.
-        deselected: tests were collected that were not to be run.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Summary:
         config: pytest.Config,
         reports: Sequence[tuple[str, str]],
         accepted: Accepted,
+        collected: Collected,
         *,
         only: str,
         shard: Shard | None,
@@ -80,6 +82,7 @@ class Summary:
         self._config = config
         self._reports = reports
         self._accepted = accepted
+        self._collected = collected
         self._after: After | None = None
         self._written = False
         self._only = only
@@ -98,7 +101,6 @@ class Summary:
         self.missed = 0
         self.usage = ""
         self.ended = False
-        self.deselected = False
 
     def take(self, audit: Audit) -> None:
         """Add the audit of one test."""
@@ -165,9 +167,8 @@ class Summary:
 
     def _compare(self) -> None:
         """Find out what the session has shown about the baseline, and write the next one if that is wanted."""
-        names = (str(name) for name in self._config.args)
-        some = self.deselected or any("::" in name or name.endswith(".py") for name in names)
-        self._after = self._accepted.after(self._audits, whole=self.ended and not some)
+        some = not self.ended or bool(self._shard or self._only)
+        self._after = self._accepted.after(self._audits, self._briefs, self._collected, self.wanted, some=some)
         if self._after is not None and not self.usage:
             try:
                 self._written = self._accepted.write(self._after)
@@ -211,7 +212,7 @@ class Summary:
                 *(
                     changes(
                         self._after,
-                        str(self._accepted.path),
+                        self._accepted.shown,
                         updated=self._written,
                         verbose=verbose,
                         look=look,
@@ -224,6 +225,7 @@ class Summary:
                     self._briefs,
                     self.missed,
                     command=command_line(self._config),
+                    point=self._only,
                     verbose=verbose,
                     look=look,
                 ),

@@ -385,6 +385,8 @@ def test_a_stale_id_is_told_in_one_sentence(audit):
     result = audit(UNSAFE, "--maskcheck-point=src/gone.py:6:call#1").result
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ERROR: no test that ran comes to the point src/gone.py:6:call#1;*"])
+    result.stdout.fnmatch_lines(["not audited: *: it does not come to the point src/gone.py:6:call#1"])
+    result.stdout.no_fnmatch_line("*it reached no point in scope*")
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

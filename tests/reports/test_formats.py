@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,19 +90,6 @@ def test_merge_refuses_a_format_that_does_not_exist(
     expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT json or toy, such as json:maskcheck.json"
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
-
-
-def test_merge_without_an_output_is_refused(tmp_path: Path) -> None:
-    """``merge`` without ``-o`` and ``--report`` is a usage error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_maskcheck", "merge", "in.json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    assert "the following arguments are required: -o/--output or --report" in done.stderr
 
 
 def test_the_documentation_lists_the_formats() -> None:

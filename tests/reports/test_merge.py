@@ -80,6 +80,16 @@ def alike(audit: Audit) -> Audit:
     return replace(audit, seconds=0.0, exposures={}, duration=0.0, strategy="", held_back=())
 
 
+def test_merge_without_an_output_prints_the_summary(pytester, audit):
+    """Without ``-o`` and ``--report`` the summary is printed, with the exit status that it stands for, and nothing is written."""
+    audit(SOURCE, "--maskcheck-report=json:one.json")
+    before = sorted(pytester.path.iterdir())
+    done = merge("one.json", cwd=pytester.path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("4 tests audited at ")
+    assert sorted(pytester.path.iterdir()) == before
+
+
 def test_merged_shards_are_the_audit_without_shards(pytester, audit):
     """The merged reports of three shards equal the report of one session in everything but seconds, strategy and windows that were tried."""
     whole = audit(SOURCE)

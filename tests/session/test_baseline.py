@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.__main__ import main
+from pytest_maskcheck.reports import baseline
+from pytest_maskcheck.reports.baseline import Entry
 from pytest_maskcheck.reports.reading import read
+from pytest_maskcheck.results import Fingerprint
 
 FILE = "known.toml"
 WITH = (f"--maskcheck-baseline={FILE}", "--maskcheck-all", "-q")
@@ -79,7 +84,7 @@ def test_adopted(project):
     assert result.ret == 0
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
-        ["baseline: 3 known, 0 new, 0 gone, 0 not met (*known.toml)", "*: 0 defects and 3 known;*"]
+        ["baseline: 3 known, 0 new, 0 gone, 0 not met (known.toml)", "*: 0 defects and 3 known;*"]
     )
     result.stdout.no_fnmatch_line("listed: *")
     defects = [defect for audit in read("report.json").audits for defect in audit.defects]
@@ -227,7 +232,8 @@ def test_kept_results(project):
     [
         (None, "does not exist: write it with --maskcheck-baseline-update"),
         ("defect = [", "is no baseline (*): mend it, or remove it and write it with --maskcheck-baseline-update"),
-        ("", "is no baseline (it has no version): name another file"),
+        ("", "is empty: remove it, and --maskcheck-baseline-update writes a new one"),
+        ("\n \n", "is empty: remove it, and --maskcheck-baseline-update writes a new one"),
         ("[tool.other]\nversion = 1", "is no baseline (it has no version): name another file"),
         ("version = true", "is no baseline (it has no version): name another file"),
         ("version = 2", "has version 2, and this version of pytest-maskcheck reads version 1: use one version *"),
@@ -293,7 +299,7 @@ def test_not_written_at_the_end(project, pytester):
     result.stdout.fnmatch_lines(
         [
             "ERROR: the baseline cannot be written: *",
-            "baseline: 3 known, 0 new, 0 gone, 0 not met (/*",
+            "baseline: 3 known, 0 new, 0 gone, 0 not met (known.toml)",
             "3 tests audited at *",
         ]
     )
@@ -340,3 +346,47 @@ def test_other_checkout(pytester, run, tmp_path, monkeypatch):
 
 def _dedented(text: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in text.splitlines())
+
+
+def test_a_file_elsewhere(pytester, run, tmp_path):
+    """A file that does not lie below the root directory is shown with its whole path."""
+    pytester.makepyfile(test_it="def test_it(): abs(1)")
+    file = tmp_path / "elsewhere.toml"
+    result = run(f"--maskcheck-baseline={file}", "--maskcheck-all", UPDATE)
+    result.stdout.fnmatch_lines([f"baseline: 0 known, 0 new, 0 gone, 0 not met (written to {file})"])
+
+
+def test_merged_shards(project, capsys):
+    """Shards with a baseline merge into a report in which its defects are known, so that only others make `merge` fail."""
+    project(UPDATE)
+    reports = [f"{number}.json" for number in (1, 2)]
+    for number, report in enumerate(reports, 1):
+        result = project(f"--maskcheck-shard={number}/2", f"--maskcheck-report=json:{report}")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["baseline: * known, 0 new, 0 gone, * not met (known.toml)"])
+    assert main(["merge", *reports, "-o", "merged.json"]) == 0
+    assert "3 known" in capsys.readouterr().out
+    text = Path(FILE).read_text(encoding="utf-8")
+    Path(FILE).write_text(text.replace('function = "take"', 'function = "keep"'), encoding="utf-8")
+    for number, report in enumerate(reports, 1):
+        project(f"--maskcheck-shard={number}/2", f"--maskcheck-report=json:{report}")
+    assert main(["merge", *reports, "-o", "merged.json"]) == 1
+
+
+def test_two_updates_at_once(tmp_path):
+    """Two sessions that write at once leave the whole file of one of them."""
+    path = str(tmp_path / FILE)
+    both = [[Entry(Fingerprint(name, "f", "", "leak", "lock", str(key))) for key in range(1000)] for name in "ab"]
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from tests.session.test_baseline import write_often; write_often"
+    writers = [subprocess.Popen([sys.executable, "-c", f"{code}({path!r}, {name!r})"]) for name in "ab"]
+    while any(writer.poll() is None for writer in writers):
+        if Path(path).exists():
+            assert [*baseline.read(path)] in (sorted(both[0]), sorted(both[1]))
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [each.name for each in tmp_path.iterdir()] == [FILE]
+
+
+def write_often(path: str, name: str) -> None:
+    """Write a file of a thousand entries twenty times."""
+    for _ in range(20):
+        baseline.write(path, [Entry(Fingerprint(name, "f", "", "leak", "lock", str(key))) for key in range(1000)])
