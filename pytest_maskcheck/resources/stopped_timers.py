@@ -54,16 +54,19 @@ class _Standing:
 
     def postpone(self, names: Collection[str]) -> None:
         """Give those timers, of these names, that would expire soon more time, so that they can be disarmed before they do."""
-        for name, number in zip(NAMES, NUMBERS, strict=True):
-            if name in names and number in self._left:
-                self._left[number] = max(self._left[number], _SOON)
+        for number in self._soon(names):
+            self._left[number] = _SOON
 
     def disarm(self, names: Collection[str]) -> None:
         """Disarm those timers, of these names, that would expire soon: their handlers would run in the middle of the audit."""
-        for name, number in zip(NAMES, NUMBERS, strict=True):
-            if name in names and self._left.get(number, _FAR) < _SOON:
-                del self._left[number]
-                signal.setitimer(number, 0)
+        for number in self._soon(names):
+            del self._left[number]
+            signal.setitimer(number, 0)
+
+    def _soon(self, names: Collection[str]) -> list[int]:
+        """Return those timers, of these names, that would expire soon."""
+        timers = zip(NAMES, NUMBERS, strict=True)
+        return [number for name, number in timers if name in names and self._left.get(number, _FAR) < _SOON]
 
 
 standing = _Standing()

@@ -119,5 +119,5 @@ class BodyEnd:
 
     @property
     def timers(self) -> set[str]:
-        """The names of interval timers that the body left armed."""
+        """The names of interval timers that the body left in another state than it found them in."""
         return {leftover.key for leftover in self.last if leftover.kind == IntervalTimers.name}

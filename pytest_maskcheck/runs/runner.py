@@ -232,9 +232,8 @@ class Runner:
                         self._after_body.read(ran, end, caught, watch)
                     self.target.note_left({kind for kind, _ in end.described})
                 finally:
-                    standing.postpone(
-                        end.timers
-                    )  # they are disarmed when fixtures are torn down, and must not go off before
+                    # They are disarmed once fixtures are torn down, and must not go off before that.
+                    standing.postpone(end.timers)
                     readings.finish(listening=True)  # fixtures must not meet the hooks and filters of the snapshots
                     ran.lost_in = self._outcomes.beginning_out_of_scope(finalizers)
 
