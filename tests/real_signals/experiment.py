@@ -17,6 +17,7 @@ in scope can meet. What is lost in the middle of such code is its own defect, an
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import importlib.util
 import json
@@ -51,6 +52,12 @@ spec.loader.exec_module(subject)
 def test_subject(tmp_path):
     subject.body(str(tmp_path))
 """
+
+GRACE = 10.0
+"""Seconds for which the last run of a process under signals may go on."""
+
+END = "end"
+"""The last line of a process under signals."""
 
 Lines = tuple[tuple[str, int], ...]
 """Files and lines, outermost first, beginning with the body."""
@@ -286,7 +293,11 @@ def batch(path: Path, source: str, tries: int, until: float, tell: Callable[[obj
 
 
 def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator[tuple[Seen, list[str]]]:
-    """Try in forked processes, a new one after each leak; yield where signals landed and what was left."""
+    """Try in forked processes, a new one after each leak; yield where signals landed and what was left.
+
+    Raises:
+        RuntimeError: a process hung or failed; what it was doing is on standard error.
+    """
     until = time.monotonic() + seconds
     directory = tempfile.mkdtemp(prefix="real-")
     while tries > 0 and time.monotonic() < until:
@@ -297,16 +308,21 @@ def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator
                 os.setpgid(0, 0)
                 os.close(reader)
                 tempfile.tempdir = directory
+                faulthandler.dump_traceback_later(until - time.monotonic() + GRACE, exit=True, file=sys.__stderr__)
                 with os.fdopen(writer, "w") as out:
                     batch(path, source, tries, until, lambda found: print(json.dumps(found), file=out))
+                    print(END, file=out)
             except BaseException as error:
                 print(f"{path.stem}: {type(error).__name__}: {error}", file=sys.stderr)
             finally:
                 os.kill(0, signal.SIGKILL)  # its whole process group, with whatever the body left running
         os.close(writer)
+        line = ""
         try:
             with os.fdopen(reader) as lines:
                 for line in lines:
+                    if line.strip() == END:
+                        break
                     tries -= 1
                     if (found := json.loads(line)) is not None:
                         stack, kind, left = found
@@ -314,6 +330,8 @@ def in_children(path: Path, source: str, tries: int, seconds: float) -> Iterator
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+        if line.strip() != END:
+            raise RuntimeError(f"{path.stem}: a process under signals hung or failed")
     shutil.rmtree(directory)
 
 

@@ -116,7 +116,9 @@ class Tried:
         says: a part of the sentence that names the cure.
         bad: a body with the defect.
         cured: a body that follows the cure.
-        left: an expression that is true if something is left behind; ``""`` if that cannot be seen from outside a run.
+        left: an expression that is true if something is left behind; ``""`` if that cannot be seen from outside a run, or the body is a
+            coroutine: an event loop that is interrupted anywhere may wait for ever, and ``asyncio.run()`` sees to it for Python's own
+            handler only.
     """
 
     says: str
@@ -291,7 +293,6 @@ TRIED = {
                 await asyncio.sleep(0)
         asyncio.run(work())
         """,
-        "ASYNC_LOCK.locked()",
     ),
     "loop": Tried(
         "let `asyncio.run()`",
