@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -38,3 +39,15 @@ def test_verdicts_are_what_happens(experiment: ModuleType, name: str, needs: str
     assert not found.missed, table
     # On CPython 3.14 even ``clean_lock`` may leak: its ``with`` can be interrupted after ``__enter__`` (gh-148874).
     assert bool(found.leaks) == leaks or sys.version_info[:2] == (3, 14), table
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "raise SystemExit"])
+def test_a_process_that_hangs_or_fails_is_no_pass(
+    experiment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """Where a process under signals does not come to its end, nothing is said of what it lost."""
+    monkeypatch.setattr(experiment, "GRACE", 0.1)
+    path = tmp_path / "subject.py"
+    path.write_text(f"def body(place):\n    {body}\n\ndef left(place):\n    return []\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="hung or failed"):
+        list(experiment.in_children(path, "timer", 1, 0.1))
