@@ -6,7 +6,7 @@
 | the sequence | course, first_course, steps |
 | before the first interrupt | preparation, left_anyway, rehearsal, selection, strategy, canaries, channels |
 | making runs | run_maker, snapshots, first_use, second_interrupts |
-| what one run shows | findings, failed_runs, proof, swallowed |
+| what one run shows | findings, failed_runs, proof, swallowed, stories |
 | what is certain | judge, confirmation, blame, excuses, naming |
 | where it came from, and whose it is | attribution, categories |
 | how likely it is | exposures, gaps |

@@ -64,6 +64,7 @@ class Assignment:
         left: ``kind:key`` of process state that the ordinary run changed.
         why_rerun: why snapshots are ruled out even before the points are known, or ``None``.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
+        story_apart: the story of the one point wanted is recorded in a forked process.
     """
 
     settings: Settings
@@ -82,6 +83,7 @@ class Assignment:
     changed: Changed | None = None
     chosen: Chosen | None = None
     depth: str = "all"
+    story_apart: bool = False
 
     @property
     def wants_pair(self) -> bool:

@@ -29,17 +29,19 @@ from pytest_maskcheck.audit.cooperation import Cooperation
 from pytest_maskcheck.audit.exposures import exposures
 from pytest_maskcheck.audit.held_back import try_windows
 from pytest_maskcheck.audit.left_anyway import leftovers
-from pytest_maskcheck.audit.messages import LeftBehind, Unsettled, WindowsTried
+from pytest_maskcheck.audit.messages import LeftBehind, Retold, Unsettled, WindowsTried
 from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.audit.second_interrupts import SecondInterrupts
 from pytest_maskcheck.audit.sharing.helper import Helper
 from pytest_maskcheck.audit.sharing.lead import Lead
 from pytest_maskcheck.audit.snapshots import SnapshotAudit
-from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, retell, send_untraced
+from pytest_maskcheck.audit.steps import categorize, new_judge, report_the_rest, send_untraced
+from pytest_maskcheck.audit.stories import ends, story
 from pytest_maskcheck.interrupts import nothing
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import Note, Reason
 from pytest_maskcheck.resources.kinds.children import Children
+from pytest_maskcheck.runs.forked import Forked
 from pytest_maskcheck.runs.requests import alone
 from pytest_maskcheck.system import descendants
 from pytest_maskcheck.system.unpatched import time
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.rehearsal import Uninterrupted
-    from pytest_maskcheck.results import Audit, Point
+    from pytest_maskcheck.results import Audit, Point, Story
     from pytest_maskcheck.runs.requests import Executor
 
 _GRACE = 0.5
@@ -177,13 +179,16 @@ class Course:
         chosen = self._choose_strategy(shown, prepared.uninterrupted)
         passes_effect = bool(prepared.uninterrupted.rehearsal.effect)
         snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
+        # Where runs are made in this process, the first one may leave it in a state in which no other gets to the point.
+        apart = self._story_apart(prepared.plan, limit) if assignment.story_apart else None
         self._audit(cooperation, replace(prepared.plan, points=shown), snapshots.audit)
         if assignment.wants_pair or (assignment.settings.interrupts == 2 and not assignment.only):
             self._audit(cooperation, second.after(prepared.plan, judge.results))
         if assignment.share and (note := assignment.share.note()):
             send(note)
-        if assignment.only:
-            retell(judge, assignment.only, send)
+        if assignment.only and ends(judge, assignment.only):
+            told = apart or story(executor, judge.plan, assignment.only)
+            send(Retold(told) if told else None)
         final = categorize(judge, shown, send, complete=prepared.complete)
         # Without points next to each other there are no windows, and nothing holds an interrupt back that is raised by force.
         if executor.clean and not (assignment.only or assignment.shard) and self._instruments.maker.mode != "raise":
@@ -192,6 +197,11 @@ class Course:
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)
         send(Unsettled(frozenset(judge.unsettled)))
+
+    def _story_apart(self, plan: Plan, limit: float) -> Story | None:
+        """Return the story of the one point wanted, recorded in a forked process."""
+        maker, names = self._instruments.maker, self._instruments.names
+        return story(Forked(maker.make_run, limit, names.short, warm=False), plan, self._assignment.only)
 
     def _settle(self, send: Send) -> None:
         """Settle what the uninterrupted runs left open: complaints, values at the end of the test, and the time for points."""

@@ -6,12 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.audit.judge import Judge
-from pytest_maskcheck.audit.messages import Retold
 from pytest_maskcheck.audit.rules import Rules
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import Note, Reason
-from pytest_maskcheck.results import PointResult, Verdict
-from pytest_maskcheck.runs.requests import Catch, alone
+from pytest_maskcheck.results import PointResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,19 +74,6 @@ def categorize(judge: Judge, shown: Sequence[Point], send: Send, *, complete: bo
         if kept != judge.results[result.point].findings:
             send(final[-1])
     return final
-
-
-def retell(judge: Judge, wanted: str, send: Send) -> None:
-    """Interrupt at the one point wanted once more, and send what the run does from there on; a hang or a crash is not repeated."""
-    point = next((point for point in judge.plan.points if point.id == wanted), None)
-    result = judge.results.get(wanted)
-    if point is None or result is None or result.reason:
-        return
-    if any(finding.verdict in {Verdict.HANG, Verdict.CRASH} for finding in result.findings):
-        return
-    ran, *_ = alone(judge.executor, Catch(point, retells=True))
-    if ran.story is not None and ran.strike.fired:
-        send(Retold(ran.story))
 
 
 def send_untraced(judge: Judge, budget: Share | None, send: Send) -> None:

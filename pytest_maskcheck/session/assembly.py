@@ -216,6 +216,7 @@ def _assignment(order: Order, item: pytest.Function, began: float) -> Assignment
         changed=order.changed,
         chosen=order.chosen,
         depth=order.depth,
+        story_apart=order.story_apart,
     )
 
 

@@ -54,6 +54,7 @@ class Order:
         depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
+        story_apart: the story of the only point may be recorded in a forked process, although the audit is made in this one.
     """
 
     item: pytest.Item
@@ -80,6 +81,7 @@ class Order:
     changed: Changed | None = None
     chosen: Chosen | None = None
     depth: str = "all"
+    story_apart: bool = False
 
     @property
     def is_here(self) -> bool:

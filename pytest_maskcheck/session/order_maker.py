@@ -92,6 +92,7 @@ class OrderMaker:
         chosen = self._items.settings(item)
         isolation = self.isolation(chosen.isolation, item)
         known = self._descriptors | (self.first.descriptors if self.first else frozenset())
+        channels = self._shared.channels_of(item, known)
         return Order(
             item,
             chosen,
@@ -104,7 +105,7 @@ class OrderMaker:
             self._extensions,
             seconds,
             known,
-            self._shared.channels_of(item, known),
+            channels,
             self._blocked,
             progress=self._progress,
             shard=self.dealing.part_of(item.nodeid),
@@ -112,6 +113,9 @@ class OrderMaker:
             over=self._workers.is_over,
             repeats=self._repeats(item, chosen, isolation.how),
             changed=self.changed(item),
+            story_apart=isolation.why.code is Isolation.ONE_POINT
+            and not channels
+            and self._best_isolation(item).how is Isolation.FORK,
         )
 
     def _repeats(self, item: pytest.Item, chosen: Settings, isolation: Isolation) -> Repeats | None:
@@ -140,6 +144,10 @@ class OrderMaker:
             return IsolationChoice({str(each): each for each in Isolation}[asked], Reason(Isolation.AS_ASKED))
         if self._only and FIRST not in self._only:
             return IsolationChoice.none(Isolation.ONE_POINT)
+        return self._best_isolation(item)
+
+    def _best_isolation(self, item: pytest.Item | None) -> IsolationChoice:
+        """Return how runs are isolated if nothing else is asked for."""
         if self._config.getoption("usepdb", False):
             return IsolationChoice.none(Isolation.DEBUGGER)
         if not CAN_FORK:

@@ -157,3 +157,29 @@ def test_of_two_interrupts_it_begins_with_the_second(audit, file):
     (audited,) = done.audits
     assert audited.story is not None
     assert [step.frame.line for step in audited.story.steps[:2]] == [second, second]
+
+
+ONCE = """
+import threading
+import pytest
+
+POOL = [object()]
+
+@pytest.mark.interrupt_safe
+def test_it():
+    connection = POOL.pop()
+    abs(1)
+    POOL.append(connection)
+"""
+
+
+@pytest.mark.parametrize("isolation", ["auto", "none"])
+def test_the_judged_run_does_not_spoil_the_story(audit, file, isolation):
+    """A run that cannot be made twice is told nevertheless, by a process in which it was not made yet; unless nothing may be forked."""
+    source = ONCE.strip()
+    line = 1 + source.splitlines().index("    abs(1)")
+    (audited,) = audit(
+        source, f"--maskcheck-isolation={isolation}", "--maskcheck-point", f"{file}:{line}:call#1"
+    ).audits
+    assert audited.failures
+    assert (audited.story is not None) == (isolation == "auto")
