@@ -221,7 +221,7 @@ class Note(Code):
     )
     UNBLOCKED = "signals-unblocked", "pytest was started with {signals} blocked; audited as if it were not"
     UNTIMED = "not-timed", "how often a Ctrl-C would meet the defects was not measured: {why}"
-    TOO_OFTEN = "too-often", "the test comes to their places {number} times, each of which would slow it down"
+    TOO_OFTEN = "too-often", "the test comes to {number:place} of theirs too often"
     OTHER_MODE = "other-mode", "it is measured for points=checkpoint only"
     UNTRACED = "not-traced", "not traced where it came from at {number:failing point}: {why}"
 

@@ -193,7 +193,8 @@ class Course:
         # Without points next to each other there are no windows, and nothing holds an interrupt back that is raised by force.
         if executor.clean and not (assignment.only or assignment.shard) and self._instruments.maker.mode != "raise":
             send(WindowsTried(tuple(try_windows(judge, shown, final))))
-        send(exposures(judge, self._instruments.maker, shown, seconds, assignment.budget))
+        for message in exposures(judge, self._instruments.maker, shown, seconds, assignment.budget):
+            send(message)
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)
         send(Unsettled(frozenset(judge.unsettled)))

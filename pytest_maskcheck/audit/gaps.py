@@ -25,7 +25,7 @@ from pytest_maskcheck.interrupts.timing import within
 from pytest_maskcheck.results import Exposure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_maskcheck.interrupts import Hit, Trigger
     from pytest_maskcheck.interrupts.timing import Lap, Moment
@@ -36,6 +36,34 @@ _WAITS = 0.5
 
 _SHORTER = 0.8
 """A watched run of less than this part of the duration of others has left something out; runs differ by less."""
+
+
+def rare(hits: Iterable[Hit], most: int) -> list[Hit]:
+    """Return the hits that can be watched without more than ``most`` events in a run, as far as triggers show how many there are."""
+    counts: dict[tuple[object, ...], int] = {}
+    chosen = []
+    for sites, hit in sorted(((_sites(hit), hit) for hit in hits), key=lambda each: max(each[0].values())):
+        together = {site: max(count, counts.get(site, 0)) for site, count in sites.items()}
+        if sum((counts | together).values()) > most:
+            break
+        counts |= together
+        chosen.append(hit)
+    return chosen
+
+
+def _sites(hit: Hit) -> dict[tuple[object, ...], int]:
+    """Return the events that have to be counted for a hit, and how many of each."""
+    sites: dict[tuple[object, ...], int] = {}
+    for trigger in filter(None, (hit.before, hit.trigger)):
+        for each in filter(None, (trigger, trigger.since)):
+            site = (each.event, id(each.code), each.offset, id(each.callee))
+            sites[site] = max(each.count, sites.get(site, 0))
+    return sites
+
+
+def is_shorter(laps: Sequence[Lap], seconds: float) -> bool:
+    """Return whether watched runs take less time than others, which take so many seconds: they leave something out."""
+    return bool(laps) and median(lap.seconds for lap in laps) < _SHORTER * seconds
 
 
 class Gaps:
@@ -56,15 +84,6 @@ class Gaps:
             if self._places.setdefault(id(trigger), len(self.triggers)) == len(self.triggers):
                 self.triggers.append(trigger)
 
-    @property
-    def events(self) -> int:
-        """How many events a run has, at least, that bring the triggers about."""
-        counts: dict[tuple[object, ...], int] = {}
-        for each in (since for trigger in self.triggers for since in (trigger, trigger.since) if since is not None):
-            site = (each.event, id(each.code), each.offset, id(each.callee))
-            counts[site] = max(counts.get(site, 0), each.count)
-        return sum(counts.values())
-
     def exposures(self, laps: Sequence[Lap], resting: Lap, seconds: float) -> Iterator[Exposure]:
         """Yield the exposure of each hit.
 
@@ -75,7 +94,7 @@ class Gaps:
         """
         watched = median(lap.seconds for lap in laps) if laps else seconds
         slower = max(1.0, watched / seconds) if seconds else 1.0
-        missing = seconds - watched if watched < _SHORTER * seconds else 0.0
+        missing = seconds - watched if is_shorter(laps, seconds) else 0.0
         for hit in self._hits:
             found = self._exposure(hit, laps, resting, slower)
             yield Exposure(

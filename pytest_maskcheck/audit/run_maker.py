@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from pytest_maskcheck.audit.gaps import Gaps
+from pytest_maskcheck.audit.timed_runs import TimedRuns
 from pytest_maskcheck.interrupts import Recording, Strike, nothing, past
 from pytest_maskcheck.interrupts.arming import arming
 from pytest_maskcheck.interrupts.catching import Catching
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Trigger
     from pytest_maskcheck.interrupts.engine import Sendable
-    from pytest_maskcheck.interrupts.timing import Lap
     from pytest_maskcheck.runs.requests import Request, RunResult
     from pytest_maskcheck.runs.runner import Runner
 
@@ -160,8 +158,8 @@ class RunMaker:
             case Catch(point, retells):
                 collects = Retelling if retells else Catching
                 return self._struck_run(point, struck, collects(self.mechanism.is_delivered, self.scope.in_scope))
-            case Timed(names, laps):
-                return self._timed_runs(names, laps)
+            case Timed():
+                return TimedRuns(self.runner, self.mechanism, self.scope, self.mode, self.aims).make(request)
             case Point():
                 return self._struck_run(request, struck)
             case _:
@@ -215,28 +213,6 @@ class RunMaker:
 
         with self.mechanism.engine.forward(triggers, self.scope.in_scope, self.mode, Strike(), reached) as strike:
             yield strike
-
-    def _timed_runs(self, names: Sequence[str], laps: int) -> RunResult:
-        """Make uninterrupted runs that are timed; return the last one, with the exposure of points."""
-        gaps = Gaps([self.aims[name].first for name in names])
-        ran, plain = self._laps([], laps, waits=False)  # nothing is watched: how long a run takes
-        if len(plain) < laps:
-            return ran
-        ran, watched = self._laps(gaps.triggers, laps + 1, waits=True)
-        if len(watched) < laps + 1:
-            return ran
-        ran.seconds = median(lap.seconds for lap in plain)
-        ran.exposures = dict(zip(names, gaps.exposures(watched[:-1], watched[-1], ran.seconds), strict=True))
-        return ran
-
-    def _laps(self, triggers: Sequence[Trigger], number: int, *, waits: bool) -> tuple[RunResult, list[Lap]]:
-        """Time so many runs, not counting a first one; in the last of them, measure when the thread waits, if wanted. Stop if one fails."""
-        with self.mechanism.engine.time(triggers, self.scope.in_scope, self.mode) as clock:
-            for lap in range(1 + number):
-                ran = self.runner.run(clock.lap(waits=waits and lap == number))
-                if not ran.passed:
-                    return ran, clock.laps[1:-1]
-        return ran, clock.laps[1:]
 
     @arming
     def _holding_back(self, begins: Point, after: Point | None, struck: Callable[[], None]) -> Iterator[Strike]:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import CodeType, FrameType
 
+    from pytest_maskcheck.interrupts.places import InScope
     from pytest_maskcheck.interrupts.recording import Recording
     from pytest_maskcheck.interrupts.strike import Strike
+    from pytest_maskcheck.interrupts.timing import Samples
     from pytest_maskcheck.reasons import Reason
 
 D = TypeVar("D", bound=Sendable)
@@ -126,6 +128,15 @@ class Mechanism(Protocol[D]):
 
         Returns:
             A function that takes it back, so that further ones are delivered again, and returns whether it was still waiting.
+        """
+        ...
+
+    def samples(self, in_scope: InScope, every: float) -> Samples:
+        """Return a way to note where interrupts land that come at random moments of a run.
+
+        Parameters:
+            in_scope: whether the code of a file is in scope.
+            every: seconds between two of them, on average.
         """
         ...
 

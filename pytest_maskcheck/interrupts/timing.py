@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_maskcheck.interrupts.strike import Strike
 
@@ -81,6 +83,43 @@ class Clock(Protocol):
         Parameters:
             waits: measure also when the thread waits. That takes time at each event, so that short gaps are measured less well.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where an interrupt lands.
+
+    Parameters:
+        code, offset: the innermost instruction in scope.
+        near: the key of its calling context; see :func:`.places.near`.
+        beyond: it lands in code out of scope that this instruction has called.
+    """
+
+    code: CodeType
+    offset: int
+    near: tuple[tuple[int, int], ...]
+    beyond: bool
+
+
+class Samples(Protocol):
+    """Notes where interrupts land that come at random moments of runs; what :meth:`.mechanism.Mechanism.samples` returns.
+
+    Attributes:
+        landings: how many there were at each place; ``None``: where no code in scope runs.
+        waiting: how many of them came while the thread waited.
+    """
+
+    landings: Counter[Landing | None]
+    waiting: Counter[Landing | None]
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether samples can be taken in this process, as it is now."""
+        ...
+
+    def run(self) -> AbstractContextManager[Strike]:
+        """Take samples of the run in the body of the ``with`` statement."""
         ...
 
 

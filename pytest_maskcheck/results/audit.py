@@ -182,7 +182,9 @@ class Audit:
     @property
     def defects(self) -> tuple[Defect, ...]:
         """The findings, equal ones grouped; see :func:`.defects.grouped`."""
-        return grouped(self.points, self.results, self.sources, self.known, self.exposures)
+        return grouped(
+            self.points, self.results, self.sources, self.known, exposures=self.exposures, duration=self.duration
+        )
 
     @property
     def failures(self) -> tuple[Defect, ...]:

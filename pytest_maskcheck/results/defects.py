@@ -18,19 +18,21 @@ def grouped(
     results: Sequence[PointResult],
     sources: Mapping[str, str],
     known: Collection[str],
+    *,
     exposures: Mapping[str, Exposure],
+    duration: float,
 ) -> tuple[Defect, ...]:
     """Return the defects of an audit: the most exposed first, and of several that hardly differ in that, in the order of their points.
 
     Parameters:
-        points, results, sources, known, exposures: see :class:`.Audit`.
+        points, results, sources, known, exposures, duration: see :class:`.Audit`.
     """
     by_id = {point.id: point for point in points}
     groups: dict[tuple[object, ...], list[tuple[Finding, PointResult]]] = {}
     for result in results:
         for finding in result.findings:
             groups.setdefault(_key(finding, results), []).append((finding, result))
-    defects = [_marked(_defect(group, by_id, sources, exposures), known) for group in groups.values()]
+    defects = [_marked(_defect(group, by_id, sources, exposures, duration), known) for group in groups.values()]
     return tuple(sorted(defects, key=by_exposure))
 
 
@@ -57,10 +59,12 @@ def _defect(
     points: Mapping[str, Point],
     sources: Mapping[str, str],
     exposures: Mapping[str, Exposure],
+    duration: float,
 ) -> Defect:
     finding = next((each for each in group if each[0].origin is not None), group[0])[0]
     met = tuple(points[name] for name in dict.fromkeys(each.point for _, each in group))
     measured = [exposures[point.id] for point in met if point.id in exposures]
+    exposure = sum(measured[1:], measured[0]).within(duration * 1e6) if measured else None
     return Defect(
         verdict=finding.verdict,
         kind=finding.kind,
@@ -73,7 +77,7 @@ def _defect(
         category=finding.category,
         package=finding.package,
         fingerprints=tuple(_fingerprints(finding, met, sources)),
-        exposure=sum(measured[1:], measured[0]) if measured else None,
+        exposure=exposure,
     )
 
 

@@ -243,6 +243,10 @@ class Exposure(Packed):
         """Return the exposure of the points of both."""
         return Exposure(self.least + other.least, self.greatest + other.greatest, self.waiting + other.waiting)
 
+    def within(self, run: float) -> Exposure:
+        """Return what is known of it if the run takes so many microseconds: it is no longer than that."""
+        return Exposure(*(min(each, run) for each in (self.least, self.greatest, self.waiting)))
+
     @property
     def total(self) -> float:
         """Microseconds, as one number to sort by."""

@@ -86,10 +86,12 @@ class Timed:
     Parameters:
         points: ids of the points.
         laps: the number of runs that count.
+        samples: points that come too often to be watched may be sampled, by a timer of the process; else they are left out.
     """
 
     points: tuple[str, ...]
     laps: int
+    samples: bool = False
 
 
 Request: TypeAlias = "Point | Trace | PastDefect | HeldBack | Catch | Timed | None"

@@ -157,6 +157,12 @@ def beat() -> None:
         _watched.page.beat()
 
 
+def start_anew() -> None:
+    """Start the clock anew, within the limit that is in force: another run of the test begins, which is not counted by itself."""
+    if _watched.page is not None:
+        _watched.page.begin(_watched.page.turn)
+
+
 class _OwnTime:
     """See :data:`own_time`. A class, as ``contextlib`` may be in scope."""
 

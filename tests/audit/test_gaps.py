@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_maskcheck.audit.gaps import Gaps
+from pytest_maskcheck.audit.gaps import Gaps, is_shorter, rare
 from pytest_maskcheck.interrupts import Hit, Trigger
 from pytest_maskcheck.interrupts.timing import Lap, Moment
 from pytest_maskcheck.results import Exposure
@@ -92,7 +92,18 @@ def test_no_gap_is_longer_than_the_run():
     assert exposure(replace(HIT, stands_for=1000), lap(1000, 4000)) == Exposure(100, 100)
 
 
-def test_events_are_counted():
-    """The events of a run are those of its triggers, each site once, with as many as its last trigger awaits."""
+def test_only_hits_that_come_seldom_are_watched():
+    """The events of a run are those of the triggers, each site once, with as many as its last trigger awaits; the fewest come first."""
     later = Hit(CODE, 4, "call", 7, (), Trigger("C_RETURN", CODE, 4, 7), before=HIT.trigger)
-    assert Gaps([HIT, later]).events == 1 + 7
+    same = Hit(CODE, 4, "call", 6, (), Trigger("C_RETURN", CODE, 4, 6), before=HIT.trigger)
+    assert HIT.trigger.count == 1
+    assert rare([later, same, HIT], 8) == [HIT, same, later]
+    assert rare([later, same, HIT], 7) == [HIT, same]
+    assert rare([later, same, HIT], 0) == []
+
+
+def test_a_run_that_leaves_something_out_is_shorter():
+    """By a fifth at least: runs differ by less."""
+    assert is_shorter([lap(1000, 4000)], 300e-6)
+    assert not is_shorter([lap(1000, 4000)], 110e-6)
+    assert not is_shorter([], 1.0)

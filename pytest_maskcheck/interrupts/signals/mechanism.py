@@ -13,6 +13,7 @@ from pytest_maskcheck.interrupts.cpython.unavailable import EngineUnavailableErr
 from pytest_maskcheck.interrupts.mechanism import Victim
 from pytest_maskcheck.interrupts.signals import delivery, expiry
 from pytest_maskcheck.interrupts.signals.delivery import Delivery
+from pytest_maskcheck.interrupts.signals.samples import Samples
 from pytest_maskcheck.interrupts.signals.states import SignalRecording
 from pytest_maskcheck.reasons import NotAudited, Note, Reason
 from pytest_maskcheck.system import signals
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from pytest_maskcheck.interrupts.engine import Engine
+    from pytest_maskcheck.interrupts.places import InScope
     from pytest_maskcheck.interrupts.strike import Strike
 
 _DEFAULT = int(signal.SIGINT)
@@ -105,6 +107,9 @@ class SignalMechanism:
             return is_waiting
 
         return take_back
+
+    def samples(self, in_scope: InScope, every: float) -> Samples:
+        return Samples(in_scope, every)
 
     def begin(self) -> None:
         expiry.begin()
