@@ -9,7 +9,7 @@
 | what one run shows | findings, failed_runs, proof, swallowed, stories |
 | what is certain | judge, confirmation, blame, excuses, naming |
 | where it came from, and whose it is | attribution, categories |
-| how likely it is | exposures, gaps |
+| how likely it is | exposures, timed_runs, gaps, shares |
 | other workers | cooperation, sharing/ |
 | what is sent | messages, announcements, complaints, final_results |
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -68,3 +69,30 @@ def test_where_others_use_the_timer_they_are_not_possible(use: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         signal.signal(signal.SIGALRM, before)
+
+
+def test_waiting_is_told_from_running() -> None:
+    """Samples of a thread that sleeps count as waiting, and as many as would have come meanwhile; those of a busy one do not."""
+    samples = choose()[0].samples(lambda file: file == __file__, 1e-3)
+    for _ in range(3):
+        with samples.run():
+            wait()
+            busy()
+    found = {}
+    for landing, number in samples.landings.items():
+        if landing is not None:
+            name = landing.code.co_name
+            before = found.get(name, (0, 0))
+            found[name] = (before[0] + number, before[1] + samples.waiting[landing])
+    assert found["wait"][0] > 30
+    assert found["wait"][1] > 0.8 * found["wait"][0]
+    assert found["busy"][1] < 0.2 * found["busy"][0]
+
+
+def wait() -> None:
+    time.sleep(0.05)
+
+
+def busy() -> None:
+    for _ in range(100):
+        sum(range(10_000))

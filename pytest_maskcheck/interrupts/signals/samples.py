@@ -11,6 +11,7 @@ of the run, the run may fail, or there are few samples; both are seen by whoever
 from __future__ import annotations
 
 import random
+import resource
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.interrupts.places import InScope
 
 
+_WHOSE = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+
+
 class Samples:
     """Takes samples in runs; see :class:`pytest_maskcheck.interrupts.timing.Samples`.
 
@@ -42,7 +46,7 @@ class Samples:
         self._in_scope = in_scope
         self._every = every
         self._random = random.Random(0)  # a generator of our own: the test may have seeded the common one
-        self._begun = self._ran = self._due = 0.0
+        self._begun, self._after = self._now(), 0.0
 
     @property
     def is_possible(self) -> bool:
@@ -66,21 +70,27 @@ class Samples:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def _arm(self) -> None:
-        after = self._every * self._random.uniform(0.5, 1.5)
-        self._begun, self._ran = time.perf_counter(), time.thread_time()
-        self._due = self._begun + after
-        signal.setitimer(signal.ITIMER_REAL, after)
+        self._after = self._every * self._random.uniform(0.5, 1.5)
+        self._begun = self._now()
+        signal.setitimer(signal.ITIMER_REAL, self._after)
+
+    @staticmethod
+    def _now() -> tuple[float, float, int]:
+        """Return the time, that for which this thread has run, and how often it gave up the processor of its own accord."""
+        return time.perf_counter(), time.thread_time(), resource.getrusage(_WHOSE).ru_nvcsw
 
     def _take(self, _: int, frame: FrameType | None) -> None:
-        now, ran = time.perf_counter(), time.thread_time()
+        passed, ran, waits = (now - before for now, before in zip(self._now(), self._begun, strict=True))
         running = site_of(frame, self._in_scope)
         landing = None
         if running is not None:
             beyond = running is not frame
             offset = (facts.calling if beyond else facts.landing)(running.f_code, running.f_lasti)
             landing = Landing(running.f_code, offset, near(context_of(running, self._in_scope)), beyond=beyond)
-        number = 1 + max(0, int((now - self._due) / self._every))
+        # A thread that gave up the processor waited; else, where it did not run, others had the processor.
+        waited = bool(waits) and ran < passed / 2
+        number = 1 + max(0, int(((passed if waited else ran) - self._after) / self._every))
         self.landings[landing] += number
-        if ran - self._ran < (now - self._begun) / 2:
+        if waited:
             self.waiting[landing] += number
         self._arm()
