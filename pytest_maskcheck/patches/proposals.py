@@ -177,7 +177,7 @@ class Proposals:
             elif not case.tests:  # it was deleted, say
                 yield Proposal(case.defect, End.NOT_PASSING)
             elif (now := self._now(case)) is None:
-                end = End.GONE if case.reached & self._edited else End.NOT_MET
+                end = End.GONE if case.reached & self._edited and self._comes_again(case) else End.NOT_MET
                 yield Proposal(case.defect, end, tests=case.tests)
             elif len(case.steps) == _STEPS or (found := self._next(case, now)) is None:
                 if case.restore is not None:
@@ -256,6 +256,14 @@ class Proposals:
         """Return a defect as the first test that still meets it does so now."""
         known = (self._found[test].find(case.defect) for test in case.tests if test in self._found)
         return next((found for found in known if found is not None), None)
+
+    def _comes_again(self, case: Case) -> bool:
+        """Return whether one of its tests comes to the functions again in which interrupts led to a defect."""
+        return any(
+            found.comes_to(each.defect.points)
+            for each in case.defect.meetings
+            if (found := self._found.get(each.audit.test)) is not None
+        )
 
     def _forget(self, paths: AbstractSet[str]) -> None:
         """Forget what the tests find that reach files which have changed."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from pytest_maskcheck.reports import reading
 from pytest_maskcheck.results import Verdict, over_tests
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.results import Audit, SharedDefect
+    from pytest_maskcheck.results import Audit, Point, SharedDefect
 
 _NOT_NEEDED = shutil.ignore_patterns(
     ".*_cache", ".git", ".hg", ".nox", ".tox", ".venv", "__pycache__", "node_modules", "venv", "*.pyc"
@@ -62,12 +62,14 @@ class Outcome:
         listed: verdict, kind and key of those that are only listed, except for what reference counting released. An edit that turns a defect
             into one of them (a ``with`` whose manager, out of scope, loses the thing) cures nothing.
         points: the number of points where an interrupt was delivered.
+        reached: path and name of the functions that have such a point.
         sound: the test passed by itself, and was audited.
     """
 
     defects: tuple[SharedDefect, ...]
     listed: frozenset[Identity]
     points: int
+    reached: frozenset[tuple[str, str]]
     sound: bool
 
     def find(self, known: SharedDefect) -> SharedDefect | None:
@@ -80,7 +82,7 @@ class Outcome:
         """Return whether a known defect is at fewer points than before, or at none, and there are no other ones."""
         if not self.sound or not self.identities <= before.identities or len(self.defects) > len(before.defects):
             return False
-        if not self.listed <= before.listed:
+        if not self.listed <= before.listed or not self._comes_back(before, known):
             return False
         return self.is_cured(before, known) or self._points_of(known) < before._points_of(known)
 
@@ -92,10 +94,23 @@ class Outcome:
         return self.sound and not new and len(self.defects) <= len(before.defects)
 
     def is_cured(self, before: Outcome, known: SharedDefect) -> bool:
-        """Return whether a known defect is gone, and neither listed instead nor only gone from the line where it was."""
+        """Return whether a known defect is gone, and neither listed instead, nor only gone from the line where it was, nor out of the way.
+
+        A test may take another way each time. Where it does not come to the functions of the defect again, nothing is known.
+        """
         if not self.sound or not self.listed <= before.listed or _identity(known) in self.listed:
             return False
+        if not self._comes_back(before, known):
+            return False
         return self.find(known) is None and len(self._equal(known)) < len(before._equal(known))
+
+    def _comes_back(self, before: Outcome, known: SharedDefect) -> bool:
+        found = before.find(known)
+        return found is None or self.comes_to(found.points)
+
+    def comes_to(self, points: Iterable[Point]) -> bool:
+        """Return whether the functions of these points, where interrupts led to a defect before, were audited again."""
+        return {(point.path, point.function) for point in points} <= self.reached
 
     def _points_of(self, known: SharedDefect) -> int:
         return sum(len(each.points) for each in self._equal(known))
@@ -256,7 +271,9 @@ def _outcome(audit: Audit) -> Outcome:
     listed = frozenset(
         _identity(each) for each in found if not each.fails and each.defect.verdict is not Verdict.IMPLICIT
     )
-    return Outcome(defects, listed, audit.audited, bool(audit.audited) and not audit.broken)
+    decided = {result.point for result in audit.results if not result.reason}
+    reached = frozenset((point.path, point.function) for point in audit.points if point.id in decided)
+    return Outcome(defects, listed, audit.audited, reached, bool(audit.audited) and not audit.broken)
 
 
 def _longest(began: float) -> float:

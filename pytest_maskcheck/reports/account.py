@@ -66,7 +66,8 @@ def story(audit: Audit, defect: Defect, command: Sequence[str]) -> str:
     It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
     """
     exposed = exposure(audit, defect)
-    lines = [_labelled("exposed", exposed)] if exposed else []
+    lines = [_labelled("story of", title(defect))] if len(audit.failures) > 1 else []
+    lines += [_labelled("exposed", exposed)] if exposed else []
     lines += [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
     lines += [_labelled("reproduce", _reproduce(audit, command, defect)), _labelled("cure", cure(defect))]
     return "\n".join(lines)

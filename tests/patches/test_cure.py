@@ -181,6 +181,27 @@ def test_what_is_only_listed_then(cure):
     assert "+    with mask() as restore:\n+        with CONDITION:\n+            with restore():\n" in done.stdout
 
 
+SOMETIMES = """
+import os, pool
+def test_take():
+    if not os.path.exists("skip"):
+        pool.take()
+def test_read():
+    pool.read("pool.py")
+"""
+
+
+def test_what_the_test_does_not_come_to_again_is_not_cured(cure):
+    """A test that takes another way in the copy shows nothing: an edit elsewhere in the file has not cured what it does not come to."""
+    cure(tests=SOMETIMES)
+    Path("skip").touch()
+    done = command("report.json", "--", *PLUGIN)
+    assert "cured: leak: fd" in done.stdout, done.stdout
+    assert "not met in a copy of the project: leak: lock pool.LOCK" in done.stdout
+    assert "cured by another edit" not in done.stdout
+    assert done.returncode == 1
+
+
 def test_what_is_mended_already(cure):
     """A defect that the copy does not have is named as such."""
     cure(tests="import pool\ndef test_take():\n    pool.take()\n")

@@ -66,6 +66,8 @@ def test_a_test_with_another_defect_tells_that(audit):
     """A test that meets a defect told before and another one tells the other one."""
     told = stories(audit(ALIKE + MORE, QUIET))
     assert any("came from" in line and ":20 in test_three" in line for line in told["test_three"])
+    assert any(line.startswith("E     story of    lock ") and line.endswith(".other") for line in told["test_three"])
+    assert not any("story of" in line for line in told["test_one"])
     assert not any("told in" in line for line in told["test_three"])
 
 
