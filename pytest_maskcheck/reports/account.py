@@ -44,7 +44,7 @@ def message(audit: Audit) -> str:
     """Return the failure message of an audit: one line for pytest's summary, then one for each defect."""
     failures = audit.failures
     if not failures:
-        return audit.broken
+        return str(audit.broken)  # a plain string: workers of xdist send no other
     again = [_EARLIER] if audit.earlier else []
     if len(failures) == 1:
         lines = [headline(failures[0])]

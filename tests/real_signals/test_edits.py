@@ -118,7 +118,7 @@ def _lost(experiment: ModuleType, folder: Path, tmp_path: Path, name: str) -> li
     path = tmp_path / f"{name}.py"
     path.write_text(text + SUBJECT.format(kind=SEEDS[name].kind, fresh=fresh, call=call), encoding="utf-8")
     tries: list[list[str]] = []
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + 60.0  # where others have the processor, few signals land in so short a program
     cured = folder.name == "cured"
     while (len(tries) < ENOUGH if cured else not any(tries)) and (left := until - time.monotonic()) > 0:
         try:
