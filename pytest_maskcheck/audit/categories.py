@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.places import BEYOND
 from pytest_maskcheck.results import Category, Finding, Point, PointResult, Verdict
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _place(finding: Finding) -> Frame | None:
 def _lost_inside(point: Point, finding: Finding) -> str:
     """Return the package where something was acquired and lost, or ``""`` if the code in scope had already received it."""
     origin = finding.origin
-    if point.kind not in {"into", "back"} or origin is None or origin.place not in origin.stack:
+    if point.kind not in BEYOND or origin is None or origin.place not in origin.stack:
         return ""
     if (origin.place.path, origin.place.line) != (point.path, point.line):
         return ""

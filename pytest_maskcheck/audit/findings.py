@@ -13,6 +13,7 @@ from pytest_maskcheck.audit.failed_runs import NO_VERDICT
 from pytest_maskcheck.audit.naming import named
 from pytest_maskcheck.audit.proof import is_unseen, note, unproven
 from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
+from pytest_maskcheck.interrupts.places import BEYOND
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Finding, PointResult, Verdict
 from pytest_maskcheck.runs.requests import CaughtBy
@@ -56,7 +57,7 @@ class Findings:
         caught = self.catchers.of(point, ran)
         exception = ran.raised.text if ran.raised else ""
         # At these two kinds of points, the reader can change the line that calls, but not the code that it calls.
-        outside = point.kind in {"into", "back"}
+        outside = point.kind in BEYOND
         instead = ran.raised and (ran.raised.interrupt or ran.raised.over or not caught)
         traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
         if ran.error is not None:
@@ -156,7 +157,7 @@ def is_failing(result: PointResult) -> bool:
 
 def _raised_inside(point: Point, raised: Raised) -> str:
     """Return the package out of scope that replaced the interrupt with its own exception, ``""`` if none did."""
-    if point.kind not in {"into", "back"}:
+    if point.kind not in BEYOND:
         return ""
     site = next((at for at, each in enumerate(raised.frames) if (each.path, each.line) == (point.path, point.line)), -1)
     inner = raised.frames[site + 1 :] if site >= 0 else ()

@@ -97,12 +97,8 @@ class Gaps:
         missing = seconds - watched if is_shorter(laps, seconds) else 0.0
         for hit in self._hits:
             found = self._exposure(hit, laps, resting, slower)
-            yield Exposure(
-                *(
-                    round(min(each, seconds * 1e6), 3)
-                    for each in (found.least, found.greatest + missing * 1e6, found.waiting)
-                )
-            )
+            raised = Exposure(found.least, found.greatest + missing * 1e6, found.waiting)
+            yield raised.within(seconds * 1e6).rounded()
 
     def _exposure(self, hit: Hit, laps: Sequence[Lap], resting: Lap, slower: float) -> Exposure:
         ends = [(lap, *self._ends(hit, lap)) for lap in laps]

@@ -14,7 +14,7 @@ from collections import Counter
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.interrupts.places import near
+from pytest_maskcheck.interrupts.places import BEYOND, near
 from pytest_maskcheck.interrupts.timing import Landing
 from pytest_maskcheck.results import Exposure
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _Z = 1.96
 """Standard deviations within which 95 % of a normal distribution lie."""
-
-_BEYOND = {"into", "back"}
 
 
 class Shares:
@@ -50,18 +48,18 @@ class Shares:
         scale = seconds * 1e6 * hit.stands_for / self._hits[landing, _half(hit)]
         if landing is None or landing.beyond:
             least = 0.0
-        return Exposure(*(round(each * scale, 3) for each in (least, greatest, waiting)))
+        return Exposure(least * scale, greatest * scale, waiting * scale).rounded()
 
 
 def _landing(hit: Hit) -> Landing | None:
     if hit.is_suspended:
         return None
-    return Landing(hit.code, hit.offset, near(hit.context), beyond=hit.kind in _BEYOND)
+    return Landing(hit.code, hit.offset, near(hit.context), beyond=hit.kind in BEYOND)
 
 
 def _half(hit: Hit) -> str:
     """Return which end of a stretch out of scope a hit is; ``""`` for other hits."""
-    return hit.kind if hit.kind in _BEYOND else ""
+    return hit.kind if hit.kind in BEYOND else ""
 
 
 def interval(number: int, total: int) -> tuple[float, float]:

@@ -17,9 +17,10 @@ from pytest_maskcheck.system.stopwatch import start_anew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_maskcheck.audit.run_maker import Scope
-    from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Trigger
+    from pytest_maskcheck.interrupts import Hit, Mechanism, Mode, Strike, Trigger
     from pytest_maskcheck.interrupts.timing import Lap
     from pytest_maskcheck.points.plan import Aim
     from pytest_maskcheck.results import Exposure
@@ -86,18 +87,21 @@ class TimedRuns:
         """Time so many runs, not counting a first one; in the last of them, measure when the thread waits, if wanted. Stop if one fails."""
         with self.mechanism.engine.time(triggers, self.scope.in_scope, self.mode) as clock:
             for lap in range(1 + number):
-                start_anew()
-                ran = self.runner.run(clock.lap(waits=waits and lap == number))
+                ran = self._run(clock.lap(waits=waits and lap == number))
                 if not ran.passed:
                     return ran, clock.laps[1:-1]
         return ran, clock.laps[1:]
+
+    def _run(self, around: AbstractContextManager[Strike]) -> RunResult:
+        """Make one of the runs, which has as much time as if it were the only one."""
+        start_anew()
+        return self.runner.run(around)
 
     def _sampled(self, hits: Iterable[Hit], laps: int, seconds: float) -> dict[int, Exposure]:
         """Return the exposure of hits, by ``id``, from samples of runs; none if a run fails, or there are too few samples."""
         samples = self.mechanism.samples(self.scope.in_scope, max(laps * seconds / _SAMPLES, _EVERY))
         for _ in range(laps):
-            start_anew()
-            if not samples.is_possible or not self.runner.run(samples.run()).passed:
+            if not samples.is_possible or not self._run(samples.run()).passed:
                 return {}
         if samples.landings.total() < _LEAST:
             return {}

@@ -29,6 +29,9 @@ PlaceKind = Literal["entry", "resume", "call", "jump", "line", "into", "back"]
 code out of scope, and belong to the instruction in scope that called it; see ``signals/excursions.py``.
 """
 
+BEYOND = frozenset[str]({"into", "back"})
+"""The kinds of places that stand for a stretch of code out of scope."""
+
 InScope = Callable[[str], bool]
 """Whether the file with this ``co_filename`` is in scope."""
 

@@ -76,6 +76,11 @@ def helping(meeting: Meeting) -> list[Window]:
     return [each for each in windows(meeting.audit, meeting.defect) if each.proven is not False][:_WINDOWS]
 
 
+def file_of(test: str) -> str:
+    """Return the path of the file that a test is in."""
+    return test.partition("::")[0]
+
+
 def place(shared: SharedDefect) -> tuple[str, int]:
     """Return file and line of a defect."""
     origin = shared.defect.origin

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pytest_maskcheck.patches.cases import file_of
 from pytest_maskcheck.patches.proposals import Edited, End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
@@ -91,7 +92,7 @@ def _require_tests(root: Path, report: str, audits: Sequence[Audit]) -> None:
 
     A report of another checkout of the project can be used, so it does not matter where it was written.
     """
-    if any((root / audit.test.partition("::")[0]).is_file() for audit in audits):
+    if any((root / file_of(audit.test)).is_file() for audit in audits):
         return
     frames = (point for audit in audits for point in audit.points)
     known = (each.file.removesuffix(each.path) for each in frames if each.file.endswith(f"/{each.path}"))

@@ -19,7 +19,7 @@ from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.patches.cases import Case, chosen, helping, place, ways
+from pytest_maskcheck.patches.cases import Case, chosen, file_of, helping, place, ways
 from pytest_maskcheck.patches.editing import Source
 from pytest_maskcheck.patches.trial import Copy, Outcome, TrialError
 from pytest_maskcheck.results import Verdict
@@ -124,7 +124,7 @@ class Proposals:
         self._found: dict[str, Outcome] = {}  # test -> what its audit finds as the files are now
         self._names: dict[str, str] = {}  # path, perhaps of a symbolic link -> path
         self._reached = {
-            audit.test: {*map(self._name, (*audit.reached, *audit.own, _file(audit.test)))} for audit in audits
+            audit.test: {*map(self._name, (*audit.reached, *audit.own, file_of(audit.test)))} for audit in audits
         }
         self._passing: frozenset[str] = frozenset()  # the tests that pass without edits
         self._edited: set[str] = set()
@@ -159,7 +159,7 @@ class Proposals:
 
     def _case(self, shared: SharedDefect) -> Case:
         tests = chosen(shared)
-        reached = {path for test in tests for path in self._reached.get(test, {self._name(_file(test))})}
+        reached = {path for test in tests for path in self._reached.get(test, {self._name(file_of(test))})}
         meetings = [each for each in shared.meetings if each.audit.test in tests]
         lines = (line for each in meetings for line in ways(each, helping(each)))
         paths = {path for path in dict.fromkeys(self._name(path) for path, _ in lines) if self._source(path)}
@@ -366,11 +366,6 @@ class Proposals:
             return Source(self._files[path].text)
         except ValueError:
             return None
-
-
-def _file(test: str) -> str:
-    """Return the path of the file that a test is in."""
-    return test.partition("::")[0]
 
 
 def _diff(path: str, before: str, after: str) -> str:

@@ -7,6 +7,7 @@ import tokenize
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.interrupts.places import BEYOND
 from pytest_maskcheck.points.source_versions import version_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def is_cleanup(hit: Hit) -> bool:
             return False
         caller, line = hit.context[0]
         return line in cleanup_lines(caller.co_filename)
-    if hit.kind not in {"into", "back"}:
+    if hit.kind not in BEYOND:
         return False
     callee = (hit.trigger.since or hit.trigger).callee
     return hit.line in cleanup_lines(hit.code.co_filename) or (callee is not None and callee.co_name in _EXITS)

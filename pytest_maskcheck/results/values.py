@@ -247,6 +247,10 @@ class Exposure(Packed):
         """Return what is known of it if the run takes so many microseconds: it is no longer than that."""
         return Exposure(*(min(each, run) for each in (self.least, self.greatest, self.waiting)))
 
+    def rounded(self) -> Exposure:
+        """Return it in whole nanoseconds."""
+        return Exposure(*(round(each, 3) for each in (self.least, self.greatest, self.waiting)))
+
     @property
     def total(self) -> float:
         """Microseconds, as one number to sort by."""
