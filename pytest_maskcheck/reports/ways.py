@@ -8,7 +8,7 @@ in C did with an interrupt, so their ways have no such stages.
 from __future__ import annotations
 
 import linecache
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -58,7 +58,8 @@ class Region:
         file: the absolute path.
         line, end_line: its first and its last line, from 1.
         function: the qualified name of the function.
-        column, end_column: its first character and the one behind its last, from 1; 0 if the source cannot be read.
+        column, end_column: its first character and the one behind its last, from 1; 0 if the source cannot be read. Where no call is known,
+            these are those of what is written on the line.
     """
 
     path: str
@@ -191,7 +192,19 @@ def _of_frame(frame: Frame) -> Region:
 
 
 def _of_point(point: Point) -> Region:
-    return line_region(point.path, point.file, point.line, point.function)
+    """Return the region of the call that a point is at, if that is known, else of its line."""
+    region = line_region(point.path, point.file, point.line, point.function)
+    if point.span is None:
+        return region
+    first, last = (linecache.getline(point.file, line) for line in (point.line, point.span.end_line))
+    column, end = _character(first, point.span.start), _character(last, point.span.end)
+    return replace(region, end_line=point.span.end_line, column=column, end_column=end) if column and end else region
+
+
+def _character(source: str, column: int) -> int:
+    """Return the number of a character, from 1, whose column is given in bytes of UTF-8; 0 if the line is not so long."""
+    text = source.rstrip("\n").encode("utf-8", "surrogatepass")
+    return len(text[:column].decode("utf-8", "replace")) + 1 if column <= len(text) else 0
 
 
 def _sentence(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_maskcheck.reports.ways import StageKind, Way, way
-from pytest_maskcheck.results import Audit, Finding, Frame, HeldBackRun, Origin, Point, PointResult, Verdict
+from pytest_maskcheck.results import Audit, Finding, Frame, HeldBackRun, Origin, Point, PointResult, Span, Verdict
 
 SOURCE = """\
 def get():
@@ -132,3 +132,19 @@ def test_source_that_cannot_be_read_has_no_columns():
     finding = Finding(Verdict.LEAK, "lock", "LOCK", "")
     found = made("/nowhere/a.py", finding, ())
     assert (found.cure_at.column, found.cure_at.end_column) == (0, 0)
+
+
+def test_the_region_of_a_call(tmp_path):
+    """The interrupted call has its columns in characters, and those of the line if the file has changed since."""
+    path = tmp_path / "a.py"
+    path.write_text('ä = "ß"; lock.acquire(\n    1)\n', encoding="utf-8")
+    finding = Finding(Verdict.LEAK, "lock", "LOCK", "")
+
+    def columns(span: Span) -> tuple[int, ...]:
+        point = Point("a.py:1:call#1", "a.py", str(path), 1, "call", 1, "get", span=span)
+        audit = Audit("test", points=(point,), results=(PointResult(point.id, (finding,)),))
+        region = way(audit, audit.defects[0]).stages[0].region
+        return region.line, region.column, region.end_line, region.end_column
+
+    assert columns(Span(11, 6, 2)) == (1, 10, 2, 7)
+    assert columns(Span(200, 210, 1)) == (1, 1, 1, 23)
