@@ -116,6 +116,11 @@ def way(audit: Audit, defect: Defect) -> Way:
     return Way(tuple(_stages(defect)), _cure_at(defect, found), found)
 
 
+def sentence(text: str) -> str:
+    """Return a text that begins and ends as a sentence does."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def line_region(path: str, file: str, line: int, function: str) -> Region:
     """Return the region of what is written on a line."""
     source = linecache.getline(file, line).rstrip()
@@ -127,15 +132,17 @@ def line_region(path: str, file: str, line: int, function: str) -> Region:
 def _stages(defect: Defect) -> Iterator[Stage]:
     origin, swallowed = defect.origin, defect.verdict is Verdict.SWALLOWED
     if origin is not None and not swallowed:
-        changed = "is changed" if defect.verdict is Verdict.ALTERED else "comes from"
-        yield Stage(StageKind.ACQUIRED, f"{title(defect)} {changed} here.", _of_frame(origin.place))
+        how = "Changed" if defect.verdict is Verdict.ALTERED else "Acquired"
+        yield Stage(
+            StageKind.ACQUIRED, f"{how} here: {defect.kind} {defect.key}".rstrip() + ".", _of_frame(origin.place)
+        )
     yield from _interrupts(defect.points[0])
     for frame in _unwound(defect):
         yield Stage(StageKind.UNWOUND, f"The exception leaves {frame.function} here.", _of_frame(frame))
     if origin is not None and swallowed:
         yield Stage(StageKind.CAUGHT, "The interrupt is caught here.", _of_frame(origin.place))
     ended = _ended(defect) and defect.traceback
-    left = _sentence(defect.detail or title(defect))
+    left = sentence(defect.detail or title(defect))
     yield Stage(StageKind.LEFT, left, _of_frame(defect.traceback[-1]) if ended else None)
     if origin is not None and origin.held_by:
         yield Stage(StageKind.HELD, f"It is held by {origin.held_by}.")
@@ -205,7 +212,3 @@ def _character(source: str, column: int) -> int:
     """Return the number of a character, from 1, whose column is given in bytes of UTF-8; 0 if the line is not so long."""
     text = source.rstrip("\n").encode("utf-8", "surrogatepass")
     return len(text[:column].decode("utf-8", "replace")) + 1 if column <= len(text) else 0
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -58,7 +58,7 @@ def test_the_way_of_a_leak(file):
     finding = Finding(Verdict.LEAK, "lock", "LOCK", "a lock is still held: LOCK", origin=origin)
     found = made(file, finding, frames(file, (12, "test"), (7, "use"), (2, "get")))
     assert told(found) == [
-        ("acquired", "lock LOCK comes from here.", 2),
+        ("acquired", "Acquired here: lock LOCK.", 2),
         ("interrupted", "SIGINT arrives here.", 2),
         ("unwound", "The exception leaves use here.", 7),
         ("unwound", "The exception leaves test here.", 12),
