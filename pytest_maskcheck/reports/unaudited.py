@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reasons import Code
     from pytest_maskcheck.results import Audit
 
-_UNDECIDED = {NotAudited.BROKE, NotAudited.HINDERED, NotAudited.AUDITOR_ENDED, NotAudited.WORKER_DIED}
+_MEANT = {NotAudited.DEPTH, NotAudited.UNTOUCHED, NotAudited.WHOLE_ELSEWHERE}
+"""Reasons why a test need not be audited here."""
+
+_ERRORS = {NotAudited.BROKE, NotAudited.HINDERED, NotAudited.AUDITOR_ENDED, NotAudited.WORKER_DIED}
 """Reasons that are an error in the audit itself."""
 
 
@@ -38,7 +41,12 @@ class Unaudited:
     @property
     def is_error(self) -> bool:
         """Whether the audit itself failed."""
-        return self.code in _UNDECIDED
+        return self.code in _ERRORS
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether these tests need not be audited here."""
+        return self.code in _MEANT
 
     @property
     def number(self) -> str:

@@ -14,6 +14,7 @@ from pytest_maskcheck.session.capture import muted
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.drawn_traceback import drawn
 from pytest_maskcheck.session.outcome import Outcome, broken
+from pytest_maskcheck.session.properties import add_to_test
 from pytest_maskcheck.session.run_needs import INDIFFERENT
 from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.system.own_code import PACKAGE
@@ -66,6 +67,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     position = next(index for index, report in enumerate(reports) if report.when == "call")
     call = None
     trouble = ""
+    add_to_test(item, reports[position:], audit)
     if audit.failures or audit.broken:
         failure = InterruptUnsafe(account.message(audit))
         call = _failed_call(failure, outcome.exception)

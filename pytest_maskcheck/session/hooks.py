@@ -22,6 +22,7 @@ from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.dealing import Dealing
 from pytest_maskcheck.session.extensions import Extensions
+from pytest_maskcheck.session.github import GitHub
 from pytest_maskcheck.session.item_protocol import ItemProtocol
 from pytest_maskcheck.session.keeping import Keeping
 from pytest_maskcheck.session.left_out import NAME, Collected
@@ -102,6 +103,7 @@ class AuditingSession:
             shard=self._shard,
             may_audit_none=may_audit_none,
             must_decide=chosen.fail_undecided,
+            github=GitHub.of(chosen.github, only=only),
         )
         surveyed = (chosen.budget is not None or depth is not Depth.ALL) and not (only or self._shard)
         time = chosen.budget or float("inf")
