@@ -31,6 +31,16 @@ _TOLD = pytest.StashKey[dict["Fingerprint", str]]()
 """Stash key: a defect of the session -> the test that has told its story."""
 
 
+_DRAWN = pytest.StashKey[Any]()
+"""Stash key: what pytest shows of the failure of an audit, while its report is being made."""
+
+
+def draw(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Give the report of a failed audit what pytest shows of it; no plugin that reads the report as it is made may see our own traceback."""
+    if _DRAWN in item.stash:
+        report.longrepr = item.stash[_DRAWN]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Failed:
     """The report of a test whose audit failed, for a debugger."""
@@ -71,9 +81,13 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     if audit.failures or audit.broken:
         failure = InterruptUnsafe(account.message(audit))
         call = _failed_call(failure, outcome.exception)
-        with in_call_phase(item, "pytest_runtest_makereport"):
-            report, trouble = _report_of(item, call)
-        report.longrepr = _longrepr(item, audit, command)
+        item.stash[_DRAWN] = _longrepr(item, audit, command)
+        try:
+            with in_call_phase(item, "pytest_runtest_makereport"):
+                report, trouble = _report_of(item, call)
+            draw(item, report)  # again: a hook may have drawn it anew, or failed
+        finally:
+            del item.stash[_DRAWN]
         report.sections = [*reports[position].sections]
         report.duration = reports[position].duration
         reports[position] = report
