@@ -47,12 +47,12 @@ def encode(audits: Sequence[Audit], shard: str) -> bytes:
 
 
 def within(room: int, audits: Sequence[Audit], shard: str) -> bytes:
-    """Return a report of at most so many bytes: totals first, then the worst defects, then what was not audited.
+    """Return a report of at most so many bytes: totals first, then the defects, what was not audited, and stories.
 
     What there is no room for is counted; a part is there as a whole or not at all.
     """
     found = entries(audits)
-    parts = [_head(audits, shard), *_table(found), *map(_details, _failing(found)), *_unaudited_table(audits)]
+    parts = [_head(found, audits, shard), *_table(found), *_unaudited_table(audits), *map(_details, _failing(found))]
     written = [part.encode("utf-8", "backslashreplace") for part in parts]
     size = 0
     for number, part in enumerate(written):
@@ -63,8 +63,8 @@ def within(room: int, audits: Sequence[Audit], shard: str) -> bytes:
     return b"".join(written)
 
 
-def _head(audits: Sequence[Audit], shard: str) -> str:
-    defects = sum(each.level is Level.FAILS for each in entries(audits))
+def _head(found: Sequence[Entry], audits: Sequence[Audit], shard: str) -> str:
+    defects = sum(each.level is Level.FAILS for each in found)
     title = f"## maskcheck: {count(defects, 'defect')}" + (f", shard {shard}" if shard else "")
     totals = f"{sentence(_escaped(closing(audits, look=PLAIN)))}\n" if audits else "Nothing was audited.\n"
     return f"{title}\n\n{totals}"

@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from pytest_maskcheck import __main__ as command
 from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.reports import github
+from pytest_maskcheck.reports import formats, github
 from pytest_maskcheck.results import Audit
 from tests.reports.exported import HOSTILE, SOURCE, audit, finding, refused
 
@@ -94,3 +95,23 @@ def test_the_summary_is_appended(tmp_path):
     path.write_bytes(b"x" * (1 << 20))
     github.append_summary(str(path), [audit(finding())], "")
     assert path.stat().st_size == 1 << 20
+
+
+def test_merge_annotates_once_for_all_shards(tmp_path, monkeypatch, capsys):
+    """``merge --github`` writes what a session would, without it nothing, and says in one sentence what it cannot write."""
+    report, summary = tmp_path / "in.json", tmp_path / "summary.md"
+    formats.write("json", str(report), [audit(finding())])
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert command.main(["merge", str(report)]) == 1
+    assert "::error" not in capsys.readouterr().out
+    assert not summary.exists()
+    assert command.main(["merge", str(report), "--github"]) == 1
+    assert capsys.readouterr().out.count("\n::error ") == 1
+    assert summary.read_text(encoding="utf-8").startswith("## maskcheck: 1 defect")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "no" / "summary.md"))
+    with pytest.raises(SystemExit) as end:
+        command.main(["merge", str(report), "--github"])
+    assert end.value.code == 2
+    assert "the job summary cannot be written: " in capsys.readouterr().err
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    assert command.main(["merge", str(report), "--github"]) == 1
