@@ -37,10 +37,9 @@ def finding(key: str = "LOCK", verdict: Verdict = Verdict.LEAK, kind: str = "loc
 def audit(*findings: Finding, test: str = "test_a.py::test", file: str = "/nowhere/a.py", **more) -> Audit:
     """Return an audit with a point for each finding; the later ones are the more exposed."""
     context = (Frame("a.py", 6, "test", file),)
+    numbers = range(1, len(findings) + 1)
     points = tuple(
-        Point(f"a.py:{line}:call#{number}", "a.py", file, line, "call", number, "get", context)
-        for number, _ in enumerate(findings, 1)
-        for line in (2,)
+        Point(f"a.py:2:call#{number}", "a.py", file, 2, "call", number, "get", context) for number in numbers
     )
     results = tuple(
         PointResult(point.id, (each,), traceback=point.traceback) for point, each in zip(points, findings, strict=True)
