@@ -123,7 +123,7 @@ def sentence(text: str) -> str:
 
 def line_region(path: str, file: str, line: int, function: str) -> Region:
     """Return the region of what is written on a line."""
-    source = linecache.getline(file, line).rstrip()
+    source = _source(file, line).rstrip()
     indent = len(source) - len(source.lstrip())
     column, end = (indent + 1, len(source) + 1) if source else (0, 0)
     return Region(path, file, line, function, line, column, end)
@@ -203,9 +203,16 @@ def _of_point(point: Point) -> Region:
     region = line_region(point.path, point.file, point.line, point.function)
     if point.span is None:
         return region
-    first, last = (linecache.getline(point.file, line) for line in (point.line, point.span.end_line))
+    first, last = (_source(point.file, line) for line in (point.line, point.span.end_line))
     column, end = _character(first, point.span.start), _character(last, point.span.end)
     return replace(region, end_line=point.span.end_line, column=column, end_column=end) if column and end else region
+
+
+def _source(file: str, line: int) -> str:
+    try:
+        return linecache.getline(file, line)
+    except ValueError:  # no name that a file can have: a report may come from anywhere
+        return ""
 
 
 def _character(source: str, column: int) -> int:

@@ -127,10 +127,11 @@ def test_a_window_that_does_not_help_is_no_place_to_cure(file):
     assert [window.first for window in found.windows] == [3, 5]
 
 
-def test_source_that_cannot_be_read_has_no_columns():
-    """A report that is merged elsewhere may name files that are not there."""
+@pytest.mark.parametrize("file", ["/nowhere/a.py", "", "/a\0.py", "/\ud800.py"])
+def test_source_that_cannot_be_read_has_no_columns(file):
+    """A report that is merged elsewhere may name files that are not there, or that cannot be."""
     finding = Finding(Verdict.LEAK, "lock", "LOCK", "")
-    found = made("/nowhere/a.py", finding, ())
+    found = made(file, finding, ())
     assert (found.cure_at.column, found.cure_at.end_column) == (0, 0)
 
 
