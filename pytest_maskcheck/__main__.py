@@ -9,7 +9,7 @@ import sys
 import traceback
 from io import TextIOWrapper
 
-from pytest_maskcheck.reports import formats, merge, reading
+from pytest_maskcheck.reports import formats, github, merge, reading
 from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.system.plain import quoted
 
@@ -42,6 +42,12 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
     except OSError as error:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
     lines = [*summary(audits, verbose=options.verbose)]
+    if options.github:
+        lines += github.commands(audits)
+        try:
+            github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "")
+        except OSError as error:
+            command.error(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
     status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
@@ -112,6 +118,9 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     command.add_argument(
         "-v", "--verbose", action="store_true", help="show all lines of the summary, as pytest -v does"
+    )
+    command.add_argument(
+        "--github", action="store_true", help="annotate the lines to cure and write a job summary, for GitHub Actions"
     )
     command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
     return command

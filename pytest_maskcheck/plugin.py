@@ -230,6 +230,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
             "or every point of every test (all, default)"
         ),
     ),
+    (
+        "github",
+        "auto",
+        "string",
+        "{auto,on,off}",
+        "annotate the lines to cure and write a job summary, as GitHub Actions reads them: in its steps (auto, default), always (on), or never (off)",
+    ),
 )
 """The settings of the whole session, which a marker cannot set."""
 

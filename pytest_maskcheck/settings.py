@@ -246,6 +246,7 @@ SESSION = (
     Row("resume", _flag, _TRUTH),
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
     Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
+    Row("github", _one_of("auto", "on", "off"), "one of auto, on, off"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
     Row("baseline", lambda value: None if value is None else _path(value), "the path of a file"),
 )
@@ -303,6 +304,7 @@ class SessionSettings:
     resume: bool
     since: str | None
     depth: str
+    github: str
     cache: str | None
     baseline: str | None
 

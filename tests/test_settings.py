@@ -40,6 +40,7 @@ SESSION_RIGHT = {
     "fail_undecided": [(True, True)],
     "since": [("HEAD~1", "HEAD~1")],
     "depth": [("lines", "lines"), ("places", "places"), ("all", "all")],
+    "github": [("auto", "auto"), ("on", "on"), ("off", "off")],
     "changed": [(True, True)],
     "resume": [(True, True)],
     "cache": [("folder/results", "folder/results")],
@@ -53,6 +54,7 @@ SESSION_WRONG = {
     "fail_undecided": ["yes", 1],
     "since": ["", True],
     "depth": ["deep", "", True],
+    "github": ["yes", "", True],
     "changed": ["yes", 1],
     "resume": ["no", 0],
     "cache": ["", 1, True],
@@ -198,6 +200,7 @@ def test_session_defaults(config):
         resume=False,
         since=None,
         depth="all",
+        github="auto",
         cache=None,
         baseline=None,
     )

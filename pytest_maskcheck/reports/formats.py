@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import files, jsonfile
+from pytest_maskcheck.reports import files, gitlab, jsonfile, markdown, sarif
 from pytest_maskcheck.results import Audit
 
 
@@ -28,6 +28,9 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
+    "sarif": Format(sarif.encode, "maskcheck.sarif"),
+    "markdown": Format(markdown.encode, "maskcheck.md"),
+    "gitlab": Format(gitlab.encode, "gl-code-quality-report.json"),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 

@@ -21,7 +21,7 @@ from pytest_maskcheck.results.values import (
 if TYPE_CHECKING:
     from pytest_maskcheck.results.values import Defect
 
-SCHEMA = 9
+SCHEMA = 10
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 

@@ -18,10 +18,12 @@ from pytest_maskcheck.reports import account, formats
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.accepted import Accepted
 from pytest_maskcheck.session.audited_items import AuditedItems
+from pytest_maskcheck.session.call_report import draw
 from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.dealing import Dealing
 from pytest_maskcheck.session.extensions import Extensions
+from pytest_maskcheck.session.github import GitHub
 from pytest_maskcheck.session.item_protocol import ItemProtocol
 from pytest_maskcheck.session.keeping import Keeping
 from pytest_maskcheck.session.left_out import NAME, Collected
@@ -102,6 +104,7 @@ class AuditingSession:
             shard=self._shard,
             may_audit_none=may_audit_none,
             must_decide=chosen.fail_undecided,
+            github=GitHub.of(chosen.github, only=only),
         )
         surveyed = (chosen.budget is not None or depth is not Depth.ALL) and not (only or self._shard)
         time = chosen.budget or float("inf")
@@ -190,6 +193,13 @@ class AuditingSession:
         if first is not None:
             first.comes_late(fixturedef.argname)
         return (yield from self._shared.watched(fixturedef))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # the innermost wrapper: those of other plugins read what it returns
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Draw the failure of an audit in the report that other plugins see."""
+        report = yield
+        draw(item, report)
+        return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:

@@ -19,6 +19,7 @@ from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.session.command_line import command_line
+from pytest_maskcheck.session.properties import add_to_session
 from pytest_maskcheck.session.terminal_appearance import TerminalAppearance
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.reports.baseline import After
     from pytest_maskcheck.session.accepted import Accepted
+    from pytest_maskcheck.session.github import GitHub
     from pytest_maskcheck.session.left_out import Collected
     from pytest_maskcheck.settings import Shard
 
@@ -58,6 +60,7 @@ class Summary:
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session where nothing was audited may end with exit status 0.
         must_decide: points without a verdict, and tests without an audit, fail the session.
+        github: what GitHub Actions reads; ``None`` if nothing is to be written for it.
 
     Attributes:
         wanted: how many tests were to be audited.
@@ -78,6 +81,7 @@ class Summary:
         shard: Shard | None,
         may_audit_none: bool,
         must_decide: bool = False,
+        github: GitHub | None = None,
     ) -> None:
         self._config = config
         self._reports = reports
@@ -89,6 +93,7 @@ class Summary:
         self._shard = shard
         self._may_audit_none = may_audit_none
         self._must_decide = must_decide
+        self._github = github
         self._why_failed: list[str] = []
         self._audits: list[Audit] = []
         self._briefs: list[Brief] = []
@@ -184,6 +189,10 @@ class Summary:
                 self.usage = f"the report cannot be written: {error}"
             except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session ends in order)
                 self.usage = f"the report cannot be written: {breakdown_of(error).reason}"
+        with unpatched():
+            add_to_session(self._config, self._audits)
+            if self._github is not None:
+                self.complaints += self._github.finish(self._audits, str(self._shard or ""))
 
     def write(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write totals, what was only listed, and what was not audited and why."""
@@ -201,6 +210,8 @@ class Summary:
             terminalreporter.write_line(
                 nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
+        for command in self._github.commands if self._github is not None else ():
+            terminalreporter.write_line(command)
 
     def _lines(self, look: Appearance) -> list[str]:
         verbose = self._config.get_verbosity() > 0
