@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import files, jsonfile
+from pytest_maskcheck.reports import files, html, jsonfile
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.system.unpatched import os
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,17 @@ class Format:
     Parameters:
         encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
         example: a name of such a file, for messages.
+        index: the name of the file if the path is a folder; ``""``: the path must be that of a file.
     """
 
     encode: Callable[[Sequence[Audit], str], bytes]
     example: str
+    index: str = ""
 
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
+    "html": Format(html.encode, "maskcheck.html", "index.html"),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 
@@ -53,4 +57,9 @@ def write(name: str, path: str, audits: Sequence[Audit], shard: str = "") -> Non
     Raises:
         OSError: the file cannot be written.
     """
-    files.write(path, FORMATS[name].encode(audits, shard))
+    form = FORMATS[name]
+    if form.index and path.endswith("/"):
+        os.makedirs(path, exist_ok=True)
+    if form.index and os.path.isdir(path):
+        path = os.path.join(path, form.index)
+    files.write(path, form.encode(audits, shard))
