@@ -45,6 +45,9 @@ class Mark(StrEnum):
     REACHED = "reached"
     """A test reached the line, which has no point: Python does not look for interrupts there, or they were left out."""
 
+    UNREACHED = "unreached"
+    """No test reached it; it is shown as any other line."""
+
 
 @dataclass(slots=True)
 class Line:
@@ -70,7 +73,7 @@ class Line:
     reasons: Counter[str] = field(default_factory=Counter)
     defects: list[int] = field(default_factory=list)
     windows: list[int] = field(default_factory=list)
-    mark: Mark = Mark.REACHED
+    mark: Mark = Mark.UNREACHED
 
     @property
     def heat(self) -> int:
@@ -207,4 +210,6 @@ def _mark(line: Line, defects: Sequence[SharedDefect]) -> Mark:
         return Mark.CLEAN
     if line.audited:
         return Mark.PARTLY
-    return Mark.UNAUDITED if line.reasons else Mark.REACHED
+    if line.reasons:
+        return Mark.UNAUDITED
+    return Mark.REACHED if line.reached else Mark.UNREACHED

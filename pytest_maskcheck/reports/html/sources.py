@@ -10,9 +10,11 @@ import io
 import stat
 import tokenize
 from dataclasses import dataclass
+from functools import cache
+from html import escape
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pygments.lexers.python import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String
 
@@ -21,6 +23,8 @@ from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pygments.token import _TokenType
 
 _SUFFIXES = (".py", ".pyw")
 """Other files are not shown: a report from elsewhere could name any file of this machine, and the page may be published."""
@@ -86,18 +90,22 @@ def read(path: str, file: str, expected: Mapping[int, str], last: int) -> Source
 
 def highlighted(text: str) -> list[Markup]:
     """Return the lines of a source as HTML."""
-    lines = [Markup()]
+    lines: list[list[str]] = [[]]
     for kind, value in PythonLexer(stripnl=False).get_tokens(text):
-        # A kind of tokens "contains" those that are special cases of it.
-        name = next((name for known, name in _CLASSES if kind in known), "")  # type: ignore[comparison-overlap]
-        first, *others = value.split("\n")
-        lines[-1] += _token(name, first)
-        lines += [_token(name, other) for other in others]
-    return lines[:-1] if lines[-1] == "" else lines
+        name = _class(kind)
+        for number, part in enumerate(value.split("\n")):
+            if number:
+                lines.append([])
+            if part:
+                shown = escape(part, quote=False)
+                lines[-1].append(f'<b class="{name}">{shown}</b>' if name and not part.isspace() else shown)
+    return [Markup("".join(line)) for line in (lines if lines[-1] else lines[:-1])]
 
 
-def _token(name: str, text: str) -> Markup:
-    return Markup('<b class="{}">{}</b>').format(name, text) if name and text.strip() else escape(text)
+@cache
+def _class(kind: _TokenType) -> str:
+    """Return the class of a kind of tokens, or ``""``; a kind "contains" those that are special cases of it."""
+    return next((name for known, name in _CLASSES if kind in known), "")  # type: ignore[comparison-overlap]
 
 
 def _content(file: str) -> bytes:

@@ -8,12 +8,25 @@
   let view = document.getElementById("overview");
 
   // Views. A fragment names a view, or something in it: "src/store.py", "src/store.py:12", "limits", the digest of a defect.
+  // Where scripts run, what a <noscript> holds is text: so a page with thousands of defects opens fast. A view is made of it when it is
+  // first shown.
+  const waiting = new Map(all("noscript[data-view]").map(each => [each.dataset.view, each]));
+  function make(id) {
+    const text = waiting.get(id);
+    if (!text) return;
+    waiting.delete(id);
+    text.insertAdjacentHTML("beforebegin", text.textContent);
+    text.remove();
+  }
+
   function target() {
     let id = location.hash.slice(1);
     try { id = decodeURIComponent(id); } catch { /* taken as it is */ }
+    const [, file, line] = /^(.*):(\d+)$/.exec(id) || [];
+    make(id);
+    make(file);
     const found = document.getElementById(id);
     if (found) return found;
-    const [, file, line] = /^(.*):(\d+)$/.exec(id) || [];
     const source = file && document.getElementById(file);
     return (source && source.querySelectorAll(".source li")[line - 1]) || source || view;
   }
