@@ -31,7 +31,7 @@
     return (source && source.querySelectorAll(".source li")[line - 1]) || source || view;
   }
 
-  function show() {
+  function show(focus = true) {
     const found = target();
     const next = found.closest(".view") || (found.contains(view) ? view : document.getElementById("overview"));
     const changed = next !== view;
@@ -48,13 +48,13 @@
       found.focus({preventScroll: true});
       found.scrollIntoView({block: "center"});
     } else if (found === view) {
-      if (changed) heading.focus({preventScroll: true});
+      if (changed && focus) heading.focus({preventScroll: true});
       scrollTo(0, 0);
     } else {
       found.scrollIntoView();
     }
   }
-  addEventListener("hashchange", show);
+  addEventListener("hashchange", () => show());
 
   // Sorting: by the key of a cell, else by its text. Equal rows keep their order.
   const numbers = new Intl.Collator("en", {numeric: true});
@@ -104,7 +104,10 @@
     document.getElementById("found").textContent = words.length ? counts.join(", ") + " found" : "";
   }
   find.addEventListener("input", () => {
-    if (view.id !== "overview") location.hash = "#overview";
+    if (view.id !== "overview") {
+      history.pushState(null, "", "#overview");  // a change of location.hash would take the focus from the field
+      show(false);
+    }
     filter();
   });
 
