@@ -65,6 +65,7 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         code_at=_CodeAt({each.file.path: each.source for each in shown}),
     )
     style, script, early = (_asset(environment, name) for name in ("page.css", "page.js", "early.js"))
+    code = [each.file for each in shown if not each.file.is_test] or [each.file for each in shown]
     failing = sum(story.state == "fails" for story in stories)
     context: dict[str, Any] = {
         "policy": _policy([style], [early, script]),
@@ -76,6 +77,8 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         "others": len(stories) - failing,
         "audited": sum(audit.audited for audit in audits),
         "tests": sum(1 for audit in audits if audit.audited),
+        "reached": sum(file.reached for file in code),
+        "interrupted": sum(file.interrupted for file in code),
         "earlier": sum(audit.earlier for audit in audits),
         "limits": limits_of(audits, shard),
         "files": shown,
@@ -98,7 +101,8 @@ def _environment() -> Environment:
 
 
 def _prose(text: str) -> Markup:
-    """Return a sentence as HTML; what stands in backticks is code."""
+    """Return a clause as a sentence in HTML; what stands in backticks is code."""
+    text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 

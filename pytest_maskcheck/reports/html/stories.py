@@ -152,8 +152,8 @@ def _story(number: int, fragment: str, shared: SharedDefect, way: Way) -> Story:
 
 
 def _masked(window: Window) -> Masked:
-    until = f"the end of {window.function}" if window.until is None else f"line {window.until}"
-    lines = f"line {window.since}" if window.until == window.since else f"from line {window.since} to {until}"
+    until = "the end of the function" if window.until is None else f"line {window.until}"
+    lines = f"on line {window.since}" if window.until == window.since else f"from line {window.since} to {until}"
     shown = ""
     if window.proven:
         place = f"at {window.after.path}:{window.after.line}" if window.after is not None else "after the test"

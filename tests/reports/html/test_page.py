@@ -6,16 +6,35 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_maskcheck import __main__ as command
 from pytest_maskcheck.reports import formats, html
 from pytest_maskcheck.reports.html import sources
-from pytest_maskcheck.results import Audit, Verdict
+from pytest_maskcheck.results import Audit, SharedDefect, Verdict
 from tests.reports.html.example import HOSTILE, REFUSED, STORE, UNREACHED, example
 
+if TYPE_CHECKING:
+    from tests.conftest import Run
+
 pytestmark = pytest.mark.newest
+
+TEST = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        LOCK.acquire()
+        abs(-1)
+        LOCK.release()
+"""
 
 VOID = {"meta", "link", "input", "wbr", "br", "img"}
 
@@ -144,6 +163,18 @@ def test_it_loads_nothing(tmp_path: Path) -> None:
         assert (attrs.get("href") or "#").startswith(("#", "data:,"))
 
 
+def test_an_edit_is_shown_as_a_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that the command ``cure`` has saved in the report is part of the story; without one there is none."""
+    session = example(tmp_path)
+    edit = SimpleNamespace(title="a mask", diff=f"@@ -1 +1 @@\n-{HOSTILE}\n+with mask():\n", tests=("a",))
+    monkeypatch.setattr(SharedDefect, "edit", None, raising=False)
+    assert "diff" not in {attrs.get("class") for _, attrs in page_of(session.audits).tags}
+    monkeypatch.setattr(SharedDefect, "edit", edit, raising=False)
+    page = page_of(session.audits)
+    assert {"diff", "add", "del"} <= {attrs.get("class") for _, attrs in page.tags}
+    assert f"Edit, proven: a mask @@ -1 +1 @@ -{HOSTILE} +with mask():" in words(page)
+
+
 def test_links_have_a_target(tmp_path: Path) -> None:
     """Each link leads to an element of the page, and no id is there twice."""
     page = page_of(example(tmp_path, 3).audits)
@@ -222,3 +253,25 @@ def test_every_verdict_is_shown(tmp_path: Path) -> None:
             for each in audit.results
         )
         assert f"{verdict} " in words(page_of([replace(audit, results=results)]))
+
+
+def test_a_session_writes_it(pytester: pytest.Pytester, run: Run) -> None:
+    """``--maskcheck-report=html:PATH`` writes the page of a session, with the sources of its tests."""
+    pytester.makepyfile(test_it=TEST)
+    result = run("--maskcheck", "--maskcheck-report=html:out/")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    page = Page(Path("out/index.html").read_text(encoding="utf-8"))
+    assert "LOCK.acquire()" in words(page)
+    assert "1 defect makes tests fail" in words(page)
+
+
+def test_a_path_that_cannot_be_written_is_one_sentence(pytester: pytest.Pytester, run: Run) -> None:
+    """A session whose page cannot be written says so in one sentence, and shows its results as usual."""
+    pytester.makepyfile(test_it=TEST)
+    Path("file").touch()
+    for path in ("absent/page.html", "file/"):
+        result = run("--maskcheck", f"--maskcheck-report=html:{path}")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stdout.fnmatch_lines(["ERROR: the report cannot be written: *"])
+        result.stdout.fnmatch_lines(["*1 test audited at*"])
+        assert "Traceback" not in result.stdout.str()
