@@ -48,7 +48,8 @@ def parse(text: str) -> tuple[str, str]:
         raise ValueError(
             f"it must be FORMAT:PATH with FORMAT {' or '.join(FORMATS)}, such as {first}:{FORMATS[first].example}"
         )
-    return name, path
+    index = FORMATS[name].index
+    return name, os.path.join(path, index) if index and os.path.isdir(path) else path
 
 
 def write(name: str, path: str, audits: Sequence[Audit], shard: str = "") -> None:
@@ -57,9 +58,4 @@ def write(name: str, path: str, audits: Sequence[Audit], shard: str = "") -> Non
     Raises:
         OSError: the file cannot be written.
     """
-    form = FORMATS[name]
-    if form.index and path.endswith("/"):
-        os.makedirs(path, exist_ok=True)
-    if form.index and os.path.isdir(path):
-        path = os.path.join(path, form.index)
-    files.write(path, form.encode(audits, shard))
+    files.write(path, FORMATS[name].encode(audits, shard))

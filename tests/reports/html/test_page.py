@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -214,16 +216,23 @@ def test_only_files_of_python_are_shown(tmp_path: Path) -> None:
     assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1).problem
 
 
+def test_other_reports_do_not_import_its_libraries() -> None:
+    """A session that writes no HTML does not pay for Jinja2."""
+    code = "import sys, pytest_maskcheck.reports.formats; print('jinja2' in sys.modules, 'pygments' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 def test_its_own_part_is_small() -> None:
     """Beside the data, a page has at most 150 kB; that of a session without audits has nothing else."""
     assert len(html.encode([], "")) < 30_000
 
 
 def test_a_folder_gets_an_index(tmp_path: Path) -> None:
-    """A path that is a folder, or ends with a slash, stands for the file ``index.html`` in it."""
-    formats.write("html", f"{tmp_path}/new/", [])
-    formats.write("html", str(tmp_path), [])
-    assert (tmp_path / "new" / "index.html").read_bytes() == (tmp_path / "index.html").read_bytes()
+    """A path that is a folder stands for the file ``index.html`` in it; of formats without an index it stays what it is."""
+    assert formats.parse(f"html:{tmp_path}") == ("html", str(tmp_path / "index.html"))
+    assert formats.parse(f"html:{tmp_path}/page") == ("html", f"{tmp_path}/page")
+    assert formats.parse(f"json:{tmp_path}") == ("json", str(tmp_path))
 
 
 def test_merge_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,20 +267,21 @@ def test_every_verdict_is_shown(tmp_path: Path) -> None:
 def test_a_session_writes_it(pytester: pytest.Pytester, run: Run) -> None:
     """``--maskcheck-report=html:PATH`` writes the page of a session, with the sources of its tests."""
     pytester.makepyfile(test_it=TEST)
-    result = run("--maskcheck", "--maskcheck-report=html:out/")
+    result = run("--maskcheck", "--maskcheck-report=html:.")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    page = Page(Path("out/index.html").read_text(encoding="utf-8"))
+    page = Page(Path("index.html").read_text(encoding="utf-8"))
     assert "LOCK.acquire()" in words(page)
     assert "1 defect makes tests fail" in words(page)
 
 
-def test_a_path_that_cannot_be_written_is_one_sentence(pytester: pytest.Pytester, run: Run) -> None:
-    """A session whose page cannot be written says so in one sentence, and shows its results as usual."""
+@pytest.mark.parametrize("path", ["absent/page.html", "file/page.html"])
+def test_a_path_that_cannot_be_written_is_one_sentence(pytester: pytest.Pytester, run: Run, path: str) -> None:
+    """A path at which no file can be is refused in one sentence, before any test runs."""
     pytester.makepyfile(test_it=TEST)
     Path("file").touch()
-    for path in ("absent/page.html", "file/"):
-        result = run("--maskcheck", f"--maskcheck-report=html:{path}")
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stdout.fnmatch_lines(["ERROR: the report cannot be written: *"])
-        result.stdout.fnmatch_lines(["*1 test audited at*"])
-        assert "Traceback" not in result.stdout.str()
+    result = run("--maskcheck", f"--maskcheck-report=html:{path}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    expected = (
+        f"ERROR: --maskcheck-report is 'html:{path}'; it must name a file in a folder that exists and can be written to"
+    )
+    assert expected in [*result.outlines, *result.errlines]
