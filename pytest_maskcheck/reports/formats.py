@@ -31,7 +31,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
-    "html": Format(html.encode, "maskcheck.html", "index.html"),
+    "html": Format(html.encode, "maskcheck.html", index="index.html"),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 
