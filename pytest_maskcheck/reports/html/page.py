@@ -96,13 +96,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(count=count, time=readable, prose=_prose, number=lambda value: f"{value:,}", path=_path)
+    environment.filters.update(
+        count=count, time=readable, prose=_prose, code=_code, number=lambda value: f"{value:,}", path=_path
+    )
     return environment
 
 
 def _prose(text: str) -> Markup:
-    """Return a clause as a sentence in HTML; what stands in backticks is code."""
-    text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return a clause as a sentence in HTML."""
+    return _code(text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else "."))
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML; what stands in backticks is code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
 
 

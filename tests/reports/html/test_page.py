@@ -168,13 +168,13 @@ def test_it_loads_nothing(tmp_path: Path) -> None:
 def test_an_edit_is_shown_as_a_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edit that the command ``cure`` has saved in the report is part of the story; without one there is none."""
     session = example(tmp_path)
-    edit = SimpleNamespace(title="a mask", diff=f"@@ -1 +1 @@\n-{HOSTILE}\n+with mask():\n", tests=("a",))
+    edit = SimpleNamespace(title="a `mask`", diff=f"--- a/x.py\n@@ -1 +1 @@\n-{HOSTILE}\n+with mask():\n", tests=("a",))
     monkeypatch.setattr(SharedDefect, "edit", None, raising=False)
     assert "diff" not in {attrs.get("class") for _, attrs in page_of(session.audits).tags}
     monkeypatch.setattr(SharedDefect, "edit", edit, raising=False)
     page = page_of(session.audits)
     assert {"diff", "add", "del"} <= {attrs.get("class") for _, attrs in page.tags}
-    assert f"Edit, proven: a mask @@ -1 +1 @@ -{HOSTILE} +with mask():" in words(page)
+    assert f"Proven edit: a mask --- a/x.py @@ -1 +1 @@ -{HOSTILE} +with mask():" in words(page)
 
 
 def test_links_have_a_target(tmp_path: Path) -> None:
