@@ -6,7 +6,6 @@ leads to a sentence on the page.
 
 from __future__ import annotations
 
-import io
 import stat
 import tokenize
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pygments.lexers.python import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, String
 
 from pytest_maskcheck.reports import files
-from pytest_maskcheck.system.unpatched import os
+from pytest_maskcheck.system.unpatched import io, os
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
