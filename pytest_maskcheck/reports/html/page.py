@@ -20,6 +20,7 @@ from pytest_maskcheck.reports.html.marks import Mark, files_of
 from pytest_maskcheck.reports.html.stories import stories_of
 from pytest_maskcheck.reports.ways import way
 from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -165,6 +166,6 @@ class _CodeAt:
     def __call__(self, path: str, file: str, line: int) -> Markup:
         if path in self._known:
             return Markup(self._known[path].line(line).strip())
-        if not file.endswith(".py"):
+        if not (file.endswith(".py") and os.path.isfile(file)):  # as in `sources`
             return Markup()
         return Markup(sources.highlighted(linecache.getline(file, line).strip() or " ")[0].strip())
