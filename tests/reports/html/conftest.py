@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,18 @@ class Browser:
         """Return the texts of the elements that are shown; those that one has to scroll to, too."""
         found = "[...document.querySelectorAll(arguments[0])].filter(each => each.checkVisibility())"
         return self.run(f"return {found}.map(each => each.textContent.trim())", selector)
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Wait until the page has followed a link that is opened meanwhile: browsers do that some time later."""
+        self.run("window.moved = new Promise(done => addEventListener('hashchange', done, {once: true}))")
+        yield
+        self.driver.execute_async_script("const [done] = arguments; window.moved.then(() => done())")
+
+    def go(self, fragment: str) -> None:
+        """Open a link within the page."""
+        with self.moving():
+            self.run("location.hash = arguments[0]", fragment)
 
     def click(self, selector: str) -> None:
         """Click on the first such element, as a mouse does."""

@@ -51,7 +51,7 @@ def test_nothing_is_loaded_and_nothing_goes_wrong(browser: Browser, page: Path) 
     views = browser.run("return [...document.querySelectorAll('.list tbody a')].map(each => each.hash)")
     assert len(views) == NUMBER + 3
     for view in views:
-        browser.run("location.hash = arguments[0]", view)
+        browser.go(view)
         assert browser.run("return document.querySelector('.view.open').id") == view[1:]
     assert browser.requests() == [page.as_uri()]
     assert browser.console() == []
@@ -63,9 +63,10 @@ def test_hostile_names_are_shown_as_they_are(browser: Browser, page: Path) -> No
     """Markup in names and sources is text on the page."""
     browser.open(page)
     assert any(HOSTILE in text for text in browser.texts(DEFECTS))
-    browser.click(f"{DEFECTS} a")
+    with browser.moving():
+        browser.click(f"{DEFECTS} a")
     assert HOSTILE in browser.texts("h1")[0]
-    browser.run("location.hash = '#src/store.py:10'")
+    browser.go("#src/store.py:10")
     assert '# </noscript><script>document.title = "run"</script>' in browser.texts("li.here")[0]
 
 
@@ -132,14 +133,15 @@ def test_keys_move(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.type("j", "j", "k", "j")
     assert "Store._lock1" in browser.run("return document.activeElement.innerText")
-    browser.type("\ue007")  # Enter
+    with browser.moving():
+        browser.type("\ue007")  # Enter
     assert "Store._lock1" in browser.texts("h1")[0]
     browser.type("j")
     assert "Store._lock2" in browser.texts("h1")[0]
     assert browser.run("return document.activeElement.tagName") == "H1"
     browser.type("o")
     assert browser.texts("h1") == [f"{NUMBER} defects make tests fail"]
-    browser.run("location.hash = '#src/store.py'")
+    browser.go("#src/store.py")
     lines = []
     for key in "jjjk":
         browser.type(key)
@@ -182,7 +184,8 @@ def test_deep_links(browser: Browser, page: Path, fragment: str, heading: str, l
 def test_a_story_is_told(browser: Browser, page: Path) -> None:
     """A defect is told in order, with its source lines, which lead to the file and back."""
     browser.open(page)
-    browser.click(f"{DEFECTS} a")
+    with browser.moving():
+        browser.click(f"{DEFECTS} a")
     assert browser.texts(".way h3") == [
         "acquired",
         "interrupted",
@@ -193,10 +196,12 @@ def test_a_story_is_told(browser: Browser, page: Path) -> None:
     ]
     assert "self._lock.acquire()" in browser.texts(".way .acquired code")
     assert browser.texts("article h2") == ["The way", "The cure", "See it again"]
-    browser.click(".way .interrupted a")
+    with browser.moving():
+        browser.click(".way .interrupted a")
     assert browser.run("return document.querySelector('.here').id") == "src/store.py:10"
     assert "window" in browser.run("return document.querySelector('.here').className")
-    browser.driver.back()
+    with browser.moving():
+        browser.driver.back()
     assert HOSTILE in browser.texts("h1")[0]
 
 
@@ -215,7 +220,7 @@ def test_it_fits(browser: Browser, page: Path, width: int) -> None:
         browser.open(page, fragment)
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     browser.open(page)
-    browser.run("location.hash = document.querySelector('.list tbody a').hash")
+    browser.go(browser.run("return document.querySelector('.list tbody a').hash"))
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -249,10 +254,8 @@ def test_it_is_accessible(browser: Browser, page: Path, scheme: str, width: int)
     browser.run(axe.read_text(encoding="utf-8"))
     first = browser.run("return document.querySelector('.list tbody a').hash")
     for fragment in ("#overview", "#src/store.py", first):
-        browser.run(
-            "location.hash = arguments[0]; for (const each of document.querySelectorAll('details')) each.open = true",
-            fragment,
-        )
+        browser.go(fragment)
+        browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
         found = browser.driver.execute_async_script(
             "const done = arguments[arguments.length - 1]; axe.run(document, {resultTypes: ['violations']}).then(done)"
         )
@@ -282,5 +285,5 @@ def test_many_defects_open_fast(browser: Browser, tmp_path: Path) -> None:
     assert 0 < timing < 10_000  # half a second on a busy machine
     assert browser.run("return document.querySelectorAll('*').length") < 20 * MANY
     assert browser.run("return document.querySelectorAll('article').length") == 0
-    browser.run("location.hash = [...document.querySelectorAll('.list tbody a')].at(-9).hash")
+    browser.go(browser.run("return [...document.querySelectorAll('.list tbody a')].at(-9).hash"))
     assert len(browser.texts("article h2")) == 3

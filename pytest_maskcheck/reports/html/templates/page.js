@@ -55,6 +55,10 @@
     }
   }
   addEventListener("hashchange", () => show());
+  function go(fragment, focus = true) {
+    history.pushState(null, "", fragment);  // at once, and without taking the focus, as a change of location.hash would
+    show(focus);
+  }
 
   // Sorting: by the key of a cell, else by its text. Equal rows keep their order.
   const numbers = new Intl.Collator("en", {numeric: true});
@@ -104,10 +108,7 @@
     document.getElementById("found").textContent = words.length ? counts.join(", ") + " found" : "";
   }
   find.addEventListener("input", () => {
-    if (view.id !== "overview") {
-      history.pushState(null, "", "#overview");  // a change of location.hash would take the focus from the field
-      show(false);
-    }
+    if (view.id !== "overview") go("#overview", false);
     filter();
   });
 
@@ -120,17 +121,17 @@
     if (view.matches(".story")) {
       const links = all("[data-list=defects] tbody tr:not([hidden]) th a");
       const next = links[links.findIndex(link => link.hash === "#" + view.id) + step];
-      if (next) location.hash = next.hash;
+      if (next) go(next.hash);
       return;
     }
     const places = stops();
     const at = places.findIndex(place => place === document.activeElement || place.classList.contains("here"));
     const next = places[at < 0 ? (step > 0 ? 0 : places.length - 1) : at + step];
     if (!next) return;
-    if (next.id) location.hash = "#" + next.id;
+    if (next.id) go("#" + next.id);
     else { next.focus(); next.scrollIntoView({block: "nearest"}); }
   }
-  const keys = {"/": () => { find.focus(); find.select(); }, j: () => move(1), k: () => move(-1), o: () => { location.hash = "#overview"; }};
+  const keys = {"/": () => { find.focus(); find.select(); }, j: () => move(1), k: () => move(-1), o: () => go("#overview")};
   addEventListener("keydown", event => {
     if (event.target === find) {
       if (event.key === "Escape") { find.value = ""; filter(); find.blur(); }
