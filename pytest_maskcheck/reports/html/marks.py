@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reports.ways import Way
     from pytest_maskcheck.results import Audit, SharedDefect
 
+_LONGEST = 100_000
+"""Lines of a window that are marked: more than a file has, unless a report is damaged."""
+
 _HOTTEST = 5
 """The number of degrees of heat."""
 
@@ -164,7 +167,7 @@ def _add(defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str
             if defect.fails:
                 file.first_lines[number] = min(line, file.first_lines.get(number, line))
         for window in way.windows:
-            for inside in range(window.first, window.last + 1):
+            for inside in range(window.first, min(window.last, window.first + _LONGEST) + 1):
                 at(window.path).line(inside).windows.append(number)
 
 

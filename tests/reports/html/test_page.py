@@ -206,6 +206,15 @@ def test_sources_that_changed_are_named(tmp_path: Path, content: bytes | None, p
     assert text.count("leak lock Store._lock") >= 4
 
 
+def test_lines_beyond_the_file_are_shown(tmp_path: Path) -> None:
+    """A point on a line that the file does not have, however great its number, is still there, and makes the page no longer."""
+    audit = example(tmp_path).audits[0]
+    far = [replace(point, line=10**12) if point.line == 10 else point for point in audit.points]
+    page = page_of([replace(audit, points=tuple(far))])
+    assert "src/store.py:1000000000000" in {attrs.get("id") for _, attrs in page.tags}
+    assert "The file has changed since the audit" in words(page)
+
+
 def test_only_files_of_python_are_shown(tmp_path: Path) -> None:
     """A report that names another file of this machine, a folder or a pipe does not bring it into the page."""
     secret = tmp_path / "secret"
