@@ -77,6 +77,7 @@ _SLOW_FILES = {
     "test_audited.py",
     "test_benchmarks.py",
     "test_bombardment.py",
+    "test_browser.py",
     "test_examples.py",
     "test_foreground.py",
     "test_growth.py",

@@ -45,6 +45,9 @@ IMPORTERS = {
     "pytest": ("plugin", "session/", "settings", "patches/passing"),
     "pluggy": ("session/",),
     "libcst": ("patches/",),
+    "jinja2": ("reports/html/",),
+    "markupsafe": ("reports/html/",),
+    "pygments": ("reports/html/",),
 }
 """Package outside the standard library -> the files or rooms that may import it, as prefixes."""
 

@@ -22,9 +22,9 @@ def exposure(audit: Audit, defect: Defect) -> str:
     exposed = defect.exposure
     if exposed is None:
         return ""
-    waiting = f" ({_time(exposed.waiting)} of it waiting)" if exposed.waiting else ""
+    waiting = f" ({readable(exposed.waiting)} of it waiting)" if exposed.waiting else ""
     span = _span(exposed.least, exposed.greatest)
-    return f"{span}{waiting} of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
+    return f"{span}{waiting} of a run of {readable(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
 def brief(audit: Audit, defect: Defect) -> str:
@@ -43,14 +43,15 @@ def odds(audit: Audit, defect: Defect) -> str:
 
 def _span(least: float, greatest: float) -> str:
     """Return an interval of time, given in microseconds."""
-    low, _, unit = _time(least).partition(" ")
-    high, _, other = _time(greatest).partition(" ")
+    low, _, unit = readable(least).partition(" ")
+    high, _, other = readable(greatest).partition(" ")
     if (low, unit) == (high, other):
         return f"{high} {other}"
     return f"{low}-{high} {unit}" if unit == other else f"{low} {unit} to {high} {other}"
 
 
-def _time(microseconds: float) -> str:
+def readable(microseconds: float) -> str:
+    """Return a time with two digits and its unit, such as ``4.5 \u00b5s``."""
     size, unit = next((each for each in _UNITS if microseconds >= each[0]), _UNITS[-1])
     number = microseconds / size
     return f"{number:.2g} {unit}" if number < 10 else f"{number:.0f} {unit}"

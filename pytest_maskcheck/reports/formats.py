@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import files, gitlab, jsonfile, markdown, sarif
+from pytest_maskcheck.reports import files, gitlab, html, jsonfile, markdown, sarif
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.system.unpatched import os
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,17 @@ class Format:
     Parameters:
         encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
         example: a name of such a file, for messages.
+        index: the name of the file if the path is a folder; ``""``: the path must be that of a file.
     """
 
     encode: Callable[[Sequence[Audit], str], bytes]
     example: str
+    index: str = ""
 
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
+    "html": Format(html.encode, "maskcheck.html", index="index.html"),
     "sarif": Format(sarif.encode, "maskcheck.sarif"),
     "markdown": Format(markdown.encode, "maskcheck.md"),
     "gitlab": Format(gitlab.encode, "gl-code-quality-report.json"),
@@ -47,7 +51,8 @@ def parse(text: str) -> tuple[str, str]:
         raise ValueError(
             f"it must be FORMAT:PATH with FORMAT {' or '.join(FORMATS)}, such as {first}:{FORMATS[first].example}"
         )
-    return name, path
+    index = FORMATS[name].index
+    return name, os.path.join(path, index) if index and os.path.isdir(path) else path
 
 
 def write(name: str, path: str, audits: Sequence[Audit], shard: str = "") -> None:
