@@ -332,7 +332,7 @@ TEXTS = {
         f"0.json has the result schema 3, and this version reads schema {SCHEMA}; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 9, "shard": "", "audits": [{"schema": 9}]}',
+        f'{{"tool": "pytest-maskcheck", "schema": {SCHEMA}, "shard": "", "audits": [{{"schema": {SCHEMA}}}]}}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }
