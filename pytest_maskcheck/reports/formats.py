@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import files, jsonfile
+from pytest_maskcheck.reports import badge, files, jsonfile
 from pytest_maskcheck.results import Audit
 
 
@@ -28,6 +28,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
+    "badge": Format(badge.encode, "badge.json"),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 
