@@ -245,6 +245,7 @@ SESSION = (
     Row("changed", _flag, _TRUTH),
     Row("resume", _flag, _TRUTH),
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
+    Row("cleanup", _flag, _TRUTH),
     Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
     Row("baseline", lambda value: None if value is None else _path(value), "the path of a file"),
@@ -302,6 +303,7 @@ class SessionSettings:
     changed: bool
     resume: bool
     since: str | None
+    cleanup: bool
     depth: str
     cache: str | None
     baseline: str | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import badge, files, jsonfile
+from pytest_maskcheck.reports import badge, coverage_data, files, jsonfile
 from pytest_maskcheck.results import Audit
 
 
@@ -20,15 +20,18 @@ class Format:
     Parameters:
         encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
         example: a name of such a file, for messages.
+        notes_lines: a session that writes it notes which lines run from interrupts on.
     """
 
     encode: Callable[[Sequence[Audit], str], bytes]
     example: str
+    notes_lines: bool = False
 
 
 FORMATS: dict[str, Format] = {
     "json": Format(jsonfile.encode, "maskcheck.json"),
     "badge": Format(badge.encode, "badge.json"),
+    "coverage": Format(coverage_data.encode, "maskcheck.coverage", notes_lines=True),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 

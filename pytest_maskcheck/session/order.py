@@ -54,6 +54,7 @@ class Order:
         depth: how finely the session audits; see :class:`.Depth`.
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
+        notes_lines: the lines that run from interrupts on are noted.
     """
 
     item: pytest.Item
@@ -80,6 +81,7 @@ class Order:
     changed: Changed | None = None
     chosen: Chosen | None = None
     depth: str = "all"
+    notes_lines: bool = False
 
     @property
     def is_here(self) -> bool:
