@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_maskcheck.results.encoding import legible
 from pytest_maskcheck.results.figures import figures
 
 if TYPE_CHECKING:
@@ -84,4 +85,4 @@ def _name(each: FileFigures, roots: Sequence[str], *, relative: bool) -> str:
     """Return the name of a file in the data."""
     candidates = (os.path.join(root, each.path) for root in roots)
     path = each.file or next(filter(os.path.exists, candidates), os.path.abspath(each.path))
-    return os.path.relpath(path) if relative else path
+    return legible(os.path.relpath(path) if relative else path)  # a database takes no name that cannot be encoded
