@@ -51,14 +51,14 @@ def cure(
         CureError: see there.
     """
     root = Path.cwd()
+    if save and Path(report).exists() and not Path(report).is_file():  # a pipe cannot be read again
+        message = f"{report} is no file that edits can be saved in: leave out --save, or name a file"
+        raise CureError(message)
     try:
         known = reading.read(report)
         content = files.read(report) if save else b""
     except (reading.ReportError, OSError) as error:
         raise CureError(str(error)) from None
-    if save and not Path(report).is_file():  # before the work, as a pipe cannot be read again
-        message = f"{report} is no file that edits can be saved in: leave out --save, or name a file"
-        raise CureError(message)
     audits = known.audits
     defects = [each for each in over_tests(audits) if each.fails]
     if not defects:

@@ -177,6 +177,8 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}{self._outcomes.place(error)}"
         finally:
             ENTERED.close()
+            if self.since is not None:
+                self.since.end()  # does nothing, unless the body ended with an error of ours
         if broke:
             raise broke[0]
         self._passable = ends[0] if ran.passable else None

@@ -467,9 +467,12 @@ def test_code_of_others(cure):
 
 def test_bad_input(pytester):
     """What cannot be used is one sentence."""
+    os.mkfifo("pipe")
     for words, message in {
         ("none.json",): "the report cannot be read: ",
         ("bad.json",): "bad.json is no report of pytest-maskcheck",
+        ("none.json", "--save"): "the report cannot be read: ",
+        ("pipe", "--save"): "pipe is no file that edits can be saved in: leave out --save, or name a file\n",
     }.items():
         Path("bad.json").write_text("x")
         done = command(*words)
