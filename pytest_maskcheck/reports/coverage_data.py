@@ -7,13 +7,11 @@ both are as the user's configuration of coverage has them.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.results.encoding import legible
 from pytest_maskcheck.results.figures import figures
+from pytest_maskcheck.system.unpatched import os, pathlib, tempfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +49,7 @@ def encode(audits: Sequence[Audit], shard: str) -> bytes:  # noqa: ARG001  (the 
             data.touch_files([_name(each, roots, relative=relative) for each in files])
         finally:
             data.close(force=True)
-        return Path(path).read_bytes()
+        return pathlib.Path(path).read_bytes()
 
 
 def _add(data: CoverageData, context: str, lines: dict[str, frozenset[int]], *, branch: bool) -> None:
