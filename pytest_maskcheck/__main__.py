@@ -67,7 +67,9 @@ def _cure(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except ImportError:
         command.error("it edits code with LibCST, which is not installed: install pytest-maskcheck[cure]")
     try:
-        return cure(options.report, options.arguments, lambda line: _print([line]), apply=options.apply)
+        return cure(
+            options.report, options.arguments, lambda line: _print([line]), apply=options.apply, save=options.save
+        )
     except CureError as error:
         command.error(str(error))
     except OSError as error:
@@ -88,13 +90,16 @@ def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpa
 def _cure_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         "cure",
-        usage="%(prog)s [-h] [--apply] REPORT [-- ARGUMENT FOR PYTEST ...]",
+        usage="%(prog)s [-h] [--apply] [--save] REPORT [-- ARGUMENT FOR PYTEST ...]",
         help="try edits for the defects of a report",
         description="Try edits for the defects of a JSON report of the project in the working directory, on a copy of it, and print "
         "as a diff those after which the tests are audited without the defect. Exits with 1 if there is a defect without one.",
     )
     command.add_argument("report", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote")
     command.add_argument("--apply", action="store_true", help="write the edits into the project, too")
+    command.add_argument(
+        "--save", action="store_true", help="write the edits into the report, too, so that `merge --report` shows them"
+    )
     return command
 
 

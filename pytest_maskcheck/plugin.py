@@ -221,6 +221,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "audit only tests that reach what changed in the working tree since this commit of git, or may when interrupted",
     ),
     (
+        "cleanup",
+        False,
+        "bool",
+        None,
+        "also record which lines of clean-up code run only because of an interrupt; implied by --maskcheck-report=coverage:PATH",
+    ),
+    (
         "depth",
         "all",
         "string",

@@ -245,6 +245,7 @@ SESSION = (
     Row("changed", _flag, _TRUTH),
     Row("resume", _flag, _TRUTH),
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
+    Row("cleanup", _flag, _TRUTH),
     Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
     Row("github", _one_of("auto", "on", "off"), "one of auto, on, off"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
@@ -303,6 +304,7 @@ class SessionSettings:
     changed: bool
     resume: bool
     since: str | None
+    cleanup: bool
     depth: str
     github: str
     cache: str | None

@@ -40,7 +40,7 @@ NOTHING_OF_THE_PACKAGE = {"masking", "resource", "reasons"}
 """Files that import nothing else of the package: public or used in reports, or meant to be vendored."""
 
 IMPORTERS = {
-    "coverage": ("points/coverage_",),
+    "coverage": ("points/coverage_", "reports/coverage_"),
     "_pytest": ("session/private",),
     "pytest": ("plugin", "session/", "settings", "patches/passing"),
     "pluggy": ("session/",),

@@ -199,6 +199,22 @@ class Reach:
                 reached[path] = sorted(self._statements_reached(path) - excluded.keys())
         return reached
 
+    def unreached(self, ran: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+        """Return, for each file, the first lines of statements that ran and were not reached in the measured run, as for :meth:`statements`.
+
+        Parameters:
+            ran: the ``co_filename`` and the number of lines that ran.
+        """
+        found: dict[str, set[int]] = {}
+        for filename, line in ran:
+            path = self._measured(filename) or os.path.abspath(filename)
+            with suppress(NoSourceError):
+                statements = self._exclusions.of(path)
+                reached = self._statements_reached(path) if path in self._lines else set[int]()
+                if (first := statements.at(line)) not in reached and first not in statements.excluded:
+                    found.setdefault(path, set()).add(first)
+        return {path: sorted(lines) for path, lines in found.items()}
+
     def _statements_reached(self, path: str) -> set[int]:
         if path not in self._statements:
             statements = self._exclusions.of(path)

@@ -102,8 +102,8 @@ def check_audit(data: Any, shard: str, place: str) -> None:
         raise DamagedError(f"{place}.results must have one entry for each of its points, in their order")
     if missing := [text for text in texts_in(data) if text not in data["codes"]]:
         raise DamagedError(f"{place}.codes has no entry for {quoted(missing[0])}")
-    for name in ("reached", "reached_first"):
-        for file, lines in data[name].items():
+    for name in ("reached", "reached_first", "cleanup_lines"):
+        for file, lines in (data[name] or {}).items():
             _check_lines(lines, f"{place}.{name}[{quoted(file)}]")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_maskcheck.reports import files, gitlab, html, jsonfile, markdown, sarif
+from pytest_maskcheck.reports import badge, coverage_data, files, gitlab, html, jsonfile, markdown, sarif
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.system.unpatched import os
 
@@ -22,11 +22,13 @@ class Format:
         encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
         example: a name of such a file, for messages.
         index: the name of the file if the path is a folder; ``""``: the path must be that of a file.
+        notes_lines: a session that writes it notes which lines run from interrupts on.
     """
 
     encode: Callable[[Sequence[Audit], str], bytes]
     example: str
     index: str = ""
+    notes_lines: bool = False
 
 
 FORMATS: dict[str, Format] = {
@@ -35,6 +37,8 @@ FORMATS: dict[str, Format] = {
     "sarif": Format(sarif.encode, "maskcheck.sarif"),
     "markdown": Format(markdown.encode, "maskcheck.md"),
     "gitlab": Format(gitlab.encode, "gl-code-quality-report.json"),
+    "badge": Format(badge.encode, "badge.json"),
+    "coverage": Format(coverage_data.encode, "maskcheck.coverage", notes_lines=True),
 }
 """Every format, by its name in options. ``merge`` reads the first one, and writes it by default."""
 

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.results import SCHEMA
+from pytest_maskcheck.results.encoding import legible
+from pytest_maskcheck.results.figures import figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,13 @@ TOOL = "pytest-maskcheck"
 
 def encode(audits: Sequence[Audit], shard: str) -> bytes:
     """Return the content of the file; see :class:`~.formats.Format`."""
-    data = {"schema": SCHEMA, "tool": TOOL, "shard": shard, "audits": [audit.to_json() for audit in audits]}
+    data = {
+        "schema": SCHEMA,
+        "tool": TOOL,
+        "shard": shard,
+        # Follows from the audits, and is there for programs that want no more than this; nothing here reads it.
+        "files": {legible(each.path): each.to_json() for each in figures(audits)},
+        "audits": [audit.to_json() for audit in audits],
+    }
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     return text.encode()  # cannot fail: to_json() escapes what cannot be encoded

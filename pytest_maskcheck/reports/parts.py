@@ -74,6 +74,8 @@ class Parts:
             sources={place: text for audit in audits for place, text in audit.sources.items()},
             known=tuple(sorted({digest for audit in audits for digest in audit.known})),
             exposures={name: each for audit in audits for name, each in audit.exposures.items()},
+            cleanup_lines=self._cleanup_lines(),
+            edits={digest: edit for audit in audits for digest, edit in audit.edits.items()},
             duration=max(audit.duration for audit in audits),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
             error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
@@ -105,6 +107,14 @@ class Parts:
             {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in self._parts.values()
         )
         return {path: spans(lines) for path, lines in united(reached).items()}
+
+    def _cleanup_lines(self) -> dict[str, str] | None:
+        """Return those of all shards, if each of them has recorded them."""
+        recorded = [audit.cleanup_lines for audit in self._parts.values() if audit.cleanup_lines is not None]
+        if len(recorded) < len(self._parts):
+            return None
+        lines = united({path: lines_of(text) for path, text in each.items()} for each in recorded)
+        return {path: spans(numbers) for path, numbers in lines.items()}
 
     def _seconds(self) -> float:
         return sum(audit.seconds for audit in self._all.values())

@@ -11,6 +11,7 @@ from pytest_maskcheck.reports.defects import headline, together
 from pytest_maskcheck.reports.leading import leading
 from pytest_maskcheck.reports.unused import unused
 from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results.figures import is_support, project_files
 from pytest_maskcheck.results.lines import lines_of, spans, united
 from pytest_maskcheck.system.unpatched import pathlib
 
@@ -256,7 +257,7 @@ def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
     reached = {path for audit in audits for path in audit.reached}
     if any(audit.is_untouched for audit in audits):  # what such a test reaches is not known
         return
-    if not reached or any(path not in own and not _is_support(path) for path in reached):
+    if not reached or any(path not in own and not is_support(path) for path in reached):
         return
     packages = Counter(name for audit in audits for name in audit.unaudited)
     names = [name for name, _ in packages.most_common(_NAMED)]
@@ -265,12 +266,6 @@ def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
         f"{look.toned('SCOPE', Tone.WARNING)}: only the tests' own code was audited{imports}: name the package that they test with "
         f"--maskcheck-include={names[0] if names else 'PACKAGE'}, or with maskcheck_include in the configuration file"
     )
-
-
-def _is_support(path: str) -> bool:
-    """Return whether a file belongs to tests, by its name."""
-    *folders, name = pathlib.PurePath(path).parts
-    return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
 def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0, *, look: Appearance = PLAIN) -> str:
@@ -303,9 +298,9 @@ class _Code(NamedTuple):
 
 def _project(reached: Mapping[str, set[int]], own: Collection[str]) -> _Code:
     """Return the code that the tests test: the files that were reached, without those of the tests if there are any others."""
-    files = [path for path in reached if path not in own and not _is_support(path)]
-    if not files:
-        return _Code("the tests", [*reached])
+    files = project_files(reached, own)
+    if all(path in own or is_support(path) for path in files):
+        return _Code("the tests", files)
     packages: Counter[str] = Counter()
     for path in files:
         packages[_package(path)] += len(reached[path])

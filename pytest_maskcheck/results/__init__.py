@@ -5,6 +5,7 @@ from pytest_maskcheck.results.over_tests import Meeting, SharedDefect, over_test
 from pytest_maskcheck.results.values import (
     Category,
     Defect,
+    Edit,
     Exposure,
     Finding,
     Fingerprint,
@@ -26,6 +27,7 @@ __all__ = [
     "Audit",
     "Category",
     "Defect",
+    "Edit",
     "Exposure",
     "Finding",
     "Fingerprint",

@@ -292,6 +292,21 @@ class HeldBackRun(Packed):
     suspends: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Edit(Packed):
+    """An edit of the project with which a defect is gone, as the command ``cure`` has shown.
+
+    Parameters:
+        title: what is done.
+        diff: the unified diff of this edit alone. Defects further down in the same file were edited before it was tried.
+        tests: the tests that meet the defect without the edit, and were audited without it afterwards.
+    """
+
+    title: str
+    diff: str
+    tests: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fingerprint:
     """What identifies a defect in other sessions: no line numbers, node ids or absolute paths, which change without it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,7 @@ from pytest_maskcheck.session.summary import Summary, scope_line
 from pytest_maskcheck.session.survey import Survey
 from pytest_maskcheck.session.workers import Workers
 from pytest_maskcheck.system.entered import AT_IMPORT
+from pytest_maskcheck.system.lines_since import CAN_NOTE
 from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
 
@@ -60,6 +62,8 @@ class AuditingSession:
         self._common = settings.from_config(config)
         reports = settings.reports(config, formats.parse)
         chosen = settings.of_session(config)
+        cleanup = chosen.cleanup or any(formats.FORMATS[form].notes_lines for form, _ in reports)
+        chosen = replace(chosen, cleanup=cleanup and CAN_NOTE)
         self._budget = None if chosen.budget is None else Budget(chosen.budget)
         only = settings.point(config, is_id)
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
@@ -94,6 +98,7 @@ class AuditingSession:
             only=only,
             dealing=self._dealing,
             changes=self._changes,
+            notes_lines=chosen.cleanup,
         )
         self._summary = Summary(
             config,

@@ -87,7 +87,8 @@ def test_merge_refuses_a_format_that_does_not_exist(
     with pytest.raises(SystemExit) as end:
         command.main(["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json"), "--report", text])
     assert end.value.code == 2
-    expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT {' or '.join(formats.FORMATS)}, such as json:maskcheck.json"
+    names = " or ".join(formats.FORMATS)
+    expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT {names}, such as json:maskcheck.json"
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 

@@ -101,7 +101,7 @@ class Story:
     odds: str
     steps: tuple[Step, ...]
     cure: str
-    edit: object
+    edit: Edit | None
     masks: tuple[Masked, ...]
     command: str
     tests: tuple[str, ...]
@@ -142,7 +142,7 @@ def _story(number: int, fragment: str, shared: SharedDefect, way: Way) -> Story:
             Step(kind, _LABELS[kind], tuple(stages)) for kind, stages in groupby(way.stages, lambda stage: stage.kind)
         ),
         cure=cure(defect),
-        edit=getattr(shared, "edit", None),  # reports without edits have none
+        edit=shared.edit,
         masks=tuple(map(_masked, way.windows)),
         command=reproduce(shared, ("pytest",)),
         tests=shared.tests,
