@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_maskcheck.reports.ways import Stage, Way
-    from pytest_maskcheck.results import SharedDefect
+    from pytest_maskcheck.results import Edit, SharedDefect
     from pytest_maskcheck.results.windows import Window
 
 _LABELS = {
