@@ -13,6 +13,9 @@ _UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "\N{MICRO SIGN}s"))
 _NEARLY_ALL = 1.5
 """One in so many, or in fewer, is called nearly every one."""
 
+_WIDE = 10
+"""An interval whose ends differ by more than this factor has no middle worth stating."""
+
 
 def exposure(audit: Audit, defect: Defect) -> str:
     """Return how long a run is open to a defect, such as ``3-5 \u00b5s of a run of 18 ms; about one Ctrl-C in 4,500``.
@@ -34,11 +37,18 @@ def brief(audit: Audit, defect: Defect) -> str:
 
 
 def odds(audit: Audit, defect: Defect) -> str:
-    """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured."""
-    if defect.exposure is None:
+    """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured.
+
+    Where little is known, it is how many they are at most.
+    """
+    exposed = defect.exposure
+    if exposed is None:
         return ""
-    number = audit.duration * 1e6 / max(defect.exposure.total, 0.001)
-    return "nearly every Ctrl-C" if number < _NEARLY_ALL else f"about one Ctrl-C in {_rounded(number):,}"
+    is_wide = exposed.greatest > _WIDE * exposed.least
+    number = audit.duration * 1e6 / max(exposed.greatest if is_wide else exposed.total, 0.001)
+    if number < _NEARLY_ALL:
+        return "perhaps every Ctrl-C" if is_wide else "nearly every Ctrl-C"
+    return f"{'at most' if is_wide else 'about'} one Ctrl-C in {_rounded(number):,}"
 
 
 def _span(least: float, greatest: float) -> str:
