@@ -11,6 +11,7 @@ from io import TextIOWrapper
 
 from pytest_maskcheck.reports import formats, github, merge, reading
 from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.reports.unaudited import extent
 from pytest_maskcheck.system.plain import quoted
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command-line arguments after the program name; ``None``: those of this process.
 
     Returns:
-        0; 1 if a test is not interrupt-safe, or no edit was found for a defect; 5 if nothing was audited, unless that is allowed.
+        0; 1 if a test is not interrupt-safe, a session ended early, or no edit was found for a defect; 5 if nothing was audited, unless that is allowed.
 
     Raises:
         SystemExit: with status 2, if something cannot be read, merged or written; the reason is on standard error.
@@ -33,22 +34,24 @@ def main(arguments: list[str] | None = None) -> int:
 def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     outputs = _outputs(command, options)
     try:
-        audits = merge.merge([reading.read(path) for path in options.reports])
+        reports = [reading.read(path) for path in options.reports]
+        audits, shortfall = merge.merge(reports), merge.shortfall(reports)
     except reading.ReportError as error:
         command.error(str(error))
     try:
         for form, path in outputs:
-            formats.write(form, path, audits)
+            formats.write(form, path, audits, shortfall=shortfall)
     except OSError as error:
         command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
-    lines = [*summary(audits, verbose=options.verbose)]
+    lines = [*summary(audits, shortfall=shortfall, verbose=options.verbose)]
     if options.github:
-        lines += github.commands(audits)
+        lines += github.commands(audits, shortfall)
         try:
-            github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "")
+            github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "", shortfall)
         except OSError as error:
             command.error(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
-    status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
+    is_early = extent(audits, shortfall).is_early
+    status = 1 if is_early or any(audit.failures or audit.broken for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
         status = 5
@@ -108,7 +111,7 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "merge",
         help="merge several JSON reports into one",
         description="Merge the JSON reports of the shards of a session, or of sessions with different tests, into one "
-        "report, and print its summary; without -o and --report, only that. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
+        "report, and print its summary; without -o and --report, only that. Exits with 1 if a defect makes a test fail or a session ended early, and with 5 if nothing was audited.",
     )
     command.add_argument(
         "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
+from pytest_maskcheck.reports.unaudited import extent
 from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.results.figures import figures
 
@@ -26,14 +27,14 @@ _PARTIAL = {NotAudited.BUDGET, NotAudited.ELSEWHERE, NotAudited.SHARD_MISSING, N
 """Reasons to leave points out that no other test of the session was audited at."""
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
     """Return the content of the file; see :class:`~.formats.Format`."""
-    message, color = _shown(audits, shard)
+    message, color = _shown(audits, shard, shortfall)
     data = {"schemaVersion": 1, "label": _LABEL, "message": message, "color": color}
     return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def _shown(audits: Sequence[Audit], shard: str) -> tuple[str, str]:
+def _shown(audits: Sequence[Audit], shard: str, shortfall: str) -> tuple[str, str]:
     if not any(audit.audited for audit in audits):
         return "not audited", _NOTHING
     files = [each for each in figures(audits) if not each.is_support]
@@ -42,14 +43,16 @@ def _shown(audits: Sequence[Audit], shard: str) -> tuple[str, str]:
     defects = [each for each in over_tests(audits) if each.fails or each.known]
     if defects:
         return f"{count(defects, 'defect')}, {message}", _BAD
-    return message, _PARTLY if shard or any(map(_is_open, audits)) else _GOOD
+    is_partial = shard or extent(audits, shortfall).is_early or any(map(_is_open, audits))
+    return message, _PARTLY if is_partial else _GOOD
 
 
 def _is_open(audit: Audit) -> bool:
     """Return whether something of a test was to be audited and has no verdict."""
     if audit.refused:
-        # The tests that were chosen for the same places stand for such a test.
-        return reason_of(audit.refused).code is not NotAudited.DEPTH
+        # The tests that were chosen for the same places stand for one beyond the depth. What is skipped or expected to fail
+        # does not turn pytest's own result yellow either: its author has said so, and no run would change the badge.
+        return not audit.is_not_for_audit and reason_of(audit.refused).code is not NotAudited.DEPTH
     varies = any(result.varies for result in audit.results)
     left = {reason_of(reason).code for reason in audit.left_out}
     return bool(audit.undecided or varies or audit.broken or left & _PARTIAL)

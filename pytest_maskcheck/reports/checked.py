@@ -119,6 +119,21 @@ def check_shard(data: Any) -> str:
     return form[0]
 
 
+def check_shortfall(data: Any) -> dict[str, Any] | None:
+    """Return the data of the reason why a session came no further, ``None`` if there is none.
+
+    Raises:
+        DamagedError: ``data`` is not the object ``session`` of a report.
+    """
+    _check_names(data, ("tests", "audited", "shortfall"), "session")
+    if (reason := data["shortfall"]) is None:
+        return None
+    if not isinstance(reason, dict):
+        raise DamagedError(f"session.shortfall is {quoted(reason)}, and must be an object or null")
+    _check_value(reason, "session.shortfall")
+    return reason
+
+
 def _check_lines(text: str, place: str) -> None:
     if not _SPANS.fullmatch(text) or any(int(number) > _LARGEST for number in re.findall(r"[0-9]+", text)):
         raise DamagedError(f"{place} is {quoted(text)}, and must be numbers of lines such as 3-7,9")

@@ -31,7 +31,7 @@ _CONTEXTS: dict[str, Callable[[FileFigures], frozenset[int]]] = {
 """Each line has one context; a pattern such as ``maskcheck: interrupted`` selects several."""
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:  # noqa: ARG001  (the same for all formats)
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:  # noqa: ARG001  (the same for all formats)
     """Return the content of the file; see :class:`~.formats.Format`."""
     from coverage import CoverageData  # here, as it takes long to import, and `merge` has no other need of it
 

@@ -19,13 +19,14 @@ class Format:
     """One format.
 
     Parameters:
-        encode: returns the content of the file; it is passed the audits of a session, and its shard, such as ``1/3``, or ``""``.
+        encode: returns the content of the file; it is passed the audits of a session, its shard, such as ``1/3``, or ``""``, and its
+            shortfall: why it came no further as a whole, or ``""`` (see :mod:`.unaudited`).
         example: a name of such a file, for messages.
         index: the name of the file if the path is a folder; ``""``: the path must be that of a file.
         notes_lines: a session that writes it notes which lines run from interrupts on.
     """
 
-    encode: Callable[[Sequence[Audit], str], bytes]
+    encode: Callable[[Sequence[Audit], str, str], bytes]
     example: str
     index: str = ""
     notes_lines: bool = False
@@ -59,10 +60,10 @@ def parse(text: str) -> tuple[str, str]:
     return name, os.path.join(path, index) if index and os.path.isdir(path) else path
 
 
-def write(name: str, path: str, audits: Sequence[Audit], shard: str = "") -> None:
-    """Write the audits of a session, or of one shard of it, to ``path``.
+def write(name: str, path: str, audits: Sequence[Audit], shard: str = "", shortfall: str = "") -> None:
+    """Write the audits of a session, or of one shard of it, to ``path``; ``shortfall``: why it came no further, or ``""``.
 
     Raises:
         OSError: the file cannot be written.
     """
-    files.write(path, FORMATS[name].encode(audits, shard))
+    files.write(path, FORMATS[name].encode(audits, shard, shortfall))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.markdown import within
-from pytest_maskcheck.reports.unaudited import unaudited
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.system.unpatched import io, os
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ def is_there(environment: Mapping[str, str]) -> bool:
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
-def commands(audits: Sequence[Audit]) -> Iterator[str]:
+def commands(audits: Sequence[Audit], shortfall: str = "") -> Iterator[str]:
     """Yield workflow commands: one for each defect, and a warning for each reason why tests were not audited."""
     found = entries(audits)
+    came = extent(audits, shortfall)
+    if came.is_early or came.is_nothing:
+        yield _command("error" if came.is_error else "notice", {"title": "maskcheck"}, came.text)
     for level, command in _COMMANDS.items():
-        for entry in islice((each for each in found if each.level is level), _EACH):
+        room = _EACH - (level is Level.FAILS and came.is_error)
+        for entry in islice((each for each in found if each.level is level), room):
             yield _command(command, _about(entry), f"{entry.about}\nTo see it again: {entry.command}")
     rows = (row for row in unaudited(audits) if row.is_error or (row.refused and not row.is_meant))
     for row in islice(rows, _EACH):
@@ -49,7 +53,7 @@ def commands(audits: Sequence[Audit]) -> Iterator[str]:
         yield _command("warning", about, f"{row.number}, such as {row.tests[0]}: {row.reason}")
 
 
-def append_summary(path: str, audits: Sequence[Audit], shard: str) -> None:
+def append_summary(path: str, audits: Sequence[Audit], shard: str, shortfall: str = "") -> None:
     """Append the job summary to a file, as far as there is room.
 
     Raises:
@@ -57,7 +61,7 @@ def append_summary(path: str, audits: Sequence[Audit], shard: str) -> None:
     """
     with io.open(path, "ab") as file:
         room = _SUMMARY - os.fstat(file.fileno()).st_size
-        file.write(within(room, audits, shard))
+        file.write(within(room, audits, shard, shortfall))
 
 
 def _about(entry: Entry) -> dict[str, str]:

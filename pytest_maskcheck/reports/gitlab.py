@@ -10,14 +10,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.reports.entries import Level, entries
-from pytest_maskcheck.reports.unaudited import unaudited
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.results import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_maskcheck.reports.entries import Entry
-    from pytest_maskcheck.reports.unaudited import Unaudited
+    from pytest_maskcheck.reports.unaudited import Extent, Unaudited
     from pytest_maskcheck.results import Audit
 
 _TEXT = 1_000
@@ -27,9 +27,11 @@ _WORST = {Verdict.HANG, Verdict.CRASH, Verdict.SWALLOWED}
 """The user cannot end the program in order, or not at all."""
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:  # noqa: ARG001  (the protocol of formats)
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:  # noqa: ARG001  (the protocol of formats)
     """Return the content of the file; see :class:`~.formats.Format`."""
-    issues = [*map(_issue, entries(audits)), *map(_unaudited, unaudited(audits))]
+    came = extent(audits, shortfall)
+    incomplete = [_incomplete(came, audits)] * came.is_error
+    issues = [*map(_issue, entries(audits)), *incomplete, *map(_unaudited, unaudited(audits))]
     return (json.dumps(issues, indent=1) + "\n").encode()
 
 
@@ -48,6 +50,18 @@ def _severity(entry: Entry) -> str:
     if entry.level is not Level.FAILS:
         return "minor" if entry.level is Level.KNOWN else "info"
     return "critical" if entry.defect.verdict in _WORST else "major"
+
+
+def _incomplete(came: Extent, audits: Sequence[Audit]) -> dict[str, Any]:
+    """Return the issue that the session as a whole did not come to its end, or audited nothing."""
+    path = audits[0].test.partition("::")[0] if audits else "."
+    return {
+        "description": came.text[:_TEXT],
+        "check_name": "maskcheck/incomplete",
+        "fingerprint": sha256(b"incomplete").hexdigest()[:16],
+        "severity": "major",
+        "location": {"path": path, "lines": {"begin": 1}},
+    }
 
 
 def _unaudited(row: Unaudited) -> dict[str, Any]:

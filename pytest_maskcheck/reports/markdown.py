@@ -16,14 +16,14 @@ from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.exposure import brief
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.summary import closing
-from pytest_maskcheck.reports.unaudited import unaudited
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.reports.ways import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_maskcheck.reports.entries import Entry
-    from pytest_maskcheck.reports.unaudited import Unaudited
+    from pytest_maskcheck.reports.unaudited import Extent, Unaudited
     from pytest_maskcheck.reports.ways import Region
     from pytest_maskcheck.results import Audit
 
@@ -41,18 +41,19 @@ _ANY = 1 << 62
 _LEVELS = {Level.FAILS: "fails", Level.KNOWN: "known", Level.LISTED: "listed"}
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
     """Return the content of the file; see :class:`~.formats.Format`."""
-    return within(_ANY, audits, shard)
+    return within(_ANY, audits, shard, shortfall)
 
 
-def within(room: int, audits: Sequence[Audit], shard: str) -> bytes:
+def within(room: int, audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
     """Return a report of at most so many bytes: totals first, then the defects, what was not audited, and stories.
 
     What there is no room for is counted; a part is there as a whole or not at all.
     """
     found = entries(audits)
-    parts = [_head(found, audits, shard), *_table(found), *_unaudited_table(audits), *map(_details, _failing(found))]
+    head = _head(found, audits, shard, extent(audits, shortfall))
+    parts = [head, *_table(found), *_unaudited_table(audits), *map(_details, _failing(found))]
     written = [part.encode("utf-8", "backslashreplace") for part in parts]
     size = 0
     for number, part in enumerate(written):
@@ -63,11 +64,13 @@ def within(room: int, audits: Sequence[Audit], shard: str) -> bytes:
     return b"".join(written)
 
 
-def _head(found: Sequence[Entry], audits: Sequence[Audit], shard: str) -> str:
+def _head(found: Sequence[Entry], audits: Sequence[Audit], shard: str, came: Extent) -> str:
     defects = sum(each.level is Level.FAILS for each in found)
-    title = f"## maskcheck: {count(defects, 'defect')}" + (f", shard {shard}" if shard else "")
-    totals = f"{sentence(_escaped(closing(audits, look=PLAIN)))}\n" if audits else "Nothing was audited.\n"
-    return f"{title}\n\n{totals}"
+    early = ", ended early" if came.is_early else ""
+    title = "nothing was audited" if came.is_nothing else f"{count(defects, 'defect')}{early}"
+    lacks = f"**{sentence(_escaped(came.text))}**\n\n" if came.text else ""
+    totals = "" if came.is_nothing else f"{sentence(_escaped(closing(audits, look=PLAIN)))}\n"
+    return f"## maskcheck: {title}{f', shard {shard}' if shard else ''}\n\n{lacks}{totals}"
 
 
 def _table(found: Sequence[Entry]) -> Iterator[str]:

@@ -89,7 +89,10 @@ class Parts:
         """
         (test,) = {audit.test for audit in self._all.values()}
         reason, *more = dealings
-        owners = {f"{k}/{self._number}": audit for k, audit in self._all.items() if not _dealing(audit)}
+        # In other shards the test was to run, too, if only to pass.
+        owners = {
+            f"{k}/{self._number}": audit for k, audit in self._all.items() if not (_dealing(audit) or audit.is_unbegun)
+        }
         if more or (owners and [*owners] != [reason.values["shard"]]) or any(audit.plan for audit in owners.values()):
             message = (
                 f"the shards do not agree on which of them audits {test}: run all of them with the same tests and "
@@ -97,7 +100,8 @@ class Parts:
             )
             raise ReportError(message)
         if not owners:
-            why = Reason(NotAudited.SHARD_WITHOUT_TEST)
+            owner = self._all.get(int(reason.values["shard"].partition("/")[0]))
+            why = owner.refused if owner and owner.is_unbegun else Reason(NotAudited.SHARD_WITHOUT_TEST)
             missing = Reason(NotAudited.SHARD_MISSING, shard=reason.values["shard"], why=why)
             return replace(next(iter(self._all.values())), shard="", refused=missing, seconds=self._seconds())
         return replace(*owners.values(), shard="", seconds=self._seconds())

@@ -19,14 +19,14 @@ from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.jsonfile import TOOL
 from pytest_maskcheck.reports.meanings import DOCUMENTATION, HOMEPAGE, LISTED, MEANINGS
 from pytest_maskcheck.reports.repository import path_in_repository
-from pytest_maskcheck.reports.unaudited import unaudited
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.reports.ways import StageKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_maskcheck.reports.entries import Entry
-    from pytest_maskcheck.reports.unaudited import Unaudited
+    from pytest_maskcheck.reports.unaudited import Extent, Unaudited
     from pytest_maskcheck.reports.ways import Region, Stage
     from pytest_maskcheck.results import Audit
 
@@ -53,18 +53,18 @@ _TEXT = 1_000
 _LEVELS = {Level.FAILS: "error", Level.KNOWN: "note", Level.LISTED: "note"}
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
     """Return the content of the file; see :class:`~.formats.Format`."""
     found = entries(audits)
     shown = found[:_RESULTS]
     while True:
-        data = json.dumps(_log(shown, len(found), audits, shard), indent=1).encode()
+        data = json.dumps(_log(shown, len(found), audits, shard, shortfall), indent=1).encode()
         if len(data) <= _BYTES or len(zlib.compress(data)) <= _BYTES or not shown:
             return data + b"\n"
         shown = shown[: len(shown) // 2]
 
 
-def _log(shown: Sequence[Entry], total: int, audits: Sequence[Audit], shard: str) -> Json:
+def _log(shown: Sequence[Entry], total: int, audits: Sequence[Audit], shard: str, shortfall: str) -> Json:
     rules = {rule: number for number, rule in enumerate(dict.fromkeys(each.rule for each in shown))}
     examples = {each.rule: each for each in reversed(shown)}
     run = {
@@ -72,7 +72,7 @@ def _log(shown: Sequence[Entry], total: int, audits: Sequence[Audit], shard: str
         # Shards are uploaded as categories of their own; otherwise each of them would close the alerts of the others.
         "automationDetails": {"id": f"maskcheck/{shard.replace('/', '-of-')}/" if shard else "maskcheck/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(audits, total - len(shown))],
+        "invocations": [_invocation(audits, total - len(shown), extent(audits, shortfall))],
         "results": [_result(each, rules[each.rule]) for each in shown],
     }
     return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
@@ -201,10 +201,10 @@ def _region(region: Region) -> Json:
     return {"startLine": region.line, "startColumn": column, "endLine": region.end_line, "endColumn": end}
 
 
-def _invocation(audits: Sequence[Audit], more: int) -> Json:
+def _invocation(audits: Sequence[Audit], more: int, came: Extent) -> Json:
     rows = unaudited(audits)
-    notes = [*_left_out(more), *(_notification(row) for row in rows)]
-    failed = any(row.is_error for row in rows) or any(audit.broken for audit in audits)
+    notes = [*_left_out(more), *_incomplete(came), *(_notification(row) for row in rows)]
+    failed = came.is_error or any(row.is_error for row in rows) or any(audit.broken for audit in audits)
     return {"executionSuccessful": not failed, "toolExecutionNotifications": notes}
 
 
@@ -214,9 +214,17 @@ def _left_out(more: int) -> Iterator[Json]:
         yield {"descriptor": {"id": "left-out"}, "level": "warning", "message": _text(text)}
 
 
+def _incomplete(came: Extent) -> Iterator[Json]:
+    """Yield what the session as a whole lacks."""
+    if came.is_early or came.is_nothing:
+        code = "ended-early" if came.is_early else "nothing-audited"
+        text = f"{came.text[:1].upper()}{came.text[1:]}."
+        yield {"descriptor": {"id": code}, "level": "error" if came.is_error else "warning", "message": _text(text)}
+
+
 def _notification(row: Unaudited) -> Json:
     """Return what says that something was not audited."""
-    level = "error" if row.is_error else "warning" if row.refused else "note"
+    level = "error" if row.is_error else "warning" if row.refused and not row.is_meant else "note"
     return {
         "descriptor": {"id": row.code.value},
         "level": level,

@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results.values import Defect
 
+_LEFT_TO_OTHERS = {NotAudited.UNTOUCHED, NotAudited.DEPTH}
+
+_NOT_FOR_AUDIT = {NotAudited.SKIPPED, NotAudited.XFAILED}
+
+_NOT_BEGUN = {
+    *_NOT_FOR_AUDIT,
+    NotAudited.CTRL_C,
+    NotAudited.FAILED,
+    NotAudited.NOT_COLLECTED,
+    NotAudited.NOT_RUN,
+    NotAudited.SESSION_BROKE,
+    NotAudited.STOPPED,
+    NotAudited.WORKER_DIED,
+}
+
 SCHEMA = 10
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
@@ -175,8 +190,23 @@ class Audit:
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether the test was not to be audited: it reaches nothing that changed, or nothing that other tests do not stand for."""
-        return bool(self.refused) and reason_of(self.refused).code in {NotAudited.UNTOUCHED, NotAudited.DEPTH}
+        """Whether the test was not to be audited: it reaches nothing that changed, others stand for it, or it is not meant to pass."""
+        return bool(self.refused) and reason_of(self.refused).code in {*_LEFT_TO_OTHERS, *_NOT_FOR_AUDIT}
+
+    @property
+    def is_not_for_audit(self) -> bool:
+        """Whether the test was skipped, or failed as its author expects: pytest counts neither against the session."""
+        return bool(self.refused) and reason_of(self.refused).code in _NOT_FOR_AUDIT
+
+    @property
+    def is_unbegun(self) -> bool:
+        """Whether the audit was not begun, as the test did not run or did not pass; another session may have one."""
+        return bool(self.refused) and reason_of(self.refused).code in _NOT_BEGUN
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether the test was audited at no point, neither here nor in another shard or session, nor at its places in other tests."""
+        return not (self.audited or self.is_elsewhere or self.is_repeated or self.earlier)
 
     @property
     def is_untouched(self) -> bool:

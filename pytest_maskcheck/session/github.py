@@ -38,12 +38,12 @@ class GitHub:
         is_on = wanted == "on" or (wanted == "auto" and not only and github.is_there(os.environ))
         return cls(os.environ.get("GITHUB_STEP_SUMMARY", "")) if is_on else None
 
-    def finish(self, audits: Sequence[Audit], shard: str) -> list[str]:
+    def finish(self, audits: Sequence[Audit], shard: str, shortfall: str) -> list[str]:
         """Make the annotations, and write the job summary; return what went wrong. The session does not fail because of it."""
         try:
-            self.commands = [*github.commands(audits)]
+            self.commands = [*github.commands(audits, shortfall)]
             if self.path:
-                github.append_summary(self.path, audits, shard)
+                github.append_summary(self.path, audits, shard, shortfall)
         except OSError as error:
             return [f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or --maskcheck-github=off"]
         except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session ends in order)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.defects import headline
 from pytest_maskcheck.reports.entries import Level, entries
-from pytest_maskcheck.reports.unaudited import unaudited
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.session.private import junit_log
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def add_to_test(item: pytest.Item, reports: Sequence[pytest.TestReport], audit: 
         holder.user_properties[:] = [*kept, *rows]
 
 
-def add_to_session(config: pytest.Config, audits: Sequence[Audit]) -> None:
+def add_to_session(config: pytest.Config, audits: Sequence[Audit], shortfall: str) -> None:
     """Add the totals of a session, its defects and what was not audited to its JUnit XML, if that is written."""
     log = junit_log(config)
-    if log is not None and audits:
-        for name, value in _of_session(audits):
+    if log is not None:
+        for name, value in _of_session(audits, shortfall):
             log.add_global_property(name, value)
 
 
@@ -62,7 +62,10 @@ def _of_test(audit: Audit) -> Iterator[tuple[str, object]]:
         yield f"{_PREFIX}defect", headline(defect)
 
 
-def _of_session(audits: Sequence[Audit]) -> Iterator[tuple[str, str]]:
+def _of_session(audits: Sequence[Audit], shortfall: str) -> Iterator[tuple[str, str]]:
+    came = extent(audits, shortfall)
+    if came.is_early or came.is_nothing:
+        yield f"{_PREFIX}incomplete", came.text
     found = entries(audits)
     failing = [entry for entry in found if entry.level is Level.FAILS]
     yield f"{_PREFIX}tests", str(sum(audit.audited > 0 for audit in audits))

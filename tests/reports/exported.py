@@ -54,3 +54,10 @@ def refused(test: str = "test_a.py::test_other") -> Audit:
 
 
 LEFT_OUT = {Reason(NotAudited.HITS, hits=3): 12}
+
+CLEAN = Audit(
+    "test_a.py::test_clean",
+    points=(Point("a.py:2:call#1", "a.py", "/nowhere/a.py", 2, "call", 1, "get"),),
+    results=(PointResult("a.py:2:call#1"),),
+)
+"""An audit with one point, and nothing wrong there."""

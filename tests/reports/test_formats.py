@@ -22,7 +22,7 @@ TOY = """
 
     from pytest_maskcheck.reports import formats
 
-    def encode(audits, shard):
+    def encode(audits, shard, shortfall):
         return "".join(f"{audit.test} {audit.audited} {shard}\\n" for audit in audits).encode()
 
     formats.FORMATS["toy"] = formats.Format(encode, "maskcheck.toy")
@@ -44,7 +44,7 @@ AUDIT = Audit(
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a format to the registry of this process."""
-    row = formats.Format(lambda audits, _: "".join(audit.test for audit in audits).encode(), "maskcheck.toy")
+    row = formats.Format(lambda audits, *_: "".join(audit.test for audit in audits).encode(), "maskcheck.toy")
     monkeypatch.setitem(formats.FORMATS, "toy", row)
 
 

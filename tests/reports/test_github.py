@@ -11,7 +11,7 @@ from pytest_maskcheck import __main__ as command
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports import formats, github
 from pytest_maskcheck.results import Audit
-from tests.reports.exported import HOSTILE, SOURCE, audit, finding, refused
+from tests.reports.exported import CLEAN, HOSTILE, SOURCE, audit, finding, refused
 
 
 def read(line: str) -> tuple[str, dict[str, str], str]:
@@ -60,7 +60,7 @@ def test_a_known_defect_has_none():
 def test_tests_that_were_not_audited():
     """Each reason why tests were not audited is a warning, unless they need not be audited here."""
     unwanted = Audit("b", refused=Reason(NotAudited.UNTOUCHED, commit="HEAD"))
-    ((name, about, text),) = map(read, github.commands([refused(), unwanted]))
+    ((name, about, text),) = map(read, github.commands([CLEAN, refused(), unwanted]))
     assert (name, about) == ("warning", {"title": "maskcheck: not audited"})
     assert text == "1 test, such as test_a.py::test_other: doctests cannot be run twice"
 

@@ -6,7 +6,7 @@ import json
 
 from pytest_maskcheck.reports import gitlab
 from pytest_maskcheck.results import Audit, Verdict
-from tests.reports.exported import HOSTILE, LEFT_OUT, audit, finding, refused
+from tests.reports.exported import CLEAN, HOSTILE, LEFT_OUT, audit, finding, refused
 
 
 def issues(*audits: Audit) -> list[dict]:
@@ -37,20 +37,20 @@ def test_an_issue_for_each_defect():
 
 def test_what_was_not_audited():
     """Each reason is an issue of its own, whose fingerprint does not depend on numbers."""
-    found = issues(audit(left_out=LEFT_OUT), refused())
+    found = issues(CLEAN, audit(left_out=LEFT_OUT), refused())
     assert [(each["check_name"], each["severity"]) for each in found] == [
         ("maskcheck/not-audited/doctest", "info"),
         ("maskcheck/not-audited/further-hit", "info"),
     ]
     assert found[0]["location"] == {"path": "test_a.py", "lines": {"begin": 1}}
-    (more, _) = issues(refused(), refused("test_b.py::test"), audit(left_out=LEFT_OUT))
+    (more, _) = issues(CLEAN, refused(), refused("test_b.py::test"), audit(left_out=LEFT_OUT))
     assert more["fingerprint"] == found[0]["fingerprint"]
     assert more["description"].startswith("Not audited: 2 tests: ")
 
 
 def test_nothing_found():
     """A session without defects is an empty array, as GitLab wants it."""
-    assert issues(audit()) == issues() == []
+    assert issues(CLEAN) == []
 
 
 def test_hostile_names():

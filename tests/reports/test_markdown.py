@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from pytest_maskcheck.reports import markdown
 from pytest_maskcheck.results import Audit
-from tests.reports.exported import HOSTILE, LEFT_OUT, audit, finding, refused
+from tests.reports.exported import CLEAN, HOSTILE, LEFT_OUT, audit, finding, refused
 
 
 def text_of(*audits: Audit, shard: str = "") -> str:
@@ -26,7 +26,9 @@ def test_what_it_has():
     """It has totals, a table of the defects with the worst first, the story of those that fail, and what was not audited."""
     made = audit(finding("MILD"), finding("BAD"), finding("LISTED", fails=False), left_out=LEFT_OUT)
     text = text_of(made, refused())
-    assert text.startswith("## maskcheck: 2 defects\n\n1 test audited at 3 points: 2 defects; ")
+    assert text.startswith(
+        "## maskcheck: 2 defects\n\n**1 of 2 tests not audited: doctests cannot be run twice.**\n\n1 test audited"
+    )
     assert "| 1 | fails | `leak: lock BAD` | `a.py:2` | 10 µs, about one Ctrl-C in 100,000 |" in text
     assert text.index("`leak: lock BAD`") < text.index("`leak: lock MILD`") < text.index("`leak: lock LISTED`")
     assert text.count("<details>") == text.count("</details>") == 2
@@ -42,8 +44,8 @@ def test_what_it_has():
 
 def test_nothing_found():
     """A session without defects has its totals, and one without audits says so."""
-    assert text_of(audit(), shard="1/3").startswith("## maskcheck: 0 defects, shard 1/3\n\n0 tests audited")
-    assert text_of() == "## maskcheck: 0 defects\n\nNothing was audited.\n"
+    assert text_of(CLEAN, shard="1/3").startswith("## maskcheck: 0 defects, shard 1/3\n\n1 test audited")
+    assert text_of().startswith("## maskcheck: nothing was audited\n\n**Nothing was audited: ")
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "``` a", "|", "\\|", "`", "</summary></details>", "\r\n\r\n# x", "\u2029"])

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 
-def encode(audits: Sequence[Audit], shard: str) -> bytes:
+def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
     """Return the content of the file; see :class:`~pytest_maskcheck.reports.formats.Format`."""
     # Jinja2 and Pygments take 0.1 s to import, and most sessions write no HTML.
     from pytest_maskcheck.reports.html.page import rendered
 
     # A name that is not text, such as a path of other bytes, is shown with backslashes.
-    return rendered(audits, shard).encode("utf-8", "backslashreplace")
+    return rendered(audits, shard, shortfall).encode("utf-8", "backslashreplace")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
-from pytest_maskcheck.reports.summary import lacks_audit
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_maskcheck.reports.unaudited import Extent
     from pytest_maskcheck.results import Audit
 
 _NO_PLACE = "it reached no point in scope"
@@ -48,15 +48,15 @@ class Limits:
     rows: tuple[Limit, ...]
 
 
-def limits_of(audits: Sequence[Audit], shard: str) -> Limits:
+def limits_of(audits: Sequence[Audit], shard: str, came: Extent) -> Limits:
     """Return what a session, or a shard of it, did not audit."""
-    tests = sum(lacks_audit(audit) for audit in audits)
+    tests = sum(audit.is_lacking and not audit.is_not_for_audit for audit in audits)
     points = sum(audit.undecided for audit in audits)
     parts = [f"{count(tests, 'test')} of {len(audits)}"] * bool(tests) + [
         f"{points} of {count(sum(len(audit.points) for audit in audits), 'point')}"
     ] * bool(points)
-    if not audits:
-        sentence = "Nothing was audited: no test was to be audited, or none passed."
+    if came.is_early or came.is_nothing:
+        sentence = f"{came.text[:1].upper()}{came.text[1:]}. Nothing is known about what an interrupt does there."
     elif parts:
         sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
     else:
@@ -71,7 +71,7 @@ def limits_of(audits: Sequence[Audit], shard: str) -> Limits:
         *_code(audits),
         *_first_use(audits),
     )
-    return Limits(sentence, bool(parts) or not audits or bool(shard), rows)
+    return Limits(sentence, bool(parts) or came.is_early or came.is_nothing or bool(shard), rows)
 
 
 def _broken(audits: Sequence[Audit]) -> Iterator[Limit]:
@@ -83,7 +83,7 @@ def _broken(audits: Sequence[Audit]) -> Iterator[Limit]:
 def _tests(audits: Sequence[Audit]) -> Iterator[Limit]:
     reasons: dict[str, list[str]] = {}
     for audit in audits:
-        if lacks_audit(audit):
+        if audit.is_lacking:
             reasons.setdefault(audit.refused or next(iter(audit.not_audited), _NO_PLACE), []).append(audit.test)
     for reason, tests in reasons.items():
         yield Limit(count(tests, "test"), reason, tuple(tests))
@@ -101,7 +101,7 @@ def _points(audits: Sequence[Audit]) -> Iterator[Limit]:
 def _left_out(audits: Iterable[Audit]) -> Iterator[Limit]:
     numbers: Counter[str] = Counter()
     for audit in audits:
-        if not lacks_audit(audit):
+        if not audit.is_lacking:
             numbers.update(audit.left_out)
     yield from (Limit(f"{count(number, 'hit')} left out", reason) for reason, number in sorted(numbers.items()))
 

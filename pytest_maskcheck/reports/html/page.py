@@ -18,6 +18,7 @@ from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
 from pytest_maskcheck.reports.html.marks import Mark, files_of
 from pytest_maskcheck.reports.html.stories import stories_of
+from pytest_maskcheck.reports.unaudited import extent
 from pytest_maskcheck.reports.ways import way
 from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.system.unpatched import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.reports.html.marks import File
     from pytest_maskcheck.reports.html.sources import Source
+    from pytest_maskcheck.reports.unaudited import Extent
     from pytest_maskcheck.results import Audit
 
 _NO_FRAGMENT = re.compile(r"[^A-Za-z0-9_./+-]")
@@ -52,8 +54,9 @@ class _Shown:
     source: Source
 
 
-def rendered(audits: Sequence[Audit], shard: str) -> str:
+def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
     """Return the page about a session, or about one shard of it."""
+    came = extent(audits, shortfall)
     defects = sorted(over_tests(audits), key=lambda each: (not each.fails, not each.known))
     ways = [way(each.cheapest.audit, each.defect) for each in defects]
     files = files_of(audits, defects, ways)
@@ -73,7 +76,8 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         "style": style,
         "script": script,
         "early": early,
-        "verdict": f"{count(failing, 'defect')} {'makes' if failing == 1 else 'make'} tests fail",
+        "verdict": _verdict(failing, came),
+        "nothing": _prose(came.text) if came.is_nothing else "",
         "failing": failing,
         "others": len(stories) - failing,
         "audited": sum(audit.audited for audit in audits),
@@ -81,12 +85,22 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         "reached": sum(file.reached for file in code),
         "interrupted": sum(file.interrupted for file in code),
         "earlier": sum(audit.earlier for audit in audits),
-        "limits": limits_of(audits, shard),
+        "limits": limits_of(audits, shard, came),
         "files": shown,
         "stories": stories,
         "legend": _LEGEND,
     }
     return environment.get_template("page.html").render(context)
+
+
+def _verdict(failing: int, came: Extent) -> str:
+    """Return the headline: what was found, and if the session did not come to its end, that."""
+    early = ", but the session ended early" if came.is_early else ""
+    if failing:
+        return f"{count(failing, 'defect')} {'makes' if failing == 1 else 'make'} tests fail{early}"
+    if came.is_nothing:
+        return "Nothing was audited"
+    return f"No defect makes a test fail{early}"
 
 
 def _environment() -> Environment:
