@@ -44,7 +44,7 @@ _ERRORS = {NotAudited.BROKE, NotAudited.HINDERED, NotAudited.AUDITOR_ENDED, NotA
 """Reasons that are an error in the audit itself."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Unaudited:
     """One reason why something was not audited.
 

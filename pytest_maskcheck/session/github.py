@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.results import Audit
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class GitHub:
     """The annotations and the job summary of a session.
 

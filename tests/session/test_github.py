@@ -51,19 +51,25 @@ def test_once_with_workers(step):
     assert len(commands) == summary.count("## maskcheck") == 1
 
 
-@pytest.mark.parametrize("how", ["elsewhere", "off", "ini", "point", "without"])
+@pytest.mark.parametrize("how", ["elsewhere", "off", "ini", "point"])
 def test_nothing_where_it_is_not_wanted(step, pytester, monkeypatch, how):
-    """Nothing is written elsewhere, where it is switched off, to reproduce one point, and without an audit."""
+    """Nothing is written elsewhere, where it is switched off, and to reproduce one point."""
     options = {"off": ["--maskcheck-github=off"], "point": ["--maskcheck-point=test_it.py:8:call#1"]}
     if how == "elsewhere":
         monkeypatch.setenv("GITHUB_ACTIONS", "false")
     if how == "ini":
         pytester.makeini("[pytest]\nmaskcheck_github = off\n")
-    if how == "without":
-        options["without"] = ["-k", "nothing"]
     _, commands, summary = step(*options.get(how, []))
     assert not commands
-    assert not summary or how == "without"
+    assert not summary
+
+
+def test_a_session_that_audits_nothing(step):
+    """It is an error, and the summary says so; a session that only collects tests writes nothing."""
+    _, commands, summary = step("-k", "nothing")
+    assert commands == ["::error title=maskcheck::nothing was audited: no test that was selected is marked"]
+    assert summary.startswith("## maskcheck: nothing was audited\n")
+    assert step("--collect-only")[1] == []
 
 
 def test_on_everywhere(step, monkeypatch):

@@ -52,7 +52,7 @@ class Mark(StrEnum):
     """No test reached it; it is shown as any other line."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Line:
     """What is known of a line.
 
@@ -84,7 +84,7 @@ class Line:
         return min(_HOTTEST, max(1, round(log10(self.exposure) + 2.5))) if self.exposure > 0 else 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class File:
     """What is known of a file.
 
