@@ -6,7 +6,8 @@ report, and sends the keys of its points. Nothing else of that run reaches the s
 tears down.
 
 The survey only chooses what is audited first. It proves nothing: each audit finds its own points again. A test that it could not run,
-that may fail (``xfail``), or that has guarantees of its own (the fixture ``maskcheck``) is audited as if there had been no survey.
+that may fail (``xfail``), that runs code in scope in another thread, or that has guarantees of its own (the fixture ``maskcheck``) is
+audited as if there had been no survey.
 
 Workers of xdist divide the survey: each surveys a part of the suite, whichever tests it will run, and posts it on the board. All of them
 then make the same choice.
@@ -44,6 +45,7 @@ from pytest_maskcheck.system.unpatched import os, threading, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from pytest_maskcheck.audit.assignment import Send
     from pytest_maskcheck.interrupts import Mechanism
@@ -83,6 +85,7 @@ class Survey:
         self._limit = seconds
         self.suite = Suite((), depth, seconds)
         self.spent = 0.0
+        self._threads = _Threads()
 
     def make(self, items: Sequence[pytest.Item]) -> None:
         """Run the tests in a forked process, and choose the points to audit first."""
@@ -146,6 +149,7 @@ class Survey:
         """Run the tests one after the other, as far as there is time, and send what each reaches."""
         deadline = time.perf_counter() + _PART * self._limit
         files = frozenset[str]().union(*map(own_files, items))
+        threading.setprofile(self._threads.note)  # this process ends with the survey
         for item, following in zip(items, [*items[1:], None], strict=True):
             page.begin(0)
             surveyed = self._surveyed(item, following, files)
@@ -163,6 +167,7 @@ class Survey:
         scope = self._items.reach(settings)  # this process's own copy
         scope.open_up(*files)
         own = own_files(item)
+        self._threads.files.clear()
         surveys: list[list[Site]] = []  # one for each time that the body ran: normally one
         seconds = 0.0
 
@@ -178,6 +183,9 @@ class Survey:
             reports = runtestprotocol(item, log=False, nextitem=following)
         if len(surveys) != 1 or not all(report.passed for report in reports):
             return None
+        # What other threads run is no place of a signal, so no test could be chosen for it, and none would show that it was reached.
+        if any(map(scope.in_scope, [*self._threads.files])):
+            return None
         sites = [
             site for site in surveys[0] if not scope.reason_against(site.code.co_filename, site.line, reached=True)
         ]
@@ -189,6 +197,22 @@ class Survey:
             return tuple(layers_of(site, signum, judged) for site in chosen for signum in settings.signals)
 
         return Surveyed(item.nodeid, seconds, keys(of_test=False), keys(of_test=True))
+
+
+class _Threads:
+    """Notes the files whose code threads run, apart from the one that tests run in.
+
+    Attributes:
+        files: their ``co_filename``.
+    """
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+
+    def note(self, frame: FrameType, event: str, _: object) -> None:
+        """Note a call: the profile function of each thread that ``threading`` starts."""
+        if event == "call":
+            self.files.add(frame.f_code.co_filename)
 
 
 def _may_stand_for_others(item: pytest.Function) -> bool:
