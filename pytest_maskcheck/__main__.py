@@ -13,6 +13,7 @@ from pytest_maskcheck.reports import formats, github, merge, reading
 from pytest_maskcheck.reports.summary import summary
 from pytest_maskcheck.reports.unaudited import extent
 from pytest_maskcheck.system.plain import quoted
+from pytest_maskcheck.system.same_file import written_twice
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,11 +39,12 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
         audits, shortfall = merge.merge(reports), merge.shortfall(reports)
     except reading.ReportError as error:
         command.error(str(error))
-    try:
-        for form, path in outputs:
+    for form, path in outputs:
+        try:
             formats.write(form, path, audits, shortfall=shortfall)
-    except OSError as error:
-        command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
+        except OSError as error:
+            what = f"the merged report cannot be written: {form}:{path}: {error}"
+            command.error(f"{what}; name a file in a folder that can be written to")
     lines = [*summary(audits, shortfall=shortfall, verbose=options.verbose)]
     if options.github:
         lines += github.commands(audits, shortfall)
@@ -143,6 +145,8 @@ def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> l
             chosen.append(formats.parse(text))
         except ValueError as error:
             command.error(f"--report is {quoted(text)}; {error}")
+    if both := written_twice((f"{form}:{path}", path) for form, path in chosen):
+        command.error(f"{both} name the same file: give each a file of its own")
     return chosen
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.plain import brief, plain, quoted
+from pytest_maskcheck.system.same_file import written_twice
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -434,9 +435,9 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
         parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what the value must be.
 
     Raises:
-        pytest.UsageError: there is no such format, or the path cannot be written.
+        pytest.UsageError: there is no such format, the path cannot be written, or something else is written there.
     """
-    chosen = []
+    chosen: list[tuple[str, str]] = []
     for text in config.getoption("--maskcheck-report"):
         try:
             form, path = parse(text)
@@ -447,6 +448,17 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
             message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
         chosen.append((form, path))
+    outputs = [(f"--maskcheck-report={form}:{path}", path) for form, path in chosen]
+    for name, path in {
+        "--junitxml": config.getoption("xmlpath", None),
+        "--maskcheck-baseline": of_session(config).baseline,
+        "--maskcheck-cache": of_session(config).cache,
+    }.items():
+        if path and chosen:
+            outputs.append((f"{name}={path}", path))
+    if both := written_twice(outputs):
+        message = f"{both} name the same file: give each a file of its own"
+        raise pytest.UsageError(message)
     return chosen
 
 

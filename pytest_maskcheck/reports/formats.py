@@ -48,7 +48,7 @@ def parse(text: str) -> tuple[str, str]:
     """Return the format and the path that ``FORMAT:PATH`` names.
 
     Raises:
-        ValueError: the text does not name a known format and a path; the message states what it must be.
+        ValueError: the text does not name a known format and a path, or a folder that is not there; the message states what it must be.
     """
     name, _, path = text.partition(":")
     if name not in FORMATS or not path:
@@ -57,6 +57,11 @@ def parse(text: str) -> tuple[str, str]:
             f"it must be FORMAT:PATH with FORMAT {' or '.join(FORMATS)}, such as {first}:{FORMATS[first].example}"
         )
     index = FORMATS[name].index
+    if path.endswith(("/", os.sep)):  # as a folder is written; without a name, a file `new` would be made of `new/`
+        if not index:
+            raise ValueError(f"{name} is a file, and this path ends as that of a folder: name the file")
+        if not os.path.isdir(path):
+            raise ValueError("there is no such folder: make it first, or leave out the slash at the end for a file")
     return name, os.path.join(path, index) if index and os.path.isdir(path) else path
 
 

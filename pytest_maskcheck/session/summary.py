@@ -200,7 +200,7 @@ class Summary:
             try:
                 self._written = self._accepted.write(self._after)
             except OSError as error:
-                self.usage = f"the baseline cannot be written: {error}"
+                self.usage = f"the baseline cannot be written: {self._accepted.shown}: {error}"
 
     def _write_reports(self) -> None:
         for form, path in self._reports:
@@ -208,14 +208,17 @@ class Summary:
                 with unpatched():
                     formats.write(form, path, self._all, str(self._shard or ""), self._shortfall)
             except OSError as error:
-                self.usage = f"the report cannot be written: {error}"
+                self._add_usage(f"the report cannot be written: {form}:{path}: {error}")
             except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session ends in order)
-                self.usage = f"the report cannot be written: {breakdown_of(error).reason}"
+                self._add_usage(f"the report cannot be written: {form}:{path}: {breakdown_of(error).reason}")
         with unpatched():
             audits = [*self._all, *(each.audit for each in self._briefs)]  # there are no briefs if a report is written
             add_to_session(self._config, audits, self._shortfall)
             if self._github is not None and self._expected.runs_tests:
                 self.complaints += self._github.finish(audits, str(self._shard or ""), self._shortfall)
+
+    def _add_usage(self, text: str) -> None:
+        self.usage = f"{self.usage}; {text}" if self.usage else text
 
     def write(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write totals, what was only listed, and what was not audited and why."""

@@ -77,6 +77,17 @@ def test_merge_writes_a_format_of_the_registry(tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
 
 
+def test_merge_writes_no_two_reports_to_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two outputs in one file, one would be lost."""
+    formats.write("json", str(tmp_path / "in.json"), [AUDIT])
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as error:
+        command.main(["merge", str(tmp_path / "in.json"), "-o", str(out), "--report", f"html:{tmp_path}/./out"])
+    assert error.value.code == 2
+    assert f"json:{out} and html:{tmp_path}/./out name the same file" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("text", ["xml:x", "toy", "toy:", ":x"])
 def test_merge_refuses_a_format_that_does_not_exist(
