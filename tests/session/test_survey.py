@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from pytest_maskcheck.results.lines import united
+from pytest_maskcheck.system.lines_since import CAN_NOTE
+
 PACKAGE = """
     import threading
 
@@ -255,3 +258,34 @@ def test_what_only_a_thread_reaches_is_not_left_to_other_tests(audit_folder):
     assert left_out in (["test_main"], ["test_other_thread"])  # one of them stands for the other
     (threaded,) = (audit for audit in folder.audits if audit.test.endswith("test_thread"))
     assert {8, 9} <= {*threaded.lines_reached["threaded.py"]}
+
+
+BRANCHES = """
+    def choose(n):
+        if n == 1:
+            found = "one"
+        elif n == 2:
+            found = "two"
+        else:
+            found = "more"
+        return len(found)
+    """
+EACH_BRANCH = """
+    import pytest
+    from branches import choose
+
+    @pytest.mark.parametrize("n", [1, 2, 3])
+    def test_it(n):
+        choose(n)
+    """
+
+
+@pytest.mark.skipif(not CAN_NOTE, reason="needs sys.monitoring")
+def test_lines_without_a_point_are_reached_by_tests_that_are_left_out(audit_folder):
+    """The depth makes no line vanish: those without a point that only a test left out reaches are counted as reached."""
+    files = {"branches.py": BRANCHES, "test_it.py": EACH_BRANCH}
+    options = ("--maskcheck-all", "--maskcheck-include=branches.py")
+    folder = audit_folder(files, *options, "--maskcheck-depth=lines")
+    assert any(audit.refused for audit in folder.audits)
+    reached = united(audit.lines_reached for audit in folder.audits)
+    assert reached == united(audit.lines_reached for audit in audit_folder(files, *options).audits)
