@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,19 @@ def test_a_damaged_end_is_refused(tmp_path: Path, session: object) -> None:
     (tmp_path / "a.json").write_text(json.dumps({**data, "session": session}), encoding="utf-8")
     with pytest.raises(reading.ReportError, match="damaged report: session"):
         reading.read(str(tmp_path / "a.json"))
+
+
+def test_shards_that_ended_early(tmp_path: Path) -> None:
+    """The reason of the shard that a test belongs to is kept; that another shard did not come to it is of no account."""
+    elsewhere = Reason(NotAudited.WHOLE_ELSEWHERE, shard="1/2", dealing="abc")
+    of_other = replace(lost(elsewhere), shard="2/2")
+    early = write(tmp_path / "1.json", [replace(lost(CTRL_C), shard="1/2")], CTRL_C, "1/2")
+    (merged,) = merge.merge([early, write(tmp_path / "2.json", [of_other], shard="2/2")])
+    assert merged.refused == Reason(NotAudited.SHARD_MISSING, shard="1/2", why=CTRL_C)
+    assert extent([merged]).is_early
+    made = replace(CLEAN, test=of_other.test, shard="1/2")
+    whole = write(tmp_path / "3.json", [made, replace(lost(elsewhere, "b"), shard="1/2")], shard="1/2")
+    unbegun = [replace(lost(CTRL_C), shard="2/2"), replace(lost(elsewhere, "b"), shard="2/2")]
+    merged, other = merge.merge([whole, write(tmp_path / "4.json", unbegun, CTRL_C, "2/2")])
+    assert merged == replace(made, shard="")
+    assert other.refused == Reason(NotAudited.SHARD_MISSING, shard="1/2", why=Reason(NotAudited.SHARD_WITHOUT_TEST))
