@@ -126,6 +126,8 @@ def check_shortfall(data: Any) -> dict[str, Any] | None:
         DamagedError: ``data`` is not the object ``session`` of a report.
     """
     _check_names(data, ("tests", "audited", "shortfall"), "session")
+    for name in ("tests", "audited"):
+        _check_of(int)(data[name], f"session.{name}")
     if (reason := data["shortfall"]) is None:
         return None
     if not isinstance(reason, dict):

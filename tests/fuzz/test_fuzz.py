@@ -30,6 +30,7 @@ from pytest_maskcheck.reasons import NotAudited, Note, Reason, Strategy, joined
 from pytest_maskcheck.reports import formats, jsonfile
 from pytest_maskcheck.resources import kind_defaults
 from pytest_maskcheck.results import SCHEMA, Audit, Category, Edit, Finding, Frame, Origin, Point, PointResult, Verdict
+from pytest_maskcheck.results.encoding import described
 from pytest_maskcheck.session import extensions
 from pytest_maskcheck.session import fixture as guarantees
 from pytest_maskcheck.system import signals
@@ -451,7 +452,8 @@ def report(*, fails: bool) -> dict[str, Any]:
         cleanup_lines={"a.py": "10-11"},
         edits={"00ff": Edit("with", "--- a/a.py\n+++ b/a.py\n", ("a.py::test",))},
     )
-    return {"schema": SCHEMA, "tool": jsonfile.TOOL, "shard": "", "audits": [audit.to_json()]}
+    session = {"tests": 1, "audited": 1, "shortfall": described(Reason(NotAudited.NONE_MARKED))}
+    return {"schema": SCHEMA, "tool": jsonfile.TOOL, "shard": "", "session": session, "audits": [audit.to_json()]}
 
 
 JSON = st.recursive(
