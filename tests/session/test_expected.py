@@ -198,3 +198,13 @@ def test_what_other_sessions_found_counts(pytester, run):
     result.stdout.no_fnmatch_line("*nothing was audited*")
     audits = [Audit.from_json(each) for each in json.loads(Path("report.json").read_bytes())["audits"]]
     assert not extent(audits).text
+
+
+def test_an_internal_error(session):
+    """A plugin that breaks in the midst ends the session; the tests after it are there, with that reason."""
+    plugin = "def pytest_runtest_logstart(nodeid):\n    assert 'second' not in nodeid"
+    reasons, shortfall, _ = session(conftest=plugin, test_it=TESTS.format(body="pass"))
+    why = "an error of pytest or of a plugin ended the session"
+    assert reasons == {"test_first": "", "test_second": why, "test_third": why}
+    assert shortfall == why
+    assert color() == "yellow"
