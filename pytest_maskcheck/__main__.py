@@ -9,9 +9,11 @@ import sys
 import traceback
 from io import TextIOWrapper
 
-from pytest_maskcheck.reports import formats, merge, reading
+from pytest_maskcheck.reports import formats, github, merge, reading
 from pytest_maskcheck.reports.summary import summary
+from pytest_maskcheck.reports.unaudited import extent
 from pytest_maskcheck.system.plain import quoted
+from pytest_maskcheck.system.same_file import written_twice
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command-line arguments after the program name; ``None``: those of this process.
 
     Returns:
-        0; 1 if a test is not interrupt-safe, or no edit was found for a defect; 5 if nothing was audited, unless that is allowed.
+        0; 1 if a test is not interrupt-safe, a session ended early, or no edit was found for a defect; 5 if nothing was audited, unless that is allowed.
 
     Raises:
         SystemExit: with status 2, if something cannot be read, merged or written; the reason is on standard error.
@@ -33,16 +35,25 @@ def main(arguments: list[str] | None = None) -> int:
 def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     outputs = _outputs(command, options)
     try:
-        audits = merge.merge([reading.read(path) for path in options.reports])
+        reports = [reading.read(path) for path in options.reports]
+        audits, shortfall = merge.merge(reports), merge.shortfall(reports)
     except reading.ReportError as error:
         command.error(str(error))
-    try:
-        for form, path in outputs:
-            formats.write(form, path, audits)
-    except OSError as error:
-        command.error(f"the merged report cannot be written: {error}; name a file in a folder that can be written to")
-    lines = [*summary(audits, verbose=options.verbose)]
-    status = 1 if any(audit.failures or audit.broken for audit in audits) else 0
+    for form, path in outputs:
+        try:
+            formats.write(form, path, audits, shortfall=shortfall)
+        except OSError as error:
+            what = f"the merged report cannot be written: {form}:{path}: {error}"
+            command.error(f"{what}; name a file in a folder that can be written to")
+    lines = [*summary(audits, shortfall=shortfall, verbose=options.verbose)]
+    if options.github:
+        lines += github.commands(audits, shortfall)
+        try:
+            github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "", shortfall)
+        except OSError as error:
+            command.error(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
+    is_early = extent(audits, shortfall).is_early
+    status = 1 if is_early or any(audit.failures or audit.broken for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
         status = 5
@@ -61,7 +72,9 @@ def _cure(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except ImportError:
         command.error("it edits code with LibCST, which is not installed: install pytest-maskcheck[cure]")
     try:
-        return cure(options.report, options.arguments, lambda line: _print([line]), apply=options.apply)
+        return cure(
+            options.report, options.arguments, lambda line: _print([line]), apply=options.apply, save=options.save
+        )
     except CureError as error:
         command.error(str(error))
     except OSError as error:
@@ -82,13 +95,16 @@ def _parsed(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argpa
 def _cure_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         "cure",
-        usage="%(prog)s [-h] [--apply] REPORT [-- ARGUMENT FOR PYTEST ...]",
+        usage="%(prog)s [-h] [--apply] [--save] REPORT [-- ARGUMENT FOR PYTEST ...]",
         help="try edits for the defects of a report",
         description="Try edits for the defects of a JSON report of the project in the working directory, on a copy of it, and print "
         "as a diff those after which the tests are audited without the defect. Exits with 1 if there is a defect without one.",
     )
     command.add_argument("report", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote")
     command.add_argument("--apply", action="store_true", help="write the edits into the project, too")
+    command.add_argument(
+        "--save", action="store_true", help="write the edits into the report, too, so that `merge --report` shows them"
+    )
     return command
 
 
@@ -97,7 +113,7 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "merge",
         help="merge several JSON reports into one",
         description="Merge the JSON reports of the shards of a session, or of sessions with different tests, into one "
-        "report, and print its summary; without -o and --report, only that. Exits with 1 if a defect makes a test fail, and with 5 if nothing was audited.",
+        "report, and print its summary; without -o and --report, only that. Exits with 1 if a defect makes a test fail or a session ended early, and with 5 if nothing was audited.",
     )
     command.add_argument(
         "reports", nargs="+", metavar="REPORT", help="a file that --maskcheck-report=json:REPORT wrote"
@@ -113,6 +129,9 @@ def _merge_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument(
         "-v", "--verbose", action="store_true", help="show all lines of the summary, as pytest -v does"
     )
+    command.add_argument(
+        "--github", action="store_true", help="annotate the lines to cure and write a job summary, for GitHub Actions"
+    )
     command.add_argument("--allow-none", action="store_true", help="exit with 0 even if nothing was audited")
     return command
 
@@ -126,6 +145,8 @@ def _outputs(command: argparse.ArgumentParser, options: argparse.Namespace) -> l
             chosen.append(formats.parse(text))
         except ValueError as error:
             command.error(f"--report is {quoted(text)}; {error}")
+    if both := written_twice((f"{form}:{path}", path) for form, path in chosen):
+        command.error(f"{both} name the same file: give each a file of its own")
     return chosen
 
 

@@ -221,6 +221,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
         "audit only tests that reach what changed in the working tree since this commit of git, or may when interrupted",
     ),
     (
+        "cleanup",
+        False,
+        "bool",
+        None,
+        "also record which lines of clean-up code run only because of an interrupt; implied by --maskcheck-report=coverage:PATH",
+    ),
+    (
         "depth",
         "all",
         "string",
@@ -229,6 +236,13 @@ _SESSION: tuple[tuple[str, Any, Ini, str | None, str], ...] = (
             "how finely to audit the code under test: every line once in the session (lines), every place once (places), "
             "or every point of every test (all, default)"
         ),
+    ),
+    (
+        "github",
+        "auto",
+        "string",
+        "{auto,on,off}",
+        "annotate the lines to cure and write a job summary, as GitHub Actions reads them: in its steps (auto, default), always (on), or never (off)",
     ),
 )
 """The settings of the whole session, which a marker cannot set."""

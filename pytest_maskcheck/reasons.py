@@ -97,6 +97,21 @@ class NotAudited(Code):
     UNWANTED = "not-wanted", "nobody waits for it any more"
     WORKER_DIED = "worker-died", "the worker died"
 
+    # How the session ended, for tests that were to be audited and were not begun, or not reported
+    CTRL_C = "session-interrupted", "the session was ended by Ctrl-C"
+    STOPPED = "session-stopped", "pytest ended the session: {why}"
+    SESSION_BROKE = "session-broke", "an error of pytest or of a plugin ended the session"
+    NOT_COLLECTED = "not-collected", "a module could not be collected, so its tests are not known"
+    NOT_RUN = "not-run", "it was not run"
+    ONLY_COLLECTED = "only-collected", "tests were collected, and not run"
+    NONE_MARKED = "none-marked", "no test that was selected is marked"
+    NONE_SELECTED = "none-selected", "no test was selected"
+
+    # How the uninterrupted test ended
+    FAILED = "test-failed", "it does not pass, and only what passes can be audited"
+    SKIPPED = "test-skipped", "it was skipped"
+    XFAILED = "expected-to-fail", "it fails as expected (xfail)"
+
     # Why a test cannot be audited
     DOCTEST = "doctest", "doctests cannot be run twice"
     FAILS_AGAIN = "fails-when-run-again", "run again, the test {trouble}"

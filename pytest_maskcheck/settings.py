@@ -16,6 +16,7 @@ import pytest
 
 from pytest_maskcheck.system import signals
 from pytest_maskcheck.system.plain import brief, plain, quoted
+from pytest_maskcheck.system.same_file import written_twice
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -245,7 +246,9 @@ SESSION = (
     Row("changed", _flag, _TRUTH),
     Row("resume", _flag, _TRUTH),
     Row("since", lambda value: None if value is None else _commit(value), "a commit, branch or tag of git"),
+    Row("cleanup", _flag, _TRUTH),
     Row("depth", _one_of("lines", "places", "all"), "one of lines, places, all"),
+    Row("github", _one_of("auto", "on", "off"), "one of auto, on, off"),
     Row("cache", lambda value: None if value is None else _path(value), "the path of a file"),
     Row("baseline", lambda value: None if value is None else _path(value), "the path of a file"),
 )
@@ -302,7 +305,9 @@ class SessionSettings:
     changed: bool
     resume: bool
     since: str | None
+    cleanup: bool
     depth: str
+    github: str
     cache: str | None
     baseline: str | None
 
@@ -430,9 +435,9 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
         parse: returns the format and the path of ``FORMAT:PATH``, or raises :class:`ValueError` with what the value must be.
 
     Raises:
-        pytest.UsageError: there is no such format, or the path cannot be written.
+        pytest.UsageError: there is no such format, the path cannot be written, or something else is written there.
     """
-    chosen = []
+    chosen: list[tuple[str, str]] = []
     for text in config.getoption("--maskcheck-report"):
         try:
             form, path = parse(text)
@@ -443,6 +448,17 @@ def reports(config: pytest.Config, parse: Callable[[str], tuple[str, str]]) -> l
             message = f"--maskcheck-report is {quoted(text)}; it must name a file in a folder that exists and can be written to"
             raise pytest.UsageError(message)
         chosen.append((form, path))
+    outputs = [(f"--maskcheck-report={form}:{path}", path) for form, path in chosen]
+    for name, path in {
+        "--junitxml": config.getoption("xmlpath", None),
+        "--maskcheck-baseline": of_session(config).baseline,
+        "--maskcheck-cache": of_session(config).cache,
+    }.items():
+        if path and chosen:
+            outputs.append((f"{name}={path}", path))
+    if both := written_twice(outputs):
+        message = f"{both} name the same file: give each a file of its own"
+        raise pytest.UsageError(message)
     return chosen
 
 

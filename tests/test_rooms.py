@@ -40,11 +40,14 @@ NOTHING_OF_THE_PACKAGE = {"masking", "resource", "reasons"}
 """Files that import nothing else of the package: public or used in reports, or meant to be vendored."""
 
 IMPORTERS = {
-    "coverage": ("points/coverage_",),
+    "coverage": ("points/coverage_", "reports/coverage_"),
     "_pytest": ("session/private",),
     "pytest": ("plugin", "session/", "settings", "patches/passing"),
     "pluggy": ("session/",),
     "libcst": ("patches/",),
+    "jinja2": ("reports/html/",),
+    "markupsafe": ("reports/html/",),
+    "pygments": ("reports/html/",),
 }
 """Package outside the standard library -> the files or rooms that may import it, as prefixes."""
 

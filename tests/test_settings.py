@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -39,7 +40,9 @@ SESSION_RIGHT = {
     "allow_none": [(True, True)],
     "fail_undecided": [(True, True)],
     "since": [("HEAD~1", "HEAD~1")],
+    "cleanup": [(True, True)],
     "depth": [("lines", "lines"), ("places", "places"), ("all", "all")],
+    "github": [("auto", "auto"), ("on", "on"), ("off", "off")],
     "changed": [(True, True)],
     "resume": [(True, True)],
     "cache": [("folder/results", "folder/results")],
@@ -52,7 +55,9 @@ SESSION_WRONG = {
     "allow_none": ["yes", 1],
     "fail_undecided": ["yes", 1],
     "since": ["", True],
+    "cleanup": ["yes", 1],
     "depth": ["deep", "", True],
+    "github": ["yes", "", True],
     "changed": ["yes", 1],
     "resume": ["no", 0],
     "cache": ["", 1, True],
@@ -197,7 +202,9 @@ def test_session_defaults(config):
         changed=False,
         resume=False,
         since=None,
+        cleanup=False,
         depth="all",
+        github="auto",
         cache=None,
         baseline=None,
     )
@@ -431,6 +438,36 @@ def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester, confi
         settings.reports(config(f"--maskcheck-report=json:{path}"), formats.parse)
 
 
+@pytest.mark.parametrize("path", ["same", "./same", "link"])
+@pytest.mark.parametrize("other", ["--maskcheck-report=sarif:", "--junitxml=", "--maskcheck-baseline="])
+def test_a_report_in_the_file_of_another_output_is_refused(pytester, config, other, path):
+    """Of two outputs in one file, one would be lost; the message names both. Devices take several."""
+    Path("link").symlink_to("same")
+    with pytest.raises(
+        pytest.UsageError, match=r"^--maskcheck-report=html:same and .* name the same file: give each a file of"
+    ):
+        settings.reports(config("--maskcheck-report=html:same", f"{other}{path}"), formats.parse)
+    both = ["--maskcheck-report=json:/dev/null", "--maskcheck-report=sarif:/dev/null"]
+    assert len(settings.reports(config(*both), formats.parse)) == 2
+    assert (
+        len(settings.reports(config("--maskcheck-report=html:same", "--maskcheck-report=sarif:b"), formats.parse)) == 2
+    )
+
+
+def test_a_path_with_a_slash_at_its_end_is_a_folder(pytester, config):
+    """No file is made of the name of a folder: it must be there, and the format must have a name for a file in it."""
+    with pytest.raises(
+        pytest.UsageError, match="'html:new/'; there is no such folder: make it first, or leave out the slash"
+    ):
+        settings.reports(config("--maskcheck-report=html:new/"), formats.parse)
+    pytester.mkdir("new")
+    (found,) = settings.reports(config("--maskcheck-report=html:new/"), formats.parse)
+    assert found == ("html", os.path.join("new/", "index.html"))
+    for path in ("new/", "gone/"):
+        with pytest.raises(pytest.UsageError, match="sarif is a file, and this path ends as that of a folder"):
+            settings.reports(config(f"--maskcheck-report=sarif:{path}"), formats.parse)
+
+
 HOSTILE = """
 def no(*_, **__):
     raise RuntimeError("no")
@@ -537,7 +574,11 @@ XDIST = ("-p", "xdist", "-n2")
             ["--maskcheck-include=broken.part"],
             "*: maskcheck include or exclude: 'broken.part' cannot be imported: OSError: no",
         ),
-        ("", ["--maskcheck-report=json:/dev/full"], "the report cannot be written: *No space left on device*"),
+        (
+            "",
+            ["--maskcheck-report=json:/dev/full"],
+            "the report cannot be written: json:/dev/full: *No space left on device*",
+        ),
         ("(max_points=10**5000)", [], "*::test_it: argument max_points of * is a number of 16610 bits; it must be *"),
         ("(include='gone')", [], "*::test_it: maskcheck include or exclude: 'gone' is neither a file below *"),
         ("(colour=1)", [*XDIST], "*::test_it: @pytest.mark.interrupt_safe has no argument 'colour'; it takes *"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_maskcheck.audit.assignment import Send
+    from pytest_maskcheck.audit.cleanup_record import CleanupRecord
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.sharing.helper import Helper
     from pytest_maskcheck.audit.sharing.lead import Lead
@@ -29,6 +30,7 @@ class Cooperation:
         seconds: duration of a run.
         notes: the notes that this process has sent so far; grows while it audits.
         send: receives messages.
+        record: the lines that ran from interrupts on.
     """
 
     judge: Judge
@@ -36,6 +38,7 @@ class Cooperation:
     seconds: float
     notes: Sequence[str]
     send: Send
+    record: CleanupRecord
     _passed_on: int = 0
 
     def lead(self, lead: Lead) -> None:
@@ -52,6 +55,7 @@ class Cooperation:
             for name, places in done.allowed.items():
                 judge.allowances.dropped.setdefault(name, set()).update(places)
             judge.unsettled |= done.unsettled
+            self.record.add(done.since)
 
         firsts = {point.first.id: judge.results[point.first.id] for point in judge.plan.points if point.first}
         done = [point for point in judge.plan.points if point.id in judge.results]
@@ -95,4 +99,4 @@ class Cooperation:
         results = self.judge.audit()
         notes, self._passed_on = self.notes[self._passed_on :], len(self.notes)
         unsettled = frozenset(self.judge.unsettled)
-        return Done("", results, tuple(notes), self.judge.allowances.dropped, unsettled)
+        return Done("", results, tuple(notes), self.judge.allowances.dropped, unsettled, self.record.lines)

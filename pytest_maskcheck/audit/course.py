@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.audit import strategy
 from pytest_maskcheck.audit.announcements import send_allowed, send_blind_kinds, send_ignores, send_reached
 from pytest_maskcheck.audit.channels import separate
+from pytest_maskcheck.audit.cleanup_record import CleanupRecord
 from pytest_maskcheck.audit.complaints import Complaints, Inspected
 from pytest_maskcheck.audit.cooperation import Cooperation
 from pytest_maskcheck.audit.exposures import exposures
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.rehearsal import Uninterrupted
     from pytest_maskcheck.results import Audit, Point, Story
-    from pytest_maskcheck.runs.requests import Executor
+    from pytest_maskcheck.runs.requests import Executor, RunResult
 
 _GRACE = 0.5
 """The points get at least this fraction of the time that preparing them took; otherwise that time would be wasted."""
@@ -141,6 +142,7 @@ class Course:
         complete = not (assignment.only or assignment.shard or plan.found) and len(plan.points) < settings.max_points
         ignores = send_ignores(instruments, send)
         if not plan.points:
+            CleanupRecord().send(instruments, send)
             return None
         send_blind_kinds(instruments, assignment.seeing, send)
         # A rehearsal finds the points before the first effect outside the process; only snapshots need it.
@@ -164,21 +166,27 @@ class Course:
         self._settle(send)
         assignment, shown, seconds = self._assignment, prepared.shown, prepared.uninterrupted.seconds
         limit = assignment.settings.timeout + 10 * seconds
-        executor = Inspected(new_executor(limit), lambda ran: self._complaints.send_new(ran.complaints, send))
+        record = CleanupRecord()
+
+        def inspect(ran: RunResult) -> None:
+            self._complaints.send_new(ran.complaints, send)
+            record.take(ran)
+
+        executor = Inspected(new_executor(limit), inspect)
         if executor.clean:
             # The first snapshot of each worker lists all objects that are not frozen, and so copies the memory of what preparing has made.
             self._instruments.maker.freeze()
         judge = self._new_judge(executor, prepared.uninterrupted, send)
         outline = self._outline(judge, prepared, send)
         second = SecondInterrupts(assignment, self._instruments, seconds, send)
-        cooperation = Cooperation(judge, outline, seconds, self._notes, send)
+        cooperation = Cooperation(judge, outline, seconds, self._notes, send, record)
         if isinstance(assignment.share, Helper):
             planned = {point.id: point for point in prepared.plan.points}
             cooperation.help(assignment.share, planned, second.of)
             return
         chosen = self._choose_strategy(shown, prepared.uninterrupted)
         passes_effect = bool(prepared.uninterrupted.rehearsal.effect)
-        snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, self._complaints, send)
+        snapshots = SnapshotAudit(self._instruments, judge, chosen, passes_effect, limit, inspect, send)
         # Where runs are made in this process, the first one may leave it in a state in which no other gets to the point.
         apart = self._story_apart(prepared.plan, limit) if assignment.story_apart else None
         self._audit(cooperation, replace(prepared.plan, points=shown), snapshots.audit)
@@ -197,6 +205,7 @@ class Course:
             send(message)
         send_untraced(judge, assignment.budget, send)
         send_allowed(judge, send)
+        record.send(self._instruments, send)
         send(Unsettled(frozenset(judge.unsettled)))
 
     def _story_apart(self, plan: Plan, limit: float) -> Story | None:

@@ -34,6 +34,13 @@ class LinesReached:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanupRan:
+    """Message: file -> the statements that ran only from an interrupt on; see :attr:`.Audit.cleanup_lines`."""
+
+    lines: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LeftBehind:
     """Message: what the uninterrupted test leaves behind, as ``kind:key``."""
 
@@ -143,6 +150,7 @@ class Collected:
     story: Story | None = None
     exposures: dict[str, Exposure] = field(default_factory=dict)
     duration: float = 0.0
+    cleanup_lines: dict[str, str] | None = None
 
     def take(self, message: object) -> None:  # noqa: PLR0912  (a branch for each message)
         """Take one message."""
@@ -168,6 +176,8 @@ class Collected:
                 self.ignores = message.places
             case LinesReached():
                 self.reached = message.lines
+            case CleanupRan():
+                self.cleanup_lines = message.lines
             case AllowsUsed():
                 self.allows = message.used
             case LeftBehind():
@@ -240,4 +250,5 @@ class Collected:
             error=self.error,
             story=self.story,
             held_back=self.held_back,
+            cleanup_lines=self.cleanup_lines,
         )

@@ -178,7 +178,20 @@ class RunMaker:
         """Make a run that is interrupted at a point."""
         aim = self.aims[point.id]
         then = aim.second.trigger if aim.second else None
+        struck = self._noting_lines(struck)
         return self.runner.run(self._strike(aim, struck, then, catching=catching), aim.hits, catching=catching)
+
+    def _noting_lines(self, struck: Callable[[], None]) -> Callable[[], None]:
+        """Return what is called when the interrupt is sent, with which the lines that run from there on are noted, if that is wanted."""
+        since = self.runner.since
+        if since is None:
+            return struck
+
+        def noting() -> None:
+            since.begin()
+            struck()
+
+        return noting
 
     def _watched_run(self, trace: Trace, struck: Callable[[], None]) -> RunResult:
         """Make a run that is watched to see where leftovers come from."""
@@ -250,6 +263,7 @@ class RunMaker:
         aims = [self.aims[point.id] for point in points]
         strike = Strike()
         hits: list[Hit] = []
+        struck = self._noting_lines(struck)
 
         def reached(position: int) -> Sendable | None:
             if not forks(position):

@@ -16,11 +16,13 @@ from pytest_maskcheck.reasons import Strategy as Code
 from pytest_maskcheck.runs.forward import Snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_maskcheck.audit.assignment import Send
-    from pytest_maskcheck.audit.complaints import Complaints
     from pytest_maskcheck.audit.instruments import Instruments
     from pytest_maskcheck.audit.judge import Judge
     from pytest_maskcheck.audit.strategy import Strategy
+    from pytest_maskcheck.runs.requests import RunResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class SnapshotAudit:
         strategy: has the points for snapshots.
         passes_effect: whether the uninterrupted run has an effect outside the process.
         limit: seconds that a run may take.
-        complaints: receives those of user-defined kinds.
+        inspect: is passed each run before it is judged.
         send: receives messages.
     """
 
@@ -49,7 +51,7 @@ class SnapshotAudit:
     strategy: Strategy
     passes_effect: bool
     limit: float
-    complaints: Complaints
+    inspect: Callable[[RunResult], None]
     send: Send
     _betrayed: Strategy | None = None
 
@@ -71,7 +73,7 @@ class SnapshotAudit:
         )
         taken = []
         for snapshot in snapshots.take(wanted, judge.stops):
-            self.complaints.send_new(snapshot.ran.complaints, self.send)
+            self.inspect(snapshot.ran)
             taken.append(snapshot)
             self.send(Struck(wanted[snapshot.position].id))
             if judge.late(0.0):

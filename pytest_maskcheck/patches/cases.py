@@ -34,6 +34,7 @@ class Case:
         reached: the files that its tests reach.
         candidates: the edits that are still to be tried.
         steps: what the edits do that helped at some of its points.
+        before: path -> its text before the first of them.
         restore: what undoes them.
     """
 
@@ -43,6 +44,7 @@ class Case:
     reached: frozenset[str]
     candidates: Iterator[tuple[str, Candidate]] | None = None
     steps: list[str] = field(default_factory=list)
+    before: dict[str, str] = field(default_factory=dict)
     restore: Callable[[], object] | None = None
 
     def is_apart(self, other: Case) -> bool:

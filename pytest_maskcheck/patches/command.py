@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from pytest_maskcheck.patches.cases import file_of
 from pytest_maskcheck.patches.proposals import Edited, End, Proposal, Proposals
 from pytest_maskcheck.patches.trial import TrialError, copied
 from pytest_maskcheck.reasons import count
-from pytest_maskcheck.reports import files, reading
+from pytest_maskcheck.reports import files, jsonfile, reading
 from pytest_maskcheck.reports.defects import headline
-from pytest_maskcheck.results import Audit, over_tests
+from pytest_maskcheck.results import over_tests
+
+if TYPE_CHECKING:
+    from pytest_maskcheck.reports.reading import Report
+    from pytest_maskcheck.results import Audit, Edit
 
 _ENDS = {
     End.CURED: "cured",
@@ -27,7 +33,9 @@ class CureError(Exception):
     """The command cannot be carried out; the message says why, and what to do."""
 
 
-def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *, apply: bool) -> int:
+def cure(
+    report: str, arguments: Sequence[str], show: Callable[[str], object], *, apply: bool, save: bool = False
+) -> int:
     """Propose edits for the defects of a report that make tests fail.
 
     Parameters:
@@ -35,6 +43,7 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         arguments: further arguments for pytest.
         show: called with each line of output.
         apply: write the edits into the project, too.
+        save: write the edits into the report, too, from which other reports are made.
 
     Returns:
         The exit status: 0 if there is an edit for each defect, and all are written that were to be, else 1.
@@ -43,10 +52,15 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
         CureError: see there.
     """
     root = Path.cwd()
+    if save and Path(report).exists() and not Path(report).is_file():  # a pipe cannot be read again
+        message = f"{report} is no file that edits can be saved in: leave out --save, or name a file"
+        raise CureError(message)
     try:
-        audits = reading.read(report).audits
-    except reading.ReportError as error:
+        known = reading.read(report)
+        content = files.read(report) if save else b""
+    except (reading.ReportError, OSError) as error:
         raise CureError(str(error)) from None
+    audits = known.audits
     defects = [each for each in over_tests(audits) if each.fails]
     if not defects:
         show("no defect makes a test fail: there is nothing to cure")
@@ -84,7 +98,35 @@ def cure(report: str, arguments: Sequence[str], show: Callable[[str], object], *
             f"at {count(sum(each.points for each in after.values()), 'point')}"
         )
     written = not apply or _write(root, changed, show)
+    written &= not save or _save(known, content, made, show)
     return 0 if written and len(made) == len(defects) else 1
+
+
+def _save(report: Report, content: bytes, made: Sequence[Proposal], show: Callable[[str], object]) -> bool:
+    """Write the edits into the report in place of earlier ones, if it is still as it was read; return whether it is.
+
+    Parameters:
+        report: the report.
+        content: the content of its file.
+        made: what was found.
+    """
+    edits: dict[str, dict[str, Edit]] = {}
+    found = [each for each in made if each.edit is not None]
+    for proposal in found:
+        for meeting in proposal.defect.meetings:
+            for name in meeting.defect.fingerprints:
+                edits.setdefault(meeting.audit.test, {})[name.digest] = cast("Edit", proposal.edit)
+    audits = [replace(audit, edits=edits.get(audit.test, {})) for audit in report.audits]
+    try:
+        if files.read(report.path) != content:
+            show(f"not saved: {report.path} has changed since it was read; run the command again")
+            return False
+        files.write(report.path, jsonfile.encode(audits, report.shard))
+    except OSError as error:
+        message = f"{report.path} cannot be written: {error}"
+        raise CureError(message) from None
+    show(f"saved: edits for {count(found, 'defect')} in {report.path}")
+    return True
 
 
 def _require_tests(root: Path, report: str, audits: Sequence[Audit]) -> None:

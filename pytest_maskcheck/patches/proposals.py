@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.patches.cases import Case, chosen, file_of, helping, place, ways
 from pytest_maskcheck.patches.editing import Source
 from pytest_maskcheck.patches.trial import Copy, Outcome, TrialError
-from pytest_maskcheck.results import Verdict
+from pytest_maskcheck.results import Edit, Verdict
 
 if TYPE_CHECKING:
     from pytest_maskcheck.patches.editing import Candidate
@@ -56,12 +56,14 @@ class Proposal:
         end: how the search ended.
         title: what is done; ``""`` if there is no edit.
         tests: the tests that it was tried in.
+        edit: the edit that cures it, if there is one; also that of another defect, if it can only have been that one.
     """
 
     defect: SharedDefect
     end: End
     title: str = ""
     tests: tuple[str, ...] = ()
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Proposals:
         }
         self._passing: frozenset[str] = frozenset()  # the tests that pass without edits
         self._edited: set[str] = set()
+        self._cures: list[tuple[frozenset[str], Edit]] = []  # the files that each edit may be in, and the edit
 
     def make(self, defects: Sequence[SharedDefect]) -> Iterator[Proposal]:
         """Yield a proposal for each defect, also if no edit cures it."""
@@ -150,12 +153,15 @@ class Proposals:
         """Yield the files that edits change."""
         for path, file in sorted(self._files.items()):
             if file.text != file.original:
-                before, after = (self._copy.encoded(path, text) for text in (file.original, file.text))
-                try:  # with a byte order mark, which is in the first line of the diff, too
-                    diff = _diff(path, before.decode(), after.decode())
-                except UnicodeDecodeError:
-                    diff = _diff(path, file.original, file.text)
-                yield Edited(path, before, after, diff)
+                yield self._change(path, file.original, file.text)
+
+    def _change(self, path: str, old: str, new: str) -> Edited:
+        before, after = (self._copy.encoded(path, text) for text in (old, new))
+        try:  # with a byte order mark, which is in the first line of the diff, too
+            diff = _diff(path, before.decode(), after.decode())
+        except UnicodeDecodeError:
+            diff = _diff(path, old, new)
+        return Edited(path, before, after, diff)
 
     def _case(self, shared: SharedDefect) -> Case:
         tests = chosen(shared)
@@ -177,8 +183,10 @@ class Proposals:
             elif not case.tests:  # it was deleted, say
                 yield Proposal(case.defect, End.NOT_PASSING)
             elif (now := self._now(case)) is None:
-                end = End.GONE if case.reached & self._edited and self._comes_again(case) else End.NOT_MET
-                yield Proposal(case.defect, end, tests=case.tests)
+                if case.reached & self._edited and self._comes_again(case):
+                    yield Proposal(case.defect, End.GONE, tests=case.tests, edit=self._edit_of_another(case))
+                else:
+                    yield Proposal(case.defect, End.NOT_MET, tests=case.tests)
             elif len(case.steps) == _STEPS or (found := self._next(case, now)) is None:
                 if case.restore is not None:
                     case.restore()
@@ -196,7 +204,20 @@ class Proposals:
             self._found |= {test: outcomes[test] for test in case.tests}
             if self._now(case) is None:
                 self._edited |= case.paths
-                yield Proposal(case.defect, End.CURED, "; ".join(dict.fromkeys(case.steps)), case.tests)
+                edit = self._edit(case)
+                self._cures.append((case.paths, edit))
+                yield Proposal(case.defect, End.CURED, edit.title, case.tests, edit)
+
+    def _edit(self, case: Case) -> Edit:
+        """Return the edit that cures a defect, by itself."""
+        texts = ((path, before, self._files[path].text) for path, before in sorted(case.before.items()))
+        diffs = (self._change(path, before, after).diff for path, before, after in texts if before != after)
+        return Edit("; ".join(dict.fromkeys(case.steps)), "".join(diffs), case.tests)
+
+    def _edit_of_another(self, case: Case) -> Edit | None:
+        """Return the edit of another defect that cured this one, if there is only one that its tests reach."""
+        edits = [edit for paths, edit in self._cures if case.reached & paths]
+        return replace(edits[0], tests=case.tests) if len(edits) == 1 else None
 
     def _kept(self, trying: Sequence[_Trial]) -> Iterator[tuple[_Trial, dict[str, Outcome]]]:
         """Write edits, and undo those that do not help or break something; yield the others, with what their tests find then."""
@@ -274,7 +295,7 @@ class Proposals:
     def _restoring(self, case: Case) -> Callable[[], object]:
         """Return a function that undoes all edits for a defect from here on."""
         before = {test: self._found[test] for test in case.tests if test in self._found}
-        texts = {path: self._files[path].text for path in case.paths}
+        texts = case.before = {path: self._files[path].text for path in case.paths}
 
         def restore() -> None:
             for path, text in texts.items():

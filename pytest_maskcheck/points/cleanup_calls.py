@@ -11,6 +11,8 @@ from pytest_maskcheck.interrupts.places import BEYOND
 from pytest_maskcheck.points.source_versions import version_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_maskcheck.interrupts import Hit
     from pytest_maskcheck.points.source_versions import Version
 
@@ -38,16 +40,30 @@ def cleanup_lines(filename: str) -> frozenset[int]:
     return _lines(filename, version_of(filename))
 
 
+def clauses(filename: str) -> dict[int, frozenset[int]]:
+    """Return, for the first line of each ``except`` clause of a file, the lines of its body but that one."""
+    handlers = (handler for node in _tries(filename) for handler in node.handlers)
+    return {handler.lineno: _lines_of(handler.body) - {handler.lineno} for handler in handlers}
+
+
 @lru_cache(maxsize=256)
 def _lines(filename: str, _: Version | None) -> frozenset[int]:
+    found: set[int] = set()
+    for node in _tries(filename):
+        found |= _lines_of([*node.finalbody, *(each for handler in node.handlers for each in handler.body)])
+    return frozenset(found)
+
+
+def _lines_of(statements: Iterable[ast.stmt]) -> frozenset[int]:
+    ranges = (range(each.lineno, (each.end_lineno or each.lineno) + 1) for each in statements)
+    return frozenset(line for lines in ranges for line in lines)
+
+
+def _tries(filename: str) -> list[ast.Try | ast.TryStar]:
+    """Return the ``try`` statements of a file."""
     try:
         with tokenize.open(filename) as source:
             tree = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError):  # generated, removed, or not Python
-        return frozenset()
-    found: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Try, ast.TryStar)):
-            for statement in (*node.finalbody, *(each for handler in node.handlers for each in handler.body)):
-                found.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
-    return frozenset(found)
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.Try, ast.TryStar))]

@@ -43,12 +43,14 @@ class Surveyed:
         seconds: duration of a run.
         layers: the keys of each point in the code that is tested.
         own: the keys of each point in the test's own files.
+        reached: file as shown in reports -> the statements that it was the first one to reach (``3-7,9``), with or without a point.
     """
 
     test: str
     seconds: float
     layers: tuple[Layers, ...]
     own: tuple[Layers, ...] = ()
+    reached: dict[str, str] = field(default_factory=dict)
 
     @property
     def cost(self) -> float:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, get_args
 
 from pytest_maskcheck.interrupts import PlaceKind, known_defect, mechanism_of, parse
 from pytest_maskcheck.interrupts.cpython.codes import number_of
-from pytest_maskcheck.interrupts.cpython.positions import end_of
+from pytest_maskcheck.interrupts.cpython.positions import columns_of, end_of
 from pytest_maskcheck.points.cleanup_calls import is_cleanup
-from pytest_maskcheck.results import Frame, Point
+from pytest_maskcheck.results import Frame, Point, Span
 from pytest_maskcheck.system.bytecode import per_code
 from pytest_maskcheck.system.unpatched import os
 
@@ -33,6 +33,8 @@ FIRST = "~first"
 _PLACE = rf"[^>]+:\d+:(?:{'|'.join(get_args(PlaceKind))})(?:\.\d+)?#\d+(?:{FIRST})?"
 ID = re.compile(rf"(?P<first>{_PLACE}(?:@(?P<signal>[A-Z0-9+]+))?)(?:>(?P<second>{_PLACE}))?")
 """The form of a point's id."""
+
+_AT_CALLS = {"call", "into", "back"}
 
 _LONGEST = 10_000
 """The maximum length of an id: two paths, each at most as long as the system allows, and their suffixes."""
@@ -123,4 +125,14 @@ def point_of(hit: Hit, signum: int, names: Names, ordinals: Ordinals) -> Point:
         defect=known_defect(hit),
         signal=mechanism.label(signum),
         cleanup=is_cleanup(hit),
+        span=_span(hit),
     )
+
+
+def _span(hit: Hit) -> Span | None:
+    """Return the source of the call that a hit is at. Other instructions, such as a jump, are seldom where readers would look for them."""
+    if hit.kind not in _AT_CALLS:
+        return None
+    line, end_line, start, end = columns_of(hit.code, hit.offset)
+    # A table of positions that a tool has replaced may be about anything.
+    return Span(start, end, end_line) if line == hit.line and (line, start) < (end_line, end) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.points.cleanup_calls import cleanup_lines
+from pytest_maskcheck.points.cleanup_calls import clauses, cleanup_lines
 from pytest_maskcheck.points.coverage_globs import escaped
 from pytest_maskcheck.points.coverage_runs import NoSourceError, measured, prepared
 from pytest_maskcheck.points.exclusions import Exclusions
@@ -199,6 +199,25 @@ class Reach:
                 reached[path] = sorted(self._statements_reached(path) - excluded.keys())
         return reached
 
+    def unreached(self, ran: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+        """Return, for each file, the first lines of statements that ran and were not reached in the measured run, as for :meth:`statements`.
+
+        An ``except`` clause that did not match is left out: its first line runs, to find that out, but none of its body.
+
+        Parameters:
+            ran: the ``co_filename`` and the number of lines that ran.
+        """
+        found: dict[str, set[int]] = {}
+        for filename, line in ran:
+            path = self._measured(filename) or os.path.abspath(filename)
+            with suppress(NoSourceError):
+                statements = self._exclusions.of(path)
+                reached = self._statements_reached(path) if path in self._lines else set[int]()
+                if (first := statements.at(line)) not in reached and first not in statements.excluded:
+                    found.setdefault(path, set()).add(first)
+        matched = ((path, lines - _passed_over(path, lines)) for path, lines in found.items())
+        return {path: sorted(lines) for path, lines in matched if lines}
+
     def _statements_reached(self, path: str) -> set[int]:
         if path not in self._statements:
             statements = self._exclusions.of(path)
@@ -208,3 +227,8 @@ class Reach:
     def ignores(self) -> dict[tuple[str, int], bool]:
         """Return (file, line) of every ``# maskcheck: ignore`` in the reached files, and whether it has ignored a point."""
         return {place: used for path in self._lines for place, used in self._exclusions.ignores(path).items()}
+
+
+def _passed_over(path: str, ran: set[int]) -> set[int]:
+    """Return the first lines of ``except`` clauses of which no other line ran."""
+    return {line for line, body in clauses(path).items() if line in ran and ran.isdisjoint(body)}

@@ -102,8 +102,8 @@ def check_audit(data: Any, shard: str, place: str) -> None:
         raise DamagedError(f"{place}.results must have one entry for each of its points, in their order")
     if missing := [text for text in texts_in(data) if text not in data["codes"]]:
         raise DamagedError(f"{place}.codes has no entry for {quoted(missing[0])}")
-    for name in ("reached", "reached_first"):
-        for file, lines in data[name].items():
+    for name in ("reached", "reached_first", "cleanup_lines"):
+        for file, lines in (data[name] or {}).items():
             _check_lines(lines, f"{place}.{name}[{quoted(file)}]")
 
 
@@ -117,6 +117,23 @@ def check_shard(data: Any) -> str:
     if form is None or (form[1] and int(form[1]) > int(form[2])):
         raise DamagedError(f"shard is {quoted(data)}, and must be K/N with K from 1 to N, or empty")
     return form[0]
+
+
+def check_shortfall(data: Any) -> dict[str, Any] | None:
+    """Return the data of the reason why a session came no further, ``None`` if there is none.
+
+    Raises:
+        DamagedError: ``data`` is not the object ``session`` of a report.
+    """
+    _check_names(data, ("tests", "audited", "shortfall"), "session")
+    for name in ("tests", "audited"):
+        _check_of(int)(data[name], f"session.{name}")
+    if (reason := data["shortfall"]) is None:
+        return None
+    if not isinstance(reason, dict):
+        raise DamagedError(f"session.shortfall is {quoted(reason)}, and must be an object or null")
+    _check_value(reason, "session.shortfall")
+    return reason
 
 
 def _check_lines(text: str, place: str) -> None:

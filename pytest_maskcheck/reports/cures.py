@@ -121,8 +121,13 @@ def cure(defect: Defect) -> str:
         )
     if defect.verdict is Verdict.IMPLICIT and (line := _entered(defect)):
         return _ENTERED.format(line=line)
-    by_kind = _BY_BOTH.get((defect.verdict, defect.kind), _BY_VERDICT[defect.verdict])
+    by_kind = general_cure(defect.verdict, defect.kind)
     return _POPEN if by_kind is BY_KIND["child"] and _is_popen(defect) else by_kind
+
+
+def general_cure(verdict: Verdict, kind: str) -> str:
+    """Return the cure for defects of a verdict and a kind, whatever else may be known about one of them."""
+    return _BY_BOTH.get((verdict, kind), _BY_VERDICT[verdict])
 
 
 def _of_swallowed(defect: Defect) -> str:

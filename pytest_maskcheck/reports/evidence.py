@@ -173,7 +173,7 @@ def _is_whole(audit: Audit) -> bool:
 
 def _has_reason(audit: Audit, reasons: Collection[Code]) -> bool:
     """Return whether something was not audited for one of these reasons."""
-    return any(reason_of(reason).code in reasons for reason in audit.not_audited)
+    return any(reason_of(reason).code in reasons for reason in (audit.refused, *audit.not_audited))
 
 
 def _unless_ignored(audit: Audit) -> Mapping[str, Iterable[int]]:

@@ -13,6 +13,9 @@ _UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "\N{MICRO SIGN}s"))
 _NEARLY_ALL = 1.5
 """One in so many, or in fewer, is called nearly every one."""
 
+_WIDE = 10
+"""An interval whose ends differ by more than this factor has no middle worth stating."""
+
 
 def exposure(audit: Audit, defect: Defect) -> str:
     """Return how long a run is open to a defect, such as ``3-5 \u00b5s of a run of 18 ms; about one Ctrl-C in 4,500``.
@@ -22,9 +25,9 @@ def exposure(audit: Audit, defect: Defect) -> str:
     exposed = defect.exposure
     if exposed is None:
         return ""
-    waiting = f" ({_time(exposed.waiting)} of it waiting)" if exposed.waiting else ""
+    waiting = f" ({readable(exposed.waiting)} of it waiting)" if exposed.waiting else ""
     span = _span(exposed.least, exposed.greatest)
-    return f"{span}{waiting} of a run of {_time(audit.duration * 1e6)}: {odds(audit, defect)}"
+    return f"{span}{waiting} of a run of {readable(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
 def brief(audit: Audit, defect: Defect) -> str:
@@ -34,23 +37,31 @@ def brief(audit: Audit, defect: Defect) -> str:
 
 
 def odds(audit: Audit, defect: Defect) -> str:
-    """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured."""
-    if defect.exposure is None:
+    """Return how many Ctrl-Cs during the test meet a defect, such as ``about one Ctrl-C in 4,500``; ``""`` if that was not measured.
+
+    Where little is known, it is how many they are at most.
+    """
+    exposed = defect.exposure
+    if exposed is None:
         return ""
-    number = audit.duration * 1e6 / max(defect.exposure.total, 0.001)
-    return "nearly every Ctrl-C" if number < _NEARLY_ALL else f"about one Ctrl-C in {_rounded(number):,}"
+    is_wide = exposed.greatest > _WIDE * exposed.least
+    number = audit.duration * 1e6 / max(exposed.greatest if is_wide else exposed.total, 0.001)
+    if number < _NEARLY_ALL:
+        return "perhaps every Ctrl-C" if is_wide else "nearly every Ctrl-C"
+    return f"{'at most' if is_wide else 'about'} one Ctrl-C in {_rounded(number):,}"
 
 
 def _span(least: float, greatest: float) -> str:
     """Return an interval of time, given in microseconds."""
-    low, _, unit = _time(least).partition(" ")
-    high, _, other = _time(greatest).partition(" ")
+    low, _, unit = readable(least).partition(" ")
+    high, _, other = readable(greatest).partition(" ")
     if (low, unit) == (high, other):
         return f"{high} {other}"
     return f"{low}-{high} {unit}" if unit == other else f"{low} {unit} to {high} {other}"
 
 
-def _time(microseconds: float) -> str:
+def readable(microseconds: float) -> str:
+    """Return a time with two digits and its unit, such as ``4.5 \u00b5s``."""
     size, unit = next((each for each in _UNITS if microseconds >= each[0]), _UNITS[-1])
     number = microseconds / size
     return f"{number:.2g} {unit}" if number < 10 else f"{number:.0f} {unit}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.parts import Parts
 from pytest_maskcheck.reports.reading import ReportError
+from pytest_maskcheck.reports.unaudited import ends_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,27 @@ def merge(reports: Sequence[Report]) -> list[Audit]:
         merged.append(Parts(parts, number).whole())
     merged += [audit for report in reports if not report.shard for audit in report.audits]
     _check_tests(reports)
-    return merged
+    return _begun(merged)
+
+
+def shortfall(reports: Sequence[Report]) -> str:
+    """Return why the sessions together came no further as a whole: the reason of one that ended early, if there is one, or ``""``.
+
+    That a session had nothing to audit is of no account if another one had something.
+    """
+    reasons = [report.shortfall for report in reports if report.shortfall]
+    early = [reason for reason in reasons if ends_session(reason)]
+    some = any(report.audits for report in reports)
+    return next(iter(early if early or some else reasons), "")
+
+
+def _begun(audits: Iterable[Audit]) -> list[Audit]:
+    """Return the audits without those that were not begun in one session, while another one has the test."""
+    found: dict[str, Audit] = {}
+    for audit in audits:
+        if audit.test not in found or found[audit.test].is_unbegun:
+            found[audit.test] = audit
+    return [*found.values()]
 
 
 def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
@@ -70,6 +91,8 @@ def _check_tests(reports: Iterable[Report]) -> None:
     seen: dict[str, Report] = {}
     for report in reports:
         for audit in report.audits:
+            if audit.is_unbegun:
+                continue
             other = seen.get(audit.test)
             if other is report or (other is not None and not (other.shard and report.shard)):
                 where = report.path if other is report else f"{other.path} and {report.path}"

@@ -74,6 +74,8 @@ class Parts:
             sources={place: text for audit in audits for place, text in audit.sources.items()},
             known=tuple(sorted({digest for audit in audits for digest in audit.known})),
             exposures={name: each for audit in audits for name, each in audit.exposures.items()},
+            cleanup_lines=self._cleanup_lines(),
+            edits={digest: edit for audit in audits for digest, edit in audit.edits.items()},
             duration=max(audit.duration for audit in audits),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
             error=next((audit.error for audit in self._all.values() if audit.breakdown), ""),
@@ -87,7 +89,10 @@ class Parts:
         """
         (test,) = {audit.test for audit in self._all.values()}
         reason, *more = dealings
-        owners = {f"{k}/{self._number}": audit for k, audit in self._all.items() if not _dealing(audit)}
+        # In other shards the test was to run, too, if only to pass.
+        owners = {
+            f"{k}/{self._number}": audit for k, audit in self._all.items() if not (_dealing(audit) or audit.is_unbegun)
+        }
         if more or (owners and [*owners] != [reason.values["shard"]]) or any(audit.plan for audit in owners.values()):
             message = (
                 f"the shards do not agree on which of them audits {test}: run all of them with the same tests and "
@@ -95,7 +100,8 @@ class Parts:
             )
             raise ReportError(message)
         if not owners:
-            why = Reason(NotAudited.SHARD_WITHOUT_TEST)
+            owner = self._all.get(int(reason.values["shard"].partition("/")[0]))
+            why = owner.refused if owner and owner.is_unbegun else Reason(NotAudited.SHARD_WITHOUT_TEST)
             missing = Reason(NotAudited.SHARD_MISSING, shard=reason.values["shard"], why=why)
             return replace(next(iter(self._all.values())), shard="", refused=missing, seconds=self._seconds())
         return replace(*owners.values(), shard="", seconds=self._seconds())
@@ -105,6 +111,14 @@ class Parts:
             {path: lines_of(text) for path, text in audit.reached_first.items()} for audit in self._parts.values()
         )
         return {path: spans(lines) for path, lines in united(reached).items()}
+
+    def _cleanup_lines(self) -> dict[str, str] | None:
+        """Return those of all shards, if each of them has recorded them."""
+        recorded = [audit.cleanup_lines for audit in self._parts.values() if audit.cleanup_lines is not None]
+        if len(recorded) < len(self._parts):
+            return None
+        lines = united({path: lines_of(text) for path, text in each.items()} for each in recorded)
+        return {path: spans(numbers) for path, numbers in lines.items()}
 
     def _seconds(self) -> float:
         return sum(audit.seconds for audit in self._all.values())

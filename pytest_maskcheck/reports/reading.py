@@ -8,6 +8,7 @@ from typing import Any
 from pytest_maskcheck.reports import checked, files
 from pytest_maskcheck.reports.jsonfile import TOOL
 from pytest_maskcheck.results import SCHEMA, Audit
+from pytest_maskcheck.results.encoding import restored
 from pytest_maskcheck.system.plain import brief, quoted
 
 
@@ -23,11 +24,13 @@ class Report:
         path: where it is.
         shard: which part of a session it is, such as ``1/3``; ``""``: all of it.
         audits: its audits.
+        shortfall: why the session came no further as a whole, or ``""``.
     """
 
     path: str
     shard: str
     audits: tuple[Audit, ...]
+    shortfall: str = ""
 
 
 def read(path: str) -> Report:
@@ -66,11 +69,12 @@ def read(path: str) -> Report:
 
 
 def _report(path: str, data: dict[str, Any]) -> Report:
-    if missing := [name for name in ("shard", "audits") if name not in data]:
+    if missing := [name for name in ("shard", "session", "audits") if name not in data]:
         raise checked.DamagedError(f"it has no {missing[0]}")
     shard = checked.check_shard(data["shard"])
+    shortfall = checked.check_shortfall(data["session"])
     if not isinstance(data["audits"], list):
         raise checked.DamagedError(f"audits is {quoted(data['audits'])}, and must be a list")
     for position, audit in enumerate(data["audits"]):
         checked.check_audit(audit, shard, f"audits[{position}]")
-    return Report(path, shard, tuple(map(Audit.from_json, data["audits"])))
+    return Report(path, shard, tuple(map(Audit.from_json, data["audits"])), restored(shortfall) if shortfall else "")

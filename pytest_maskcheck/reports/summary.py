@@ -9,8 +9,10 @@ from pytest_maskcheck.reasons import Strategy, count, reason_of
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.defects import headline, together
 from pytest_maskcheck.reports.leading import leading
+from pytest_maskcheck.reports.unaudited import ends_session, extent
 from pytest_maskcheck.reports.unused import unused
 from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.results.figures import is_support, project_files
 from pytest_maskcheck.results.lines import lines_of, spans, united
 from pytest_maskcheck.system.unpatched import pathlib
 
@@ -39,6 +41,7 @@ def summary(
     briefs: Sequence[Brief] = (),
     missed: int = 0,
     *,
+    shortfall: str = "",
     command: Sequence[str] = ("pytest",),
     point: str = "",
     verbose: bool = True,
@@ -50,6 +53,7 @@ def summary(
         audits: those of this session, and those of earlier ones that found something.
         briefs: those of earlier sessions that found nothing.
         missed: the number of points that no test was audited at, as those that were chosen for them could not be.
+        shortfall: why the session came no further as a whole, or ``""``.
         command: words of the command that runs a test again.
         point: the id of the only point to audit, or ``""``.
         verbose: show all lines; else sorts with many lines are counted, together on one line.
@@ -75,7 +79,12 @@ def summary(
     yield from _untouched(audits)
     yield from _elsewhere(audits)
     yield from few(
-        _unaudited_tests((audit for audit in audits if not audit.is_untouched), point, verbose=verbose),
+        _unaudited_tests(
+            # pytest itself reports what was skipped, or failed as expected.
+            (audit for audit in audits if not audit.is_untouched and (verbose or not audit.is_not_for_audit)),
+            point,
+            verbose=verbose,
+        ),
         lambda number: f"{count(_unaudited_in(audits), 'test')} not audited, for {number} reasons",
     )
     yield from few(_strategies(done), lambda number: f"how {number} tests were audited by snapshots")
@@ -104,7 +113,17 @@ def summary(
     if counted:
         yield look.toned(f"with -v also: {'; '.join(counted)}", Tone.FAINT)
     if audits:
-        yield closing(audits, briefs, missed, look=look)
+        yield closing(audits, briefs, missed, look=look) + _lacks(audits, shortfall, look)
+    elif shortfall and ends_session(shortfall):
+        yield extent(audits, shortfall).text
+
+
+def _lacks(audits: Sequence[Audit], shortfall: str, look: Appearance) -> str:
+    """Return the end of the last line if the session ended early, or tests did not pass, so that nobody takes it for a whole one."""
+    came = extent(audits, shortfall)
+    if not (came.is_early or any(audit.is_unbegun and not audit.is_not_for_audit for audit in audits)):
+        return ""
+    return f"; {look.toned(came.text, Tone.WARNING)}"
 
 
 def _strategies(audits: Iterable[Audit]) -> Iterator[str]:
@@ -148,16 +167,11 @@ def _unaudited_points(audits: Iterable[Audit], missed: int) -> Iterator[str]:
         yield f"not audited: {count(missed, 'point')}: the tests chosen for them failed, or could not be audited"
 
 
-def lacks_audit(audit: Audit) -> bool:
-    """Return whether a test was audited at no point, neither here nor in another shard or session, nor at its places in other tests."""
-    return not (audit.audited or audit.is_elsewhere or audit.is_repeated or audit.earlier)
-
-
 def undecided(audits: Iterable[Audit], briefs: Sequence[Brief] = (), missed: int = 0) -> str:
     """Return how many points have no verdict and how many tests that were to be audited were not, in one sentence, or ``""``."""
     audits = list(audits)
     points = sum(audit.undecided for audit in audits) + sum(each.undecided for each in briefs) + missed
-    tests = sum(lacks_audit(audit) and not audit.is_unwanted for audit in audits)
+    tests = sum(audit.is_lacking and not audit.is_unwanted for audit in audits)
     counted = [count(points, "point") + " undecided"] * (points > 0) + [count(tests, "test") + " not audited"] * (
         tests > 0
     )
@@ -207,14 +221,14 @@ def _unchanged(audits: Sequence[Audit], briefs: Sequence[Brief]) -> Iterator[str
 
 def _unaudited_in(audits: Iterable[Audit]) -> int:
     """Return how many of these tests were to be audited, and were audited at no point."""
-    return sum(lacks_audit(audit) and not audit.is_untouched for audit in audits)
+    return sum(audit.is_lacking and not (audit.is_untouched or audit.is_not_for_audit) for audit in audits)
 
 
 def _unaudited_tests(audits: Iterable[Audit], point: str, *, verbose: bool) -> Iterator[str]:
     """Yield the tests that were audited at no point: one line for each reason; if not ``verbose``, several tests are only counted."""
     reasons: dict[str, list[str]] = {}
     for audit in audits:
-        if lacks_audit(audit):
+        if audit.is_lacking:
             reasons.setdefault(audit.refused or _against_all(audit, point), []).append(audit.test)
     for reason, tests in reasons.items():
         shown = tests[0] if len(tests) == 1 else count(tests, "test") + (f" ({_few(tests)})" if verbose else "")
@@ -256,7 +270,7 @@ def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
     reached = {path for audit in audits for path in audit.reached}
     if any(audit.is_untouched for audit in audits):  # what such a test reaches is not known
         return
-    if not reached or any(path not in own and not _is_support(path) for path in reached):
+    if not reached or any(path not in own and not is_support(path) for path in reached):
         return
     packages = Counter(name for audit in audits for name in audit.unaudited)
     names = [name for name, _ in packages.most_common(_NAMED)]
@@ -265,12 +279,6 @@ def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
         f"{look.toned('SCOPE', Tone.WARNING)}: only the tests' own code was audited{imports}: name the package that they test with "
         f"--maskcheck-include={names[0] if names else 'PACKAGE'}, or with maskcheck_include in the configuration file"
     )
-
-
-def _is_support(path: str) -> bool:
-    """Return whether a file belongs to tests, by its name."""
-    *folders, name = pathlib.PurePath(path).parts
-    return name == "conftest.py" or not {"test", "tests"}.isdisjoint(folders)
 
 
 def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0, *, look: Appearance = PLAIN) -> str:
@@ -303,9 +311,9 @@ class _Code(NamedTuple):
 
 def _project(reached: Mapping[str, set[int]], own: Collection[str]) -> _Code:
     """Return the code that the tests test: the files that were reached, without those of the tests if there are any others."""
-    files = [path for path in reached if path not in own and not _is_support(path)]
-    if not files:
-        return _Code("the tests", [*reached])
+    files = project_files(reached, own)
+    if all(path in own or is_support(path) for path in files):
+        return _Code("the tests", files)
     packages: Counter[str] = Counter()
     for path in files:
         packages[_package(path)] += len(reached[path])

@@ -11,6 +11,7 @@ from pytest_maskcheck.results.defects import grouped
 from pytest_maskcheck.results.encoding import decoded, encoded, is_legible
 from pytest_maskcheck.results.lines import lines_of, united
 from pytest_maskcheck.results.values import (
+    Edit,
     Exposure,
     HeldBackRun,
     Point,
@@ -19,9 +20,26 @@ from pytest_maskcheck.results.values import (
 )  # in annotations that are read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pytest_maskcheck.results.values import Defect
 
-SCHEMA = 9
+_LEFT_TO_OTHERS = {NotAudited.UNTOUCHED, NotAudited.DEPTH}
+
+_NOT_FOR_AUDIT = {NotAudited.SKIPPED, NotAudited.XFAILED}
+
+_NOT_BEGUN = {
+    *_NOT_FOR_AUDIT,
+    NotAudited.CTRL_C,
+    NotAudited.FAILED,
+    NotAudited.NOT_COLLECTED,
+    NotAudited.NOT_RUN,
+    NotAudited.SESSION_BROKE,
+    NotAudited.STOPPED,
+    NotAudited.WORKER_DIED,
+}
+
+SCHEMA = 10
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -65,6 +83,9 @@ class Audit:
         exposures: id of a point with a finding -> its exposure; points with two interrupts, or of a first run, have none.
         duration: seconds that an uninterrupted run of the body takes, from the same measurement; 0.0 if there was none.
         held_back: the runs that tried windows; see :mod:`.windows`.
+        cleanup_lines: file -> the statements in scope (``3-7,9``) that ran only from an interrupt on, and not in the uninterrupted test;
+            ``None`` if that was not recorded.
+        edits: digest of a fingerprint -> the edit that cures the defect, as far as the command ``cure`` has saved one.
     """
 
     test: str
@@ -100,6 +121,8 @@ class Audit:
     exposures: dict[str, Exposure] = field(default_factory=dict)
     duration: float = 0.0
     held_back: tuple[HeldBackRun, ...] = ()
+    cleanup_lines: dict[str, str] | None = None
+    edits: dict[str, Edit] = field(default_factory=dict)
 
     @property
     def broken(self) -> str:
@@ -134,18 +157,23 @@ class Audit:
     @property
     def lines_interrupted(self) -> dict[str, set[int]]:
         """File -> the lines of :attr:`lines_reached` at which an interrupt was delivered."""
-        reached = self.lines_reached
         delivered = {result.point for result in self.results if not result.reason}
         interrupted: dict[str, set[int]] = {}
-        for point in self.points:
+        for point, line in self.reached_lines_of(point for point in self.points if point.id in delivered):
+            interrupted.setdefault(point.path, set()).add(line)
+        return interrupted
+
+    def reached_lines_of(self, points: Iterable[Point]) -> Iterator[tuple[Point, int]]:
+        """Yield each of these points with the line of :attr:`lines_reached` that it belongs to, if there is one."""
+        reached = self.lines_reached
+        for point in points:
             lines = reached.get(point.path, [])
             position = bisect_right(lines, point.line)
             # The entry of a function is on the line of its ``def``, which is another statement and ran at import. If a run
             # reaches the point only after a first interrupt, the last reached line before it may belong to another statement.
             exact = point.kind == "entry" or point.first is not None
-            if point.id in delivered and position and not (exact and lines[position - 1] != point.line):
-                interrupted.setdefault(point.path, set()).add(lines[position - 1])
-        return interrupted
+            if position and not (exact and lines[position - 1] != point.line):
+                yield point, lines[position - 1]
 
     @property
     def is_elsewhere(self) -> bool:
@@ -162,8 +190,23 @@ class Audit:
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether the test was not to be audited: it reaches nothing that changed, or nothing that other tests do not stand for."""
-        return bool(self.refused) and reason_of(self.refused).code in {NotAudited.UNTOUCHED, NotAudited.DEPTH}
+        """Whether the test was not to be audited: it reaches nothing that changed, others stand for it, or it is not meant to pass."""
+        return bool(self.refused) and reason_of(self.refused).code in {*_LEFT_TO_OTHERS, *_NOT_FOR_AUDIT}
+
+    @property
+    def is_not_for_audit(self) -> bool:
+        """Whether the test was skipped, or failed as its author expects: pytest counts neither against the session."""
+        return bool(self.refused) and reason_of(self.refused).code in _NOT_FOR_AUDIT
+
+    @property
+    def is_unbegun(self) -> bool:
+        """Whether the audit was not begun, as the test did not run or did not pass; another session may have one."""
+        return bool(self.refused) and reason_of(self.refused).code in _NOT_BEGUN
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether the test was audited at no point, neither here nor in another shard or session, nor at its places in other tests."""
+        return not (self.audited or self.is_elsewhere or self.is_repeated or self.earlier)
 
     @property
     def is_untouched(self) -> bool:

@@ -49,13 +49,18 @@ def texts_in(data: Mapping[str, Any]) -> Iterator[str]:
     return filter(None, (*singles, *data["left_out"], *data["notes"], *data["unmeasured"].values()))
 
 
+def described(text: str) -> dict[str, Any]:
+    """Return a reason as plain data, with its text; :func:`restored` returns it."""
+    return {"text": legible(text), **_described(reason_of(text))}
+
+
 def _described(reason: Reason) -> dict[str, Any]:
     return {"code": reason.code.value, "values": {name: _value(value) for name, value in reason.values.items()}}
 
 
 def _value(value: Any) -> Any:
     """Return a value of a sentence as plain data; a value that is itself a reason includes its text."""
-    return {"text": legible(value), **_described(value)} if isinstance(value, Reason) else _plain(value)
+    return described(value) if isinstance(value, Reason) else _plain(value)
 
 
 def _plain(value: Any) -> Any:
@@ -105,7 +110,7 @@ def decoded(kind: type[Audit], data: dict[str, Any]) -> Audit:
     made: Any = kind
     audit: Audit = _decoder(made)(data)
     rows = zip(audit.results, data["results"], strict=True)
-    known = {text: _restored(text, described) for text, described in data["codes"].items()}
+    known = {text: _restored(text, row) for text, row in data["codes"].items()}
 
     def coded(text: str) -> str:
         return known.get(text, text)
@@ -128,12 +133,17 @@ def _with_codes(result: PointResult, row: dict[str, Any]) -> PointResult:
     return replace(result, reason=reason, note=restored_from(result.note, map(CODES.__getitem__, row["codes"])))
 
 
-def _restored(text: str, described: dict[str, Any]) -> Reason:
+def restored(data: dict[str, Any]) -> Reason:
+    """Return the reason that :func:`described` made the data from."""
+    return _restored(data["text"], data)
+
+
+def _restored(text: str, data: dict[str, Any]) -> Reason:
     values = {
         name: _restored(value["text"], value) if isinstance(value, dict) else value
-        for name, value in described["values"].items()
+        for name, value in data["values"].items()
     }
-    return Reason.restored(text, CODES[described["code"]], values)
+    return Reason.restored(text, CODES[data["code"]], values)
 
 
 @cache

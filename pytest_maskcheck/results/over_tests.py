@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_maskcheck.results.audit import Audit
-    from pytest_maskcheck.results.values import Defect, Fingerprint, Point
+    from pytest_maskcheck.results.values import Defect, Edit, Fingerprint, Point
 
 _Key = tuple[object, ...]
 
@@ -76,6 +76,12 @@ class SharedDefect:
     def tests(self) -> tuple[str, ...]:
         """All tests that reach it."""
         return tuple(dict.fromkeys((*(each.audit.test for each in self.meetings), *self.again)))
+
+    @property
+    def edit(self) -> Edit | None:
+        """The edit that cures it, if the command ``cure`` has saved one."""
+        known = (each.audit.edits.get(name.digest) for each in self.meetings for name in each.defect.fingerprints)
+        return next((edit for edit in known if edit is not None), None)
 
     @property
     def points(self) -> tuple[Point, ...]:

@@ -73,6 +73,20 @@ class Frame(Packed):
 
 
 @dataclass(frozen=True, slots=True)
+class Span(Packed):
+    """The source of an instruction, which begins on the line of its point.
+
+    Parameters:
+        start, end: columns as CPython counts them, in bytes of UTF-8 from 0; ``end`` is the one behind the last.
+        end_line: the line that ``end`` is on.
+    """
+
+    start: int
+    end: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Point(Packed):
     """A place, in one calling context, at one hit, where an interrupt was delivered or should have been.
 
@@ -93,6 +107,7 @@ class Point(Packed):
         first: where the first of two interrupts is delivered, ``None`` if this is the only one.
         cleanup: it is in a call that clean-up code makes: in ``finally`` or ``except``, or the ``__exit__`` of a ``with`` block.
         first_use: only the first run in a process reaches it.
+        span: the call at which it is; ``None`` if it is at no call, or that is not known.
     """
 
     id: str
@@ -108,6 +123,7 @@ class Point(Packed):
     first: Point | None = None
     cleanup: bool = False
     first_use: bool = False
+    span: Span | None = None
 
     @property
     def title(self) -> str:
@@ -278,6 +294,21 @@ class HeldBackRun(Packed):
     after: str
     clean: bool
     suspends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edit(Packed):
+    """An edit of the project with which a defect is gone, as the command ``cure`` has shown.
+
+    Parameters:
+        title: what is done.
+        diff: the unified diff of this edit alone. Defects further down in the same file were edited before it was tried.
+        tests: the tests that meet the defect without the edit, and were audited without it afterwards.
+    """
+
+    title: str
+    diff: str
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -156,6 +156,8 @@ class RunResult(Packed):
         error: the audit itself failed: the run proves nothing.
         changed: modules keep something else than after a whole run, or may do so.
         exposures: id of a point -> its exposure, if runs were timed.
+        since: file and number of the lines in scope that ran from the interrupt on, as far as no earlier run in the process has reported
+            them and such lines are noted; ``None`` if they could not be seen.
     """
 
     strike: Strike
@@ -187,6 +189,7 @@ class RunResult(Packed):
     error: Breakdown | None = None
     changed: bool = False
     exposures: dict[str, Exposure] = field(default_factory=dict)
+    since: frozenset[tuple[str, int]] | None = frozenset()
 
     @property
     def passed(self) -> bool:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pytest_maskcheck.runs.fingerprint import Fingerprint
     from pytest_maskcheck.runs.origins import Watch
     from pytest_maskcheck.runs.target import Guarantees, Target
+    from pytest_maskcheck.system.lines_since import LinesSince
 
 
 @dataclass(slots=True, repr=False)
@@ -68,6 +69,7 @@ class Runner:
         guarantees: what must hold after a run.
         state: returns what modules keep; see :meth:`noting_state`.
         own: ids of the code of the test itself: its function and those defined within it.
+        since: notes the lines that run from an interrupt on; ``None``: nobody wants to know.
 
     Attributes:
         owner: the process that makes the run; a child that the audit forks during the run takes over.
@@ -83,6 +85,7 @@ class Runner:
     guarantees: Guarantees | None = None
     state: Callable[[], Fingerprint] = dict
     own: frozenset[int] = frozenset()
+    since: LinesSince | None = None
     owner: int = 0
     _notes_state: bool = False
     _kind_set: KindSet | None = None
@@ -174,6 +177,8 @@ class Runner:
             ran.trouble = f"pytest failed: {last_line(error)}{self._outcomes.place(error)}"
         finally:
             ENTERED.close()
+            if self.since is not None:
+                self.since.end()  # does nothing, unless the body ended with an error of ours
         if broke:
             raise broke[0]
         self._passable = ends[0] if ran.passable else None
@@ -225,6 +230,8 @@ class Runner:
                 os.kill(os.getpid(), signal.SIGKILL)
             ran.seconds = time.perf_counter() - started
             with own_time, standing:
+                if self.since is not None:
+                    ran.since = self.since.end()
                 try:
                     if self.here and self._users.came(ran.strike, caught):
                         raise self._users.presentable(caught, ran.strike)
@@ -256,6 +263,8 @@ class Runner:
         ran.leaked, ran.dropped = self._plain(ran.leaked), self._plain(ran.dropped)
         named = self.surroundings.named
         ran.broken = tuple(replace(finding, detail=named(finding.detail)) for finding in ran.broken)
+        if ran.since:
+            ran.since = frozenset(line for line in ran.since if self.surroundings.in_scope(line[0]))
         ran.complaints = {kind.name: kind.complaint for kind in self.kinds if kind.complaint}
         if self._notes_state:
             with own_time, room():

@@ -34,6 +34,7 @@ from pytest_maskcheck.session.private import temporary_directory
 from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.settings import switched
 from pytest_maskcheck.system import descendants, signals
+from pytest_maskcheck.system.lines_since import LinesSince
 from pytest_maskcheck.system.loaded_modules import LOADED
 from pytest_maskcheck.system.unpatched import FOR_FILES, os, time, unpatched
 
@@ -170,6 +171,7 @@ def _runner(
         guarantees=ledger,
         state=state,
         own=frozenset(map(id, own_code(item))),
+        since=LinesSince() if order.notes_lines else None,
     )
 
 

@@ -14,6 +14,7 @@ from pytest_maskcheck.session.capture import muted
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.drawn_traceback import drawn
 from pytest_maskcheck.session.outcome import Outcome, broken
+from pytest_maskcheck.session.properties import add_to_test
 from pytest_maskcheck.session.run_needs import INDIFFERENT
 from pytest_maskcheck.session.target import ItemTarget
 from pytest_maskcheck.system.own_code import PACKAGE
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 
 _TOLD = pytest.StashKey[dict["Fingerprint", str]]()
 """Stash key: a defect of the session -> the test that has told its story."""
+
+
+_DRAWN = pytest.StashKey[Any]()
+"""Stash key: what pytest shows of the failure of an audit, while its report is being made."""
+
+
+def draw(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Give the report of a failed audit what pytest shows of it; no plugin that reads the report as it is made may see our own traceback."""
+    if _DRAWN in item.stash:
+        report.longrepr = item.stash[_DRAWN]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -66,12 +77,17 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     position = next(index for index, report in enumerate(reports) if report.when == "call")
     call = None
     trouble = ""
+    add_to_test(item, reports[position:], audit)
     if audit.failures or audit.broken:
         failure = InterruptUnsafe(account.message(audit))
         call = _failed_call(failure, outcome.exception)
-        with in_call_phase(item, "pytest_runtest_makereport"):
-            report, trouble = _report_of(item, call)
-        report.longrepr = _longrepr(item, audit, command)
+        item.stash[_DRAWN] = _longrepr(item, audit, command)
+        try:
+            with in_call_phase(item, "pytest_runtest_makereport"):
+                report, trouble = _report_of(item, call)
+            draw(item, report)  # again: a hook may have drawn it anew, or failed
+        finally:
+            del item.stash[_DRAWN]
         report.sections = [*reports[position].sections]
         report.duration = reports[position].duration
         reports[position] = report

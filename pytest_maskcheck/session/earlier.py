@@ -191,6 +191,8 @@ class Earlier:
         audit = self._whole(row)
         if audit is None or not all(map(self._still_fails, {*audit.found.values()})):
             return None
+        if self._chosen.cleanup and audit.points and audit.cleanup_lines is None:  # nobody wanted to know then
+            return None
         self._used.append(row.test)
         return Found(audit=replace(audit, earlier=True))
 

@@ -29,7 +29,7 @@ _DISPLAY = """
     markers durations durations_min showfixtures show_fixtures_per_test version help traceconfig debug verbose quiet no_header
     no_summary fold_skipped force_short_summary reportchars disable_warnings max_warnings showlocals tbstyle xfail_tb showcapture
     fulltrace color code_highlight pastebin xmlpath junitprefix doctestreport tb_summary cov_report no_cov_on_fail cov_fail_under
-    cov_append cov_precision
+    cov_append cov_precision maskcheck_github
 """
 _WORKERS = """
     numprocesses maxprocesses maxworkerrestart dist loadscopereorder tx px distload rsyncdir rsyncignore testrunuid maxschedchunk

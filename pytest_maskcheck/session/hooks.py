@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,10 +19,13 @@ from pytest_maskcheck.reports import account, formats
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.session.accepted import Accepted
 from pytest_maskcheck.session.audited_items import AuditedItems
+from pytest_maskcheck.session.call_report import draw
 from pytest_maskcheck.session.changes import Changes
 from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.dealing import Dealing
+from pytest_maskcheck.session.expected import Expected
 from pytest_maskcheck.session.extensions import Extensions
+from pytest_maskcheck.session.github import GitHub
 from pytest_maskcheck.session.item_protocol import ItemProtocol
 from pytest_maskcheck.session.keeping import Keeping
 from pytest_maskcheck.session.left_out import NAME, Collected
@@ -32,6 +36,7 @@ from pytest_maskcheck.session.summary import Summary, scope_line
 from pytest_maskcheck.session.survey import Survey
 from pytest_maskcheck.session.workers import Workers
 from pytest_maskcheck.system.entered import AT_IMPORT
+from pytest_maskcheck.system.lines_since import CAN_NOTE
 from pytest_maskcheck.system.own_code import is_in_package
 from pytest_maskcheck.system.unpatched import keep, keep_there
 
@@ -58,6 +63,8 @@ class AuditingSession:
         self._common = settings.from_config(config)
         reports = settings.reports(config, formats.parse)
         chosen = settings.of_session(config)
+        cleanup = chosen.cleanup or any(formats.FORMATS[form].notes_lines for form, _ in reports)
+        chosen = replace(chosen, cleanup=cleanup and CAN_NOTE)
         self._budget = None if chosen.budget is None else Budget(chosen.budget)
         only = settings.point(config, is_id)
         # --allow-none does not hold for a single point: if it was not audited, the user must notice.
@@ -92,16 +99,20 @@ class AuditingSession:
             only=only,
             dealing=self._dealing,
             changes=self._changes,
+            notes_lines=chosen.cleanup,
         )
+        self._expected = Expected()
         self._summary = Summary(
             config,
             reports,
+            self._expected,
             self._accepted,
             self._collected,
             only=only,
             shard=self._shard,
             may_audit_none=may_audit_none,
             must_decide=chosen.fail_undecided,
+            github=GitHub.of(chosen.github, only=only),
         )
         surveyed = (chosen.budget is not None or depth is not Depth.ALL) and not (only or self._shard)
         time = chosen.budget or float("inf")
@@ -151,13 +162,21 @@ class AuditingSession:
         self._dealing.deal(item.nodeid for item in items if item in self._items)
         self._summary.wanted = self._progress.wanted = len(self._items)
         self._workers.send("wanted", len(self._items))
+        self._expected.is_collected = True
         if self._budget:
             self._budget.expect(len(self._items), self._workers.count)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self) -> None:
-        """Note which code the import of the tests entered."""
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which code the import of the tests entered, and which tests are to be audited."""
         AT_IMPORT.stop()
+        if self._expected.is_collected:  # not if Ctrl-C has ended the collection
+            self._expected.add(item.nodeid for item in session.items if item in self._items)
+            self._workers.post("expected", [*self._expected.tests])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note which modules could not be collected; the controller of xdist is passed what workers report."""
+        self._expected.take_collection(report)
 
     def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> list[str]:
         """Return how many tests are to be audited."""
@@ -191,10 +210,18 @@ class AuditingSession:
             first.comes_late(fixturedef.argname)
         return (yield from self._shared.watched(fixturedef))
 
+    @pytest.hookimpl(wrapper=True, trylast=True)  # the innermost wrapper: those of other plugins read what it returns
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Draw the failure of an audit in the report that other plugins see."""
+        report = yield
+        draw(item, report)
+        return report
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         """Collect audits, including those of workers; if a rerunning plugin logs this report, put the failed audit in its place."""
         self._protocol.count_failing(report)
+        self._expected.take(report)
         failed = self._protocol.failure_of(report)
         if failed:
             vars(report).update(vars(failed.report))
@@ -226,16 +253,20 @@ class AuditingSession:
             result = yield
             if not (session.shouldfail or session.shouldstop):
                 self._workers.help((item for item in session.items if item in self._items), self._help)
-            # Neither --collect-only nor --setup-only runs tests.
-            option = self._config.option  # a plugin that is switched off registers no option
-            self._summary.ended = not (option.collectonly or getattr(option, "setuponly", False))
+            self._summary.ended = self._runs_tests
             self._keeping.all_run = self._summary.ended and not (session.shouldfail or session.shouldstop)
             return result
         finally:
             self._workers.leave()
 
+    @property
+    def _runs_tests(self) -> bool:
+        """Whether tests are run: neither --collect-only nor --setup-only does that."""
+        option = self._config.option  # a plugin that is switched off registers no option
+        return not (option.collectonly or getattr(option, "setuponly", False))
+
     def _make_survey(self, session: pytest.Session) -> None:
-        if self._survey is None or self._config.option.collectonly or getattr(self._config.option, "setuponly", False):
+        if self._survey is None or not self._runs_tests:
             return
         audited = [item for item in session.items if item in self._items]  # none in the controller of xdist
         if len(audited) > 1:
@@ -261,7 +292,9 @@ class AuditingSession:
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
         """Attach what is known of a dead worker's audit to the report of its death."""
         audit = self._workers.left_behind(crashitem, report)
-        if audit is not None and not self._summary.has(crashitem):
+        if audit is None:
+            self._expected.take_crash(crashitem)
+        elif not self._summary.has(crashitem):
             report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
             report.maskcheck = audit.to_json()
 
@@ -272,6 +305,7 @@ class AuditingSession:
         self._summary.usage = output.get("maskcheck_usage", self._summary.usage)
         self._summary.wanted = max(self._summary.wanted, output.get("maskcheck_wanted", 0))
         self._summary.missed += output.get("maskcheck_missed", 0)
+        self._expected.add(output.get("maskcheck_expected", ()))
         if left_out := output.get(f"maskcheck_{NAME}"):
             self._collected.add(left_out)
 
@@ -283,7 +317,8 @@ class AuditingSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Drop the frames that were interrupted at an instruction that belongs to no line: pytest fails when it draws them."""
+        """Note what ended the session; drop the frames that were interrupted where there is no line: pytest fails when it draws them."""
+        self._expected.take_end(excinfo.value)
         excinfo.traceback = excinfo.traceback.filter(_has_line)
 
     @pytest.hookimpl(tryfirst=True)
@@ -296,10 +331,12 @@ class AuditingSession:
             self._workers.send("missed", self._summary.missed)
             self._workers.send(NAME, self._collected.to_plain())
             return
+        self._expected.runs_tests = self._runs_tests
         if not self._summary.ended:  # by Ctrl-C, or by -x while other workers audit
             for audit in self._workers.in_progress():
                 if not self._summary.has(audit.test):
                     self._summary.take_interrupted(audit)
+        self._expected.add(self._workers.posted("expected"))
         self._workers.close()
         self._summary.complaints = self._keeping.complaints()
         self._summary.finish(session)

@@ -293,6 +293,8 @@ class ItemProtocol:
         if self._budget:
             self._budget.spend(time.perf_counter() - began, audited=bool(outcome.audit.audited))
         self._orders.seeing = outcome.seeing
+        if self._survey and outcome.audit.refused and not outcome.audit.reached:
+            outcome.audit = replace(outcome.audit, reached=self._survey.reached(item.nodeid))
         outcome.audit = self._accepted.mark(outcome.audit)
         if complaints := self._extensions.tell(item, outcome.audit):
             outcome.audit = replace(outcome.audit, notes=(*outcome.audit.notes, *complaints))

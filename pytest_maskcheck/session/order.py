@@ -55,6 +55,7 @@ class Order:
         left: ``kind:key`` of process state that the ordinary run changed and did not restore.
         changed: what the test must reach to be audited; ``None``: it is audited whatever it reaches.
         story_apart: the story of the only point may be recorded in a forked process, although the audit is made in this one.
+        notes_lines: the lines that run from interrupts on are noted.
     """
 
     item: pytest.Item
@@ -82,6 +83,7 @@ class Order:
     chosen: Chosen | None = None
     depth: str = "all"
     story_apart: bool = False
+    notes_lines: bool = False
 
     @property
     def is_here(self) -> bool:

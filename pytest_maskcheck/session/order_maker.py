@@ -45,6 +45,7 @@ class OrderMaker:
         only: the id of the only point to audit, or ``""``.
         dealing: which shard audits which tests.
         changes: what tests must reach to be audited; ``None``: they are audited whatever they reach.
+        notes_lines: the lines that run from interrupts on are noted.
 
     Attributes:
         seeing: kind whose canary was tried in this session -> why it did not see it, or ``""``.
@@ -65,6 +66,7 @@ class OrderMaker:
         only: str,
         dealing: Dealing,
         changes: Changes | None,
+        notes_lines: bool,
     ) -> None:
         self._config = config
         self._items = items
@@ -76,6 +78,7 @@ class OrderMaker:
         self._only = only
         self.dealing = dealing
         self._changes = changes
+        self._notes_lines = notes_lines
         self._descriptors: frozenset[int] = frozenset()
         self._blocked: frozenset[int] = frozenset()
         self.seeing: dict[str, str] = {}
@@ -116,6 +119,7 @@ class OrderMaker:
             story_apart=isolation.why.code is Isolation.ONE_POINT
             and not channels
             and self._best_isolation(item).how is Isolation.FORK,
+            notes_lines=self._notes_lines,
         )
 
     def _repeats(self, item: pytest.Item, chosen: Settings, isolation: Isolation) -> Repeats | None:

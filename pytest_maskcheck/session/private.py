@@ -17,6 +17,9 @@ from _pytest._code.code import (  # a failure is drawn from recorded frames: tho
     ReprFileLocation,
     ReprTraceback,
 )
+from _pytest.junitxml import (
+    xml_key,  # stash key of the JUnit XML of a session; only a fixture gives access to its properties
+)
 from _pytest.python import get_direct_param_fixture_func  # marks fixtures that stand for a parameter: never set up anew
 from _pytest.runner import runtestprotocol  # one run with all hooks, for items that need them
 from _pytest.threadexception import thread_exceptions  # stash key of exceptions that keep frames of a run alive
@@ -36,6 +39,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from _pytest.junitxml import LogXML
     from _pytest.runner import SetupState
 
 __all__ = [
@@ -45,6 +49,7 @@ __all__ = [
     "ReprFileLocation",
     "ReprTraceback",
     "get_direct_param_fixture_func",
+    "junit_log",
     "runtestprotocol",
     "thread_exceptions",
     "tmp_path_fixture",
@@ -56,6 +61,11 @@ __all__ = [
 def setup_state(item: pytest.Item) -> SetupState:
     """Return the object that sets up and tears down: runs without the protocol call its ``setup`` and ``teardown_exact``."""
     return item.session._setupstate  # noqa: SLF001
+
+
+def junit_log(config: pytest.Config) -> LogXML | None:
+    """Return what writes the JUnit XML of a session; ``None`` if none is written."""
+    return config.stash.get(xml_key, None)
 
 
 def begin_request(item: pytest.Function) -> None:

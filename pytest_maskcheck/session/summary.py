@@ -19,6 +19,7 @@ from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
 from pytest_maskcheck.session.command_line import command_line
+from pytest_maskcheck.session.properties import add_to_session
 from pytest_maskcheck.session.terminal_appearance import TerminalAppearance
 from pytest_maskcheck.system.breakdown import breakdown_of
 from pytest_maskcheck.system.unpatched import unpatched
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pytest_maskcheck.reports.appearance import Appearance
     from pytest_maskcheck.reports.baseline import After
     from pytest_maskcheck.session.accepted import Accepted
+    from pytest_maskcheck.session.expected import Expected
+    from pytest_maskcheck.session.github import GitHub
     from pytest_maskcheck.session.left_out import Collected
     from pytest_maskcheck.settings import Shard
 
@@ -52,12 +55,14 @@ class Summary:
     Parameters:
         config: pytest's configuration.
         reports: format and path of each file to write.
+        expected: the tests that were to be audited, and how they ended.
         accepted: the defects that are known.
         collected: what was left out before tests ran.
         only: the id of the only point to audit, or ``""``.
         shard: the part of the points that is audited; ``None``: all of them.
         may_audit_none: a session where nothing was audited may end with exit status 0.
         must_decide: points without a verdict, and tests without an audit, fail the session.
+        github: what GitHub Actions reads; ``None`` if nothing is to be written for it.
 
     Attributes:
         wanted: how many tests were to be audited.
@@ -71,6 +76,7 @@ class Summary:
         self,
         config: pytest.Config,
         reports: Sequence[tuple[str, str]],
+        expected: Expected,
         accepted: Accepted,
         collected: Collected,
         *,
@@ -78,9 +84,13 @@ class Summary:
         shard: Shard | None,
         may_audit_none: bool,
         must_decide: bool = False,
+        github: GitHub | None = None,
     ) -> None:
         self._config = config
         self._reports = reports
+        self._expected = expected
+        self._without: list[Audit] = []
+        self._shortfall = ""
         self._accepted = accepted
         self._collected = collected
         self._after: After | None = None
@@ -89,6 +99,7 @@ class Summary:
         self._shard = shard
         self._may_audit_none = may_audit_none
         self._must_decide = must_decide
+        self._github = github
         self._why_failed: list[str] = []
         self._audits: list[Audit] = []
         self._briefs: list[Brief] = []
@@ -129,6 +140,7 @@ class Summary:
                 f"no test that ran comes to the point {self._only}; the code may have changed since: "
                 "run with --maskcheck for the current ids"
             )
+        self._find_missing(session)
         try:
             self._write_reports()
         except KeyboardInterrupt:  # pytest no longer handles it here, so the session ends at once, but in order
@@ -147,15 +159,30 @@ class Summary:
             and not self._briefs
             and not any(audit.audited or audit.is_elsewhere or audit.is_untouched for audit in self._audits)
         ):
-            marked = not (self._config.getoption("--maskcheck-all") or self._only)
-            self._nothing = Nothing(self.wanted, len(self._audits), marked, self._may_audit_none, bool(self._only))
+            begun = len(self._audits)
+            self._nothing = Nothing(self.wanted, begun, self._only_marked, self._may_audit_none, bool(self._only))
             if not self._may_audit_none and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _find_missing(self, session: pytest.Session) -> None:
+        """Find out which tests have no audit, and how the session ended."""
+        known = {audit.test for audit in self._audits} | {each.audit.test for each in self._briefs}
+        self._without = self._expected.without_audit(known, session, shard=str(self._shard or ""))
+        self._shortfall = self._expected.shortfall(self._without, session, only_marked=self._only_marked)
+
+    @property
+    def _only_marked(self) -> bool:
+        return not (self._config.getoption("--maskcheck-all") or self._only)
+
+    @property
+    def _all(self) -> list[Audit]:
+        """The audits, and for each test without one the reason."""
+        return [*self._audits, *self._without]
 
     def _complain(self) -> None:
         """Find out why a session fails although no test may have failed."""
         assert self._session is not None
-        if self._must_decide and (left := undecided(self._audits, self._briefs, self.missed)):
+        if self._must_decide and (left := undecided(self._all, self._briefs, self.missed)):
             self._why_failed.append(f"{left} (exit status 1, because of --maskcheck-fail-undecided)")
         # The test with the defect fails by itself, unless another plugin has taken it for something else since.
         known = {audit.test for audit in self._audits if any(defect.known for defect in audit.defects)}
@@ -173,17 +200,25 @@ class Summary:
             try:
                 self._written = self._accepted.write(self._after)
             except OSError as error:
-                self.usage = f"the baseline cannot be written: {error}"
+                self.usage = f"the baseline cannot be written: {self._accepted.shown}: {error}"
 
     def _write_reports(self) -> None:
         for form, path in self._reports:
             try:
                 with unpatched():
-                    formats.write(form, path, self._audits, str(self._shard or ""))
+                    formats.write(form, path, self._all, str(self._shard or ""), self._shortfall)
             except OSError as error:
-                self.usage = f"the report cannot be written: {error}"
+                self._add_usage(f"the report cannot be written: {form}:{path}: {error}")
             except Exception as error:  # noqa: BLE001  (an error of maskcheck: the session ends in order)
-                self.usage = f"the report cannot be written: {breakdown_of(error).reason}"
+                self._add_usage(f"the report cannot be written: {form}:{path}: {breakdown_of(error).reason}")
+        with unpatched():
+            audits = [*self._all, *(each.audit for each in self._briefs)]  # there are no briefs if a report is written
+            add_to_session(self._config, audits, self._shortfall)
+            if self._github is not None and self._expected.runs_tests:
+                self.complaints += self._github.finish(audits, str(self._shard or ""), self._shortfall)
+
+    def _add_usage(self, text: str) -> None:
+        self.usage = f"{self.usage}; {text}" if self.usage else text
 
     def write(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write totals, what was only listed, and what was not audited and why."""
@@ -191,7 +226,7 @@ class Summary:
             terminalreporter.write_line(f"ERROR: {self.usage}")
         if self._interrupted:
             terminalreporter.write_line("INTERRUPTED while the report was made: it was not written")
-        if self._audits or self._nothing or self._briefs or self.complaints:
+        if self._all or self._nothing or self._briefs or self.complaints or self._shortfall:
             terminalreporter.write_sep("=", "maskcheck")
             for line in self._lines(TerminalAppearance(terminalreporter)):
                 terminalreporter.write_line(line)
@@ -201,6 +236,8 @@ class Summary:
             terminalreporter.write_line(
                 nothing(self._nothing), yellow=self._may_audit_none, red=not self._may_audit_none
             )
+        for command in self._github.commands if self._github is not None else ():
+            terminalreporter.write_line(command)
 
     def _lines(self, look: Appearance) -> list[str]:
         verbose = self._config.get_verbosity() > 0
@@ -221,9 +258,10 @@ class Summary:
                     else ()
                 ),
                 *summary(
-                    self._audits,
+                    self._all,
                     self._briefs,
                     self.missed,
+                    shortfall=self._shortfall,
                     command=command_line(self._config),
                     point=self._only,
                     verbose=verbose,

@@ -47,6 +47,7 @@ class Workers:
         self._config: Any = config
         self._only = only
         self._board: Board | None = None
+        self._nodes: list[str] = []
         self.journal: Journal | None = None
         self.is_worker = hasattr(config, "workerinput")
 
@@ -61,10 +62,24 @@ class Workers:
         if self.is_worker:
             self._config.workeroutput[f"maskcheck_{name}"] = value
 
+    def post(self, name: str, values: Sequence[str]) -> None:
+        """Post texts for the controller, which reads them even if this worker dies; without a board, they are sent at its end."""
+        self.send(name, [*values])
+        if self._board is not None and self.is_worker:
+            with suppress(OSError):
+                self._board.post(name, [*values])
+
     # In the controller
+
+    def posted(self, name: str) -> list[str]:
+        """Return the texts that workers have posted, if this is the controller."""
+        if self._board is None or self.is_worker:
+            return []
+        return [each for node in self._nodes for each in self._board.posted(name, node) or ()]
 
     def configure(self, node: Any) -> None:
         """Pass the board's path to a worker on this machine; the worker also reads there whether the session goes on."""
+        self._nodes.append(node.gateway.id)
         # A board is a directory, with locks of the local kernel: workers on other machines have none.
         if not (CAN_SPREAD and CAN_FORK and node.gateway.spec.popen):
             return

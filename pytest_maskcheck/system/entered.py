@@ -46,7 +46,7 @@ _STARTERS = frozenset({"_execute_child", "spawnv_passfds"})
 """Functions of ``subprocess`` and ``multiprocessing`` that start a program."""
 
 
-def _noting(seen: list[object]) -> Any:
+def noting(seen: list[object]) -> Any:
     """Return a callback for events that can be switched off: it appends the code object to a list, and runs no Python code."""
 
     class Noted:
@@ -57,7 +57,7 @@ def _noting(seen: list[object]) -> Any:
         __gt__ = ().__contains__
 
     # The key is called with each argument; the greatest of equals is the first one. All else that is noted is no code.
-    return partial(max, _MONITORING.DISABLE, key=Noted)
+    return partial(max, getattr(_MONITORING, "DISABLE", None), key=Noted)
 
 
 Key = tuple[str, str, int]
@@ -77,7 +77,7 @@ def _take(seen: list[object]) -> bool:
     """
     if _MONITORING is None or _MONITORING.get_tool(_TOOL) is not None:
         return False
-    note = _noting(seen)
+    note = noting(seen)
     events = _MONITORING.events
     _MONITORING.use_tool_id(_TOOL, _NAME)
     for event in (events.PY_START, events.PY_RESUME):

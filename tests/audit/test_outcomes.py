@@ -271,7 +271,8 @@ def test_it(record_property):
 """,
         "--junitxml=report.xml",
     )
-    properties = ET.parse(pytester.path / "report.xml").iter("property")
+    (case,) = ET.parse(pytester.path / "report.xml").iter("testcase")
+    properties = case.iter("property")
     assert [(entry.get("name"), entry.get("value")) for entry in properties] == [("colour", "red")]
 
 

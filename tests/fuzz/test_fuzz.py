@@ -29,7 +29,8 @@ from pytest_maskcheck.points.scope_entries import UnknownScopeError
 from pytest_maskcheck.reasons import NotAudited, Note, Reason, Strategy, joined
 from pytest_maskcheck.reports import formats, jsonfile
 from pytest_maskcheck.resources import kind_defaults
-from pytest_maskcheck.results import SCHEMA, Audit, Category, Finding, Frame, Origin, Point, PointResult, Verdict
+from pytest_maskcheck.results import SCHEMA, Audit, Category, Edit, Finding, Frame, Origin, Point, PointResult, Verdict
+from pytest_maskcheck.results.encoding import described
 from pytest_maskcheck.session import extensions
 from pytest_maskcheck.session import fixture as guarantees
 from pytest_maskcheck.system import signals
@@ -448,8 +449,11 @@ def report(*, fails: bool) -> dict[str, Any]:
         reached_first={"a.py": "8"},
         own=("a.py",),
         unaudited=("pkg",),
+        cleanup_lines={"a.py": "10-11"},
+        edits={"00ff": Edit("with", "--- a/a.py\n+++ b/a.py\n", ("a.py::test",))},
     )
-    return {"schema": SCHEMA, "tool": jsonfile.TOOL, "shard": "", "audits": [audit.to_json()]}
+    session = {"tests": 1, "audited": 1, "shortfall": described(Reason(NotAudited.NONE_MARKED))}
+    return {"schema": SCHEMA, "tool": jsonfile.TOOL, "shard": "", "session": session, "audits": [audit.to_json()]}
 
 
 JSON = st.recursive(
@@ -531,7 +535,8 @@ def test_any_report_is_merged_or_refused(tmp_path, reports):
         path.write_bytes(data)
     out = tmp_path / "out.json"
     out.unlink(missing_ok=True)
-    done = merge(*map(str, paths), "-o", str(out))
+    others = (f"--report={name}:{tmp_path / name}" for name in ("badge", "coverage"))
+    done = merge(*map(str, paths), "-o", str(out), *others)
     if done.status == 2:
         assert not out.exists()
         message = done.said[done.said.index("error: ") :]

@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_maskcheck.patches.proposals import _diff
 from pytest_maskcheck.patches.trial import TrialError, copied
+from pytest_maskcheck.reports import reading
+from pytest_maskcheck.results import over_tests
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +142,87 @@ def test_cures_are_written(cure, run):
     assert result.ret == 0
     done = cure()
     assert (done.returncode, done.stdout) == (0, "no defect makes a test fail: there is nothing to cure\n")
+
+
+def saved() -> dict[tuple[str, str], str]:
+    """Return the diffs that the report has, by key of the defect and test."""
+    report = reading.read("report.json")
+    return {(each.defect.key, each.tests[0]): each.edit.diff for each in over_tests(report.audits) if each.edit}
+
+
+def test_edits_are_saved_in_the_report(cure):
+    """With --save the report has the diff of each defect's own edit, and merged reports have it, too; without, it stays as it was."""
+    cure()
+    assert saved() == {}
+    before = Path("report.json").read_bytes()
+    command("report.json", "--", *PLUGIN)
+    assert Path("report.json").read_bytes() == before
+    done = command("report.json", "--save", "--", *PLUGIN)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("saved: edits for 3 defects in report.json\n")
+    diffs = {test.rpartition("::")[2]: diff for (_, test), diff in saved().items()}
+    assert diffs.keys() == {"test_take", "test_read", "test_half_done"}
+    assert "+    with LOCK:\n" in diffs["test_take"]
+    assert "bracket" not in diffs["test_take"]
+    assert "bracket(os.open, os.close, path, os.O_RDONLY)" in diffs["test_read"]
+    assert all(diff.startswith("--- a/pool.py\n+++ b/pool.py\n") for diff in diffs.values())
+    report = reading.read("report.json")
+    Path("former.json").write_bytes(before)
+    assert tuple(replace(audit, edits={}) for audit in report.audits) == reading.read("former.json").audits
+    words = [sys.executable, "-m", "pytest_maskcheck", "merge", "report.json", "-o", "merged.json"]
+    subprocess.run(words, check=False, capture_output=True, timeout=60)
+    assert reading.read("merged.json").audits == report.audits
+
+
+def test_an_edit_that_cures_another_defect_is_saved_for_both(cure):
+    """A defect that the edit of another one cures has that edit in the report."""
+    done = cure("--save", tests=BOTH)
+    assert "cured by another edit: " in done.stdout, done.stdout
+    assert "saved: edits for 2 defects" in done.stdout
+    first, second = saved().values()
+    assert first == second != ""
+
+
+def test_edits_of_a_defect_that_is_not_cured_are_not_saved(cure):
+    """A defect without an edit has none in the report, and one that was saved before is dropped."""
+    cure(tests="import pool\ndef test_swallow():\n    pool.swallow()\n")
+    data = json.loads(Path("report.json").read_bytes())
+    (defect,) = (each for each in over_tests(reading.read("report.json").audits) if each.fails)
+    (name,) = defect.defect.fingerprints
+    data["audits"][0]["edits"] = {name.digest: {"title": "old", "diff": "old", "tests": []}}
+    Path("report.json").write_text(json.dumps(data))
+    assert list(saved().values()) == ["old"]
+    done = command("report.json", "--save", "--", *PLUGIN)
+    assert done.stdout.endswith("saved: edits for 0 defects in report.json\n"), done.stdout + done.stderr
+    assert saved() == {}
+
+
+def test_a_report_that_changes_meanwhile_is_not_overwritten(cure, pytester):
+    """A report that another session writes while edits are tried is left as it is, and the exit status shows it."""
+    cure()
+    pytester.makeconftest(CHANGES.format(str(Path("report.json").absolute())))
+    done = command("report.json", "--save", "--", *PLUGIN)
+    assert "not saved: report.json has changed since it was read; run the command again\n" in done.stdout, done.stderr
+    assert done.returncode == 1
+    assert saved() == {}
+
+
+CHANGES = """
+import pathlib
+path = pathlib.Path({!r})
+path.write_text(path.read_text() + " ")
+"""
+
+BOTH = """
+import pytest
+import pool
+
+@pytest.mark.interrupt_safe
+def test_half_done(maskcheck):
+    maskcheck.unchanged(lambda: list(pool.STATE), "state")
+    maskcheck.unchanged(lambda: len(pool.STATE), "number")
+    pool.half_done()
+"""
 
 
 def test_what_no_edit_cures(cure):
@@ -404,9 +488,12 @@ def test_code_of_others(cure):
 
 def test_bad_input(pytester):
     """What cannot be used is one sentence."""
+    os.mkfifo("pipe")
     for words, message in {
         ("none.json",): "the report cannot be read: ",
         ("bad.json",): "bad.json is no report of pytest-maskcheck",
+        ("none.json", "--save"): "the report cannot be read: ",
+        ("pipe", "--save"): "pipe is no file that edits can be saved in: leave out --save, or name a file\n",
     }.items():
         Path("bad.json").write_text("x")
         done = command(*words)

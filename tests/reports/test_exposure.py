@@ -17,7 +17,10 @@ def defect(exposed: Exposure | None) -> Defect:
     ("exposed", "seconds", "text"),
     [
         (Exposure(3.2, 4.9), 0.018, "3.2-4.9 µs of a run of 18 ms: about one Ctrl-C in 4,400"),
-        (Exposure(0.0, 0.25), 1.0, "0-0.25 µs of a run of 1 s: about one Ctrl-C in 8,000,000"),
+        (Exposure(0.0, 0.25), 1.0, "0-0.25 µs of a run of 1 s: at most one Ctrl-C in 4,000,000"),
+        (Exposure(5, 49), 0.018, "5-49 µs of a run of 18 ms: about one Ctrl-C in 670"),
+        (Exposure(5, 51), 0.018, "5-51 µs of a run of 18 ms: at most one Ctrl-C in 350"),
+        (Exposure(0, 18_000), 0.018, "0 µs to 18 ms of a run of 18 ms: perhaps every Ctrl-C"),
         (Exposure(900, 1500), 0.018, "900 µs to 1.5 ms of a run of 18 ms: about one Ctrl-C in 15"),
         (Exposure(120, 120), 0.1, "120 µs of a run of 100 ms: about one Ctrl-C in 830"),
         (

@@ -22,7 +22,7 @@ TOY = """
 
     from pytest_maskcheck.reports import formats
 
-    def encode(audits, shard):
+    def encode(audits, shard, shortfall):
         return "".join(f"{audit.test} {audit.audited} {shard}\\n" for audit in audits).encode()
 
     formats.FORMATS["toy"] = formats.Format(encode, "maskcheck.toy")
@@ -44,7 +44,7 @@ AUDIT = Audit(
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a format to the registry of this process."""
-    row = formats.Format(lambda audits, _: "".join(audit.test for audit in audits).encode(), "maskcheck.toy")
+    row = formats.Format(lambda audits, *_: "".join(audit.test for audit in audits).encode(), "maskcheck.toy")
     monkeypatch.setitem(formats.FORMATS, "toy", row)
 
 
@@ -77,6 +77,17 @@ def test_merge_writes_a_format_of_the_registry(tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
 
 
+def test_merge_writes_no_two_reports_to_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two outputs in one file, one would be lost."""
+    formats.write("json", str(tmp_path / "in.json"), [AUDIT])
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as error:
+        command.main(["merge", str(tmp_path / "in.json"), "-o", str(out), "--report", f"html:{tmp_path}/./out"])
+    assert error.value.code == 2
+    assert f"json:{out} and html:{tmp_path}/./out name the same file" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("text", ["xml:x", "toy", "toy:", ":x"])
 def test_merge_refuses_a_format_that_does_not_exist(
@@ -87,7 +98,8 @@ def test_merge_refuses_a_format_that_does_not_exist(
     with pytest.raises(SystemExit) as end:
         command.main(["merge", str(tmp_path / "in.json"), "-o", str(tmp_path / "out.json"), "--report", text])
     assert end.value.code == 2
-    expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT json or toy, such as json:maskcheck.json"
+    names = " or ".join(formats.FORMATS)
+    expected = f"--report is {text!r}; it must be FORMAT:PATH with FORMAT {names}, such as json:maskcheck.json"
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
 

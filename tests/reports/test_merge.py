@@ -293,7 +293,8 @@ def test_reports_that_do_not_fit_are_told_in_one_sentence(write, tmp_path, case)
     refused(merge(*names, "-o", "out.json", cwd=tmp_path), words, tmp_path)
 
 
-START = '{"tool": "pytest-maskcheck", "shard": "", "audits": [], "schema": '
+SESSION = '"session": {"tests": 0, "audited": 0, "shortfall": null}'
+START = f'{{"tool": "pytest-maskcheck", "shard": "", {SESSION}, "audits": [], "schema": '
 TEXTS = {
     "nothing": ("", "0.json is no report of pytest-maskcheck (it is no JSON: "),
     "deep": ("[" * 100_000, "0.json is no report of pytest-maskcheck (it is nested too deeply); name a file that "),
@@ -332,7 +333,7 @@ TEXTS = {
         f"0.json has the result schema 3, and this version reads schema {SCHEMA}; make and merge all reports with one version of ",
     ),
     "damaged": (
-        '{"tool": "pytest-maskcheck", "schema": 9, "shard": "", "audits": [{"schema": 9}]}',
+        f'{{"tool": "pytest-maskcheck", "schema": {SCHEMA}, "shard": "", {SESSION}, "audits": [{{"schema": {SCHEMA}}}]}}',
         "0.json is a damaged report: audits[0] has no test; write it anew with --maskcheck-report=json:PATH",
     ),
 }

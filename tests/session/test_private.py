@@ -29,6 +29,8 @@ IMPORTED = {
     ("_pytest._code.code", "ReprEntry"): "draw one frame of it",
     ("_pytest._code.code", "ReprFileLocation"): "name the place of a frame",
     ("_pytest._code.code", "ReprTraceback"): "draw several frames",
+    ("_pytest.junitxml", "LogXML"): "add properties of a session",
+    ("_pytest.junitxml", "xml_key"): "find the JUnit XML of a session",
     ("_pytest.python", "get_direct_param_fixture_func"): "tell parameters from fixtures that each run sets up",
     ("_pytest.runner", "SetupState"): "set up and tear down fixtures without the protocol",
     ("_pytest.runner", "runtestprotocol"): "run an item with all hooks",

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from pytest_maskcheck.results.lines import united
+from pytest_maskcheck.system.lines_since import CAN_NOTE
+
 PACKAGE = """
     import threading
 
@@ -214,3 +217,75 @@ def test_what_the_depth_leaves_out_is_decided(audit_folder):
     folder = audit_folder(FILES, *ALL, "--maskcheck-depth=lines", "--maskcheck-fail-undecided", "-k", "one or two")
     assert "2 passed" in folder.output
     assert "fail-undecided" not in folder.output
+
+
+THREADED = """
+    import threading
+
+    def main():
+        return len("a")
+
+    def inner():
+        text = str(1)
+        return len(text)
+    """
+IN_A_THREAD = """
+    import threading
+    from threaded import inner, main
+
+    def test_main():
+        main()
+
+    def test_thread():
+        thread = threading.Thread(target=inner)
+        thread.start()
+        thread.join()
+        main()
+
+    def test_other_thread():
+        thread = threading.Thread(target=len, args=("a",))
+        thread.start()
+        thread.join()
+        main()
+    """
+
+
+def test_what_only_a_thread_reaches_is_not_left_to_other_tests(audit_folder):
+    """A test that runs code in scope in a thread is audited, so that the lines are reached; one that runs other code there is not."""
+    files = {"threaded.py": THREADED, "test_it.py": IN_A_THREAD}
+    folder = audit_folder(files, "--maskcheck-all", "--maskcheck-include=threaded.py", "--maskcheck-depth=lines")
+    left_out = [audit.test.partition("::")[2] for audit in folder.audits if audit.refused]
+    assert left_out in (["test_main"], ["test_other_thread"])  # one of them stands for the other
+    (threaded,) = (audit for audit in folder.audits if audit.test.endswith("test_thread"))
+    assert {8, 9} <= {*threaded.lines_reached["threaded.py"]}
+
+
+BRANCHES = """
+    def choose(n):
+        if n == 1:
+            found = "one"
+        elif n == 2:
+            found = "two"
+        else:
+            found = "more"
+        return len(found)
+    """
+EACH_BRANCH = """
+    import pytest
+    from branches import choose
+
+    @pytest.mark.parametrize("n", [1, 2, 3])
+    def test_it(n):
+        choose(n)
+    """
+
+
+@pytest.mark.skipif(not CAN_NOTE, reason="needs sys.monitoring")
+def test_lines_without_a_point_are_reached_by_tests_that_are_left_out(audit_folder):
+    """The depth makes no line vanish: those without a point that only a test left out reaches are counted as reached."""
+    files = {"branches.py": BRANCHES, "test_it.py": EACH_BRANCH}
+    options = ("--maskcheck-all", "--maskcheck-include=branches.py")
+    folder = audit_folder(files, *options, "--maskcheck-depth=lines")
+    assert any(audit.refused for audit in folder.audits)
+    reached = united(audit.lines_reached for audit in folder.audits)
+    assert reached == united(audit.lines_reached for audit in audit_folder(files, *options).audits)

@@ -67,6 +67,7 @@ class Done:
         notes: the notes that the audit of the chunk gave.
         allowed: kind and key of each finding that was dropped -> ids of its points.
         unsettled: see :class:`.Judge`.
+        since: see :class:`.CleanupRecord`.
     """
 
     worker: str = ""
@@ -74,6 +75,7 @@ class Done:
     notes: tuple[str, ...] = ()
     allowed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     unsettled: frozenset[str] = frozenset()
+    since: frozenset[tuple[str, int]] | None = frozenset()
 
 
 class Board:

@@ -39,11 +39,17 @@ def _lines(code: CodeType) -> tuple[list[int], list[int], set[int]]:
 
 def end_of(code: CodeType, offset: int) -> tuple[int, int]:
     """Return the line and column where the source of an instruction ends, or zeros if unknown."""
+    _, line, _, column = columns_of(code, offset)
+    return line, column
+
+
+def columns_of(code: CodeType, offset: int) -> tuple[int, int, int, int]:
+    """Return first and last line, and first and last column, of the source of an instruction; zeros for what is unknown."""
     known = _positions(code)
     at = offset // facts.CODE_UNIT
     # The list is too short if a tool has replaced the line table of the code object.
-    _, line, _, column = known[at] if at < len(known) else (None,) * 4
-    return line or 0, column or 0
+    line, end_line, column, end_column = known[at] if at < len(known) else (None,) * 4
+    return line or 0, end_line or 0, column or 0, end_column or 0
 
 
 @per_code

@@ -1,4 +1,4 @@
-"""Audits beside plugins that report: pytest-html, pytest-json-report, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
+"""Audits beside plugins that report: pytest-html, pytest-json-report, pytest-json-ctrf, allure-pytest, pytest-sugar, pytest-rich; pytest-cov with a limit."""
 
 from __future__ import annotations
 
@@ -66,6 +66,10 @@ ALLURE = """
 """
 
 
+STORY = ("leak: lock shop.LOCK", "came from", "held by", "blocks", "reproduce", "--maskcheck-point", "cure")
+"""What each report has of the defect: what was lost, where it came from, how to see it again, and what helps."""
+
+
 def test_html(beside: Beside) -> None:
     """The HTML report has one row for each test, the section of the audit, and what a user's hook adds."""
     session = beside("pytest-html pytest-metadata", TESTS, "--html=out.html", files={"conftest.py": HTML_HOOK})
@@ -73,7 +77,7 @@ def test_html(beside: Beside) -> None:
     report = (session.place / "out.html").read_text(encoding="utf-8")
     assert "1 Failed" in report
     assert "1 Passed" in report
-    assert "came from" in report
+    assert all(part in report for part in STORY)
     assert "made by a hook" in report
     assert report.count("printed once") == 1
 
@@ -89,6 +93,17 @@ def test_json_report(beside: Beside) -> None:
     assert report["tests"][0]["call"]["stdout"] == "printed once\n"
 
 
+def test_ctrf(beside: Beside) -> None:
+    """The report in the Common Test Report Format has the defect as the message of its test, and the story as its trace."""
+    session = beside("pytest-json-ctrf", TESTS, "--ctrf=out.json")
+    session.is_right()
+    report = json.loads((session.place / "out.json").read_text(encoding="utf-8"))
+    tests = {test["name"].rpartition("::")[2]: test for test in report["results"]["tests"]}
+    assert {name: test["status"] for name, test in tests.items()} == {"test_defect": "failed", "test_clean": "passed"}
+    assert tests["test_defect"]["message"].startswith("leak: lock shop.LOCK [")
+    assert all(part in tests["test_defect"]["trace"] for part in STORY)
+
+
 def test_allure(beside: Beside) -> None:
     """Allure has one result for each test, with the steps of one run."""
     session = beside("allure-pytest", ALLURE, "--alluredir=allure")
@@ -100,6 +115,10 @@ def test_allure(beside: Beside) -> None:
         "Loses a lock": "failed",
         "test_clean": "passed",
     }
+    (details,) = [result["statusDetails"] for result in results if result["status"] == "failed"]
+    assert details["message"].startswith("pytest_maskcheck.InterruptUnsafe: leak: lock shop.LOCK [")
+    assert all(part in details["trace"] for part in STORY)
+    assert "call_report.py" not in details["trace"]
     for result in results:
         assert [step["name"] for step in result["steps"]] == ["before", "look for 3"]
 

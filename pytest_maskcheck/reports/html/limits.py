@@ -1,0 +1,134 @@
+"""What a session did not audit: the first thing that a page says, so that nobody takes what is clean for more than it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.results.lines import lines_of, spans, united
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_maskcheck.reports.unaudited import Extent
+    from pytest_maskcheck.results import Audit
+
+_NO_PLACE = "it reached no point in scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something that was not audited.
+
+    Parameters:
+        what: how many of what, such as ``3 tests``.
+        reason: why.
+        names: the tests, points or files, if they are known.
+    """
+
+    what: str
+    reason: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Everything that was not audited.
+
+    Parameters:
+        sentence: the tests without an audit and the points without a verdict, or that there are none.
+        missing: there are some.
+        rows: these, and everything that was left out on purpose.
+    """
+
+    sentence: str
+    missing: bool
+    rows: tuple[Limit, ...]
+
+
+def limits_of(audits: Sequence[Audit], shard: str, came: Extent) -> Limits:
+    """Return what a session, or a shard of it, did not audit."""
+    tests = sum(audit.is_lacking and not audit.is_not_for_audit for audit in audits)
+    points = sum(audit.undecided for audit in audits)
+    parts = [f"{count(tests, 'test')} of {len(audits)}"] * bool(tests) + [
+        f"{points} of {count(sum(len(audit.points) for audit in audits), 'point')}"
+    ] * bool(points)
+    if came.is_early or came.is_nothing:
+        sentence = f"{came.text[:1].upper()}{came.text[1:]}. Nothing is known about what an interrupt does there."
+    elif parts:
+        sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
+    else:
+        sentence = "Every test, and every point that was to be audited, has a verdict."
+    if shard:
+        sentence += f" This is shard {shard} of a session: the others have the rest."
+    rows = (
+        *_broken(audits),
+        *_tests(audits),
+        *_points(audits),
+        *_left_out(audits),
+        *_code(audits),
+        *_first_use(audits),
+    )
+    return Limits(sentence, bool(parts) or came.is_early or came.is_nothing or bool(shard), rows)
+
+
+def _broken(audits: Sequence[Audit]) -> Iterator[Limit]:
+    for audit in audits:
+        if audit.broken:
+            yield Limit("1 audit ended early", audit.broken, (audit.test,))
+
+
+def _tests(audits: Sequence[Audit]) -> Iterator[Limit]:
+    reasons: dict[str, list[str]] = {}
+    for audit in audits:
+        if audit.is_lacking:
+            reasons.setdefault(audit.refused or next(iter(audit.not_audited), _NO_PLACE), []).append(audit.test)
+    for reason, tests in reasons.items():
+        yield Limit(count(tests, "test"), reason, tuple(tests))
+
+
+def _points(audits: Sequence[Audit]) -> Iterator[Limit]:
+    reasons: dict[str, list[str]] = {}
+    for audit in audits:
+        for result in audit.results:
+            if result.reason:
+                reasons.setdefault(result.reason, []).append(f"{result.point} in {audit.test}")
+    yield from (Limit(count(names, "point"), reason, tuple(names)) for reason, names in sorted(reasons.items()))
+
+
+def _left_out(audits: Iterable[Audit]) -> Iterator[Limit]:
+    numbers: Counter[str] = Counter()
+    for audit in audits:
+        if not audit.is_lacking:
+            numbers.update(audit.left_out)
+    yield from (Limit(f"{count(number, 'hit')} left out", reason) for reason, number in sorted(numbers.items()))
+
+
+def _code(audits: Iterable[Audit]) -> Iterator[Limit]:
+    modules: dict[str, dict[str, None]] = {}
+    packages: dict[str, None] = {}
+    for audit in audits:
+        packages |= dict.fromkeys(audit.unaudited)
+        for name, why in audit.unmeasured.items():
+            modules.setdefault(why, {})[name] = None
+    for why, names in modules.items():
+        yield Limit(f"{count(names, 'module')} included to no effect", why, tuple(names))
+    if packages:
+        yield Limit(f"{count(packages, 'package')} that tests import", "not in scope", tuple(packages))
+
+
+def _first_use(audits: Iterable[Audit]) -> Iterator[Limit]:
+    reached = united({path: lines_of(text) for path, text in audit.reached_first.items()} for audit in audits)
+    if reached:
+        places = tuple(f"{path}:{spans(numbers)}" for path, numbers in sorted(reached.items()))
+        yield Limit(
+            count(sum(map(len, reached.values())), "line"), "only the first run of a process reaches them", places
+        )
+    tests: dict[str, list[str]] = {}
+    for audit in audits:
+        if audit.no_first_use:
+            tests.setdefault(audit.no_first_use, []).append(audit.test)
+    for reason, without in sorted(tests.items()):
+        yield Limit(f"first use in {count(without, 'test')}", reason, tuple(without))

@@ -1,0 +1,218 @@
+"""What an interrupt does on each line of each file: the marks beside the source."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import log10
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.results.lines import united
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_maskcheck.reports.ways import Way
+    from pytest_maskcheck.results import Audit, SharedDefect
+
+_LONGEST = 100_000
+"""Lines of a window that are marked: more than a file has, unless a report is damaged."""
+
+_HOTTEST = 5
+"""The number of degrees of heat."""
+
+
+class Mark(StrEnum):
+    """What an interrupt on a line does, the worst first. A new member needs a colour and a sign in page.css, and a row in the legend."""
+
+    DEFECT = "defect"
+    """It leads into a defect that makes a test fail."""
+
+    KNOWN = "known"
+    """It leads into a defect that the baseline has."""
+
+    LISTED = "listed"
+    """It leads to what is only listed."""
+
+    UNAUDITED = "unaudited"
+    """The line has points, and an interrupt was delivered at none of them."""
+
+    PARTLY = "partly"
+    """It does nothing wrong at those points where it was delivered; there are others."""
+
+    CLEAN = "clean"
+    """It does nothing wrong, at any point of the line that was to be audited."""
+
+    REACHED = "reached"
+    """A test reached the line, which has no point: Python does not look for interrupts there, or they were left out."""
+
+    UNREACHED = "unreached"
+    """No test reached it; it is shown as any other line."""
+
+
+@dataclass(slots=True, repr=False)
+class Line:
+    """What is known of a line.
+
+    Parameters:
+        reached: a test reached it, as the first line of a statement.
+        interrupted: an interrupt was delivered in that statement.
+        points: the number of points on it.
+        audited: the number of those where an interrupt was delivered.
+        exposure: microseconds of a run in which an interrupt on it leads into a defect; of several tests, the longest.
+        reasons: why points were not audited.
+        defects: numbers of the defects that have a point on it.
+        windows: numbers of the defects in whose window it lies.
+        mark: what an interrupt does.
+    """
+
+    reached: bool = False
+    interrupted: bool = False
+    points: int = 0
+    audited: int = 0
+    exposure: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+    defects: list[int] = field(default_factory=list)
+    windows: list[int] = field(default_factory=list)
+    mark: Mark = Mark.UNREACHED
+
+    @property
+    def heat(self) -> int:
+        """The exposure as a degree from 0 to 5: below 0.1 microseconds, 1, 10, 100, and above."""
+        return min(_HOTTEST, max(1, round(log10(self.exposure) + 2.5))) if self.exposure > 0 else 0
+
+
+@dataclass(slots=True, repr=False)
+class File:
+    """What is known of a file.
+
+    Parameters:
+        path, file: as shown in reports, and absolute.
+        lines: line number -> what is known of the line.
+        exposure: microseconds of a run in which an interrupt in this file leads into a defect; of several tests, the longest.
+        first_lines: number of each defect that fails and has a point in it -> the first line with one.
+        is_test: it is a file of the tests.
+    """
+
+    path: str
+    file: str = ""
+    lines: dict[int, Line] = field(default_factory=dict)
+    exposure: float = 0.0
+    first_lines: dict[int, int] = field(default_factory=dict)
+    is_test: bool = False
+
+    def line(self, number: int) -> Line:
+        """Return what is known of a line, from now on."""
+        return self.lines.setdefault(number, Line())
+
+    @property
+    def reached(self) -> int:
+        """The number of lines that tests reached."""
+        return sum(line.reached for line in self.lines.values())
+
+    @property
+    def interrupted(self) -> int:
+        """The number of these lines at which an interrupt was delivered."""
+        return sum(line.interrupted for line in self.lines.values())
+
+    @property
+    def points(self) -> int:
+        """The number of points."""
+        return sum(line.points for line in self.lines.values())
+
+    @property
+    def audited(self) -> int:
+        """The number of points where an interrupt was delivered."""
+        return sum(line.audited for line in self.lines.values())
+
+
+def files_of(audits: Sequence[Audit], defects: Sequence[SharedDefect], ways: Sequence[Way]) -> dict[str, File]:
+    """Return the files of a session by their paths, those of the tests last.
+
+    Parameters:
+        audits: those of the session.
+        defects: the defects, numbered by their position from 1.
+        ways: the way of each of them.
+    """
+    found: dict[str, File] = {}
+
+    def at(path: str) -> File:
+        return found.setdefault(path, File(path))
+
+    for path, reached in united(audit.lines_reached for audit in audits).items():
+        for number in reached:
+            at(path).line(number).reached = True
+    for path, interrupted in united(audit.lines_interrupted for audit in audits).items():
+        for number in interrupted:
+            at(path).line(number).interrupted = True
+    for audit in audits:
+        for path in audit.own:
+            if path in found:
+                found[path].is_test = True
+        _count(audit, at)
+    _add(defects, ways, at)
+    for line in (line for file in found.values() for line in file.lines.values()):
+        line.mark = _mark(line, defects)
+    return dict(sorted(found.items(), key=lambda each: (each[1].is_test, each[0])))
+
+
+def _add(defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str], File]) -> None:
+    """Add the defects to the lines that they are met on, and those of their windows."""
+    for number, (defect, way) in enumerate(zip(defects, ways, strict=True), 1):
+        for path, line in dict.fromkeys((point.path, point.line) for point in defect.points):
+            file = at(path)
+            file.line(line).defects.append(number)
+            if defect.fails:
+                file.first_lines[number] = min(line, file.first_lines.get(number, line))
+        for window in way.windows:
+            for inside in range(window.first, min(window.last, window.first + _LONGEST) + 1):
+                at(window.path).line(inside).windows.append(number)
+
+
+def _count(audit: Audit, at: Callable[[str], File]) -> None:
+    """Add the points of an audit, and for how long they are open."""
+    of_lines: defaultdict[tuple[str, int], float] = defaultdict(float)
+    of_files: defaultdict[str, float] = defaultdict(float)
+    for point, result in zip(audit.points, audit.results, strict=True):
+        file = at(point.path)
+        file.file = file.file or point.file
+        line = file.line(point.line)
+        line.points += 1
+        line.audited += not result.reason
+        if result.reason:
+            line.reasons[result.reason] += 1
+        if point.id in audit.exposures and any(finding.fails for finding in result.findings):
+            time = audit.exposures[point.id].total
+            of_lines[point.path, point.line] += time
+            of_files[point.path] += time
+    for (path, number), time in of_lines.items():
+        line = at(path).line(number)
+        line.exposure = max(line.exposure, time)
+    for path, time in of_files.items():
+        at(path).exposure = max(at(path).exposure, time)
+    reached = audit.lines_reached
+    for place in audit.ignores:
+        path, _, digits = place.rpartition(":")
+        if digits.isdecimal() and path in reached:
+            at(path).line(int(digits)).reasons[Reason(NotAudited.IGNORED)] += 1
+
+
+def _mark(line: Line, defects: Sequence[SharedDefect]) -> Mark:
+    met = [defects[number - 1] for number in line.defects]
+    if met:
+        return (
+            Mark.DEFECT
+            if any(each.fails for each in met)
+            else Mark.KNOWN
+            if any(each.known for each in met)
+            else Mark.LISTED
+        )
+    if line.audited == line.points > 0:
+        return Mark.CLEAN
+    if line.audited:
+        return Mark.PARTLY
+    if line.reasons:
+        return Mark.UNAUDITED
+    return Mark.REACHED if line.reached else Mark.UNREACHED

@@ -1,0 +1,185 @@
+"""Puts a page together: what the templates show, and the policy that lets a browser run our script alone."""
+
+from __future__ import annotations
+
+import base64
+import linecache
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape  # which Jinja2 requires
+
+from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reports.exposure import readable
+from pytest_maskcheck.reports.html import sources
+from pytest_maskcheck.reports.html.limits import limits_of
+from pytest_maskcheck.reports.html.marks import Mark, files_of
+from pytest_maskcheck.reports.html.stories import stories_of
+from pytest_maskcheck.reports.unaudited import extent
+from pytest_maskcheck.reports.ways import way
+from pytest_maskcheck.results import over_tests
+from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_maskcheck.reports.html.marks import File
+    from pytest_maskcheck.reports.html.sources import Source
+    from pytest_maskcheck.reports.unaudited import Extent
+    from pytest_maskcheck.results import Audit
+
+_NO_FRAGMENT = re.compile(r"[^A-Za-z0-9_./+-]")
+"""Characters of a path that would have to be escaped in a link."""
+
+_LEGEND = {
+    Mark.DEFECT: "an interrupt here leads into a defect",
+    Mark.KNOWN: "into a defect that the baseline has",
+    Mark.LISTED: "into something that is only listed",
+    Mark.UNAUDITED: "not audited, for the reason beside it",
+    Mark.PARTLY: "clean where it was audited, but not audited at every point",
+    Mark.CLEAN: "clean: audited at every point, with nothing wrong",
+    Mark.REACHED: "reached, but without a point",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A file as the page shows it."""
+
+    file: File
+    fragment: str
+    source: Source
+
+
+def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
+    """Return the page about a session, or about one shard of it."""
+    came = extent(audits, shortfall)
+    defects = sorted(over_tests(audits), key=lambda each: (not each.fails, not each.known))
+    ways = [way(each.cheapest.audit, each.defect) for each in defects]
+    files = files_of(audits, defects, ways)
+    shown = _shown(files.values(), _texts(audits))
+    stories = [*stories_of(defects, ways)]
+    fragments = {each.file.path: each.fragment for each in shown}
+    environment = _environment()
+    environment.globals.update(
+        href=lambda path, line: f"#{fragments[path]}:{line}" if path in fragments else "",
+        code_at=_CodeAt({each.file.path: each.source for each in shown}),
+    )
+    style, script, early = (_asset(environment, name) for name in ("page.css", "page.js", "early.js"))
+    code = [each.file for each in shown if not each.file.is_test] or [each.file for each in shown]
+    failing = sum(story.state == "fails" for story in stories)
+    context: dict[str, Any] = {
+        "policy": _policy([style], [early, script]),
+        "style": style,
+        "script": script,
+        "early": early,
+        "verdict": _verdict(failing, came),
+        "nothing": _prose(came.text) if came.is_nothing else "",
+        "failing": failing,
+        "others": len(stories) - failing,
+        "audited": sum(audit.audited for audit in audits),
+        "tests": sum(1 for audit in audits if audit.audited),
+        "reached": sum(file.reached for file in code),
+        "interrupted": sum(file.interrupted for file in code),
+        "earlier": sum(audit.earlier for audit in audits),
+        "limits": limits_of(audits, shard, came),
+        "files": shown,
+        "stories": stories,
+        "legend": _LEGEND,
+    }
+    return environment.get_template("page.html").render(context)
+
+
+def _verdict(failing: int, came: Extent) -> str:
+    """Return the headline: what was found, and if the session did not come to its end, that."""
+    early = ", but the session ended early" if came.is_early else ""
+    if failing:
+        return f"{count(failing, 'defect')} {'makes' if failing == 1 else 'make'} tests fail{early}"
+    if came.is_nothing:
+        return "Nothing was audited"
+    return f"No defect makes a test fail{early}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pytest_maskcheck.reports.html"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        count=count, time=readable, prose=_prose, code=_code, number=lambda value: f"{value:,}", path=_path
+    )
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    """Return a clause as a sentence in HTML."""
+    return _code(text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else "."))
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML; what stands in backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+
+
+def _path(text: str) -> Markup:
+    """Return a path as HTML, with places where a long one may be broken."""
+    return Markup("/<wbr>").join(text.split("/"))
+
+
+def _asset(environment: Environment, name: str) -> Markup:
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _policy(styles: Iterable[str], scripts: Iterable[str]) -> str:
+    """Return the content security policy: nothing is loaded, and only these styles and scripts are in force, by their hashes."""
+    style, script = (" ".join(map(_hash, texts)) for texts in (styles, scripts))
+    return f"default-src 'none'; style-src {style}; script-src {script}; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _texts(audits: Iterable[Audit]) -> dict[str, dict[int, str]]:
+    """Return path -> line -> the text of the line at the time of the audit, for the lines that findings are about."""
+    texts: dict[str, dict[int, str]] = {}
+    for audit in audits:
+        for place, text in audit.sources.items():
+            path, _, line = place.rpartition(":")
+            if line.isdecimal():
+                texts.setdefault(path, {})[int(line)] = text
+    return texts
+
+
+def _shown(files: Iterable[File], texts: Mapping[str, Mapping[int, str]]) -> list[_Shown]:
+    shown: list[_Shown] = []
+    used: set[str] = {"overview", "limits", "defects", "files", "content"}  # ids of other parts of the page
+    for number, file in enumerate(files):
+        fragment = _NO_FRAGMENT.sub("_", file.path)
+        if fragment in used:
+            fragment += f"_{number}"
+        used.add(fragment)
+        last = max(file.lines, default=0)
+        shown.append(_Shown(file, fragment, sources.read(file.path, file.file, texts.get(file.path, {}), last)))
+    return shown
+
+
+class _CodeAt:
+    """Returns a line of source for a place of a story, highlighted; code out of scope has no page, but can be quoted."""
+
+    def __init__(self, known: Mapping[str, Source]) -> None:
+        self._known = known
+
+    def __call__(self, path: str, file: str, line: int) -> Markup:
+        if path in self._known:
+            return Markup(self._known[path].line(line).strip())
+        if not (file.endswith(".py") and os.path.isfile(file)):  # as in `sources`
+            return Markup()
+        return Markup(sources.highlighted(linecache.getline(file, line).strip() or " ")[0].strip())

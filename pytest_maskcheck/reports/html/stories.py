@@ -1,0 +1,161 @@
+"""Defects as stories: where the thing came from, where the interrupt arrived, what it left behind, and what helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from pytest_maskcheck.reports.cures import cure
+from pytest_maskcheck.reports.defects import category, title, where
+from pytest_maskcheck.reports.exposure import exposure, odds, readable
+from pytest_maskcheck.reports.leading import reproduce
+from pytest_maskcheck.reports.ways import StageKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_maskcheck.reports.ways import Stage, Way
+    from pytest_maskcheck.results import Edit, SharedDefect
+    from pytest_maskcheck.results.windows import Window
+
+_LABELS = {
+    StageKind.ACQUIRED: "acquired",
+    StageKind.INTERRUPTED: "interrupted",
+    StageKind.UNWOUND: "unwound through",
+    StageKind.CAUGHT: "caught",
+    StageKind.LEFT: "left behind",
+    StageKind.HELD: "held by",
+    StageKind.BLOCKS: "blocks",
+}
+
+_POINTS = 200
+"""Number of ids of points shown of one defect; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Stages of a way that are shown together: those of one kind that follow each other.
+
+    Parameters:
+        kind: what happened.
+        label: that in one or two words.
+        stages: the sentence and the place of each.
+    """
+
+    kind: str
+    label: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A window, and what a mask over it has shown.
+
+    Parameters:
+        region: from the line where a mask would begin.
+        lines: the lines that it would have to cover, in words.
+        shown: where the interrupt would arrive then; ``""`` if no run has shown that nothing is lost there.
+    """
+
+    path: str
+    line: int
+    function: str
+    lines: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A defect as the page shows it.
+
+    Parameters:
+        number: its position in the session, from 1.
+        fragment: what leads to it in a link; the same in later reports while the defect is the same.
+        state: ``fails``, ``known`` or ``listed``.
+        verdict, title: what is wrong, and with what.
+        where: the lines where an interrupt leads into it.
+        place: the path and the line at which to cure it.
+        micros: microseconds of exposure, -1.0 if that was not measured.
+        exposed, odds: the exposure in words, and how often a Ctrl-C meets it.
+        steps: the way.
+        cure: what helps, as a sentence.
+        edit: the edit that was proven to help, if there is one.
+        masks: what a mask would have to cover.
+        command: the command that shows it again.
+        tests: those that meet it.
+        points: ids of its points.
+        more: the number of further points.
+    """
+
+    number: int
+    fragment: str
+    state: str
+    verdict: str
+    title: str
+    where: str
+    place: tuple[str, int]
+    micros: float
+    time: str
+    exposed: str
+    odds: str
+    steps: tuple[Step, ...]
+    cure: str
+    edit: Edit | None
+    masks: tuple[Masked, ...]
+    command: str
+    tests: tuple[str, ...]
+    points: tuple[str, ...]
+    more: int
+
+
+def stories_of(defects: Sequence[SharedDefect], ways: Sequence[Way]) -> Iterator[Story]:
+    """Yield the story of each defect."""
+    used: set[str] = set()
+    for number, (shared, way) in enumerate(zip(defects, ways, strict=True), 1):
+        digest = shared.defect.fingerprints[0].digest
+        # Defects that differ in nothing but their category or their line have one fingerprint.
+        names = (digest if not n else f"{digest}-{n + 1}" for n in range(len(used) + 1))
+        fragment = next(name for name in names if name not in used)
+        used.add(fragment)
+        yield _story(number, fragment, shared, way)
+
+
+def _story(number: int, fragment: str, shared: SharedDefect, way: Way) -> Story:
+    defect, exposed = shared.defect, shared.exposed
+    about = title(defect)
+    time = exposed.defect.exposure
+    ids = [point.title for point in shared.points]
+    return Story(
+        number=number,
+        fragment=fragment,
+        state="fails" if shared.fails else "known" if shared.known else "listed",
+        verdict=defect.verdict,
+        title=about + category(defect),
+        where=where(defect),
+        place=(way.cure_at.path, way.cure_at.line),
+        micros=time.total if time else -1.0,
+        time=readable(time.total) if time else "",
+        exposed=exposure(exposed.audit, exposed.defect),
+        odds=odds(exposed.audit, exposed.defect),
+        steps=tuple(
+            Step(kind, _LABELS[kind], tuple(stages)) for kind, stages in groupby(way.stages, lambda stage: stage.kind)
+        ),
+        cure=cure(defect),
+        edit=shared.edit,
+        masks=tuple(map(_masked, way.windows)),
+        command=reproduce(shared, ("pytest",)),
+        tests=shared.tests,
+        points=tuple(ids[:_POINTS]),
+        more=max(0, len(ids) - _POINTS),
+    )
+
+
+def _masked(window: Window) -> Masked:
+    until = "the end of the function" if window.until is None else f"line {window.until}"
+    lines = f"on line {window.since}" if window.until == window.since else f"from line {window.since} to {until}"
+    shown = ""
+    if window.proven:
+        place = f"at {window.after.path}:{window.after.line}" if window.after is not None else "after the test"
+        shown = f"{window.begins.signal} then arrives {place}, where nothing is lost"
+    return Masked(window.path, window.since, window.function, lines, shown)

@@ -1,0 +1,296 @@
+"""The HTML report as text: what it says, what it escapes, and how large it is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_maskcheck import __main__ as command
+from pytest_maskcheck.reports import formats, html
+from pytest_maskcheck.reports.html import sources
+from pytest_maskcheck.results import Audit, SharedDefect, Verdict
+from tests.reports.html.example import HOSTILE, REFUSED, STORE, UNREACHED, example
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
+
+pytestmark = pytest.mark.newest
+
+TEST = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+    @pytest.mark.interrupt_safe
+    def test_it():
+        LOCK.acquire()
+        abs(-1)
+        LOCK.release()
+"""
+
+VOID = {"meta", "link", "input", "wbr", "br", "img"}
+
+
+class Page(HTMLParser):
+    """A page as a browser without scripts reads it: the elements, and whether all of them are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in {"script", "style"}:
+            self.text += data
+
+
+def page_of(audits, shard: str = "") -> Page:
+    return Page(html.encode(audits, shard).decode())
+
+
+def words(page: Page) -> str:
+    return " ".join(page.text.split())
+
+
+def test_it_says_what_was_found(tmp_path: Path) -> None:
+    """The page has the defects, the files with their numbers, and the story of each defect with its command."""
+    page = page_of(example(tmp_path).audits)
+    text = words(page)
+    assert "1 defect makes tests fail" in text
+    assert "1 test audited at 3 points" in text
+    assert "1 further finding fails no test" in text
+    assert "leak lock Store._lock" in text
+    assert "It is held by" in text
+    assert "Whoever acquires it next waits here for ever." in text
+    assert "pytest --maskcheck-point 'src/store.py:10:call#1' test_store.py::test_put" in text
+    assert "3 of 6 reached lines interrupted; 3 of 4 points audited; 1 defect" in text
+
+
+def test_it_says_at_the_top_what_was_not_audited(tmp_path: Path) -> None:
+    """Refused tests and undecided points are stated before the defects, with their reasons, and so are left-out hits."""
+    text = words(page_of(example(tmp_path).audits))
+    sentence = "Not audited: 1 test of 2 and 1 of 4 points."
+    assert text.index(sentence) < text.index("Defects: those that fail")
+    for reason in (REFUSED, UNREACHED):
+        assert text.index(str(reason)) < text.index("Defects: those that fail")
+    assert "7 hits left out" in text
+
+
+def test_it_says_when_all_was_audited() -> None:
+    """A session without a limit says so, and one without an audit does not look clean."""
+    assert "has a verdict" in words(page_of([Audit("a.py::test", points=(), earlier=True)]))
+    nothing = words(page_of([]))
+    assert "Nothing was audited" in nothing
+    assert "has a verdict" not in nothing
+
+
+def test_it_says_that_it_is_about_a_shard(tmp_path: Path) -> None:
+    """The report of one shard says that the others have the rest."""
+    assert "This is shard 1/3 of a session" in words(page_of(example(tmp_path).audits, "1/3"))
+
+
+def test_each_line_has_its_mark(tmp_path: Path) -> None:
+    """Lines are marked by what an interrupt there does: clean, defect, listed, not audited, only reached; others have no mark."""
+    page = page_of(example(tmp_path).audits)
+    marks = {
+        attrs["id"].rpartition(":")[2]: attrs["class"].split()
+        for tag, attrs in page.tags
+        if tag == "li" and (attrs.get("id") or "").startswith("src/store.py:")
+    }
+    assert {line: each[0] for line, each in marks.items()} == {
+        "8": "clean",
+        "9": "reached",
+        "10": "defect",
+        "11": "listed",
+        "14": "unaudited",
+        "15": "reached",
+    }
+    assert "window" in marks["10"]
+
+
+def test_hostile_names_are_escaped(tmp_path: Path) -> None:
+    """Names, reasons, tests and sources with markup stay text, whichever field they are in."""
+    hostile = replace(
+        example(tmp_path).audits[0],
+        refused="",
+        breakdown=HOSTILE,
+        unmeasured={HOSTILE: HOSTILE},
+        unaudited=(HOSTILE,),
+        no_first_use=HOSTILE,
+        reached_first={HOSTILE: "3"},
+        left_out={HOSTILE: 2},
+        reached={f"{HOSTILE}.py": "1-3", "src/store.py": "8-11"},
+    )
+    tags = [tag for tag, _ in page_of([hostile, *example(tmp_path / "again").audits[1:]]).tags]
+    assert tags.count("script") == 2  # our own
+    assert "img" not in tags
+    assert tags.count("noscript") == tags.count("article")
+
+
+def test_what_is_no_text_is_shown() -> None:
+    """Names of other bytes, which cannot be encoded, are written with backslashes."""
+    assert b"test_\\udcff" in html.encode([Audit("test_\udcff.py::test", refused=REFUSED)], "")
+
+
+def test_it_loads_nothing(tmp_path: Path) -> None:
+    """No element names an address, and the policy of the page forbids all that is not in it."""
+    page = page_of(example(tmp_path).audits)
+    policy = next(attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    for _, attrs in page.tags:
+        assert not {"src", "srcset", "style", "onclick", "onerror"} & attrs.keys()
+        assert (attrs.get("href") or "#").startswith(("#", "data:,"))
+
+
+def test_an_edit_is_shown_as_a_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that the command ``cure`` has saved in the report is part of the story; without one there is none."""
+    session = example(tmp_path)
+    edit = SimpleNamespace(title="a `mask`", diff=f"--- a/x.py\n@@ -1 +1 @@\n-{HOSTILE}\n+with mask():\n", tests=("a",))
+    monkeypatch.setattr(SharedDefect, "edit", None, raising=False)
+    assert "diff" not in {attrs.get("class") for _, attrs in page_of(session.audits).tags}
+    monkeypatch.setattr(SharedDefect, "edit", edit, raising=False)
+    page = page_of(session.audits)
+    assert {"diff", "add", "del"} <= {attrs.get("class") for _, attrs in page.tags}
+    assert f"Proven edit: a mask --- a/x.py @@ -1 +1 @@ -{HOSTILE} +with mask():" in words(page)
+
+
+def test_links_have_a_target(tmp_path: Path) -> None:
+    """Each link leads to an element of the page, and no id is there twice."""
+    page = page_of(example(tmp_path, 3).audits)
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {(attrs["href"] or "")[1:] for tag, attrs in page.tags if tag == "a"} <= {*ids}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "The source cannot be read (No such file or directory)"),
+        (b"# coding: latin-1\nx = 'caf\xe9'\n" + STORE.encode(), "The file has changed since the audit"),
+        (b"x = 'caf\xe9'\n", "The file cannot be decoded"),
+        (b"# coding: klingon\n", "The file cannot be decoded"),
+        (b"\0" * 9, ""),
+        (b"x" * 2_000_001, "The source cannot be read (it has 2,000,001 bytes)"),
+    ],
+)
+def test_sources_that_changed_are_named(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    """A file that is missing, has changed, cannot be decoded or is too large leads to a sentence; marks and defects are still there."""
+    session = example(tmp_path)
+    file = tmp_path / "src" / "store.py"
+    file.unlink() if content is None else file.write_bytes(content)
+    text = words(page_of(session.audits))
+    assert problem in text
+    assert text.count("leak lock Store._lock") >= 4
+
+
+def test_lines_beyond_the_file_are_shown(tmp_path: Path) -> None:
+    """A point on a line that the file does not have, however great its number, is still there, and makes the page no longer."""
+    audit = example(tmp_path).audits[0]
+    far = [replace(point, line=10**12) if point.line == 10 else point for point in audit.points]
+    page = page_of([replace(audit, points=tuple(far))])
+    assert "src/store.py:1000000000000" in {attrs.get("id") for _, attrs in page.tags}
+    assert "The file has changed since the audit" in words(page)
+
+
+def test_only_files_of_python_are_shown(tmp_path: Path) -> None:
+    """A report that names another file of this machine, a folder or a pipe does not bring it into the page."""
+    secret = tmp_path / "secret"
+    secret.write_text("password", encoding="utf-8")
+    assert not sources.read("secret", str(secret), {}, 1).lines
+    (tmp_path / "folder.py").mkdir()
+    assert "it is no file" in sources.read("folder.py", str(tmp_path / "folder.py"), {}, 1).problem
+    assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1).problem
+
+
+def test_other_reports_do_not_import_its_libraries() -> None:
+    """A session that writes no HTML does not pay for Jinja2."""
+    code = "import sys, pytest_maskcheck.reports.formats; print('jinja2' in sys.modules, 'pygments' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_its_own_part_is_small() -> None:
+    """Beside the data, a page has at most 150 kB; that of a session without audits has nothing else."""
+    assert len(html.encode([], "")) < 30_000
+
+
+def test_a_folder_gets_an_index(tmp_path: Path) -> None:
+    """A path that is a folder stands for the file ``index.html`` in it; of formats without an index it stays what it is."""
+    assert formats.parse(f"html:{tmp_path}") == ("html", str(tmp_path / "index.html"))
+    assert formats.parse(f"html:{tmp_path}/page") == ("html", f"{tmp_path}/page")
+    assert formats.parse(f"json:{tmp_path}") == ("json", str(tmp_path))
+
+
+def test_merge_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``merge --report html:PATH`` writes the page of a JSON report; a path that cannot be written to is one clear sentence."""
+    session = example(tmp_path)
+    formats.write("json", str(tmp_path / "in.json"), session.audits)
+    words = ["merge", str(tmp_path / "in.json"), "--report"]
+    assert command.main([*words, f"html:{tmp_path / 'out.html'}"]) == 1
+    assert (tmp_path / "out.html").read_bytes() == html.encode([each.legible() for each in session.audits], "")
+    for path in (tmp_path / "absent" / "out.html", tmp_path / "in.json" / "index"):
+        with pytest.raises(SystemExit) as end:
+            command.main([*words, f"html:{path}"])
+        assert end.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(
+        r"the merged report cannot be written: .*; name a file in a folder that can be written to", message
+    )
+
+
+def test_every_verdict_is_shown(tmp_path: Path) -> None:
+    """The page copes with each verdict, with and without an origin."""
+    session = example(tmp_path)
+    audit = session.audits[0]
+    for verdict in Verdict:
+        results = tuple(
+            replace(each, findings=tuple(replace(found, verdict=verdict, origin=None) for found in each.findings))
+            for each in audit.results
+        )
+        assert f"{verdict} " in words(page_of([replace(audit, results=results)]))
+
+
+def test_a_session_writes_it(pytester: pytest.Pytester, run: Run) -> None:
+    """``--maskcheck-report=html:PATH`` writes the page of a session, with the sources of its tests."""
+    pytester.makepyfile(test_it=TEST)
+    result = run("--maskcheck", "--maskcheck-report=html:.")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    page = Page(Path("index.html").read_text(encoding="utf-8"))
+    assert "LOCK.acquire()" in words(page)
+    assert "1 defect makes tests fail" in words(page)
+
+
+@pytest.mark.parametrize("path", ["absent/page.html", "file/page.html"])
+def test_a_path_that_cannot_be_written_is_one_sentence(pytester: pytest.Pytester, run: Run, path: str) -> None:
+    """A path at which no file can be is refused in one sentence, before any test runs."""
+    pytester.makepyfile(test_it=TEST)
+    Path("file").touch()
+    result = run("--maskcheck", f"--maskcheck-report=html:{path}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    expected = (
+        f"ERROR: --maskcheck-report is 'html:{path}'; it must name a file in a folder that exists and can be written to"
+    )
+    assert expected in [*result.outlines, *result.errlines]
