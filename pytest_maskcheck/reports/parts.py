@@ -75,6 +75,7 @@ class Parts:
             known=tuple(sorted({digest for audit in audits for digest in audit.known})),
             exposures={name: each for audit in audits for name, each in audit.exposures.items()},
             cleanup_lines=self._cleanup_lines(),
+            digests=self._digests(),
             edits={digest: edit for audit in audits for digest, edit in audit.edits.items()},
             duration=max(audit.duration for audit in audits),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
@@ -115,6 +116,14 @@ class Parts:
             return None
         lines = united({path: lines_of(text) for path, text in each.items()} for each in recorded)
         return {path: spans(numbers) for path, numbers in lines.items()}
+
+    def _digests(self) -> dict[str, str]:
+        """Return the digests of files; ``""`` for a file that shards saw with different contents: its lines belong to none of them."""
+        found: dict[str, str] = {}
+        for audit in self._parts.values():
+            for path, digest in audit.digests.items():
+                found[path] = digest if found.get(path, digest) == digest else ""
+        return found
 
     def _seconds(self) -> float:
         return sum(audit.seconds for audit in self._all.values())

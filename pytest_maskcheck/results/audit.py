@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.results.values import Defect
 
-SCHEMA = 10
+SCHEMA = 11
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -70,6 +70,8 @@ class Audit:
         held_back: the runs that tried windows; see :mod:`.windows`.
         cleanup_lines: file -> the statements in scope (``3-7,9``) that ran only from an interrupt on, and not in the uninterrupted test;
             ``None`` if that was not recorded.
+        digests: file -> the digest of its content at the time of the audit, for the files that the test reached; ``""`` if it could not be
+            read, or if the shards of the test saw different contents.
         edits: digest of a fingerprint -> the edit that cures the defect, as far as the command ``cure`` has saved one.
     """
 
@@ -108,6 +110,7 @@ class Audit:
     held_back: tuple[HeldBackRun, ...] = ()
     cleanup_lines: dict[str, str] | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def broken(self) -> str:

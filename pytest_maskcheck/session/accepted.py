@@ -12,6 +12,7 @@ import pytest
 from pytest_maskcheck.reports import baseline
 from pytest_maskcheck.reports.definitions import file_of, text_of
 from pytest_maskcheck.reports.evidence import Evidence
+from pytest_maskcheck.reports.source_content import digest_of
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.settings import can_be_written
 from pytest_maskcheck.system.unpatched import os, unpatched
@@ -48,13 +49,14 @@ class Accepted:
         self.shown = _shown(config, chosen.baseline or "")
         self.updates: bool = config.getoption(UPDATE)
         self._baseline: baseline.Baseline | None = None
+        self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
+        self._digests: dict[str, str] = {}
         if self.path is None:
             if self.updates:
                 message = f"{UPDATE} writes the file that --maskcheck-baseline names: add it"
                 raise pytest.UsageError(message)
             return
         entries = self._read(self.path)
-        self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
         self._baseline = baseline.Baseline(entries, self._file_of, accepts_all=self.updates)
 
     def _read(self, path: str) -> tuple[baseline.Entry, ...]:
@@ -72,9 +74,21 @@ class Accepted:
             raise pytest.UsageError(message) from None
 
     def mark(self, audit: Audit) -> Audit:
-        """Return an audit with the lines that its findings are about, and with the defects marked that are known."""
-        audit = replace(audit, sources=_sources(audit))
+        """Return an audit with the lines and the files that it is about, and with the defects marked that are known."""
+        audit = replace(audit, sources=_sources(audit), digests=self._digests_of(audit))
         return replace(audit, known=self._baseline.known(audit)) if self._baseline else audit
+
+    def _digests_of(self, audit: Audit) -> dict[str, str]:
+        """Return the digest of each file of an audit; each file is read once in a session.
+
+        This also holds for an audit of an earlier session: it is used only if its lines are where they were, in the files as they are now.
+        """
+        known = {point.path: point.file for point in audit.points}
+        with unpatched():
+            for path in (*audit.reached, *audit.reached_first, *known):
+                if path not in self._digests:
+                    self._digests[path] = digest_of(known.get(path) or self._file_of(path))
+        return {path: self._digests[path] for path in dict.fromkeys((*audit.reached, *audit.reached_first, *known))}
 
     def after(
         self, audits: Sequence[Audit], briefs: Sequence[Brief], collected: Collected, wanted: int, *, some: bool

@@ -48,8 +48,14 @@ class Limits:
     rows: tuple[Limit, ...]
 
 
-def limits_of(audits: Sequence[Audit], shard: str) -> Limits:
-    """Return what a session, or a shard of it, did not audit."""
+def limits_of(audits: Sequence[Audit], shard: str, changed: Sequence[str]) -> Limits:
+    """Return what a session, or a shard of it, did not audit.
+
+    Parameters:
+        audits: those of the session.
+        shard: such as ``1/3``, or ``""``.
+        changed: the files that are no longer as they were audited.
+    """
     tests = sum(lacks_audit(audit) for audit in audits)
     points = sum(audit.undecided for audit in audits)
     parts = [f"{count(tests, 'test')} of {len(audits)}"] * bool(tests) + [
@@ -63,7 +69,12 @@ def limits_of(audits: Sequence[Audit], shard: str) -> Limits:
         sentence = "Every test, and every point that was to be audited, has a verdict."
     if shard:
         sentence += f" This is shard {shard} of a session: the others have the rest."
+    if changed:
+        sentence += (
+            f" {count(changed, 'file')} changed since the audit: nothing is known of the code that is there now."
+        )
     rows = (
+        *_changed(changed),
         *_broken(audits),
         *_tests(audits),
         *_points(audits),
@@ -71,7 +82,14 @@ def limits_of(audits: Sequence[Audit], shard: str) -> Limits:
         *_code(audits),
         *_first_use(audits),
     )
-    return Limits(sentence, bool(parts) or not audits or bool(shard), rows)
+    return Limits(sentence, bool(parts) or not audits or bool(shard) or bool(changed), rows)
+
+
+def _changed(paths: Sequence[str]) -> Iterator[Limit]:
+    if paths:
+        yield Limit(
+            count(paths, "file"), "changed since the audit, so that what is there now was not audited", tuple(paths)
+        )
 
 
 def _broken(audits: Sequence[Audit]) -> Iterator[Limit]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _NO_FRAGMENT = re.compile(r"[^A-Za-z0-9_./+-]")
 """Characters of a path that would have to be escaped in a link."""
 
+_EQUAL = re.compile(r" \(\d+\)\Z")
+"""What :attr:`.Audit.sources` adds to the second of equal lines of a function, and to further ones."""
+
 _LEGEND = {
     Mark.DEFECT: "an interrupt here leads into a defect",
     Mark.KNOWN: "into a defect that the baseline has",
@@ -57,13 +60,14 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
     defects = sorted(over_tests(audits), key=lambda each: (not each.fails, not each.known))
     ways = [way(each.cheapest.audit, each.defect) for each in defects]
     files = files_of(audits, defects, ways)
-    shown = _shown(files.values(), _texts(audits))
+    texts = _texts(audits)
+    shown = _shown(files.values(), texts, _digests(audits))
     stories = [*stories_of(defects, ways)]
     fragments = {each.file.path: each.fragment for each in shown}
     environment = _environment()
     environment.globals.update(
         href=lambda path, line: f"#{fragments[path]}:{line}" if path in fragments else "",
-        code_at=_CodeAt({each.file.path: each.source for each in shown}),
+        code_at=_CodeAt({each.file.path: each.source for each in shown}, texts),
     )
     style, script, early = (_asset(environment, name) for name in ("page.css", "page.js", "early.js"))
     code = [each.file for each in shown if not each.file.is_test] or [each.file for each in shown]
@@ -81,7 +85,7 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         "reached": sum(file.reached for file in code),
         "interrupted": sum(file.interrupted for file in code),
         "earlier": sum(audit.earlier for audit in audits),
-        "limits": limits_of(audits, shard),
+        "limits": limits_of(audits, shard, [each.file.path for each in shown if each.source.changed]),
         "files": shown,
         "stories": stories,
         "legend": _LEGEND,
@@ -144,7 +148,18 @@ def _texts(audits: Iterable[Audit]) -> dict[str, dict[int, str]]:
     return texts
 
 
-def _shown(files: Iterable[File], texts: Mapping[str, Mapping[int, str]]) -> list[_Shown]:
+def _digests(audits: Iterable[Audit]) -> dict[str, set[str]]:
+    """Return path -> the digests that audits have of the file: several if it changed between two sessions that were merged."""
+    digests: dict[str, set[str]] = {}
+    for audit in audits:
+        for path, digest in audit.digests.items():
+            digests.setdefault(path, set()).add(digest)
+    return digests
+
+
+def _shown(
+    files: Iterable[File], texts: Mapping[str, Mapping[int, str]], digests: Mapping[str, set[str]]
+) -> list[_Shown]:
     shown: list[_Shown] = []
     used: set[str] = {"overview", "limits", "defects", "files", "content"}  # ids of other parts of the page
     for number, file in enumerate(files):
@@ -153,17 +168,26 @@ def _shown(files: Iterable[File], texts: Mapping[str, Mapping[int, str]]) -> lis
             fragment += f"_{number}"
         used.add(fragment)
         last = max(file.lines, default=0)
-        shown.append(_Shown(file, fragment, sources.read(file.path, file.file, texts.get(file.path, {}), last)))
+        path = file.path
+        source = sources.read(path, file.file, texts.get(path, {}), last, digests.get(path, ()))
+        shown.append(_Shown(file, fragment, source))
     return shown
 
 
 class _CodeAt:
-    """Returns a line of source for a place of a story, highlighted; code out of scope has no page, but can be quoted."""
+    """Returns a line of source for a place of a story, highlighted; code out of scope has no page, but can be quoted.
 
-    def __init__(self, known: Mapping[str, Source]) -> None:
+    Of a file that has changed, the line is quoted as the audit has kept it, or not at all.
+    """
+
+    def __init__(self, known: Mapping[str, Source], texts: Mapping[str, Mapping[int, str]]) -> None:
         self._known = known
+        self._texts = texts
 
     def __call__(self, path: str, file: str, line: int) -> Markup:
+        if path in self._known and not self._known[path].is_known(line):
+            kept = _EQUAL.sub("", self._texts.get(path, {}).get(line, ""))
+            return Markup(sources.highlighted(kept)[0]) if kept else Markup()
         if path in self._known:
             return Markup(self._known[path].line(line).strip())
         if not (file.endswith(".py") and os.path.isfile(file)):  # as in `sources`

@@ -197,13 +197,72 @@ def test_links_have_a_target(tmp_path: Path) -> None:
     ],
 )
 def test_sources_that_changed_are_named(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    """A file that is missing, has changed, cannot be decoded or is too large leads to a sentence; marks and defects are still there."""
+    """A file that is missing, has changed, cannot be decoded or is too large leads to a sentence; its defects are still there."""
     session = example(tmp_path)
     file = tmp_path / "src" / "store.py"
     file.unlink() if content is None else file.write_bytes(content)
     text = words(page_of(session.audits))
     assert problem in text
-    assert text.count("leak lock Store._lock") >= 4
+    assert text.count("leak lock Store._lock") >= 3
+
+
+def marks_of(page: Page, path: str = "src/store.py") -> dict[str, str]:
+    """Return the number of each line that a page can link to -> its mark."""
+    return {
+        (attrs["id"] or "").rpartition(":")[2]: (attrs.get("class") or "").partition(" ")[0]
+        for tag, attrs in page.tags
+        if tag == "li" and (attrs.get("id") or "").startswith(f"{path}:")
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("        with self._lock:\n", "        self._lock.acquire()\n", {"10": "defect"}),
+        ('"""A store."""\n', '"""A store."""\n\n\n', {}),
+        (STORE, STORE, None),
+    ],
+    ids=["edited", "moved", "same"],
+)
+def test_a_line_that_may_have_changed_is_not_marked_clean(
+    tmp_path: Path, old: str, new: str, kept: dict[str, str] | None
+) -> None:
+    """If a file was edited anywhere since the audit, only lines of findings whose text is the same have a mark, and the page says so first."""
+    session = example(tmp_path)
+    (tmp_path / "src" / "store.py").write_text(STORE.replace(old, new), encoding="utf-8")
+    page = page_of(session.audits)
+    if kept is None:
+        assert marks_of(page)["8"] == "clean"
+        assert "changed since the audit" not in words(page)
+        return
+    assert {line: mark for line, mark in marks_of(page).items() if mark} == kept
+    assert "1 file changed since the audit" in words(page).partition("Defects: ")[0]
+
+
+def test_without_a_digest_no_line_is_clean(tmp_path: Path) -> None:
+    """A file of which audits do not know what it was like, or know different contents, has no marks of clean lines."""
+    audit = example(tmp_path).audits[0]
+    other = replace(audit, test="t.py::other", digests={**audit.digests, "src/store.py": "0" * 16})
+    for audits in ([replace(audit, digests={})], [audit, other]):
+        assert "clean" not in marks_of(page_of(audits)).values()
+    assert "clean" in marks_of(page_of([audit])).values()
+
+
+def test_a_page_that_is_merged_later_knows_what_changed(
+    pytester: pytest.Pytester, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that was clean when it was audited is not, in a page that is written from the JSON after it was edited."""
+    pytester.makepyfile(
+        test_it=TEST.replace("LOCK.acquire()", "with LOCK:").replace("LOCK.release()", "").replace("abs", "    abs")
+    )
+    run("--maskcheck", "--maskcheck-report=json:r.json")
+    assert command.main(["merge", "r.json", "--report", "html:o.html"]) == 0
+    assert "clean" in marks_of(Page(Path("o.html").read_text(encoding="utf-8")), "test_it.py").values()
+    pytester.makepyfile(test_it=TEST)
+    command.main(["merge", "r.json", "--report", "html:o.html"])
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    assert not any(marks_of(page, "test_it.py").values())
+    assert "1 file changed since the audit" in words(page)
 
 
 def test_lines_beyond_the_file_are_shown(tmp_path: Path) -> None:
@@ -219,10 +278,10 @@ def test_only_files_of_python_are_shown(tmp_path: Path) -> None:
     """A report that names another file of this machine, a folder or a pipe does not bring it into the page."""
     secret = tmp_path / "secret"
     secret.write_text("password", encoding="utf-8")
-    assert not sources.read("secret", str(secret), {}, 1).lines
+    assert not sources.read("secret", str(secret), {}, 1, ()).lines
     (tmp_path / "folder.py").mkdir()
-    assert "it is no file" in sources.read("folder.py", str(tmp_path / "folder.py"), {}, 1).problem
-    assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1).problem
+    assert "it is no file" in sources.read("folder.py", str(tmp_path / "folder.py"), {}, 1, ()).problem
+    assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1, ()).problem
 
 
 def test_other_reports_do_not_import_its_libraries() -> None:
