@@ -18,7 +18,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_maskcheck.results import Point
 
@@ -59,7 +59,8 @@ class Parts:
             mode=first.mode,
             points=points,
             results=tuple(results[point.id] for point in points),
-            left_out=self._left_out(total),
+            left_out=(left_out := self._left_out(total)),
+            left_out_at=self._left_out_at(left_out),
             notes=self._notes(),
             ignores=used_in_any(audit.ignores for audit in audits),
             allows=used_in_any(audit.allows for audit in audits),
@@ -197,6 +198,30 @@ class Parts:
                 left[Reason(NotAudited.SHARD_MISSING, shard=f"{k}/{self._number}", why=why)] = number
         return left
 
+    def _left_out_at(self, left_out: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the lines of what was left out; of a shard that was not audited, those that all others have seen in other shards."""
+        found: dict[str, list[dict[str, list[int]]]] = {}
+        for audit in self._parts.values():
+            for reason, of_files in audit.left_out_at.items():
+                if not _is_elsewhere(reason):
+                    found.setdefault(reason, []).append(_numbers(of_files))
+        elsewhere = [
+            {(path, line) for path, lines in _numbers(of_files).items() for line in lines}
+            for audit in self._parts.values()
+            for reason, of_files in audit.left_out_at.items()
+            if _is_elsewhere(reason)
+        ]
+        missing: dict[str, list[int]] = {}
+        for path, line in set.intersection(*elsewhere) if elsewhere else ():
+            missing.setdefault(path, []).append(line)
+        for reason in left_out:
+            if missing and reason_of(reason).code is NotAudited.SHARD_MISSING:
+                found[reason] = [missing]
+        return {
+            reason: {path: spans(lines) for path, lines in sorted(united(each).items())}
+            for reason, each in found.items()
+        }
+
     def _notes(self) -> tuple[str, ...]:
         """Return each different note once; notes on the same allowed finding become one, with the sum of their numbers."""
         notes: dict[tuple[str, str], int] = {}
@@ -212,6 +237,10 @@ def _dealing(audit: Audit) -> Reason | None:
     """Return why a test is in another shard as a whole; ``None`` if it is not."""
     reason = reason_of(audit.refused)
     return reason if reason.code is NotAudited.WHOLE_ELSEWHERE else None
+
+
+def _numbers(of_files: dict[str, str]) -> dict[str, list[int]]:
+    return {path: lines_of(text) for path, text in of_files.items()}
 
 
 def _is_elsewhere(reason: str) -> bool:

@@ -41,6 +41,8 @@ class Audit:
         points: every point that was to be audited.
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
+        left_out_at: reason -> file -> the lines (``3-7,9``) of these hits, for the reasons that lines can be given: not for what other tests
+            have audited, what is outside of the test or out of scope, nor for second interrupts.
         notes: what else a reader should know (what was allowed, kinds that are blind here).
         ignores: place of each ``# maskcheck: ignore`` in a reached file (``path:line``) -> whether it ignored a point.
         allows: each entry of ``allow``, from all layers -> whether it was needed; empty if the audit ended early.
@@ -111,6 +113,7 @@ class Audit:
     cleanup_lines: dict[str, str] | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    left_out_at: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def broken(self) -> str:

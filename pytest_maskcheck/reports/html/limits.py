@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.summary import lacks_audit
+from pytest_maskcheck.reports.unaudited import Gap, gap
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
@@ -66,7 +67,15 @@ def limits_of(audits: Sequence[Audit], shard: str, changed: Sequence[str]) -> Li
     elif parts:
         sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
     else:
-        sentence = "Every test, and every point that was to be audited, has a verdict."
+        sentence = "Every test, and every point that was chosen, has a verdict."
+    numbers = _numbers(audits)
+    missing, turns = numbers[Gap.MISSING], numbers[Gap.SAMPLED]
+    left = [f"{count(missing, 'hit')} of places"] * bool(missing) + [f"{count(turns, 'further turn')} of loops"] * bool(
+        turns
+    )
+    if left:
+        was = "was" if missing + turns == 1 else "were"
+        sentence += f" {' and '.join(left)} {was} left out: the lines say why."
     if shard:
         sentence += f" This is shard {shard} of a session: the others have the rest."
     if changed:
@@ -82,7 +91,17 @@ def limits_of(audits: Sequence[Audit], shard: str, changed: Sequence[str]) -> Li
         *_code(audits),
         *_first_use(audits),
     )
-    return Limits(sentence, bool(parts) or not audits or bool(shard) or bool(changed), rows)
+    return Limits(sentence, bool(parts or shard or changed or missing) or not audits, rows)
+
+
+def _numbers(audits: Iterable[Audit]) -> Counter[Gap]:
+    """Return how many hits were left out, by how much is missing for it."""
+    numbers: Counter[Gap] = Counter()
+    for audit in audits:
+        if not lacks_audit(audit):
+            for reason, number in audit.left_out.items():
+                numbers[gap(reason)] += number
+    return numbers
 
 
 def _changed(paths: Sequence[str]) -> Iterator[Limit]:

@@ -8,14 +8,20 @@ from enum import StrEnum
 from math import log10
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.reasons import NotAudited, Reason
-from pytest_maskcheck.results.lines import united
+from pytest_maskcheck.reasons import NotAudited, Reason, reason_of
+from pytest_maskcheck.reports.unaudited import Gap, gap
+from pytest_maskcheck.results.lines import lines_of, united
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_maskcheck.reports.ways import Way
     from pytest_maskcheck.results import Audit, SharedDefect
+
+FIRST_ONLY = "only the first run of a process reaches it, and that run was not interrupted there"
+"""Why the lines in :attr:`.Audit.reached_first` were left out."""
+
+_ON_PURPOSE = {NotAudited.EXCLUDED, NotAudited.PAUSED}
 
 _LONGEST = 100_000
 """Lines of a window that are marked: more than a file has, unless a report is damaged."""
@@ -37,16 +43,19 @@ class Mark(StrEnum):
     """It leads to what is only listed."""
 
     UNAUDITED = "unaudited"
-    """The line has points, and an interrupt was delivered at none of them."""
+    """The line has points, chosen or left out, and an interrupt was delivered at none of them."""
 
     PARTLY = "partly"
-    """It does nothing wrong at those points where it was delivered; there are others."""
+    """It does nothing wrong at those points where it was delivered; there are others, or some were left out."""
+
+    SAMPLED = "sampled"
+    """It does nothing wrong at any place of the line, in those turns of a loop in which it was delivered; there were others."""
 
     CLEAN = "clean"
-    """It does nothing wrong, at any point of the line that was to be audited."""
+    """It does nothing wrong, at any place of the line, each time that a test came there."""
 
     REACHED = "reached"
-    """A test reached the line, which has no point: Python does not look for interrupts there, or they were left out."""
+    """A test reached the line, and nothing was left out: Python does not look for interrupts there."""
 
     UNREACHED = "unreached"
     """No test reached it; it is shown as any other line."""
@@ -63,6 +72,7 @@ class Line:
         audited: the number of those where an interrupt was delivered.
         exposure: microseconds of a run in which an interrupt on it leads into a defect; of several tests, the longest.
         reasons: why points were not audited.
+        left_out: why hits were left out before points were chosen.
         defects: numbers of the defects that have a point on it.
         windows: numbers of the defects in whose window it lies.
         mark: what an interrupt does.
@@ -74,6 +84,7 @@ class Line:
     audited: int = 0
     exposure: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, None] = field(default_factory=dict)
     defects: list[int] = field(default_factory=list)
     windows: list[int] = field(default_factory=list)
     mark: Mark = Mark.UNREACHED
@@ -192,11 +203,22 @@ def _count(audit: Audit, at: Callable[[str], File]) -> None:
         line.exposure = max(line.exposure, time)
     for path, time in of_files.items():
         at(path).exposure = max(at(path).exposure, time)
+    for reason, of_lines_left in _left_out(audit):
+        for path, numbers in of_lines_left.items():
+            for number in lines_of(numbers):
+                at(path).line(number).left_out[reason] = None
     reached = audit.lines_reached
     for place in audit.ignores:
         path, _, digits = place.rpartition(":")
         if digits.isdecimal() and path in reached:
             at(path).line(int(digits)).reasons[Reason(NotAudited.IGNORED)] += 1
+
+
+def _left_out(audit: Audit) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield reasons and, for each file, the lines where something was left out for them."""
+    yield from audit.left_out_at.items()
+    if audit.reached_first:
+        yield FIRST_ONLY, audit.reached_first
 
 
 def _mark(line: Line, defects: Sequence[SharedDefect]) -> Mark:
@@ -209,10 +231,16 @@ def _mark(line: Line, defects: Sequence[SharedDefect]) -> Mark:
             if any(each.known for each in met)
             else Mark.LISTED
         )
-    if line.audited == line.points > 0:
-        return Mark.CLEAN
+    missing = max(map(_gap, line.left_out), default=Gap.NONE)
+    if line.audited == line.points > 0 and missing is not Gap.MISSING:
+        return Mark.CLEAN if missing is Gap.NONE else Mark.SAMPLED
     if line.audited:
         return Mark.PARTLY
-    if line.reasons:
+    if line.reasons or line.left_out:
         return Mark.UNAUDITED
     return Mark.REACHED if line.reached else Mark.UNREACHED
+
+
+def _gap(reason: str) -> Gap:
+    """Return how much of a line is missing: a comment that excludes a part of it keeps its sign of a clean line from saying all of it."""
+    return max(gap(reason), Gap.MISSING if reason_of(reason).code in _ON_PURPOSE else Gap.NONE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape  # which Jinja2 requires
 
-from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reasons import NotAudited, count, reason_of
 from pytest_maskcheck.reports.exposure import readable
 from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
@@ -40,9 +40,10 @@ _LEGEND = {
     Mark.KNOWN: "into a defect that the baseline has",
     Mark.LISTED: "into something that is only listed",
     Mark.UNAUDITED: "not audited, for the reason beside it",
-    Mark.PARTLY: "clean where it was audited, but not audited at every point",
-    Mark.CLEAN: "clean: audited at every point, with nothing wrong",
-    Mark.REACHED: "reached, but without a point",
+    Mark.PARTLY: "clean where it was audited; some of it was not, for the reason beside it",
+    Mark.SAMPLED: "clean at every place of the line, in some of the turns of a loop, such as the first and the last",
+    Mark.CLEAN: "clean: audited at every place of the line, each time",
+    Mark.REACHED: "reached, but no place where Python looks for interrupts",
 }
 
 
@@ -102,7 +103,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(
-        count=count, time=readable, prose=_prose, code=_code, number=lambda value: f"{value:,}", path=_path
+        count=count,
+        time=readable,
+        left_out=_left_out,
+        prose=_prose,
+        code=_code,
+        number=lambda value: f"{value:,}",
+        path=_path,
     )
     return environment
 
@@ -115,6 +122,17 @@ def _prose(text: str) -> Markup:
 def _code(text: str) -> Markup:
     """Return a text as HTML; what stands in backticks is code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+
+
+_TURNS = {1: "first", 2: "first and the last", 3: "first, the second and the last"}
+
+
+def _left_out(reason: str) -> str:
+    """Return why hits of a line were left out; of further turns, what was audited."""
+    known = reason_of(reason)
+    if known.code is NotAudited.HITS and (turns := _TURNS.get(known.values.get("hits", 0))):
+        return f"where tests came here several times in one way, only the {turns} time was audited"
+    return f"partly left out: {reason}"
 
 
 def _path(text: str) -> Markup:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck import __main__ as command
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports import formats, html
 from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.results import Audit, SharedDefect, Verdict
@@ -237,6 +238,92 @@ def test_a_line_that_may_have_changed_is_not_marked_clean(
         return
     assert {line: mark for line, mark in marks_of(page).items() if mark} == kept
     assert "1 file changed since the audit" in words(page).partition("Defects: ")[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "mark", "text"),
+    [
+        (Reason(NotAudited.HITS, hits=3), "sampled", "only the first, the second and the last time was audited"),
+        (Reason(NotAudited.MAX_POINTS, max_points=2, seed=0), "partly", "partly left out: beyond max_points=2"),
+        (Reason(NotAudited.PAUSED), "partly", "partly left out: within maskcheck.paused()"),
+    ],
+)
+def test_a_line_says_what_was_left_out(tmp_path: Path, reason: Reason, mark: str, text: str) -> None:
+    """A line of which hits were left out is not marked as clean each time; one without a point is not audited, and both say why."""
+    audit = example(tmp_path).audits[0]
+    assert (marks_of(page_of([audit]))["8"], marks_of(page_of([audit]))["9"]) == ("clean", "reached")
+    page = page_of([replace(audit, left_out={reason: 7}, left_out_at={reason: {"src/store.py": "8-9"}})])
+    assert (marks_of(page)["8"], marks_of(page)["9"]) == (mark, "unaudited")
+    assert text in words(page)
+    assert f"not audited: {reason}" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence", "warns"),
+    [
+        (Reason(NotAudited.HITS, hits=3), "7 further turns of loops were left out", False),
+        (Reason(NotAudited.OTHER_THREAD), "7 hits of places were left out", True),
+        (Reason(NotAudited.IGNORED), "has a verdict.", False),
+    ],
+)
+def test_it_counts_what_was_left_out(tmp_path: Path, reason: Reason, sentence: str, warns: bool) -> None:
+    """The sentence that all chosen points have a verdict also counts what was not chosen; it is a warning if places are missing."""
+    audit = example(tmp_path).audits[0]
+    kept = [number for number, result in enumerate(audit.results) if not result.reason]
+    audit = replace(
+        audit,
+        points=tuple(audit.points[number] for number in kept),
+        results=tuple(audit.results[number] for number in kept),
+        left_out={reason: 7},
+    )
+    page = page_of([audit])
+    limits = next(attrs["class"] for _, attrs in page.tags if attrs.get("id") == "limits") or ""
+    assert f"Every test, and every point that was chosen, has a verdict. {sentence}".replace(
+        "has a verdict. has a verdict.", "has a verdict."
+    ) in words(page)
+    assert ("missing" in limits) is warns
+
+
+def test_a_line_that_only_a_first_run_reaches_is_not_audited(tmp_path: Path) -> None:
+    """A line that the audit never interrupted as only the first run comes there says so."""
+    audit = replace(example(tmp_path).audits[0], reached_first={"src/store.py": "9"})
+    assert marks_of(page_of([audit]))["9"] == "unaudited"
+    assert "not audited: only the first run of a process reaches it" in words(page_of([audit]))
+
+
+SAMPLE = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+    STEPS = [LOCK.locked] * 4 + [LOCK.acquire, LOCK.release] + [LOCK.locked] * 4
+
+    def aside():
+        abs(-2)
+
+    @pytest.mark.interrupt_safe(hits=2)
+    def test_it():
+        for step in STEPS:
+            step()
+        thread = threading.Thread(target=aside)
+        thread.start()
+        thread.join()
+"""
+
+
+def test_a_session_marks_what_was_left_out(pytester: pytest.Pytester, run: Run) -> None:
+    """A loop that leaks in its fifth turn, and a line reached on another thread alone, are not marked as clean or without a place."""
+    pytester.makepyfile(test_it=SAMPLE)
+    run("--maskcheck", "--maskcheck-report=html:o.html", "--maskcheck-report=badge:b.json")
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    marks = marks_of(page, "test_it.py")
+    assert marks["15"] == "sampled"
+    assert marks["10"] == "unaudited"
+    assert "not audited: line reached on another thread" in words(page)
+    assert "only the first and the last time was audited" in words(page)
+    assert '"yellow"' in Path("b.json").read_text(encoding="utf-8")
 
 
 def test_without_a_digest_no_line_is_clean(tmp_path: Path) -> None:
