@@ -13,13 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape  # which Jinja2 requires
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
+from pytest_maskcheck.reports.entries import entries
 from pytest_maskcheck.reports.exposure import readable
 from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
 from pytest_maskcheck.reports.html.marks import Mark, files_of
 from pytest_maskcheck.reports.html.stories import stories_of
-from pytest_maskcheck.reports.ways import way
-from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -58,12 +57,11 @@ class _Shown:
 
 def rendered(audits: Sequence[Audit], shard: str) -> str:
     """Return the page about a session, or about one shard of it."""
-    defects = sorted(over_tests(audits), key=lambda each: (not each.fails, not each.known))
-    ways = [way(each.cheapest.audit, each.defect) for each in defects]
-    files = files_of(audits, defects, ways)
+    found = entries(audits)  # in the order, and with the names, that all formats have
+    files = files_of(audits, [each.shared for each in found], [each.way for each in found])
     texts = _texts(audits)
     shown = _shown(files.values(), texts, _digests(audits))
-    stories = [*stories_of(defects, ways)]
+    stories = [*stories_of(found)]
     fragments = {each.file.path: each.fragment for each in shown}
     environment = _environment()
     environment.globals.update(
