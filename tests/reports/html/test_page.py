@@ -99,6 +99,12 @@ def test_it_says_at_the_top_what_was_not_audited(tmp_path: Path) -> None:
     assert "7 hits left out" in text
 
 
+def test_it_says_that_data_is_not_judged(tmp_path: Path) -> None:
+    """Each page says that the data of one's own objects is judged only where a test states a guarantee."""
+    for audits in ([], example(tmp_path).audits):
+        assert "not the data of your own objects" in words(page_of(audits))
+
+
 def test_it_says_when_all_was_audited() -> None:
     """A session without a limit says so, and one without an audit does not look clean."""
     assert "has a verdict" in words(page_of([Audit("a.py::test", points=(), earlier=True)]))
