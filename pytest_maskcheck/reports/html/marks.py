@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import log10
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_maskcheck.reports.ways import Way
-    from pytest_maskcheck.results import Audit, SharedDefect
+    from pytest_maskcheck.results import Audit, Exposure, SharedDefect
 
 FIRST_ONLY = "only the first run of a process reaches it, and that run was not interrupted there"
 """Why the lines in :attr:`.Audit.reached_first` were left out."""
@@ -70,7 +70,8 @@ class Line:
         interrupted: an interrupt was delivered in that statement.
         points: the number of points on it.
         audited: the number of those where an interrupt was delivered.
-        exposure: microseconds of a run in which an interrupt on it leads into a defect; of several tests, the longest.
+        exposure: for how long in a run an interrupt on it leads into a defect that fails; of several tests, the longest; ``None`` if it does
+            not, or that was not measured.
         reasons: why points were not audited.
         left_out: why hits were left out before points were chosen.
         defects: numbers of the defects that have a point on it.
@@ -82,7 +83,7 @@ class Line:
     interrupted: bool = False
     points: int = 0
     audited: int = 0
-    exposure: float = 0.0
+    exposure: Exposure | None = None
     reasons: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, None] = field(default_factory=dict)
     defects: list[int] = field(default_factory=list)
@@ -92,7 +93,8 @@ class Line:
     @property
     def heat(self) -> int:
         """The exposure as a degree from 0 to 5: below 0.1 microseconds, 1, 10, 100, and above."""
-        return min(_HOTTEST, max(1, round(log10(self.exposure) + 2.5))) if self.exposure > 0 else 0
+        time = self.exposure.total if self.exposure is not None else 0.0
+        return min(_HOTTEST, max(1, round(log10(time) + 2.5))) if time > 0 else 0
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class File:
     Parameters:
         path, file: as shown in reports, and absolute.
         lines: line number -> what is known of the line.
-        exposure: microseconds of a run in which an interrupt in this file leads into a defect; of several tests, the longest.
+        exposure: for how long in a run an interrupt in this file leads into a defect that fails; of several tests, the longest.
         first_lines: number of each defect that fails and has a point in it -> the first line with one.
         is_test: it is a file of the tests.
     """
@@ -110,7 +112,7 @@ class File:
     path: str
     file: str = ""
     lines: dict[int, Line] = field(default_factory=dict)
-    exposure: float = 0.0
+    exposure: Exposure | None = None
     first_lines: dict[int, int] = field(default_factory=dict)
     is_test: bool = False
 
@@ -184,8 +186,10 @@ def _add(defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str
 
 def _count(audit: Audit, at: Callable[[str], File]) -> None:
     """Add the points of an audit, and for how long they are open."""
-    of_lines: defaultdict[tuple[str, int], float] = defaultdict(float)
-    of_files: defaultdict[str, float] = defaultdict(float)
+    of_lines: dict[tuple[str, int], Exposure] = {}
+    of_files: dict[str, Exposure] = {}
+    # Not those of defects that the baseline has: they are accepted, and the time of what is new would be lost among theirs.
+    failing = {point.id for defect in audit.failures for point in defect.points}
     for point, result in zip(audit.points, audit.results, strict=True):
         file = at(point.path)
         file.file = file.file or point.file
@@ -194,15 +198,16 @@ def _count(audit: Audit, at: Callable[[str], File]) -> None:
         line.audited += not result.reason
         if result.reason:
             line.reasons[result.reason] += 1
-        if point.id in audit.exposures and any(finding.fails for finding in result.findings):
-            time = audit.exposures[point.id].total
-            of_lines[point.path, point.line] += time
-            of_files[point.path] += time
+        if point.id in audit.exposures and point.id in failing:
+            time, key = audit.exposures[point.id], (point.path, point.line)
+            of_lines[key] = of_lines[key] + time if key in of_lines else time
+            of_files[point.path] = of_files[point.path] + time if point.path in of_files else time
+    run = audit.duration * 1e6
     for (path, number), time in of_lines.items():
         line = at(path).line(number)
-        line.exposure = max(line.exposure, time)
+        line.exposure = _longer(line.exposure, time.within(run))
     for path, time in of_files.items():
-        at(path).exposure = max(at(path).exposure, time)
+        at(path).exposure = _longer(at(path).exposure, time.within(run))
     for reason, of_lines_left in _left_out(audit):
         for path, numbers in of_lines_left.items():
             for number in lines_of(numbers):
@@ -212,6 +217,10 @@ def _count(audit: Audit, at: Callable[[str], File]) -> None:
         path, _, digits = place.rpartition(":")
         if digits.isdecimal() and path in reached:
             at(path).line(int(digits)).reasons[Reason(NotAudited.IGNORED)] += 1
+
+
+def _longer(one: Exposure | None, other: Exposure) -> Exposure:
+    return other if one is None or other.total > one.total else one
 
 
 def _left_out(audit: Audit) -> Iterator[tuple[str, dict[str, str]]]:

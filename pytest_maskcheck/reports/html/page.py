@@ -14,7 +14,7 @@ from markupsafe import Markup, escape  # which Jinja2 requires
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
 from pytest_maskcheck.reports.entries import entries
-from pytest_maskcheck.reports.exposure import readable
+from pytest_maskcheck.reports.exposure import interval
 from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
 from pytest_maskcheck.reports.html.marks import Mark, files_of
@@ -24,6 +24,7 @@ from pytest_maskcheck.system.unpatched import os
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_maskcheck.reports.entries import Entry
     from pytest_maskcheck.reports.html.marks import File
     from pytest_maskcheck.reports.html.sources import Source
     from pytest_maskcheck.results import Audit
@@ -76,9 +77,10 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
         "style": style,
         "script": script,
         "early": early,
-        "verdict": f"{count(failing, 'defect')} {'makes' if failing == 1 else 'make'} tests fail",
+        "verdict": _verdict(found),
         "failing": failing,
-        "others": len(stories) - failing,
+        "known": sum(story.state == "known" for story in stories),
+        "listed": sum(story.state == "listed" for story in stories),
         "audited": sum(audit.audited for audit in audits),
         "tests": sum(1 for audit in audits if audit.audited),
         "reached": sum(file.reached for file in code),
@@ -92,6 +94,14 @@ def rendered(audits: Sequence[Audit], shard: str) -> str:
     return environment.get_template("page.html").render(context)
 
 
+def _verdict(found: Iterable[Entry]) -> str:
+    """Return how many defects make how many tests fail."""
+    failing = [each.shared for each in found if each.shared.fails]
+    tests = len({test for each in failing for test in each.failing})
+    fail = "a test fail" if tests == 1 else f"{tests} tests fail"
+    return f"{count(failing, 'defect')} {'makes' if len(failing) == 1 else 'make'} {fail}"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("pytest_maskcheck.reports.html"),
@@ -102,7 +112,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         count=count,
-        time=readable,
+        time=interval,
         left_out=_left_out,
         prose=_prose,
         code=_code,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, fail_and_reach, title, where
-from pytest_maskcheck.reports.exposure import exposure, odds, readable
+from pytest_maskcheck.reports.exposure import exposure, interval, odds
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.ways import StageKind
 
@@ -77,7 +77,8 @@ class Story:
         verdict, title: what is wrong, and with what.
         where: the lines where an interrupt leads into it.
         place: the path and the line at which to cure it.
-        micros: microseconds of exposure, -1.0 if that was not measured.
+        micros: microseconds of exposure to sort by, -1.0 if that was not measured.
+        time: the interval in which the exposure lies.
         exposed, odds: the exposure in words, and how often a Ctrl-C meets it.
         steps: the way.
         cure: what helps, as a sentence.
@@ -135,7 +136,7 @@ def _story(number: int, entry: Entry) -> Story:
         where=where(defect),
         place=(way.cure_at.path, way.cure_at.line),
         micros=time.total if time else -1.0,
-        time=readable(time.total) if time else "",
+        time=interval(time) if time else "",
         exposed=exposure(exposed.audit, exposed.defect),
         odds=odds(exposed.audit, exposed.defect),
         steps=tuple(

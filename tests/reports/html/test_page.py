@@ -17,7 +17,7 @@ from pytest_maskcheck import __main__ as command
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports import formats, html
 from pytest_maskcheck.reports.html import sources
-from pytest_maskcheck.results import Audit, SharedDefect, Verdict
+from pytest_maskcheck.results import Audit, Exposure, SharedDefect, Verdict
 from tests.reports.html.example import HOSTILE, REFUSED, STORE, UNREACHED, example
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
     """The page has the defects, the files with their numbers, and the story of each defect with its command."""
     page = page_of(example(tmp_path).audits)
     text = words(page)
-    assert "1 defect makes tests fail" in text
+    assert "1 defect makes a test fail" in text
     assert "1 test audited at 3 points" in text
-    assert "1 further finding fails no test" in text
+    assert "1 further finding is only listed" in text
     assert "leak lock Store._lock" in text
     assert "It is held by" in text
     assert "Whoever acquires it next waits here for ever." in text
@@ -97,6 +97,26 @@ def test_it_says_at_the_top_what_was_not_audited(tmp_path: Path) -> None:
     for reason in (REFUSED, UNREACHED):
         assert text.index(str(reason)) < text.index("Defects: those that fail")
     assert "7 hits left out" in text
+
+
+def test_known_defects_are_counted_apart(tmp_path: Path) -> None:
+    """What the baseline has is a known defect, no further finding, and its time is not among the vulnerable time of its file."""
+    audit = example(tmp_path).audits[0]
+    assert "vulnerable for" in words(page_of([audit]))
+    known = replace(audit, known=tuple(name.digest for defect in audit.failures for name in defect.fingerprints))
+    text = words(page_of([known]))
+    assert "1 known defect, which the baseline has, fails no test. 1 further finding is only listed." in text
+    assert "vulnerable for" not in text
+
+
+def test_an_exposure_is_shown_as_what_is_known(tmp_path: Path) -> None:
+    """The table, the lines and the files show the interval that was measured, not its middle."""
+    audit = example(tmp_path).audits[0]
+    (point,) = (point for point in audit.points if point.line == 10)
+    wide = replace(audit, exposures={point.id: Exposure(0.0, 84.0)})
+    text = words(page_of([wide]))
+    assert text.count("0-84 \N{MICRO SIGN}s") >= 4
+    assert "42 \N{MICRO SIGN}s" not in text
 
 
 def test_it_says_that_data_is_not_judged(tmp_path: Path) -> None:
@@ -432,7 +452,7 @@ def test_a_session_writes_it(pytester: pytest.Pytester, run: Run) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     page = Page(Path("index.html").read_text(encoding="utf-8"))
     assert "LOCK.acquire()" in words(page)
-    assert "1 defect makes tests fail" in words(page)
+    assert "1 defect makes a test fail" in words(page)
 
 
 @pytest.mark.parametrize("path", ["absent/page.html", "file/page.html"])
