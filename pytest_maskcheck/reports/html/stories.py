@@ -24,6 +24,7 @@ _LABELS = {
     StageKind.ACQUIRED: "acquired",
     StageKind.INTERRUPTED: "interrupted",
     StageKind.UNWOUND: "unwound through",
+    StageKind.CALLED: "then called",
     StageKind.CAUGHT: "caught",
     StageKind.LEFT: "left behind",
     StageKind.HELD: "held by",

@@ -86,7 +86,7 @@ def test_the_policy_stops_other_scripts(browser: Browser, page: Path) -> None:
     [
         (1, "descending", "13", "1"),
         (2, "ascending", "implicit fd", "leak lock Store._lock11"),
-        (4, "descending", "1 ms", "4 µs"),
+        (4, "descending", "500 µs to 1.5 ms", "2-6 µs"),
         (6, "ascending", "fails", "listed"),
     ],
 )
