@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, in_tests, title
-from pytest_maskcheck.reports.exposure import exposure
+from pytest_maskcheck.reports.exposure import exposure, why_none
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.ways import Way, sentence, way
@@ -92,7 +92,9 @@ class Entry:
     def about(self) -> str:
         """The defect in some sentences on one line: what it is, how often an interrupt meets it, and what helps."""
         helps = f"To cure it: {self.cure}"
-        return " ".join(map(sentence, filter(None, (self.headline, self.detail, self.exposure, helps))))
+        return " ".join(
+            map(sentence, filter(None, (self.headline, self.detail, self.exposure or why_none(self.defect), helps)))
+        )
 
     @property
     def cure(self) -> str:

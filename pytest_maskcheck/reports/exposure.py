@@ -50,6 +50,21 @@ def odds(audit: Audit, defect: Defect) -> str:
     return f"{'at most' if is_wide else 'about'} one Ctrl-C in {_rounded(number):,}"
 
 
+def why_none(defect: Defect) -> str:
+    """Return why the exposure of a defect is never measured; ``""`` if it is, or could have been."""
+    if defect.exposure is None and all(point.first_use for point in defect.points):
+        return "only the first run of a process meets it, so for how long it is open is not measured"
+    if defect.exposure is None and all(point.first is not None for point in defect.points):
+        return "only two interrupts in one run meet it, so for how long it is open is not measured"
+    return ""
+
+
+def why_none_briefly(defect: Defect) -> str:
+    """Return the same in a few words."""
+    why = why_none(defect)
+    return why.partition(", so ")[0].replace(" meets it", "").replace(" meet it", "")
+
+
 def interval(exposed: Exposure) -> str:
     """Return an exposure as the interval that is known, such as ``3-5 \u00b5s``: its middle may be far from the truth."""
     low, _, unit = readable(exposed.least).partition(" ")

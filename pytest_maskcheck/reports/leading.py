@@ -15,7 +15,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, in_tests, title, where
-from pytest_maskcheck.reports.exposure import brief
+from pytest_maskcheck.reports.exposure import brief, why_none_briefly
 from pytest_maskcheck.reports.hints import hint
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _place(shared: SharedDefect, look: Appearance) -> str:
         near = {path for path, _ in defect.lines} == {place.path}
         came = f"line {place.line}" if near else f"{place.path}:{place.line}"
         text += f", from {look.linked(came, place.file, place.line)}"
-    often = brief(shared.exposed.audit, shared.exposed.defect)
+    often = brief(shared.exposed.audit, shared.exposed.defect) or why_none_briefly(shared.defect)
     return text + (often and f"; {often}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_maskcheck.reports import html, markdown, sarif
+from pytest_maskcheck.reports import account, html, markdown, sarif
 from pytest_maskcheck.reports.appearance import PLAIN
 from pytest_maskcheck.reports.entries import entries
 from pytest_maskcheck.reports.leading import leading
@@ -53,3 +53,24 @@ def test_tests_that_all_fail_are_counted_once() -> None:
     assert entry.headline.endswith(", in 2 tests")
     (entry,) = entries([audit(finding())])
     assert "test" not in entry.headline
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"first_use": True}, "only the first run of a process meets it"),
+        ({"first": audit(finding()).points[0]}, "only two interrupts in one run meet it"),
+        ({}, ""),
+    ],
+    ids=["first", "two", "plain"],
+)
+def test_an_exposure_that_is_never_measured_has_a_reason(change: dict[str, bool], why: str) -> None:
+    """A defect that only a first run or two interrupts meet says so, and that its exposure is not measured for that."""
+    found = audit(finding())
+    found = replace(found, points=(replace(found.points[0], **change),), exposures={})  # type: ignore[arg-type]
+    text = markdown.encode([found], "").decode() + html.encode([found], "").decode() + entries([found])[0].about
+    text += "\n".join(leading(over_tests([found]), ["pytest"], PLAIN, verbose=False))
+    text += account.story(found, found.defects[0], ["pytest"])
+    said = text.lower().count(f"{why}, so for how long it is open is not measured")
+    assert said == (4 if why else 0)
+    assert why.replace(" meets it", "").replace(" meet it", "") in text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, fail_and_reach, title, where
-from pytest_maskcheck.reports.exposure import exposure, interval, odds
+from pytest_maskcheck.reports.exposure import exposure, interval, odds, why_none, why_none_briefly
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.ways import StageKind
 
@@ -81,6 +81,7 @@ class Story:
         micros: microseconds of exposure to sort by, -1.0 if that was not measured.
         time: the interval in which the exposure lies.
         exposed, odds: the exposure in words, and how often a Ctrl-C meets it.
+        why_none: why it is never measured, or ``""``.
         steps: the way.
         cure: what helps, as a sentence.
         edit: the edit that was proven to help, if there is one.
@@ -104,6 +105,7 @@ class Story:
     time: str
     exposed: str
     odds: str
+    why_none: str
     steps: tuple[Step, ...]
     cure: str
     edit: Edit | None
@@ -139,7 +141,8 @@ def _story(number: int, entry: Entry) -> Story:
         micros=time.total if time else -1.0,
         time=interval(time) if time else "",
         exposed=exposure(exposed.audit, exposed.defect),
-        odds=odds(exposed.audit, exposed.defect),
+        odds=odds(exposed.audit, exposed.defect) or why_none_briefly(defect),
+        why_none="" if time else why_none(defect),
         steps=tuple(
             Step(kind, _LABELS[kind], tuple(stages)) for kind, stages in groupby(way.stages, lambda stage: stage.kind)
         ),
