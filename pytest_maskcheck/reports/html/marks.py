@@ -13,7 +13,7 @@ from pytest_maskcheck.reports.unaudited import Gap, gap
 from pytest_maskcheck.results.lines import lines_of, united
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pytest_maskcheck.reports.ways import Way
     from pytest_maskcheck.results import Audit, Exposure, SharedDefect
@@ -54,6 +54,9 @@ class Mark(StrEnum):
     CLEAN = "clean"
     """It does nothing wrong, at any place of the line, each time that a test came there."""
 
+    CURE = "cure"
+    """There is no place on the line, but a defect that is met on other lines is to be cured here, such as at an ``except``."""
+
     REACHED = "reached"
     """A test reached the line, and nothing was left out: Python does not look for interrupts there."""
 
@@ -75,6 +78,7 @@ class Line:
         reasons: why points were not audited.
         left_out: why hits were left out before points were chosen.
         defects: numbers of the defects that have a point on it.
+        cures: numbers of the defects that are to be cured on it, and have no point on it.
         windows: numbers of the defects in whose window it lies.
         mark: what an interrupt does.
     """
@@ -87,6 +91,7 @@ class Line:
     reasons: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, None] = field(default_factory=dict)
     defects: list[int] = field(default_factory=list)
+    cures: list[int] = field(default_factory=list)
     windows: list[int] = field(default_factory=list)
     mark: Mark = Mark.UNREACHED
 
@@ -131,6 +136,20 @@ class File:
         return sum(line.interrupted for line in self.lines.values())
 
     @property
+    def left(self) -> int:
+        """The number of the other ones that were not audited, although they may have such a place."""
+        return sum(self._is_left(line) for line in self.lines.values())
+
+    @property
+    def placeless(self) -> int:
+        """The number of the other ones where Python does not look for interrupts."""
+        return self.reached - self.interrupted - self.left
+
+    @staticmethod
+    def _is_left(line: Line) -> bool:
+        return line.reached and not line.interrupted and bool(line.reasons or line.left_out)
+
+    @property
     def points(self) -> int:
         """The number of points."""
         return sum(line.points for line in self.lines.values())
@@ -165,14 +184,16 @@ def files_of(audits: Sequence[Audit], defects: Sequence[SharedDefect], ways: Seq
             if path in found:
                 found[path].is_test = True
         _count(audit, at)
-    _add(defects, ways, at)
+    _add(defects, ways, at, {*found})
     for line in (line for file in found.values() for line in file.lines.values()):
         line.mark = _mark(line, defects)
     return dict(sorted(found.items(), key=lambda each: (each[1].is_test, each[0])))
 
 
-def _add(defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str], File]) -> None:
-    """Add the defects to the lines that they are met on, and those of their windows."""
+def _add(
+    defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str], File], known: Collection[str]
+) -> None:
+    """Add the defects to the lines that they are met on, to those of their windows, and to the lines at which to cure them."""
     for number, (defect, way) in enumerate(zip(defects, ways, strict=True), 1):
         for path, line in dict.fromkeys((point.path, point.line) for point in defect.points):
             file = at(path)
@@ -182,6 +203,11 @@ def _add(defects: Sequence[SharedDefect], ways: Sequence[Way], at: Callable[[str
         for window in way.windows:
             for inside in range(window.first, min(window.last, window.first + _LONGEST) + 1):
                 at(window.path).line(inside).windows.append(number)
+    for number, way in enumerate(ways, 1):
+        cure = way.cure_at
+        # A file that no test reached, such as one out of scope, gets no page of its own for this.
+        if cure.path in known and number not in at(cure.path).line(cure.line).defects:
+            at(cure.path).line(cure.line).cures.append(number)
 
 
 def _count(audit: Audit, at: Callable[[str], File]) -> None:
@@ -247,7 +273,7 @@ def _mark(line: Line, defects: Sequence[SharedDefect]) -> Mark:
         return Mark.PARTLY
     if line.reasons or line.left_out:
         return Mark.UNAUDITED
-    return Mark.REACHED if line.reached else Mark.UNREACHED
+    return Mark.CURE if line.cures else Mark.REACHED if line.reached else Mark.UNREACHED
 
 
 def _gap(reason: str) -> Gap:

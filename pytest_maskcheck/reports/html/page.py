@@ -43,6 +43,7 @@ _LEGEND = {
     Mark.PARTLY: "clean where it was audited; some of it was not, for the reason beside it",
     Mark.SAMPLED: "clean at every place of the line, in some of the turns of a loop, such as the first and the last",
     Mark.CLEAN: "clean: audited at every place of the line, each time",
+    Mark.CURE: "a defect that is met on other lines is to be cured here",
     Mark.REACHED: "reached, but no place where Python looks for interrupts",
 }
 

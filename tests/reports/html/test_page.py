@@ -119,6 +119,44 @@ def test_an_exposure_is_shown_as_what_is_known(tmp_path: Path) -> None:
     assert "42 \N{MICRO SIGN}s" not in text
 
 
+def test_the_numbers_of_a_file_add_up(tmp_path: Path) -> None:
+    """Reached lines are interrupted, without a place, or not audited; the table has all three numbers."""
+    audit = example(tmp_path).audits[0]
+    reason = Reason(NotAudited.OTHER_THREAD)
+    text = words(page_of([replace(audit, left_out={reason: 1}, left_out_at={reason: {"src/store.py": "15"}})]))
+    assert "631 without a place2 not audited43" in text  # of 6 lines, 3 are interrupted; of 4 points, 3 are audited
+
+
+def test_a_line_at_which_to_cure_has_a_mark(tmp_path: Path) -> None:
+    """Where an interrupt is swallowed, the line of the ``except`` leads to the defect, though no interrupt was delivered there."""
+    audit = example(tmp_path).audits[0]
+    results = tuple(
+        replace(
+            each, findings=tuple(replace(found, verdict=Verdict.SWALLOWED) for found in each.findings if found.fails)
+        )
+        for each in audit.results
+    )
+    page = page_of([replace(audit, results=results)])
+    assert marks_of(page)["9"] == "cure"
+    assert "to be cured here: swallowed" in words(page)
+    clean = page_of([replace(audit, results=tuple(replace(each, findings=()) for each in audit.results))])
+    assert marks_of(clean)["9"] == "reached"
+
+
+def test_the_legend_is_there_once(tmp_path: Path) -> None:
+    """However many files there are, the marks are explained once."""
+    page = page_of(example(tmp_path).audits)
+    assert [attrs.get("class") for _, attrs in page.tags].count("legend") == 1
+
+
+def test_a_page_without_files_or_defects_has_no_empty_tables() -> None:
+    """Without audits there is no table, and no link to one; the title says what the page says first."""
+    page = page_of([])
+    assert not [tag for tag, _ in page.tags if tag == "table"]
+    assert {attrs["href"] for tag, attrs in page.tags if tag == "a"} == {"#content", "#overview", "#limits"}
+    assert "maskcheck: No defect makes a test fail" in words(page)
+
+
 def test_it_says_that_data_is_not_judged(tmp_path: Path) -> None:
     """Each page says that the data of one's own objects is judged only where a test states a guarantee."""
     for audits in ([], example(tmp_path).audits):
@@ -148,7 +186,7 @@ def test_each_line_has_its_mark(tmp_path: Path) -> None:
     }
     assert {line: each[0] for line, each in marks.items()} == {
         "8": "clean",
-        "9": "reached",
+        "9": "cure",
         "10": "defect",
         "11": "listed",
         "14": "unaudited",
@@ -277,9 +315,9 @@ def test_a_line_that_may_have_changed_is_not_marked_clean(
 def test_a_line_says_what_was_left_out(tmp_path: Path, reason: Reason, mark: str, text: str) -> None:
     """A line of which hits were left out is not marked as clean each time; one without a point is not audited, and both say why."""
     audit = example(tmp_path).audits[0]
-    assert (marks_of(page_of([audit]))["8"], marks_of(page_of([audit]))["9"]) == ("clean", "reached")
-    page = page_of([replace(audit, left_out={reason: 7}, left_out_at={reason: {"src/store.py": "8-9"}})])
-    assert (marks_of(page)["8"], marks_of(page)["9"]) == (mark, "unaudited")
+    assert (marks_of(page_of([audit]))["8"], marks_of(page_of([audit]))["15"]) == ("clean", "reached")
+    page = page_of([replace(audit, left_out={reason: 7}, left_out_at={reason: {"src/store.py": "8,15"}})])
+    assert (marks_of(page)["8"], marks_of(page)["15"]) == (mark, "unaudited")
     assert text in words(page)
     assert f"not audited: {reason}" in words(page)
 
@@ -312,8 +350,8 @@ def test_it_counts_what_was_left_out(tmp_path: Path, reason: Reason, sentence: s
 
 def test_a_line_that_only_a_first_run_reaches_is_not_audited(tmp_path: Path) -> None:
     """A line that the audit never interrupted as only the first run comes there says so."""
-    audit = replace(example(tmp_path).audits[0], reached_first={"src/store.py": "9"})
-    assert marks_of(page_of([audit]))["9"] == "unaudited"
+    audit = replace(example(tmp_path).audits[0], reached_first={"src/store.py": "15"})
+    assert marks_of(page_of([audit]))["15"] == "unaudited"
     assert "not audited: only the first run of a process reaches it" in words(page_of([audit]))
 
 
