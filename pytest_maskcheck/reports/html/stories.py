@@ -11,13 +11,14 @@ from pytest_maskcheck.reports.defects import category, fail_and_reach, title, wh
 from pytest_maskcheck.reports.exposure import exposure, interval, odds, why_none, why_none_briefly
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.ways import StageKind
+from pytest_maskcheck.results import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_maskcheck.reports.entries import Entry
     from pytest_maskcheck.reports.ways import Stage
-    from pytest_maskcheck.results import Edit
+    from pytest_maskcheck.results import Defect, Edit
     from pytest_maskcheck.results.windows import Window
 
 _LABELS = {
@@ -30,6 +31,9 @@ _LABELS = {
     StageKind.HELD: "held by",
     StageKind.BLOCKS: "blocks",
 }
+
+_ENDS = {Verdict.HANG: "hangs", Verdict.CRASH: "crashes"}
+"""How a run ended that left nothing behind to be looked at."""
 
 _POINTS = 200
 """Number of ids of points shown of one defect; the others are counted."""
@@ -144,7 +148,8 @@ def _story(number: int, entry: Entry) -> Story:
         odds=odds(exposed.audit, exposed.defect) or why_none_briefly(defect),
         why_none="" if time else why_none(defect),
         steps=tuple(
-            Step(kind, _LABELS[kind], tuple(stages)) for kind, stages in groupby(way.stages, lambda stage: stage.kind)
+            Step(kind, _label(defect, kind), tuple(stages))
+            for kind, stages in groupby(way.stages, lambda stage: stage.kind)
         ),
         cure=cure(defect),
         edit=shared.edit,
@@ -156,6 +161,10 @@ def _story(number: int, entry: Entry) -> Story:
         points=tuple(ids[:_POINTS]),
         more=max(0, len(ids) - _POINTS),
     )
+
+
+def _label(defect: Defect, kind: StageKind) -> str:
+    return _ENDS.get(defect.verdict, _LABELS[kind]) if kind is StageKind.LEFT else _LABELS[kind]
 
 
 def _masked(window: Window) -> Masked:
