@@ -52,17 +52,24 @@ def odds(audit: Audit, defect: Defect) -> str:
 
 def why_none(defect: Defect) -> str:
     """Return why the exposure of a defect is never measured; ``""`` if it is, or could have been."""
-    if defect.exposure is None and all(point.first_use for point in defect.points):
-        return "only the first run of a process meets it, so for how long it is open is not measured"
-    if defect.exposure is None and all(point.first is not None for point in defect.points):
-        return "only two interrupts in one run meet it, so for how long it is open is not measured"
+    if what := why_none_briefly(defect):
+        return (
+            f"{what} {'meets' if _is_of_first_run(defect) else 'meet'} it, so for how long it is open is not measured"
+        )
     return ""
 
 
 def why_none_briefly(defect: Defect) -> str:
-    """Return the same in a few words."""
-    why = why_none(defect)
-    return why.partition(", so ")[0].replace(" meets it", "").replace(" meet it", "")
+    """Return what alone meets a defect whose exposure is never measured for that, such as ``only the first run of a process``."""
+    if defect.exposure is not None:
+        return ""
+    if _is_of_first_run(defect):
+        return "only the first run of a process"
+    return "only two interrupts in one run" if all(point.first is not None for point in defect.points) else ""
+
+
+def _is_of_first_run(defect: Defect) -> bool:
+    return all(point.first_use for point in defect.points)
 
 
 def interval(exposed: Exposure) -> str:
