@@ -55,6 +55,6 @@ def _gap_of(audit: Audit) -> Gap:
         # The tests that were chosen for the same places stand for such a test.
         return Gap.NONE if reason_of(audit.refused).code is NotAudited.DEPTH else Gap.MISSING
     varies = any(result.varies for result in audit.results)
-    if audit.undecided or varies or audit.broken or audit.reached_first:
+    if audit.undecided or varies or audit.broken or audit.reached_first or audit.no_first_use:
         return Gap.MISSING
     return max(map(gap, audit.left_out), default=Gap.NONE)

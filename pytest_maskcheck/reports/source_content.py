@@ -42,3 +42,11 @@ def digest_of(file: str) -> str:
         return digest(content(file))
     except (OSError, ValueError):
         return ""
+
+
+def was_written_since(file: str, began: float) -> bool:
+    """Return whether a file was written since a time; False if there is no such file."""
+    try:
+        return os.stat(file).st_mtime > began
+    except (OSError, ValueError):
+        return False

@@ -73,7 +73,7 @@ class Audit:
         cleanup_lines: file -> the statements in scope (``3-7,9``) that ran only from an interrupt on, and not in the uninterrupted test;
             ``None`` if that was not recorded.
         digests: file -> the digest of its content at the time of the audit, for the files that the test reached; ``""`` if it could not be
-            read, or if the shards of the test saw different contents.
+            read, was written while the session ran, or if the shards of the test saw different contents.
         edits: digest of a fingerprint -> the edit that cures the defect, as far as the command ``cure`` has saved one.
     """
 

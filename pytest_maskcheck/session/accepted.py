@@ -12,10 +12,10 @@ import pytest
 from pytest_maskcheck.reports import baseline
 from pytest_maskcheck.reports.definitions import file_of, text_of
 from pytest_maskcheck.reports.evidence import Evidence
-from pytest_maskcheck.reports.source_content import digest_of
+from pytest_maskcheck.reports.source_content import digest_of, was_written_since
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.settings import can_be_written
-from pytest_maskcheck.system.unpatched import os, unpatched
+from pytest_maskcheck.system.unpatched import os, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +51,7 @@ class Accepted:
         self._baseline: baseline.Baseline | None = None
         self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
         self._digests: dict[str, str] = {}
+        self._began = time.time()
         if self.path is None:
             if self.updates:
                 message = f"{UPDATE} writes the file that --maskcheck-baseline names: add it"
@@ -81,13 +82,15 @@ class Accepted:
     def _digests_of(self, audit: Audit) -> dict[str, str]:
         """Return the digest of each file of an audit; each file is read once in a session.
 
+        A file that was written since the session began has ``""``, as what was loaded, and so was audited, may be older.
         This also holds for an audit of an earlier session: it is used only if its lines are where they were, in the files as they are now.
         """
         known = {point.path: point.file for point in audit.points}
         with unpatched():
             for path in (*audit.reached, *audit.reached_first, *known):
                 if path not in self._digests:
-                    self._digests[path] = digest_of(known.get(path) or self._file_of(path))
+                    file = known.get(path) or self._file_of(path)
+                    self._digests[path] = "" if was_written_since(file, self._began) else digest_of(file)
         return {path: self._digests[path] for path in dict.fromkeys((*audit.reached, *audit.reached_first, *known))}
 
     def after(

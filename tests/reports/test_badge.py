@@ -71,6 +71,7 @@ def test_a_finding_that_is_only_listed_is_not_red() -> None:
         {"left_out": {Reason(NotAudited.SECOND, why=Reason(NotAudited.BUDGET, seconds=1.0)): 3}},
         {"left_out": {"a reason of a later version": 1}},
         {"reached_first": {"src/a.py": "4"}},
+        {"no_first_use": Reason(NotAudited.NO_COLD_PROCESS)},
     ],
     ids=[
         "undecided",
@@ -84,6 +85,7 @@ def test_a_finding_that_is_only_listed_is_not_red() -> None:
         "second",
         "unknown",
         "first-only",
+        "no-first-use",
     ],
 )
 def test_what_has_no_verdict_is_never_green(more: dict[str, object]) -> None:

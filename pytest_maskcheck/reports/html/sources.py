@@ -96,7 +96,7 @@ def read(path: str, file: str, expected: Mapping[int, str], last: int, digests: 
     # The digest alone decides, not the lines of findings: where there is no finding, a line that was edited would keep its sign of a clean one.
     if {*digests} == {digest(data)} and last <= len(plain):
         return Source(lines, problem)
-    what = f"{problem} {_CHANGED if digests else _UNKNOWN}".strip()
+    what = f"{problem} {_CHANGED if any(digests) else _UNKNOWN}".strip()
     same = frozenset(number for number, text in expected.items() if text and _is_same(plain, number, text))
     return Source(lines, what, changed=True, same=same)
 

@@ -416,6 +416,16 @@ def test_a_page_that_is_merged_later_knows_what_changed(
     assert "1 file changed since the audit" in words(page)
 
 
+def test_a_file_that_is_written_while_tests_run_has_no_marks(pytester: pytest.Pytester, run: Run) -> None:
+    """What was audited is what was loaded: if the file was written after that, its lines have no marks, and the page says so."""
+    edit = "import os, pathlib, time\nos.utime(pathlib.Path(__file__), times=(time.time() + 9,) * 2)"
+    pytester.makepyfile(test_it=f"import pytest\n{edit}\n@pytest.mark.interrupt_safe\ndef test_it():\n    abs(-1)\n")
+    run("--maskcheck", "--maskcheck-report=html:o.html")
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    assert not any(marks_of(page, "test_it.py").values())
+    assert "does not say what the file was like when it was audited" in words(page)
+
+
 def test_lines_beyond_the_file_are_shown(tmp_path: Path) -> None:
     """A point on a line that the file does not have, however great its number, is still there, and makes the page no longer."""
     audit = example(tmp_path).audits[0]
