@@ -138,7 +138,8 @@ class Course:
         selection.room = settings.max_points - (0 if pair else len(plan.points))
         dealt = selection.deal(plan, assignment.shard, send) if assignment.shard else ""
         shown = [] if pair else plan.points  # the wanted pair is found later, after the first interrupt in the plan
-        send(replace(plan, points=shown, aims={}))
+        left_out_at = plan.places_by(instruments.names.short)
+        send(replace(plan, points=shown, aims={}, left_out_at=left_out_at))
         complete = not (assignment.only or assignment.shard or plan.found) and len(plan.points) < settings.max_points
         ignores = send_ignores(instruments, send)
         if not plan.points:

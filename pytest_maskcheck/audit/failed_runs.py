@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import NotAudited
+from pytest_maskcheck.system.own_code import is_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_maskcheck.results import Frame
     from pytest_maskcheck.runs.requests import RunResult
 
 NO_VERDICT = {"terminal": NotAudited.TERMINAL, "look": NotAudited.LOOK}
@@ -29,6 +33,19 @@ def trouble(ran: RunResult) -> str:
     if ran.broken:
         return f"broke the {ran.broken[0].kind} {ran.broken[0].key}"
     return ran.trouble or "took another way"
+
+
+_HARNESS = {"_pytest", "pluggy"}
+
+
+def way_to_the_end(stack: Sequence[Frame]) -> tuple[Frame, ...]:
+    """Return where a run hung or crashed, and the calls that led there; those of the harness, and of what called it, are left out."""
+    called = [at for at, frame in enumerate(stack) if _is_of_harness(frame)]
+    return tuple(frame for frame in stack[called[0] if called else 0 :] if not _is_of_harness(frame))
+
+
+def _is_of_harness(frame: Frame) -> bool:
+    return frame.package in _HARNESS or is_ours(frame.file)
 
 
 def where(ran: RunResult) -> str:

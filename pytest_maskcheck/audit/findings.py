@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck import interrupts
-from pytest_maskcheck.audit.failed_runs import NO_VERDICT
+from pytest_maskcheck.audit.failed_runs import NO_VERDICT, way_to_the_end
 from pytest_maskcheck.audit.naming import named
 from pytest_maskcheck.audit.proof import is_unseen, note, unproven
 from pytest_maskcheck.audit.swallowed import EXCEPTION, lost, swallowed
@@ -59,7 +59,9 @@ class Findings:
         # At these two kinds of points, the reader can change the line that calls, but not the code that it calls.
         outside = point.kind in BEYOND
         instead = ran.raised and (ran.raised.interrupt or ran.raised.over or not caught)
-        traceback = (ran.raised.frames if ran.raised and instead and not outside else ()) or point.traceback
+        surfaced = ran.raised.frames if ran.raised and instead and not outside else ()
+        # Of a run that hung or crashed, the place where it did is what has to be looked at; no exception came out of it.
+        traceback = surfaced or (way_to_the_end(ran.stack) if ran.died else ()) or point.traceback
         if ran.error is not None:
             return PointResult(point.id, reason=ran.error.reason, error=ran.error.traceback)
         if is_unseen(ran):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pytest_maskcheck.audit.exposures import Exposed
@@ -9,6 +10,7 @@ from pytest_maskcheck.audit.preparation import Refused
 from pytest_maskcheck.points.plan import Plan
 from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.results import Audit, Exposure, HeldBackRun, PointResult, Story
+from pytest_maskcheck.results.lines import spans
 from pytest_maskcheck.system.breakdown import Breakdown
 
 
@@ -158,7 +160,7 @@ class Collected:
             case Plan():
                 self.plan.points += message.points
                 for reason, count in message.left_out.items():
-                    self.plan.leave_out(reason, count)
+                    self.plan.leave_out(reason, count, message.left_out_at.get(reason, ()))
                 self.plan.keys |= message.keys
                 self.plan.lasting |= message.lasting
                 self.plan.repeated |= message.repeated
@@ -232,6 +234,7 @@ class Collected:
             points=tuple(self.plan.points),
             results=self.complete(),
             left_out=dict[str, int](self.plan.left_out.items()),
+            left_out_at={reason: _by_file(places) for reason, places in self.plan.left_out_at.items()},
             notes=tuple(self.notes),
             ignores=self.ignores,
             allows=self.allows,
@@ -252,3 +255,11 @@ class Collected:
             held_back=self.held_back,
             cleanup_lines=self.cleanup_lines,
         )
+
+
+def _by_file(places: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Return file -> its lines, as an audit has them."""
+    lines: dict[str, list[int]] = {}
+    for path, line in places:
+        lines.setdefault(path, []).append(line)
+    return {path: spans(numbers) for path, numbers in sorted(lines.items())}

@@ -114,8 +114,7 @@ class Selection:
             if wanted not in seen and (key.context in chosen.contexts or key.line in missed):
                 seen |= {wanted, key.line}
                 kept.append(point)
-        plan.leave_out(Reason(NotAudited.DEPTH, depth=self.assignment.depth), len(plan.points) - len(kept))
-        plan.points = kept
+        self._keep(plan, kept, Reason(NotAudited.DEPTH, depth=self.assignment.depth))
 
     def first_plan(self, warm: frozenset[int], recording: Recording) -> Plan:
         """Return the points of the first run in a process that later runs, with the keys ``warm``, do not reach."""
@@ -156,8 +155,7 @@ class Selection:
         whole = plan.points
         digest = sha256("\n".join(point.id for point in whole).encode()).hexdigest()[:16]
         send(ShardDealt(digest))
-        plan.points = shard.deal(whole)
-        plan.leave_out(elsewhere(str(shard)), len(whole) - len(plan.points))
+        self._keep(plan, shard.deal(whole), elsewhere(str(shard)))
         # The shards divide the room for second interrupts as they divide the points.
         self.room = len(shard.deal(range(self.room)))
         return digest
@@ -166,11 +164,22 @@ class Selection:
         """Remove the points that other plugins do not want; a single point that is wanted stays."""
         if self.assignment.only or self.filter is None:
             return
-        plan.points, removed, complaints = self.filter(plan.points)
+        before = plan.points
+        plan.points, removed, complaints = self.filter(before)
+        kept = {point.id for point in plan.points}
+        # Which of several plugins removed a point is not known here, so its line is given for each of them.
+        places = [(point.file, point.line) for point in before if point.id not in kept]
         for reason, number in removed.items():
-            plan.leave_out(what(reason), number)
+            plan.leave_out(what(reason), number, places)
         for complaint in complaints:
             send(complaint)
+
+    def _keep(self, plan: Plan, kept: list[Point], reason: Reason) -> None:
+        """Keep these points of a plan, and leave out the others for a reason."""
+        known = {point.id for point in kept}
+        places = [(point.file, point.line) for point in plan.points if point.id not in known]
+        plan.leave_out(reason, len(places), places)
+        plan.points = kept
 
     def batches(self, plan: Plan, share: Share | None, seconds: float, least: int) -> Iterator[Plan]:
         """Yield the points for which there is time, in batches.

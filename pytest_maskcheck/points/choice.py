@@ -58,8 +58,8 @@ def choose_points(
     of_test = within(recording.hits, body)
     chosen.leave_out(Reason(NotAudited.HARNESS), number_in(recording.hits) - number_in(of_test))
     kept = reasonable(unpaused([hit for hit in of_test if wanted(hit)], chosen), reason_against, chosen)
-    elsewhere = sum(1 for place in recording.other_threads if not reason_against(*place))
-    chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, elsewhere)
+    elsewhere = [place for place in recording.other_threads if not reason_against(*place)]
+    chosen.leave_out(mechanism_of(signums[0]).victim.elsewhere, len(elsewhere), elsewhere)
     if not only:
         kept = few(kept, hits, chosen)
     # Ordinals are computed over all hits, not only those kept: the id of a point must not depend on what was left out.
@@ -70,9 +70,12 @@ def choose_points(
     if only:
         aims = [(point, aim) for point, aim in aims if point.id == only]
     elif len(aims) > max_points:
-        chosen.leave_out(beyond_sample(max_points, seed), len(aims) - max_points)
         last = known_among(aims, chosen, repeats)
-        aims = [aims[position] for position in layered(aims, max_points, seed, last=last)]
+        sample = layered(aims, max_points, seed, last=last)
+        rest = {*range(len(aims))}.difference(sample)
+        places = ((aims[at][0].file, aims[at][0].line) for at in rest)
+        chosen.leave_out(beyond_sample(max_points, seed), len(rest), places)
+        aims = [aims[position] for position in sample]
     for point, aim in aims:
         chosen.add(point, aim)
     return chosen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_maskcheck.interrupts.places import is_own, near
 from pytest_maskcheck.points.ids import place_of
-from pytest_maskcheck.reasons import NotAudited, Reason, as_first
+from pytest_maskcheck.reasons import NotAudited, Reason, as_first, reason_of
 
 if TYPE_CHECKING:
     from pytest_maskcheck.interrupts import Hit
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Counted = Callable[[Reason], Reason]
 """Converts the reason against a hit to the reason that is counted; for a second interrupt these differ."""
+
+_UNMARKED = {NotAudited.OUT_OF_SCOPE, NotAudited.IGNORED}
+"""Reasons whose lines are not recorded: what is out of scope is in no report, and an audit has its ignore comments anyway."""
 
 _PAUSED = Reason(NotAudited.PAUSED)
 
@@ -39,7 +42,7 @@ def number_in(hits: list[Hit]) -> int:
 def unpaused(hits: list[Hit], chosen: Plan, what: Counted = as_first) -> list[Hit]:
     """Return the hits outside of ``maskcheck.paused()``; count the others in ``chosen``."""
     kept = [hit for hit in hits if not hit.aside]
-    chosen.leave_out(what(_PAUSED), number_in(hits) - number_in(kept))
+    chosen.leave_out(what(_PAUSED), number_in(hits) - number_in(kept), (_line_of(hit) for hit in hits if hit.aside))
     return kept
 
 
@@ -48,7 +51,8 @@ def reasonable(hits: list[Hit], reason_against: ReasonAgainst, chosen: Plan, wha
     kept: list[Hit] = []
     for hit in hits:
         if reason := reason_against(hit.code.co_filename, hit.line, entry=hit.kind == "entry"):
-            chosen.leave_out(what(reason), hit.stands_for)
+            marked = reason_of(reason).code not in _UNMARKED
+            chosen.leave_out(what(reason), hit.stands_for, [_line_of(hit)] if marked else ())
         else:
             kept.append(hit)
     return kept
@@ -59,8 +63,13 @@ def few(hits: list[Hit], number: int | None, chosen: Plan, what: Counted = as_fi
     if number is None:
         return hits
     kept = _first_and_last(hits, number)
-    chosen.leave_out(what(Reason(NotAudited.HITS, hits=number)), number_in(hits) - len(kept))
+    further = (_line_of(hit) for hit in kept if hit.stands_for > 1)
+    chosen.leave_out(what(Reason(NotAudited.HITS, hits=number)), number_in(hits) - len(kept), further)
     return kept
+
+
+def _line_of(hit: Hit) -> tuple[str, int]:
+    return hit.code.co_filename, hit.line
 
 
 def within(hits: list[Hit], body: frozenset[str]) -> list[Hit]:

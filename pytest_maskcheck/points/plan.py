@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pytest_maskcheck.interrupts import Hit
     from pytest_maskcheck.reasons import Reason
     from pytest_maskcheck.results import Point
@@ -44,6 +46,7 @@ class Plan:
         repeated: id of a point left out because it was audited without a finding in other tests -> one of these tests.
         leaning: lasting key of a point left out because it was audited without a finding in other tests -> those tests, as many as it takes.
         found: id of a point left out because another test has a defect there -> that test.
+        left_out_at: reason -> the places where hits were left out for it, by file and line; for the reasons that a line can be given.
     """
 
     points: list[Point] = field(default_factory=list)
@@ -54,11 +57,25 @@ class Plan:
     repeated: dict[str, str] = field(default_factory=dict)
     leaning: dict[str, tuple[str, ...]] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
+    left_out_at: dict[Reason, set[tuple[str, int]]] = field(default_factory=dict)
 
-    def leave_out(self, reason: Reason, count: int = 1) -> None:
-        """Count hits that are not audited."""
+    def leave_out(self, reason: Reason, count: int = 1, places: Iterable[tuple[str, int]] = ()) -> None:
+        """Count hits that are not audited.
+
+        Parameters:
+            reason: why not.
+            count: how many.
+            places: their ``co_filename`` and line, if reports are to mark these lines.
+        """
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
+            if found := {*places}:
+                self.left_out_at.setdefault(reason, set()).update(found)
+
+    def places_by(self, name: Callable[[str], str]) -> dict[Reason, set[tuple[str, int]]]:
+        """Return the places where hits were left out, with the names of files that reports show."""
+        short = {file: name(file) for places in self.left_out_at.values() for file, _ in places}
+        return {reason: {(short[file], line) for file, line in at} for reason, at in self.left_out_at.items()}
 
     def add(self, point: Point, aim: Aim) -> None:
         """Add a point."""

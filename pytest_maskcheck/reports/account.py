@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.cures import cure
 from pytest_maskcheck.reports.defects import category, headline, title, together, where
-from pytest_maskcheck.reports.exposure import exposure
+from pytest_maskcheck.reports.exposure import exposure, why_none
 from pytest_maskcheck.results import Verdict
 from pytest_maskcheck.results.windows import windows
 
@@ -65,7 +65,7 @@ def story(audit: Audit, defect: Defect, command: Sequence[str]) -> str:
 
     It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
     """
-    exposed = exposure(audit, defect)
+    exposed = exposure(audit, defect) or why_none(defect)
     lines = [_labelled("story of", title(defect))] if len(audit.failures) > 1 else []
     lines += [_labelled("exposed", exposed)] if exposed else []
     lines += [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
@@ -126,7 +126,7 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
     yield _labelled("interrupted", _points(defect.points))
     if len(defect.points) > 1:
         yield _labelled("lost at", f"{where(defect)} ({count(defect.points, 'point')})")
-    if exposed := exposure(audit, defect):
+    if exposed := exposure(audit, defect) or why_none(defect):
         yield _labelled("exposed", exposed)
     if defect.origin is not None:
         yield from _origin(defect, defect.origin)

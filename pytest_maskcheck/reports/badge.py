@@ -1,7 +1,11 @@
 """The badge: a small JSON file that shields.io makes a picture of (https://shields.io/badges/endpoint-badge).
 
-Its colour must not promise more than was shown: green needs a verdict at every point of every test that was to be audited. It is red on
-any defect, also on one that a baseline accepts.
+Its colour must not promise more than was shown: green needs a verdict at every place of every line that was to be audited, in every test,
+and bright green also each time that a test came to one of them. It is red on any defect, also on one that a baseline accepts.
+
+May it be green if only further turns of loops were left out? By default the first, the second and the last one are interrupted, and few
+projects would ever have a green badge if each turn were wanted. But a loop may well leak in its fifth turn alone. So there are two greens:
+the brighter one has to be earned with ``hits=all``.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
-from pytest_maskcheck.reports.unaudited import extent
+from pytest_maskcheck.reports.unaudited import Gap, extent, gap
 from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.results.figures import figures
 
@@ -21,10 +25,9 @@ if TYPE_CHECKING:
 
 _LABEL = "interrupt-safe"
 
-_NOTHING, _BAD, _PARTLY, _GOOD = "lightgrey", "red", "yellow", "brightgreen"
+_NOTHING, _BAD = "lightgrey", "red"
 
-_PARTIAL = {NotAudited.BUDGET, NotAudited.ELSEWHERE, NotAudited.SHARD_MISSING, NotAudited.MAX_POINTS}
-"""Reasons to leave points out that no other test of the session was audited at."""
+_COLORS = {Gap.NONE: "brightgreen", Gap.SAMPLED: "green", Gap.MISSING: "yellow"}
 
 
 def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:
@@ -43,16 +46,18 @@ def _shown(audits: Sequence[Audit], shard: str, shortfall: str) -> tuple[str, st
     defects = [each for each in over_tests(audits) if each.fails or each.known]
     if defects:
         return f"{count(defects, 'defect')}, {message}", _BAD
-    is_partial = shard or extent(audits, shortfall).is_early or any(map(_is_open, audits))
-    return message, _PARTLY if is_partial else _GOOD
+    is_partial = shard or extent(audits, shortfall).is_early
+    return message, _COLORS[Gap.MISSING if is_partial else max(map(_gap_of, audits))]
 
 
-def _is_open(audit: Audit) -> bool:
-    """Return whether something of a test was to be audited and has no verdict."""
+def _gap_of(audit: Audit) -> Gap:
+    """Return how much of what was to be audited in a test has no verdict."""
     if audit.refused:
         # The tests that were chosen for the same places stand for one beyond the depth. What is skipped or expected to fail
         # does not turn pytest's own result yellow either: its author has said so, and no run would change the badge.
-        return not audit.is_not_for_audit and reason_of(audit.refused).code is not NotAudited.DEPTH
+        is_meant = audit.is_not_for_audit or reason_of(audit.refused).code is NotAudited.DEPTH
+        return Gap.NONE if is_meant else Gap.MISSING
     varies = any(result.varies for result in audit.results)
-    left = {reason_of(reason).code for reason in audit.left_out}
-    return bool(audit.undecided or varies or audit.broken or left & _PARTIAL)
+    if audit.undecided or varies or audit.broken or audit.reached_first or audit.no_first_use:
+        return Gap.MISSING
+    return max(map(gap, audit.left_out), default=Gap.NONE)

@@ -105,6 +105,11 @@ def check_audit(data: Any, shard: str, place: str) -> None:
     for name in ("reached", "reached_first", "cleanup_lines"):
         for file, lines in (data[name] or {}).items():
             _check_lines(lines, f"{place}.{name}[{quoted(file)}]")
+    for reason, of_files in data["left_out_at"].items():
+        if reason not in data["left_out"]:
+            raise DamagedError(f"{place}.left_out_at[{quoted(reason)}] is none of the reasons of left_out")
+        for file, lines in of_files.items():
+            _check_lines(lines, f"{place}.left_out_at[{quoted(reason)}][{quoted(file)}]")
 
 
 def check_shard(data: Any) -> str:

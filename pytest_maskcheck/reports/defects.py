@@ -8,7 +8,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.results import Category, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from pytest_maskcheck.results import Defect
 
@@ -17,6 +17,26 @@ _LINES = 5
 
 _TITLES = 3
 """Number of things named among those that were released together."""
+
+
+def in_tests(failing: Collection[str], tests: Collection[str]) -> str:
+    """Return how many tests reach a defect, to follow its title, such as ``, in 3 tests``; ``""`` if it is one.
+
+    Parameters:
+        failing: the tests that fail because of it.
+        tests: all tests that reach it.
+    """
+    if len(tests) < 2:
+        return ""
+    others = len(tests) - len(failing)
+    return f" ({fail_and_reach(failing, tests)})" if failing and others else f", in {count(tests, 'test')}"
+
+
+def fail_and_reach(failing: Collection[str], tests: Collection[str]) -> str:
+    """Return how many tests fail because of a defect, and how many others reach it, such as ``1 test fails, 2 others reach it``."""
+    others = len(tests) - len(failing)
+    text = f"{count(failing, 'test')} {'fails' if len(failing) == 1 else 'fail'}"
+    return text + (f", {others} {'other reaches' if others == 1 else 'others reach'} it" if others else "")
 
 
 def together(defects: Iterable[Defect]) -> list[list[Defect]]:

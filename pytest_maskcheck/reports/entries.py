@@ -8,10 +8,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.reports.defects import category, title
-from pytest_maskcheck.reports.exposure import exposure
+from pytest_maskcheck.reports.defects import category, in_tests, title
+from pytest_maskcheck.reports.exposure import exposure, why_none
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.ways import Way, sentence, way
@@ -76,8 +75,7 @@ class Entry:
     @property
     def headline(self) -> str:
         """The defect in a few words, such as ``leak: lock Store._lock, in 3 tests``."""
-        number = len(self.shared.tests)
-        tests = f", in {count(number, 'test')}" if number > 1 else ""
+        tests = in_tests(self.shared.failing, self.shared.tests)
         return f"{self.defect.verdict}: {title(self.defect)}{category(self.defect)}{tests}"
 
     @property
@@ -94,7 +92,9 @@ class Entry:
     def about(self) -> str:
         """The defect in some sentences on one line: what it is, how often an interrupt meets it, and what helps."""
         helps = f"To cure it: {self.cure}"
-        return " ".join(map(sentence, filter(None, (self.headline, self.detail, self.exposure, helps))))
+        return " ".join(
+            map(sentence, filter(None, (self.headline, self.detail, self.exposure or why_none(self.defect), helps)))
+        )
 
     @property
     def cure(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_maskcheck.results import Audit, Defect
+    from pytest_maskcheck.results import Audit, Defect, Exposure
 
 _UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "\N{MICRO SIGN}s"))
 """Units of time, in microseconds."""
@@ -26,14 +26,13 @@ def exposure(audit: Audit, defect: Defect) -> str:
     if exposed is None:
         return ""
     waiting = f" ({readable(exposed.waiting)} of it waiting)" if exposed.waiting else ""
-    span = _span(exposed.least, exposed.greatest)
-    return f"{span}{waiting} of a run of {readable(audit.duration * 1e6)}: {odds(audit, defect)}"
+    return f"{interval(exposed)}{waiting} of a run of {readable(audit.duration * 1e6)}: {odds(audit, defect)}"
 
 
 def brief(audit: Audit, defect: Defect) -> str:
     """Return the same in fewer words, such as ``3-5 \u00b5s, about one Ctrl-C in 4,500``."""
     exposed = defect.exposure
-    return f"{_span(exposed.least, exposed.greatest)}, {odds(audit, defect)}" if exposed is not None else ""
+    return f"{interval(exposed)}, {odds(audit, defect)}" if exposed is not None else ""
 
 
 def odds(audit: Audit, defect: Defect) -> str:
@@ -51,10 +50,32 @@ def odds(audit: Audit, defect: Defect) -> str:
     return f"{'at most' if is_wide else 'about'} one Ctrl-C in {_rounded(number):,}"
 
 
-def _span(least: float, greatest: float) -> str:
-    """Return an interval of time, given in microseconds."""
-    low, _, unit = readable(least).partition(" ")
-    high, _, other = readable(greatest).partition(" ")
+def why_none(defect: Defect) -> str:
+    """Return why the exposure of a defect is never measured; ``""`` if it is, or could have been."""
+    if what := why_none_briefly(defect):
+        return (
+            f"{what} {'meets' if _is_of_first_run(defect) else 'meet'} it, so for how long it is open is not measured"
+        )
+    return ""
+
+
+def why_none_briefly(defect: Defect) -> str:
+    """Return what alone meets a defect whose exposure is never measured for that, such as ``only the first run of a process``."""
+    if defect.exposure is not None:
+        return ""
+    if _is_of_first_run(defect):
+        return "only the first run of a process"
+    return "only two interrupts in one run" if all(point.first is not None for point in defect.points) else ""
+
+
+def _is_of_first_run(defect: Defect) -> bool:
+    return all(point.first_use for point in defect.points)
+
+
+def interval(exposed: Exposure) -> str:
+    """Return an exposure as the interval that is known, such as ``3-5 \u00b5s``: its middle may be far from the truth."""
+    low, _, unit = readable(exposed.least).partition(" ")
+    high, _, other = readable(exposed.greatest).partition(" ")
     if (low, unit) == (high, other):
         return f"{high} {other}"
     return f"{low}-{high} {unit}" if unit == other else f"{low} {unit} to {high} {other}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import shlex
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.reports.defects import category, title, where
-from pytest_maskcheck.reports.exposure import brief
+from pytest_maskcheck.reports.defects import category, in_tests, title, where
+from pytest_maskcheck.reports.exposure import brief, why_none_briefly
 from pytest_maskcheck.reports.hints import hint
 
 if TYPE_CHECKING:
@@ -99,8 +100,11 @@ def _brief(number: int, bundle: Sequence[SharedDefect], look: Appearance) -> Ite
 
 def _headline(shared: SharedDefect, look: Appearance, *others: SharedDefect) -> str:
     defect = shared.defect
-    number = len({test for each in (shared, *others) for test in each.tests})
-    tests = f", in {number} tests" if number > 1 else ""
+    failing, reaching = (
+        {test for each in (shared, *others) for test in which(each)}
+        for which in (attrgetter("failing"), attrgetter("tests"))
+    )
+    tests = in_tests(failing, reaching)
     about = title(defect) + (f" and {len(others)} more" if others else "")
     return f"{look.toned(defect.verdict, Tone.BAD)}: {look.toned(about, Tone.STRONG)}{category(defect)}{tests}"
 
@@ -116,7 +120,7 @@ def _place(shared: SharedDefect, look: Appearance) -> str:
         near = {path for path, _ in defect.lines} == {place.path}
         came = f"line {place.line}" if near else f"{place.path}:{place.line}"
         text += f", from {look.linked(came, place.file, place.line)}"
-    often = brief(shared.exposed.audit, shared.exposed.defect)
+    often = brief(shared.exposed.audit, shared.exposed.defect) or why_none_briefly(shared.defect)
     return text + (often and f"; {often}")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN
 from pytest_maskcheck.reports.entries import Level, entries
-from pytest_maskcheck.reports.exposure import brief
+from pytest_maskcheck.reports.exposure import brief, why_none, why_none_briefly
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.summary import closing
 from pytest_maskcheck.reports.unaudited import extent, unaudited
@@ -80,7 +80,7 @@ def _table(found: Sequence[Entry]) -> Iterator[str]:
             _LEVELS[entry.level],
             code(entry.headline, in_table=True),
             code(_place(entry.way.cure_at), in_table=True),
-            brief(entry.shared.exposed.audit, entry.shared.exposed.defect),
+            brief(entry.shared.exposed.audit, entry.shared.exposed.defect) or why_none_briefly(entry.defect),
         ]
         head = "\n| | | defect | to cure at | exposed |\n| --: | --- | --- | --- | --- |\n" if number == 1 else ""
         yield f"{head}| {' | '.join(cells)} |\n"
@@ -100,6 +100,7 @@ def _details(numbered: tuple[int, Entry]) -> str:
         *(f"1. {code(stage.text)}{f' {code(_place(stage.region))}' if stage.region else ''}" for stage in shown),
         "",
         *([f"Exposed: {entry.exposure}.\n"] if entry.exposure else []),
+        *([f"{sentence(why)}\n"] if not entry.exposure and (why := why_none(entry.defect)) else []),
         f"To cure it: {entry.cure}.\n",
         "To see it again:\n",
         *_block(entry.command),

@@ -18,7 +18,7 @@ from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_maskcheck.results import Point
 
@@ -59,7 +59,8 @@ class Parts:
             mode=first.mode,
             points=points,
             results=tuple(results[point.id] for point in points),
-            left_out=self._left_out(total),
+            left_out=(left_out := self._left_out(total)),
+            left_out_at=self._left_out_at(left_out),
             notes=self._notes(),
             ignores=used_in_any(audit.ignores for audit in audits),
             allows=used_in_any(audit.allows for audit in audits),
@@ -75,6 +76,7 @@ class Parts:
             known=tuple(sorted({digest for audit in audits for digest in audit.known})),
             exposures={name: each for audit in audits for name, each in audit.exposures.items()},
             cleanup_lines=self._cleanup_lines(),
+            digests=self._digests(),
             edits={digest: edit for audit in audits for digest, edit in audit.edits.items()},
             duration=max(audit.duration for audit in audits),
             breakdown=next((audit.breakdown for audit in self._all.values() if audit.breakdown), ""),
@@ -119,6 +121,14 @@ class Parts:
             return None
         lines = united({path: lines_of(text) for path, text in each.items()} for each in recorded)
         return {path: spans(numbers) for path, numbers in lines.items()}
+
+    def _digests(self) -> dict[str, str]:
+        """Return the digests of files; ``""`` for a file that shards saw with different contents: its lines belong to none of them."""
+        found: dict[str, str] = {}
+        for audit in self._parts.values():
+            for path, digest in audit.digests.items():
+                found[path] = digest if found.get(path, digest) == digest else ""
+        return found
 
     def _seconds(self) -> float:
         return sum(audit.seconds for audit in self._all.values())
@@ -192,6 +202,30 @@ class Parts:
                 left[Reason(NotAudited.SHARD_MISSING, shard=f"{k}/{self._number}", why=why)] = number
         return left
 
+    def _left_out_at(self, left_out: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the lines of what was left out; of a shard that was not audited, those that all others have seen in other shards."""
+        found: dict[str, list[dict[str, list[int]]]] = {}
+        for audit in self._parts.values():
+            for reason, of_files in audit.left_out_at.items():
+                if not _is_elsewhere(reason):
+                    found.setdefault(reason, []).append(_numbers(of_files))
+        elsewhere = [
+            {(path, line) for path, lines in _numbers(of_files).items() for line in lines}
+            for audit in self._parts.values()
+            for reason, of_files in audit.left_out_at.items()
+            if _is_elsewhere(reason)
+        ]
+        missing: dict[str, list[int]] = {}
+        for path, line in set.intersection(*elsewhere) if elsewhere else ():
+            missing.setdefault(path, []).append(line)
+        for reason in left_out:
+            if missing and reason_of(reason).code is NotAudited.SHARD_MISSING:
+                found[reason] = [missing]
+        return {
+            reason: {path: spans(lines) for path, lines in sorted(united(each).items())}
+            for reason, each in found.items()
+        }
+
     def _notes(self) -> tuple[str, ...]:
         """Return each different note once; notes on the same allowed finding become one, with the sum of their numbers."""
         notes: dict[tuple[str, str], int] = {}
@@ -207,6 +241,10 @@ def _dealing(audit: Audit) -> Reason | None:
     """Return why a test is in another shard as a whole; ``None`` if it is not."""
     reason = reason_of(audit.refused)
     return reason if reason.code is NotAudited.WHOLE_ELSEWHERE else None
+
+
+def _numbers(of_files: dict[str, str]) -> dict[str, list[int]]:
+    return {path: lines_of(text) for path, text in of_files.items()}
 
 
 def _is_elsewhere(reason: str) -> bool:

@@ -8,6 +8,7 @@ where the session was not.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
@@ -42,6 +43,47 @@ _NOWHERE = "it reached no point in scope"
 
 _ERRORS = {NotAudited.BROKE, NotAudited.HINDERED, NotAudited.AUDITOR_ENDED, NotAudited.WORKER_DIED}
 """Reasons that are an error in the audit itself."""
+
+
+_ACCOUNTED = {
+    NotAudited.EXCLUDED,
+    NotAudited.IGNORED,
+    NotAudited.PAUSED,
+    NotAudited.HARNESS,
+    NotAudited.OUT_OF_SCOPE,
+    NotAudited.REPEATED,
+    NotAudited.FOUND,
+    NotAudited.FIRST_HAS_FINDING,
+    NotAudited.FIRST_UNSEEN,
+    NotAudited.TRACING_ENDS,
+}
+"""Reasons that leave no gap: the source says that it is not to be audited, it is no code of the test, or it has a verdict elsewhere."""
+
+
+class Gap(IntEnum):
+    """How much of the code that was to be audited is not, because hits were left out."""
+
+    NONE = 0
+    """Nothing: the reason is one of the source, or the places have a verdict."""
+
+    SAMPLED = 1
+    """Each place of each line was interrupted, but not each time that the test came by: the further turns of loops."""
+
+    MISSING = 2
+    """Places or whole lines were not interrupted."""
+
+
+def gap(reason: str) -> Gap:
+    """Return how much is missing because hits were left out for a reason. A reason that is not known here leaves a gap."""
+    known = reason_of(reason)
+    if known.code in {NotAudited.SECOND, NotAudited.NO_SECOND}:
+        return gap(known.values["why"]) if "why" in known.values else Gap.MISSING
+    if known.code in _ACCOUNTED:
+        return Gap.NONE
+    # At the depth `lines`, further places of a line are left out; the others leave out further contexts and turns of places.
+    if known.code is NotAudited.HITS or (known.code is NotAudited.DEPTH and known.values.get("depth") != "lines"):
+        return Gap.SAMPLED
+    return Gap.MISSING
 
 
 @dataclass(slots=True, repr=False)

@@ -36,6 +36,9 @@ class StageKind(StrEnum):
     UNWOUND = "unwound"
     """The exception left a function at this line."""
 
+    CALLED = "called"
+    """The run that hung or crashed later called a function on this line, which led there; it may be that of a fixture."""
+
     CAUGHT = "caught"
     """An ``except`` or a ``finally`` on this line caught the interrupt."""
 
@@ -141,9 +144,13 @@ def _stages(defect: Defect) -> Iterator[Stage]:
         yield Stage(StageKind.UNWOUND, f"The exception leaves {frame.function} here.", _of_frame(frame))
     if origin is not None and swallowed:
         yield Stage(StageKind.CAUGHT, "The interrupt is caught here.", _of_frame(origin.place))
-    ended = _ended(defect) and defect.traceback
+    callers, end = _end(defect)
+    for frame in callers:
+        yield Stage(
+            StageKind.CALLED, f"Later, {frame.function} makes a call here that does not return.", _of_frame(frame)
+        )
     left = sentence(defect.detail or title(defect))
-    yield Stage(StageKind.LEFT, left, _of_frame(defect.traceback[-1]) if ended else None)
+    yield Stage(StageKind.LEFT, left, _of_frame(end) if end is not None else None)
     if origin is not None and origin.held_by:
         yield Stage(StageKind.HELD, f"It is held by {origin.held_by}.")
     for frame in origin.waiting if origin is not None else ():
@@ -182,6 +189,19 @@ def _catches(defect: Defect, file: str, function: str) -> bool:
 def _ended(defect: Defect) -> bool:
     """Return whether the run hung or crashed; its traceback then leads to the place where it did."""
     return defect.verdict in {Verdict.HANG, Verdict.CRASH}
+
+
+def _end(defect: Defect) -> tuple[Sequence[Frame], Frame | None]:
+    """Return the calls that led to where a run hung or crashed, without those that led to the interrupt already, and that place."""
+    way = defect.traceback
+    # The key names the place. If it was not known, the traceback is that of the interrupt.
+    if not _ended(defect) or not way or defect.key != f"{way[-1].path}:{way[-1].line}":
+        return (), None
+    to_point = [(frame.path, frame.line) for frame in defect.points[0].traceback]
+    common = sum(
+        1 for _ in takewhile(lambda pair: (pair[0].path, pair[0].line) == pair[1], zip(way, to_point, strict=False))
+    )
+    return way[common:-1], way[-1]
 
 
 def _cure_at(defect: Defect, found: Sequence[Window]) -> Region:

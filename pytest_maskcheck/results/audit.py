@@ -39,7 +39,7 @@ _NOT_BEGUN = {
     NotAudited.WORKER_DIED,
 }
 
-SCHEMA = 10
+SCHEMA = 11
 """Version of the JSON form; it grows by one when a reader of the old form would be misled."""
 
 
@@ -56,6 +56,8 @@ class Audit:
         points: every point that was to be audited.
         results: one for each of them, in order.
         left_out: reason -> how many hits of reached places were not audited for it.
+        left_out_at: reason -> file -> the lines (``3-7,9``) of these hits, for the reasons that lines can be given: not for what other tests
+            have audited, what is outside of the test or out of scope, nor for second interrupts.
         notes: what else a reader should know (what was allowed, kinds that are blind here).
         ignores: place of each ``# maskcheck: ignore`` in a reached file (``path:line``) -> whether it ignored a point.
         allows: each entry of ``allow``, from all layers -> whether it was needed; empty if the audit ended early.
@@ -85,6 +87,8 @@ class Audit:
         held_back: the runs that tried windows; see :mod:`.windows`.
         cleanup_lines: file -> the statements in scope (``3-7,9``) that ran only from an interrupt on, and not in the uninterrupted test;
             ``None`` if that was not recorded.
+        digests: file -> the digest of its content at the time of the audit, for the files that the test reached; ``""`` if it could not be
+            read, was written while the session ran, or if the shards of the test saw different contents.
         edits: digest of a fingerprint -> the edit that cures the defect, as far as the command ``cure`` has saved one.
     """
 
@@ -123,6 +127,8 @@ class Audit:
     held_back: tuple[HeldBackRun, ...] = ()
     cleanup_lines: dict[str, str] | None = None
     edits: dict[str, Edit] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    left_out_at: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def broken(self) -> str:

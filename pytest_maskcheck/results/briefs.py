@@ -51,6 +51,8 @@ def brief(audit: Audit) -> Brief:
         points=(),
         results=(),
         left_out=audit.not_audited,
+        left_out_at={},
+        digests={},
         repeated={} if audit.points else audit.repeated,
         reached={path: spans(lines) for path, lines in audit.lines_reached.items()},
         reached_first=audit.reached_first,

@@ -120,6 +120,7 @@ def decoded(kind: type[Audit], data: dict[str, Any]) -> Audit:
         audit,
         **singles,
         left_out={coded(text): number for text, number in audit.left_out.items()},
+        left_out_at={coded(text): lines for text, lines in audit.left_out_at.items()},
         notes=tuple(map(coded, audit.notes)),
         unmeasured={name: coded(text) for name, text in audit.unmeasured.items()},
         results=tuple(_with_codes(result, row) for result, row in rows),

@@ -78,6 +78,11 @@ class SharedDefect:
         return tuple(dict.fromkeys((*(each.audit.test for each in self.meetings), *self.again)))
 
     @property
+    def failing(self) -> tuple[str, ...]:
+        """The tests that fail because of it. Others reach it and pass: they were not audited where these were, or the baseline has it."""
+        return tuple(dict.fromkeys(each.audit.test for each in self.meetings if each.defect.fails))
+
+    @property
     def edit(self) -> Edit | None:
         """The edit that cures it, if the command ``cure`` has saved one."""
         known = (each.audit.edits.get(name.digest) for each in self.meetings for name in each.defect.fingerprints)

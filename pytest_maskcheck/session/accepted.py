@@ -12,9 +12,10 @@ import pytest
 from pytest_maskcheck.reports import baseline
 from pytest_maskcheck.reports.definitions import file_of, text_of
 from pytest_maskcheck.reports.evidence import Evidence
+from pytest_maskcheck.reports.source_content import digest_of, was_written_since
 from pytest_maskcheck.results import Frame
 from pytest_maskcheck.settings import can_be_written
-from pytest_maskcheck.system.unpatched import os, unpatched
+from pytest_maskcheck.system.unpatched import os, time, unpatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,13 +49,15 @@ class Accepted:
         self.shown = _shown(config, chosen.baseline or "")
         self.updates: bool = config.getoption(UPDATE)
         self._baseline: baseline.Baseline | None = None
+        self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
+        self._digests: dict[str, str] = {}
+        self._began = time.time()
         if self.path is None:
             if self.updates:
                 message = f"{UPDATE} writes the file that --maskcheck-baseline names: add it"
                 raise pytest.UsageError(message)
             return
         entries = self._read(self.path)
-        self._file_of = partial(file_of, str(config.rootpath), tuple(sys.path))
         self._baseline = baseline.Baseline(entries, self._file_of, accepts_all=self.updates)
 
     def _read(self, path: str) -> tuple[baseline.Entry, ...]:
@@ -72,9 +75,23 @@ class Accepted:
             raise pytest.UsageError(message) from None
 
     def mark(self, audit: Audit) -> Audit:
-        """Return an audit with the lines that its findings are about, and with the defects marked that are known."""
-        audit = replace(audit, sources=_sources(audit))
+        """Return an audit with the lines and the files that it is about, and with the defects marked that are known."""
+        audit = replace(audit, sources=_sources(audit), digests=self._digests_of(audit))
         return replace(audit, known=self._baseline.known(audit)) if self._baseline else audit
+
+    def _digests_of(self, audit: Audit) -> dict[str, str]:
+        """Return the digest of each file of an audit; each file is read once in a session.
+
+        A file that was written since the session began has ``""``, as what was loaded, and so was audited, may be older.
+        This also holds for an audit of an earlier session: it is used only if its lines are where they were, in the files as they are now.
+        """
+        known = {point.path: point.file for point in audit.points}
+        with unpatched():
+            for path in (*audit.reached, *audit.reached_first, *known):
+                if path not in self._digests:
+                    file = known.get(path) or self._file_of(path)
+                    self._digests[path] = "" if was_written_since(file, self._began) else digest_of(file)
+        return {path: self._digests[path] for path in dict.fromkeys((*audit.reached, *audit.reached_first, *known))}
 
     def after(
         self, audits: Sequence[Audit], briefs: Sequence[Brief], collected: Collected, wanted: int, *, some: bool

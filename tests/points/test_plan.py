@@ -13,6 +13,7 @@ from pytest_maskcheck.interrupts.places import INNERMOST
 from pytest_maskcheck.points.choice import choose_points
 from pytest_maskcheck.points.ids import ID, Names
 from pytest_maskcheck.points.sampling import GrowingSample
+from pytest_maskcheck.reasons import NotAudited, reason_of
 
 SOURCE = """
 def work(n):
@@ -231,6 +232,19 @@ def test_reasons_against_lines_are_counted() -> None:
         "because": 3,
         "line reached on another thread: only the main thread is interrupted": 1,
     }
+    by_line = {reason: {line for _, line in places} for reason, places in chosen.places_by(str).items()}
+    assert by_line == dict(zip(chosen.left_out, ({4}, {3}), strict=True))
+
+
+def test_lines_of_samples_and_further_hits_are_known() -> None:
+    """The plan has the lines of points beyond a sample, and of hits that others stand for; not those of lines that have all of theirs."""
+    hits = [*hits_on(3, number=5), *hits_on(4, number=1), *hits_on(5, number=1)]
+    chosen = choose_points(Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=2, max_points=3)
+    lines = {reason_of(reason).code: {line for _, line in at} for reason, at in chosen.places_by(str).items()}
+    assert lines == {NotAudited.HITS: {3}, NotAudited.MAX_POINTS: {3}}
+    assert not choose_points(
+        Recording(hits), Names(os.getcwd()), lambda *_, **__: "", hits=None, max_points=9
+    ).left_out_at
 
 
 def test_files_outside_the_root_are_named_by_where_they_are_imported_from() -> None:

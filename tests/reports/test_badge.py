@@ -66,8 +66,27 @@ def test_a_finding_that_is_only_listed_is_not_red() -> None:
         {"left_out": {Reason(NotAudited.BUDGET, seconds=1.0): 3}},
         {"left_out": {Reason(NotAudited.MAX_POINTS, max_points=2, seed=0): 3}},
         {"left_out": {Reason(NotAudited.ELSEWHERE, shard="1/2"): 3}},
+        {"left_out": {Reason(NotAudited.OTHER_THREAD): 1}},
+        {"left_out": {Reason(NotAudited.DEPTH, depth="lines"): 1}},
+        {"left_out": {Reason(NotAudited.SECOND, why=Reason(NotAudited.BUDGET, seconds=1.0)): 3}},
+        {"left_out": {"a reason of a later version": 1}},
+        {"reached_first": {"src/a.py": "4"}},
+        {"no_first_use": Reason(NotAudited.NO_COLD_PROCESS)},
     ],
-    ids=["undecided", "varies", "failed", "budget", "sample", "elsewhere"],
+    ids=[
+        "undecided",
+        "varies",
+        "failed",
+        "budget",
+        "sample",
+        "elsewhere",
+        "thread",
+        "depth",
+        "second",
+        "unknown",
+        "first-only",
+        "no-first-use",
+    ],
 )
 def test_what_has_no_verdict_is_never_green(more: dict[str, object]) -> None:
     """If a point has no verdict, the badge is yellow."""
@@ -84,8 +103,16 @@ def test_a_test_that_was_not_audited_is_never_green() -> None:
 
 
 def test_points_left_out_for_a_settled_reason_do_not_count() -> None:
-    """Points that another hit or a comment stands for do not keep the badge from being green."""
-    assert shown(replace(CLEAN, left_out={Reason(NotAudited.HITS, hits=3): 9}))[1] == "brightgreen"
+    """What a comment leaves out, or another test has audited, does not keep the badge from being bright green."""
+    for reason in (Reason(NotAudited.IGNORED), Reason(NotAudited.REPEATED, repeats=1)):
+        assert shown(replace(CLEAN, left_out={reason: 9}))[1] == "brightgreen"
+
+
+def test_further_turns_cost_the_bright_green() -> None:
+    """If only some turns of loops were audited, also of second interrupts, the badge is green, and not the brighter one."""
+    turns = Reason(NotAudited.HITS, hits=3)
+    for reason in (turns, Reason(NotAudited.SECOND, why=turns)):
+        assert shown(replace(CLEAN, left_out={reason: 9}))[1] == "green"
 
 
 def test_nothing_audited_is_grey() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_maskcheck.reasons import NotAudited, Note, Reason, as_second, elsewhere
+from pytest_maskcheck.reasons import NotAudited, Note, Reason, as_second, elsewhere, reason_of
 from pytest_maskcheck.reports import formats
 from pytest_maskcheck.results import SCHEMA, Audit, Finding, Point, PointResult, Verdict
 
@@ -245,6 +245,33 @@ def test_what_a_shard_did_not_audit_is_told(write, tmp_path):
     }
 
 
+def test_lines_that_were_left_out_are_those_of_all_shards(write, tmp_path):
+    """What is in another shard is audited there, so its lines are left out only if that one is missing; other reasons keep theirs."""
+    paused = Reason(NotAudited.PAUSED)
+
+    def parts(k: int) -> Audit:
+        own = part(k, 2)
+        at = {elsewhere(f"{k}/2"): {"a.py": "1,3" if k == 2 else "2,4"}, paused: {"a.py": "9"}}
+        return replace(own, left_out={**own.left_out, paused: 1}, left_out_at=at)
+
+    paths = [write(f"{k}.json", parts(k)) for k in (1, 2)]
+    assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
+    assert [each.left_out_at for each in read(tmp_path / "out.json")] == [{paused: {"a.py": "9"}}]
+    assert merge(paths[0], write("none.json", shard="2/2"), "-o", "one.json", cwd=tmp_path).returncode == 0
+    (one,) = read(tmp_path / "one.json")
+    codes = {reason_of(reason).code: lines for reason, lines in one.left_out_at.items()}
+    assert codes == {NotAudited.PAUSED: {"a.py": "9"}, NotAudited.SHARD_MISSING: {"a.py": "2,4"}}
+
+
+@pytest.mark.parametrize(("second", "merged"), [("x", "x"), ("y", "")])
+def test_shards_that_saw_other_sources_know_of_no_content(write, tmp_path, second, merged):
+    """If shards saw different contents of a file, the merged audit has no digest that a file could have."""
+    digests = ({"a.py": "x"}, {"a.py": second})
+    paths = [write(f"{k}.json", part(k, 2, digests=digests[k - 1])) for k in (1, 2)]
+    assert merge(*paths, "-o", "out.json", cwd=tmp_path).returncode == 0
+    assert [each.digests for each in read(tmp_path / "out.json")] == [{"a.py": merged}]
+
+
 def test_reports_of_different_tests_are_joined(write, tmp_path):
     """Reports of sessions without shards are joined, and the exit status is 1 if any of them has a defect."""
     unsafe = Audit("b.py::test", points=(point(1),), results=(PointResult(point(1).id, (LEAK,)),))
@@ -356,6 +383,9 @@ def test_a_file_that_cannot_be_read_or_written_is_told_in_one_sentence(write, tm
     refused(merge(path, "-o", str(tmp_path), cwd=tmp_path), words, tmp_path)
 
 
+KNOWN = "allowed at 1 point: fd:x"
+"""A text that has a code in the report that is damaged."""
+
 DAMAGES = {
     "type": (
         lambda audit: audit["points"][0].update(line="1"),
@@ -378,6 +408,14 @@ DAMAGES = {
     "lines": (
         lambda audit: audit.update(reached={"a.py": "1-99999999"}),
         "audits[0].reached['a.py'] is '1-99999999', and must be ",
+    ),
+    "left out": (
+        lambda audit: audit.update(left_out_at={"why": {"a.py": "1"}}),
+        "audits[0].left_out_at['why'] is none of the reasons of left_out",
+    ),
+    "lines left out": (
+        lambda audit: audit.update(left_out={KNOWN: 1}, left_out_at={KNOWN: {"a.py": "one"}}),
+        f"audits[0].left_out_at['{KNOWN}']['a.py'] is 'one', and must be numbers of lines",
     ),
     "shard": (lambda audit: audit.update(shard="1/2"), "audits[0].shard is '1/2', and that of the report is ''"),
     "code": (

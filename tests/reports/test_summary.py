@@ -141,7 +141,7 @@ def test_reached_again(verbose, number):
     """Tests that reach a defect of another one are counted with that; -v names them."""
     again = Audit("again", found={"a.py:10:call#2": audit(10).test})
     shown = lines(audit(10), again, verbose=verbose)
-    assert shown[0].startswith(" 1. leak: lock LOCK10, in 2 tests")
+    assert shown[0].startswith(" 1. leak: lock LOCK10 (1 test fails, 1 other reaches it)")
     assert sum(line.startswith("reached again: 1 other test ") for line in shown) == number
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_maskcheck.reports.ways import StageKind, Way, way
 from pytest_maskcheck.results import Audit, Finding, Frame, HeldBackRun, Origin, Point, PointResult, Span, Verdict
+
+if TYPE_CHECKING:
+    from tests.conftest import Run
 
 SOURCE = """\
 def get():
@@ -149,3 +155,62 @@ def test_the_region_of_a_call(tmp_path):
 
     assert columns(Span(11, 6, 2)) == (1, 10, 2, 7)
     assert columns(Span(200, 210, 1)) == (1, 1, 1, 23)
+
+
+GUARD = """
+    import threading
+
+    class Guard:
+        def __init__(self):
+            self._lock = threading.Lock()
+
+        def put(self):
+            self._lock.acquire()
+            abs(-1)
+            self._lock.release()
+
+        def clear(self):
+            with self._lock:
+                pass
+"""
+TEST_GUARD = """
+    import pytest
+    from guard import Guard
+
+    @pytest.fixture
+    def guard():
+        guard = Guard()
+        yield guard
+        guard.clear()
+
+    @pytest.mark.interrupt_safe(timeout=0.5)
+    def test_put(guard):
+        guard.put()
+"""
+
+
+def test_the_way_of_a_hang_leads_to_where_it_hung(pytester: pytest.Pytester, run: Run) -> None:
+    """If a fixture waits for what the interrupted test has lost, the way has its call, and ends on the line that its last sentence names."""
+    pytester.makepyfile(guard=GUARD, test_it=TEST_GUARD)
+    run("--maskcheck", "--maskcheck-report=json:r.json")
+    (audit,) = (Audit.from_json(each) for each in json.loads(Path("r.json").read_text(encoding="utf-8"))["audits"])
+    (hang,) = audit.failures
+    assert hang.verdict is Verdict.HANG
+    *_, interrupted, called, left = way(audit, hang).stages
+    assert interrupted.kind is StageKind.INTERRUPTED
+    assert called.kind is StageKind.CALLED
+    assert called.region is not None
+    assert (called.region.path, called.region.line) == ("test_it.py", 8)
+    assert left.region is not None
+    assert f"at {left.region.path}:{left.region.line} in clear" in left.text
+
+
+def test_a_hang_at_no_known_place_has_none(pytester: pytest.Pytester, run: Run) -> None:
+    """If it is not known where a run hung, the way does not end on the line of the interrupt."""
+    pytester.makepyfile(guard=GUARD, test_it=TEST_GUARD)
+    run("--maskcheck", "--maskcheck-report=json:r.json")
+    (audit,) = (Audit.from_json(each) for each in json.loads(Path("r.json").read_text(encoding="utf-8"))["audits"])
+    unknown = replace(audit.failures[0], key="no end after 0.5 s", traceback=audit.points[0].traceback)
+    stages = way(audit, unknown).stages
+    assert [stage.kind for stage in stages] == [StageKind.INTERRUPTED, StageKind.LEFT]
+    assert stages[-1].region is None

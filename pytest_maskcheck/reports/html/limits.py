@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reports.unaudited import Gap, gap
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
@@ -48,8 +49,15 @@ class Limits:
     rows: tuple[Limit, ...]
 
 
-def limits_of(audits: Sequence[Audit], shard: str, came: Extent) -> Limits:
-    """Return what a session, or a shard of it, did not audit."""
+def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequence[str]) -> Limits:
+    """Return what a session, or a shard of it, did not audit.
+
+    Parameters:
+        audits: those of the session.
+        shard: such as ``1/3``, or ``""``.
+        came: how far it came.
+        changed: the files that are no longer as they were audited.
+    """
     tests = sum(audit.is_lacking and not audit.is_not_for_audit for audit in audits)
     points = sum(audit.undecided for audit in audits)
     parts = [f"{count(tests, 'test')} of {len(audits)}"] * bool(tests) + [
@@ -60,10 +68,23 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent) -> Limits:
     elif parts:
         sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
     else:
-        sentence = "Every test, and every point that was to be audited, has a verdict."
+        sentence = "Every test, and every point that was chosen, has a verdict."
+    numbers = _numbers(audits)
+    missing, turns = numbers[Gap.MISSING], numbers[Gap.SAMPLED]
+    left = [f"{count(missing, 'hit')} of places"] * bool(missing) + [f"{count(turns, 'further turn')} of loops"] * bool(
+        turns
+    )
+    if left:
+        was = "was" if missing + turns == 1 else "were"
+        sentence += f" {' and '.join(left)} {was} left out: the lines say why."
     if shard:
         sentence += f" This is shard {shard} of a session: the others have the rest."
+    if changed:
+        sentence += (
+            f" {count(changed, 'file')} changed since the audit: nothing is known of the code that is there now."
+        )
     rows = (
+        *_changed(changed),
         *_broken(audits),
         *_tests(audits),
         *_points(audits),
@@ -71,7 +92,25 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent) -> Limits:
         *_code(audits),
         *_first_use(audits),
     )
-    return Limits(sentence, bool(parts) or came.is_early or came.is_nothing or bool(shard), rows)
+    is_missing = bool(parts or shard or changed or missing) or came.is_early or came.is_nothing
+    return Limits(sentence, is_missing, rows)
+
+
+def _numbers(audits: Iterable[Audit]) -> Counter[Gap]:
+    """Return how many hits were left out, by how much is missing for it."""
+    numbers: Counter[Gap] = Counter()
+    for audit in audits:
+        if not audit.is_lacking:
+            for reason, number in audit.left_out.items():
+                numbers[gap(reason)] += number
+    return numbers
+
+
+def _changed(paths: Sequence[str]) -> Iterator[Limit]:
+    if paths:
+        yield Limit(
+            count(paths, "file"), "changed since the audit, so that what is there now was not audited", tuple(paths)
+        )
 
 
 def _broken(audits: Sequence[Audit]) -> Iterator[Limit]:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape  # which Jinja2 requires
 
-from pytest_maskcheck.reasons import count
-from pytest_maskcheck.reports.exposure import readable
+from pytest_maskcheck.reasons import NotAudited, count, reason_of
+from pytest_maskcheck.reports.entries import entries
+from pytest_maskcheck.reports.exposure import interval
 from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
 from pytest_maskcheck.reports.html.marks import Mark, files_of
 from pytest_maskcheck.reports.html.stories import stories_of
 from pytest_maskcheck.reports.unaudited import extent
-from pytest_maskcheck.reports.ways import way
-from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_maskcheck.reports.entries import Entry
     from pytest_maskcheck.reports.html.marks import File
     from pytest_maskcheck.reports.html.sources import Source
     from pytest_maskcheck.reports.unaudited import Extent
@@ -34,14 +34,19 @@ if TYPE_CHECKING:
 _NO_FRAGMENT = re.compile(r"[^A-Za-z0-9_./+-]")
 """Characters of a path that would have to be escaped in a link."""
 
+_EQUAL = re.compile(r" \(\d+\)\Z")
+"""What :attr:`.Audit.sources` adds to the second of equal lines of a function, and to further ones."""
+
 _LEGEND = {
     Mark.DEFECT: "an interrupt here leads into a defect",
     Mark.KNOWN: "into a defect that the baseline has",
     Mark.LISTED: "into something that is only listed",
     Mark.UNAUDITED: "not audited, for the reason beside it",
-    Mark.PARTLY: "clean where it was audited, but not audited at every point",
-    Mark.CLEAN: "clean: audited at every point, with nothing wrong",
-    Mark.REACHED: "reached, but without a point",
+    Mark.PARTLY: "clean where it was audited; some of it was not, for the reason beside it",
+    Mark.SAMPLED: "clean at every place of the line, in some of the turns of a loop, such as the first and the last",
+    Mark.CLEAN: "clean: audited at every place of the line, each time",
+    Mark.CURE: "a defect that is met on other lines is to be cured here",
+    Mark.REACHED: "reached, but no place where Python looks for interrupts",
 }
 
 
@@ -57,16 +62,16 @@ class _Shown:
 def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
     """Return the page about a session, or about one shard of it."""
     came = extent(audits, shortfall)
-    defects = sorted(over_tests(audits), key=lambda each: (not each.fails, not each.known))
-    ways = [way(each.cheapest.audit, each.defect) for each in defects]
-    files = files_of(audits, defects, ways)
-    shown = _shown(files.values(), _texts(audits))
-    stories = [*stories_of(defects, ways)]
+    found = entries(audits)  # in the order, and with the names, that all formats have
+    files = files_of(audits, [each.shared for each in found], [each.way for each in found])
+    texts = _texts(audits)
+    shown = _shown(files.values(), texts, _digests(audits))
+    stories = [*stories_of(found)]
     fragments = {each.file.path: each.fragment for each in shown}
     environment = _environment()
     environment.globals.update(
         href=lambda path, line: f"#{fragments[path]}:{line}" if path in fragments else "",
-        code_at=_CodeAt({each.file.path: each.source for each in shown}),
+        code_at=_CodeAt({each.file.path: each.source for each in shown}, texts),
     )
     style, script, early = (_asset(environment, name) for name in ("page.css", "page.js", "early.js"))
     code = [each.file for each in shown if not each.file.is_test] or [each.file for each in shown]
@@ -76,16 +81,17 @@ def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
         "style": style,
         "script": script,
         "early": early,
-        "verdict": _verdict(failing, came),
+        "verdict": _verdict(found, came),
         "nothing": _prose(came.text) if came.is_nothing else "",
         "failing": failing,
-        "others": len(stories) - failing,
+        "known": sum(story.state == "known" for story in stories),
+        "listed": sum(story.state == "listed" for story in stories),
         "audited": sum(audit.audited for audit in audits),
         "tests": sum(1 for audit in audits if audit.audited),
         "reached": sum(file.reached for file in code),
         "interrupted": sum(file.interrupted for file in code),
         "earlier": sum(audit.earlier for audit in audits),
-        "limits": limits_of(audits, shard, came),
+        "limits": limits_of(audits, shard, came, [each.file.path for each in shown if each.source.changed]),
         "files": shown,
         "stories": stories,
         "legend": _LEGEND,
@@ -93,14 +99,15 @@ def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
     return environment.get_template("page.html").render(context)
 
 
-def _verdict(failing: int, came: Extent) -> str:
+def _verdict(found: Iterable[Entry], came: Extent) -> str:
     """Return the headline: what was found, and if the session did not come to its end, that."""
     early = ", but the session ended early" if came.is_early else ""
+    failing = [each.shared for each in found if each.shared.fails]
+    tests = len({test for each in failing for test in each.failing})
+    fail = "a test fail" if tests == 1 else f"{tests} tests fail"
     if failing:
-        return f"{count(failing, 'defect')} {'makes' if failing == 1 else 'make'} tests fail{early}"
-    if came.is_nothing:
-        return "Nothing was audited"
-    return f"No defect makes a test fail{early}"
+        return f"{count(failing, 'defect')} {'makes' if len(failing) == 1 else 'make'} {fail}{early}"
+    return "Nothing was audited" if came.is_nothing else f"No defect makes a test fail{early}"
 
 
 def _environment() -> Environment:
@@ -112,7 +119,13 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters.update(
-        count=count, time=readable, prose=_prose, code=_code, number=lambda value: f"{value:,}", path=_path
+        count=count,
+        time=interval,
+        left_out=_left_out,
+        prose=_prose,
+        code=_code,
+        number=lambda value: f"{value:,}",
+        path=_path,
     )
     return environment
 
@@ -125,6 +138,17 @@ def _prose(text: str) -> Markup:
 def _code(text: str) -> Markup:
     """Return a text as HTML; what stands in backticks is code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))
+
+
+_TURNS = {1: "first", 2: "first and the last", 3: "first, the second and the last"}
+
+
+def _left_out(reason: str) -> str:
+    """Return why hits of a line were left out; of further turns, what was audited."""
+    known = reason_of(reason)
+    if known.code is NotAudited.HITS and (turns := _TURNS.get(known.values.get("hits", 0))):
+        return f"where tests came here several times in one way, only the {turns} time was audited"
+    return f"partly left out: {reason}"
 
 
 def _path(text: str) -> Markup:
@@ -158,7 +182,18 @@ def _texts(audits: Iterable[Audit]) -> dict[str, dict[int, str]]:
     return texts
 
 
-def _shown(files: Iterable[File], texts: Mapping[str, Mapping[int, str]]) -> list[_Shown]:
+def _digests(audits: Iterable[Audit]) -> dict[str, set[str]]:
+    """Return path -> the digests that audits have of the file: several if it changed between two sessions that were merged."""
+    digests: dict[str, set[str]] = {}
+    for audit in audits:
+        for path, digest in audit.digests.items():
+            digests.setdefault(path, set()).add(digest)
+    return digests
+
+
+def _shown(
+    files: Iterable[File], texts: Mapping[str, Mapping[int, str]], digests: Mapping[str, set[str]]
+) -> list[_Shown]:
     shown: list[_Shown] = []
     used: set[str] = {"overview", "limits", "defects", "files", "content"}  # ids of other parts of the page
     for number, file in enumerate(files):
@@ -167,17 +202,26 @@ def _shown(files: Iterable[File], texts: Mapping[str, Mapping[int, str]]) -> lis
             fragment += f"_{number}"
         used.add(fragment)
         last = max(file.lines, default=0)
-        shown.append(_Shown(file, fragment, sources.read(file.path, file.file, texts.get(file.path, {}), last)))
+        path = file.path
+        source = sources.read(path, file.file, texts.get(path, {}), last, digests.get(path, ()))
+        shown.append(_Shown(file, fragment, source))
     return shown
 
 
 class _CodeAt:
-    """Returns a line of source for a place of a story, highlighted; code out of scope has no page, but can be quoted."""
+    """Returns a line of source for a place of a story, highlighted; code out of scope has no page, but can be quoted.
 
-    def __init__(self, known: Mapping[str, Source]) -> None:
+    Of a file that has changed, the line is quoted as the audit has kept it, or not at all.
+    """
+
+    def __init__(self, known: Mapping[str, Source], texts: Mapping[str, Mapping[int, str]]) -> None:
         self._known = known
+        self._texts = texts
 
     def __call__(self, path: str, file: str, line: int) -> Markup:
+        if path in self._known and not self._known[path].is_known(line):
+            kept = _EQUAL.sub("", self._texts.get(path, {}).get(line, ""))
+            return Markup(sources.highlighted(kept)[0]) if kept else Markup()
         if path in self._known:
             return Markup(self._known[path].line(line).strip())
         if not (file.endswith(".py") and os.path.isfile(file)):  # as in `sources`

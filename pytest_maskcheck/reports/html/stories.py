@@ -7,27 +7,33 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.cures import cure
-from pytest_maskcheck.reports.defects import category, title, where
-from pytest_maskcheck.reports.exposure import exposure, odds, readable
+from pytest_maskcheck.reports.defects import category, fail_and_reach, title, where
+from pytest_maskcheck.reports.exposure import exposure, interval, odds, why_none, why_none_briefly
 from pytest_maskcheck.reports.leading import reproduce
 from pytest_maskcheck.reports.ways import StageKind
+from pytest_maskcheck.results import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_maskcheck.reports.ways import Stage, Way
-    from pytest_maskcheck.results import Edit, SharedDefect
+    from pytest_maskcheck.reports.entries import Entry
+    from pytest_maskcheck.reports.ways import Stage
+    from pytest_maskcheck.results import Defect, Edit
     from pytest_maskcheck.results.windows import Window
 
 _LABELS = {
     StageKind.ACQUIRED: "acquired",
     StageKind.INTERRUPTED: "interrupted",
     StageKind.UNWOUND: "unwound through",
+    StageKind.CALLED: "then called",
     StageKind.CAUGHT: "caught",
     StageKind.LEFT: "left behind",
     StageKind.HELD: "held by",
     StageKind.BLOCKS: "blocks",
 }
+
+_ENDS = {Verdict.HANG: "hangs", Verdict.CRASH: "crashes"}
+"""How a run ended that left nothing behind to be looked at."""
 
 _POINTS = 200
 """Number of ids of points shown of one defect; the others are counted."""
@@ -71,19 +77,23 @@ class Story:
 
     Parameters:
         number: its position in the session, from 1.
-        fragment: what leads to it in a link; the same in later reports while the defect is the same.
+        fragment: what leads to it in a link: its fingerprint, as in SARIF and other formats.
         state: ``fails``, ``known`` or ``listed``.
         verdict, title: what is wrong, and with what.
         where: the lines where an interrupt leads into it.
         place: the path and the line at which to cure it.
-        micros: microseconds of exposure, -1.0 if that was not measured.
+        micros: microseconds of exposure to sort by, -1.0 if that was not measured.
+        time: the interval in which the exposure lies.
         exposed, odds: the exposure in words, and how often a Ctrl-C meets it.
+        why_none: why it is never measured, or ``""``.
         steps: the way.
         cure: what helps, as a sentence.
         edit: the edit that was proven to help, if there is one.
         masks: what a mask would have to cover.
         command: the command that shows it again.
-        tests: those that meet it.
+        tests: those that reach it, the failing ones first.
+        failing: how many of them fail because of it.
+        fail_and_reach: both numbers in words.
         points: ids of its points.
         more: the number of further points.
     """
@@ -99,56 +109,62 @@ class Story:
     time: str
     exposed: str
     odds: str
+    why_none: str
     steps: tuple[Step, ...]
     cure: str
     edit: Edit | None
     masks: tuple[Masked, ...]
     command: str
     tests: tuple[str, ...]
+    failing: int
+    fail_and_reach: str
     points: tuple[str, ...]
     more: int
 
 
-def stories_of(defects: Sequence[SharedDefect], ways: Sequence[Way]) -> Iterator[Story]:
+def stories_of(entries: Sequence[Entry]) -> Iterator[Story]:
     """Yield the story of each defect."""
-    used: set[str] = set()
-    for number, (shared, way) in enumerate(zip(defects, ways, strict=True), 1):
-        digest = shared.defect.fingerprints[0].digest
-        # Defects that differ in nothing but their category or their line have one fingerprint.
-        names = (digest if not n else f"{digest}-{n + 1}" for n in range(len(used) + 1))
-        fragment = next(name for name in names if name not in used)
-        used.add(fragment)
-        yield _story(number, fragment, shared, way)
+    for number, entry in enumerate(entries, 1):
+        yield _story(number, entry)
 
 
-def _story(number: int, fragment: str, shared: SharedDefect, way: Way) -> Story:
+def _story(number: int, entry: Entry) -> Story:
+    shared, way = entry.shared, entry.way
     defect, exposed = shared.defect, shared.exposed
     about = title(defect)
     time = exposed.defect.exposure
     ids = [point.title for point in shared.points]
     return Story(
         number=number,
-        fragment=fragment,
-        state="fails" if shared.fails else "known" if shared.known else "listed",
+        fragment=entry.fingerprint,
+        state=entry.level,
         verdict=defect.verdict,
         title=about + category(defect),
         where=where(defect),
         place=(way.cure_at.path, way.cure_at.line),
         micros=time.total if time else -1.0,
-        time=readable(time.total) if time else "",
+        time=interval(time) if time else "",
         exposed=exposure(exposed.audit, exposed.defect),
-        odds=odds(exposed.audit, exposed.defect),
+        odds=odds(exposed.audit, exposed.defect) or why_none_briefly(defect),
+        why_none="" if time else why_none(defect),
         steps=tuple(
-            Step(kind, _LABELS[kind], tuple(stages)) for kind, stages in groupby(way.stages, lambda stage: stage.kind)
+            Step(kind, _label(defect, kind), tuple(stages))
+            for kind, stages in groupby(way.stages, lambda stage: stage.kind)
         ),
         cure=cure(defect),
         edit=shared.edit,
         masks=tuple(map(_masked, way.windows)),
         command=reproduce(shared, ("pytest",)),
-        tests=shared.tests,
+        tests=tuple(dict.fromkeys((*shared.failing, *shared.tests))),
+        failing=len(shared.failing),
+        fail_and_reach=fail_and_reach(shared.failing, shared.tests),
         points=tuple(ids[:_POINTS]),
         more=max(0, len(ids) - _POINTS),
     )
+
+
+def _label(defect: Defect, kind: StageKind) -> str:
+    return _ENDS.get(defect.verdict, _LABELS[kind]) if kind is StageKind.LEFT else _LABELS[kind]
 
 
 def _masked(window: Window) -> Masked:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_maskcheck.reasons import NotAudited, Reason
+from pytest_maskcheck.reports.source_content import digest_of
 from pytest_maskcheck.results import Audit, Exposure, Finding, Frame, Origin, Point, PointResult, Verdict
 
 HOSTILE = "<script>document.title = 'run'</script><img src=x onerror=alert(1)>\"'&</noscript></style>"
@@ -80,6 +81,7 @@ def _audit(folder: Path, defects: range) -> Audit:
         duration=0.01,
         own=("test_store.py",),
         left_out={Reason(NotAudited.HITS, hits=1): 7},
+        digests={path: digest_of(str(folder / path)) for path in reached},
     )
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_maskcheck import __main__ as command
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports import formats, html
 from pytest_maskcheck.reports.html import sources
-from pytest_maskcheck.results import Audit, SharedDefect, Verdict
+from pytest_maskcheck.results import Audit, Exposure, SharedDefect, Verdict
 from tests.reports.html.example import HOSTILE, REFUSED, STORE, UNREACHED, example
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
     """The page has the defects, the files with their numbers, and the story of each defect with its command."""
     page = page_of(example(tmp_path).audits)
     text = words(page)
-    assert "1 defect makes tests fail" in text
+    assert "1 defect makes a test fail" in text
     assert "1 test audited at 3 points" in text
-    assert "1 further finding fails no test" in text
+    assert "1 further finding is only listed" in text
     assert "leak lock Store._lock" in text
     assert "It is held by" in text
     assert "Whoever acquires it next waits here for ever." in text
@@ -96,6 +97,70 @@ def test_it_says_at_the_top_what_was_not_audited(tmp_path: Path) -> None:
     for reason in (REFUSED, UNREACHED):
         assert text.index(str(reason)) < text.index("Defects: those that fail")
     assert "7 hits left out" in text
+
+
+def test_known_defects_are_counted_apart(tmp_path: Path) -> None:
+    """What the baseline has is a known defect, no further finding, and its time is not among the vulnerable time of its file."""
+    audit = example(tmp_path).audits[0]
+    assert "vulnerable for" in words(page_of([audit]))
+    known = replace(audit, known=tuple(name.digest for defect in audit.failures for name in defect.fingerprints))
+    text = words(page_of([known]))
+    assert "1 known defect, which the baseline has, fails no test. 1 further finding is only listed." in text
+    assert "vulnerable for" not in text
+
+
+def test_an_exposure_is_shown_as_what_is_known(tmp_path: Path) -> None:
+    """The table, the lines and the files show the interval that was measured, not its middle."""
+    audit = example(tmp_path).audits[0]
+    (point,) = (point for point in audit.points if point.line == 10)
+    wide = replace(audit, exposures={point.id: Exposure(0.0, 84.0)})
+    text = words(page_of([wide]))
+    assert text.count("0-84 \N{MICRO SIGN}s") >= 4
+    assert "42 \N{MICRO SIGN}s" not in text
+
+
+def test_the_numbers_of_a_file_add_up(tmp_path: Path) -> None:
+    """Reached lines are interrupted, without a place, or not audited; the table has all three numbers."""
+    audit = example(tmp_path).audits[0]
+    reason = Reason(NotAudited.OTHER_THREAD)
+    text = words(page_of([replace(audit, left_out={reason: 1}, left_out_at={reason: {"src/store.py": "15"}})]))
+    assert "631 without a place2 not audited43" in text  # of 6 lines, 3 are interrupted; of 4 points, 3 are audited
+
+
+def test_a_line_at_which_to_cure_has_a_mark(tmp_path: Path) -> None:
+    """Where an interrupt is swallowed, the line of the ``except`` leads to the defect, though no interrupt was delivered there."""
+    audit = example(tmp_path).audits[0]
+    results = tuple(
+        replace(
+            each, findings=tuple(replace(found, verdict=Verdict.SWALLOWED) for found in each.findings if found.fails)
+        )
+        for each in audit.results
+    )
+    page = page_of([replace(audit, results=results)])
+    assert marks_of(page)["9"] == "cure"
+    assert "to be cured here: swallowed" in words(page)
+    clean = page_of([replace(audit, results=tuple(replace(each, findings=()) for each in audit.results))])
+    assert marks_of(clean)["9"] == "reached"
+
+
+def test_the_legend_is_there_once(tmp_path: Path) -> None:
+    """However many files there are, the marks are explained once."""
+    page = page_of(example(tmp_path).audits)
+    assert [attrs.get("class") for _, attrs in page.tags].count("legend") == 1
+
+
+def test_a_page_without_files_or_defects_has_no_empty_tables() -> None:
+    """Without audits there is no table, and no link to one; the title says what the page says first."""
+    page = page_of([])
+    assert not [tag for tag, _ in page.tags if tag == "table"]
+    assert {attrs["href"] for tag, attrs in page.tags if tag == "a"} == {"#content", "#overview", "#limits"}
+    assert "maskcheck: No defect makes a test fail" in words(page)
+
+
+def test_it_says_that_data_is_not_judged(tmp_path: Path) -> None:
+    """Each page says that the data of one's own objects is judged only where a test states a guarantee."""
+    for audits in ([], example(tmp_path).audits):
+        assert "not the data of your own objects" in words(page_of(audits))
 
 
 def test_it_says_when_all_was_audited() -> None:
@@ -121,7 +186,7 @@ def test_each_line_has_its_mark(tmp_path: Path) -> None:
     }
     assert {line: each[0] for line, each in marks.items()} == {
         "8": "clean",
-        "9": "reached",
+        "9": "cure",
         "10": "defect",
         "11": "listed",
         "14": "unaudited",
@@ -197,13 +262,168 @@ def test_links_have_a_target(tmp_path: Path) -> None:
     ],
 )
 def test_sources_that_changed_are_named(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    """A file that is missing, has changed, cannot be decoded or is too large leads to a sentence; marks and defects are still there."""
+    """A file that is missing, has changed, cannot be decoded or is too large leads to a sentence; its defects are still there."""
     session = example(tmp_path)
     file = tmp_path / "src" / "store.py"
     file.unlink() if content is None else file.write_bytes(content)
     text = words(page_of(session.audits))
     assert problem in text
-    assert text.count("leak lock Store._lock") >= 4
+    assert text.count("leak lock Store._lock") >= 3
+
+
+def marks_of(page: Page, path: str = "src/store.py") -> dict[str, str]:
+    """Return the number of each line that a page can link to -> its mark."""
+    return {
+        (attrs["id"] or "").rpartition(":")[2]: (attrs.get("class") or "").partition(" ")[0]
+        for tag, attrs in page.tags
+        if tag == "li" and (attrs.get("id") or "").startswith(f"{path}:")
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("        with self._lock:\n", "        self._lock.acquire()\n", {"10": "defect"}),
+        ('"""A store."""\n', '"""A store."""\n\n\n', {}),
+        (STORE, STORE, None),
+    ],
+    ids=["edited", "moved", "same"],
+)
+def test_a_line_that_may_have_changed_is_not_marked_clean(
+    tmp_path: Path, old: str, new: str, kept: dict[str, str] | None
+) -> None:
+    """If a file was edited anywhere since the audit, only lines of findings whose text is the same have a mark, and the page says so first."""
+    session = example(tmp_path)
+    (tmp_path / "src" / "store.py").write_text(STORE.replace(old, new), encoding="utf-8")
+    page = page_of(session.audits)
+    if kept is None:
+        assert marks_of(page)["8"] == "clean"
+        assert "changed since the audit" not in words(page)
+        return
+    assert {line: mark for line, mark in marks_of(page).items() if mark} == kept
+    assert "1 file changed since the audit" in words(page).partition("Defects: ")[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "mark", "text"),
+    [
+        (Reason(NotAudited.HITS, hits=3), "sampled", "only the first, the second and the last time was audited"),
+        (Reason(NotAudited.MAX_POINTS, max_points=2, seed=0), "partly", "partly left out: beyond max_points=2"),
+        (Reason(NotAudited.PAUSED), "partly", "partly left out: within maskcheck.paused()"),
+    ],
+)
+def test_a_line_says_what_was_left_out(tmp_path: Path, reason: Reason, mark: str, text: str) -> None:
+    """A line of which hits were left out is not marked as clean each time; one without a point is not audited, and both say why."""
+    audit = example(tmp_path).audits[0]
+    assert (marks_of(page_of([audit]))["8"], marks_of(page_of([audit]))["15"]) == ("clean", "reached")
+    page = page_of([replace(audit, left_out={reason: 7}, left_out_at={reason: {"src/store.py": "8,15"}})])
+    assert (marks_of(page)["8"], marks_of(page)["15"]) == (mark, "unaudited")
+    assert text in words(page)
+    assert f"not audited: {reason}" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence", "warns"),
+    [
+        (Reason(NotAudited.HITS, hits=3), "7 further turns of loops were left out", False),
+        (Reason(NotAudited.OTHER_THREAD), "7 hits of places were left out", True),
+        (Reason(NotAudited.IGNORED), "has a verdict.", False),
+    ],
+)
+def test_it_counts_what_was_left_out(tmp_path: Path, reason: Reason, sentence: str, warns: bool) -> None:
+    """The sentence that all chosen points have a verdict also counts what was not chosen; it is a warning if places are missing."""
+    audit = example(tmp_path).audits[0]
+    kept = [number for number, result in enumerate(audit.results) if not result.reason]
+    audit = replace(
+        audit,
+        points=tuple(audit.points[number] for number in kept),
+        results=tuple(audit.results[number] for number in kept),
+        left_out={reason: 7},
+    )
+    page = page_of([audit])
+    limits = next(attrs["class"] for _, attrs in page.tags if attrs.get("id") == "limits") or ""
+    assert f"Every test, and every point that was chosen, has a verdict. {sentence}".replace(
+        "has a verdict. has a verdict.", "has a verdict."
+    ) in words(page)
+    assert ("missing" in limits) is warns
+
+
+def test_a_line_that_only_a_first_run_reaches_is_not_audited(tmp_path: Path) -> None:
+    """A line that the audit never interrupted as only the first run comes there says so."""
+    audit = replace(example(tmp_path).audits[0], reached_first={"src/store.py": "15"})
+    assert marks_of(page_of([audit]))["15"] == "unaudited"
+    assert "not audited: only the first run of a process reaches it" in words(page_of([audit]))
+
+
+SAMPLE = """
+    import threading
+
+    import pytest
+
+    LOCK = threading.Lock()
+
+    STEPS = [LOCK.locked] * 4 + [LOCK.acquire, LOCK.release] + [LOCK.locked] * 4
+
+    def aside():
+        abs(-2)
+
+    @pytest.mark.interrupt_safe(hits=2)
+    def test_it():
+        for step in STEPS:
+            step()
+        thread = threading.Thread(target=aside)
+        thread.start()
+        thread.join()
+"""
+
+
+def test_a_session_marks_what_was_left_out(pytester: pytest.Pytester, run: Run) -> None:
+    """A loop that leaks in its fifth turn, and a line reached on another thread alone, are not marked as clean or without a place."""
+    pytester.makepyfile(test_it=SAMPLE)
+    run("--maskcheck", "--maskcheck-report=html:o.html", "--maskcheck-report=badge:b.json")
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    marks = marks_of(page, "test_it.py")
+    assert marks["15"] == "sampled"
+    assert marks["10"] == "unaudited"
+    assert "not audited: line reached on another thread" in words(page)
+    assert "only the first and the last time was audited" in words(page)
+    assert '"yellow"' in Path("b.json").read_text(encoding="utf-8")
+
+
+def test_without_a_digest_no_line_is_clean(tmp_path: Path) -> None:
+    """A file of which audits do not know what it was like, or know different contents, has no marks of clean lines."""
+    audit = example(tmp_path).audits[0]
+    other = replace(audit, test="t.py::other", digests={**audit.digests, "src/store.py": "0" * 16})
+    for audits in ([replace(audit, digests={})], [audit, other]):
+        assert "clean" not in marks_of(page_of(audits)).values()
+    assert "clean" in marks_of(page_of([audit])).values()
+
+
+def test_a_page_that_is_merged_later_knows_what_changed(
+    pytester: pytest.Pytester, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that was clean when it was audited is not, in a page that is written from the JSON after it was edited."""
+    pytester.makepyfile(
+        test_it=TEST.replace("LOCK.acquire()", "with LOCK:").replace("LOCK.release()", "").replace("abs", "    abs")
+    )
+    run("--maskcheck", "--maskcheck-report=json:r.json")
+    assert command.main(["merge", "r.json", "--report", "html:o.html"]) == 0
+    assert "clean" in marks_of(Page(Path("o.html").read_text(encoding="utf-8")), "test_it.py").values()
+    pytester.makepyfile(test_it=TEST)
+    command.main(["merge", "r.json", "--report", "html:o.html"])
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    assert not any(marks_of(page, "test_it.py").values())
+    assert "1 file changed since the audit" in words(page)
+
+
+def test_a_file_that_is_written_while_tests_run_has_no_marks(pytester: pytest.Pytester, run: Run) -> None:
+    """What was audited is what was loaded: if the file was written after that, its lines have no marks, and the page says so."""
+    edit = "import os, pathlib, time\nos.utime(pathlib.Path(__file__), times=(time.time() + 9,) * 2)"
+    pytester.makepyfile(test_it=f"import pytest\n{edit}\n@pytest.mark.interrupt_safe\ndef test_it():\n    abs(-1)\n")
+    run("--maskcheck", "--maskcheck-report=html:o.html")
+    page = Page(Path("o.html").read_text(encoding="utf-8"))
+    assert not any(marks_of(page, "test_it.py").values())
+    assert "does not say what the file was like when it was audited" in words(page)
 
 
 def test_lines_beyond_the_file_are_shown(tmp_path: Path) -> None:
@@ -219,10 +439,10 @@ def test_only_files_of_python_are_shown(tmp_path: Path) -> None:
     """A report that names another file of this machine, a folder or a pipe does not bring it into the page."""
     secret = tmp_path / "secret"
     secret.write_text("password", encoding="utf-8")
-    assert not sources.read("secret", str(secret), {}, 1).lines
+    assert not sources.read("secret", str(secret), {}, 1, ()).lines
     (tmp_path / "folder.py").mkdir()
-    assert "it is no file" in sources.read("folder.py", str(tmp_path / "folder.py"), {}, 1).problem
-    assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1).problem
+    assert "it is no file" in sources.read("folder.py", str(tmp_path / "folder.py"), {}, 1, ()).problem
+    assert "null" in sources.read("a\0.py", "/a\0.py", {}, 1, ()).problem
 
 
 def test_other_reports_do_not_import_its_libraries() -> None:
@@ -280,7 +500,7 @@ def test_a_session_writes_it(pytester: pytest.Pytester, run: Run) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     page = Page(Path("index.html").read_text(encoding="utf-8"))
     assert "LOCK.acquire()" in words(page)
-    assert "1 defect makes tests fail" in words(page)
+    assert "1 defect makes a test fail" in words(page)
 
 
 @pytest.mark.parametrize("path", ["absent/page.html", "file/page.html"])

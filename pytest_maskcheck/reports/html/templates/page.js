@@ -40,7 +40,8 @@
     view = next;
     all(".here").forEach(each => each.classList.remove("here"));
     const heading = view.querySelector("h1");
-    document.title = "maskcheck: " + (view.id === "overview" ? "overview" : heading.textContent);
+    document.title = "maskcheck: " + heading.textContent;
+    document.body.classList.toggle("reading", view.matches(".file"));
     if (found.matches("details, .limits")) all("details", found).slice(0, 1).forEach(each => { each.open = true; });
     if (found.matches("li")) {
       found.classList.add("here");
