@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 from pytest_maskcheck.reports import formats, github, merge, reading
 from pytest_maskcheck.reports.summary import summary
-from pytest_maskcheck.reports.unaudited import extent
+from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.system.plain import quoted
 from pytest_maskcheck.system.same_file import written_twice
 
@@ -52,8 +52,8 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
             github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "", shortfall)
         except OSError as error:
             command.error(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
-    is_early = extent(audits, shortfall).is_early
-    status = 1 if is_early or any(audit.failures or audit.broken for audit in audits) else 0
+    has_failed = extent(audits, shortfall).is_early or any(row.is_error for row in unaudited(audits))
+    status = 1 if has_failed or any(audit.failures for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):
         lines.append("nothing was audited (exit status 5; --allow-none if that is meant)")
         status = 5

@@ -35,7 +35,6 @@ _EARLY = {
     NotAudited.NOT_RUN,
     NotAudited.SESSION_BROKE,
     NotAudited.STOPPED,
-    NotAudited.WORKER_DIED,
 }
 """Reasons for which a session did not come to its end."""
 

@@ -39,7 +39,7 @@ WHOLE = [CLEAN, lost(Reason(NotAudited.SKIPPED), "b"), lost(Reason(NotAudited.XF
         ([CLEAN], CTRL_C, "ended early: the session was ended by Ctrl-C", True),
         ([], STOPPED, "nothing was audited, ended early: pytest ended the session: stopping after 1 failures", True),
         ([CLEAN, lost(Reason(NotAudited.FAILED))], "", "1 of 2 tests not audited: it does not pass, ", False),
-        ([CLEAN, lost(Reason(NotAudited.WORKER_DIED))], "", "ended early: 1 of 2 tests not audited: the worker ", True),
+        ([CLEAN, lost(Reason(NotAudited.WORKER_DIED))], "", "1 of 2 tests not audited: the worker died", False),
         ([CLEAN, lost(Reason(NotAudited.NOT_COLLECTED))], "", "ended early: a module could not be collected, ", True),
         ([lost(Reason(NotAudited.BUDGET, seconds=1.0))], "", "nothing was audited: beyond the time budget", True),
         ([lost(Reason(NotAudited.SKIPPED))], "", "nothing was audited: it was skipped", True),
