@@ -113,7 +113,7 @@ def test_of_many_different_notes_a_few_are_told(different: int) -> None:
     points = tuple(point(line) for line in range(1, different + 2))
     notes = [f"arrived at b.py:{min(line, different)}" for line in range(1, different + 2)]
     results = tuple(PointResult(each.id, (LEAK,), "", note) for each, note in zip(points, notes, strict=True))
-    told = account.section(replace(AUDIT, points=points, results=results), ["pytest"])
+    told = account.section(replace(AUDIT, points=points, results=results))
     assert told.count("arrived at b.py:") == 3
     assert f"  note        arrived at b.py:{different} (2 of {different + 1} points: " in told
     assert ("other note" in told) == (different > 3)

@@ -60,7 +60,7 @@ def as_told(test: str) -> str:
     return _labelled("told in", test)
 
 
-def story(audit: Audit, defect: Defect, command: Sequence[str]) -> str:
+def story(audit: Audit, defect: Defect) -> str:
     """Return, in a few lines, the story of a defect: where the thing came from, the cure, and how to see it again.
 
     It is shown below the traceback, because JUnit XML and other formats have only that, without the sections of a report.
@@ -69,23 +69,18 @@ def story(audit: Audit, defect: Defect, command: Sequence[str]) -> str:
     lines = [_labelled("story of", title(defect))] if len(audit.failures) > 1 else []
     lines += [_labelled("exposed", exposed)] if exposed else []
     lines += [*(_origin(defect, defect.origin) if defect.origin is not None else ()), *_windows(audit, defect)]
-    lines += [_labelled("reproduce", _reproduce(audit, command, defect)), _labelled("cure", cure(defect))]
+    lines += [_labelled("reproduce", _reproduce(audit, defect)), _labelled("cure", cure(defect))]
     return "\n".join(lines)
 
 
-def section(audit: Audit, command: Sequence[str]) -> str:
-    """Return everything that an audit found, as text.
-
-    Parameters:
-        audit: the results.
-        command: words of the command that runs the test again, without ``--maskcheck-point ID``.
-    """
+def section(audit: Audit) -> str:
+    """Return everything that an audit found, as text."""
     if audit.refused:
         return "\n".join([f"not audited: {audit.refused}", *_errors(audit)]) + "\n"
     lines = [totals(audit), *([f"strategy: {audit.strategy}"] if audit.strategy else [])]
     lines += [f"note: {note}" for note in audit.notes]
     for group in together(audit.defects):
-        lines += ["", *_defect(audit, command, *group)]
+        lines += ["", *_defect(audit, *group)]
     if audit.not_audited:
         lines += ["", "not audited:"]
         lines += [f"  {number:5}  {reason}" for reason, number in sorted(audit.not_audited.items())]
@@ -112,7 +107,7 @@ def totals(audit: Audit) -> str:
     return text + (f", {known} known" if known else "") + (f", {listed} listed only" if listed else "")
 
 
-def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defect) -> Iterator[str]:
+def _defect(audit: Audit, defect: Defect, *others: Defect) -> Iterator[str]:
     point = defect.points[0]
     listed = (
         "" if defect.fails else "  (known, in the baseline)" if defect.known else "  (listed, does not fail the test)"
@@ -133,12 +128,12 @@ def _defect(audit: Audit, command: Sequence[str], defect: Defect, *others: Defec
     yield from _windows(audit, defect)
     for note in _notes(audit, defect):
         yield _labelled("note", note)
-    yield _labelled("reproduce", _reproduce(audit, command, defect))
+    yield _labelled("reproduce", _reproduce(audit, defect))
     yield _labelled("cure", cure(defect))
 
 
-def _reproduce(audit: Audit, command: Sequence[str], defect: Defect) -> str:
-    return shlex.join([*command, "--maskcheck-point", defect.points[0].id, audit.test])
+def _reproduce(audit: Audit, defect: Defect) -> str:
+    return shlex.join([*audit.command, defect.points[0].id, audit.test])
 
 
 def _origin(defect: Defect, origin: Origin) -> Iterator[str]:

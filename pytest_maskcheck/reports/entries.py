@@ -104,7 +104,7 @@ class Entry:
     @property
     def command(self) -> str:
         """The command that shows it again."""
-        return reproduce(self.shared, ["pytest"])
+        return reproduce(self.shared)
 
 
 def entries(audits: Sequence[Audit]) -> list[Entry]:

@@ -33,33 +33,28 @@ _ROWS = 30
 _LINES = 2
 """Number of functions whose lines are shown of one defect."""
 
-_POINT = "--maskcheck-point"
 
-
-def leading(
-    defects: Sequence[SharedDefect], command: Sequence[str], look: Appearance, *, verbose: bool
-) -> Iterator[str]:
+def leading(defects: Sequence[SharedDefect], look: Appearance, *, verbose: bool) -> Iterator[str]:
     """Yield the defects of a session that make tests fail.
 
     Parameters:
         defects: the defects that fail, the worst first.
-        command: words of the command that runs a test again, without ``--maskcheck-point ID``.
         look: how parts of the lines stand out.
         verbose: show all of them, with whole sentences and commands.
     """
     bundles = _bundled(defects)
     if verbose:
-        yield from _all(bundles, command, look)
+        yield from _all(bundles, look)
         return
     shown = _fitting(bundles, look.columns)
     for number, each in enumerate(bundles[:shown], 1):
         yield from _brief(number, each, look)
     if more := [each for bundle in bundles[shown:] for each in bundle]:
         yield f"    and {count(more, 'more defect')}, which -v shows"
-    yield look.toned(f"    to see one again: {shlex.join([*command, _POINT])} POINT TEST", Tone.FAINT)
+    yield look.toned(f"    to see one again: {shlex.join(defects[0].cheapest.audit.command)} POINT TEST", Tone.FAINT)
 
 
-def _all(bundles: Iterable[Sequence[SharedDefect]], command: Sequence[str], look: Appearance) -> Iterator[str]:
+def _all(bundles: Iterable[Sequence[SharedDefect]], look: Appearance) -> Iterator[str]:
     told: dict[str, int] = {}
     for number, (each, *others) in enumerate(bundles, 1):
         first = told.setdefault(cure(each.defect), number)
@@ -68,7 +63,7 @@ def _all(bundles: Iterable[Sequence[SharedDefect]], command: Sequence[str], look
             yield f"    also {', '.join(title(other.defect) for other in others)}"
         yield f"    {_place(each, look)}"
         yield f"    cure: {cure(each.defect) if first == number else f'as for {first}'}"
-        yield look.toned(f"    {reproduce(each, command)}", Tone.FAINT)
+        yield look.toned(f"    {reproduce(each)}", Tone.FAINT)
 
 
 def _bundled(defects: Iterable[SharedDefect]) -> list[list[SharedDefect]]:
@@ -130,6 +125,6 @@ def _again(shared: SharedDefect) -> list[str]:
     return [cheapest.defect.points[0].id, cheapest.audit.test]
 
 
-def reproduce(shared: SharedDefect, command: Sequence[str]) -> str:
+def reproduce(shared: SharedDefect) -> str:
     """Return the command that shows a defect again at its first point, in the test where that is done soonest."""
-    return shlex.join([*command, _POINT, *_again(shared)])
+    return shlex.join([*shared.cheapest.audit.command, *_again(shared)])

@@ -57,6 +57,7 @@ class Parts:
             isolation=self._common(lambda audit: audit.isolation),
             strategy=self._common(lambda audit: audit.strategy),
             mode=first.mode,
+            options=first.options,
             points=points,
             results=tuple(results[point.id] for point in points),
             left_out=(left_out := self._left_out(total)),

@@ -42,7 +42,6 @@ def summary(
     missed: int = 0,
     *,
     shortfall: str = "",
-    command: Sequence[str] = ("pytest",),
     point: str = "",
     verbose: bool = True,
     look: Appearance = PLAIN,
@@ -54,7 +53,6 @@ def summary(
         briefs: those of earlier sessions that found nothing.
         missed: the number of points that no test was audited at, as those that were chosen for them could not be.
         shortfall: why the session came no further as a whole, or ``""``.
-        command: words of the command that runs a test again.
         point: the id of the only point to audit, or ``""``.
         verbose: show all lines; else sorts with many lines are counted, together on one line.
         look: how parts of the lines stand out.
@@ -66,7 +64,7 @@ def summary(
         len(each.tests) > 1 for each in defects
     )  # else the one test that fails tells it all
     if leads:
-        yield from leading(defects, command, look, verbose=verbose)
+        yield from leading(defects, look, verbose=verbose)
     counted: list[str] = []
 
     def few(lines: Iterable[str], what: Callable[[int], str], most: int = _LINES) -> Iterator[str]:

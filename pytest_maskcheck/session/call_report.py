@@ -11,7 +11,6 @@ import pytest
 from pytest_maskcheck import InterruptUnsafe
 from pytest_maskcheck.reports import account
 from pytest_maskcheck.session.capture import muted
-from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.drawn_traceback import drawn
 from pytest_maskcheck.session.outcome import Outcome, broken
 from pytest_maskcheck.session.properties import add_to_test
@@ -73,7 +72,6 @@ def remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome
 
 def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcome) -> pytest.CallInfo[None] | None:
     audit = outcome.audit.legible()
-    command = command_line(item.config)
     position = next(index for index, report in enumerate(reports) if report.when == "call")
     call = None
     trouble = ""
@@ -81,7 +79,7 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     if audit.failures or audit.broken:
         failure = InterruptUnsafe(account.message(audit))
         call = _failed_call(failure, outcome.exception)
-        item.stash[_DRAWN] = _longrepr(item, audit, command)
+        item.stash[_DRAWN] = _longrepr(item, audit)
         try:
             with in_call_phase(item, "pytest_runtest_makereport"):
                 report, trouble = _report_of(item, call)
@@ -95,14 +93,14 @@ def _remade(item: pytest.Item, reports: list[pytest.TestReport], outcome: Outcom
     report.duration += 0.0 if audit.earlier else audit.seconds
     told = (audit.defects or audit.found) and item.config.get_verbosity() > 0
     if told or audit.refused or audit.broken:
-        report.sections.append(("maskcheck", account.section(audit, command)))
+        report.sections.append(("maskcheck", account.section(audit)))
     if trouble:
         report.sections.append(("maskcheck", f"a hook pytest_runtest_makereport of another plugin raised {trouble}\n"))
     report.maskcheck = audit  # type: ignore[attr-defined]
     return call
 
 
-def _longrepr(item: pytest.Item, audit: Audit, command: list[str]) -> Any:
+def _longrepr(item: pytest.Item, audit: Audit) -> Any:
     """Return what pytest shows of a failure: the story of the worst defect that no test before has told; with ``-v``, of the worst one."""
     verbose = item.config.get_verbosity() > 0
     long = verbose or item.config.getoption("tbstyle", "auto") == "long"
@@ -117,7 +115,7 @@ def _longrepr(item: pytest.Item, audit: Audit, command: list[str]) -> Any:
     if defect is None:
         return drawn((), text, account.as_told(tellers[0]))
     told.update(dict.fromkeys(defect.fingerprints, item.nodeid))
-    return drawn(defect.traceback, text, account.story(audit, defect, command), long=long)
+    return drawn(defect.traceback, text, account.story(audit, defect), long=long)
 
 
 def _failed_call(failure: InterruptUnsafe, exception: BaseException | None) -> pytest.CallInfo[None]:

@@ -1,4 +1,4 @@
-"""The command that reproduces an audit: pytest, with the settings of this session."""
+"""The options of the command that reproduces an audit: the settings of this session."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-def command_line(config: pytest.Config) -> list[str]:
-    """Return the words of a command that runs a test under the settings of this session."""
-    words = ["pytest"]
+def options(config: pytest.Config) -> tuple[str, ...]:
+    """Return the options of the command line that a test is run with again under the settings of this session."""
+    words: list[str] = []
     for row in settings.TABLE:
         value = config.getoption(row.option)
         if value is True:
@@ -22,4 +22,4 @@ def command_line(config: pytest.Config) -> list[str]:
         # The command audits a single point; without this option, that happens in the process of pytest, for a debugger.
         elif value is not None and row.name != "isolation":
             words.append(f"{row.option}={value}")
-    return words
+    return tuple(words)

@@ -21,7 +21,6 @@ from pytest_maskcheck.session.accepted import Accepted
 from pytest_maskcheck.session.audited_items import AuditedItems
 from pytest_maskcheck.session.call_report import draw
 from pytest_maskcheck.session.changes import Changes
-from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.dealing import Dealing
 from pytest_maskcheck.session.expected import Expected
 from pytest_maskcheck.session.extensions import Extensions
@@ -295,7 +294,7 @@ class AuditingSession:
         if audit is None:
             self._expected.take_crash(crashitem)
         elif not self._summary.has(crashitem):
-            report.sections.append(("maskcheck", account.section(audit, command_line(self._config))))
+            report.sections.append(("maskcheck", account.section(audit)))
             report.maskcheck = audit.to_json()
 
     @pytest.hookimpl(optionalhook=True)

@@ -9,6 +9,7 @@ import pytest
 from pytest_maskcheck.points.ids import Names
 from pytest_maskcheck.reasons import Reason
 from pytest_maskcheck.results import Audit
+from pytest_maskcheck.session import command_line
 from pytest_maskcheck.session.item_code import imported, own_files
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def outline(order: Order, **rest: Any) -> Audit:
         engine=order.mechanism.engine.name,
         isolation=Reason(order.isolation, why=order.why),
         mode=order.settings.points,
+        options=command_line.options(order.item.config),
         unmeasured={**order.reach.scope.unmeasured},
         shard=order.session_shard,
         **rest,

@@ -18,7 +18,6 @@ from pytest_maskcheck.reports.scope import scope_line as named_scope
 from pytest_maskcheck.reports.summary import summary, undecided, unfinished
 from pytest_maskcheck.results import Audit
 from pytest_maskcheck.results.briefs import Brief
-from pytest_maskcheck.session.command_line import command_line
 from pytest_maskcheck.session.properties import add_to_session
 from pytest_maskcheck.session.terminal_appearance import TerminalAppearance
 from pytest_maskcheck.system.breakdown import breakdown_of
@@ -262,7 +261,6 @@ class Summary:
                     self._briefs,
                     self.missed,
                     shortfall=self._shortfall,
-                    command=command_line(self._config),
                     point=self._only,
                     verbose=verbose,
                     look=look,

@@ -44,7 +44,16 @@ def test_tests_that_only_reach_a_defect_do_not_count_as_failing() -> None:
     assert said in markdown.encode(audits, "").decode()
     assert said in sarif.encode(audits, "").decode()
     assert f"{said}." in html.encode(audits, "").decode()
-    assert said in "\n".join(leading(over_tests(audits), ["pytest"], PLAIN, verbose=False))
+    assert said in "\n".join(leading(over_tests(audits), PLAIN, verbose=False))
+
+
+def test_the_command_has_the_options_of_the_session() -> None:
+    """Every report shows the command that meets a defect again, with the settings that were options of the command line."""
+    found = replace(audit(finding()), options=("--maskcheck-hits=3",))
+    said = f"pytest --maskcheck-hits=3 --maskcheck-point {found.defects[0].points[0].id}"
+    written = [each.encode([found], "").decode() for each in (markdown, sarif, html)]
+    for text in [*written, account.story(found, found.defects[0]), account.section(found)]:
+        assert said in text.replace("'", "").replace("&#39;", "")
 
 
 def test_tests_that_all_fail_are_counted_once() -> None:
@@ -69,8 +78,8 @@ def test_an_exposure_that_is_never_measured_has_a_reason(change: dict[str, bool]
     found = audit(finding())
     found = replace(found, points=(replace(found.points[0], **change),), exposures={})  # type: ignore[arg-type]
     text = markdown.encode([found], "").decode() + html.encode([found], "").decode() + entries([found])[0].about
-    text += "\n".join(leading(over_tests([found]), ["pytest"], PLAIN, verbose=False))
-    text += account.story(found, found.defects[0], ["pytest"])
+    text += "\n".join(leading(over_tests([found]), PLAIN, verbose=False))
+    text += account.story(found, found.defects[0])
     said = text.lower().count(f"{why}, so for how long it is open is not measured")
     assert said == (4 if why else 0)
     assert why.replace(" meets it", "").replace(" meet it", "") in text

@@ -37,6 +37,7 @@ def audit(number: int, *, fails: bool = True, tests: str = "test_it.py::test") -
     left_out = {Reason(NotAudited.HITS, hits=3): 4, Reason(NotAudited.IGNORED): 1, Reason(NotAudited.PAUSED): 1}
     return Audit(
         f"{tests}_{number}",
+        options=("--maskcheck-hits=1",),
         points=(point,),
         results=(PointResult(point.id, (finding,)),),
         left_out={str(reason): many for reason, many in left_out.items()},
@@ -47,7 +48,7 @@ def audit(number: int, *, fails: bool = True, tests: str = "test_it.py::test") -
 
 def lines(*audits: Audit, verbose: bool = False) -> list[str]:
     """Return the lines of a summary."""
-    return [*summary(audits, command=["pytest", "--maskcheck-hits=1"], verbose=verbose)]
+    return [*summary(audits, verbose=verbose)]
 
 
 def test_fits_a_screen():

@@ -153,7 +153,11 @@ def test_a_worker_that_dies(session, options, third):
     pytest.importorskip("xdist")
     reasons, _, result = session("-p", "xdist", "-n1", *options, test_it=TESTS.format(body="os._exit(3)"))
     assert reasons == {"test_first": "", "test_second": "the worker died", "test_third": third}
-    lost = "ended early: 2 of 3 tests not audited: it was not run" if third else "1 of 3 tests not audited: the worker died"
+    lost = (
+        "ended early: 2 of 3 tests not audited: it was not run"
+        if third
+        else "1 of 3 tests not audited: the worker died"
+    )
     result.stdout.fnmatch_lines([f"* audited at *; {lost}"])
     assert color() == "yellow"
 

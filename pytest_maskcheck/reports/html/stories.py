@@ -154,7 +154,7 @@ def _story(number: int, entry: Entry) -> Story:
         cure=cure(defect),
         edit=shared.edit,
         masks=tuple(map(_masked, way.windows)),
-        command=reproduce(shared, ("pytest",)),
+        command=reproduce(shared),
         tests=tuple(dict.fromkeys((*shared.failing, *shared.tests))),
         failing=len(shared.failing),
         fail_and_reach=fail_and_reach(shared.failing, shared.tests),
