@@ -77,6 +77,10 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
     if left:
         was = "was" if missing + turns == 1 else "were"
         sentence += f" {' and '.join(left)} {was} left out: the lines say why."
+    if firsts := sum(bool(audit.no_first_use or audit.reached_first) for audit in audits):
+        sentence += (
+            f" Code that runs only once in a process was not, or not wholly, audited in {count(firsts, 'test')}."
+        )
     if shard:
         sentence += f" This is shard {shard} of a session: the others have the rest."
     if changed:
@@ -92,7 +96,7 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
         *_code(audits),
         *_first_use(audits),
     )
-    is_missing = bool(parts or shard or changed or missing) or came.is_early or came.is_nothing
+    is_missing = bool(parts or shard or changed or missing or firsts) or came.is_early or came.is_nothing
     return Limits(sentence, is_missing, rows)
 
 

@@ -322,6 +322,23 @@ def test_a_line_says_what_was_left_out(tmp_path: Path, reason: Reason, mark: str
     assert f"not audited: {reason}" in words(page)
 
 
+def decided(folder: Path) -> Audit:
+    """Return an audit with the points alone that have a verdict."""
+    audit = example(folder).audits[0]
+    kept = [number for number, result in enumerate(audit.results) if not result.reason]
+    return replace(
+        audit,
+        points=tuple(audit.points[number] for number in kept),
+        results=tuple(audit.results[number] for number in kept),
+        left_out={},
+    )
+
+
+def warned(page: Page) -> bool:
+    """Return whether the page warns of what was not audited."""
+    return "missing" in (next(attrs["class"] for _, attrs in page.tags if attrs.get("id") == "limits") or "")
+
+
 @pytest.mark.parametrize(
     ("reason", "sentence", "warns"),
     [
@@ -332,20 +349,21 @@ def test_a_line_says_what_was_left_out(tmp_path: Path, reason: Reason, mark: str
 )
 def test_it_counts_what_was_left_out(tmp_path: Path, reason: Reason, sentence: str, warns: bool) -> None:
     """The sentence that all chosen points have a verdict also counts what was not chosen; it is a warning if places are missing."""
-    audit = example(tmp_path).audits[0]
-    kept = [number for number, result in enumerate(audit.results) if not result.reason]
-    audit = replace(
-        audit,
-        points=tuple(audit.points[number] for number in kept),
-        results=tuple(audit.results[number] for number in kept),
-        left_out={reason: 7},
-    )
-    page = page_of([audit])
-    limits = next(attrs["class"] for _, attrs in page.tags if attrs.get("id") == "limits") or ""
+    page = page_of([replace(decided(tmp_path), left_out={reason: 7})])
     assert f"Every test, and every point that was chosen, has a verdict. {sentence}".replace(
         "has a verdict. has a verdict.", "has a verdict."
     ) in words(page)
-    assert ("missing" in limits) is warns
+    assert warned(page) is warns
+
+
+def test_it_counts_tests_without_first_use(tmp_path: Path) -> None:
+    """Where code that runs only once in a process was not audited, the first sentences say so, and warn."""
+    said = "Code that runs only once in a process was not, or not wholly, audited in 1 test."
+    audit = decided(tmp_path)
+    lacking = page_of([replace(audit, no_first_use=Reason(NotAudited.NO_COLD_PROCESS))])
+    assert (said in words(lacking), warned(lacking)) == (True, True)
+    whole = page_of([audit])
+    assert (said in words(whole), warned(whole)) == (False, False)
 
 
 def test_a_line_that_only_a_first_run_reaches_is_not_audited(tmp_path: Path) -> None:
