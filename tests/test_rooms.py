@@ -179,3 +179,11 @@ def test_the_files_to_begin_with_exist():
     """Each file with which workers are to begin exists, so that a file that was moved does not begin last unnoticed."""
     tests = Path(__file__).parent
     assert [name for name in LONG if not (tests / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_each_room_is_described(page):
+    """The pages that show the house have every room."""
+    text = (Path(__file__).parents[1] / page).read_text()
+    rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/__init__.py")}
+    assert [room for room in sorted(rooms) if f"{room}/" not in text] == []
