@@ -41,7 +41,7 @@ ON_DEMAND = (
     "pytest_maskcheck.results.lines pytest_maskcheck.results.over_tests pytest_maskcheck.results.values pytest_maskcheck.session pytest_maskcheck.session.comparison "
     "pytest_maskcheck.session.fixture pytest_maskcheck.session.guarantee pytest_maskcheck.session.ledger pytest_maskcheck.settings "
     "pytest_maskcheck.system pytest_maskcheck.system.bytecode pytest_maskcheck.system.plain "
-    "pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
+    "pytest_maskcheck.system.same_file pytest_maskcheck.system.signals pytest_maskcheck.system.unpatched "
     "pytest_maskcheck.system.untrusted"
 )
 """The only modules of the package that may be imported if a test uses the fixture and nothing is audited."""

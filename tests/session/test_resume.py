@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.reasons import NotAudited, Reason
 from pytest_maskcheck.reports.reading import read
 
 INTERRUPTED = """
@@ -71,10 +72,11 @@ def test_interrupted_and_resumed(again):
     result, audited = again("--maskcheck-report=json:report.json", "--maskcheck-hits=2")
     assert (result.ret, audited) == (pytest.ExitCode.INTERRUPTED, ["test_first"])
     result.stdout.fnmatch_lines(["interrupted: test_it.py::test_second: * of * points audited"])
-    first, second = read("report.json").audits
+    first, second, third = read("report.json").audits
     assert first.test.endswith("test_first")
     assert second.test.endswith("test_second")
     assert 0 < second.audited < len(second.points)
+    assert third.refused == Reason(NotAudited.CTRL_C)
     result, audited = again("--maskcheck-resume", "--maskcheck-hits=2")
     assert (result.ret, audited) == (0, ["test_second", "test_third"])
     result, audited = again("--maskcheck-resume", "--maskcheck-hits=2")
