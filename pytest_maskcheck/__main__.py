@@ -51,7 +51,7 @@ def _merge(command: argparse.ArgumentParser, options: argparse.Namespace) -> int
         try:
             github.append_summary(os.environ.get("GITHUB_STEP_SUMMARY", os.devnull), audits, "", shortfall)
         except OSError as error:
-            command.error(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
+            lines.append(f"the job summary cannot be written: {error}; see GITHUB_STEP_SUMMARY, or leave out --github")
     has_failed = extent(audits, shortfall).is_early or any(row.is_error for row in unaudited(audits))
     status = 1 if has_failed or any(audit.failures for audit in audits) else 0
     if not (status or options.allow_none or any(audit.audited or audit.is_untouched for audit in audits)):

@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import NotAudited, count, reason_of
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import Gap, extent, gap
 from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.results.figures import figures
@@ -43,10 +44,15 @@ def _shown(audits: Sequence[Audit], shard: str, shortfall: str) -> tuple[str, st
     files = [each for each in figures(audits) if not each.is_support]
     clean, reached = sum(len(each.clean) for each in files), sum(len(each.reached) for each in files)
     message = f"{clean} of {count(reached, 'line')}"
-    defects = [each for each in over_tests(audits) if each.fails or each.known]
-    if defects:
-        return f"{count(defects, 'defect')}, {message}", _BAD
-    is_partial = shard or extent(audits, shortfall).is_early
+    is_none = reached and not any(
+        each.interrupted for each in files
+    )  # all of it runs elsewhere, such as in a child process
+    defects = over_tests(audits)
+    failing, known = (sum(each.fails for each in defects), sum(each.known for each in defects))
+    if failing or known:
+        found = [count(failing, "defect")] * bool(failing) + [count(known, "known defect")] * bool(known)
+        return f"{' and '.join(found)}, {message}", _BAD
+    is_partial = is_none or shard or extent(audits, shortfall).is_early or any(each.is_gap for each in provisos(audits))
     return message, _COLORS[Gap.MISSING if is_partial else max(map(_gap_of, audits))]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.markdown import within
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.system.unpatched import io, os
 
@@ -47,6 +48,8 @@ def commands(audits: Sequence[Audit], shortfall: str = "") -> Iterator[str]:
         room = _EACH - (level is Level.FAILS and came.is_error)
         for entry in islice((each for each in found if each.level is level), room):
             yield _command(command, _about(entry), f"{entry.about}\nTo see it again: {entry.command}")
+    for each in provisos(audits):
+        yield _command("warning" if each.is_gap else "notice", {"title": "maskcheck"}, each.sentence)
     rows = (row for row in unaudited(audits) if row.is_error or (row.refused and not row.is_meant))
     for row in islice(rows, _EACH):
         about = {"title": "maskcheck: not audited"}

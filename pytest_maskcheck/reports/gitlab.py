@@ -10,11 +10,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pytest_maskcheck.reports.entries import Level, entries
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.results import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_maskcheck.reports.entries import Entry
     from pytest_maskcheck.reports.unaudited import Extent, Unaudited
@@ -31,7 +32,7 @@ def encode(audits: Sequence[Audit], shard: str, shortfall: str = "") -> bytes:  
     """Return the content of the file; see :class:`~.formats.Format`."""
     came = extent(audits, shortfall)
     incomplete = [_incomplete(came, audits)] * came.is_error
-    issues = [*map(_issue, entries(audits)), *incomplete, *map(_unaudited, unaudited(audits))]
+    issues = [*map(_issue, entries(audits)), *incomplete, *_restrictions(audits), *map(_unaudited, unaudited(audits))]
     return (json.dumps(issues, indent=1) + "\n").encode()
 
 
@@ -62,6 +63,17 @@ def _incomplete(came: Extent, audits: Sequence[Audit]) -> dict[str, Any]:
         "severity": "major",
         "location": {"path": path, "lines": {"begin": 1}},
     }
+
+
+def _restrictions(audits: Sequence[Audit]) -> Iterator[dict[str, Any]]:
+    for each in provisos(audits):
+        yield {
+            "description": each.sentence[:_TEXT],
+            "check_name": f"maskcheck/{each.code}",
+            "fingerprint": sha256(each.code.encode()).hexdigest()[:16],
+            "severity": "minor" if each.is_gap else "info",
+            "location": {"path": audits[0].test.partition("::")[0], "lines": {"begin": 1}},
+        }
 
 
 def _unaudited(row: Unaudited) -> dict[str, Any]:

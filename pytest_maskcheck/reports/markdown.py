@@ -14,6 +14,7 @@ from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.appearance import PLAIN
 from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.exposure import brief, why_none, why_none_briefly
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.summary import closing
 from pytest_maskcheck.reports.unaudited import extent, unaudited
@@ -67,9 +68,14 @@ def within(room: int, audits: Sequence[Audit], shard: str, shortfall: str = "") 
 def _head(found: Sequence[Entry], audits: Sequence[Audit], shard: str, came: Extent) -> str:
     defects = sum(each.level is Level.FAILS for each in found)
     early = ", ended early" if came.is_early else ""
-    title = "nothing was audited" if came.is_nothing else f"{count(defects, 'defect')}{early}"
+    known = sum(each.level is Level.KNOWN for each in found)
+    title = f"{count(defects, 'defect')}{f' and {known} known' if known else ''}{early}"
+    title = "nothing was audited" if came.is_nothing else title
     lacks = f"**{sentence(_escaped(came.text))}**\n\n" if came.text else ""
+    lacks += "".join(f"**{_escaped(each.sentence)}**\n\n" for each in provisos(audits))
     totals = "" if came.is_nothing else f"{sentence(_escaped(closing(audits, look=PLAIN)))}\n"
+    if earlier := sum(audit.earlier for audit in audits):
+        totals += f"\n{count(earlier, 'test')} {'was' if earlier == 1 else 'were'} audited in an earlier session, and not again.\n"
     return f"## maskcheck: {title}{f', shard {shard}' if shard else ''}\n\n{lacks}{totals}"
 
 
@@ -102,6 +108,7 @@ def _details(numbered: tuple[int, Entry]) -> str:
         *([f"Exposed: {entry.exposure}.\n"] if entry.exposure else []),
         *([f"{sentence(why)}\n"] if not entry.exposure and (why := why_none(entry.defect)) else []),
         f"To cure it: {entry.cure}.\n",
+        *(["A proven edit:\n", *_diff(entry.shared.edit.diff), ""] if entry.shared.edit is not None else []),
         "To see it again:\n",
         *_block(entry.command),
         "",
@@ -140,6 +147,12 @@ def _block(text: str) -> list[str]:
     text = _on_one_line(text)
     fence = "`" * max(3, _longest_run(text) + 1)
     return [f"{fence}console", text, fence]
+
+
+def _diff(text: str) -> list[str]:
+    fence = "`" * max(3, _longest_run(text) + 1)
+    lines = ("\t".join(map(_on_one_line, line.split("\t"))) for line in text.removesuffix("\n").split("\n"))
+    return [f"{fence}diff", *lines, fence]
 
 
 def _longest_run(text: str) -> int:

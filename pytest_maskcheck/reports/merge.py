@@ -23,9 +23,11 @@ def merge(reports: Sequence[Report]) -> list[Audit]:
     """Return the audits of several reports; the audits of one test by different shards are merged.
 
     Raises:
-        ReportError: a shard is missing or present twice, shards planned different points, or a test is present twice.
+        ReportError: a shard is missing or present twice, shards had different sources or interpreters or planned different points, or a test
+            is present twice.
     """
     shards, number = _shards([report for report in reports if report.shard])
+    _check_alike(shards.values())
     tests = dict.fromkeys(audit.test for report in shards.values() for audit in report.audits)
     merged = []
     for test in tests:
@@ -84,6 +86,25 @@ def _shards(reports: Sequence[Report]) -> tuple[dict[int, Report], int]:
         )
         raise ReportError(message)
     return dict(sorted(found.items())), number
+
+
+def _check_alike(shards: Iterable[Report]) -> None:
+    """Raise an error if shards of one session did not audit the same code on the same interpreter."""
+    seen: dict[str, tuple[str, Report]] = {}
+
+    def check(what: str, value: str, report: Report) -> None:
+        known, other = seen.setdefault(what, (value, report))
+        if known != value:
+            message = f"{what} was not the same for {other.path} and {report.path}; run all shards with the same code and interpreter"
+            raise ReportError(message)
+
+    for report in shards:
+        for audit in report.audits:
+            if minor := audit.interpreter.rpartition(".")[0]:
+                check("the interpreter", minor, report)
+            for path, digest in audit.digests.items():
+                if digest:
+                    check(path, digest, report)
 
 
 def _check_tests(reports: Iterable[Report]) -> None:

@@ -58,6 +58,7 @@ class Parts:
             strategy=self._common(lambda audit: audit.strategy),
             mode=first.mode,
             options=first.options,
+            interpreter=self._common(lambda audit: audit.interpreter),
             points=points,
             results=tuple(results[point.id] for point in points),
             left_out=(left_out := self._left_out(total)),
@@ -124,7 +125,7 @@ class Parts:
         return {path: spans(numbers) for path, numbers in lines.items()}
 
     def _digests(self) -> dict[str, str]:
-        """Return the digests of files; ``""`` for a file that shards saw with different contents: its lines belong to none of them."""
+        """Return the digests of files; ``""`` for a file of which one shard knows no digest."""
         found: dict[str, str] = {}
         for audit in self._parts.values():
             for path, digest in audit.digests.items():

@@ -18,6 +18,7 @@ from pytest_maskcheck.reports.cures import general_cure
 from pytest_maskcheck.reports.entries import Level, entries
 from pytest_maskcheck.reports.jsonfile import TOOL
 from pytest_maskcheck.reports.meanings import DOCUMENTATION, HOMEPAGE, LISTED, MEANINGS
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.reports.ways import StageKind
@@ -203,7 +204,7 @@ def _region(region: Region) -> Json:
 
 def _invocation(audits: Sequence[Audit], more: int, came: Extent) -> Json:
     rows = unaudited(audits)
-    notes = [*_left_out(more), *_incomplete(came), *(_notification(row) for row in rows)]
+    notes = [*_left_out(more), *_incomplete(came), *_restrictions(audits), *(_notification(row) for row in rows)]
     failed = came.is_error or any(row.is_error for row in rows) or any(audit.broken for audit in audits)
     return {"executionSuccessful": not failed, "toolExecutionNotifications": notes}
 
@@ -220,6 +221,13 @@ def _incomplete(came: Extent) -> Iterator[Json]:
         code = "ended-early" if came.is_early else "nothing-audited"
         text = f"{came.text[:1].upper()}{came.text[1:]}."
         yield {"descriptor": {"id": code}, "level": "error" if came.is_error else "warning", "message": _text(text)}
+
+
+def _restrictions(audits: Sequence[Audit]) -> Iterator[Json]:
+    """Yield what the results are not about."""
+    for each in provisos(audits):
+        level = "warning" if each.is_gap else "note"
+        yield {"descriptor": {"id": each.code}, "level": level, "message": _text(each.sentence)}
 
 
 def _notification(row: Unaudited) -> Json:

@@ -44,6 +44,17 @@ def digest_of(file: str) -> str:
         return ""
 
 
+def is_other(file: str, known: str) -> bool:
+    """Return whether a file can be read and is not the one that was audited.
+
+    Parameters:
+        file: its path.
+        known: the digest that the audit has; ``""`` if it has none, as the file was written while the session ran, say.
+    """
+    now = digest_of(file)
+    return bool(now) and now != known
+
+
 def was_written_since(file: str, began: float) -> bool:
     """Return whether a file was written since a time; False if there is no such file."""
     try:

@@ -9,6 +9,7 @@ from pytest_maskcheck.reasons import Strategy, count, reason_of
 from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.defects import headline, together
 from pytest_maskcheck.reports.leading import leading
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import ends_session, extent
 from pytest_maskcheck.reports.unused import unused
 from pytest_maskcheck.results import over_tests
@@ -106,7 +107,7 @@ def summary(
     if varying:
         what = f"what the interrupt led to was different each time at {count(varying, 'point')}: {_few(varying)}"
         yield f"{look.toned('UNDECIDED', Tone.WARNING)}: {what}"
-    yield from _narrow(run_again, look)
+    yield from _provisos(audits, look)
     yield from _unchanged(audits, briefs)
     if counted:
         yield look.toned(f"with -v also: {'; '.join(counted)}", Tone.FAINT)
@@ -262,21 +263,12 @@ def _few(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _narrow(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
-    """Yield a warning if only the tests' own code was audited, not the code that they test."""
-    own = {path for audit in audits for path in audit.own}
-    reached = {path for audit in audits for path in audit.reached}
-    if any(audit.is_untouched for audit in audits):  # what such a test reaches is not known
-        return
-    if not reached or any(path not in own and not is_support(path) for path in reached):
-        return
-    packages = Counter(name for audit in audits for name in audit.unaudited)
-    names = [name for name, _ in packages.most_common(_NAMED)]
-    imports = f", and none of what they import ({', '.join(names)})" if names else ""
-    yield (
-        f"{look.toned('SCOPE', Tone.WARNING)}: only the tests' own code was audited{imports}: name the package that they test with "
-        f"--maskcheck-include={names[0] if names else 'PACKAGE'}, or with maskcheck_include in the configuration file"
-    )
+_LABELS = {"only-tests": "SCOPE", "changed": "CHANGED"}
+
+
+def _provisos(audits: Sequence[Audit], look: Appearance) -> Iterator[str]:
+    for each in provisos(audits):
+        yield f"{look.toned(_LABELS[each.code], Tone.WARNING)}: {each.text}: {each.advice}"
 
 
 def closing(audits: Sequence[Audit], briefs: Sequence[Brief] = (), missed: int = 0, *, look: Appearance = PLAIN) -> str:

@@ -156,7 +156,8 @@ def extent(audits: Sequence[Audit], shortfall: str = "") -> Extent:
     whole = not (lacking or early or shortfall)
     part = f"{len(lacking)} of {count(tests, 'test')} not audited"
     if early:
-        text = f"ended early: {f'{part}: ' if lacking else ''}{why}"
+        others = "" if {why}.issuperset(map(_first_reason, lacking)) else ", and other reasons"
+        text = f"ended early: {f'{part}: ' if lacking else ''}{why}{others}"
         text = f"nothing was audited, {text}" if is_nothing else text
     elif is_nothing:
         text = f"nothing was audited: {why or 'no test was to be audited, or none passed'}"

@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.defects import title
+from pytest_maskcheck.reports.source_content import is_other
 from pytest_maskcheck.results import Verdict
 from pytest_maskcheck.results.windows import windows
 
@@ -61,8 +62,8 @@ class Region:
         file: the absolute path.
         line, end_line: its first and its last line, from 1.
         function: the qualified name of the function.
-        column, end_column: its first character and the one behind its last, from 1; 0 if the source cannot be read. Where no call is known,
-            these are those of what is written on the line.
+        column, end_column: its first character and the one behind its last, from 1; 0 if the source cannot be read or has changed since the
+            audit. Where no call is known, these are those of what is written on the line.
     """
 
     path: str
@@ -116,7 +117,16 @@ def way(audit: Audit, defect: Defect) -> Way:
         defect: a defect of this audit.
     """
     found = tuple(window for window in windows(audit, defect) if window.proven is not False)
-    return Way(tuple(_stages(defect)), _cure_at(defect, found), found)
+    others: dict[str, bool] = {}  # files that are no longer those that were audited
+
+    def whole(region: Region) -> Region:
+        """Return a region without columns if they are those of another text."""
+        if region.path in audit.digests and region.file not in others:
+            others[region.file] = is_other(region.file, audit.digests[region.path])
+        return replace(region, column=0, end_column=0) if others.get(region.file) else region
+
+    stages = (replace(each, region=each.region and whole(each.region)) for each in _stages(defect))
+    return Way(tuple(stages), whole(_cure_at(defect, found)), found)
 
 
 def sentence(text: str) -> str:

@@ -53,6 +53,7 @@ class Audit:
         isolation: in which process the runs were made, and why.
         strategy: how points were reached, and why.
         mode: ``checkpoint``, ``line`` or ``raise``.
+        interpreter: such as ``CPython 3.13.0``.
         options: the settings of its session that were options of the command line: a run that shows a defect again needs them, too.
         points: every point that was to be audited.
         results: one for each of them, in order.
@@ -98,7 +99,6 @@ class Audit:
     isolation: str = ""
     strategy: str = ""
     mode: str = ""
-    options: tuple[str, ...] = ()
     points: tuple[Point, ...] = ()
     results: tuple[PointResult, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
@@ -131,6 +131,8 @@ class Audit:
     edits: dict[str, Edit] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     left_out_at: dict[str, dict[str, str]] = field(default_factory=dict)
+    interpreter: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def command(self) -> tuple[str, ...]:

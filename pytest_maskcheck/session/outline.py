@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ from pytest_maskcheck.session.item_code import imported, own_files
 
 if TYPE_CHECKING:
     from pytest_maskcheck.session.order import Order
+
+_INTERPRETER = f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def outline(order: Order, **rest: Any) -> Audit:
@@ -32,6 +35,7 @@ def outline(order: Order, **rest: Any) -> Audit:
         engine=order.mechanism.engine.name,
         isolation=Reason(order.isolation, why=order.why),
         mode=order.settings.points,
+        interpreter=_INTERPRETER,
         options=command_line.options(order.item.config),
         unmeasured={**order.reach.scope.unmeasured},
         shard=order.session_shard,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports.defects import headline
 from pytest_maskcheck.reports.entries import Level, entries
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import extent, unaudited
 from pytest_maskcheck.session.private import junit_log
 
@@ -66,6 +67,8 @@ def _of_session(audits: Sequence[Audit], shortfall: str) -> Iterator[tuple[str, 
     came = extent(audits, shortfall)
     if came.is_early or came.is_nothing:
         yield f"{_PREFIX}incomplete", came.text
+    for each in provisos(audits):
+        yield f"{_PREFIX}{each.code}", each.sentence
     found = entries(audits)
     failing = [entry for entry in found if entry.level is Level.FAILS]
     yield f"{_PREFIX}tests", str(sum(audit.audited > 0 for audit in audits))

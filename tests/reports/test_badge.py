@@ -46,7 +46,8 @@ def test_any_defect_is_red() -> None:
     """The badge is red and counts defects, also those that the baseline has, and also if points are undecided besides."""
     assert shown(LEAKING) == ("1 defect, 1 of 3 lines", "red")
     (defect,) = LEAKING.defects
-    assert shown(replace(LEAKING, known=(defect.fingerprints[0].digest,)))[1] == "red"
+    known = replace(LEAKING, known=(defect.fingerprints[0].digest,))
+    assert shown(known) == ("1 known defect, 1 of 3 lines", "red")
     assert shown(replace(LEAKING, results=(LEAKING.results[0], PointResult(POINTS[1].id, reason="x"))))[1] == "red"
 
 
@@ -70,6 +71,7 @@ def test_a_finding_that_is_only_listed_is_not_red() -> None:
         {"left_out": {Reason(NotAudited.DEPTH, depth="lines"): 1}},
         {"left_out": {Reason(NotAudited.SECOND, why=Reason(NotAudited.BUDGET, seconds=1.0)): 3}},
         {"left_out": {"a reason of a later version": 1}},
+        {"reached": {"src/a.py": "9"}},
         {"reached_first": {"src/a.py": "4"}},
         {"no_first_use": Reason(NotAudited.NO_COLD_PROCESS)},
     ],
@@ -84,6 +86,7 @@ def test_a_finding_that_is_only_listed_is_not_red() -> None:
         "depth",
         "second",
         "unknown",
+        "none-interrupted",
         "first-only",
         "no-first-use",
     ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
+from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.unaudited import Gap, gap
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
@@ -68,7 +69,7 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
     elif parts:
         sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
     else:
-        sentence = "Every test, and every point that was chosen, has a verdict."
+        sentence = "Every test that passed, and every point that was chosen, has a verdict."
     numbers = _numbers(audits)
     missing, turns = numbers[Gap.MISSING], numbers[Gap.SAMPLED]
     left = [f"{count(missing, 'hit')} of places"] * bool(missing) + [f"{count(turns, 'further turn')} of loops"] * bool(
@@ -81,6 +82,11 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
         sentence += (
             f" Code that runs only once in a process was not, or not wholly, audited in {count(firsts, 'test')}."
         )
+    narrow = [each for each in provisos(audits) if each.code == "only-tests"]
+    sentence += "".join(f" {each.sentence}" for each in narrow)
+    if without := sum(audit.is_not_for_audit for audit in audits):
+        were = "was" if without == 1 else "were"
+        sentence += f" {count(without, 'test')} {were} skipped, or failed as expected, and so not audited."
     if shard:
         sentence += f" This is shard {shard} of a session: the others have the rest."
     if changed:
@@ -96,7 +102,11 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
         *_code(audits),
         *_first_use(audits),
     )
-    is_missing = bool(parts or shard or changed or missing or firsts) or came.is_early or came.is_nothing
+    is_missing = (
+        bool(parts or shard or changed or missing or firsts or any(each.is_gap for each in narrow))
+        or came.is_early
+        or came.is_nothing
+    )
     return Limits(sentence, is_missing, rows)
 
 

@@ -350,7 +350,7 @@ def warned(page: Page) -> bool:
 def test_it_counts_what_was_left_out(tmp_path: Path, reason: Reason, sentence: str, warns: bool) -> None:
     """The sentence that all chosen points have a verdict also counts what was not chosen; it is a warning if places are missing."""
     page = page_of([replace(decided(tmp_path), left_out={reason: 7})])
-    assert f"Every test, and every point that was chosen, has a verdict. {sentence}".replace(
+    assert f"Every test that passed, and every point that was chosen, has a verdict. {sentence}".replace(
         "has a verdict. has a verdict.", "has a verdict."
     ) in words(page)
     assert warned(page) is warns
