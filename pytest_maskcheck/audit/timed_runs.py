@@ -39,6 +39,9 @@ _EVERY = 1e-4
 _LEAST = 100
 """With fewer samples nothing is stated."""
 
+_PATIENCE = 5
+"""So many times as many runs are sampled where they bring too few samples: a process that waits for the processor gets fewer."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TimedRuns:
@@ -100,7 +103,9 @@ class TimedRuns:
     def _sampled(self, hits: Iterable[Hit], laps: int, seconds: float) -> dict[int, Exposure]:
         """Return the exposure of hits, by ``id``, from samples of runs; none if a run fails, or there are too few samples."""
         samples = self.mechanism.samples(self.scope.in_scope, max(laps * seconds / _SAMPLES, _EVERY))
-        for _ in range(laps):
+        for lap in range(_PATIENCE * laps):
+            if lap >= laps and samples.landings.total() >= _LEAST:
+                break
             if not samples.is_possible or not self._run(samples.run()).passed:
                 return {}
         if samples.landings.total() < _LEAST:
