@@ -61,9 +61,14 @@ def cure(
     except (reading.ReportError, OSError) as error:
         raise CureError(str(error)) from None
     audits = known.audits
-    defects = [each for each in over_tests(audits) if each.fails]
+    shared = over_tests(audits)
+    defects = [each for each in shared if each.fails]
     if not defects:
-        show("no defect makes a test fail: there is nothing to cure")
+        accepted = sum(each.known for each in shared)
+        more = (
+            f"; write the report without the baseline to cure its {count(accepted, 'known defect')}" if accepted else ""
+        )
+        show(f"no defect makes a test fail: there is nothing to cure{more}")
         return 0
     _require_tests(root, report, audits)
     made: list[Proposal] = []

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_maskcheck.__main__ import main
 from pytest_maskcheck.patches.proposals import _diff
 from pytest_maskcheck.patches.trial import TrialError, copied
-from pytest_maskcheck.reports import reading
+from pytest_maskcheck.reports import formats, reading
 from pytest_maskcheck.results import over_tests
+from tests.reports.exported import audit, finding
 
 pytestmark = pytest.mark.slow
 
@@ -510,3 +512,12 @@ def test_project_that_does_not_run_in_a_copy(cure):
     message = r"error: pytest ends with exit status 4 in a copy of the project: .*: unrecognized arguments: --no-such-option\n\Z"
     assert re.search(message, done.stderr), done.stderr
     assert json.loads(Path("report.json").read_text(encoding="utf-8"))["tool"] == "pytest-maskcheck"
+
+
+def test_what_the_baseline_has_is_not_cured(tmp_path, capsys):
+    """If a report has known defects alone, it is said how to cure them, and nothing is tried."""
+    found = audit(finding())
+    known = replace(found, known=(found.defects[0].fingerprints[0].digest,))
+    formats.write("json", str(tmp_path / "report.json"), [known])
+    assert main(["cure", str(tmp_path / "report.json")]) == 0
+    assert capsys.readouterr().out.endswith("; write the report without the baseline to cure its 1 known defect\n")
