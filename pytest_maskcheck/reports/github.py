@@ -48,10 +48,11 @@ def commands(audits: Sequence[Audit], shortfall: str = "") -> Iterator[str]:
         room = _EACH - (level is Level.FAILS and came.is_error)
         for entry in islice((each for each in found if each.level is level), room):
             yield _command(command, _about(entry), f"{entry.about}\nTo see it again: {entry.command}")
-    for each in provisos(audits):
-        yield _command("warning" if each.is_gap else "notice", {"title": "maskcheck"}, each.sentence)
+    gaps = [each for each in provisos(audits) if each.is_gap]
+    for each in gaps:
+        yield _command("warning", {"title": "maskcheck"}, each.sentence)
     rows = (row for row in unaudited(audits) if row.is_error or (row.refused and not row.is_meant))
-    for row in islice(rows, _EACH):
+    for row in islice(rows, _EACH - len(gaps)):
         about = {"title": "maskcheck: not audited"}
         yield _command("warning", about, f"{row.number}, such as {row.tests[0]}: {row.reason}")
 

@@ -67,8 +67,6 @@ def _of_session(audits: Sequence[Audit], shortfall: str) -> Iterator[tuple[str, 
     came = extent(audits, shortfall)
     if came.is_early or came.is_nothing:
         yield f"{_PREFIX}incomplete", came.text
-    for each in provisos(audits):
-        yield f"{_PREFIX}{each.code}", each.sentence
     found = entries(audits)
     failing = [entry for entry in found if entry.level is Level.FAILS]
     yield f"{_PREFIX}tests", str(sum(audit.audited > 0 for audit in audits))
@@ -78,5 +76,8 @@ def _of_session(audits: Sequence[Audit], shortfall: str) -> Iterator[tuple[str, 
     yield f"{_PREFIX}known", str(sum(entry.level is Level.KNOWN for entry in found))
     for entry in islice(failing, _MOST):
         yield f"{_PREFIX}defect", f"{entry.path}:{entry.way.cure_at.line}: {entry.headline} ({entry.fingerprint})"
+    for each in provisos(audits):
+        if each.is_gap:
+            yield f"{_PREFIX}not_audited", each.text
     for row in islice(unaudited(audits), _MOST):
         yield f"{_PREFIX}not_audited", f"{row.number}: {row.reason}"
