@@ -44,9 +44,8 @@ def _shown(audits: Sequence[Audit], shard: str, shortfall: str) -> tuple[str, st
     files = [each for each in figures(audits) if not each.is_support]
     clean, reached = sum(len(each.clean) for each in files), sum(len(each.reached) for each in files)
     message = f"{clean} of {count(reached, 'line')}"
-    is_none = reached and not any(
-        each.interrupted for each in files
-    )  # all of it runs elsewhere, such as in a child process
+    # All of it may run elsewhere, such as in a child process.
+    is_none = reached and not any(each.interrupted for each in files)
     defects = over_tests(audits)
     failing, known = (sum(each.fails for each in defects), sum(each.known for each in defects))
     if failing or known:

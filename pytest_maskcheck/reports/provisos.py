@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_maskcheck.reasons import count
-from pytest_maskcheck.reports.source_content import is_other
+from pytest_maskcheck.reports.source_content import digests_of, is_other
+from pytest_maskcheck.reports.ways import sentence
 from pytest_maskcheck.results.figures import is_support
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Proviso(NamedTuple):
     @property
     def sentence(self) -> str:
         """Both as one sentence."""
-        return f"{self.text[:1].upper()}{self.text[1:]}: {self.advice}."
+        return sentence(f"{self.text}: {self.advice}")
 
 
 def provisos(audits: Sequence[Audit]) -> list[Proviso]:
@@ -74,11 +75,7 @@ def _changed(audits: Sequence[Audit]) -> Iterator[Proviso]:
 
 def changed(audits: Sequence[Audit]) -> list[str]:
     """Return the files that can be read and are not those that were audited, or that shards saw with different contents."""
-    digests: dict[str, set[str]] = {}
-    files: dict[str, str] = {}
-    for audit in audits:
-        files.update((point.path, point.file) for point in audit.points)
-        # An earlier result holds as long as nothing that decides it has changed; a comment does not.
-        for path, digest in audit.digests.items() if not audit.earlier else ():
-            digests.setdefault(path, set()).add(digest)
+    files = {point.path: point.file for audit in audits for point in audit.points}
+    # An earlier result holds as long as nothing that decides it has changed; a comment does not.
+    digests = digests_of(audit for audit in audits if not audit.earlier)
     return [path for path, known in digests.items() if any(is_other(files.get(path) or path, each) for each in known)]

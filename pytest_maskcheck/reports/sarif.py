@@ -21,7 +21,7 @@ from pytest_maskcheck.reports.meanings import DOCUMENTATION, HOMEPAGE, LISTED, M
 from pytest_maskcheck.reports.provisos import provisos
 from pytest_maskcheck.reports.repository import path_in_repository
 from pytest_maskcheck.reports.unaudited import extent, unaudited
-from pytest_maskcheck.reports.ways import StageKind
+from pytest_maskcheck.reports.ways import StageKind, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -219,7 +219,7 @@ def _incomplete(came: Extent) -> Iterator[Json]:
     """Yield what the session as a whole lacks."""
     if came.is_early or came.is_nothing:
         code = "ended-early" if came.is_early else "nothing-audited"
-        text = f"{came.text[:1].upper()}{came.text[1:]}."
+        text = sentence(came.text)
         yield {"descriptor": {"id": code}, "level": "error" if came.is_error else "warning", "message": _text(text)}
 
 

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import stat
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reports import files
 from pytest_maskcheck.system.unpatched import os
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_maskcheck.results import Audit
 
 _LARGEST = 2_000_000
 """Bytes of a file that is shown."""
@@ -42,6 +48,15 @@ def digest_of(file: str) -> str:
         return digest(content(file))
     except (OSError, ValueError):
         return ""
+
+
+def digests_of(audits: Iterable[Audit]) -> dict[str, set[str]]:
+    """Return path -> the digests that audits have of the file: several if it changed between two sessions that were merged."""
+    digests: dict[str, set[str]] = {}
+    for audit in audits:
+        for path, known in audit.digests.items():
+            digests.setdefault(path, set()).add(known)
+    return digests
 
 
 def is_other(file: str, known: str) -> bool:

@@ -10,7 +10,7 @@ from pytest_maskcheck.reports.appearance import PLAIN, Tone
 from pytest_maskcheck.reports.defects import headline, together
 from pytest_maskcheck.reports.leading import leading
 from pytest_maskcheck.reports.provisos import provisos
-from pytest_maskcheck.reports.unaudited import ends_session, extent
+from pytest_maskcheck.reports.unaudited import NOWHERE, ends_session, extent
 from pytest_maskcheck.reports.unused import unused
 from pytest_maskcheck.results import over_tests
 from pytest_maskcheck.results.figures import is_support, project_files
@@ -253,7 +253,7 @@ def _against_all(audit: Audit, point: str) -> str:
     """Return why no point of a test was audited."""
     reasons = sorted(audit.not_audited, key=audit.not_audited.__getitem__, reverse=True)
     if not reasons:
-        return f"it does not come to the point {point}" if point else "it reached no point in scope"
+        return f"it does not come to the point {point}" if point else NOWHERE
     return reasons[0] + (" and other reasons" if len(reasons) > 1 else "")
 
 

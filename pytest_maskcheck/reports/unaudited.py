@@ -38,7 +38,8 @@ _EARLY = {
 }
 """Reasons for which a session did not come to its end."""
 
-_NOWHERE = "it reached no point in scope"
+NOWHERE = "it reached no point in scope"
+"""Why a test was audited at no point, if nothing else is known."""
 
 _ERRORS = {NotAudited.BROKE, NotAudited.HINDERED, NotAudited.AUDITOR_ENDED, NotAudited.WORKER_DIED}
 """Reasons that are an error in the audit itself."""
@@ -152,21 +153,17 @@ def extent(audits: Sequence[Audit], shortfall: str = "") -> Extent:
     tests = [audit for audit in audits if not _is_module(audit)]
     lacking = [audit for audit in tests if audit.is_lacking and not audit.is_unwanted]
     is_nothing = not any(audit.audited or audit.earlier for audit in audits)
-    why = next(iter(early), "") or next((_first_reason(audit) for audit in lacking), "") or next(iter(reasons), "")
+    why = next(iter(early), "") or next((first_reason(audit) for audit in lacking), "") or next(iter(reasons), "")
     whole = not (lacking or early or shortfall)
     part = f"{len(lacking)} of {count(tests, 'test')} not audited"
+    others = "" if {why}.issuperset(map(first_reason, lacking)) else ", and other reasons"
     if early:
-        others = "" if {why}.issuperset(map(_first_reason, lacking)) else ", and other reasons"
         text = f"ended early: {f'{part}: ' if lacking else ''}{why}{others}"
         text = f"nothing was audited, {text}" if is_nothing else text
     elif is_nothing:
         text = f"nothing was audited: {why or 'no test was to be audited, or none passed'}"
     else:
-        text = (
-            f"{part}: {why}{'' if len(set(map(_first_reason, lacking))) == 1 else ', and other reasons'}"
-            if lacking
-            else ""
-        )
+        text = f"{part}: {why}{others}" if lacking else ""
     return Extent(text, why, is_nothing, bool(early), whole and not all(audit.is_not_for_audit for audit in audits))
 
 
@@ -178,8 +175,9 @@ def _reasons(audit: Audit) -> tuple[str, ...]:
     return (audit.refused,) if audit.refused else (*audit.not_audited,)
 
 
-def _first_reason(audit: Audit) -> str:
-    return next(iter(_reasons(audit)), _NOWHERE)
+def first_reason(audit: Audit) -> str:
+    """Return why a test was audited at no point."""
+    return next(iter(_reasons(audit)), NOWHERE)
 
 
 def ends_session(reason: str) -> bool:

@@ -20,11 +20,11 @@ def work(first: int, second: int) -> None:
     sum(range(20 * second))
 
 
-def sampled(every: float = 2e-4, least: int = 500):
+def sampled():
     """Return samples of some runs: as many as bring so many samples, which are more runs where others have the processor."""
-    samples = choose()[0].samples(lambda file: file == __file__, every)
+    samples = choose()[0].samples(lambda file: file == __file__, 2e-4)
     for run in range(100):
-        if run >= 5 and samples.landings.total() >= least:
+        if run >= 5 and samples.landings.total() >= 500:
             break
         with samples.run():
             work(20_000, 120_000)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_maskcheck.reasons import count
 from pytest_maskcheck.reports.provisos import provisos
-from pytest_maskcheck.reports.unaudited import Gap, gap
+from pytest_maskcheck.reports.unaudited import Gap, first_reason, gap
+from pytest_maskcheck.reports.ways import sentence
 from pytest_maskcheck.results.lines import lines_of, spans, united
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_maskcheck.reports.unaudited import Extent
     from pytest_maskcheck.results import Audit
-
-_NO_PLACE = "it reached no point in scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,11 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
         f"{points} of {count(sum(len(audit.points) for audit in audits), 'point')}"
     ] * bool(points)
     if came.is_early or came.is_nothing:
-        sentence = f"{came.text[:1].upper()}{came.text[1:]}. Nothing is known about what an interrupt does there."
+        text = f"{sentence(came.text)} Nothing is known about what an interrupt does there."
     elif parts:
-        sentence = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
+        text = f"Not audited: {' and '.join(parts)}. Nothing is known about what an interrupt does there."
     else:
-        sentence = "Every test that passed, and every point that was chosen, has a verdict."
+        text = "Every test that passed, and every point that was chosen, has a verdict."
     numbers = _numbers(audits)
     missing, turns = numbers[Gap.MISSING], numbers[Gap.SAMPLED]
     left = [f"{count(missing, 'hit')} of places"] * bool(missing) + [f"{count(turns, 'further turn')} of loops"] * bool(
@@ -77,22 +76,18 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
     )
     if left:
         was = "was" if missing + turns == 1 else "were"
-        sentence += f" {' and '.join(left)} {was} left out: the lines say why."
+        text += f" {' and '.join(left)} {was} left out: the lines say why."
     if firsts := sum(bool(audit.no_first_use or audit.reached_first) for audit in audits):
-        sentence += (
-            f" Code that runs only once in a process was not, or not wholly, audited in {count(firsts, 'test')}."
-        )
+        text += f" Code that runs only once in a process was not, or not wholly, audited in {count(firsts, 'test')}."
     narrow = [each for each in provisos(audits) if each.code == "only-tests"]
-    sentence += "".join(f" {each.sentence}" for each in narrow)
+    text += "".join(f" {each.sentence}" for each in narrow)
     if without := sum(audit.is_not_for_audit for audit in audits):
         were = "was" if without == 1 else "were"
-        sentence += f" {count(without, 'test')} {were} skipped, or failed as expected, and so not audited."
+        text += f" {count(without, 'test')} {were} skipped, or failed as expected, and so not audited."
     if shard:
-        sentence += f" This is shard {shard} of a session: the others have the rest."
+        text += f" This is shard {shard} of a session: the others have the rest."
     if changed:
-        sentence += (
-            f" {count(changed, 'file')} changed since the audit: nothing is known of the code that is there now."
-        )
+        text += f" {count(changed, 'file')} changed since the audit: nothing is known of the code that is there now."
     rows = (
         *_changed(changed),
         *_broken(audits),
@@ -107,7 +102,7 @@ def limits_of(audits: Sequence[Audit], shard: str, came: Extent, changed: Sequen
         or came.is_early
         or came.is_nothing
     )
-    return Limits(sentence, is_missing, rows)
+    return Limits(text, is_missing, rows)
 
 
 def _numbers(audits: Iterable[Audit]) -> Counter[Gap]:
@@ -137,7 +132,7 @@ def _tests(audits: Sequence[Audit]) -> Iterator[Limit]:
     reasons: dict[str, list[str]] = {}
     for audit in audits:
         if audit.is_lacking:
-            reasons.setdefault(audit.refused or next(iter(audit.not_audited), _NO_PLACE), []).append(audit.test)
+            reasons.setdefault(first_reason(audit), []).append(audit.test)
     for reason, tests in reasons.items():
         yield Limit(count(tests, "test"), reason, tuple(tests))
 

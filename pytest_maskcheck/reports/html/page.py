@@ -19,7 +19,9 @@ from pytest_maskcheck.reports.html import sources
 from pytest_maskcheck.reports.html.limits import limits_of
 from pytest_maskcheck.reports.html.marks import Mark, files_of
 from pytest_maskcheck.reports.html.stories import stories_of
+from pytest_maskcheck.reports.source_content import digests_of
 from pytest_maskcheck.reports.unaudited import extent
+from pytest_maskcheck.reports.ways import sentence
 from pytest_maskcheck.system.unpatched import os
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def rendered(audits: Sequence[Audit], shard: str, shortfall: str = "") -> str:
     found = entries(audits)  # in the order, and with the names, that all formats have
     files = files_of(audits, [each.shared for each in found], [each.way for each in found])
     texts = _texts(audits)
-    shown = _shown(files.values(), texts, _digests(audits))
+    shown = _shown(files.values(), texts, digests_of(audits))
     stories = [*stories_of(found)]
     fragments = {each.file.path: each.fragment for each in shown}
     environment = _environment()
@@ -132,7 +134,7 @@ def _environment() -> Environment:
 
 def _prose(text: str) -> Markup:
     """Return a clause as a sentence in HTML."""
-    return _code(text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else "."))
+    return _code(sentence(text))
 
 
 def _code(text: str) -> Markup:
@@ -180,15 +182,6 @@ def _texts(audits: Iterable[Audit]) -> dict[str, dict[int, str]]:
             if line.isdecimal():
                 texts.setdefault(path, {})[int(line)] = text
     return texts
-
-
-def _digests(audits: Iterable[Audit]) -> dict[str, set[str]]:
-    """Return path -> the digests that audits have of the file: several if it changed between two sessions that were merged."""
-    digests: dict[str, set[str]] = {}
-    for audit in audits:
-        for path, digest in audit.digests.items():
-            digests.setdefault(path, set()).add(digest)
-    return digests
 
 
 def _shown(
